@@ -1,0 +1,166 @@
+"""What the two ends of a call say to each other while they set it up, and to their call process.
+
+Signals travel doctor's page ↔ hub (JSON on a WebSocket) ↔ node (msgpack in class 0 of the sync
+link). The node's call process speaks JSON lines on stdin and stdout. This module is data only.
+"""
+
+from typing import Annotated, TypeAlias
+
+from msgspec import Meta, Struct
+
+from edge.model.ids import Id
+from edge.model.records import Mode, ShortText
+
+Sdp = Annotated[str, Meta(max_length=20_000)]
+
+# Between the doctor's page, the hub and the node.
+
+
+class Ring(Struct, frozen=True, tag="ring"):
+    """Doctor → node: I am calling for this visit. Sent again (same call) after a reload."""
+
+    call_id: Id
+    visit_id: Id
+    doctor_id: ShortText = ""
+    doctor_name: ShortText = ""
+    ice_servers: tuple["IceServer", ...] = ()
+    """Filled in by the hub."""
+
+
+class IceServer(Struct, frozen=True):
+    """As in RTCConfiguration (W3C WebRTC §4.2.4), credentials short-lived."""
+
+    urls: tuple[str, ...]
+    username: str = ""
+    credential: str = ""
+
+
+class Accept(Struct, frozen=True, tag="accept"):
+    """Node → doctor: somebody at the node took the call."""
+
+    call_id: Id
+    by: ShortText = ""
+
+
+class Offer(Struct, frozen=True, tag="offer"):
+    """Node → doctor. The node always offers, so that its SDP steers the doctor's browser.
+
+    ``attempt`` counts restarts of the media within one call; an answer names the attempt.
+    """
+
+    call_id: Id
+    sdp: Sdp
+    attempt: int = 0
+    fingerprint_signature: bytes = b""
+    """Ed25519 by the node's device key over "upk1 dtls" ‖ call_id ‖ fingerprint line; checked by the hub."""
+
+
+class Answer(Struct, frozen=True, tag="answer"):
+    call_id: Id
+    sdp: Sdp
+    attempt: int = 0
+
+
+class Candidate(Struct, frozen=True, tag="candidate"):
+    """Trickled ICE candidate, either way. An empty candidate ends the gathering."""
+
+    call_id: Id
+    candidate: Annotated[str, Meta(max_length=600)]
+    mline: int = 0
+    attempt: int = 0
+
+
+class Bye(Struct, frozen=True, tag="bye"):
+    """Either way: the call is over, or was not taken."""
+
+    call_id: Id
+    reason: ShortText
+    """hangup, declined, busy, no_answer, failed."""
+
+
+class Report(Struct, frozen=True, tag="report"):
+    """Doctor → hub: what the doctor's browser received so far (cumulative, every 5 s and at the end)."""
+
+    call_id: Id
+    video_s: float
+    audio_s: float
+    concealed_s: float
+    frames: int
+    freezes: int = 0
+    freeze_s: float = 0.0
+    mode: Mode = Mode.AUDIO
+
+
+Signal: TypeAlias = Ring | Accept | Offer | Answer | Candidate | Bye | Report
+
+# Between the node and its call process (one process a call), JSON lines.
+
+
+class StartCall(Struct, frozen=True, tag="start_call"):
+    """First line to the process."""
+
+    call_id: Id
+    camera: str
+    """``test``, ``file:PATH``, ``v4l2:/dev/videoN`` or ``tablet``."""
+    ice_servers: tuple[IceServer, ...] = ()
+    attempt: int = 0
+    start_bps: int = 0
+    """Rate remembered for this bearer; 0 when unknown."""
+
+
+class LanOffer(Struct, frozen=True, tag="lan_offer"):
+    """The tablet's offer for the LAN leg. Answered by :class:`LanAnswer`. May come again after a reload."""
+
+    sdp: Sdp
+    tablet: ShortText = ""
+
+
+class LanAnswer(Struct, frozen=True, tag="lan_answer"):
+    sdp: Sdp
+    tablet: ShortText = ""
+
+
+class Budget(Struct, frozen=True, tag="budget"):
+    """Node → process: at most this much of the uplink, IP bits per second."""
+
+    bps: int
+
+
+class EndCall(Struct, frozen=True, tag="end_call"):
+    """Node → process: finish, send :class:`CallEnded`, exit within 2 s."""
+
+    reason: ShortText = "hangup"
+
+
+class CallStats(Struct, frozen=True, tag="call_stats"):
+    """Process → node, once a second, cumulative over the attempt."""
+
+    state: ShortText
+    """connecting, connected, disconnected, failed."""
+    rung: ShortText
+    """Name of the ladder's rung: video-480p … audio, none."""
+    why: ShortText
+    """One honest clause: what the link carries and why (a Fluent message id)."""
+    send_bps: int
+    recv_bps: int
+    estimate_bps: int
+    rtt_ms: int
+    loss_pct: float
+    video_frames_sent: int
+    video_frames_received: int
+    audio_s: float
+    """Seconds of the doctor's sound received."""
+    video_s: float
+    concealed_s: float
+    lan_state: ShortText = ""
+
+
+class CallEnded(Struct, frozen=True, tag="call_ended"):
+    """Process → node, last line."""
+
+    reason: ShortText
+    stats: CallStats | None = None
+
+
+ToCall: TypeAlias = StartCall | LanOffer | Answer | Candidate | Budget | EndCall
+FromCall: TypeAlias = Offer | Candidate | LanAnswer | CallStats | CallEnded

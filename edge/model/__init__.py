@@ -1,0 +1,1 @@
+"""The pure core: facts, commands, rules. Imports msgspec only; knows no clock, socket or database."""

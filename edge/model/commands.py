@@ -1,0 +1,145 @@
+"""What people ask for. A command is the body of ``POST /api/commands`` and the input of decide.
+
+Every command carries a ``command_id`` made by the tablet: the same command sent again gives the
+same answer and is recorded once. JSON, tagged by ``type``.
+"""
+
+from typing import Annotated, TypeAlias
+
+from msgspec import Meta, Struct
+
+from .ids import Id
+from .records import (
+    Allergies,
+    Code,
+    Colour,
+    Complaint,
+    Guardian,
+    History,
+    Person,
+    ShortText,
+    Text,
+    Vitals,
+    VisitState,
+)
+
+
+class RegisterPatient(Struct, frozen=True, tag="register_patient", forbid_unknown_fields=True):
+    """Register a new patient. ``patient_id`` is made by the tablet."""
+
+    command_id: Id
+    patient_id: Id
+    person: Person
+
+
+class AmendPatient(Struct, frozen=True, tag="amend_patient", forbid_unknown_fields=True):
+    command_id: Id
+    patient_id: Id
+    person: Person
+
+
+class OpenVisit(Struct, frozen=True, tag="open_visit", forbid_unknown_fields=True):
+    """Begin a visit of a registered patient today."""
+
+    command_id: Id
+    visit_id: Id
+    patient_id: Id
+    category: Code = "general"
+    follow_up_of: str = ""
+
+
+class RecordConsent(Struct, frozen=True, tag="record_consent", forbid_unknown_fields=True):
+    command_id: Id
+    visit_id: Id
+    purpose: Annotated[str, Meta(pattern="^(teleconsultation|data)$")]
+    given: bool
+    method: Annotated[str, Meta(pattern="^(spoken|tick|thumb|audio|otp)$")]
+    language: Annotated[str, Meta(pattern="^[a-z]{2,3}$")]
+    statement_version: ShortText
+    guardian: Guardian | None = None
+
+
+class RecordComplaints(Struct, frozen=True, tag="record_complaints", forbid_unknown_fields=True):
+    command_id: Id
+    visit_id: Id
+    complaints: Annotated[tuple[Complaint, ...], Meta(min_length=1, max_length=5)]
+    notes: Text = ""
+
+
+class RecordHistory(Struct, frozen=True, tag="record_history", forbid_unknown_fields=True):
+    command_id: Id
+    visit_id: Id
+    history: History
+    allergies: Allergies | None = None
+
+
+class RecordVitals(Struct, frozen=True, tag="record_vitals", forbid_unknown_fields=True):
+    command_id: Id
+    visit_id: Id
+    vitals: Vitals
+
+
+class AnswerSigns(Struct, frozen=True, tag="answer_signs", forbid_unknown_fields=True):
+    """Answers of the danger-sign screen. What is in neither list was not asked."""
+
+    command_id: Id
+    visit_id: Id
+    present: Annotated[tuple[Code, ...], Meta(max_length=100)]
+    absent: Annotated[tuple[Code, ...], Meta(max_length=100)]
+
+
+class RaiseTriage(Struct, frozen=True, tag="raise_triage", forbid_unknown_fields=True):
+    """A person sets a colour above what the rules say. Lowering is refused (triage.md §1.8)."""
+
+    command_id: Id
+    visit_id: Id
+    colour: Colour
+    reason: ShortText = ""
+
+
+class IssueToken(Struct, frozen=True, tag="issue_token", forbid_unknown_fields=True):
+    """Put the visit into the queue. A RED visit needs no token and no form before it."""
+
+    command_id: Id
+    visit_id: Id
+
+
+class MoveVisit(Struct, frozen=True, tag="move_visit", forbid_unknown_fields=True):
+    """Skip, recall, cancel, or mark as not there."""
+
+    command_id: Id
+    visit_id: Id
+    state: VisitState
+    reason: ShortText = ""
+
+
+class ConfirmPrinted(Struct, frozen=True, tag="confirm_printed", forbid_unknown_fields=True):
+    command_id: Id
+    visit_id: Id
+    prescription_id: Id
+    printer: ShortText = "pdf"
+    copies: Annotated[int, Meta(ge=1, le=5)] = 1
+
+
+class CloseVisit(Struct, frozen=True, tag="close_visit", forbid_unknown_fields=True):
+    command_id: Id
+    visit_id: Id
+    outcome: VisitState
+    explained: bool = False
+
+
+Command: TypeAlias = (
+    RegisterPatient
+    | AmendPatient
+    | OpenVisit
+    | RecordConsent
+    | RecordComplaints
+    | RecordHistory
+    | RecordVitals
+    | AnswerSigns
+    | RaiseTriage
+    | IssueToken
+    | MoveVisit
+    | ConfirmPrinted
+    | CloseVisit
+)

@@ -1,0 +1,319 @@
+"""Every fact. A fact is past tense, is written once, and is never changed.
+
+Each event struct is encoded as an msgpack array without its name; the kind number in
+:data:`KINDS` and a version stand beside it in the entry. Fields are only appended, with a
+default; a changed meaning takes a new kind. Readers keep kinds they do not know as raw bytes.
+"""
+
+from typing import Annotated, TypeAlias
+
+import msgspec
+from msgspec import Meta, Struct
+
+from .ids import Id
+from .records import (
+    Allergies,
+    Code,
+    Colour,
+    Complaint,
+    Guardian,
+    History,
+    Mode,
+    Person,
+    Role,
+    ShortText,
+    Text,
+    TriageResult,
+    VisitState,
+    Vitals,
+)
+
+
+class PatientRegistered(Struct, frozen=True, array_like=True):
+    patient_id: Id
+    local_id: ShortText
+    """``<state>-<facility>-<6 digits>``, given by the node."""
+    person: Person
+
+
+class PatientAmended(Struct, frozen=True, array_like=True):
+    """The whole person anew; the earlier entry stays in the log."""
+
+    patient_id: Id
+    person: Person
+
+
+class VisitOpened(Struct, frozen=True, array_like=True):
+    visit_id: Id
+    patient_id: Id
+    salt: bytes
+    """16 random bytes that salt the hashes of this visit's entries; erased with it (SEALING.md)."""
+    category: Code = "general"
+    follow_up_of: str = ""
+    """An earlier visit id, when the patient comes back for the same condition."""
+
+
+class ConsentRecorded(Struct, frozen=True, array_like=True):
+    """Teleconsultation and data are two separate records (security.md C1)."""
+
+    visit_id: Id
+    purpose: Annotated[str, Meta(pattern="^(teleconsultation|data)$")]
+    given: bool
+    method: Annotated[str, Meta(pattern="^(spoken|tick|thumb|audio|otp)$")]
+    language: str
+    statement_version: ShortText
+    guardian: Guardian | None = None
+
+
+class ComplaintsRecorded(Struct, frozen=True, array_like=True):
+    visit_id: Id
+    complaints: tuple[Complaint, ...]
+    notes: Text = ""
+
+
+class HistoryRecorded(Struct, frozen=True, array_like=True):
+    visit_id: Id
+    history: History
+
+
+class AllergiesRecorded(Struct, frozen=True, array_like=True):
+    visit_id: Id
+    allergies: Allergies
+
+
+class VitalsRecorded(Struct, frozen=True, array_like=True):
+    visit_id: Id
+    vitals: Vitals
+
+
+class SignsAnswered(Struct, frozen=True, array_like=True):
+    """Danger-sign screen: which signs are present, which were asked and absent."""
+
+    visit_id: Id
+    present: tuple[Code, ...]
+    absent: tuple[Code, ...]
+
+
+class Triaged(Struct, frozen=True, array_like=True):
+    visit_id: Id
+    result: TriageResult
+    raised_by_staff: bool = False
+    """True when a person set the colour above what the rules say."""
+    reason: ShortText = ""
+
+
+class TokenIssued(Struct, frozen=True, array_like=True):
+    visit_id: Id
+    token: ShortText
+    """``<site code>-<3 digits>``, counted anew each day."""
+    day: int
+    """Indian calendar day number, :func:`edge.model.clock.day_of`."""
+    serial: int
+
+
+class VisitMoved(Struct, frozen=True, array_like=True):
+    """The visit changed its place: skipped, recalled, waiting again, closed …"""
+
+    visit_id: Id
+    state: VisitState
+    reason: ShortText = ""
+
+
+class CallHeld(Struct, frozen=True, array_like=True):
+    """What one attempt of a call carried, as one side measured it (proof of consultation)."""
+
+    visit_id: Id
+    call_id: Id
+    doctor_id: ShortText
+    started_ms: int
+    ended_ms: int
+    video_s: float
+    """Seconds in which frames were received and shown."""
+    audio_s: float
+    concealed_s: float
+    mode: Mode
+    side: Annotated[str, Meta(pattern="^(node|doctor)$")]
+    ended_because: ShortText = ""
+
+
+class PrescriptionStored(Struct, frozen=True, array_like=True):
+    """The node holds this signed prescription durably and has checked its signatures."""
+
+    visit_id: Id
+    prescription_id: Id
+
+
+class SlipPrinted(Struct, frozen=True, array_like=True):
+    visit_id: Id
+    prescription_id: Id
+    printer: ShortText
+    copies: int = 1
+
+
+class VisitClosed(Struct, frozen=True, array_like=True):
+    visit_id: Id
+    outcome: VisitState
+    explained: bool = False
+    """The slip was read out to the patient."""
+
+
+class RunStarted(Struct, frozen=True, array_like=True):
+    """First entry of an audit stream: which software speaks."""
+
+    software: ShortText
+    schema: int
+
+
+class Accessed(Struct, frozen=True, array_like=True):
+    """Audit: who read, printed or exported what (security.md S5). Holds no clinical text."""
+
+    action: Code
+    subject: str
+    result: ShortText = "ok"
+
+
+# The hub's log for one node.
+
+
+class StaffPublished(Struct, frozen=True, array_like=True):
+    """A doctor or staff member that the node should know: name, role, public signing key."""
+
+    person_id: ShortText
+    name: ShortText
+    role: Role
+    registration: ShortText = ""
+    qualification: ShortText = ""
+    public_key: bytes = b""
+    """Ed25519, 32 B, for doctors."""
+
+
+class VisitAssigned(Struct, frozen=True, array_like=True):
+    visit_id: Id
+    doctor_id: ShortText
+    doctor_name: ShortText
+
+
+class VisitSeen(Struct, frozen=True, array_like=True):
+    """A doctor opened the record."""
+
+    visit_id: Id
+    doctor_id: ShortText
+
+
+class PrescriptionSigned(Struct, frozen=True, array_like=True):
+    visit_id: Id
+    prescription_id: Id
+    signed: bytes
+    """msgpack of :class:`edge.model.prescribing.SignedPrescription`, kept byte for byte."""
+
+
+class DoctorNote(Struct, frozen=True, array_like=True):
+    visit_id: Id
+    doctor_id: ShortText
+    note: Text
+
+
+Event: TypeAlias = (
+    PatientRegistered
+    | PatientAmended
+    | VisitOpened
+    | ConsentRecorded
+    | ComplaintsRecorded
+    | HistoryRecorded
+    | AllergiesRecorded
+    | VitalsRecorded
+    | SignsAnswered
+    | Triaged
+    | TokenIssued
+    | VisitMoved
+    | CallHeld
+    | PrescriptionStored
+    | SlipPrinted
+    | VisitClosed
+    | RunStarted
+    | Accessed
+    | StaffPublished
+    | VisitAssigned
+    | VisitSeen
+    | PrescriptionSigned
+    | DoctorNote
+)
+
+KINDS: dict[int, type[Struct]] = {
+    1: PatientRegistered,
+    2: PatientAmended,
+    3: VisitOpened,
+    4: ConsentRecorded,
+    5: ComplaintsRecorded,
+    6: HistoryRecorded,
+    7: AllergiesRecorded,
+    8: VitalsRecorded,
+    9: SignsAnswered,
+    10: Triaged,
+    11: TokenIssued,
+    12: VisitMoved,
+    13: CallHeld,
+    14: PrescriptionStored,
+    15: SlipPrinted,
+    16: VisitClosed,
+    17: RunStarted,
+    18: Accessed,
+    64: StaffPublished,
+    65: VisitAssigned,
+    66: VisitSeen,
+    67: PrescriptionSigned,
+    68: DoctorNote,
+}
+"""Kind number on the wire → struct. 1–63 are said by nodes, 64–127 by the hub. Never reused."""
+
+KIND_OF: dict[type[Struct], int] = {struct: kind for kind, struct in KINDS.items()}
+
+_encoder = msgspec.msgpack.Encoder()
+_decoders = {kind: msgspec.msgpack.Decoder(struct) for kind, struct in KINDS.items()}
+
+
+class Entry(Struct, frozen=True, array_like=True):
+    """One log entry as it is hashed, signed and sent. ``payload`` is never re-encoded."""
+
+    kind: int
+    version: int
+    stamp: int
+    """Hybrid logical time, :mod:`edge.model.clock`."""
+    actor: str
+    """Id of the staff member or doctor who said it; "" for the machine itself."""
+    payload: bytes
+    """msgpack of the event struct."""
+
+
+class Unknown(Struct, frozen=True):
+    """An event that this release cannot read: kept and forwarded as it is."""
+
+    kind: int
+    version: int
+    payload: bytes
+
+
+def entry_of(event: Event, stamp: int, actor: str) -> Entry:
+    """Wrap an event into an entry of version 1."""
+    return Entry(KIND_OF[type(event)], 1, stamp, actor, _encoder.encode(event))
+
+
+def event_of(entry: Entry) -> Event | Unknown:
+    """The event in an entry, or :class:`Unknown` for a kind or version of a later release.
+
+    Raises msgspec.ValidationError when a known kind holds something else than its fields.
+    """
+    decoder = _decoders.get(entry.kind)
+    if decoder is None or entry.version != 1:
+        return Unknown(entry.kind, entry.version, entry.payload)
+    event: Event = decoder.decode(entry.payload)
+    return event
+
+
+def visit_of(event: Event | Unknown) -> str:
+    """The visit an event belongs to, or "" for one that belongs to none."""
+    return getattr(event, "visit_id", "")
+
+
+RED_STREAM_COLOURS = frozenset({Colour.RED})
+"""Entries of a visit of these colours go into the ``urgent`` stream."""

@@ -1,0 +1,1 @@
+"""The hub: receives sealed entries from nodes, serves doctors, sends prescriptions back."""
