@@ -19,8 +19,8 @@ from .records import (
     Person,
     ShortText,
     Text,
-    Vitals,
     VisitState,
+    Vitals,
 )
 
 

@@ -269,7 +269,9 @@ KINDS: dict[int, type[Struct]] = {
 KIND_OF: dict[type[Struct], int] = {struct: kind for kind, struct in KINDS.items()}
 
 _encoder = msgspec.msgpack.Encoder()
-_decoders = {kind: msgspec.msgpack.Decoder(struct) for kind, struct in KINDS.items()}
+_decoders: dict[int, msgspec.msgpack.Decoder[Event]] = {
+    kind: msgspec.msgpack.Decoder(struct) for kind, struct in KINDS.items()
+}
 
 
 class Entry(Struct, frozen=True, array_like=True):
@@ -306,8 +308,7 @@ def event_of(entry: Entry) -> Event | Unknown:
     decoder = _decoders.get(entry.kind)
     if decoder is None or entry.version != 1:
         return Unknown(entry.kind, entry.version, entry.payload)
-    event: Event = decoder.decode(entry.payload)
-    return event
+    return decoder.decode(entry.payload)
 
 
 def visit_of(event: Event | Unknown) -> str:

@@ -163,7 +163,13 @@ def _changes(visit: Visit, event: ev.Event | ev.Unknown, at_ms: int, actor: str)
     match event:
         case ev.ConsentRecorded():
             consent = Consent(
-                event.purpose, event.given, event.method, event.language, at_ms, actor, event.statement_version,
+                event.purpose,
+                event.given,
+                event.method,
+                event.language,
+                at_ms,
+                actor,
+                event.statement_version,
                 event.guardian.name if event.guardian else "",
             )
             return {"consents": (*visit.consents, consent)}
@@ -184,15 +190,26 @@ def _changes(visit: Visit, event: ev.Event | ev.Unknown, at_ms: int, actor: str)
             return {"triage": event.result, "state": state}
         case ev.TokenIssued():
             return {
-                "token": event.token, "token_day": event.day, "token_serial": event.serial,
-                "queued_ms": visit.queued_ms or at_ms, "state": VisitState.WAITING,
+                "token": event.token,
+                "token_day": event.day,
+                "token_serial": event.serial,
+                "queued_ms": visit.queued_ms or at_ms,
+                "state": VisitState.WAITING,
             }
         case ev.VisitMoved():
             return {"state": event.state}
         case ev.CallHeld():
             call = Call(
-                event.call_id, event.doctor_id, event.side, event.started_ms, event.ended_ms, event.video_s,
-                event.audio_s, event.concealed_s, event.mode, event.ended_because,
+                event.call_id,
+                event.doctor_id,
+                event.side,
+                event.started_ms,
+                event.ended_ms,
+                event.video_s,
+                event.audio_s,
+                event.concealed_s,
+                event.mode,
+                event.ended_because,
             )
             return {"calls": (*visit.calls, call)}
         case ev.VisitAssigned():
@@ -205,8 +222,8 @@ def _changes(visit: Visit, event: ev.Event | ev.Unknown, at_ms: int, actor: str)
             known = {p.prescription_id for p in visit.prescriptions}
             if event.prescription_id in known:
                 return None
-            state = PrescriptionState(event.prescription_id, event.signed, at_ms)
-            return {"prescriptions": (*visit.prescriptions, state), "state": VisitState.RX_READY}
+            fresh = PrescriptionState(event.prescription_id, event.signed, at_ms)
+            return {"prescriptions": (*visit.prescriptions, fresh), "state": VisitState.RX_READY}
         case ev.PrescriptionStored():
             return {"prescriptions": _mark(visit, event.prescription_id, stored_ms=at_ms)}
         case ev.SlipPrinted():

@@ -13,7 +13,9 @@ Name = Annotated[str, Meta(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x
 Text = Annotated[str, Meta(max_length=2000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")]
 ShortText = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Code = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[A-Za-z0-9_.:%<>=+/ -]+$")]
-Mobile = Annotated[str, Meta(pattern=r"^([6-9]\d{9}|5550\d{6})?$", description="ten digits, or empty; 5550… is synthetic")]
+Mobile = Annotated[
+    str, Meta(pattern=r"^([6-9]\d{9}|5550\d{6})?$", description="ten digits, or empty; 5550… is synthetic")
+]
 
 
 class Gender(StrEnum):
@@ -75,7 +77,14 @@ class VisitState(StrEnum):
 
 
 OPEN_STATES = frozenset(
-    {VisitState.DRAFT, VisitState.TRIAGED, VisitState.WAITING, VisitState.IN_CALL, VisitState.RX_PENDING, VisitState.RX_READY}
+    {
+        VisitState.DRAFT,
+        VisitState.TRIAGED,
+        VisitState.WAITING,
+        VisitState.IN_CALL,
+        VisitState.RX_PENDING,
+        VisitState.RX_READY,
+    }
 )
 
 
