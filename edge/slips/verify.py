@@ -1,0 +1,76 @@
+"""Checking a slip off line: with the hub's public key and nothing else.
+
+A PDF is accepted when the record inside it carries three good signatures and the whole file is,
+byte for byte, what this release renders from that record. This module knows no network, no
+store and no clock.
+"""
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from msgspec import Struct
+
+from edge.model.prescribing import PrescriptionRecord, SignedPrescription, signing_input
+
+from .qr import parse_qr, qr_text
+from .refusal import SlipCode, SlipRefused
+from .sign import KEY_BYTES, SIGNATURE_BYTES, certificate_input, decode_record, time_input
+
+
+class Verified(Struct, frozen=True):
+    """What may be relied upon after a check that did not refuse."""
+
+    record: PrescriptionRecord
+    signed: SignedPrescription
+    paper: str = ""
+    """Paper of the file that was checked; empty when no file was."""
+
+
+def _check(key: bytes, signature: bytes, message: bytes, refusal: SlipRefused) -> None:
+    if len(key) != KEY_BYTES or len(signature) != SIGNATURE_BYTES:
+        raise SlipRefused(SlipCode.KEY_BAD, "A key has 32 bytes and a signature 64.")
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
+    except (InvalidSignature, ValueError) as error:
+        raise refusal from error
+
+
+def verify_signed(signed: SignedPrescription, hub_key: bytes) -> Verified:
+    """Check a signed prescription against the hub's public signing key (Ed25519, 32 bytes).
+
+    Raises SlipRefused with slip_record_bad, slip_key_bad, slip_certificate_bad, slip_signature_bad
+    or slip_time_bad. An unknown template is no reason here: the record stands by itself.
+    """
+    record = decode_record(signed.record)
+    if not 0 <= signed.template_version < 1 << 16 or len(signed.template_id.encode()) > 255:
+        raise SlipRefused(SlipCode.SIGNATURE_BAD, "The template's name or version cannot have been signed.")
+    _check(
+        hub_key,
+        signed.doctor_certificate,
+        certificate_input(signed.doctor_key, record.doctor_id, record.doctor_name, record.registration),
+        SlipRefused(SlipCode.CERTIFICATE_BAD, "The hub did not certify this doctor's key and registration number."),
+    )
+    _check(
+        signed.doctor_key,
+        signed.signature,
+        signing_input(signed.record, signed.template_id, signed.template_version),
+        SlipRefused(SlipCode.SIGNATURE_BAD, "The doctor's signature does not fit the record: it was changed."),
+    )
+    _check(
+        hub_key,
+        signed.hub_signature,
+        time_input(signed.signature, signed.hub_time_ms),
+        SlipRefused(SlipCode.TIME_BAD, "The hub did not confirm this time of signing."),
+    )
+    return Verified(record, signed)
+
+
+def verify_qr(text: str, signed: SignedPrescription, hub_key: bytes) -> Verified:
+    """Check a scanned QR text against any copy of the signed record, and that copy against the hub's key.
+
+    Raises SlipRefused as :func:`verify_signed` does, and with slip_qr_bad or slip_qr_other_record.
+    """
+    parse_qr(text)
+    verified = verify_signed(signed, hub_key)
+    if text != qr_text(signed):
+        raise SlipRefused(SlipCode.QR_OTHER_RECORD, "The QR code belongs to another prescription than this record.")
+    return verified
