@@ -8,6 +8,7 @@ from typing import Annotated, TypeAlias
 
 from msgspec import Meta, Struct
 
+from edge.model.errors import Refusal
 from edge.model.ids import Id
 from edge.model.records import Mode, ShortText
 
@@ -162,5 +163,11 @@ class CallEnded(Struct, frozen=True, tag="call_ended"):
     stats: CallStats | None = None
 
 
+class CallError(Struct, frozen=True, tag="call_error"):
+    """Process → node: a line could not be understood, or a part failed. The call goes on."""
+
+    refusal: Refusal
+
+
 ToCall: TypeAlias = StartCall | LanOffer | Answer | Candidate | Budget | EndCall
-FromCall: TypeAlias = Offer | Candidate | LanAnswer | CallStats | CallEnded
+FromCall: TypeAlias = Offer | Candidate | LanAnswer | CallStats | CallError | CallEnded

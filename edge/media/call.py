@@ -1,0 +1,254 @@
+"""The states of a call: pure. Says what to do; does nothing and reads no clock.
+
+The node drives :func:`step` with what happened and carries out the effects. A call outlives its
+media: an attempt (one call process, one offer) may crash or lose its link; the call goes on with
+the next attempt and ends only by a Bye, or after a long silence. :data:`TABLE` says which phase
+may follow which; the hub follows a call it forwards with :func:`advance`.
+"""
+
+from enum import StrEnum
+from typing import TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+
+class Phase(StrEnum):
+    """Where a call stands."""
+
+    RINGING = "ringing"
+    """The doctor calls; nobody at the node has taken it."""
+    CONNECTING = "connecting"
+    """Somebody took it; an attempt is on its way."""
+    CONNECTED = "connected"
+    """Sound flows."""
+    INTERRUPTED = "interrupted"
+    """The media was lost; the same or the next attempt will bring it back."""
+    ENDED = "ended"
+
+
+class Kind(StrEnum):
+    """What can happen to a call."""
+
+    RANG = "rang"
+    """The doctor's Ring came again (his page was reloaded): he needs a new offer."""
+    ACCEPTED = "accepted"
+    MEDIA_UP = "media_up"
+    MEDIA_DOWN = "media_down"
+    """The attempt says that its link is lost; it may come back by itself."""
+    PROCESS_DIED = "process_died"
+    LINK_UP = "link_up"
+    """The sync link answers again."""
+    LINK_DOWN = "link_down"
+    TICK = "tick"
+    """Time passed."""
+    BYE = "bye"
+    """The doctor hung up."""
+    HANG_UP = "hang_up"
+    """Somebody at the node hung up or declined."""
+
+
+class Limits(Struct, frozen=True):
+    """Times that a deployment may change, in seconds."""
+
+    ring_s: float = 60.0
+    """Nobody takes the call: it ends as no_answer."""
+    connect_s: float = 20.0
+    """An attempt that is not connected by then is replaced."""
+    repair_s: float = 8.0
+    """A lost attempt may repair itself for this long while the link is up."""
+    restart_s: float = 1.0
+    """Between the death of a process and the next attempt."""
+    silence_s: float = 120.0
+    """Without any media for this long, the call is over."""
+
+
+class CallState(Struct, frozen=True):
+    """One call at the node."""
+
+    call_id: str
+    phase: Phase = Phase.RINGING
+    attempt: int = -1
+    """Number of the running or last attempt; -1 before the first."""
+    running: bool = False
+    """Whether an attempt's process is running."""
+    link_up: bool = True
+    since_s: float = 0.0
+    """When this phase began."""
+    attempt_s: float = 0.0
+    """When the running attempt began, or the last one died."""
+    media_s: float = 0.0
+    """When sound last flowed, or the call was taken."""
+    reason: str = ""
+    """Why it ended."""
+
+
+class StartAttempt(Struct, frozen=True, tag="start_attempt"):
+    """Effect: start a call process with this attempt number; one that still runs is stopped first."""
+
+    attempt: int
+
+
+class StopAttempt(Struct, frozen=True, tag="stop_attempt"):
+    """Effect: stop the call process."""
+
+    reason: str
+
+
+class TellAccept(Struct, frozen=True, tag="tell_accept"):
+    """Effect: send Accept to the doctor."""
+
+
+class TellBye(Struct, frozen=True, tag="tell_bye"):
+    """Effect: send Bye to the doctor."""
+
+    reason: str
+
+
+class ShowCall(Struct, frozen=True, tag="show_call"):
+    """Effect: the tablets show this phase."""
+
+    phase: Phase
+
+
+Effect: TypeAlias = StartAttempt | StopAttempt | TellAccept | TellBye | ShowCall
+
+TABLE: dict[Phase, dict[Kind, Phase]] = {
+    Phase.RINGING: {
+        Kind.RANG: Phase.RINGING,
+        Kind.ACCEPTED: Phase.CONNECTING,
+        Kind.BYE: Phase.ENDED,
+        Kind.HANG_UP: Phase.ENDED,
+    },
+    Phase.CONNECTING: {
+        Kind.RANG: Phase.CONNECTING,
+        Kind.MEDIA_UP: Phase.CONNECTED,
+        Kind.MEDIA_DOWN: Phase.INTERRUPTED,
+        Kind.PROCESS_DIED: Phase.INTERRUPTED,
+        Kind.BYE: Phase.ENDED,
+        Kind.HANG_UP: Phase.ENDED,
+    },
+    Phase.CONNECTED: {
+        Kind.RANG: Phase.CONNECTING,
+        Kind.MEDIA_UP: Phase.CONNECTED,
+        Kind.MEDIA_DOWN: Phase.INTERRUPTED,
+        Kind.PROCESS_DIED: Phase.INTERRUPTED,
+        Kind.BYE: Phase.ENDED,
+        Kind.HANG_UP: Phase.ENDED,
+    },
+    Phase.INTERRUPTED: {
+        Kind.RANG: Phase.CONNECTING,
+        Kind.MEDIA_UP: Phase.CONNECTED,
+        Kind.MEDIA_DOWN: Phase.INTERRUPTED,
+        Kind.PROCESS_DIED: Phase.INTERRUPTED,
+        Kind.BYE: Phase.ENDED,
+        Kind.HANG_UP: Phase.ENDED,
+    },
+    Phase.ENDED: {},
+}
+"""Phase × what happened → next phase. What is not listed changes nothing: signals may come late or twice."""
+
+
+def advance(phase: Phase, kind: Kind) -> Phase:
+    """The phase after ``kind``; the same phase when the table says nothing."""
+    return TABLE[phase].get(kind, phase)
+
+
+def ring(call_id: str, now_s: float) -> tuple[CallState, tuple[Effect, ...]]:
+    """A doctor calls. ``now_s`` is any monotonic clock, the same for all calls of :func:`step`."""
+    return CallState(call_id, since_s=now_s, media_s=now_s), (ShowCall(Phase.RINGING),)
+
+
+def step(
+    state: CallState, kind: Kind, now_s: float, *, reason: str = "hangup", limits: Limits | None = None
+) -> tuple[CallState, tuple[Effect, ...]]:
+    """Take in what happened; returns the new state and what is to be done, in order.
+
+    ``reason`` is used by BYE and HANG_UP. An ended call stays ended and asks for nothing.
+    """
+    limits = limits or Limits()
+    if state.phase is Phase.ENDED:
+        return state, ()
+    following = advance(state.phase, kind)
+    before = state
+    if state.phase is Phase.CONNECTED:
+        state = replace(state, media_s=now_s)
+    if following is not state.phase:
+        state = replace(state, phase=following, since_s=now_s)
+    effects: tuple[Effect, ...] = ()
+    match kind:
+        case Kind.BYE | Kind.HANG_UP:
+            return _end(state, reason, tell=kind is Kind.HANG_UP)
+        case Kind.ACCEPTED if before.phase is Phase.RINGING:
+            state, effects = _start(replace(state, media_s=now_s), now_s)
+            effects = (TellAccept(), *effects)
+        case Kind.RANG if before.phase is not Phase.RINGING:
+            state, effects = _start(state, now_s)
+            effects = (TellAccept(), *effects)
+        case Kind.PROCESS_DIED:
+            state = replace(state, running=False, attempt_s=now_s)
+        case Kind.LINK_UP | Kind.LINK_DOWN:
+            state = replace(state, link_up=kind is Kind.LINK_UP)
+            if kind is Kind.LINK_UP and not before.link_up and state.phase is Phase.INTERRUPTED:
+                # The attempt gets the time to repair itself from now on, not from the loss.
+                state = replace(state, since_s=now_s)
+        case Kind.TICK:
+            return _pass_time(state, now_s, limits)
+        case _:
+            pass
+    if state.phase is not before.phase:
+        effects = (*effects, ShowCall(state.phase))
+    return state, effects
+
+
+def due_s(state: CallState, limits: Limits | None = None) -> float | None:
+    """When :func:`step` wants its next TICK at the latest; None when time changes nothing."""
+    limits = limits or Limits()
+    match state.phase:
+        case Phase.RINGING:
+            return state.since_s + limits.ring_s
+        case Phase.CONNECTING | Phase.INTERRUPTED:
+            return min(state.media_s + limits.silence_s, _restart_due_s(state, limits))
+        case _:
+            return None
+
+
+def _restart_due_s(state: CallState, limits: Limits) -> float:
+    if not state.running:
+        return state.attempt_s + limits.restart_s
+    if not state.link_up:
+        return float("inf")
+    if state.phase is Phase.CONNECTING:
+        return max(state.attempt_s, state.since_s) + limits.connect_s
+    return state.since_s + limits.repair_s
+
+
+def _pass_time(state: CallState, now_s: float, limits: Limits) -> tuple[CallState, tuple[Effect, ...]]:
+    if state.phase is Phase.RINGING:
+        return _end(state, "no_answer", tell=True) if now_s >= state.since_s + limits.ring_s else (state, ())
+    if state.phase is Phase.CONNECTED:
+        return state, ()
+    if now_s >= state.media_s + limits.silence_s:
+        return _end(state, "failed", tell=True)
+    if now_s < _restart_due_s(state, limits):
+        return state, ()
+    state, effects = _start(state, now_s)
+    if state.phase is not Phase.CONNECTING:
+        state = replace(state, phase=Phase.CONNECTING, since_s=now_s)
+        effects = (*effects, ShowCall(Phase.CONNECTING))
+    return state, effects
+
+
+def _start(state: CallState, now_s: float) -> tuple[CallState, tuple[Effect, ...]]:
+    attempt = state.attempt + 1
+    return replace(state, attempt=attempt, running=True, attempt_s=now_s), (StartAttempt(attempt),)
+
+
+def _end(state: CallState, reason: str, *, tell: bool) -> tuple[CallState, tuple[Effect, ...]]:
+    effects: list[Effect] = []
+    if tell:
+        effects.append(TellBye(reason))
+    if state.running:
+        effects.append(StopAttempt(reason))
+    effects.append(ShowCall(Phase.ENDED))
+    return replace(state, phase=Phase.ENDED, running=False, reason=reason), tuple(effects)
