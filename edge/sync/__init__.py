@@ -1,0 +1,39 @@
+"""Sync: signed log, sealing, and a link that survives. Security never depends on the bearer.
+
+A map (everything but ``bearers`` is without I/O and takes time as an argument):
+
+========== ==================================================================================
+seal       NodeKeys, HubKeys, NodeRecord, Grade; Epoch (node) and OpenedEpoch (hub);
+           seal_down / open_down; bundle_id; SealRefused
+log        Stream, Writer (append, sign_head), Chain, verify_entries, salt_of, decode_entry
+bundle     BundlePayload, pack, unpack
+enrol      make_token … open_reply; EnrolGrant, EnrolSecrets
+link       events and states: BundleRef, BundleAcked, BundleArrived, LinkState, Cls, Directory …
+frontier   Frontier: which sequences of a log are held (cursor + bitmap)
+outbox     SendQueue: what leaves next          inbox    judge: bytes → verdict
+arq        Arq: selective repeat over packets   congestion  DelayAimd
+endpoint   NodeEndpoint, HubEndpoint            bearers  NodeRunner, HubRunner, wss_handler
+faults     point(name): where a fault test may kill the process
+========== ==================================================================================
+
+Node, from entry to acknowledgement::
+
+    endpoint = NodeEndpoint(keys, run, epsilon, Grade.LOG, log_private, now, random=os.urandom)
+    position = writer.append(raw, visit_salt)                  # log.Writer, one per stream
+    ref = endpoint.seal_bundle(BundlePayload(Cls.CLINICAL, run, Stream.CLINICAL, position.seq, (raw,)))
+    ...store ref (opening, sealed, bundle_id) in the outbox, commit...
+    endpoint.submit_bundle(ref, Cls.CLINICAL)                  # at start: every row that is left
+    runner = NodeRunner(endpoint, hub_host, udp_port, wss_port, keys.tls_fingerprint, on_event)
+    await runner.start(); runner.wake() after any call of the endpoint; await runner.stop()
+    # on_event(BundleAcked) → delete the row; (DownArrived) → store, fsync, endpoint.down_stored(seq)
+
+Hub::
+
+    endpoint = HubEndpoint(hub_keys, directory, now, unix_offset_s=…, random=os.urandom)
+    runner = HubRunner(endpoint, ("0.0.0.0", udp_port), on_event); app.router.add_get("/sync", wss_handler(runner))
+    # on_event(BundleArrived) → store, fsync, endpoint.bundle_stored(node_id, bundle_id)
+    # on_event(NodeSeen fresh) → endpoint.send_down(node_id, seq, blob, Cls.CLINICAL) for all that is not stored there
+    endpoint.send_signal(node_id, blob); endpoint.presence(node_id, now) → LinkState
+
+Endpoints are not thread-safe: call them on the event loop that runs their runner.
+"""

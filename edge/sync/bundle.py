@@ -1,0 +1,161 @@
+"""What is inside a bundle: several entries of one log, compressed together, padded.
+
+``fmt1 ‖ dictionary1 ‖ length3 ‖ zstd(msgpack array) ‖ zeros to a multiple of 32``. Class, stream and
+run are in here, inside the ciphertext. Reading is bounded before it begins: a bomb, a huge count or
+a length that lies is a :class:`BundleRefused`. Knows no keys.
+"""
+
+from functools import cache
+from importlib import resources
+
+import msgspec
+import zstandard
+from msgspec import Struct
+
+from edge.model.errors import Fault, UpkendraError
+
+from . import seal
+from .log import SignedHead, Stream
+
+FORMAT = 1
+HEADER_BYTES = 5
+PLAIN_MAX_BYTES = 1 << 20
+"""Decompressed payloads are never larger (1 MiB)."""
+ENTRIES_MAX = 4096
+ENTRY_MAX_BYTES = 256 * 1024
+NO_DICTIONARY = 0
+CURRENT_DICTIONARY = 0
+_LEVEL = 19
+_WINDOW_MAX_BYTES = 1 << 21
+_SEQ_MAX = 1 << 48
+
+
+class BundleRefused(UpkendraError):
+    """A payload that is not what its seal promised. It is quarantined with this code; the rest goes on."""
+
+    code = "bundle_refused"
+    fault = Fault.CALLER
+
+
+class BundlePayload(Struct, frozen=True, array_like=True):
+    """Consecutive entries of one log."""
+
+    cls: int
+    """Priority class 0–5 (docs/protocol.md)."""
+    run: bytes
+    """8 B; the run of the log, which may be an earlier one than the epoch's."""
+    stream: int
+    """:class:`edge.sync.log.Stream`; a number of a later release is kept as it is."""
+    first_seq: int
+    entries: tuple[bytes, ...]
+    """Raw bytes of :class:`edge.model.events.Entry`, never re-encoded."""
+    head: SignedHead | None = None
+    """The signed head after the last entry, where one was due."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(BundlePayload)
+
+
+@cache
+def _dictionary(number: int) -> zstandard.ZstdCompressionDict | None:
+    """A shipped dictionary; None for number 0. Raises BundleRefused for one this release lacks."""
+    if number == NO_DICTIONARY:
+        return None
+    file = resources.files("edge.sync").joinpath(f"data/dictionary-{number:03d}.bin")
+    if not file.is_file():
+        raise BundleRefused("a dictionary this release does not have", code="dictionary_unknown")
+    return zstandard.ZstdCompressionDict(file.read_bytes(), dict_type=zstandard.DICT_TYPE_FULLDICT)
+
+
+@cache
+def _compressor(number: int) -> zstandard.ZstdCompressor:
+    parameters = zstandard.ZstdCompressionParameters.from_level(
+        _LEVEL,
+        format=zstandard.FORMAT_ZSTD1_MAGICLESS,
+        window_log=20,
+        write_content_size=False,
+        write_checksum=False,
+        write_dict_id=False,
+    )
+    dictionary = _dictionary(number)
+    if dictionary is None:
+        return zstandard.ZstdCompressor(compression_params=parameters)
+    return zstandard.ZstdCompressor(compression_params=parameters, dict_data=dictionary)
+
+
+@cache
+def _decompressor(number: int) -> zstandard.ZstdDecompressor:
+    dictionary = _dictionary(number)
+    if dictionary is None:
+        return zstandard.ZstdDecompressor(format=zstandard.FORMAT_ZSTD1_MAGICLESS, max_window_size=_WINDOW_MAX_BYTES)
+    return zstandard.ZstdDecompressor(
+        dict_data=dictionary, format=zstandard.FORMAT_ZSTD1_MAGICLESS, max_window_size=_WINDOW_MAX_BYTES
+    )
+
+
+def compress(plain: bytes, dictionary: int = NO_DICTIONARY) -> bytes:
+    """zstd level 19 without magic, checksum and sizes."""
+    return _compressor(dictionary).compress(plain)
+
+
+def decompress(body: bytes, dictionary: int = NO_DICTIONARY, limit_bytes: int = PLAIN_MAX_BYTES) -> bytes:
+    """Opposite of :func:`compress`, never more than ``limit_bytes``. Raises BundleRefused."""
+    try:
+        with _decompressor(dictionary).stream_reader(body) as reader:
+            plain = reader.read(limit_bytes + 1)
+    except (zstandard.ZstdError, MemoryError) as error:
+        raise BundleRefused("the content does not decompress", code="compression") from error
+    if len(plain) > limit_bytes:
+        raise BundleRefused("the content is larger than allowed", code="too_large")
+    return plain
+
+
+def pack(payload: BundlePayload, dictionary: int = CURRENT_DICTIONARY) -> bytes:
+    """The bytes to seal. Raises BundleRefused when a limit is exceeded: split the entries."""
+    _check(payload)
+    plain = _encoder.encode(payload)
+    if len(plain) > PLAIN_MAX_BYTES:
+        raise BundleRefused("too much for one bundle", code="too_large")
+    body = compress(plain, dictionary)
+    packed = seal.pad(bytes((FORMAT, dictionary)) + len(body).to_bytes(3, "big") + body)
+    if len(packed) + seal.BUNDLE_HEADER_BYTES + seal.TAG_BYTES > seal.BUNDLE_MAX_BYTES:
+        raise BundleRefused("too much for one bundle", code="too_large")
+    return packed
+
+
+def unpack(packed: bytes) -> BundlePayload:
+    """The payload in an opened bundle. Raises BundleRefused, and nothing else, for any bytes."""
+    if len(packed) < HEADER_BYTES:
+        raise BundleRefused("the payload has no header", code="truncated")
+    if packed[0] != FORMAT:
+        raise BundleRefused("a payload format of a later release", code="format_unknown")
+    length = int.from_bytes(packed[2:HEADER_BYTES], "big")
+    end = HEADER_BYTES + length
+    if end > len(packed) or len(packed) - end >= seal.PAD_BYTES or any(packed[end:]):
+        raise BundleRefused("the payload's length does not fit", code="truncated")
+    plain = decompress(packed[HEADER_BYTES:end], packed[1])
+    try:
+        payload = _decoder.decode(plain)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise BundleRefused("the payload is not a bundle's", code="payload_malformed") from error
+    _check(payload)
+    return payload
+
+
+def _check(payload: BundlePayload) -> None:
+    if not 0 <= payload.cls <= 5 or len(payload.run) != seal.RUN_BYTES:
+        raise BundleRefused("class or run out of range", code="payload_malformed")
+    if not 1 <= payload.stream <= 255 or not 1 <= payload.first_seq < _SEQ_MAX:
+        raise BundleRefused("stream or sequence out of range", code="payload_malformed")
+    if len(payload.entries) > ENTRIES_MAX:
+        raise BundleRefused("too many entries", code="too_many_entries")
+    if any(len(entry) > ENTRY_MAX_BYTES for entry in payload.entries):
+        raise BundleRefused("an entry is too large", code="too_large")
+    if payload.head is not None and payload.head.seq != payload.first_seq + len(payload.entries) - 1:
+        raise BundleRefused("the head stands elsewhere than the last entry", code="payload_malformed")
+
+
+def stream_name(number: int) -> str:
+    """Name of a stream for logs; the number itself for one of a later release."""
+    return Stream(number).name.lower() if number in Stream._value2member_map_ else str(number)

@@ -1,0 +1,158 @@
+"""What an application hears from an endpoint, and says to it: plain data, no behaviour.
+
+Every event is a small frozen struct. Bytes that name things: ``bundle_id`` is 11 B
+(:func:`edge.sync.seal.bundle_id`), ``node_id`` 8 B, ``epoch_id`` 4 B.
+"""
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Protocol, TypeAlias
+
+from msgspec import Struct
+
+from .bundle import BundlePayload
+from .seal import Grade, NodeRecord
+
+
+class Cls(IntEnum):
+    """Priority classes, strict: a lower number always leaves first."""
+
+    SIGNAL = 0
+    """Call signalling and emergencies; sent twice."""
+    CLINICAL = 1
+    """Clinical entries and prescriptions."""
+    PREVIEW = 2
+    ORIGINAL = 3
+    CLIP = 4
+    TELEMETRY = 5
+
+
+class BundleRef(Struct, frozen=True):
+    """A row of the outbox: what must be on disk before it is submitted."""
+
+    opening: bytes
+    """176 B, of the epoch that sealed it (perhaps of an earlier process)."""
+    sealed: bytes
+    bundle_id: bytes
+    """Key of the row; acknowledgements name it."""
+
+
+class LinkState(Struct, frozen=True):
+    """How the other side was last heard. "Online" is never guessed from an interface."""
+
+    online: bool
+    last_ack_age_s: float
+    """Seconds since the other side acknowledged something; ``inf`` for never."""
+    rtt_ms: int
+    """Smoothed; 0 when not measured."""
+    rate_bps: int
+    """What the congestion controller allows at present."""
+    bearer: str
+    """``udp``, ``wss`` or ""."""
+    backlog_items: int = 0
+    backlog_bytes: int = 0
+
+
+# Heard by the node.
+
+
+class BundleAcked(Struct, frozen=True):
+    """The hub holds this bundle durably (level 1) or in a second copy (2). Level 1: the row may go."""
+
+    bundle_id: bytes
+    level: int
+    quarantined: bool = False
+    """The hub keeps it, but could not read its contents: tell the technician."""
+
+
+class DownArrived(Struct, frozen=True):
+    """A down blob for R. Store it, fsync, then call ``down_stored(seq)``. May come again."""
+
+    seq: int
+    blob: bytes
+
+
+class LinkChanged(Struct, frozen=True):
+    state: LinkState
+
+
+class TimeOffset(Struct, frozen=True):
+    """The hub's Unix time at the moment of ``receive``, in ms; subtract your own clock."""
+
+    hub_ms: int
+    uncertainty_ms: int
+
+
+class Reseal(Struct, frozen=True):
+    """The hub can no longer open this bundle: seal its entries anew and replace the row."""
+
+    bundle_id: bytes
+
+
+# Heard by both.
+
+
+class SignalArrived(Struct, frozen=True):
+    """A call signal, in order and once within a session, at most 30 s after it was sent."""
+
+    node_id: bytes
+    blob: bytes
+
+
+# Heard by the hub.
+
+
+class BundleArrived(Struct, frozen=True):
+    """An authentic, readable bundle. Store ``payload`` durably, then ``bundle_stored(...)``.
+
+    Idempotent by (node_id, run, stream, seq): after a restart of the hub it may come again.
+    """
+
+    node_id: bytes
+    bundle_id: bytes
+    grade: Grade
+    payload: BundlePayload
+    sealed: bytes
+    missing: tuple[int, int] | None = None
+    """First and last sequence that have not been heard yet before this one, if any (only informs)."""
+
+
+class BundleQuarantined(Struct, frozen=True):
+    """An authentic bundle with bad contents. Keep ``sealed`` aside, then ``bundle_stored(..., quarantined=True)``."""
+
+    node_id: bytes
+    bundle_id: bytes
+    grade: Grade
+    reason: str
+    """Stable code of :mod:`edge.sync.bundle` or :mod:`edge.sync.inbox`."""
+    sealed: bytes
+
+
+class DownStored(Struct, frozen=True):
+    """The node holds the down blob ``seq`` durably."""
+
+    node_id: bytes
+    seq: int
+
+
+class NodeSeen(Struct, frozen=True):
+    """A node proved that it is there (path challenge). ``fresh``: a session began, hand over what it lacks."""
+
+    node_id: bytes
+    run: bytes
+    grade: Grade
+    fresh: bool
+
+
+NodeEvent: TypeAlias = BundleAcked | DownArrived | SignalArrived | LinkChanged | TimeOffset | Reseal
+HubEvent: TypeAlias = BundleArrived | BundleQuarantined | SignalArrived | DownStored | NodeSeen
+
+
+class Directory(Protocol):
+    """How the hub's endpoint finds nodes; answered from memory, called for every opening."""
+
+    def by_hint(self, hint: bytes) -> Sequence[NodeRecord]:
+        """Nodes whose ``node_hint`` is ``hint`` (3 B); usually one."""
+        ...
+
+    def by_id(self, node_id: bytes) -> NodeRecord | None: ...
