@@ -2,19 +2,43 @@
 
 Knows the state it is given and nothing else: the node loads :class:`NodeState` for the command,
 the time and the random bytes are arguments, and the same arguments always give the same answer.
+Codes of refusals are listed in ``docs/errors.md``.
 """
+
 
 from msgspec import Struct
 
+from . import answers, consent, tokens
 from . import commands as cmd
 from . import events as ev
-from .clock import Instant
+from . import vitals as vital_rules
+from .age import age_days
+from .clock import Instant, day_of, next_stamp
 from .errors import Fault, Refusal
-from .fold import Patient, Visit
-from .records import Role
-from .tokens import local_patient_id
+from .fold import COLOUR_ORDER, FINAL_STATES, Patient, Visit, fold_visit
+from .records import Colour, Role, TriageResult, VisitState
+from .triage import latest_vitals, triage
+from .triage_rules import rules
 
 SALT_BYTES = 16
+
+_S = VisitState
+MOVES: dict[VisitState, frozenset[VisitState]] = {
+    _S.DRAFT: frozenset({_S.IN_CALL, _S.CANCELLED}),
+    _S.TRIAGED: frozenset({_S.IN_CALL, _S.CANCELLED}),
+    _S.WAITING: frozenset({_S.IN_CALL, _S.RX_PENDING, _S.NO_SHOW, _S.CANCELLED}),
+    _S.IN_CALL: frozenset({_S.WAITING, _S.RX_PENDING, _S.NO_SHOW, _S.CANCELLED}),
+    _S.RX_PENDING: frozenset({_S.WAITING, _S.IN_CALL, _S.CANCELLED}),
+    _S.RX_READY: frozenset({_S.CANCELLED}),
+    _S.NO_SHOW: frozenset({_S.WAITING, _S.CANCELLED}),
+}
+"""From where to where :class:`~edge.model.commands.MoveVisit` may move. A call out of the queue needs RED before a
+token; completed and referred are reached by closing."""
+
+OUTCOMES = frozenset({_S.COMPLETED, _S.REFERRED, _S.CANCELLED, _S.NO_SHOW})
+"""What a visit may be closed as."""
+
+_CLINICAL = frozenset({Role.ANM, Role.CHO, Role.DOCTOR})
 
 
 class Actor(Struct, frozen=True):
@@ -32,7 +56,7 @@ class NodeState(Struct, frozen=True):
     demo: bool
     locked: bool = False
     patient: Patient | None = None
-    """The patient whom the command, or its visit, names; None when unknown here."""
+    """The patient whom the command names, or to whom its visit belongs; None when unknown here."""
     visit: Visit | None = None
     """The visit that the command names; None when unknown here."""
     local_serial: int = 0
@@ -44,25 +68,253 @@ class NodeState(Struct, frozen=True):
     """Patients who may be the same person as the one being registered."""
 
 
-def decide(state: NodeState, command: cmd.Command, at: Instant, by: Actor, random: bytes) -> list[ev.Event] | Refusal:
-    """The events that ``command`` leads to, or why it leads to none.
+Decision = list[ev.Event] | Refusal
 
-    ``random``: at least 16 fresh bytes, used as the salt of a new visit.
+
+def decide(state: NodeState, command: cmd.Command, at: Instant, by: Actor, random: bytes) -> Decision:
+    """The events that ``command`` leads to, or why it leads to none. An empty list: nothing has changed.
+
+    ``random``: at least 16 fresh bytes, the salt of a new visit; fewer raise ValueError.
     """
+    if len(random) < SALT_BYTES:
+        raise ValueError(f"decide needs {SALT_BYTES} random bytes, not {len(random)}")
+    refusal = _not_allowed(state, command, by)
+    if refusal is not None:
+        return refusal
     match command:
         case cmd.RegisterPatient():
-            if state.patient is not None:
-                return Refusal("already_registered", "This patient is registered already.", "patient_id")
-            local_id = local_patient_id(state.site_code, state.local_serial)
-            return [ev.PatientRegistered(command.patient_id, local_id, command.person)]
-        case cmd.OpenVisit():
+            return _register(state, command, at)
+        case cmd.AmendPatient():
             if state.patient is None:
-                return Refusal("no_such_patient", "No such patient is known here.", "patient_id", Fault.CALLER)
-            if state.visit is not None:
-                return Refusal("visit_exists", "This visit is open already.", "visit_id")
-            salt = random[:SALT_BYTES]
-            return [
-                ev.VisitOpened(command.visit_id, command.patient_id, salt, command.category, command.follow_up_of)
-            ]
+                return _no_patient()
+            wrong = answers.check_person(command.person, at)
+            return wrong or [ev.PatientAmended(command.patient_id, command.person)]
+        case cmd.OpenVisit():
+            return _open(state, command, random)
         case _:
-            return Refusal("not_decided", "This command is not understood by this release.", "type", Fault.CALLER)
+            return _on_visit(state, command, at, by)
+
+
+def warnings(state: NodeState, command: cmd.Command, at: Instant) -> tuple[Refusal, ...]:
+    """What the person should look at again although the command was, or can be, accepted."""
+    match command:
+        case cmd.RegisterPatient() if state.duplicate_ids:
+            return (Refusal("possible_duplicate", "Somebody like this is registered already; compare.", "person"),)
+        case cmd.RecordVitals():
+            return vital_rules.check(command.vitals, _age(state, at)).warnings
+        case cmd.MoveVisit(state=VisitState.NO_SHOW) if state.visit is not None and state.visit.no_shows_ms:
+            return (Refusal("second_no_show", "The second missed turn: the patient now waits at the end."),)
+        case _:
+            return ()
+
+
+def retriage(visit: Visit, patient: Patient, at: Instant) -> TriageResult:
+    """What the rules say about a visit as it stands, by the newest reading of each vital."""
+    days = age_days(patient.person, patient.registered_ms, at.wall_ms)
+    return triage(
+        days,
+        patient.person.gender,
+        visit.history,
+        visit.complaints,
+        latest_vitals(visit.vitals),
+        visit.signs_present,
+        visit.signs_absent,
+    )
+
+
+def _not_allowed(state: NodeState, command: cmd.Command, by: Actor) -> Refusal | None:
+    if state.locked:
+        return Refusal("locked", "The records are locked; unlock with a badge and PIN first.")
+    printing = isinstance(command, cmd.ConfirmPrinted)
+    if by.role in _CLINICAL or (printing and by.role is Role.PHARMACIST):
+        return None
+    return Refusal("role_not_allowed", "Your role may not do this; ask an ANM or CHO.", fault=Fault.CALLER)
+
+
+def _no_patient() -> Refusal:
+    return Refusal("no_such_patient", "No such patient is known here.", "patient_id", Fault.CALLER)
+
+
+def _age(state: NodeState, at: Instant) -> int | None:
+    patient = state.patient
+    return None if patient is None else age_days(patient.person, patient.registered_ms, at.wall_ms)
+
+
+def _register(state: NodeState, command: cmd.RegisterPatient, at: Instant) -> Decision:
+    if state.patient is not None:
+        return Refusal("already_registered", "This patient is registered already.", "patient_id")
+    wrong = answers.check_person(command.person, at)
+    if wrong is not None:
+        return wrong
+    local_id = tokens.local_patient_id(state.site_code, state.local_serial)
+    return [ev.PatientRegistered(command.patient_id, local_id, command.person)]
+
+
+def _open(state: NodeState, command: cmd.OpenVisit, random: bytes) -> Decision:
+    if state.patient is None:
+        return _no_patient()
+    if state.visit is not None:
+        return Refusal("visit_exists", "This visit is open already.", "visit_id")
+    if command.follow_up_of == command.visit_id:
+        text = "A visit cannot follow itself; name the earlier visit."
+        return Refusal("follows_itself", text, "follow_up_of", Fault.CALLER)
+    salt = random[:SALT_BYTES]
+    return [ev.VisitOpened(command.visit_id, command.patient_id, salt, command.category, command.follow_up_of)]
+
+
+def _on_visit(state: NodeState, command: cmd.Command, at: Instant, by: Actor) -> Decision:
+    """Commands that need their visit and its patient."""
+    visit, patient = state.visit, state.patient
+    if visit is None:
+        return Refusal("no_such_visit", "No such visit is known here.", "visit_id", Fault.CALLER)
+    if patient is None or patient.patient_id != visit.patient_id:
+        return _no_patient()
+    withdrawal = isinstance(command, cmd.RecordConsent) and not command.given
+    if visit.state in FINAL_STATES and not withdrawal and not isinstance(command, cmd.ConfirmPrinted):
+        return Refusal("visit_closed", "This visit is closed; open a new one.", "visit_id")
+    match command:
+        case cmd.RecordConsent():
+            return _consent(visit, command, _age(state, at))
+        case cmd.RaiseTriage():
+            return _raise(visit, command)
+        case cmd.IssueToken():
+            return _token(state, visit, at)
+        case cmd.MoveVisit():
+            return _move(visit, command, at)
+        case cmd.ConfirmPrinted():
+            return _printed(visit, command)
+        case cmd.CloseVisit():
+            return _close(visit, command)
+        case cmd.RecordComplaints() | cmd.RecordHistory() | cmd.RecordVitals() | cmd.AnswerSigns():
+            said = _said(visit, patient, command, at)
+            return said if isinstance(said, Refusal) else _with_triage(visit, patient, said, at, by)
+        case _:
+            return Refusal("not_understood", "This release does not know the command.", "type", Fault.CALLER)
+
+
+def _said(
+    visit: Visit,
+    patient: Patient,
+    command: cmd.RecordComplaints | cmd.RecordHistory | cmd.RecordVitals | cmd.AnswerSigns,
+    at: Instant,
+) -> Decision:
+    """The answers themselves, checked; triage follows."""
+    match command:
+        case cmd.RecordComplaints(_, visit_id, complaints, notes):
+            return answers.check_complaints(complaints) or [ev.ComplaintsRecorded(visit_id, complaints, notes)]
+        case cmd.RecordHistory(_, visit_id, history, allergies):
+            wrong = answers.check_history(history, patient.person, at)
+            if wrong is None and allergies is not None:
+                wrong = answers.check_allergies(allergies)
+            if wrong is not None:
+                return wrong
+            events: list[ev.Event] = [ev.HistoryRecorded(visit_id, history)]
+            return events if allergies is None else [*events, ev.AllergiesRecorded(visit_id, allergies)]
+        case cmd.RecordVitals(_, visit_id, vitals):
+            days = age_days(patient.person, patient.registered_ms, at.wall_ms)
+            found = vital_rules.check(vitals, days)
+            if found.refusals:
+                return found.refusals[0]
+            if found.unconfirmed and visit.colour is not Colour.RED:
+                first = found.unconfirmed[0]
+                return Refusal("vital_unconfirmed", first.message, first.field)
+            return [ev.VitalsRecorded(visit_id, vitals)]
+        case cmd.AnswerSigns(_, visit_id, present, absent):
+            wrong = answers.check_signs(present, absent)
+            if wrong is not None:
+                return wrong
+            # A sign that was answered before stays answered until it is answered otherwise.
+            still_present = (s for s in visit.signs_present if s not in absent)
+            still_absent = (s for s in visit.signs_absent if s not in present)
+            return [
+                ev.SignsAnswered(
+                    visit_id,
+                    tuple(dict.fromkeys((*still_present, *present))),
+                    tuple(dict.fromkeys((*still_absent, *absent))),
+                )
+            ]
+
+
+def _with_triage(visit: Visit, patient: Patient, said: list[ev.Event], at: Instant, by: Actor) -> list[ev.Event]:
+    """Fold what was said, ask the rules again, and add the result when it is another one."""
+    after = visit
+    stamp = visit.changed_stamp
+    for event in said:
+        stamp = next_stamp(stamp, at.wall_ms)
+        after = fold_visit(after, event, stamp, by.staff_id) or after
+    result = retriage(after, patient, at)
+    return said if result == visit.triage else [*said, ev.Triaged(visit.visit_id, result)]
+
+
+def _consent(visit: Visit, command: cmd.RecordConsent, age: int | None) -> Decision:
+    wrong = consent.check(command, visit, age)
+    if wrong is not None:
+        return wrong
+    return [
+        ev.ConsentRecorded(
+            command.visit_id,
+            command.purpose,
+            command.given,
+            command.method,
+            command.language,
+            command.statement_version,
+            command.guardian,
+        )
+    ]
+
+
+def _raise(visit: Visit, command: cmd.RaiseTriage) -> Decision:
+    if command.colour not in (Colour.YELLOW, Colour.RED):
+        text = "Only YELLOW and RED can be set by hand; GREEN comes from complete answers."
+        return Refusal("colour_not_settable", text, "colour", Fault.CALLER)
+    if COLOUR_ORDER[command.colour] < COLOUR_ORDER[visit.colour]:
+        return Refusal("triage_not_lowered", "The colour can only be raised here; a doctor may lower it.", "colour")
+    if command.colour is visit.staff_colour:
+        return []
+    result = TriageResult(command.colour, ("STAFF",), (), None, rules().version)
+    return [ev.Triaged(command.visit_id, result, raised_by_staff=True, reason=command.reason)]
+
+
+def _token(state: NodeState, visit: Visit, at: Instant) -> Decision:
+    if visit.token and tokens.is_of_today(visit.token_day, at.wall_ms):
+        return Refusal("token_exists", "This visit has its token of today.", "visit_id")
+    if not visit.token and visit.state not in (_S.DRAFT, _S.TRIAGED):
+        return Refusal("not_before_queue", "The visit is past the queue already.", "visit_id")
+    if visit.prescriptions:
+        return Refusal("has_prescription", "The prescription is here; the visit needs no place in the queue.")
+    if visit.colour is not Colour.RED and not consent.is_given(visit):
+        return Refusal("consent_needed", "Record the consent to teleconsultation first.", "visit_id")
+    token, serial = tokens.next_token(state.site_code, state.day_serial)
+    return [ev.TokenIssued(visit.visit_id, token, day_of(at.wall_ms), serial)]
+
+
+def _move(visit: Visit, command: cmd.MoveVisit, at: Instant) -> Decision:
+    if command.state is visit.state:
+        return []
+    if command.state not in MOVES.get(visit.state, frozenset()):
+        text = f"A visit that is {visit.state.value} cannot become {command.state.value}."
+        return Refusal("move_not_possible", text, "state")
+    before_queue = visit.state in (_S.DRAFT, _S.TRIAGED)
+    if command.state is _S.IN_CALL and before_queue and visit.colour is not Colour.RED:
+        return Refusal("token_needed", "Only an emergency is called without a token.", "state")
+    if command.state is _S.WAITING and visit.colour is not Colour.RED:
+        if not visit.token:
+            return Refusal("token_needed", "Issue a token first.", "state")
+        if not tokens.is_of_today(visit.token_day, at.wall_ms):
+            return Refusal("token_expired", "The token was for another day; issue a new one.", "state")
+    return [ev.VisitMoved(command.visit_id, command.state, command.reason)]
+
+
+def _printed(visit: Visit, command: cmd.ConfirmPrinted) -> Decision:
+    if all(p.prescription_id != command.prescription_id for p in visit.prescriptions):
+        text = "No such prescription is known here; it may not have arrived yet."
+        return Refusal("no_such_prescription", text, "prescription_id", Fault.CALLER)
+    return [ev.SlipPrinted(command.visit_id, command.prescription_id, command.printer, command.copies)]
+
+
+def _close(visit: Visit, command: cmd.CloseVisit) -> Decision:
+    if command.outcome not in OUTCOMES:
+        return Refusal("not_an_outcome", "A visit is closed as completed, referred, no_show or cancelled.", "outcome")
+    if visit.state is _S.IN_CALL and command.outcome is _S.NO_SHOW:
+        return Refusal("move_not_possible", "Somebody in a call is there.", "outcome")
+    return [ev.VisitClosed(command.visit_id, command.outcome, command.explained)]

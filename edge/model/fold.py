@@ -1,10 +1,15 @@
 """Events → patient, visit: the only place where a record's present state is computed.
 
-Used by the node and by the hub, on each its own copy of the log, so that both show the same.
+Used by the node and by the hub, on each its own copy of the log, so that both show the same,
+although they see the entries in different orders: the node's streams may overtake one another on
+the link, and the hub's log interleaves with them differently at each end. So what a node says once
+more is settled by its stamp, lists are kept sorted, and a signed prescription outranks the places
+that the node gives a visit, except a close. Only the hub's own log has to be folded in its order.
 Pure: what is not in the events is not known here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import msgspec
 
@@ -114,6 +119,12 @@ class Visit(msgspec.Struct, frozen=True):
     explained: bool = False
     changed_stamp: int = 0
     """Stamp of the last entry that changed this visit."""
+    no_shows_ms: tuple[int, ...] = ()
+    """When the patient was called and was not there."""
+    early_marks: tuple[PrescriptionState, ...] = ()
+    """Stored or printed marks that were folded before their prescription; without its bytes."""
+    stamps: dict[str, int] = {}
+    """Stamp of the entry that each replaceable part comes from."""
 
     @property
     def colour(self) -> Colour:
@@ -138,8 +149,12 @@ def fold_patient(patient: Patient | None, event: ev.Event | ev.Unknown, at_ms: i
             return patient
 
 
+FINAL_STATES = frozenset({VisitState.COMPLETED, VisitState.REFERRED, VisitState.CANCELLED})
+"""Closed for good; a prescription that arrives later does not open the visit again."""
+
+
 def fold_visit(visit: Visit | None, event: ev.Event | ev.Unknown, stamp: int, actor: str) -> Visit | None:
-    """The visit after one more event. Idempotent for entries whose repetition changes nothing.
+    """The visit after one more event. Folding the same entry again changes nothing.
 
     An event of a visit whose ``VisitOpened`` has not arrived yet gives None: the caller keeps the
     entry and folds again when the opening is there.
@@ -153,13 +168,17 @@ def fold_visit(visit: Visit | None, event: ev.Event | ev.Unknown, stamp: int, ac
         )
     if visit is None:
         return None
-    changes = _changes(visit, event, at_ms, actor)
+    changes = _changes(visit, event, stamp, actor)
     if changes is None:
         return visit
-    return msgspec.structs.replace(visit, changed_stamp=max(stamp, visit.changed_stamp), **changes)
+    fresh = changes.pop("stamps", None)
+    stamps = {**visit.stamps, **fresh} if isinstance(fresh, dict) else visit.stamps
+    changed_stamp = max(stamp, visit.changed_stamp)
+    return msgspec.structs.replace(visit, changed_stamp=changed_stamp, stamps=stamps, **changes)
 
 
-def _changes(visit: Visit, event: ev.Event | ev.Unknown, at_ms: int, actor: str) -> dict[str, object] | None:
+def _changes(visit: Visit, event: ev.Event | ev.Unknown, stamp: int, actor: str) -> dict[str, object] | None:
+    at_ms = stamp >> 16
     match event:
         case ev.ConsentRecorded():
             consent = Consent(
@@ -172,32 +191,33 @@ def _changes(visit: Visit, event: ev.Event | ev.Unknown, at_ms: int, actor: str)
                 event.statement_version,
                 event.guardian.name if event.guardian else "",
             )
-            return {"consents": (*visit.consents, consent)}
+            return {"consents": _insert(visit.consents, consent)}
         case ev.ComplaintsRecorded():
-            return {"complaints": event.complaints, "complaint_notes": event.notes}
+            return _newest(visit, stamp, "complaints", complaints=event.complaints, complaint_notes=event.notes)
         case ev.HistoryRecorded():
-            return {"history": event.history}
+            return _newest(visit, stamp, "history", history=event.history)
         case ev.AllergiesRecorded():
-            return {"allergies": event.allergies}
+            return _newest(visit, stamp, "allergies", allergies=event.allergies)
         case ev.VitalsRecorded():
-            return {"vitals": (*visit.vitals, VitalsRound(at_ms, actor, event.vitals))}
+            return {"vitals": _insert(visit.vitals, VitalsRound(at_ms, actor, event.vitals))}
         case ev.SignsAnswered():
-            return {"signs_present": event.present, "signs_absent": event.absent}
+            return _newest(visit, stamp, "signs", signs_present=event.present, signs_absent=event.absent)
         case ev.Triaged():
             if event.raised_by_staff:
-                return {"staff_colour": event.result.colour}
+                return _newest(visit, stamp, "staff_colour", staff_colour=event.result.colour)
             state = VisitState.TRIAGED if visit.state is VisitState.DRAFT else visit.state
-            return {"triage": event.result, "state": state}
+            return (_newest(visit, stamp, "triage", triage=event.result) or {}) | {"state": state}
         case ev.TokenIssued():
-            return {
-                "token": event.token,
-                "token_day": event.day,
-                "token_serial": event.serial,
-                "queued_ms": visit.queued_ms or at_ms,
-                "state": VisitState.WAITING,
-            }
+            token = _newest(visit, stamp, "token", token=event.token, token_day=event.day, token_serial=event.serial)
+            queued: dict[str, object] = {"queued_ms": _earliest(visit.queued_ms, at_ms)}
+            return _merged(_moved(visit, stamp, VisitState.WAITING), token, queued)
         case ev.VisitMoved():
-            return {"state": event.state}
+            missed = {at_ms} if event.state is VisitState.NO_SHOW else set()
+            no_shows: dict[str, object] = {"no_shows_ms": tuple(sorted({*visit.no_shows_ms, *missed}))}
+            return _merged(_moved(visit, stamp, event.state), no_shows)
+        case ev.VisitClosed():
+            closing = _newest(visit, stamp, "closed", closed_ms=at_ms, explained=event.explained)
+            return _merged(_moved(visit, stamp, event.outcome), closing)
         case ev.CallHeld():
             call = Call(
                 event.call_id,
@@ -211,39 +231,126 @@ def _changes(visit: Visit, event: ev.Event | ev.Unknown, at_ms: int, actor: str)
                 event.mode,
                 event.ended_because,
             )
-            return {"calls": (*visit.calls, call)}
+            return {"calls": _insert(visit.calls, call)}
+        case _:
+            return _prescription_changes(visit, event, at_ms) or _hub_changes(visit, event, stamp)
+
+
+def _hub_changes(visit: Visit, event: ev.Event | ev.Unknown, stamp: int) -> dict[str, object] | None:
+    """What the hub's log says: one log, one order."""
+    at_ms = stamp >> 16
+    match event:
         case ev.VisitAssigned():
-            return {"doctor_id": event.doctor_id, "doctor_name": event.doctor_name}
+            return _newest(visit, stamp, "doctor", doctor_id=event.doctor_id, doctor_name=event.doctor_name)
         case ev.VisitSeen():
-            return {"seen_ms": visit.seen_ms or at_ms, "doctor_id": visit.doctor_id or event.doctor_id}
+            return {
+                "seen_ms": _earliest(visit.seen_ms, at_ms),
+                "doctor_id": visit.doctor_id or event.doctor_id,
+            }
         case ev.DoctorNote():
-            return {"notes": (*visit.notes, event.note)}
-        case ev.PrescriptionSigned():
-            known = {p.prescription_id for p in visit.prescriptions}
-            if event.prescription_id in known:
+            if stamp <= visit.stamps.get("notes", 0):
                 return None
-            fresh = PrescriptionState(event.prescription_id, event.signed, at_ms)
-            return {"prescriptions": (*visit.prescriptions, fresh), "state": VisitState.RX_READY}
-        case ev.PrescriptionStored():
-            return {"prescriptions": _mark(visit, event.prescription_id, stored_ms=at_ms)}
-        case ev.SlipPrinted():
-            return {"prescriptions": _mark(visit, event.prescription_id, printed_ms=at_ms, copies=event.copies)}
-        case ev.VisitClosed():
-            return {"state": event.outcome, "closed_ms": at_ms, "explained": event.explained}
+            return _newest(visit, stamp, "notes", notes=(*visit.notes, event.note))
         case _:
             return None
 
 
-def _mark(visit: Visit, prescription_id: str, **marks: int) -> tuple[PrescriptionState, ...]:
-    return tuple(
-        msgspec.structs.replace(p, **marks) if p.prescription_id == prescription_id else p for p in visit.prescriptions
-    )
+def _prescription_changes(visit: Visit, event: ev.Event | ev.Unknown, at_ms: int) -> dict[str, object] | None:
+    match event:
+        case ev.PrescriptionSigned():
+            if event.prescription_id in {p.prescription_id for p in visit.prescriptions}:
+                return None
+            early = {p.prescription_id: p for p in visit.early_marks}
+            mark = early.pop(event.prescription_id, PrescriptionState(event.prescription_id, b"", 0))
+            fresh = msgspec.structs.replace(mark, signed=event.signed, signed_ms=at_ms)
+            return {
+                "prescriptions": (*visit.prescriptions, fresh),
+                "early_marks": tuple(early.values()),
+                "state": visit.state if visit.state in FINAL_STATES else VisitState.RX_READY,
+            }
+        case ev.PrescriptionStored():
+            return _mark(visit, event.prescription_id, lambda p: {"stored_ms": _earliest(p.stored_ms, at_ms)})
+        case ev.SlipPrinted():
+
+            def printed(p: PrescriptionState) -> dict[str, int]:
+                last_ms, copies = max((p.printed_ms, p.copies), (at_ms, event.copies))
+                return {"printed_ms": last_ms, "copies": copies}
+
+            return _mark(visit, event.prescription_id, printed)
+        case _:
+            return None
+
+
+_Item = TypeVar("_Item", bound="Consent | VitalsRound | Call")
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def _insert(items: tuple[_Item, ...], item: _Item) -> tuple[_Item, ...]:
+    """``items`` with ``item`` at its place in time, once."""
+    if item in items:
+        return items
+    return tuple(sorted((*items, item), key=_in_time))
+
+
+def _in_time(item: Consent | VitalsRound | Call) -> tuple[int, bytes]:
+    return (item.started_ms if isinstance(item, Call) else item.at_ms, _encode(item))
+
+
+def _earliest(known_ms: int, at_ms: int) -> int:
+    """The earlier of two times, where 0 means "not yet"."""
+    return min(known_ms, at_ms) if known_ms else at_ms
+
+
+def _newest(visit: Visit, stamp: int, part: str, **changes: object) -> dict[str, object] | None:
+    """``changes``, unless this part of the visit already comes from a later entry."""
+    if stamp < visit.stamps.get(part, 0):
+        return None
+    return {**changes, "stamps": {part: stamp}}
+
+
+def _moved(visit: Visit, stamp: int, state: VisitState) -> dict[str, object] | None:
+    """The node gives the visit another place; one that has a prescription stays ready unless it is closed."""
+    shown = state if state in FINAL_STATES or not visit.prescriptions else VisitState.RX_READY
+    return _newest(visit, stamp, "state", state=shown)
+
+
+def _merged(*parts: dict[str, object] | None) -> dict[str, object]:
+    """Several changes in one; each brings the stamps of its own parts."""
+    merged: dict[str, object] = {}
+    stamps: dict[str, int] = {}
+    for part in parts:
+        found = part.get("stamps") if part else None
+        stamps |= found if isinstance(found, dict) else {}
+        merged |= part or {}
+    return merged | {"stamps": stamps}
+
+
+def _mark(
+    visit: Visit, prescription_id: str, marks: Callable[[PrescriptionState], dict[str, int]]
+) -> dict[str, object]:
+    """Set marks on a prescription; one that is not there yet waits in ``early_marks``."""
+    if any(p.prescription_id == prescription_id for p in visit.prescriptions):
+        field, items = "prescriptions", visit.prescriptions
+    else:
+        blank = PrescriptionState(prescription_id, b"", 0)
+        field, items = "early_marks", visit.early_marks
+        if all(p.prescription_id != prescription_id for p in items):
+            items = tuple(sorted((*items, blank), key=lambda p: p.prescription_id))
+    return {
+        field: tuple(
+            msgspec.structs.replace(p, **marks(p)) if p.prescription_id == prescription_id else p for p in items
+        )
+    }
 
 
 def fold_all(entries: Iterable[ev.Entry]) -> tuple[dict[str, Patient], dict[str, Visit]]:
-    """All patients and visits of a sequence of entries, in the order given."""
+    """All patients and visits of a sequence of entries, in the order given.
+
+    Entries of a visit that come before its opening are folded right after it.
+    """
     patients: dict[str, Patient] = {}
     visits: dict[str, Visit] = {}
+    early: dict[str, list[tuple[ev.Event | ev.Unknown, ev.Entry]]] = {}
     for entry in entries:
         event = ev.event_of(entry)
         if isinstance(event, ev.PatientRegistered | ev.PatientAmended):
@@ -252,6 +359,10 @@ def fold_all(entries: Iterable[ev.Entry]) -> tuple[dict[str, Patient], dict[str,
                 patients[event.patient_id] = patient
         elif visit_id := ev.visit_of(event):
             visit = fold_visit(visits.get(visit_id), event, entry.stamp, entry.actor)
-            if visit is not None:
-                visits[visit_id] = visit
+            if visit is None:
+                early.setdefault(visit_id, []).append((event, entry))
+                continue
+            for waiting, its_entry in early.pop(visit_id, ()):
+                visit = fold_visit(visit, waiting, its_entry.stamp, its_entry.actor) or visit
+            visits[visit_id] = visit
     return patients, visits

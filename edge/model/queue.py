@@ -1,0 +1,109 @@
+"""Who is next: the order of the waiting, one's place in it and the expected wait.
+
+forms.md §7: RED stands above the queue, then YELLOW, then pregnant, infant or old, then GREEN;
+first come first served within a class, a GREEN patient who has waited an hour rises by one.
+Pure functions of visits, people and the time.
+"""
+
+from collections.abc import Iterable
+from enum import IntEnum
+from math import ceil
+
+from msgspec import Struct
+
+from .age import DAYS_PER_YEAR, age_days
+from .fold import Patient, Visit
+from .records import Colour, VisitState
+
+AGEING_MS = 60 * 60 * 1000
+"""GREEN that has waited longer rises by one class (forms.md §7, ours)."""
+INFANT_BELOW_DAYS = 365
+OLD_FROM_DAYS = ceil(65 * DAYS_PER_YEAR)
+NO_SHOWS_BEFORE_THE_END = 2
+"""The first time the place is kept, from the second on the patient waits at the end."""
+DEFAULT_CONSULTATION_S = 10 * 60
+"""Expected length of a consultation until the hub has measured its own (unsourced - verify)."""
+
+
+class Rank(IntEnum):
+    """Class in the queue; the lower is seen first."""
+
+    EMERGENCY = 0
+    SOON = 1
+    """YELLOW, and visits that nobody has triaged: missing is never low risk."""
+    GENTLE = 2
+    """GREEN, but pregnant, an infant or 65 and older; and GREEN that has waited an hour."""
+    ORDINARY = 3
+
+
+class Waiting(Struct, frozen=True):
+    """One visit that waits, with its patient (None when not known here yet)."""
+
+    visit: Visit
+    patient: Patient | None
+
+
+def waits(visit: Visit) -> bool:
+    """Whether a visit stands in the queue: waiting with its token, or RED and seen by nobody yet."""
+    if visit.state is VisitState.WAITING:
+        return True
+    return visit.colour is Colour.RED and visit.state in (VisitState.DRAFT, VisitState.TRIAGED)
+
+
+def since_ms(visit: Visit) -> int:
+    """From when a visit counts as waiting: its token, or its last missed turn from the second one on."""
+    if len(visit.no_shows_ms) >= NO_SHOWS_BEFORE_THE_END:
+        return visit.no_shows_ms[-1]
+    return visit.queued_ms or visit.opened_ms
+
+
+def is_gentle(visit: Visit, patient: Patient | None, now_ms: int) -> bool:
+    """Pregnant, younger than one year, or 65 and older."""
+    if visit.history is not None and visit.history.pregnant:
+        return True
+    if patient is None:
+        return False
+    days = age_days(patient.person, patient.registered_ms, now_ms)
+    return days is not None and (days < INFANT_BELOW_DAYS or days >= OLD_FROM_DAYS)
+
+
+def rank(waiting: Waiting, now_ms: int) -> Rank:
+    """The class of a waiting visit at ``now_ms``."""
+    match waiting.visit.colour:
+        case Colour.RED:
+            return Rank.EMERGENCY
+        case Colour.YELLOW | Colour.NOT_TRIAGED:
+            return Rank.SOON
+        case _:
+            gentle = is_gentle(waiting.visit, waiting.patient, now_ms)
+            aged = now_ms - since_ms(waiting.visit) > AGEING_MS
+            return Rank((Rank.GENTLE if gentle else Rank.ORDINARY) - aged)
+
+
+def order(waiting: Iterable[Waiting], now_ms: int) -> list[Waiting]:
+    """The waiting in the order in which they will be seen; visits that do not wait are left out."""
+    return sorted(
+        (w for w in waiting if waits(w.visit)),
+        key=lambda w: (rank(w, now_ms), since_ms(w.visit), w.visit.token_serial, w.visit.visit_id),
+    )
+
+
+def place(ordered: list[Waiting], visit_id: str) -> int:
+    """Place of a visit in the token queue, 1 for the next; 0 for RED, which stands above it, and for no place."""
+    tokens = [w.visit.visit_id for w in ordered if w.visit.colour is not Colour.RED]
+    return tokens.index(visit_id) + 1 if visit_id in tokens else 0
+
+
+def expected_wait_s(ahead: int, doctors: int, consultation_s: float = DEFAULT_CONSULTATION_S) -> int | None:
+    """Seconds until the turn of somebody with ``ahead`` people before, or None when no doctor is there.
+
+    ``consultation_s``: mean time that a doctor spends on one patient. People are shared out evenly.
+    """
+    if doctors <= 0:
+        return None
+    return int(ahead / doctors * consultation_s)
+
+
+def is_second_no_show(visit: Visit) -> bool:
+    """Whether the nurse has to be told that the patient missed the turn again."""
+    return len(visit.no_shows_ms) >= NO_SHOWS_BEFORE_THE_END
