@@ -189,9 +189,8 @@ def step(
             state = replace(state, running=False, attempt_s=now_s)
         case Kind.LINK_UP | Kind.LINK_DOWN:
             state = replace(state, link_up=kind is Kind.LINK_UP)
-            if kind is Kind.LINK_UP and not before.link_up and state.phase is Phase.INTERRUPTED:
-                # The attempt gets the time to repair itself from now on, not from the loss.
-                state = replace(state, since_s=now_s)
+            if kind is Kind.LINK_UP and not before.link_up:
+                state, effects = _link_returned(state, now_s)
         case Kind.TICK:
             return _pass_time(state, now_s, limits)
         case _:
@@ -214,10 +213,10 @@ def due_s(state: CallState, limits: Limits | None = None) -> float | None:
 
 
 def _restart_due_s(state: CallState, limits: Limits) -> float:
+    if not state.link_up:
+        return float("inf")  # an offer would not get through
     if not state.running:
         return state.attempt_s + limits.restart_s
-    if not state.link_up:
-        return float("inf")
     if state.phase is Phase.CONNECTING:
         return max(state.attempt_s, state.since_s) + limits.connect_s
     return state.since_s + limits.repair_s
@@ -237,6 +236,15 @@ def _pass_time(state: CallState, now_s: float, limits: Limits) -> tuple[CallStat
         state = replace(state, phase=Phase.CONNECTING, since_s=now_s)
         effects = (*effects, ShowCall(Phase.CONNECTING))
     return state, effects
+
+
+def _link_returned(state: CallState, now_s: float) -> tuple[CallState, tuple[Effect, ...]]:
+    if state.phase is Phase.CONNECTING and state.running:
+        return _start(state, now_s)  # the offer was made for a dead link and is stale
+    if state.phase is Phase.INTERRUPTED:
+        # The attempt gets the time to repair itself from now on, not from the loss.
+        return replace(state, since_s=now_s), ()
+    return state, ()
 
 
 def _start(state: CallState, now_s: float) -> tuple[CallState, tuple[Effect, ...]]:

@@ -154,6 +154,8 @@ class CallStats(Struct, frozen=True, tag="call_stats"):
     video_s: float
     concealed_s: float
     lan_state: ShortText = ""
+    audio_level_db: float = -100.0
+    """How loud the doctor is heard: RMS in dBFS of the last second."""
 
 
 class CallEnded(Struct, frozen=True, tag="call_ended"):

@@ -1,0 +1,65 @@
+"""The little that wan and capture share of GStreamer: loading it once, and pulling from an appsink."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edge.media.capture import Sink
+
+
+class PipelineFailed(Exception):
+    """A GStreamer element reported an error; its message names no patient."""
+
+
+@cache
+def load_gst() -> Any:
+    """``gi.repository`` with Gst initialised and the WebRTC bindings loaded. Works with 1.22 and 1.26."""
+    import gi
+
+    for name in ("Gst", "GstSdp", "GstWebRTC", "GstRtp", "GstVideo"):
+        gi.require_version(name, "1.0")
+    from gi import repository
+    from gi.repository import Gst, GstRtp, GstSdp, GstVideo, GstWebRTC
+
+    Gst.init(None)
+    del GstRtp, GstSdp, GstVideo, GstWebRTC  # loaded for their types
+    return repository
+
+
+def bytes_of(buffer: Any) -> bytes:
+    """A copy of a Gst.Buffer's bytes."""
+    data: bytes = buffer.extract_dup(0, buffer.get_size())
+    return data
+
+
+def pull_pictures_and_sound(
+    description: str, sink: "Sink", stopping: Callable[[], bool], fps: Callable[[], float]
+) -> None:
+    """Run a pipeline that ends in ``appsink name=out`` until ``stopping``; hand what it makes to ``sink``.
+
+    Raises PipelineFailed when the pipeline cannot run.
+    """
+    Gst = load_gst().Gst
+    pipeline = Gst.parse_launch(description)
+    out = pipeline.get_by_name("out")
+    last_s = 0.0
+    try:
+        pipeline.set_state(Gst.State.PLAYING)
+        while not stopping():
+            sample = out.emit("try-pull-sample", 200 * Gst.MSECOND)
+            failed = pipeline.get_bus().pop_filtered(Gst.MessageType.ERROR | Gst.MessageType.EOS)
+            if failed is not None:
+                raise PipelineFailed(str(failed.type))
+            if sample is None:
+                continue
+            buffer, shape = sample.get_buffer(), sample.get_caps().get_structure(0)
+            if shape.get_name() == "audio/x-raw":
+                sink.sound(bytes_of(buffer))
+                continue
+            at_s = buffer.pts / Gst.SECOND
+            if fps() > 0 and at_s - last_s >= 0.9 / fps():
+                last_s = at_s
+                sink.picture(bytes_of(buffer), shape.get_int("width").value, shape.get_int("height").value)
+    finally:
+        pipeline.set_state(Gst.State.NULL)

@@ -1,0 +1,145 @@
+"""Bytes of RTP packets and lines of SDP that the WAN leg handles itself: pure.
+
+RTP per RFC 3550, one-byte header extensions per RFC 8285, redundant audio per RFC 2198, Opus in
+SDP per RFC 7587.
+"""
+
+import re
+import struct
+
+from msgspec import Struct
+
+OPUS_PT = 111
+RED_PT = 63
+VP8_PT = 96
+TWCC_ID = 1
+TWCC_URI = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+OPUS_CLOCK_HZ = 48_000
+_LONGEST_RED_OFFSET = (1 << 14) - 1
+_LONGEST_RED_BLOCK = (1 << 10) - 1
+
+
+class Packet(Struct, frozen=True):
+    """A parsed RTP packet."""
+
+    payload_type: int
+    sequence: int
+    timestamp: int
+    payload: bytes
+
+
+def parse(data: bytes) -> Packet | None:
+    """The packet in ``data``; None when it is no RTP."""
+    if len(data) < 12 or data[0] >> 6 != 2:
+        return None
+    start = 12 + 4 * (data[0] & 0x0F)
+    if data[0] & 0x10:
+        if len(data) < start + 4:
+            return None
+        start += 4 + 4 * int.from_bytes(data[start + 2 : start + 4], "big")
+    end = len(data) - (data[-1] if data[0] & 0x20 else 0)
+    if start > end:
+        return None
+    sequence, timestamp = struct.unpack_from("!HI", data, 2)
+    return Packet(data[1] & 0x7F, sequence, timestamp, data[start:end])
+
+
+class OpusPacketizer:
+    """Opus frames → RTP packets with room for the transport-wide sequence number.
+
+    With ``red``, each packet repeats the frame before. Frames of at most two bytes are silence
+    (DTX); the first of a pause is sent, so that the receiver knows, the rest are not.
+    """
+
+    def __init__(self, ssrc: int, sequence: int, timestamp: int) -> None:
+        self.ssrc = ssrc
+        self._sequence = sequence & 0xFFFF
+        self._offset = timestamp
+        self._previous: tuple[int, bytes] | None = None
+        self._pausing = False
+
+    def packet(self, frame: bytes, position: int, *, red: bool) -> bytes | None:
+        """The packet for a frame that begins ``position`` samples (48 kHz) into the call; None to send nothing."""
+        timestamp = (self._offset + position) & 0xFFFFFFFF
+        silent = len(frame) <= 2
+        if silent and self._pausing:
+            self._previous = None
+            return None
+        starts_talk = self._pausing and not silent
+        self._pausing = silent
+        payload_type, payload = OPUS_PT, frame
+        previous, self._previous = self._previous, (timestamp, frame)
+        if red:
+            payload_type, payload = RED_PT, _redundant(frame, timestamp, previous)
+        header = struct.pack(
+            "!BBHII", 0x90, payload_type | (0x80 if starts_talk else 0), self._sequence, timestamp, self.ssrc
+        )
+        self._sequence = (self._sequence + 1) & 0xFFFF
+        return header + b"\xbe\xde\x00\x01" + bytes([TWCC_ID << 4 | 1, 0, 0, 0]) + payload
+
+
+def _redundant(frame: bytes, timestamp: int, previous: tuple[int, bytes] | None) -> bytes:
+    if previous is not None:
+        distance = (timestamp - previous[0]) & 0xFFFFFFFF
+        if distance <= _LONGEST_RED_OFFSET and len(previous[1]) <= _LONGEST_RED_BLOCK:
+            word = 1 << 31 | OPUS_PT << 24 | distance << 10 | len(previous[1])
+            return struct.pack("!IB", word, OPUS_PT) + previous[1] + frame
+    return bytes([OPUS_PT]) + frame
+
+
+def steer_offer(sdp: str, *, audio_bps: int, audio_as_kbps: int, video_as_kbps: int) -> str:
+    """The node's offer with the lines that steer the doctor's browser.
+
+    60 ms of Opus a packet (without it a browser's sound alone fills a thin return path), discontinuous
+    transmission, a rate cap, bandwidth lines, and RED in what the node sends.
+    """
+    sections = re.split(r"(?=^m=)", sdp.replace("\r\n", "\n"), flags=re.MULTILINE)
+    out = [sections[0]]
+    for section in sections[1:]:
+        lines = [line for line in section.split("\n") if line]
+        audio = lines[0].startswith("m=audio")
+        if audio:
+            lines = [line for line in lines if not re.match(rf"a=(fmtp:{OPUS_PT}|ptime|maxptime)\b", line)]
+            lines[0] = f"{lines[0]} {RED_PT}"
+            lines += [
+                f"a=fmtp:{OPUS_PT} minptime=60;useinbandfec=0;usedtx=1;maxaveragebitrate={audio_bps};"
+                "maxplaybackrate=16000;sprop-maxcapturerate=16000",
+                f"a=rtpmap:{RED_PT} red/48000/2",
+                f"a=fmtp:{RED_PT} {OPUS_PT}/{OPUS_PT}",
+                "a=ptime:60",
+                "a=maxptime:60",
+            ]
+            if not any(line.startswith(f"a=rtcp-fb:{OPUS_PT} transport-cc") for line in lines):
+                lines.append(f"a=rtcp-fb:{OPUS_PT} transport-cc")
+        elif not any("transport-cc" in line for line in lines):
+            lines.append(f"a=rtcp-fb:{VP8_PT} transport-cc")
+        place = next((i for i, line in enumerate(lines) if line.startswith("c=")), 0) + 1
+        lines.insert(place, f"b=AS:{audio_as_kbps if audio else video_as_kbps}")
+        out.append("\n".join(lines) + "\n")
+    return "".join(out).replace("\n", "\r\n")
+
+
+def without_red(answer: str) -> str:
+    """The browser's answer without RED, which webrtcbin did not offer itself."""
+    lines = []
+    for line in answer.replace("\r\n", "\n").split("\n"):
+        if re.match(rf"a=(rtpmap|fmtp|rtcp-fb):{RED_PT}\b", line):
+            continue
+        if line.startswith("m=audio"):
+            words = line.split(" ")
+            line = " ".join(words[:3] + [word for word in words[3:] if word != str(RED_PT)])
+        lines.append(line)
+    return "\r\n".join(lines)
+
+
+def usable_candidate(candidate: str) -> bool:
+    """Whether a candidate line can help: UDP, a literal address that other machines reach, no mDNS name."""
+    words = candidate.removeprefix("a=").split(" ")
+    if len(words) < 8 or not words[0].startswith("candidate:") or words[2].lower() != "udp":
+        return False
+    address = words[4].lower()
+    return not (
+        address.endswith(".local")
+        or address.startswith(("fe80:", "169.254.", "127."))
+        or address in ("::1", "0.0.0.0", "::")
+    )

@@ -1,0 +1,379 @@
+"""The WAN leg of a call: GStreamer's webrtcbin between the node and the doctor's browser.
+
+Everything fragile about GStreamer lives here. Takes raw pictures and sound, sends VP8 and Opus at
+the rates it is told, reports what the network did to each packet, and hands out the doctor's
+encoded frames. Knows no ladder, no tablet and no signalling. Callbacks come from GStreamer's
+threads; whoever makes a leg bridges them.
+"""
+
+import logging
+import re
+import secrets
+import time
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from edge.media import rtp
+from edge.media.capture import SOUND_RATE_HZ
+from edge.media.estimate import PacketFeedback
+from edge.media.ladder import Allocation
+from edge.media.pacer import Pacer
+from edge.media.pipeline import bytes_of, load_gst
+from edge.media.receive import DoctorAudio, DoctorVideo
+from edge.media.signals import IceServer
+
+WIRE_OVERHEAD_BYTES = 38
+"""IPv4 + UDP + SRTP tag, beside what the TWCC event counts."""
+_LOG = logging.getLogger(__name__)
+_AUDIO_CAPS = (
+    f"application/x-rtp,media=audio,encoding-name=OPUS,payload={rtp.OPUS_PT},clock-rate=48000,"
+    f"encoding-params=(string)2,extmap-{rtp.TWCC_ID}=(string){rtp.TWCC_URI},rtcp-fb-transport-cc=(boolean)true"
+)
+_PIPELINE = f"""
+webrtcbin name=web bundle-policy=max-bundle latency=300
+appsrc name=cam is-live=true format=time do-timestamp=true max-buffers=2 leaky-type=downstream
+ ! videoscale method=bilinear ! capsfilter name=size ! vp8enc name=vp8 deadline=1 cpu-used=-6 end-usage=cbr threads=1
+ lag-in-frames=0 keyframe-max-dist=600 max-intra-bitrate=400 undershoot=95 overshoot=15 buffer-size=600
+ buffer-initial-size=300 buffer-optimal-size=400 min-quantizer=4 max-quantizer=58 static-threshold=100
+ target-bitrate=30000
+ ! rtpvp8pay name=pay pt={rtp.VP8_PT} picture-id-mode=15-bit mtu=700
+ ! appsink name=vpkt emit-signals=true sync=false max-buffers=400
+appsrc name=mic is-live=true format=time do-timestamp=true max-buffers=20 leaky-type=downstream
+ caps=audio/x-raw,format=S16LE,rate={SOUND_RATE_HZ},channels=1,layout=interleaved
+ ! opusenc name=opus bandwidth=wideband frame-size=60 audio-type=voice bitrate=8000 dtx=true
+ ! appsink name=apkt emit-signals=true sync=false max-buffers=50
+appsrc name=vout is-live=true format=time max-buffers=400
+appsrc name=aout is-live=true format=time max-buffers=50
+"""
+
+
+class WanEvents(Protocol):
+    """What a WAN leg tells. Every method is called from a foreign thread and must return at once."""
+
+    def on_offer(self, sdp: str) -> None: ...
+    def on_candidate(self, mline: int, candidate: str) -> None: ...
+    def on_connection(self, state: str) -> None: ...
+    def on_feedback(self, packets: list[PacketFeedback]) -> None: ...
+    def on_doctor_audio(self, frame: bytes, position: int) -> None: ...
+    def on_doctor_video(self, frame: bytes, pts_ns: int, key: bool) -> None: ...
+    def on_failure(self, what: str) -> None: ...
+
+
+class WanLeg:
+    """One webrtcbin, from offer to close. A :class:`edge.media.capture.Sink`."""
+
+    def __init__(self, events: WanEvents, ice_servers: tuple[IceServer, ...], first: Allocation) -> None:
+        self._gst = load_gst()
+        Gst = self._gst.Gst
+        self._events = events
+        self._pipeline = Gst.parse_launch(_PIPELINE)
+        self._web = self._part("web")
+        self._cam, self._mic = self._part("cam"), self._part("mic")
+        self._vout, self._aout = self._part("vout"), self._part("aout")
+        self._closed = False
+        self._offered = False
+        self._kept: list[object] = []  # promises and replies; GStreamer frees what Python forgets
+        self._shape = (0, 0)
+        self._box = (0, 0)
+        self._allocation = first
+        self._next_picture_s = 0.0
+        self._probe_set = False
+        self._keyed_s = 0.0
+        self.frames_sent = 0
+        self.bytes_sent = 0
+        self.rtt_s = 0.0
+        self.audio = DoctorAudio(events.on_doctor_audio)
+        self.video = DoctorVideo(events.on_doctor_video)
+        self._pacer = Pacer(self._emit_video)
+        self._packetizer = rtp.OpusPacketizer(secrets.randbits(32) or 1, secrets.randbits(15), secrets.randbits(31))
+        self._wire_sending()
+        self._add_ice_servers(ice_servers)
+        self._web.connect("on-ice-candidate", self._on_candidate)
+        self._web.connect("pad-added", self._on_pad)
+        for name in ("connection-state", "ice-connection-state"):
+            self._web.connect(f"notify::{name}", self._on_state)
+        self.apply(first)
+
+    def start(self) -> None:
+        """Begin to gather and to offer; the offer arrives by ``on_offer``."""
+        self._pacer.start()
+        self._pipeline.set_state(self._gst.Gst.State.PLAYING)
+        # A grey picture and a frame of silence make the caps known before any camera has answered.
+        self._push_picture(b"\x80" * (160 * 120 * 3 // 2), 160, 120)
+        for _ in range(4):
+            self.sound(bytes(2 * SOUND_RATE_HZ // 50))
+
+    def close(self) -> None:
+        """Stop everything; blocks for a moment."""
+        self._closed = True
+        self._pacer.stop()
+        self._pipeline.set_state(self._gst.Gst.State.NULL)
+
+    # what is sent
+
+    def picture(self, i420: bytes, width: int, height: int) -> None:
+        """A picture of the source; dropped when the allocation, the pacer or the frame rate have no room for it."""
+        allocation = self._allocation
+        now_s = time.monotonic()
+        if self._closed or allocation.video_bps <= 0 or now_s < self._next_picture_s - 0.01:
+            return
+        if self._pacer.backlog_s() > max(0.25, 1.5 / allocation.fps):
+            return
+        interval_s = 1 / allocation.fps
+        self._next_picture_s = max(self._next_picture_s + interval_s, now_s)
+        self._push_picture(i420, width, height)
+
+    def sound(self, pcm: bytes) -> None:
+        """20 ms of sound."""
+        if not self._closed:
+            self._mic.emit("push-buffer", self._gst.Gst.Buffer.new_wrapped(pcm))
+
+    def apply(self, allocation: Allocation) -> None:
+        """Change rates, size and frame rate now. A new size costs a key frame."""
+        self._allocation = allocation
+        self._part("opus").set_property("bitrate", max(allocation.audio_bps, 6000))
+        if allocation.video_bps > 0:
+            self._part("vp8").set_property("target-bitrate", allocation.video_bps)
+            self._part("pay").set_property("mtu", allocation.mtu_bytes)
+            self._pacer.rate_bps = max(allocation.video_bps * 1.7, allocation.video_bps + 12_000)
+            if self._box != (allocation.width, allocation.height):
+                self._box = (allocation.width, allocation.height)
+                self._fit()
+        else:
+            self._pacer.clear()
+
+    def ask_doctor_for_key_frame(self) -> None:
+        """The tablet's decoder needs a key frame of the doctor's picture."""
+        self.video.request_key_frame()
+
+    # signalling
+
+    def try_offer(self) -> bool:
+        """Make the offer when the pipeline knows its formats; True once it was asked for."""
+        if self._offered or self._closed:
+            return True
+        pads = [pad for pad in self._web.sinkpads if pad.get_current_caps() is not None]
+        if len(pads) < 2:
+            return False
+        self._offered = True
+        self._steer_rtcp()
+        promise = self._gst.Gst.Promise.new_with_change_func(self._on_offer_made, None)
+        self._kept.append(promise)
+        self._web.emit("create-offer", None, promise)
+        return True
+
+    def set_answer(self, sdp: str) -> None:
+        """Take the doctor's answer. Raises ValueError when it is no SDP."""
+        _, message = self._gst.GstSdp.SDPMessage.new_from_text(rtp.without_red(sdp))
+        if message is None or message.medias_len() < 2:
+            raise ValueError("the answer is no session description for this call")
+        answer = self._gst.GstWebRTC.WebRTCSessionDescription.new(self._gst.GstWebRTC.WebRTCSDPType.ANSWER, message)
+        promise = self._gst.Gst.Promise.new()
+        self._kept += [promise, answer, message]
+        self._web.emit("set-remote-description", answer, promise)
+
+    def add_candidate(self, mline: int, candidate: str) -> None:
+        """A candidate of the doctor's browser."""
+        if rtp.usable_candidate(candidate):
+            self._web.emit("add-ice-candidate", mline, candidate)
+
+    # housekeeping, called by the owner's timer
+
+    def poll(self) -> None:
+        """Look at the bus and at what GStreamer has built meanwhile."""
+        Gst = self._gst.Gst
+        bus = self._pipeline.get_bus()
+        while (message := bus.pop()) is not None:
+            if message.type == Gst.MessageType.ERROR:
+                error, _ = message.parse_error()
+                self._events.on_failure(f"{message.src.get_name()}: {error.message}")
+            elif message.type == Gst.MessageType.ELEMENT:
+                self.audio.note_level(message.get_structure())
+        if self._offered and not self._probe_set:
+            self._probe_feedback()
+
+    def ask_stats(self) -> None:
+        """Ask webrtcbin for its figures; ``rtt_s`` follows."""
+        promise = self._gst.Gst.Promise.new_with_change_func(self._on_stats, None)
+        self._kept = [*self._kept[-8:], promise]
+        self._web.emit("get-stats", None, promise)
+
+    # inside
+
+    def _part(self, name: str) -> Any:
+        return self._pipeline.get_by_name(name)
+
+    def _wire_sending(self) -> None:
+        Gst, GstWebRTC = self._gst.Gst, self._gst.GstWebRTC
+        extension = Gst.ElementFactory.make("rtphdrexttwcc")
+        extension.set_id(rtp.TWCC_ID)
+        self._part("pay").emit("add-extension", extension)
+        ssrc = self._packetizer.ssrc
+        self._aout.set_property("caps", Gst.Caps.from_string(f"{_AUDIO_CAPS},ssrc=(uint){ssrc}"))
+        self._part("vpkt").connect("new-sample", self._on_video_packet)
+        self._part("apkt").connect("new-sample", self._on_audio_frame)
+        template = self._web.get_pad_template("sink_%u")
+        for source, retransmit in ((self._aout, False), (self._vout, True)):
+            pad = self._web.request_pad(template, None, None)
+            source.get_static_pad("src").link(pad)
+            transceiver = pad.get_property("transceiver")
+            transceiver.set_property("direction", GstWebRTC.WebRTCRTPTransceiverDirection.SENDRECV)
+            transceiver.set_property("do-nack", retransmit)
+
+    def _add_ice_servers(self, servers: tuple[IceServer, ...]) -> None:
+        for server in servers:
+            for url in server.urls:
+                match = re.fullmatch(r"(stun|turn|turns):([^?]+)(\?transport=(?:udp|tcp))?", url)
+                if match is None:
+                    _LOG.warning("an ICE server's address is not understood")
+                    continue
+                scheme, place, transport = match.group(1), match.group(2), match.group(3) or ""
+                if scheme == "stun":
+                    self._web.set_property("stun-server", f"stun://{place}")
+                else:
+                    account = f"{quote(server.username, safe='')}:{quote(server.credential, safe='')}"
+                    self._web.emit("add-turn-server", f"{scheme}://{account}@{place}{transport}")
+
+    def _push_picture(self, i420: bytes, width: int, height: int) -> None:
+        Gst = self._gst.Gst
+        if self._shape != (width, height):
+            self._shape = (width, height)
+            self._cam.set_property(
+                "caps",
+                Gst.Caps.from_string(
+                    f"video/x-raw,format=I420,width={width},height={height},framerate=0/1,pixel-aspect-ratio=1/1"
+                ),
+            )
+            self._fit()
+        self.frames_sent += 1
+        self._cam.emit("push-buffer", Gst.Buffer.new_wrapped(i420))
+
+    def _fit(self) -> None:
+        """Scale the source into the rung's box: aspect kept, never enlarged."""
+        width, height = self._shape
+        box_width, box_height = self._box
+        if not width or not box_width:
+            return
+        if height > width:
+            box_width, box_height = box_height, box_width
+        scale = min(1.0, box_width / width, box_height / height)
+        fitted = (max(16, round(width * scale / 2) * 2), max(16, round(height * scale / 2) * 2))
+        self._part("size").set_property(
+            "caps",
+            self._gst.Gst.Caps.from_string(f"video/x-raw,width={fitted[0]},height={fitted[1]},pixel-aspect-ratio=1/1"),
+        )
+
+    def _on_video_packet(self, sink: Any) -> Any:
+        sample = sink.emit("pull-sample")
+        if sample is not None:
+            if self._vout.get_property("caps") is None:
+                self._vout.set_property("caps", sample.get_caps())
+            buffer = sample.get_buffer()
+            self._pacer.put(buffer, buffer.get_size() + WIRE_OVERHEAD_BYTES)
+        return self._gst.Gst.FlowReturn.OK
+
+    def _emit_video(self, packet: Any) -> None:
+        if not self._closed:
+            self.bytes_sent += packet.get_size() + WIRE_OVERHEAD_BYTES
+            self._vout.emit("push-buffer", packet)
+
+    def _on_audio_frame(self, sink: Any) -> Any:
+        Gst = self._gst.Gst
+        sample = sink.emit("pull-sample")
+        if sample is None or self._closed:
+            return Gst.FlowReturn.OK
+        buffer = sample.get_buffer()
+        position = round(buffer.pts * rtp.OPUS_CLOCK_HZ / Gst.SECOND)
+        packet = self._packetizer.packet(bytes_of(buffer), position, red=self._allocation.red)
+        if packet is not None:
+            out = Gst.Buffer.new_wrapped(packet)
+            out.pts = buffer.pts
+            self.bytes_sent += len(packet) + WIRE_OVERHEAD_BYTES
+            self._aout.emit("push-buffer", out)
+        return Gst.FlowReturn.OK
+
+    def _on_offer_made(self, promise: Any, *_: object) -> None:
+        reply = promise.get_reply()
+        self._kept.append(reply)
+        offer = reply.get_value("offer") if reply is not None else None
+        if offer is None:
+            self._events.on_failure("webrtcbin made no offer")
+            return
+        self._kept.append(offer)
+        done = self._gst.Gst.Promise.new()
+        self._kept.append(done)
+        text = offer.sdp.as_text()
+        self._web.emit("set-local-description", offer, done)
+        self._events.on_offer(rtp.steer_offer(text, audio_bps=12_000, audio_as_kbps=60, video_as_kbps=400))
+
+    def _on_candidate(self, _web: object, mline: int, candidate: str) -> None:
+        if rtp.usable_candidate(candidate):
+            self._events.on_candidate(mline, candidate)
+
+    def _on_state(self, *_: object) -> None:
+        states = self._gst.GstWebRTC
+        ice = self._web.get_property("ice-connection-state")
+        whole = self._web.get_property("connection-state")
+        if ice == states.WebRTCICEConnectionState.FAILED or whole == states.WebRTCPeerConnectionState.FAILED:
+            self._events.on_connection("failed")
+        elif whole == states.WebRTCPeerConnectionState.CONNECTED:
+            self._events.on_connection("connected")
+
+    def _on_pad(self, _web: object, pad: Any) -> None:
+        Gst = self._gst.Gst
+        if pad.get_direction() != Gst.PadDirection.SRC:
+            return
+        caps = pad.get_current_caps() or pad.query_caps(None)
+        name = caps.get_structure(0).get_string("encoding-name")
+        receiver = self.audio if name == "OPUS" else self.video if name == "VP8" else None
+        if receiver is None:
+            _LOG.warning("the doctor's browser sends a format that was not offered")
+            return
+        branch = receiver.build(self._gst)
+        self._pipeline.add(branch)
+        branch.sync_state_with_parent()
+        pad.link(branch.get_static_pad("sink"))
+
+    def _steer_rtcp(self) -> None:
+        session = self._web.get_by_name("rtpbin").emit("get-internal-session", 0)
+        if session is not None:
+            session.set_property("rtcp-min-interval", 1_500_000_000)
+            session.set_property("twcc-feedback-interval", 200_000_000)
+
+    def _probe_feedback(self) -> None:
+        element = self._web.get_by_name("rtpbin").emit("get-session", 0)
+        pad = element.get_static_pad("send_rtp_sink") if element is not None else None
+        if pad is not None:
+            self._probe_set = True
+            pad.add_probe(self._gst.Gst.PadProbeType.EVENT_UPSTREAM, self._on_upstream_event)
+            self._steer_rtcp()
+
+    def _on_upstream_event(self, _pad: object, info: Any) -> Any:
+        Gst = self._gst.Gst
+        structure = info.get_event().get_structure()
+        if structure is None or structure.get_name() != "RTPTWCCPackets":
+            return Gst.PadProbeReturn.OK
+        packets = []
+        for entry in structure.get_value("packets"):
+            lost = bool(entry.get_value("lost"))
+            packets.append(
+                PacketFeedback(
+                    sent_s=entry.get_value("local-ts") / Gst.SECOND,
+                    arrived_s=None if lost else entry.get_value("remote-ts") / Gst.SECOND,
+                    size_bytes=entry.get_value("size") + WIRE_OVERHEAD_BYTES,
+                )
+            )
+        self._events.on_feedback(packets)
+        return Gst.PadProbeReturn.OK
+
+    def _on_stats(self, promise: Any, *_: object) -> None:
+        reply = promise.get_reply()
+        if reply is None:
+            return
+        for index in range(reply.n_fields()):
+            entry = reply.get_value(reply.nth_field_name(index))
+            if not hasattr(entry, "get_name"):
+                continue
+            rtt_s = entry.get_value("round-trip-time") if entry.has_field("round-trip-time") else None
+            if rtt_s:
+                self.rtt_s = float(rtt_s)

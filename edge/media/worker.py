@@ -1,0 +1,293 @@
+"""A call process: composition root of one attempt of one call.
+
+Reads :data:`ToCall` messages as JSON lines, writes :data:`FromCall` lines; runs source, WAN leg,
+LAN legs, estimator and ladder. asyncio owns all state; GStreamer's and the source's threads reach
+it through ``call_soon_threadsafe`` only. Knows no node, no store and no patient.
+"""
+
+import asyncio
+import logging
+import sys
+import time
+
+import msgspec
+
+from edge.media.capture import Source, TabletSource, open_source
+from edge.media.estimate import Estimator, PacketFeedback
+from edge.media.ladder import Ladder, load_rules
+from edge.media.lan import LanLegs
+from edge.media.process import LINE_LIMIT_BYTES
+from edge.media.signals import (
+    Answer,
+    Budget,
+    CallEnded,
+    CallError,
+    CallStats,
+    Candidate,
+    EndCall,
+    FromCall,
+    LanAnswer,
+    LanOffer,
+    Offer,
+    StartCall,
+    ToCall,
+)
+from edge.media.wan import WanLeg
+from edge.model.errors import BadInput, Fault, Refusal, UpkendraError
+
+CONTROL_INTERVAL_S = 0.1
+STATS_EVERY = 10
+LOST_AFTER_S = 5.0
+"""Nothing heard of the doctor's browser for this long: the attempt calls itself disconnected."""
+
+_LOG = logging.getLogger(__name__)
+_DECODER: msgspec.json.Decoder[ToCall] = msgspec.json.Decoder(ToCall)
+_ENCODER = msgspec.json.Encoder()
+
+
+class Worker:
+    """One attempt. :meth:`run` returns when it is over."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._start: StartCall | None = None
+        self._over: asyncio.Future[str] = loop.create_future()
+        self._wan: WanLeg | None = None
+        self._source: Source | None = None
+        self._lan: LanLegs | None = None
+        self._rules = load_rules()
+        self._ladder = Ladder(self._rules)
+        self._estimator = Estimator(time.monotonic())
+        self._budget_bps = float("inf")
+        self._connected = False
+        self._failed = False
+        self._heard_s = 0.0
+        self._sent_before = self._received_before = 0
+        self._source_failure = ""
+        self._allocation = self._ladder.allocate(self._estimator.rate_bps, time.monotonic())
+
+    async def run(self) -> None:
+        """Serve stdin until EndCall, its end, or a failure that only a new attempt can mend."""
+        reader = asyncio.create_task(self._read_lines())
+        ticker = asyncio.create_task(self._tick_forever())
+        for task in (reader, ticker):
+            task.add_done_callback(self._note_crash)
+        reason = await self._over
+        for task in (reader, ticker):
+            task.cancel()
+        stats = self._stats() if self._wan is not None else None
+        if self._lan is not None:
+            await self._lan.close()
+        if self._source is not None:
+            await self._loop.run_in_executor(None, self._source.stop)
+        if self._wan is not None:
+            await self._loop.run_in_executor(None, self._wan.close)
+        self.say(CallEnded(reason, stats))
+
+    def say(self, message: FromCall) -> None:
+        """Write one line to the node."""
+        sys.stdout.buffer.write(_ENCODER.encode(message) + b"\n")
+        sys.stdout.buffer.flush()
+
+    # WanEvents: foreign threads
+
+    def on_offer(self, sdp: str) -> None:
+        self._bridge(self._say_offer, sdp)
+
+    def on_candidate(self, mline: int, candidate: str) -> None:
+        self._bridge(self._say_candidate, mline, candidate)
+
+    def on_connection(self, state: str) -> None:
+        self._bridge(self._note_connection, state)
+
+    def on_feedback(self, packets: list[PacketFeedback]) -> None:
+        self._bridge(self._note_feedback, packets)
+
+    def on_doctor_audio(self, frame: bytes, position: int) -> None:
+        self._bridge(self._pass_audio, frame, position)
+
+    def on_doctor_video(self, frame: bytes, pts_ns: int, key: bool) -> None:
+        self._bridge(self._pass_video, frame, pts_ns, key)
+
+    def on_failure(self, what: str) -> None:
+        self._bridge(self._note_failure, what)
+
+    def _bridge(self, call: object, *arguments: object) -> None:
+        assert callable(call)
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(call, *arguments)
+
+    # what the node says
+
+    async def _read_lines(self) -> None:
+        reader = asyncio.StreamReader(limit=LINE_LIMIT_BYTES)
+        await self._loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+        while True:
+            try:
+                line = await reader.readline()
+            except ValueError:
+                self._refuse(BadInput("a line is longer than 256 kB"))
+                continue
+            if not line:
+                self._finish("orphaned")
+                return
+            try:
+                await self._take(_DECODER.decode(line))
+            except msgspec.DecodeError as error:
+                self._refuse(BadInput(f"a line is no message for a call process: {error}"))
+            except UpkendraError as error:
+                self._refuse(error)
+            except ValueError as error:
+                self._refuse(BadInput(str(error)))
+
+    async def _take(self, message: ToCall) -> None:
+        match message:
+            case StartCall():
+                await self._begin(message)
+            case EndCall():
+                self._finish(message.reason)
+            case _ if self._wan is None or self._start is None or self._lan is None:
+                raise BadInput("the first message has to be start_call")
+            case LanOffer():
+                sdp = await self._lan.answer(message.tablet, message.sdp)
+                self.say(LanAnswer(sdp, message.tablet))
+            case Answer():
+                if message.attempt == self._start.attempt:
+                    self._wan.set_answer(message.sdp)
+            case Candidate():
+                if message.attempt == self._start.attempt and message.candidate:
+                    self._wan.add_candidate(message.mline, message.candidate)
+            case Budget():
+                self._budget_bps = max(message.bps, 0) or float("inf")
+
+    async def _begin(self, start: StartCall) -> None:
+        if self._start is not None:
+            raise BadInput("this process already serves a call")
+        try:
+            source = await self._loop.run_in_executor(None, open_source, start.camera)
+        except BadInput as error:
+            self._refuse(error)
+            self._finish("no_camera")
+            return
+        now_s = time.monotonic()
+        self._start, self._source = start, source
+        self._estimator = Estimator(now_s, start.start_bps)
+        self._ladder = Ladder(self._rules)
+        self._allocation = self._ladder.allocate(self._estimator.rate_bps, now_s)
+        self._wan = WanLeg(self, start.ice_servers, self._allocation)
+        self._lan = LanLegs(source if isinstance(source, TabletSource) else None, self._wan.ask_doctor_for_key_frame)
+        source.fps = self._allocation.fps
+        self._wan.start()
+        source.start(self._wan)
+
+    # what the media says
+
+    def _say_offer(self, sdp: str) -> None:
+        assert self._start is not None
+        self.say(Offer(self._start.call_id, sdp, self._start.attempt))
+
+    def _say_candidate(self, mline: int, candidate: str) -> None:
+        assert self._start is not None
+        self.say(Candidate(self._start.call_id, candidate, mline, self._start.attempt))
+
+    def _note_connection(self, state: str) -> None:
+        if state == "connected":
+            self._connected, self._heard_s = True, time.monotonic()
+        elif state == "failed":
+            self._failed = True
+
+    def _note_feedback(self, packets: list[PacketFeedback]) -> None:
+        assert self._wan is not None
+        self._heard_s = time.monotonic()
+        self._estimator.feed(packets, self._heard_s, self._wan.rtt_s)
+
+    def _pass_audio(self, frame: bytes, position: int) -> None:
+        self._heard_s = time.monotonic()
+        if self._lan is not None:
+            self._lan.doctor_audio(frame, position)
+
+    def _pass_video(self, frame: bytes, pts_ns: int, key: bool) -> None:
+        self._heard_s = time.monotonic()
+        if self._lan is not None:
+            self._lan.doctor_video(frame, pts_ns, key)
+
+    def _note_failure(self, what: str) -> None:
+        self.say(CallError(Refusal("media_failed", what, fault=Fault.US)))
+        self._finish("media_failed")
+
+    # time
+
+    async def _tick_forever(self) -> None:
+        count = 0
+        while True:
+            await asyncio.sleep(CONTROL_INTERVAL_S)
+            if self._wan is None:
+                continue
+            self._control(self._wan)
+            count += 1
+            if count % STATS_EVERY == 0:
+                self._wan.ask_stats()
+                self.say(self._stats())
+
+    def _control(self, wan: WanLeg) -> None:
+        wan.poll()
+        wan.try_offer()
+        now_s = time.monotonic()
+        if self._connected:
+            self._estimator.tick(now_s, wan.rtt_s)
+        allocation = self._ladder.allocate(self._estimator.rate_bps, now_s, budget_bps=self._budget_bps)
+        if allocation != self._allocation:
+            self._allocation = allocation
+            wan.apply(allocation)
+        assert self._source is not None
+        self._source.fps = allocation.fps
+        if self._source.failure and self._source.failure != self._source_failure:
+            self._source_failure = self._source.failure
+            self.say(
+                CallError(Refusal("camera_failed", f"The source stopped: {self._source_failure}.", fault=Fault.US))
+            )
+
+    def _state(self) -> str:
+        if self._failed:
+            return "failed"
+        if not self._connected:
+            return "connecting"
+        return "connected" if time.monotonic() - self._heard_s < LOST_AFTER_S else "disconnected"
+
+    def _stats(self) -> CallStats:
+        wan, lan = self._wan, self._lan
+        assert wan is not None and lan is not None
+        received = wan.audio.bytes_received + wan.video.bytes_received
+        sent, self._sent_before = wan.bytes_sent - self._sent_before, wan.bytes_sent
+        came, self._received_before = received - self._received_before, received
+        period_s = STATS_EVERY * CONTROL_INTERVAL_S
+        state = self._state()
+        return CallStats(
+            state=state,
+            rung=self._allocation.rung if state == "connected" else "none",
+            why="call-why-no-link" if state != "connected" or self._estimator.silent else self._allocation.why,
+            send_bps=int(sent * 8 / period_s),
+            recv_bps=int(came * 8 / period_s),
+            estimate_bps=int(self._estimator.rate_bps),
+            rtt_ms=round(wan.rtt_s * 1000),
+            loss_pct=round(self._estimator.loss * 100, 1),
+            video_frames_sent=wan.frames_sent,
+            video_frames_received=wan.video.frames,
+            audio_s=round(wan.audio.heard_s, 2),
+            video_s=round(wan.video.video_s, 2),
+            concealed_s=round(wan.audio.lost_s, 2),
+            lan_state=lan.state(),
+            audio_level_db=round(wan.audio.level_db, 1),
+        )
+
+    def _refuse(self, error: UpkendraError) -> None:
+        self.say(CallError(error.refusal))
+
+    def _finish(self, reason: str) -> None:
+        if not self._over.done():
+            self._over.set_result(reason)
+
+    def _note_crash(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            _LOG.error("a part of the call process failed", exc_info=task.exception())
+            self._finish("media_failed")
