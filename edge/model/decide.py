@@ -5,7 +5,6 @@ the time and the random bytes are arguments, and the same arguments always give 
 Codes of refusals are listed in ``docs/errors.md``.
 """
 
-
 from msgspec import Struct
 
 from . import answers, consent, tokens

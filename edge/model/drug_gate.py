@@ -1,0 +1,143 @@
+"""Whether the guidelines allow a medicine by tele-consultation: list letter, mode, consultation.
+
+Telemedicine Practice Guidelines 2020 as read in prescribing.md §4; the lists stand in
+``data/drug_lists.json`` and ``data/formulary.json``. What is not classified is denied. There is no
+argument that lets a prohibited medicine pass.
+"""
+
+import re
+from enum import StrEnum
+from functools import cache
+
+from msgspec import Struct
+
+from .data import load
+from .records import ConsultType, Mode
+from .reference import DrugItem
+
+
+class Letter(StrEnum):
+    """List of the guideline. A trailing "?" in the formulary (a proposal) is told by :func:`approved`."""
+
+    O = "O"  # noqa: E741 - the guideline's own name of the list
+    A = "A"
+    A_REFILL = "A_refill"
+    B = "B"
+    NO_TELE = "NO_TELE"
+    PROHIBITED = "PROHIBITED"
+    UNCLASSIFIED = "UNCLASSIFIED"
+
+
+class Prior(Struct, frozen=True):
+    """What is known of earlier consultations for the same condition (prescribing.md §4)."""
+
+    same_drug: bool = False
+    """This medicine was prescribed before for the same condition."""
+    in_person: bool = False
+    """There was an in-person consultation for the same condition within the window."""
+
+
+class Gate(Struct, frozen=True):
+    """Answer of the gate; ``reason`` is a stable code, "" when allowed."""
+
+    allowed: bool
+    reason: str = ""
+
+
+_LETTERS = {
+    "O": Letter.O,
+    "A": Letter.A,
+    "A_refill": Letter.A_REFILL,
+    "B": Letter.B,
+    "NO_TELE": Letter.NO_TELE,
+    "PROHIBITED": Letter.PROHIBITED,
+}
+
+
+def letter_of(drug: DrugItem) -> Letter:
+    """The list of a formulary line: prohibited by name first, then its letter, all else unclassified."""
+    if is_prohibited_name(drug.generic):
+        return Letter.PROHIBITED
+    return _LETTERS.get(drug.tpg_list.removesuffix("?"), Letter.UNCLASSIFIED)
+
+
+def approved(drug: DrugItem) -> bool:
+    """False while the letter is a proposal that no medical officer has approved."""
+    return not drug.tpg_list.endswith("?") and drug.tpg_status == "sourced"
+
+
+def allowed(letter: Letter, mode: Mode, consult: ConsultType, prior: Prior) -> Gate:
+    """The gate of prescribing.md §4 for one medicine.
+
+    ``mode`` is what the consultation really reached (:func:`edge.model.prescribing.achieved_mode`).
+    ``A_refill`` is list A whose members the annexure names for refill: it opens no first consultation.
+    """
+    first = consult is ConsultType.FIRST
+    match letter:
+        case Letter.O:
+            return Gate(True)
+        case Letter.A if first:
+            return Gate(True) if mode is Mode.VIDEO else Gate(False, "list_a_needs_video")
+        case Letter.A:
+            return Gate(True) if prior.same_drug or mode is Mode.VIDEO else Gate(False, "list_a_needs_video_or_refill")
+        case Letter.A_REFILL if first:
+            return Gate(False, "refill_needs_follow_up")
+        case Letter.A_REFILL:
+            return Gate(True) if prior.same_drug else Gate(False, "refill_needs_same_drug")
+        case Letter.B if first:
+            return Gate(False, "list_b_needs_follow_up")
+        case Letter.B:
+            return Gate(True) if prior.in_person else Gate(False, "list_b_needs_in_person")
+        case Letter.PROHIBITED:
+            return Gate(False, "prohibited")
+        case Letter.NO_TELE:
+            return Gate(False, "not_by_tele")
+        case _:
+            return Gate(False, "unclassified")
+
+
+class _Names(Struct, frozen=True):
+    names: tuple[str, ...]
+
+
+class _Prohibited(Struct, frozen=True):
+    schedule_x: _Names
+    ndps_common_in_phc: _Names
+
+
+class _Lists(Struct, frozen=True):
+    PROHIBITED: _Prohibited
+
+
+class _Window(Struct, frozen=True):
+    value: int
+    source: str
+
+
+class _DrugLists(Struct, frozen=True):
+    lists: _Lists
+    followup_window_days: _Window
+
+
+@cache
+def _drug_lists() -> _DrugLists:
+    return load("drug_lists", _DrugLists)
+
+
+FOLLOW_UP_WINDOW_DAYS = _drug_lists().followup_window_days.value
+"""How long a consultation with the same doctor counts for a follow-up (unsourced - verify)."""
+
+_SPELLINGS = {"phenobarbitone": "phenobarbital", "amphetamines": "amphetamine"}
+
+
+@cache
+def _prohibited_names() -> frozenset[str]:
+    lists = _drug_lists().lists.PROHIBITED
+    names = (*lists.schedule_x.names, *lists.ndps_common_in_phc.names)
+    return frozenset(name.split(" (")[0].lower() for name in names)
+
+
+def is_prohibited_name(generic: str) -> bool:
+    """Whether a generic name holds a substance of Schedule X or the NDPS list, also within a combination."""
+    words = re.findall(r"[a-z]+", generic.lower())
+    return any(_SPELLINGS.get(word, word) in _prohibited_names() for word in words)
