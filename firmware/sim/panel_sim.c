@@ -1,0 +1,485 @@
+/* The board as a program: simavr runs the very same flash image, with the UART on a pty, the display decoded,
+ * buttons, voltages and mains by lines on standard input, and power cuts at any flash or EEPROM write.
+ *
+ * A separate test program: libsimavr is GPL-3. Lines in: "button 0|1", "mains 0|1", "adc CHANNEL MILLIVOLT",
+ * "reset", "cut", "quit". Lines out: "pty PATH", "pi on|off", "display ABCDEFGH", "buzz on|off", "watchdog",
+ * "op N KIND ADDRESS" (with --trace), "cut N", "ops N". Exit status 9 after a power cut. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pty.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <simavr/avr_adc.h>
+#include <simavr/avr_eeprom.h>
+#include <simavr/avr_flash.h>
+#include <simavr/avr_ioport.h>
+#include <simavr/avr_spi.h>
+#include <simavr/avr_uart.h>
+#include <simavr/avr_watchdog.h>
+#include <simavr/sim_avr.h>
+#include <simavr/sim_io.h>
+
+#define FLASH_BYTES 32768
+#define EEPROM_BYTES 1024
+#define BOOT_START 0x7800
+#define MCUSR_ADDRESS 0x54
+#define EECR_ADDRESS 0x3F
+#define DDRD_ADDRESS 0x2A
+#define PORTD_ADDRESS 0x2B
+#define TCCR2A_ADDRESS 0xB0
+#define PAGE_CYCLES 64000 /* 4 ms, datasheet table 31-18: 3.7 to 4.5 ms */
+
+static struct {
+    avr_t *avr;
+    avr_flash_t *flash;
+    avr_eeprom_t *eeprom;
+    int (*flash_ioctl)(avr_io_t *io, uint32_t ctl, void *param);
+    uint8_t eeprom_shadow[EEPROM_BYTES];
+    const char *state;
+    unsigned long ops, cut_at;
+    unsigned seed;
+    bool trace, cut_now;
+    int pty;
+    bool xoff;
+    uint8_t spi[2];
+    int spi_bytes;
+    uint8_t digits[8];
+    bool pi_on, buzz;
+} sim = {.pi_on = true};
+
+static void die(const char *what)
+{
+    fprintf(stderr, "panel_sim: %s: %s\n", what, strerror(errno));
+    exit(2);
+}
+
+static void store(const char *name, const uint8_t *bytes, size_t size)
+{
+    char path[4096];
+
+    if (!sim.state)
+        return;
+    snprintf(path, sizeof path, "%s/%s", sim.state, name);
+    FILE *file = fopen(path, "wb");
+    if (!file || fwrite(bytes, 1, size, file) != size || fclose(file))
+        die(path);
+}
+
+static bool load(const char *name, uint8_t *bytes, size_t size)
+{
+    char path[4096];
+
+    if (!sim.state)
+        return false;
+    snprintf(path, sizeof path, "%s/%s", sim.state, name);
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return false;
+    if (fread(bytes, 1, size, file) != size)
+        die(path);
+    fclose(file);
+    return true;
+}
+
+static void save_state(void)
+{
+    store("flash.bin", sim.avr->flash, FLASH_BYTES);
+    store("eeprom.bin", sim.eeprom->eeprom, EEPROM_BYTES);
+}
+
+static void power_cut(void)
+{
+    save_state();
+    printf("cut %lu\n", sim.ops);
+    fflush(stdout);
+    _exit(9);
+}
+
+/* Counts a write; true when the power goes in the middle of it. */
+static bool op(const char *kind, unsigned address)
+{
+    sim.ops++;
+    if (sim.trace)
+        printf("op %lu %s %04x\n", sim.ops, kind, address);
+    return sim.cut_at && sim.ops == sim.cut_at;
+}
+
+static unsigned draw(void)
+{
+    sim.seed = sim.seed * 1103515245u + 12345u;
+    return sim.seed >> 16;
+}
+
+static int flash_ioctl(avr_io_t *io, uint32_t ctl, void *param)
+{
+    avr_t *avr = io->avr;
+
+    if (ctl != AVR_IOCTL_FLASH_SPM)
+        return sim.flash_ioctl(io, ctl, param);
+    bool erase = avr_regbit_get(avr, sim.flash->pgers), write = avr_regbit_get(avr, sim.flash->pgwrt);
+    unsigned page = ((unsigned)avr->data[R_ZL] | (unsigned)avr->data[R_ZH] << 8) & ~127u & (FLASH_BYTES - 1);
+    uint8_t before[128];
+    bool torn = (erase || write) && op(erase ? "erase" : "write", page);
+
+    memcpy(before, avr->flash + page, sizeof before);
+    int result = sim.flash_ioctl(io, ctl, param);
+    if (torn) {
+        /* Some cells have the new charge, some the old, one in eight neither. */
+        for (unsigned i = 0; i < sizeof before; i++) {
+            unsigned die_roll = draw() & 7;
+            if (die_roll < 4)
+                avr->flash[page + i] = before[i];
+            else if (die_roll == 7)
+                avr->flash[page + i] = (uint8_t)draw();
+        }
+        power_cut();
+    }
+    if (erase || write)
+        avr->cycle += PAGE_CYCLES;
+    return result;
+}
+
+static void eeprom_written(avr_t *avr, avr_io_addr_t address, uint8_t value, void *param)
+{
+    (void)address;
+    (void)param;
+    unsigned at = ((unsigned)avr->data[0x41] | (unsigned)avr->data[0x42] << 8) & (EEPROM_BYTES - 1);
+
+    if (!(value & 2) || sim.eeprom->eeprom[at] == sim.eeprom_shadow[at])
+        return;
+    if (op("eeprom", at)) {
+        unsigned die_roll = draw() % 3;
+        if (die_roll == 0)
+            sim.eeprom->eeprom[at] = sim.eeprom_shadow[at];
+        else if (die_roll == 1)
+            sim.eeprom->eeprom[at] = (uint8_t)draw();
+        power_cut();
+    }
+    sim.eeprom_shadow[at] = sim.eeprom->eeprom[at];
+}
+
+static void uart_out(avr_irq_t *irq, uint32_t value, void *param)
+{
+    (void)irq;
+    (void)param;
+    uint8_t byte = (uint8_t)value;
+
+    if (write(sim.pty, &byte, 1) != 1 && errno != EAGAIN && errno != EIO)
+        die("pty");
+}
+
+static void uart_xon(avr_irq_t *irq, uint32_t value, void *param)
+{
+    (void)irq;
+    (void)value;
+    (void)param;
+    sim.xoff = false;
+}
+
+static void uart_xoff(avr_irq_t *irq, uint32_t value, void *param)
+{
+    (void)irq;
+    (void)value;
+    (void)param;
+    sim.xoff = true;
+}
+
+static char glyph(uint8_t segments)
+{
+    static const uint8_t shapes[] = {0x7E, 0x30, 0x6D, 0x79, 0x33, 0x5B, 0x5F, 0x70, 0x7F, 0x7B, 0x77,
+                                     0x1F, 0x4E, 0x3D, 0x4F, 0x47, 0x37, 0x0E, 0x67, 0x3E, 0x01, 0x00};
+    static const char glyphs[] = "0123456789AbCdEFHLPU- ";
+
+    for (size_t i = 0; i < sizeof shapes; i++)
+        if (shapes[i] == (segments & 0x7F))
+            return glyphs[i];
+    return '?';
+}
+
+static void spi_out(avr_irq_t *irq, uint32_t value, void *param)
+{
+    (void)irq;
+    (void)param;
+    sim.spi[0] = sim.spi[1];
+    sim.spi[1] = (uint8_t)value;
+    sim.spi_bytes++;
+}
+
+static void display_select(avr_irq_t *irq, uint32_t value, void *param)
+{
+    (void)irq;
+    (void)param;
+    if (!value) {
+        sim.spi_bytes = 0;
+        return;
+    }
+    if (sim.spi_bytes != 2)
+        return;
+    uint8_t reg = sim.spi[0] & 0x0F;
+    if (reg >= 1 && reg <= 8 && sim.digits[reg - 1] != sim.spi[1]) {
+        sim.digits[reg - 1] = sim.spi[1];
+    } else if (reg == 0x0C && (sim.spi[1] & 1)) {
+        static char shown[17];
+        char now[17];
+        int length = 0;
+        for (int i = 7; i >= 0; i--) {
+            now[length++] = glyph(sim.digits[i]);
+            if (sim.digits[i] & 0x80)
+                now[length++] = '.';
+        }
+        now[length] = 0;
+        if (strcmp(now, shown)) {
+            memcpy(shown, now, sizeof shown);
+            printf("display %s\n", now);
+        }
+    }
+}
+
+static void pins(void)
+{
+    const uint8_t *data = sim.avr->data;
+    bool pi_on = !((data[DDRD_ADDRESS] & 0x10) && (data[PORTD_ADDRESS] & 0x10));
+    bool buzz = (data[TCCR2A_ADDRESS] & 0x30) != 0;
+
+    if (pi_on != sim.pi_on)
+        printf("pi %s\n", pi_on ? "on" : "off");
+    if (buzz != sim.buzz)
+        printf("buzz %s\n", buzz ? "on" : "off");
+    sim.pi_on = pi_on;
+    sim.buzz = buzz;
+}
+
+static void raise_pin(int bit, int level)
+{
+    avr_raise_irq(avr_io_getirq(sim.avr, AVR_IOCTL_IOPORT_GETIRQ('D'), bit), (uint32_t)level);
+}
+
+static void command(const char *line)
+{
+    int a, b;
+
+    if (sscanf(line, "button %d", &a) == 1)
+        raise_pin(2, !a);
+    else if (sscanf(line, "mains %d", &a) == 1)
+        raise_pin(6, a);
+    else if (sscanf(line, "adc %d %d", &a, &b) == 2)
+        avr_raise_irq(avr_io_getirq(sim.avr, AVR_IOCTL_ADC_GETIRQ, a), (uint32_t)b);
+    else if (!strcmp(line, "reset")) {
+        avr_reset(sim.avr);
+        sim.avr->data[MCUSR_ADDRESS] = 2;
+    } else if (!strcmp(line, "cut"))
+        power_cut();
+    else if (!strcmp(line, "quit")) {
+        save_state();
+        printf("ops %lu\n", sim.ops);
+        exit(0);
+    } else
+        fprintf(stderr, "panel_sim: not understood: %s\n", line);
+}
+
+/* Standard input and the pty, without waiting. */
+static void poll_outside(void)
+{
+    static char line[128];
+    static size_t length;
+    struct pollfd fds[] = {{.fd = 0, .events = POLLIN}, {.fd = sim.pty, .events = sim.xoff ? 0 : POLLIN}};
+
+    if (poll(fds, 2, 0) <= 0)
+        return;
+    if (fds[0].revents) {
+        char c;
+        ssize_t got = read(0, &c, 1);
+        if (got == 0)
+            command("quit");
+        while (got == 1) {
+            if (c == '\n' || length == sizeof line - 1) {
+                line[length] = 0;
+                length = 0;
+                command(line);
+            } else
+                line[length++] = c;
+            got = poll(fds, 1, 0) == 1 ? read(0, &c, 1) : 0;
+        }
+    }
+    if (fds[1].revents & POLLIN) {
+        uint8_t byte;
+        while (!sim.xoff && read(sim.pty, &byte, 1) == 1)
+            avr_raise_irq(avr_io_getirq(sim.avr, AVR_IOCTL_UART_GETIRQ('0'), UART_IRQ_INPUT), byte);
+    }
+}
+
+static void open_pty(const char *link_path)
+{
+    int slave;
+    char name[256];
+    struct termios raw = {0};
+
+    cfmakeraw(&raw);
+    if (openpty(&sim.pty, &slave, name, &raw, NULL))
+        die("openpty");
+    fcntl(sim.pty, F_SETFL, O_NONBLOCK);
+    if (link_path) {
+        unlink(link_path);
+        if (symlink(name, link_path))
+            die(link_path);
+    }
+    printf("pty %s\n", name);
+}
+
+/* As the factory programmer would: application with its meta page in bank A. */
+static void install(const char *path)
+{
+    uint8_t *flash = sim.avr->flash;
+    FILE *file = fopen(path, "rb");
+
+    if (!file)
+        die(path);
+    size_t length = fread(flash, 1, 15232, file);
+    fclose(file);
+    uint16_t meta[5] = {0x5550, (uint16_t)length, 0, 1, 0};
+    uint16_t crc = 0xFFFF;
+    for (size_t i = 0; i < length; i++) {
+        crc ^= (uint16_t)(flash[i] << 8);
+        for (int bit = 0; bit < 8; bit++)
+            crc = (uint16_t)(crc & 0x8000 ? crc << 1 ^ 0x1021 : crc << 1);
+    }
+    meta[2] = crc;
+    crc = 0xFFFF;
+    for (size_t i = 0; i < 8; i++) {
+        crc ^= (uint16_t)(((uint8_t *)meta)[i] << 8);
+        for (int bit = 0; bit < 8; bit++)
+            crc = (uint16_t)(crc & 0x8000 ? crc << 1 ^ 0x1021 : crc << 1);
+    }
+    meta[4] = crc;
+    memcpy(flash + 15232, meta, sizeof meta);
+}
+
+static void *io_named(const char *kind)
+{
+    for (avr_io_t *io = sim.avr->io_port; io; io = io->next)
+        if (!strcmp(io->kind, kind))
+            return io;
+    fprintf(stderr, "panel_sim: simavr has no %s\n", kind);
+    exit(2);
+}
+
+static double now_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Virtual time follows real time × speed; a host that is late is not chased faster than it can. */
+static void run(double speed)
+{
+    double began = now_s();
+    avr_cycle_count_t base = sim.avr->cycle;
+    avr_cycle_count_t next = base;
+    bool was_watchdog = false;
+
+    for (;;) {
+        int state = avr_run(sim.avr);
+        if (state == cpu_Done || state == cpu_Crashed) {
+            printf("crashed %04x\n", sim.avr->pc);
+            save_state();
+            exit(3);
+        }
+        bool watchdog = sim.avr->data[MCUSR_ADDRESS] & 8;
+        if (watchdog && !was_watchdog) {
+            printf("watchdog\n");
+            sim.avr->pc = BOOT_START;
+        }
+        was_watchdog = watchdog;
+        if (sim.avr->cycle < next)
+            continue;
+        next = sim.avr->cycle + 4000; /* a quarter of a millisecond */
+        pins();
+        poll_outside();
+        double ahead = (double)(sim.avr->cycle - base) / 16e6 / speed - (now_s() - began);
+        if (ahead > 0.002) {
+            fflush(stdout);
+            usleep((useconds_t)(ahead * 1e6));
+        } else if (ahead < -0.5) {
+            began = now_s();
+            base = sim.avr->cycle;
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const char *boot = NULL, *app = NULL, *link_path = NULL;
+    double speed = 1;
+    int option;
+
+    while ((option = getopt(argc, argv, "b:a:d:l:s:c:r:t")) != -1) {
+        switch (option) {
+        case 'b': boot = optarg; break;
+        case 'a': app = optarg; break;
+        case 'd': sim.state = optarg; break;
+        case 'l': link_path = optarg; break;
+        case 's': speed = atof(optarg); break;
+        case 'c': sim.cut_at = strtoul(optarg, NULL, 10); break;
+        case 'r': sim.seed = (unsigned)strtoul(optarg, NULL, 10); break;
+        case 't': sim.trace = true; break;
+        default:
+            fprintf(stderr, "usage: panel_sim -b boot.bin [-a app.bin] [-d state dir] [-l link to the pty] [-s speed]\n"
+                            "                 [-c cut at the n-th write] [-r seed] [-t]\n");
+            return 2;
+        }
+    }
+    if (!boot)
+        die("-b boot.bin is needed");
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    sim.avr = avr_make_mcu_by_name("atmega328p");
+    avr_init(sim.avr);
+    sim.avr->frequency = 16000000;
+    sim.avr->vcc = sim.avr->avcc = sim.avr->aref = 5000;
+    sim.avr->log = LOG_ERROR;
+    sim.flash = io_named("flash");
+    sim.eeprom = io_named("eeprom");
+
+    memset(sim.avr->flash, 0xFF, FLASH_BYTES);
+    memset(sim.eeprom->eeprom, 0xFF, EEPROM_BYTES);
+    bool known = load("flash.bin", sim.avr->flash, FLASH_BYTES);
+    load("eeprom.bin", sim.eeprom->eeprom, EEPROM_BYTES);
+    if (!known && app)
+        install(app);
+    FILE *loader = fopen(boot, "rb");
+    if (!loader || fread(sim.avr->flash + BOOT_START, 1, FLASH_BYTES - BOOT_START, loader) == 0)
+        die(boot);
+    fclose(loader);
+    memcpy(sim.eeprom_shadow, sim.eeprom->eeprom, EEPROM_BYTES);
+
+    sim.flash_ioctl = sim.flash->io.ioctl;
+    sim.flash->io.ioctl = flash_ioctl;
+    avr_register_io_write(sim.avr, EECR_ADDRESS, eeprom_written, NULL);
+    uint32_t flags = 0;
+    avr_ioctl(sim.avr, AVR_IOCTL_UART_GET_FLAGS('0'), &flags);
+    flags &= ~(uint32_t)(AVR_UART_FLAG_STDIO | AVR_UART_FLAG_POOL_SLEEP | AVR_UART_FLAG_POLL_SLEEP);
+    avr_ioctl(sim.avr, AVR_IOCTL_UART_SET_FLAGS('0'), &flags);
+    avr_irq_register_notify(avr_io_getirq(sim.avr, AVR_IOCTL_UART_GETIRQ('0'), UART_IRQ_OUTPUT), uart_out, NULL);
+    avr_irq_register_notify(avr_io_getirq(sim.avr, AVR_IOCTL_UART_GETIRQ('0'), UART_IRQ_OUT_XON), uart_xon, NULL);
+    avr_irq_register_notify(avr_io_getirq(sim.avr, AVR_IOCTL_UART_GETIRQ('0'), UART_IRQ_OUT_XOFF), uart_xoff, NULL);
+    avr_irq_register_notify(avr_io_getirq(sim.avr, AVR_IOCTL_SPI_GETIRQ(0), SPI_IRQ_OUTPUT), spi_out, NULL);
+    avr_irq_register_notify(avr_io_getirq(sim.avr, AVR_IOCTL_IOPORT_GETIRQ('B'), 2), display_select, NULL);
+
+    sim.avr->reset_pc = BOOT_START;
+    avr_reset(sim.avr);
+    sim.avr->data[MCUSR_ADDRESS] = 1;
+    open_pty(link_path);
+    raise_pin(2, 1);
+    raise_pin(6, 1);
+    avr_raise_irq(avr_io_getirq(sim.avr, AVR_IOCTL_ADC_GETIRQ, 0), 2290); /* 12.7 V behind the divider */
+    avr_raise_irq(avr_io_getirq(sim.avr, AVR_IOCTL_ADC_GETIRQ, 1), 2290);
+    run(speed);
+    return 0;
+}
