@@ -22,6 +22,26 @@ TIME_LABEL = b"upk1 rxt"
 MAX_RECORD_BYTES = 65_536
 MAX_LINES = 60
 """Most medicines, and most tests, on one prescription."""
+MAX_FIELD_LETTERS = 200
+_ONE_LINE = (
+    "token",
+    "site_name",
+    "site_code",
+    "worker_name",
+    "doctor_id",
+    "doctor_name",
+    "qualification",
+    "registration",
+    "doctor_contact",
+    "patient_name",
+    "patient_age",
+    "patient_sex",
+    "patient_village",
+    "diagnosis_code",
+    "follow_up_date",
+)
+LATEST_MS = 4_102_444_800_000
+"""2100-01-01, Unix ms: no signature is later."""
 KEY_BYTES = 32
 SIGNATURE_BYTES = 64
 
@@ -36,7 +56,7 @@ def certificate_input(doctor_key: bytes, doctor_id: str, name: str, registration
 
 def time_input(signature: bytes, hub_time_ms: int) -> bytes:
     """What the hub signs when it vouches for the time (Unix ms) at which it saw the doctor's signature."""
-    if not 0 <= hub_time_ms < 1 << 63:
+    if not 0 <= hub_time_ms < LATEST_MS:
         raise SlipRefused(SlipCode.TIME_BAD, "The hub's time is outside the range of the format.")
     return TIME_LABEL + signature + hub_time_ms.to_bytes(8, "big")
 
@@ -62,6 +82,10 @@ def decode_record(raw: bytes) -> PrescriptionRecord:
         id_bytes(record.prescription_id)
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise SlipRefused(SlipCode.RECORD_BAD, "The bytes are not a prescription record.") from error
+    if not 0 <= record.signed_ms < LATEST_MS or (record.weight_kg is not None and not 0 <= record.weight_kg < 1000):
+        raise SlipRefused(SlipCode.RECORD_BAD, "The record's time or weight is no possible value.")
+    if any(len(getattr(record, name)) > MAX_FIELD_LETTERS for name in _ONE_LINE):
+        raise SlipRefused(SlipCode.RECORD_BAD, f"A name in the record is longer than {MAX_FIELD_LETTERS} letters.")
     if len(record.medicines) > MAX_LINES or len(record.tests) > MAX_LINES or len(record.complaints) > MAX_LINES:
         raise SlipRefused(SlipCode.RECORD_BAD, f"The record has more than {MAX_LINES} lines of one kind.")
     return record

@@ -5,6 +5,10 @@ byte for byte, what this release renders from that record. This module knows no 
 store and no clock.
 """
 
+import re
+import zlib
+
+import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Struct
@@ -13,7 +17,13 @@ from edge.model.prescribing import PrescriptionRecord, SignedPrescription, signi
 
 from .qr import parse_qr, qr_text
 from .refusal import SlipCode, SlipRefused
-from .sign import KEY_BYTES, SIGNATURE_BYTES, certificate_input, decode_record, time_input
+from .render import PAPERS, render_slip
+from .sign import KEY_BYTES, MAX_RECORD_BYTES, SIGNATURE_BYTES, certificate_input, decode_record, time_input
+
+MAX_PDF_BYTES = 8_388_608
+_EMBEDDED = re.compile(rb"obj\s*<<((?:(?!endobj)[^\0]){0,300}?/Type\s*/EmbeddedFile\b[^\0]{0,300}?>)>\s*stream\r?\n")
+_LENGTH = re.compile(rb"/Length\s+(\d{1,7})\s*[/>]")
+_CREATOR = re.compile(rb"Typst \d+\.\d+\.\d+")
 
 
 class Verified(Struct, frozen=True):
@@ -74,3 +84,50 @@ def verify_qr(text: str, signed: SignedPrescription, hub_key: bytes) -> Verified
     if text != qr_text(signed):
         raise SlipRefused(SlipCode.QR_OTHER_RECORD, "The QR code belongs to another prescription than this record.")
     return verified
+
+
+def embedded_record(pdf: bytes) -> SignedPrescription:
+    """The signed prescription inside a slip, unchecked. Raises SlipRefused(slip_not_a_slip).
+
+    Looks for the one embedded file (ISO 32000-2 §7.11.4) itself instead of trusting a general PDF
+    reader with a stranger's file; sizes are bounded before anything is inflated.
+    """
+    refusal = SlipRefused(SlipCode.NOT_A_SLIP, "The file is no slip of ours, or it is damaged.")
+    if len(pdf) > MAX_PDF_BYTES or not pdf.startswith(b"%PDF-"):
+        raise refusal
+    start = _EMBEDDED.search(pdf)
+    length = _LENGTH.search(start[1]) if start else None
+    if start is None or length is None:
+        raise refusal
+    raw = pdf[start.end() : start.end() + int(length[1])]
+    try:
+        if b"/FlateDecode" in start[1]:
+            raw = zlib.decompressobj().decompress(raw, 2 * MAX_RECORD_BYTES)
+        return msgspec.msgpack.decode(raw, type=SignedPrescription)
+    except (zlib.error, ValueError, RecursionError, msgspec.DecodeError) as error:
+        raise refusal from error
+
+
+def verify_slip(pdf: bytes, hub_key: bytes) -> Verified:
+    """Check a slip with the hub's public signing key (Ed25519, 32 bytes).
+
+    First the signatures of the embedded record, then the file itself: it must equal the rendering
+    of that record to the last byte. Raises SlipRefused with slip_not_a_slip, any code of
+    :func:`verify_signed`, slip_template_unknown, slip_renderer_differs or slip_content_changed.
+    """
+    signed = embedded_record(pdf)
+    verified = verify_signed(signed, hub_key)
+    rendered = b""
+    for paper in PAPERS:
+        rendered = render_slip(signed, paper=paper)
+        if rendered == pdf:
+            return msgspec.structs.replace(verified, paper=paper)
+    if set(_CREATOR.findall(pdf)) != set(_CREATOR.findall(rendered)):
+        raise SlipRefused(
+            SlipCode.RENDERER_DIFFERS,
+            "The record inside is genuine, but another release made these pages. Print it again from the record.",
+        )
+    raise SlipRefused(
+        SlipCode.CONTENT_CHANGED,
+        "The record inside is genuine, but the pages are not the rendering of it: the file was changed.",
+    )

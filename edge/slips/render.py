@@ -1,0 +1,77 @@
+"""Rendering: signed prescription or token → PDF, always the same bytes for the same input.
+
+typst runs in this process with the fonts of this package only, no network, no clock and no
+system font. Text reaches it as JSON data. Kept compilers are shared by all callers, one at a
+time.
+"""
+
+from functools import lru_cache
+from threading import Lock
+
+import msgspec
+import typst
+from msgspec import Struct
+
+from edge.model.prescribing import SignedPrescription
+
+from .coverage import FONTS_DIR, clean
+from .refusal import SlipCode, SlipRefused
+from .words import TEMPLATES_DIR, slip_words
+
+PAPERS = ("a5", "a4")
+TEMPLATES = {("rx", 1): "rx-1"}
+"""Template id and version → file. Old versions stay as long as slips made with them may be checked."""
+_lock = Lock()
+
+
+class TokenWords(Struct, frozen=True):
+    """What a token slip prints."""
+
+    token: str
+    centre: str
+    expected: str
+    date: str
+    demo: bool
+
+
+@lru_cache(maxsize=1)
+def _compiler() -> typst.Compiler:
+    return typst.Compiler(root=str(TEMPLATES_DIR), font_paths=[str(FONTS_DIR)], ignore_system_fonts=True)
+
+
+@lru_cache(maxsize=8)
+def _template(name: str) -> bytes:
+    return (TEMPLATES_DIR / f"{name}.typ").read_bytes()
+
+
+def _compile(template: str, words: Struct) -> bytes:
+    with _lock:
+        pdf = _compiler().compile(
+            input=_template(template),
+            format="pdf",
+            sys_inputs={"slip": msgspec.json.encode(words).decode()},
+            timestamp=0,
+            pdf_tags=False,
+        )
+    assert isinstance(pdf, bytes)
+    return pdf
+
+
+def render_slip(signed: SignedPrescription, *, paper: str = "a5") -> bytes:
+    """The prescription on ``paper`` ("a5" or "a4") as PDF, with the signed record attached.
+
+    Signatures are not checked here: a page is made of what is given. Raises SlipRefused with
+    slip_record_bad, slip_template_unknown or slip_paper_unknown.
+    """
+    if paper not in PAPERS:
+        raise SlipRefused(SlipCode.PAPER_UNKNOWN, "Paper is a4 or a5.")
+    template = TEMPLATES.get((signed.template_id, signed.template_version))
+    if template is None:
+        raise SlipRefused(SlipCode.TEMPLATE_UNKNOWN, "This release does not have the template of this prescription.")
+    return _compile(template, slip_words(signed, template, paper))
+
+
+def render_token(token: str, centre: str, expected: str = "", date: str = "", *, demo: bool = False) -> bytes:
+    """A token slip 80 mm wide as PDF. ``expected`` and ``date`` are printed as given, or left out when empty."""
+    words = TokenWords(clean(token), clean(centre), clean(expected), clean(date), demo)
+    return _compile("token-1", words)
