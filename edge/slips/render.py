@@ -7,6 +7,7 @@ time.
 
 from functools import lru_cache
 from threading import Lock
+from typing import Literal
 
 import msgspec
 import typst
@@ -16,7 +17,7 @@ from edge.model.prescribing import SignedPrescription
 
 from .coverage import FONTS_DIR, clean
 from .refusal import SlipCode, SlipRefused
-from .words import TEMPLATES_DIR, slip_words
+from .words import TEMPLATES_DIR, SlipWords, slip_words
 
 PAPERS = ("a5", "a4")
 TEMPLATES = {("rx", 1): "rx-1"}
@@ -44,17 +45,28 @@ def _template(name: str) -> bytes:
     return (TEMPLATES_DIR / f"{name}.typ").read_bytes()
 
 
-def _compile(template: str, words: Struct) -> bytes:
+def _compile(template: str, words: Struct, kind: Literal["pdf", "png"] = "pdf", ppi: float = 72.0) -> tuple[bytes, ...]:
+    """One file for a PDF, one for each page of a PNG."""
     with _lock:
-        pdf = _compiler().compile(
+        made = _compiler().compile(
             input=_template(template),
-            format="pdf",
+            format=kind,
+            ppi=ppi,
             sys_inputs={"slip": msgspec.json.encode(words).decode()},
             timestamp=0,
             pdf_tags=False,
         )
-    assert isinstance(pdf, bytes)
-    return pdf
+    assert made is not None
+    return (made,) if isinstance(made, bytes) else tuple(made)
+
+
+def _slip(signed: SignedPrescription, paper: str) -> tuple[str, SlipWords]:
+    if paper not in PAPERS:
+        raise SlipRefused(SlipCode.PAPER_UNKNOWN, "Paper is a4 or a5.")
+    template = TEMPLATES.get((signed.template_id, signed.template_version))
+    if template is None:
+        raise SlipRefused(SlipCode.TEMPLATE_UNKNOWN, "This release does not have the template of this prescription.")
+    return template, slip_words(signed, template, paper)
 
 
 def render_slip(signed: SignedPrescription, *, paper: str = "a5") -> bytes:
@@ -63,15 +75,20 @@ def render_slip(signed: SignedPrescription, *, paper: str = "a5") -> bytes:
     Signatures are not checked here: a page is made of what is given. Raises SlipRefused with
     slip_record_bad, slip_template_unknown or slip_paper_unknown.
     """
-    if paper not in PAPERS:
-        raise SlipRefused(SlipCode.PAPER_UNKNOWN, "Paper is a4 or a5.")
-    template = TEMPLATES.get((signed.template_id, signed.template_version))
-    if template is None:
-        raise SlipRefused(SlipCode.TEMPLATE_UNKNOWN, "This release does not have the template of this prescription.")
-    return _compile(template, slip_words(signed, template, paper))
+    return _compile(*_slip(signed, paper))[0]
+
+
+def render_pages(signed: SignedPrescription, *, paper: str = "a5", ppi: float = 110.0) -> tuple[bytes, ...]:
+    """The same pages as PNG, one each, for a tablet that shows no PDF. ``ppi``: pixels an inch, 36–300.
+
+    Raises SlipRefused as :func:`render_slip`, ValueError for another resolution.
+    """
+    if not 36 <= ppi <= 300:
+        raise ValueError("a page is drawn with 36 to 300 pixels an inch")
+    return _compile(*_slip(signed, paper), "png", ppi)
 
 
 def render_token(token: str, centre: str, expected: str = "", date: str = "", *, demo: bool = False) -> bytes:
     """A token slip 80 mm wide as PDF. ``expected`` and ``date`` are printed as given, or left out when empty."""
     words = TokenWords(clean(token), clean(centre), clean(expected), clean(date), demo)
-    return _compile("token-1", words)
+    return _compile("token-1", words)[0]

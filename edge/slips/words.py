@@ -44,7 +44,8 @@ class Labels(Struct, frozen=True):
 
     complaints: dict[str, Pair]
     frequencies: dict[str, Frequency]
-    routes: dict[str, Pair]
+    routes: dict[str, tuple[str, str, str]]
+    """Code → Hindi, English, Hindi verb ("डालें")."""
     food: dict[str, Pair]
     forms: dict[str, Pair]
     units: dict[str, tuple[str, str, str]]
@@ -55,6 +56,8 @@ class Labels(Struct, frozen=True):
     modes: dict[str, Pair]
     consult_types: dict[str, Pair]
     urgencies: dict[str, Pair]
+    allergies: dict[str, Pair]
+    """The answers of the model that are not names of allergens."""
     slots: tuple[Pair, Pair, Pair, Pair]
     danger: tuple[Pair, ...]
     dose_half: str
@@ -98,7 +101,7 @@ class SlipWords(Struct, frozen=True):
     sex: Pair
     village: str
     weight: str
-    allergies: str
+    allergies: Pair
     complaints: tuple[Pair, ...]
     findings: tuple[str, ...]
     diagnosis: str
@@ -175,17 +178,20 @@ def _medicine(line: MedicineLine, words: Labels) -> MedicineWords:
     food_hi, food_en = words.food.get(line.food, ("", ""))
     day_hi, day_en, days_en = words.days
     days = line.duration_days
+    route = clean(line.route)
+    route_hi, route_en, verb_hi = words.routes.get(route.lower(), (route, route, ""))
+    way_hi, way_en = ("", "") if route == "oral" else (f"{route_hi} {verb_hi}".strip(), route_en)
     match = _NUMBER.match(clean(line.dose))
     cell = clean(line.dose) if match and len(line.dose) <= 6 else "✓"
-    hindi = (dose_hi, often.hi, food_hi, f"{days} {day_hi}")
-    english = (dose_en, often.en, food_en, f"{days} {day_en if days == 1 else days_en}")
+    hindi = (dose_hi, way_hi, often.hi, food_hi, f"{days} {day_hi}")
+    english = (dose_en, way_en, often.en, food_en, f"{days} {day_en if days == 1 else days_en}")
     return MedicineWords(
         name=clean(line.generic.upper()),
         form=words.forms.get(line.form.lower(), (clean(line.form), clean(line.form))),
         strength=clean(line.strength),
         line_hi=" — ".join(filter(None, hindi)),
         line_en=" — ".join(filter(None, english)),
-        route=words.routes.get(line.route.lower(), (clean(line.route), clean(line.route))),
+        route=(route_hi, route_en),
         slots=_slots(often.pattern, cell),
         days=days,
         quantity=clean(line.quantity),
@@ -237,7 +243,7 @@ def slip_words(signed: SignedPrescription, template: str, paper: str) -> SlipWor
         sex=words.sexes.get(record.patient_sex.lower(), (clean(record.patient_sex), "")),
         village=clean(record.patient_village),
         weight=weight,
-        allergies=clean(record.allergies),
+        allergies=words.allergies.get(record.allergies, (clean(record.allergies), "")),
         complaints=tuple(words.complaints.get(item, (clean(item), "")) for item in record.complaints),
         findings=tuple(lines(record.findings)),
         diagnosis=clean(record.diagnosis),

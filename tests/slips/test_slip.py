@@ -1,9 +1,12 @@
 """The paper: what stands on it, that it can be checked, and that nobody can change it unseen."""
 
+import hashlib
 import io
 import random
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
 
 import msgspec
 import pypdfium2
@@ -12,15 +15,19 @@ import zxingcpp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from PIL import Image
 from pypdf import PdfReader, PdfWriter
 
 from edge.model.prescribing import PrescriptionRecord, SignedPrescription
 from edge.model.records import ConsultType, Mode, Referral
 from edge.slips.refusal import SlipCode, SlipRefused
-from edge.slips.render import render_slip, render_token
+from edge.slips.render import render_pages, render_slip, render_token
 from edge.slips.verify import embedded_record, verify_qr, verify_slip
+from edge.slips.words import TEMPLATES_DIR, labels
 
 from .samples import CETIRIZINE, HUB_KEY, ORS, PARACETAMOL, RECORD, SYRUP, sign
+
+DATA = files("edge.model") / "data"
 
 
 class Words(str):
@@ -115,6 +122,19 @@ def test_latin_abbreviations_and_the_list_letter_are_not_printed() -> None:
     assert not re.search(r"\b(TDS|BD|SOS|HS|QID|OD|Q7)\b", text)
     assert "आधी गोली — सोते समय — 3 दिन" in text
     assert "1/2 tablet — at bedtime — 3 days" in text
+
+
+def test_a_medicine_that_is_not_swallowed_says_where_it_goes() -> None:
+    drops = replace(PARACETAMOL, form="eye drops", dose="2", route="eye", food="", frequency="BD", duration_days=1)
+    text = slip_text(replace(RECORD, medicines=(drops,)))
+    assert "2 बूँद — आँख में डालें — दिन में दो बार — सुबह, रात — 1 दिन" in text
+    assert "2 drops — in the eye — twice a day — 1 day" in text
+
+
+def test_an_unanswered_allergy_question_is_not_printed_as_none() -> None:
+    assert "पूछा नहीं गया not asked" in slip_text(replace(RECORD, allergies="not asked"))
+    assert "none known" in slip_text(RECORD)
+    assert "penicillin" in slip_text(replace(RECORD, allergies="penicillin"))
 
 
 def test_an_unknown_frequency_is_said_to_be_what_the_doctor_told() -> None:
@@ -337,3 +357,40 @@ def test_a_token_slip_shows_token_centre_and_expected_time() -> None:
         assert expected in text
     assert "Expected" not in text_of(render_token("014B-007", "#panic()"))
     assert pdf == render_token("014B-007", "उप-स्वास्थ्य केंद्र", "10:40", "07-01-2030", demo=True)
+
+
+def test_the_pages_can_be_shown_as_pictures() -> None:
+    pages = render_pages(sign())
+    assert len(pages) == len(pages_of(render_slip(sign())))
+    assert all(page.startswith(b"\x89PNG") for page in pages)
+    (text,) = [code.text for page in pages for code in zxingcpp.read_barcodes(Image.open(io.BytesIO(page)))]
+    assert verify_qr(text, sign(), HUB_KEY)
+    with pytest.raises(ValueError):
+        render_pages(sign(), ppi=100_000)
+
+
+def test_several_threads_print_at_once_and_get_their_own_slips() -> None:
+    records = [replace(RECORD, patient_name=f"नाम {number}") for number in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        slips = list(pool.map(lambda record: render_slip(sign(record)), records))
+    assert [verify_slip(pdf, HUB_KEY).record for pdf in slips] == records
+
+
+def test_version_1_of_the_template_is_frozen() -> None:
+    """Slips in patients' hands are compared with it: change the paper by adding rx-2, never here."""
+    digest = hashlib.sha256()
+    for name in ("rx-1.json", "rx-1.typ"):
+        digest.update((TEMPLATES_DIR / name).read_bytes())
+    assert digest.hexdigest()[:16] == "48231ff752cef614"
+
+
+def test_the_template_has_words_for_every_code_of_the_models_lists() -> None:
+    words = labels("rx-1")
+    complaints = msgspec.json.decode((DATA / "complaints.json").read_bytes())["items"]
+    formulary = msgspec.json.decode((DATA / "formulary.json").read_bytes())["items"]
+    dosing = msgspec.json.decode((DATA / "dosing.json").read_bytes())
+    assert {item["id"] for item in complaints} <= words.complaints.keys()
+    assert {item["code"] for item in dosing["frequencies"]} <= words.frequencies.keys()
+    assert {item["code"] for item in dosing["routes"]} <= words.routes.keys()
+    assert {item["code"] for item in dosing["food"]} <= words.food.keys()
+    assert {item["form"].lower() for item in formulary} <= words.forms.keys()
