@@ -1,0 +1,180 @@
+// @ts-check
+// Start of the tablet's page: language, session, live channel, and which screen is shown.
+import { effect, html, render, signal } from "/ui/lib/dom.js";
+import { ApiError, api, del, get, reachable, signedOut } from "/ui/lib/http.js";
+import { ensureLanguage, language, setLanguage, startLanguage, t } from "/ui/lib/l10n.js";
+import { Live } from "/ui/lib/live.js";
+import { Toasts, toast } from "/ui/lib/parts.js";
+import { draftsFailing, forgetDrafts } from "./drafts.js";
+import { unsaved } from "./commands.js";
+import { loadReference, reference } from "./reference.js";
+import { enter, forgetHere, go, loadQueue, loadRecord, loadStatus, loggedIn, queue, record, route, staff, status, wasHere } from "./store.js";
+import { Login } from "./screens/login.js";
+import { Unlock } from "./screens/unlock.js";
+import { Home } from "./screens/home.js";
+import { Register } from "./screens/register.js";
+import { Wizard } from "./screens/wizard.js";
+import { VisitPage } from "./screens/visit.js";
+import { CallBanner, CallScreen, callMessage, callOnScreen, findCall } from "./screens/call.js";
+
+const started = signal(false);
+/** @type {Live|null} */
+let live = null;
+
+async function start() {
+  try {
+    await loadStatus();
+  } catch {
+    await startLanguage("hi").catch(() => {});
+    setTimeout(() => void start(), 2000);
+    return;
+  }
+  await startLanguage(status.value?.language === "en" ? "en" : "hi");
+  await ensureLanguage("hi");
+  if (!status.value?.locked && wasHere()) {
+    try {
+      const reply = await get("/api/session");
+      if (reply?.staff) enter(reply);
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+    }
+  }
+  started.value = true;
+}
+
+/** @param {import("/ui/lib/live.js").LiveMessage} message */
+function heard(message) {
+  switch (message.type) {
+    case "open":
+      void loadStatus().catch(() => {});
+      void loadQueue().catch(() => {});
+      void findCall();
+      break;
+    case "queue":
+      void loadQueue().catch(() => {});
+      break;
+    case "visit":
+    case "prescription":
+      if (message.type === "prescription") toast("good", t("rx-arrived"));
+      if (record.value?.visit.visit_id === message.visit_id) void loadRecord(message.visit_id).catch(() => {});
+      void loadQueue().catch(() => {});
+      break;
+    case "link":
+      if (status.value) {
+        const { type: _, link, ...flat } = message;
+        status.value = { ...status.value, link: { ...status.value.link, ...(link ?? flat) } };
+      }
+      break;
+    default:
+      callMessage(message);
+  }
+}
+
+effect(() => {
+  if (loggedIn.value && !live) {
+    live = new Live("/api/live", heard);
+    void loadReference().catch(() => setTimeout(() => void loadReference().catch(() => {}), 2000));
+    void loadQueue().catch(() => {});
+  } else if (!loggedIn.value && live) {
+    live.close();
+    live = null;
+  }
+});
+
+effect(() => {
+  if (signedOut.value > 0) {
+    staff.value = null;
+    void loadStatus().catch(() => {});
+  }
+});
+
+export async function logOut() {
+  try {
+    await del("/api/session");
+  } catch {
+    // the cookie dies with the node's session anyway
+  }
+  forgetDrafts();
+  forgetHere();
+  queue.value = null;
+  record.value = null;
+  staff.value = null;
+  go("/");
+}
+
+function Header() {
+  const other = language.value === "hi" ? "en" : "hi";
+  const known = status.value;
+  return html`<header class="top">
+    <a class="skip" href="#main" onClick=${(/** @type {Event} */ event) => {
+      event.preventDefault();
+      document.getElementById("main")?.focus();
+    }}>${t("skip-to-content")}</a>
+    <button class="quiet brand" type="button" data-test="home" onClick=${() => go("/")} disabled=${!loggedIn.value}>
+      <img src="/icon.svg" alt="" width="36" height="36" /><span>${known?.site_name || t("app-name")}</span>
+    </button>
+    ${known?.demo ? html`<span class="demo-mark">${t("demo-mark")}</span>` : null}
+    <span class="grow"></span>
+    <${LinkLine} />
+    <button class="quiet" type="button" data-test="language-toggle" lang=${other} onClick=${() => void setLanguage(other)}>
+      ${other === "en" ? "English" : "हिन्दी"}
+    </button>
+    ${staff.value
+      ? html`<button class="quiet" type="button" data-test="logout" onClick=${() => void logOut()} title=${staff.value.name}>
+          <span class="who">${language.value === "hi" ? staff.value.name_hi || staff.value.name : staff.value.name}</span>
+          <span>${t("logout")}</span>
+        </button>`
+      : null}
+  </header>`;
+}
+
+/** One line on the link to the hub, in plain words. */
+function LinkLine() {
+  const link = status.value?.link;
+  if (!reachable.value) return html`<span class="link off" data-test="link-line" role="status">${t("node-away")}</span>`;
+  if (!link) return null;
+  const waiting = link.backlog_items > 0 ? ` · ${t("link-waiting", { n: link.backlog_items })}` : "";
+  return html`<span class=${link.online ? "link on" : "link off"} data-test="link-line" data-online=${String(Boolean(link.online))} role="status">
+    ${link.online ? t("link-online") : t("link-offline")}${waiting}
+  </span>`;
+}
+
+/** Stays while something typed has not reached the node. */
+function UnsavedLine() {
+  if (!draftsFailing.value && unsaved.value === 0) return null;
+  return html`<p class="notice warn unsaved" role="alert" data-test="unsaved-line">${t("unsaved-line")}</p>`;
+}
+
+function Screen() {
+  if (!started.value) return html`<p class="card" role="status">${t("starting")}</p>`;
+  if (status.value?.locked) return html`<${Unlock} onDone=${() => loadStatus()} />`;
+  if (!staff.value) return html`<${Login} />`;
+  if (!reference.value) return html`<p class="card" role="status">${t("loading")}</p>`;
+  const [place, id, third, step] = route.value;
+  if (place === "register") return html`<${Register} key=${id ?? "new"} />`;
+  if (place === "visit" && id && third === "step") return html`<${Wizard} key=${id} visitId=${id} step=${step ?? "consent"} />`;
+  if (place === "visit" && id) return html`<${VisitPage} key=${id} visitId=${id} />`;
+  return html`<${Home} />`;
+}
+
+function App() {
+  document.title = status.value?.site_name ? `${status.value.site_name} · Upkendra` : "Upkendra";
+  return html`<${Header} />
+    ${loggedIn.value ? html`<${UnsavedLine} /><${CallBanner} />` : null}
+    ${loggedIn.value && callOnScreen.value ? html`<${CallScreen} key=${callOnScreen.value.call_id} />` : null}
+    <main id="main" tabindex="-1"><${Screen} /></main>
+    <${Toasts} />`;
+}
+
+render(html`<${App} />`, /** @type {HTMLElement} */ (document.getElementById("app")));
+void start();
+
+setInterval(() => {
+  if (loggedIn.value) void api("GET", "/api/status", undefined, { timeout_ms: 4000 }).then((reply) => (status.value = reply)).catch(() => {});
+}, 10_000);
+
+if ("serviceWorker" in navigator && window.isSecureContext) {
+  navigator.serviceWorker.register("/sw.js").catch(() => {
+    // without it the page works as long as the node is reachable
+  });
+}

@@ -1,0 +1,184 @@
+// @ts-check
+// A call comes in for a visit: ring, accept or decline, the doctor on the screen. The picture of the
+// patient comes from the node's own camera unless the node was told to use this tablet's.
+import { html, signal, useEffect, useRef } from "/ui/lib/dom.js";
+import { get, post } from "/ui/lib/http.js";
+import { known, t } from "/ui/lib/l10n.js";
+import { toast } from "/ui/lib/parts.js";
+import { TabletCall } from "/ui/call/tablet.js";
+import { errorText } from "../commands.js";
+import { go, keepInTab, keptInTab, loadQueue, loadRecord, queue, record, tablet } from "../store.js";
+
+/** @typedef {import("../store.js").CallInfo} CallInfo */
+
+/** @type {import("/ui/vendor/signals.js").Signal<CallInfo|null>} */
+export const ringing = signal(null);
+/** The call that this tablet took. @type {import("/ui/vendor/signals.js").Signal<CallInfo|null>} */
+export const callOnScreen = signal(null);
+const line = signal(/** @type {{rung: string, why: string, state: string}} */ ({ rung: "", why: "", state: "" }));
+const leg = signal("connecting");
+const useCamera = signal(false);
+const declined = new Set();
+
+/** @param {import("/ui/lib/live.js").LiveMessage} message */
+export function callMessage(message) {
+  if (message.type === "ring") {
+    if (callOnScreen.value?.call_id === message.call_id || declined.has(message.call_id)) return;
+    ringing.value = { call_id: message.call_id, visit_id: message.visit_id, doctor_name: message.doctor_name ?? "" };
+    useCamera.value = message.camera === "tablet";
+  } else if (message.type === "call") {
+    if (message.call_id === callOnScreen.value?.call_id) {
+      line.value = { rung: message.rung ?? "", why: message.why ?? "", state: message.state ?? "" };
+      if (message.camera) useCamera.value = message.camera === "tablet";
+      if (message.state === "ended") over(message.call_id, message.why ?? "");
+    } else if (message.state !== "ringing" && ringing.value?.call_id === message.call_id) ringing.value = null;
+  } else if (message.type === "bye") over(message.call_id, message.reason ?? "");
+}
+
+/** @param {string} callId @param {string} reason */
+function over(callId, reason) {
+  if (ringing.value?.call_id === callId) ringing.value = null;
+  if (callOnScreen.value?.call_id !== callId) return;
+  const visitId = callOnScreen.value.visit_id;
+  callOnScreen.value = null;
+  toast(reason === "failed" ? "warn" : "good", t("call-over"));
+  void loadQueue().catch(() => {});
+  if (record.value?.visit.visit_id === visitId) void loadRecord(visitId).catch(() => {});
+}
+
+/** After a reload or a lost channel: is there a call that goes on? */
+export async function findCall() {
+  try {
+    const call = (await get("/api/calls")).items[0];
+    if (!call) {
+      if (callOnScreen.value) over(callOnScreen.value.call_id, "");
+      ringing.value = null;
+      return;
+    }
+    const info = { call_id: call.call_id, visit_id: call.visit_id, doctor_name: call.doctor_name };
+    useCamera.value = call.camera === "tablet";
+    if (call.state === "ringing") {
+      if (!declined.has(info.call_id)) ringing.value = info;
+    } else if (keptInTab("upk-call") === call.call_id && !callOnScreen.value) callOnScreen.value = info;
+  } catch {
+    // the next message of the live channel says it again
+  }
+}
+
+async function accept() {
+  const call = ringing.value;
+  if (!call) return;
+  try {
+    await post(`/api/calls/${call.call_id}/accept`, { tablet });
+    keepInTab("upk-call", call.call_id);
+    line.value = { rung: "", why: "", state: "connecting" };
+    callOnScreen.value = call;
+    ringing.value = null;
+    go(`/visit/${call.visit_id}`);
+  } catch (error) {
+    toast("bad", errorText(error));
+  }
+}
+
+/** @param {CallInfo} call */
+async function end(call) {
+  declined.add(call.call_id);
+  if (ringing.value?.call_id === call.call_id) ringing.value = null;
+  try {
+    await post(`/api/calls/${call.call_id}/end`);
+  } catch (error) {
+    toast("warn", errorText(error));
+  }
+  if (callOnScreen.value?.call_id === call.call_id) over(call.call_id, "");
+}
+
+/** Two soft tones a second until somebody answers. */
+function useBell() {
+  useEffect(() => {
+    /** @type {AudioContext|null} */
+    let sound = null;
+    const ring = () => {
+      try {
+        sound ??= new AudioContext();
+        if (sound.state === "suspended") return;
+        [660, 520].forEach((frequency_hz, index) => {
+          if (!sound) return;
+          const start = sound.currentTime + index * 0.28;
+          const tone = sound.createOscillator();
+          const volume = sound.createGain();
+          tone.frequency.value = frequency_hz;
+          volume.gain.setValueAtTime(0.0001, start);
+          volume.gain.exponentialRampToValueAtTime(0.25, start + 0.03);
+          volume.gain.exponentialRampToValueAtTime(0.0001, start + 0.26);
+          tone.connect(volume).connect(sound.destination);
+          tone.start(start);
+          tone.stop(start + 0.3);
+        });
+      } catch {
+        // a tablet without sound still shows the banner
+      }
+    };
+    ring();
+    navigator.vibrate?.([300, 200, 300]);
+    const timer = setInterval(ring, 1600);
+    return () => {
+      clearInterval(timer);
+      void sound?.close();
+    };
+  }, []);
+}
+
+export function CallBanner() {
+  return ringing.value ? html`<${Ringing} key=${ringing.value.call_id} call=${ringing.value} />` : null;
+}
+
+/** @param {{call: CallInfo}} props */
+function Ringing({ call }) {
+  useBell();
+  const entry = queue.value?.find((one) => one.visit.visit_id === call.visit_id);
+  return html`<div class="call-banner" role="alertdialog" aria-label=${t("call-incoming")} data-test="call-banner" data-call=${call.call_id}>
+    <div class="grow"><strong>📞 ${call.doctor_name ? t("call-from", { name: call.doctor_name }) : t("call-incoming")}</strong>
+      ${entry ? html`<div>${entry.visit.token} · ${entry.patient_name}</div>` : null}</div>
+    <button type="button" data-test="call-decline" onClick=${() => void end(call)}>${t("call-decline")}</button>
+    <button type="button" class="primary big" data-test="call-accept" onClick=${() => void accept()}>${t("call-accept")}</button>
+  </div>`;
+}
+
+/** What the ladder says, in plain words; a message of our own where the node sends only a name. */
+function ladderLine() {
+  const { rung, why } = line.value;
+  for (const id of [why, `why-${why}`, rung ? `rung-${rung}` : ""]) if (id && known(id)) return t(id);
+  return why.includes(" ") ? why : "";
+}
+
+export function CallScreen() {
+  const call = callOnScreen.value;
+  const video = useRef(/** @type {HTMLVideoElement|null} */ (null));
+  const running = useRef(/** @type {TabletCall|null} */ (null));
+  useEffect(() => {
+    if (!call) return undefined;
+    leg.value = "connecting";
+    const connection = new TabletCall({
+      post: async (sdp) => (await post(`/api/calls/${call.call_id}/lan`, { sdp, tablet })).sdp,
+      remoteVideo: video.current,
+      useCamera: useCamera.value,
+      onState: (state) => (leg.value = state),
+    });
+    running.current = connection;
+    connection.start().catch(() => toast("bad", t("camera-refused")));
+    return () => connection.close();
+  }, [call?.call_id]);
+  if (!call) return null;
+  const entry = queue.value?.find((one) => one.visit.visit_id === call.visit_id);
+  const state = line.value.state === "connected" || line.value.state === "" ? leg.value : line.value.state;
+  return html`<section class="call-screen" aria-label=${t("call")} data-test="call-screen" data-state=${state}>
+    <video ref=${video} autoplay playsinline data-test="call-video"></video>
+    <div class="call-text">
+      <strong>${call.doctor_name || t("doctor")}</strong>
+      ${entry ? html`<span>${entry.visit.token} · ${entry.patient_name}</span>` : null}
+      <span data-test="call-state" role="status">${known(`call-state-${state}`) ? t(`call-state-${state}`) : t("call-state-connecting")}</span>
+      <span data-test="call-ladder" data-rung=${line.value.rung}>${ladderLine()}</span>
+    </div>
+    <button type="button" class="danger big" data-test="call-hangup" onClick=${() => void end(call)}>${t("call-hangup")}</button>
+  </section>`;
+}

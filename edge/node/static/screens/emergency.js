@@ -1,0 +1,105 @@
+// @ts-check
+// The red button. It is on every screen of a visit and never asks for a form first.
+import { html, signal } from "/ui/lib/dom.js";
+import { newId } from "/ui/lib/ids.js";
+import { t } from "/ui/lib/l10n.js";
+import { Choice, Dialog, TextField, toast } from "/ui/lib/parts.js";
+import { packPerson } from "/ui/lib/wire.js";
+import { errorText, submit } from "../commands.js";
+import { go } from "../store.js";
+
+/** First aid in few words, and the number to ring. Shown even while the node is locked. */
+export function EmergencyFacts() {
+  return html`<p class="call-108"><a class="button danger-link" href="tel:108">${t("emergency-108")}</a></p>
+    <ul class="first-aid">
+      ${["emergency-aid-1", "emergency-aid-2", "emergency-aid-3", "emergency-aid-4"].map((id) => html`<li key=${id}>${t(id)}</li>`)}
+    </ul>`;
+}
+
+const open = signal(false);
+const name = signal("");
+const gender = signal("");
+const age = signal("");
+const unit = signal("years");
+const busy = signal(false);
+const wrong = signal("");
+
+/**
+ * @param {{visitId?: string, person?: {name?: string, gender?: string, age?: string, unit?: string}, compact?: boolean}} props
+ */
+export function EmergencyButton({ visitId, person, compact }) {
+  return html`<button type="button" class=${compact ? "danger" : "danger big"} data-test="emergency" onClick=${() => {
+      name.value = person?.name ?? "";
+      gender.value = person?.gender ?? "";
+      age.value = person?.age ?? "";
+      unit.value = person?.unit ?? "years";
+      wrong.value = "";
+      open.value = true;
+    }}>${t("emergency")}</button>
+    ${open.value ? html`<${EmergencyDialog} visitId=${visitId} />` : null}`;
+}
+
+/** @param {{visitId?: string}} props */
+function EmergencyDialog({ visitId }) {
+  const raise = async () => {
+    busy.value = true;
+    wrong.value = "";
+    const id = visitId ?? (await openUnknown());
+    if (id) {
+      const raised = await submit({ type: "raise_triage", visit_id: id, colour: "red", reason: "emergency button" });
+      const queued = raised.ok ? await submit({ type: "issue_token", visit_id: id }) : raised;
+      if (!raised.ok && "error" in raised) wrong.value = errorText(raised.error);
+      else {
+        if (!queued.ok && "error" in queued && queued.error.code !== "token_exists") toast("warn", errorText(queued.error));
+        open.value = false;
+        go(`/visit/${id}`);
+      }
+    }
+    busy.value = false;
+  };
+  const ready = visitId || (gender.value && age.value !== "");
+  return html`<${Dialog} title=${t("emergency")} test="emergency-dialog" onClose=${() => (open.value = false)}>
+    <${EmergencyFacts} />
+    ${visitId ? null : html`<${WhoForm} />`}
+    ${wrong.value ? html`<p class="notice bad" role="alert">${wrong.value}</p>` : null}
+    <div class="row">
+      <button type="button" data-test="emergency-cancel" onClick=${() => (open.value = false)}>${t("back")}</button>
+      <button type="button" class="danger grow big" data-test="emergency-go" disabled=${!ready || busy.value}
+        aria-busy=${busy.value ? "true" : "false"} onClick=${() => void raise()}>${t("emergency-go")}</button>
+    </div>
+  <//>`;
+}
+
+function WhoForm() {
+  return html`<p>${t("emergency-who")}</p>
+    <${TextField} id="em-name" test="emergency-name" label=${t("name-if-known")} value=${name.value} maxlength=${80}
+      onValue=${(/** @type {string} */ text) => (name.value = text)} />
+    <${Choice} name="emergency-gender" legend=${t("gender")} value=${gender.value} onValue=${(/** @type {string} */ value) => (gender.value = value)}
+      options=${["female", "male", "other"].map((value) => ({ value, label: t(`gender-${value}`) }))} />
+    <${TextField} id="em-age" test="emergency-age" label=${t("age-about")} value=${age.value} inputmode="numeric" maxlength=${3}
+      onValue=${(/** @type {string} */ text) => (age.value = text.replace(/\D/g, ""))} />
+    <${Choice} name="emergency-unit" legend=${t("age-unit")} quiet value=${unit.value} onValue=${(/** @type {string} */ value) => (unit.value = value)}
+      options=${["years", "months", "days"].map((value) => ({ value, label: t(`unit-${value}`) }))} />`;
+}
+
+/** Register what is known and open a visit. @returns {Promise<string|null>} the visit's id */
+async function openUnknown() {
+  const patientId = newId();
+  const visitId = newId();
+  const person = packPerson({
+    name: name.value.trim() || t("emergency-unknown-name"), gender: gender.value, village: "",
+    age: { value: Number(age.value), unit: /** @type {"years"} */ (unit.value) }, birth_date: "", relative_name: "", mobile: "",
+    mobile_owner: "", abha_number: "", abha_address: "", language: "hi",
+  });
+  for (const body of [
+    { type: "register_patient", patient_id: patientId, person },
+    { type: "open_visit", visit_id: visitId, patient_id: patientId, category: "emergency" },
+  ]) {
+    const outcome = await submit(body);
+    if (!outcome.ok && "error" in outcome) {
+      wrong.value = errorText(outcome.error);
+      return null;
+    }
+  }
+  return visitId;
+}

@@ -1,0 +1,92 @@
+// @ts-check
+// Who is working: pick the name, type the PIN.
+import { html, signal, useEffect, useRef } from "/ui/lib/dom.js";
+import { get, post } from "/ui/lib/http.js";
+import { language, t } from "/ui/lib/l10n.js";
+import { errorText } from "../commands.js";
+import { enter, go } from "../store.js";
+
+/** @type {import("/ui/vendor/signals.js").Signal<import("/ui/api").Staff[]|null>} */
+const people = signal(null);
+const chosen = signal(/** @type {import("/ui/api").Staff|null} */ (null));
+const pin = signal("");
+const wrong = signal("");
+const busy = signal(false);
+
+const KEYS = ["1", "2", "3", "4", "5", "6", "7", "8", "9"];
+
+async function loadPeople() {
+  try {
+    people.value = await get("/api/staff");
+  } catch (error) {
+    wrong.value = errorText(error);
+    setTimeout(() => void loadPeople(), 2000);
+  }
+}
+
+/** @param {import("/ui/api").Staff} person */
+const nameOf = (person) => (language.value === "hi" ? person.name_hi || person.name : person.name);
+
+async function logIn() {
+  const person = chosen.value;
+  if (!person || !pin.value || busy.value) return;
+  busy.value = true;
+  wrong.value = "";
+  try {
+    const reply = await post("/api/session", { staff_id: person.staff_id, pin: pin.value });
+    chosen.value = null;
+    enter(reply);
+    if (location.hash.startsWith("#/visit/")) return;
+    go("/");
+  } catch (error) {
+    wrong.value = errorText(error);
+  } finally {
+    pin.value = "";
+    busy.value = false;
+  }
+}
+
+export function Login() {
+  const field = useRef(/** @type {HTMLInputElement|null} */ (null));
+  useEffect(() => void loadPeople(), []);
+  useEffect(() => field.current?.focus(), [chosen.value]);
+  if (!chosen.value) {
+    return html`<div class="narrow stack" data-test="login-page">
+      <h1>${t("login-title")}</h1>
+      ${wrong.value ? html`<p class="notice bad" role="alert">${wrong.value}</p>` : null}
+      ${people.value === null ? html`<p role="status">${t("loading")}</p>` : null}
+      ${people.value?.length === 0 ? html`<p class="notice warn">${t("login-nobody")}</p>` : null}
+      <ul class="stack tight">
+        ${(people.value ?? []).map(
+          (person) => html`<li key=${person.staff_id}>
+            <button type="button" class="big wide staff" data-test=${`staff-${person.staff_id}`} onClick=${() => {
+              chosen.value = person;
+              wrong.value = "";
+            }}><span class="grow">${nameOf(person)}</span><span class="soft small">${t(`role-${person.role}`)}</span></button>
+          </li>`,
+        )}
+      </ul>
+    </div>`;
+  }
+  return html`<form class="card stack narrow" data-test="login-form" onSubmit=${(/** @type {Event} */ event) => {
+    event.preventDefault();
+    void logIn();
+  }}>
+    <h1>${nameOf(chosen.value)}</h1>
+    <label for="login-pin">${t("pin")}</label>
+    <input id="login-pin" ref=${field} class="pin" data-test="login-pin" type="password" inputmode="numeric" autocomplete="off" maxlength="12"
+      value=${pin.value} onInput=${(/** @type {any} */ event) => (pin.value = event.currentTarget.value)} />
+    ${wrong.value ? html`<p class="notice bad" role="alert" data-test="login-wrong">${wrong.value}</p>` : null}
+    <div class="keypad" role="group" aria-label=${t("pin-keys")}>
+      ${KEYS.map((key) => html`<button type="button" key=${key} onClick=${() => (pin.value += key)}>${key}</button>`)}
+      <button type="button" onClick=${() => (pin.value = "")} aria-label=${t("clear")}>✕</button>
+      <button type="button" onClick=${() => (pin.value += "0")}>0</button>
+      <button type="button" onClick=${() => (pin.value = pin.value.slice(0, -1))} aria-label=${t("delete-last")}>⌫</button>
+    </div>
+    <div class="row">
+      <button type="button" data-test="login-other" onClick=${() => (chosen.value = null)}>${t("login-other")}</button>
+      <button class="primary grow" data-test="login-submit" disabled=${!pin.value || busy.value}
+        aria-busy=${busy.value ? "true" : "false"}>${t("login")}</button>
+    </div>
+  </form>`;
+}

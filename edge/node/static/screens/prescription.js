@@ -1,0 +1,112 @@
+// @ts-check
+// The doctor's answer as the patient understands it: which medicine, when, how long; then paper.
+import { html, useEffect, useSignal } from "/ui/lib/dom.js";
+import { get } from "/ui/lib/http.js";
+import { clockTime, day, language, pick, say, t } from "/ui/lib/l10n.js";
+import { toast } from "/ui/lib/parts.js";
+import { canSpeak, hush, speak } from "/ui/lib/speech.js";
+import { Prescription as PrescriptionShape } from "/ui/lib/wire.js";
+import { errorText, submit } from "../commands.js";
+import { item } from "../reference.js";
+import { loadRecord } from "../store.js";
+
+/** @typedef {import("/ui/api").Medicine} Medicine */
+
+const SLOTS = ["morning", "noon", "evening", "night"];
+const SUN = { morning: "🌅", noon: "☀️", evening: "🌇", night: "🌙" };
+
+/** Which of the four times of the day a frequency means; null when it goes by other words. @param {string} code */
+export function slots(code) {
+  const parts = (item("frequencies", code)?.pattern ?? "-").split("-");
+  if (parts.length < 3 || parts.some((/** @type {string} */ part) => part === "")) return null;
+  const [morning, noon, third, fourth] = parts;
+  return { morning: morning !== "0", noon: noon !== "0", evening: parts.length === 4 && third !== "0", night: (parts.length === 4 ? fourth : third) !== "0" };
+}
+
+/** The counted word of a medicine's form. @param {Medicine} medicine @param {"hi"|"en"} code */
+function unitWord(medicine, code) {
+  if (/[^\d/.\s½¼]/.test(medicine.dose)) return "";
+  return item("units", medicine.form)?.[code] ?? "";
+}
+/** One medicine as a Hindi sentence without abbreviations. @param {Medicine} medicine */
+export function hindiLine(medicine) {
+  const frequency = item("frequencies", medicine.frequency)?.hi ?? medicine.frequency;
+  const when = slots(medicine.frequency);
+  const times = when ? SLOTS.filter((slot) => when[/** @type {"morning"} */ (slot)]).map((slot) => say("hi", slot)).join(", ") : frequency;
+  const food = item("food", medicine.food)?.hi ?? "";
+  return [`${medicine.dose} ${unitWord(medicine, "hi")}`.trim(), times, food, say("hi", "for-days", { n: medicine.duration_days })].filter(Boolean).join(" — ");
+}
+
+/** @param {{visit: import("/ui/api").Visit, patient: import("/ui/api").Patient, state: import("/ui/api").PrescriptionState}} props */
+export function Prescription({ visit, state }) {
+  const found = useSignal(/** @type {import("/ui/api").Prescription|null} */ (null));
+  const verified = useSignal(true);
+  const wrong = useSignal("");
+  const opened = useSignal(false);
+  const busy = useSignal(false);
+  const base = `/api/visits/${visit.visit_id}/prescriptions/${state.prescription_id}`;
+  useEffect(() => {
+    get(base).then((reply) => {
+      found.value = PrescriptionShape.read(reply.record ?? reply.prescription ?? reply);
+      verified.value = reply.verified !== false;
+    }).catch((error) => (wrong.value = errorText(error)));
+    return hush;
+  }, [state.prescription_id]);
+  const printed = async () => {
+    busy.value = true;
+    const outcome = await submit({ type: "confirm_printed", visit_id: visit.visit_id, prescription_id: state.prescription_id, printer: "pdf", copies: 1 });
+    busy.value = false;
+    if (!outcome.ok && "error" in outcome) toast("bad", errorText(outcome.error));
+    await loadRecord(visit.visit_id).catch(() => {});
+  };
+  const rx = found.value;
+  if (wrong.value) return html`<p class="notice bad" role="alert">${wrong.value}</p>`;
+  if (!rx) return html`<p class="card" role="status">${t("loading")}</p>`;
+  const spoken = [
+    ...rx.medicines.map((medicine) => `${medicine.generic.toLowerCase()}: ${hindiLine(medicine).replaceAll(" — ", ", ")}`),
+    rx.advice,
+    rx.tests.length > 0 ? `${say("hi", "tests")}: ${rx.tests.join(", ")}` : "",
+    rx.follow_up_date ? `${say("hi", "come-again")}: ${rx.follow_up_date.split("-").reverse().join("-")}` : "",
+  ];
+  return html`<section class="card stack rx" data-test="rx-card" data-verified=${String(verified.value)} aria-label=${t("prescription")}>
+    <div class="row between"><h2>${t("prescription")}</h2>
+      <span class=${verified.value ? "notice good slim" : "notice bad slim"} data-test="rx-verified">${verified.value ? `✓ ${t("rx-signed")}` : t("rx-unverified")}</span></div>
+    <p><strong>${rx.doctor_name}</strong> <span class="soft">${[rx.qualification, rx.registration].filter(Boolean).join(" · ")} ·
+      <span class="num">${day(rx.signed_ms)} ${clockTime(rx.signed_ms)}</span></span></p>
+    <p>${t("diagnosis")}: <strong>${rx.diagnosis}</strong> ${rx.diagnosis_code ? html`<span class="soft num">${rx.diagnosis_code}</span>` : null}
+      ${rx.provisional ? html`<span class="soft">(${t("provisional")})</span>` : null}</p>
+    ${rx.medicines.length === 0 ? html`<p class="notice">${t("rx-no-medicine")}</p>` : html`<ol class="stack">
+      ${rx.medicines.map((medicine, index) => html`<li key=${index} class="medicine" data-test="rx-medicine">
+        <div><strong class="drug">${index + 1}. ${medicine.generic}</strong> <span class="soft">${pick(item("units", medicine.form), medicine.form)} ${medicine.strength}</span></div>
+        <${DayGrid} medicine=${medicine} />
+        <p lang="hi" class="hindi-line">${hindiLine(medicine)}</p>
+        ${language.value === "en" ? html`<p class="soft">${[item("frequencies", medicine.frequency)?.en, item("food", medicine.food)?.en, item("routes", medicine.route)?.en,
+          t("for-days", { n: medicine.duration_days })].filter(Boolean).join(" — ")}</p>` : html`<p class="soft">${pick(item("routes", medicine.route), medicine.route)}</p>`}
+        ${medicine.instructions ? html`<p>${medicine.instructions}</p>` : null}
+        ${medicine.quantity ? html`<p class="soft">${t("quantity")}: ${medicine.quantity}</p>` : null}
+      </li>`)}</ol>`}
+    ${rx.advice ? html`<div><h3>${t("advice")}</h3><p class="prewrap">${rx.advice}</p></div>` : null}
+    ${rx.tests.length > 0 ? html`<div><h3>${t("tests")}</h3><ul class="dots">${rx.tests.map((test) => html`<li key=${test}>${test}</li>`)}</ul></div>` : null}
+    ${rx.referral ? html`<p class="notice warn"><strong>${t("referred-to", { place: rx.referral.to })}</strong> · ${t(`urgency-${rx.referral.urgency}`)}${rx.referral.reason ? ` · ${rx.referral.reason}` : ""}</p>` : null}
+    ${rx.follow_up_date ? html`<p>${t("come-again")}: <strong class="num">${rx.follow_up_date.split("-").reverse().join("-")}</strong></p>` : null}
+    <div class="row print-hide">
+      ${canSpeak() ? html`<button type="button" data-test="rx-read" onClick=${() => speak(...spoken)}>🔊 ${t("read-aloud")}</button>` : null}
+      <a class="button primary" data-test="rx-print" href=${`${base}/slip.pdf?paper=a5`} target="_blank" rel="noopener" onClick=${() => (opened.value = true)}>🖨 ${t("print-slip")}</a>
+      ${state.printed_ms ? html`<span class="notice good slim" data-test="rx-is-printed">✓ ${t("printed-at", { time: clockTime(state.printed_ms) })}</span>`
+        : html`<button type="button" data-test="rx-printed" class=${opened.value ? "primary" : ""} disabled=${busy.value} onClick=${() => void printed()}>${t("confirm-printed")}</button>`}
+    </div>
+  </section>`;
+}
+
+/** Morning–noon–evening–night with pictures and words. @param {{medicine: Medicine}} props */
+function DayGrid({ medicine }) {
+  const when = slots(medicine.frequency);
+  if (!when) return html`<p class="frequency" data-test="rx-grid"><strong>${pick(item("frequencies", medicine.frequency), medicine.frequency)}</strong></p>`;
+  return html`<ul class="day-grid" data-test="rx-grid">
+    ${SLOTS.filter((slot) => slot !== "evening" || when.evening).map((slot) => {
+      const takes = when[/** @type {"morning"} */ (slot)];
+      return html`<li key=${slot} class=${takes ? "takes" : ""} data-takes=${String(takes)}>
+        <span aria-hidden="true" class="picture">${SUN[/** @type {"morning"} */ (slot)]}</span><span>${t(slot)}</span>
+        <strong class="num">${takes ? medicine.dose : "—"}</strong></li>`;
+    })}</ul>`;
+}

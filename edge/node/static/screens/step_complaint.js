@@ -1,0 +1,67 @@
+// @ts-check
+// What hurts and since when: big pictures and words, up to five.
+import { html, useSignal } from "/ui/lib/dom.js";
+import { pick, t } from "/ui/lib/l10n.js";
+import { Choice } from "/ui/lib/parts.js";
+import { item, list } from "../reference.js";
+
+const MOST = 5;
+/** A picture beside the word, for those who read slowly; never instead of the word. @type {Record<string, string>} */
+const PICTURES = {
+  fever: "🌡️", cough: "😷", cold: "🤧", sore_throat: "👄", breathless: "🫁", chest_pain: "💔", headache: "🤕", body_ache: "🧍",
+  weakness: "🪫", dizzy: "💫", abdo_pain: "🤰", acidity: "🔥", vomiting: "🤮", loose_motion: "🚽", blood_stool: "🩸", constipation: "🪨",
+  urine_burn: "💧", white_discharge: "⚪", period_pain: "🗓️", itching: "✋", ringworm: "⭕", scabies: "🌙", boil: "🔴", wound: "🩹",
+  animal_bite: "🐕", snake_bite: "🐍", eye_red: "👁️", ear_pain: "👂", tooth: "🦷", back_pain: "🔙", joint_pain: "🦵", swelling: "🦶",
+  fits: "⚡", bp_check: "🩺", sugar_check: "🍬", pregnancy: "🤱", child_feed: "🍼", mental: "😔",
+};
+
+/** @param {{form: import("./visitform.js").VisitForm, change: (part: any) => void, faults: Record<string, string>}} props */
+export function ComplaintStep({ form, change, faults }) {
+  const filter = useSignal("");
+  const toggle = (/** @type {string} */ code) => {
+    if (form.complaints.some((one) => one.code === code)) change({ complaints: form.complaints.filter((one) => one.code !== code) });
+    else if (form.complaints.length < MOST) change({ complaints: [...form.complaints, { code, text: "", duration: "", unit: "day" }] });
+  };
+  const edit = (/** @type {string} */ code, /** @type {any} */ part) =>
+    change({ complaints: form.complaints.map((one) => (one.code === code ? { ...one, ...part } : one)) });
+  const wanted = filter.value.trim().toLowerCase();
+  const shown = list("complaints").filter((one) => !wanted || `${one.hi} ${one.en}`.toLowerCase().includes(wanted));
+  return html`
+    ${form.complaints.length > 0 ? html`<section class="card stack" aria-label=${t("chosen-complaints")}>
+      ${form.complaints.map((one) => {
+        const name = one.code === "other" ? t("complaint-other") : pick(item("complaints", one.code), one.code);
+        return html`<div class="chosen" key=${one.code} data-test=${`chosen-${one.code}`}>
+          <div class="row between"><strong class="grow">${name}</strong>
+            <button type="button" class="quiet" onClick=${() => toggle(one.code)} aria-label=${t("remove-named", { name })}>✕</button></div>
+          ${one.code === "other" ? html`<label class="visually-hidden" for="other-text">${t("complaint-other")}</label>
+            <input id="other-text" data-test="complaint-other-text" maxlength="200" value=${one.text}
+              onInput=${(/** @type {any} */ event) => edit(one.code, { text: event.currentTarget.value })} />` : null}
+          <div class="row duration">
+            <label for=${`since-${one.code}`}>${t("since-when")}</label>
+            <input id=${`since-${one.code}`} class="short num" data-test=${`duration-${one.code}`} inputmode="numeric" maxlength="3" value=${one.duration}
+              onInput=${(/** @type {any} */ event) => edit(one.code, { duration: event.currentTarget.value.replace(/\D/g, "") })} />
+            <${Choice} name=${`unit-${one.code}`} quiet legend=${t("duration-unit")} value=${one.unit}
+              onValue=${(/** @type {string} */ unit) => edit(one.code, { unit })}
+              options=${["hour", "day", "week", "month"].map((value) => ({ value, label: t(`ago-${value}`) }))} />
+          </div></div>`;
+      })}
+    </section>` : null}
+    ${faults.complaints ? html`<p class="notice bad" role="alert">${faults.complaints}</p>` : null}
+    <section class="card stack" aria-label=${t("what-problem")}>
+      <div class="row between"><h2>${t("what-problem")}</h2>
+        <div class="field grow"><label class="visually-hidden" for="complaint-search">${t("search")}</label>
+          <input id="complaint-search" type="search" data-test="complaint-search" placeholder=${t("search")} value=${filter.value}
+            onInput=${(/** @type {any} */ event) => (filter.value = event.currentTarget.value)} /></div></div>
+      <div class="tiles">
+        ${[...shown, { id: "other", hi: "", en: "" }].map((one) => html`<button type="button" key=${one.id} class="choice tile" data-test=${`complaint-${one.id}`}
+            aria-pressed=${form.complaints.some((chosen) => chosen.code === one.id) ? "true" : "false"}
+            disabled=${form.complaints.length >= MOST && !form.complaints.some((chosen) => chosen.code === one.id)}
+            onClick=${() => toggle(one.id ?? "")}>
+            <span class="picture" aria-hidden="true">${PICTURES[one.id ?? ""] ?? "✏️"}</span>
+            <span>${one.id === "other" ? t("complaint-other") : pick(one)}</span></button>`)}
+      </div>
+    </section>
+    <section class="card"><div class="field"><label for="complaint-notes">${t("complaint-notes")}</label>
+      <textarea id="complaint-notes" data-test="complaint-notes" maxlength="2000" value=${form.complaint_notes}
+        onInput=${(/** @type {any} */ event) => change({ complaint_notes: event.currentTarget.value })}></textarea></div></section>`;
+}

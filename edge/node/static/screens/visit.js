@@ -1,0 +1,109 @@
+// @ts-check
+// One visit after its token: where it stands, what was recorded, the call, the prescription, the end.
+import { html, useEffect, useSignal } from "/ui/lib/dom.js";
+import { clockTime, day, t } from "/ui/lib/l10n.js";
+import { Choice, ColourBadge, Dialog, toast } from "/ui/lib/parts.js";
+import { colourOf } from "/ui/lib/wire.js";
+import { ageWords } from "../ages.js";
+import { errorText, submit } from "../commands.js";
+import { dropDraft } from "../drafts.js";
+import { go, loadRecord, queue, record, status } from "../store.js";
+import { EmergencyButton, EmergencyFacts } from "./emergency.js";
+import { RecordFacts } from "./facts.js";
+import { Prescription } from "./prescription.js";
+import { reasonWords } from "./reasons.js";
+
+const OPEN = ["draft", "triaged", "waiting", "in_call", "rx_pending", "rx_ready"];
+
+/** @param {{visitId: string}} props */
+export function VisitPage({ visitId }) {
+  const closing = useSignal(false);
+  useEffect(() => {
+    if (record.value?.visit.visit_id !== visitId) record.value = null;
+    const load = () => void loadRecord(visitId).catch((error) => toast("bad", errorText(error)));
+    load();
+    const timer = setInterval(() => {
+      if (document.visibilityState === "visible") void loadRecord(visitId).catch(() => {});
+    }, 15_000);
+    return () => clearInterval(timer);
+  }, [visitId]);
+  const now = record.value;
+  if (!now || now.visit.visit_id !== visitId) return html`<p class="card" role="status">${t("loading")}</p>`;
+  const { visit, patient } = now;
+  const colour = colourOf(visit);
+  const open = OPEN.includes(visit.state);
+  const place = queue.value?.find((one) => one.visit.visit_id === visitId);
+  return html`<div class="stack page" data-test="visit-page" data-state=${visit.state}>
+    <div class="row between">
+      <div class="grow"><h1 class="patient-name">${patient.person.name}</h1>
+        <p class="soft">${[ageWords(patient), t(`gender-${patient.person.gender}`), patient.person.village, patient.local_id].filter(Boolean).join(" · ")}</p></div>
+      ${open ? html`<${EmergencyButton} compact visitId=${visitId} />` : null}
+    </div>
+    <section class=${`card token-card ${colour}`} aria-label=${t("token")}>
+      <div><span class="soft">${t("token")}</span><div class="token-number num" data-test="token-number">${visit.token || "—"}</div></div>
+      <div class="stack tight"><${ColourBadge} colour=${colour} />
+        <strong data-test="visit-state" data-state=${visit.state}>${t(`state-${visit.state.replace("_", "-")}`)}</strong>
+        ${visit.state === "waiting" && place ? html`<span>${place.place > 1 ? t("before-you", { n: place.place - 1 }) : t("first-in-queue")}</span>` : null}
+        ${visit.doctor_name ? html`<span class="soft">${t("doctor-named", { name: visit.doctor_name })}</span>` : null}
+        <button type="button" class="quiet print-hide" data-test="token-print" onClick=${() => window.print()}>${t("token-print")}</button></div>
+    </section>
+    ${colour === "red" && open ? html`<section class="card red-card stack tight"><strong>${t("colour-meaning-red")}</strong>
+      ${visit.triage.reasons.length > 0 ? html`<p>${visit.triage.reasons.map(reasonWords).join(" · ")}</p>` : null}<${EmergencyFacts} /></section>` : null}
+    ${visit.state === "waiting" ? html`<p class="notice" data-test="waiting-line">${status.value?.link.online ? t("waiting-doctor") : t("waiting-offline")}</p>` : null}
+    ${!visit.token && open ? html`<div class="row"><button type="button" class="primary big" data-test="continue-form" onClick=${() => go(`/visit/${visitId}/step/consent`)}>${t("continue-form")}</button></div>` : null}
+    ${visit.prescriptions.map((one) => html`<${Prescription} key=${one.prescription_id} visit=${visit} patient=${patient} state=${one} />`)}
+    ${visit.notes.length > 0 ? html`<section class="card"><h2>${t("doctor-notes")}</h2>${visit.notes.map((note, index) => html`<p key=${index} class="prewrap">${note}</p>`)}</section>` : null}
+    <${SyncCard} sync=${now.sync} />
+    <${RecordFacts} visit=${visit} patient=${patient} />
+    <div class="foot row print-hide">
+      <button type="button" data-test="visit-home" onClick=${() => go("/")}>${t("to-queue")}</button>
+      ${open ? html`<button type="button" data-test="edit-form" onClick=${() => go(`/visit/${visitId}/step/complaint`)}>${t("edit-form")}</button>
+        <button type="button" class="primary grow" data-test="close-visit" onClick=${() => (closing.value = true)}>${t("close-visit")}</button>`
+      : html`<span class="notice good" data-test="visit-closed">${t("visit-closed", { time: `${day(visit.closed_ms)} ${clockTime(visit.closed_ms)}` })}</span>`}
+    </div>
+    ${closing.value ? html`<${CloseDialog} visit=${visit} onClose=${() => (closing.value = false)} />` : null}
+  </div>`;
+}
+
+/** @param {{visit: import("/ui/api").Visit, onClose: () => void}} props */
+function CloseDialog({ visit, onClose }) {
+  const outcome = useSignal("");
+  const explained = useSignal(false);
+  const busy = useSignal(false);
+  const wrong = useSignal("");
+  const close = async () => {
+    busy.value = true;
+    const result = await submit({ type: "close_visit", visit_id: visit.visit_id, outcome: outcome.value, explained: explained.value });
+    busy.value = false;
+    if (!result.ok && "error" in result) {
+      wrong.value = errorText(result.error);
+      return;
+    }
+    void dropDraft(`visit-${visit.visit_id}`);
+    onClose();
+    toast("good", t("visit-closed-toast"));
+    await loadRecord(visit.visit_id).catch(() => {});
+  };
+  const unprinted = visit.prescriptions.some((one) => !one.printed_ms);
+  return html`<${Dialog} title=${t("close-visit")} test="close-dialog" onClose=${onClose}>
+    ${unprinted ? html`<p class="notice warn">${t("close-unprinted")}</p>` : null}
+    <${Choice} name="close-outcome" legend=${t("close-outcome")} value=${outcome.value} onValue=${(/** @type {string} */ value) => (outcome.value = value)}
+      options=${["completed", "referred", "no_show", "cancelled"].map((value) => ({ value, label: t(`outcome-${value.replace("_", "-")}`) }))} />
+    <label class="check"><input type="checkbox" data-test="close-explained" checked=${explained.value}
+      onChange=${(/** @type {any} */ event) => (explained.value = event.currentTarget.checked)} />${t("close-explained")}</label>
+    ${wrong.value ? html`<p class="notice bad" role="alert" data-test="close-wrong">${wrong.value}</p>` : null}
+    <div class="row"><button type="button" onClick=${onClose}>${t("back")}</button>
+      <button type="button" class="primary grow" data-test="close-confirm" disabled=${!outcome.value || busy.value} aria-busy=${busy.value ? "true" : "false"}
+        onClick=${() => void close()}>${t("close-visit")}</button></div>
+  <//>`;
+}
+
+/** How far each thing of this visit has come. @param {{sync: {item: string, state: string}[]}} props */
+function SyncCard({ sync }) {
+  if (sync.length === 0) return null;
+  return html`<section class="card" aria-label=${t("sync-title")}><h2>${t("sync-title")}</h2><ul class="sync-list">
+    ${sync.map((one) => html`<li key=${one.item} data-test="sync-item" data-item=${one.item} data-state=${one.state}>
+      <span>${t(`item-${one.item}`)}</span><span class="sync" data-state=${one.state}>${t(`sync-${one.state.replaceAll("_", "-")}`)}</span></li>`)}
+  </ul></section>`;
+}
+

@@ -1,0 +1,212 @@
+// @ts-check
+// What a visit's form holds, what has to be answered in each step, and the commands it becomes.
+import { t } from "/ui/lib/l10n.js";
+import { packAllergies, packComplaint, packGuardian, packHistory, packVitals } from "/ui/lib/wire.js";
+import { asksPregnancy, isMinor } from "../ages.js";
+import { errorText, submit } from "../commands.js";
+import { item, list } from "../reference.js";
+import { asked } from "./step_signs.js";
+
+/** @typedef {import("/ui/api").Visit} Visit */
+/** @typedef {import("/ui/api").Patient} Patient */
+/** @typedef {ReturnType<typeof blankForm>} VisitForm */
+
+export function blankForm() {
+  return {
+    tele: /** @type {boolean|null} */ (null),
+    data: /** @type {boolean|null} */ (null),
+    method: "spoken",
+    guardian: { name: "", relation: "", id_seen: false },
+    complaints: /** @type {{code: string, text: string, duration: string, unit: string}[]} */ ([]),
+    complaint_notes: "",
+    conditions: /** @type {string[]} */ ([]),
+    medicines: "",
+    history_notes: "",
+    pregnant: /** @type {string} "" yes no unknown */ (""),
+    weeks: "",
+    post_partum: "",
+    allergy: /** @type {string} "" none some */ (""),
+    allergy_text: "",
+    signs: /** @type {Record<string, boolean>} */ ({}),
+    rest_absent: false,
+    values: /** @type {Record<string, string>} */ ({}),
+    not_done: /** @type {string[]} */ ([]),
+    confirmed: /** @type {string[]} */ ([]),
+    avpu: "",
+    oxygen: /** @type {boolean|null} */ (null),
+    fahrenheit: false,
+    sent: /** @type {Record<string, string>} */ ({}),
+  };
+}
+
+/** Measured, or said to be left out: a blank is never taken as normal (triage.md §1.7). */
+const MEASURED = ["hr", "rr", "temp_c", "spo2"];
+
+/** The form as the record has it, for a visit that another tablet began. @param {Visit} visit @returns {VisitForm} */
+export function formOf(visit) {
+  const form = blankForm();
+  for (const consent of visit.consents) {
+    if (consent.purpose === "teleconsultation") form.tele = consent.given;
+    if (consent.purpose === "data") form.data = consent.given;
+    form.method = consent.method;
+  }
+  form.complaints = visit.complaints.map((one) => ({
+    code: one.code, text: one.text, duration: one.duration ? String(one.duration) : "", unit: one.duration_unit || "day" }));
+  form.complaint_notes = visit.complaint_notes ?? "";
+  if (visit.history) {
+    form.conditions = [...visit.history.conditions];
+    form.medicines = visit.history.medicines;
+    form.history_notes = visit.history.notes;
+    form.pregnant = visit.history.pregnant === true ? "yes" : visit.history.pregnant === false ? "no" : "";
+    form.weeks = visit.history.weeks_pregnant === null ? "" : String(visit.history.weeks_pregnant ?? "");
+    form.post_partum = visit.history.post_partum === true ? "yes" : visit.history.post_partum === false ? "no" : "";
+  }
+  if (visit.allergies) {
+    form.allergy = visit.allergies.none_known ? "none" : "some";
+    form.allergy_text = visit.allergies.items.join(", ");
+  }
+  for (const code of visit.signs_present) form.signs[code] = true;
+  form.rest_absent = visit.signs_absent.length > 0;
+  const last = visit.vitals.at(-1)?.vitals;
+  if (last) {
+    for (const reading of last.readings) {
+      form.values[reading.vital] = String(reading.value);
+      if (reading.confirmed) form.confirmed.push(reading.vital);
+    }
+    form.not_done = [...last.not_done];
+    form.avpu = last.avpu;
+    form.oxygen = last.oxygen;
+  }
+  return form;
+}
+
+/** A typed number in the unit of its vital, null when it is none. @param {string} vital @param {VisitForm} form */
+export function numberOf(vital, form) {
+  const text = (form.values[vital] ?? "").replace(",", ".").trim();
+  if (!/^\d{1,4}(\.\d{1,2})?$/.test(text)) return null;
+  const value = Number(text);
+  return vital === "temp_c" && form.fahrenheit ? Math.round(((value - 32) * 50) / 9) / 10 : value;
+}
+
+/** Soft limits that were crossed and not confirmed. @param {VisitForm} form @param {boolean} adult */
+export function doubtful(form, adult) {
+  return list("vitals").filter((vital) => {
+    const value = numberOf(vital.id ?? "", form);
+    if (value === null || form.confirmed.includes(vital.id ?? "") || (vital.soft_adults_only && !adult)) return false;
+    return (vital.soft_low !== null && value < vital.soft_low) || (vital.soft_high !== null && value > vital.soft_high);
+  });
+}
+
+/**
+ * What has to be put right before the step can be left: field → sentence.
+ * @param {string} step @param {VisitForm} form @param {Patient} patient
+ * @returns {Record<string, string>}
+ */
+export function stepFaults(step, form, patient) {
+  /** @type {Record<string, string>} */
+  const found = {};
+  if (step === "consent") {
+    if (form.tele === null) found.tele = t("wrong-answer-needed");
+    if (form.data === null) found.data = t("wrong-answer-needed");
+    if (isMinor(patient) && !form.guardian.name.trim()) found.guardian = t("wrong-guardian");
+    if (isMinor(patient) && !form.guardian.relation.trim()) found.relation = t("wrong-relation");
+  } else if (step === "complaint") {
+    if (form.complaints.length === 0) found.complaints = t("wrong-complaint");
+    else if (form.complaints.some((one) => one.code === "other" && !one.text.trim())) found.complaints = t("wrong-complaint-text");
+  } else if (step === "history") {
+    if (!form.allergy) found.allergy = t("wrong-answer-needed");
+    if (form.allergy === "some" && !form.allergy_text.trim()) found.allergy_text = t("wrong-allergy-text");
+    if (asksPregnancy(patient) && !form.pregnant) found.pregnant = t("wrong-answer-needed");
+    if (asksPregnancy(patient) && form.pregnant !== "yes" && !form.post_partum) found.post_partum = t("wrong-answer-needed");
+    if (form.weeks && Number(form.weeks) > 45) found.weeks = t("wrong-weeks");
+  } else if (step === "signs") {
+    if (!form.rest_absent) found.signs = t("wrong-signs");
+  } else if (step === "vitals") {
+    for (const vital of list("vitals")) {
+      const id = vital.id ?? "";
+      if (vital.derived || !(form.values[id] ?? "").trim()) continue;
+      const value = numberOf(id, form);
+      if (value === null) found[id] = t("wrong-number");
+      else if (value < vital.hard_low || value > vital.hard_high) found[id] = t("wrong-range", { low: vital.hard_low, high: vital.hard_high });
+    }
+    const [sbp, dbp] = [numberOf("sbp", form), numberOf("dbp", form)];
+    if (sbp !== null && dbp !== null && sbp <= dbp) found.sbp = t("wrong-bp-order");
+    if ((sbp === null) !== (dbp === null) && !found.sbp && !found.dbp) found[sbp === null ? "sbp" : "dbp"] = t("wrong-bp-both");
+    for (const id of MEASURED) {
+      if (!found[id] && !form.not_done.includes(id) && !(form.values[id] ?? "").trim()) found[id] = t("wrong-measure");
+    }
+    if (!form.avpu) found.avpu = t("wrong-answer-needed");
+  }
+  return found;
+}
+
+/**
+ * Send what a step says, if it says anything new.
+ * @param {string} step @param {VisitForm} form @param {{visit: Visit, patient: Patient}} record
+ * @param {(part: Record<string, any>) => void} change
+ * @returns {Promise<string>} a sentence when the node refused, else ""
+ */
+export async function sendStep(step, form, record, change) {
+  for (const { mark, body } of commandsOf(step, form, record)) {
+    const text = JSON.stringify(body);
+    if (form.sent[mark] === text) continue;
+    const outcome = await submit(body);
+    if (!outcome.ok && "error" in outcome) return errorText(outcome.error);
+    form = { ...form, sent: { ...form.sent, [mark]: text } };
+    change({ sent: form.sent });
+  }
+  return "";
+}
+
+/** @param {string} step @param {VisitForm} form @param {{visit: Visit, patient: Patient}} record */
+function commandsOf(step, form, { visit, patient }) {
+  const visit_id = visit.visit_id;
+  if (step === "consent") {
+    const guardian = isMinor(patient) && form.guardian.name.trim()
+      ? packGuardian({ ...form.guardian, name: form.guardian.name.trim(), relation: form.guardian.relation.trim() }) : null;
+    return [["teleconsultation", form.tele], ["data", form.data]].map(([purpose, given]) => ({
+      mark: `consent-${purpose}`,
+      body: {
+        type: "record_consent", visit_id, purpose, given: given === true, method: form.method, language: "hi",
+        statement_version: list("consent_statements").find((one) => one.purpose === purpose)?.version ?? "", guardian,
+      },
+    }));
+  }
+  if (step === "complaint") {
+    return [{ mark: "complaint", body: {
+      type: "record_complaints", visit_id, notes: form.complaint_notes.trim(),
+      complaints: form.complaints.map((one) => packComplaint({
+        code: one.code, text: one.text.trim(), duration: Number(one.duration) || 0, duration_unit: one.duration ? one.unit : "", severity: 0 })),
+    } }];
+  }
+  if (step === "history") {
+    const answer = (/** @type {string} */ text) => (text === "yes" ? true : text === "no" ? false : null);
+    return [{ mark: "history", body: {
+      type: "record_history", visit_id,
+      history: packHistory({
+        conditions: form.conditions, medicines: form.medicines.trim(), notes: form.history_notes.trim(), pregnant: answer(form.pregnant),
+        weeks_pregnant: form.pregnant === "yes" && form.weeks ? Number(form.weeks) : null,
+        post_partum: form.pregnant === "yes" ? false : answer(form.post_partum), lmp_date: "" }),
+      allergies: packAllergies({
+        none_known: form.allergy === "none",
+        items: form.allergy === "some" ? form.allergy_text.split(/[,\n;]/).map((one) => one.trim()).filter(Boolean) : [] }),
+    } }];
+  }
+  if (step === "signs") {
+    const ids = asked(form, patient).map((sign) => sign.id ?? "");
+    return [{ mark: "signs", body: {
+      type: "answer_signs", visit_id, present: ids.filter((id) => form.signs[id]), absent: ids.filter((id) => !form.signs[id]) } }];
+  }
+  if (step === "vitals") {
+    const readings = list("vitals").flatMap((vital) => {
+      const id = vital.id ?? "";
+      const value = vital.derived ? null : numberOf(id, form);
+      return value === null ? [] : [{
+        vital: id, value, method: "manual", device: "", serial: "", quality: "", measured_ms: 0, confirmed: form.confirmed.includes(id) }];
+    });
+    const not_done = form.not_done.filter((id) => item("vitals", id) && numberOf(id, form) === null);
+    return [{ mark: "vitals", body: {
+      type: "record_vitals", visit_id, vitals: packVitals({ readings, avpu: form.avpu, oxygen: form.oxygen, not_done }) } }];
+  }
+  return [];
+}

@@ -1,0 +1,112 @@
+// @ts-check
+// A visit from consent to token, one thing on the screen at a time. Any step can be opened again;
+// what was changed is recorded anew, what was not is not sent twice.
+import { html, signal, useEffect } from "/ui/lib/dom.js";
+import { t } from "/ui/lib/l10n.js";
+import { toast } from "/ui/lib/parts.js";
+import { ageWords } from "../ages.js";
+import { errorText } from "../commands.js";
+import { keepDraft, openDraft, saveDraft } from "../drafts.js";
+import { go, loadRecord, record } from "../store.js";
+import { EmergencyButton } from "./emergency.js";
+import { blankForm, formOf, sendStep, stepFaults } from "./visitform.js";
+import { ConsentStep } from "./step_consent.js";
+import { ComplaintStep } from "./step_complaint.js";
+import { HistoryStep } from "./step_history.js";
+import { SignsStep } from "./step_signs.js";
+import { VitalsStep } from "./step_vitals.js";
+import { TriageStep } from "./step_triage.js";
+
+export const STEPS = ["consent", "complaint", "history", "signs", "vitals", "triage"];
+/** @type {Record<string, any>} */
+const PAGES = { consent: ConsentStep, complaint: ComplaintStep, history: HistoryStep, signs: SignsStep, vitals: VitalsStep, triage: TriageStep };
+
+/** The form of the visit on the screen. */
+export const form = signal(blankForm());
+const ready = signal("");
+const shown = signal(/** @type {Record<string, string>} */ ({}));
+const busy = signal(false);
+
+/** @param {string} visitId */
+async function prepare(visitId) {
+  ready.value = "";
+  if (record.value?.visit.visit_id !== visitId) record.value = null;
+  try {
+    const { visit } = await loadRecord(visitId);
+    const kept = await openDraft(`visit-${visitId}`);
+    form.value = { ...formOf(visit), ...(kept ?? {}) };
+    ready.value = visitId;
+  } catch (error) {
+    toast("bad", errorText(error));
+    setTimeout(() => {
+      if (ready.value !== visitId && location.hash.includes(visitId)) void prepare(visitId);
+    }, 2000);
+  }
+}
+
+/** Change some fields of the form; the node has them within 5 s. @param {Record<string, any>} part */
+export function change(part) {
+  form.value = { ...form.value, ...part };
+  shown.value = {};
+  if (ready.value) keepDraft(`visit-${ready.value}`, form.value);
+}
+
+/** @param {{visitId: string, step: string}} props */
+export function Wizard({ visitId, step }) {
+  useEffect(() => {
+    void prepare(visitId);
+  }, [visitId]);
+  useEffect(() => {
+    shown.value = {};
+    document.getElementById("main")?.focus({ preventScroll: true });
+  }, [step]);
+  const now = record.value;
+  if (ready.value !== visitId || !now) return html`<p class="card" role="status">${t("loading")}</p>`;
+  const at = Math.max(0, STEPS.indexOf(step));
+  const name = STEPS[at];
+  const Page = PAGES[name];
+
+  /** @param {string} target */
+  const leave = async (target) => {
+    void saveDraft(`visit-${visitId}`);
+    go(target);
+  };
+  const next = async (/** @type {Event} */ event) => {
+    event.preventDefault();
+    const faults = stepFaults(name, form.value, now.patient);
+    shown.value = faults;
+    if (Object.keys(faults).length > 0) return;
+    busy.value = true;
+    void saveDraft(`visit-${visitId}`);
+    const trouble = await sendStep(name, form.value, now, change);
+    busy.value = false;
+    if (trouble) {
+      shown.value = { all: trouble };
+      return;
+    }
+    if (name !== "triage") go(`/visit/${visitId}/step/${STEPS[at + 1]}`);
+    void loadRecord(visitId).catch(() => {});
+  };
+
+  return html`<form class="stack page" data-test=${`step-${name}`} onSubmit=${next} novalidate>
+    <div class="row between">
+      <div class="grow"><h1 class="patient-name">${now.patient.person.name}</h1>
+        <p class="soft">${ageWords(now.patient)} · ${t(`gender-${now.patient.person.gender}`)} · ${now.patient.person.village}</p></div>
+      <${EmergencyButton} compact visitId=${visitId} />
+    </div>
+    <nav aria-label=${t("steps")}><ol class="steps">
+      ${STEPS.map((one, index) => html`<li key=${one}><button type="button" class=${index === at ? "here" : ""} data-test=${`go-${one}`}
+        aria-current=${index === at ? "step" : undefined} onClick=${() => void leave(`/visit/${visitId}/step/${one}`)}>
+        <span class="num">${index + 1}</span><span class="word">${t(`step-${one}`)}</span></button></li>`)}
+    </ol></nav>
+    <${Page} form=${form.value} change=${change} record=${now} faults=${shown.value} />
+    ${shown.value.all ? html`<p class="notice bad" role="alert" data-test="step-wrong">${shown.value.all}</p>` : null}
+    ${Object.keys(shown.value).length > 0 && !shown.value.all ? html`<p class="notice bad" role="alert" data-test="step-wrong">${t("fix-marked")}</p>` : null}
+    <div class="foot row">
+      <button type="button" data-test="step-back" onClick=${() => void leave(at === 0 ? "/" : `/visit/${visitId}/step/${STEPS[at - 1]}`)}>${t("back")}</button>
+      ${name === "triage"
+        ? null
+        : html`<button class="primary big grow" data-test="step-next" disabled=${busy.value} aria-busy=${busy.value ? "true" : "false"}>${t("next")}</button>`}
+    </div>
+  </form>`;
+}

@@ -1,0 +1,90 @@
+// @ts-check
+// What the tablet's page knows: the node, who is logged in, the queue, the visit on the screen.
+// Everything here is a copy of what the node says; nothing is kept in the browser's storage.
+import { computed, signal } from "/ui/lib/dom.js";
+import { get, setCsrf } from "/ui/lib/http.js";
+import { newId } from "/ui/lib/ids.js";
+import { readPatient, readVisit } from "/ui/lib/wire.js";
+
+/** @typedef {import("/ui/api").NodeStatus} NodeStatus */
+/** @typedef {import("/ui/api").Staff} Staff */
+/** @typedef {import("/ui/api").QueueItem} QueueItem */
+/** @typedef {import("/ui/api").Visit} Visit */
+/** @typedef {import("/ui/api").Patient} Patient */
+/** @typedef {{visit: Visit, patient: Patient, sync: {item: string, state: string}[]}} VisitRecord */
+/** @typedef {{call_id: string, visit_id: string, doctor_name: string, camera?: string, state?: string}} CallInfo */
+
+/** @template T @typedef {import("/ui/vendor/signals.js").Signal<T>} Signal */
+
+/** @type {Signal<NodeStatus|null>} */
+export const status = signal(null);
+/** @type {Signal<Staff|null>} */
+export const staff = signal(null);
+/** @type {Signal<QueueItem[]|null>} */
+export const queue = signal(null);
+/** @type {Signal<VisitRecord|null>} */
+export const record = signal(null);
+/** Names this page among the tablets of the node; as long-lived as the tab. */
+export const tablet = keptInTab("upk-tablet") || newId();
+keepInTab("upk-tablet", tablet);
+
+/** A word about the tab itself that outlives a reload. Never anything of a patient. @param {string} name */
+export function keptInTab(name) {
+  try {
+    return sessionStorage.getItem(name) ?? "";
+  } catch {
+    return "";
+  }
+}
+/** @param {string} name @param {string} value */
+export function keepInTab(name, value) {
+  try {
+    sessionStorage.setItem(name, value);
+  } catch {
+    // without storage a reload asks for the PIN again
+  }
+}
+/** Whether somebody logged in on this tab, so that asking for the session makes sense. */
+export const wasHere = () => keptInTab("upk-here") === "1";
+export const forgetHere = () => keepInTab("upk-here", "");
+
+/** Where we are: `#/visit/<id>/step/<step>` → ["visit", id, "step", step]. @type {Signal<string[]>} */
+export const route = signal(readRoute());
+function readRoute() {
+  return location.hash.replace(/^#\/?/, "").split("/").filter(Boolean);
+}
+window.addEventListener("hashchange", () => {
+  route.value = readRoute();
+  window.scrollTo(0, 0);
+});
+/** @param {string} path */
+export function go(path) {
+  if (location.hash === `#${path}`) route.value = readRoute();
+  else location.hash = path;
+}
+
+export const loggedIn = computed(() => staff.value !== null && status.value !== null && !status.value.locked);
+
+export async function loadStatus() {
+  status.value = await get("/api/status");
+}
+
+/** Take over a reply of the session endpoints. @param {any} reply */
+export function enter(reply) {
+  setCsrf(reply.csrf ?? "");
+  keepInTab("upk-here", "1");
+  staff.value = reply.staff;
+}
+
+export async function loadQueue() {
+  const reply = await get("/api/queue");
+  queue.value = reply.items.map((/** @type {any} */ item) => ({ ...item, visit: readVisit(item.visit) }));
+}
+
+/** @param {string} visitId */
+export async function loadRecord(visitId) {
+  const reply = await get(`/api/visits/${visitId}`);
+  const loaded = { visit: readVisit(reply.visit), patient: readPatient(reply.patient), sync: reply.sync ?? [] };
+  if (route.value[1] === visitId || record.value?.visit.visit_id === visitId || record.value === null) record.value = loaded;
+  return loaded;
+}

@@ -1,0 +1,57 @@
+// The nouns that the pages share with node and hub (edge/model/records.py, fold.py), as objects.
+
+export type Colour = "red" | "yellow" | "green" | "not_triaged";
+export interface Age { value: number; unit: "days" | "weeks" | "months" | "years" }
+export interface Person {
+  name: string; gender: string; village: string; age: Age | null; birth_date: string; relative_name: string;
+  mobile: string; mobile_owner: string; abha_number: string; abha_address: string; language: string;
+}
+export interface Patient {
+  patient_id: string; local_id: string; person: Person; registered_ms: number; amended: number; last_visit_ms?: number;
+}
+export interface Complaint { code: string; text: string; duration: number; duration_unit: string; severity: number }
+export interface History {
+  conditions: string[]; medicines: string; notes: string; pregnant: boolean | null; weeks_pregnant: number | null;
+  post_partum: boolean | null; lmp_date: string;
+}
+export interface Allergies { none_known: boolean; items: string[] }
+export interface Reading {
+  vital: string; value: number; method: string; device: string; serial: string; quality: string; measured_ms: number;
+  confirmed: boolean;
+}
+export interface Vitals { readings: Reading[]; avpu: string; oxygen: boolean | null; not_done: string[] }
+export interface TriageResult { colour: Colour; reasons: string[]; missing: string[]; news2: number | null }
+export interface Consent { purpose: string; given: boolean; method: string; language: string; at_ms: number; by: string }
+export interface PrescriptionState {
+  prescription_id: string; signed_ms: number; stored_ms: number; printed_ms: number; copies: number;
+}
+export interface Visit {
+  visit_id: string; patient_id: string; opened_ms: number; opened_by: string; state: string; token: string;
+  queued_ms: number; consents: Consent[]; complaints: Complaint[]; complaint_notes: string; history: History | null;
+  allergies: Allergies | null; vitals: { at_ms: number; by: string; vitals: Vitals }[]; signs_present: string[];
+  signs_absent: string[]; triage: TriageResult; staff_colour: Colour | null; doctor_id: string; doctor_name: string;
+  seen_ms: number; notes: string[]; calls: unknown[]; prescriptions: PrescriptionState[]; closed_ms: number;
+  explained: boolean;
+}
+export interface Medicine {
+  drug_id: string; generic: string; form: string; strength: string; dose: string; route: string; frequency: string;
+  duration_days: number; food: string; quantity: string; instructions: string; list_letter: string; approved: boolean;
+}
+export interface Prescription {
+  prescription_id: string; token: string; signed_ms: number; doctor_name: string; qualification: string;
+  registration: string; patient_name: string; patient_age: string; patient_sex: string; diagnosis: string;
+  diagnosis_code: string; provisional: boolean; medicines: Medicine[]; advice: string; tests: string[];
+  referral: { to: string; urgency: string; reason: string } | null; follow_up_date: string; mode: string; demo: boolean;
+}
+export interface Link {
+  online: boolean; last_ack_age_s: number | null; bearer: string; rtt_ms: number | null; rate_bps: number | null;
+  backlog_items: number; backlog_bytes: number;
+}
+export interface NodeStatus {
+  node_id: string; site_code: string; site_name: string; demo: boolean; locked: boolean; language: string;
+  time_ms: number; time_trusted: boolean; link: Link; tablets: number; version: string;
+}
+export interface Staff { staff_id: string; name: string; name_hi: string; role: string }
+export interface QueueItem {
+  visit: Visit; patient_name: string; patient_age: string; patient_sex: string; place: number; wait_s: number; sync: string;
+}

@@ -1,0 +1,31 @@
+// @ts-check
+// Lines for the patient, spoken by the tablet's own Hindi voice where it has one.
+
+/** @returns {SpeechSynthesisVoice|undefined} */
+function hindiVoice() {
+  if (!("speechSynthesis" in window)) return undefined;
+  return speechSynthesis.getVoices().find((voice) => voice.lang.toLowerCase().startsWith("hi"));
+}
+
+/** True when this tablet can speak Hindi. */
+export function canSpeak() {
+  return hindiVoice() !== undefined;
+}
+
+/** Say lines in Hindi; what was being said stops. @param {...string} lines */
+export function speak(...lines) {
+  const voice = hindiVoice();
+  if (!voice) return;
+  speechSynthesis.cancel();
+  for (const line of lines.filter(Boolean)) {
+    const words = new SpeechSynthesisUtterance(line);
+    words.voice = voice;
+    words.lang = "hi-IN";
+    words.rate = 0.9;
+    speechSynthesis.speak(words);
+  }
+}
+
+export function hush() {
+  if ("speechSynthesis" in window) speechSynthesis.cancel();
+}
