@@ -129,6 +129,8 @@ class Route(Generic[B, Q]):
 AnyRoute: TypeAlias = Route[Any, Any]
 """A table holds routes of all body types; a handler's own types are checked where its route is declared."""
 
+ROUTE: web.RequestKey[AnyRoute] = web.RequestKey("route", Route)
+
 FindSession = Callable[[str], Awaitable[Session | None]]
 Guard = Callable[[AnyRoute], Refusal | None]
 
@@ -155,7 +157,7 @@ def _dispatcher(route: AnyRoute, gate: Gate) -> Callable[[web.Request], Awaitabl
     decoder = _decoder_of(route)
 
     async def dispatch(request: web.Request) -> web.StreamResponse:
-        request["route"] = route
+        request[ROUTE] = route
         if gate.guard is not None:
             refusal = gate.guard(route)
             if refusal is not None:
@@ -285,8 +287,8 @@ async def refusals_middleware(
     except Exception:
         logger.exception("handler failed")
         response = refusal_reply(Refusal("internal", "Something went wrong here. Try again.", fault=Fault.US))
-    route = request.get("route")
-    if isinstance(route, Route):
+    route = request.get(ROUTE)
+    if route is not None:
         elapsed_ms = round((time.perf_counter() - started_s) * 1000, 1)
         say(logger, "request", method=request.method, route=route.path, status=response.status, ms=elapsed_ms)
     return response

@@ -1,0 +1,1 @@
+"""The node's HTTP API: decode → command → reply. Handlers know the desk; they know no database."""

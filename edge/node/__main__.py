@@ -1,0 +1,221 @@
+"""The node's command line: enrol, serve, add-staff, verify-slip, find, status.
+
+Results go to stdout as one JSON line each, logs as JSON lines to stderr; exit code 1 means refused.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import resource
+import secrets
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import aiohttp
+import msgspec
+import segno
+from aiohttp import web
+
+from edge.model.errors import BadInput, UpkendraError
+from edge.model.records import Role
+from edge.slips.verify import verify_slip
+from edge.sync import seal
+from edge.web.logs import start_logging
+
+from . import announce, provision
+from .app import Node
+from .config import load_config
+
+PIN_DIGITS = 6
+DEFAULT_HTTP = "127.0.0.1:8470"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="node", description="An Upkendra node: the appliance in the clinic.")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    def add(name: str, text: str, *, data: bool = True) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        if data:
+            command.add_argument("--data", type=Path, required=True, metavar="DIR", help="the node's data folder")
+        return command
+
+    enrol = add("enrol", "Enrol this node with a hub, once, with a one-time site token.")
+    enrol.add_argument("--hub", required=True, metavar="URL", help="the hub's address, http://host:port")
+    enrol.add_argument("--token", required=True, help="the site token, UPK1-…")
+
+    serve = add("serve", "Serve the clinic's pages and API, and talk to the hub.")
+    serve.add_argument("--http", default=DEFAULT_HTTP, metavar="ADDR:PORT", help="where the tablets connect")
+    serve.add_argument("--camera", default="test", metavar="SOURCE", help="test, file:PATH, v4l2:/dev/videoN or tablet")
+    serve.add_argument("--no-announce", action="store_true", help="do not announce the node on the LAN (zeroconf)")
+    serve.add_argument("--hub-host", default="", metavar="HOST", help="reach the hub under another name or address")
+
+    staff = add("add-staff", "Add a staff member; prints the badge (and a generated PIN) once.")
+    staff.add_argument("--name", required=True, help="name as in the staff register")
+    staff.add_argument("--name-hi", default="", help="name in Devanagari")
+    staff.add_argument("--role", required=True, choices=[role.value for role in Role if role is not Role.DOCTOR])
+    staff.add_argument("--pin-stdin", action="store_true", help="read the PIN from standard input (4 to 12 digits)")
+    staff.add_argument("--qr", type=Path, metavar="FILE", help="also write the badge as a QR code (.svg or .png)")
+    staff.add_argument(
+        "--recovery-code",
+        default=os.environ.get("UPKENDRA_RECOVERY_CODE", ""),
+        help="the code that enrol printed; or $UPKENDRA_RECOVERY_CODE",
+    )
+    staff.add_argument("--badge", default="", help="instead: the badge of somebody who can unlock this node …")
+    staff.add_argument("--badge-pin", default="", help="… and that badge's PIN")
+
+    slip = add("verify-slip", "Check a printed slip's PDF off line.", data=False)
+    slip.add_argument("pdf", type=Path)
+    key = slip.add_mutually_exclusive_group(required=True)
+    key.add_argument("--data", type=Path, metavar="DIR", help="a node's data folder, for its hub's key")
+    key.add_argument("--hub-key", metavar="HEX", help="the hub's public signing key, 64 hexadecimal digits")
+
+    find = add("find", "List the nodes on this LAN.", data=False)
+    find.add_argument("--seconds", type=float, default=3.0, help="how long to listen")
+
+    status = add("status", "Show what a running node says about itself.", data=False)
+    status.add_argument("--http", default=DEFAULT_HTTP, metavar="ADDR:PORT")
+    return parser
+
+
+def _print(**fields: object) -> None:
+    print(json.dumps(fields, ensure_ascii=False), flush=True)
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise BadInput("An address is written ADDR:PORT.", field="http")
+    return host.strip("[]"), int(port)
+
+
+async def _enrol(options: argparse.Namespace) -> None:
+    _folder(options.data)
+    config, code = await provision.enrol_node(options.data, options.hub, options.token)
+    _print(enrolled=True, node_id=config.node_id.hex(), site_code=config.site.code, recovery_code=code)
+
+
+def _folder(path: Path) -> None:
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+async def _add_staff(options: argparse.Namespace) -> None:
+    pin = _pin(options)
+    opener = (options.badge, options.badge_pin) if options.badge else (options.recovery_code, "")
+    if not opener[0]:
+        raise BadInput("Give --recovery-code, or --badge and --badge-pin of somebody who can unlock this node.")
+    config = load_config(options.data)
+    member, badge = await provision.add_staff(
+        options.data, config, opener, options.name, options.name_hi, Role(options.role), pin
+    )
+    if options.qr is not None:
+        segno.make(badge, error="m").save(str(options.qr), scale=6)
+    shown = {} if options.pin_stdin else {"pin": pin}
+    _print(staff_id=member.staff_id, name=member.name, role=member.role.value, badge=badge, **shown)
+
+
+def _pin(options: argparse.Namespace) -> str:
+    if not options.pin_stdin:
+        return "".join(secrets.choice("0123456789") for _ in range(PIN_DIGITS))
+    pin = sys.stdin.readline().strip()
+    if not (pin.isascii() and pin.isdecimal() and 4 <= len(pin) <= 12):
+        raise BadInput("A PIN has 4 to 12 digits.", field="pin")
+    return pin
+
+
+async def _serve(options: argparse.Namespace) -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    start_logging()
+    host, port = _address(options.http)
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    run = secrets.token_bytes(seal.RUN_BYTES)
+    node = await asyncio.to_thread(Node.load, options.data, run, options.camera, options.hub_host)
+    await node.start()
+    runner = web.AppRunner(await node.web_app(), access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, host, port, shutdown_timeout=2.0)
+    await site.start()
+    port = runner.addresses[0][1]
+    announced = None if options.no_announce else await announce.start(node.clinic.config, host, port)
+    _print(ready=True, http=f"http://{host}:{port}")
+    await stopping.wait()
+    if announced is not None:
+        await announced.stop()
+    await runner.cleanup()
+    await node.stop()
+
+
+def _verify_slip(options: argparse.Namespace) -> None:
+    key = load_config(options.data).hub_sign if options.data else _hex_key(options.hub_key)
+    try:
+        pdf = options.pdf.read_bytes()
+    except OSError:
+        raise BadInput("This file cannot be read.", field="pdf") from None
+    verified = verify_slip(pdf, key)
+    record = verified.record
+    _print(
+        valid=True,
+        prescription_id=record.prescription_id,
+        doctor=record.doctor_name,
+        registration=record.registration,
+        signed_ms=record.signed_ms,
+        paper=verified.paper,
+    )
+
+
+def _hex_key(text: str) -> bytes:
+    with contextlib.suppress(ValueError):
+        key = bytes.fromhex(text)
+        if len(key) == 32:
+            return key
+    raise BadInput("A hub's key has 64 hexadecimal digits.", field="hub-key")
+
+
+async def _find(options: argparse.Namespace) -> None:
+    for found in await announce.find(options.seconds):
+        print(msgspec.json.encode(found).decode(), flush=True)
+
+
+async def _status(options: argparse.Namespace) -> None:
+    host, port = _address(options.http)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5.0)) as http,
+            http.get(f"http://{host}:{port}/api/status") as reply,
+        ):
+            print(await reply.text(), flush=True)
+    except (aiohttp.ClientError, TimeoutError):
+        raise provision.HubUnreachable("No node answers there.", code="node_unreachable") from None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        match options.command:
+            case "enrol":
+                asyncio.run(_enrol(options))
+            case "serve":
+                asyncio.run(_serve(options))
+            case "add-staff":
+                asyncio.run(_add_staff(options))
+            case "verify-slip":
+                _verify_slip(options)
+            case "find":
+                asyncio.run(_find(options))
+            case "status":
+                asyncio.run(_status(options))
+    except UpkendraError as error:
+        print(json.dumps({"error": msgspec.to_builtins(error.refusal)}, ensure_ascii=False), file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

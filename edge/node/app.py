@@ -1,0 +1,77 @@
+"""Composition root: the only file of the node that knows everyone."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import msgspec
+from aiohttp import web
+
+from edge.sync import seal
+from edge.web import static
+from edge.web.server import new_app
+from edge.web.sessions import Session
+
+from .calls import CallDesk
+from .clinic import Clinic
+from .config import NodeConfig, load_config
+from .link import HubLink, new_endpoint
+from .web.api import Api
+
+LINGER_S = 2.0
+"""How long a stopping node waits for the hub to acknowledge what it has just sealed."""
+STATIC = Path(__file__).resolve().parent / "static"
+UI = Path(__file__).resolve().parents[1] / "ui"
+
+
+class Node:
+    """A node that serves: store, clinic, calls, link, web."""
+
+    def __init__(self, folder: Path, config: NodeConfig, run: bytes, camera: str) -> None:
+        """Make everything; opens no socket yet. Blocking."""
+        if len(run) != seal.RUN_BYTES:
+            raise ValueError("a run has 8 bytes")
+        endpoint = new_endpoint(config, run)
+        self.clinic = Clinic(folder, config, run, endpoint.seal_bundle)
+        self.link = HubLink(self.clinic, endpoint)
+        self.calls = CallDesk(self.clinic, camera)
+        self.calls.connect(self.link.send_signal)
+        self.link.on_signal.append(self.calls.signal)
+        self.link.on_link.append(self.calls.link_changed)
+        self.api = Api(self.clinic, self.calls)
+
+    @classmethod
+    def load(cls, folder: Path, run: bytes, camera: str = "test", hub_host: str = "") -> "Node":
+        """The node of a data folder; ``hub_host`` overrides where the hub is. Raises NotEnrolled. Blocking."""
+        config = load_config(folder)
+        if hub_host:
+            config = msgspec.structs.replace(config, hub_host=hub_host)
+        return cls(folder, config, run, camera)
+
+    async def start(self) -> None:
+        """Open the outbox and begin to talk to the hub; the records stay locked."""
+        await self.clinic.store.open()
+        await self.link.start()
+
+    async def web_app(self) -> web.Application:
+        """The node's pages and API."""
+        app = new_app()
+        self.api.mount(app, self._find_session)
+        files, ui = await asyncio.to_thread(lambda: (static.load(STATIC), static.load(UI)))
+        static.add_static(app, "/ui/", ui)
+        static.add_static(app, "/", files)
+        app.on_shutdown.append(self._say_goodbye)
+        return app
+
+    async def _find_session(self, token: str) -> Session | None:
+        return self.clinic.sessions.find(token, time.monotonic())
+
+    async def _say_goodbye(self, app: web.Application) -> None:
+        await self.clinic.tablets.close()
+
+    async def stop(self) -> None:
+        """End calls, seal what is left, close the run and the files."""
+        await self.calls.close()
+        await self.clinic.finish()
+        await self.link.stop(LINGER_S)
+        await self.clinic.store.close()

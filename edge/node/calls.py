@@ -1,0 +1,350 @@
+"""The node's side of calls: rings, attempts, signals, and what a call carried in the end.
+
+Drives the pure machine of :mod:`edge.media.call`; each attempt is a process of its own. Signals come
+and go as opaque msgpack over the sync link; this module does not know which bearer carries them.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from edge.media import call as machine
+from edge.media.process import CallProcess
+from edge.media.signals import (
+    Accept,
+    Answer,
+    Bye,
+    CallEnded,
+    CallStats,
+    Candidate,
+    FromCall,
+    LanAnswer,
+    LanOffer,
+    Offer,
+    Ring,
+    Signal,
+    StartCall,
+)
+from edge.model import events as ev
+from edge.model.errors import NotFound, Refused
+from edge.model.records import Mode, VisitState
+from edge.sync import seal
+from edge.web.logs import say
+from edge.web.refusals import Unavailable
+
+from .clinic import Clinic
+from .live import ByePush, CallPush, RingPush
+from .web.schema import CallNow
+
+logger = logging.getLogger("edge.node.calls")
+
+LAN_TIMEOUT_S = 15.0
+TICK_S = 0.5
+VIDEO_FROM_S = 5.0
+"""Less picture than this makes no video consultation."""
+MAX_SIGNAL_BYTES = 64 * 1024
+_FINGERPRINT_LABEL = b"upk1 dtls"
+
+_signals: msgspec.msgpack.Decoder[Signal] = msgspec.msgpack.Decoder(Signal)
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def fingerprint_tbs(call_id: str, sdp: str) -> bytes:
+    """What the device key signs of an offer: label ‖ call id ‖ the first ``a=fingerprint:`` line."""
+    line = next((line.strip() for line in sdp.splitlines() if line.startswith("a=fingerprint:")), "")
+    return _FINGERPRINT_LABEL + call_id.encode() + line.encode()
+
+
+class _Running:
+    """One call that is not over, and what its attempts have carried so far."""
+
+    def __init__(self, ring: Ring, state: machine.CallState, started_ms: int) -> None:
+        self.ring = ring
+        self.state = state
+        self.started_ms = started_ms
+        self.accepted_by = ""
+        self.process: CallProcess | None = None
+        self.stats: CallStats | None = None
+        self.carried = (0.0, 0.0, 0.0)
+        """Seconds of video, sound and concealed sound of attempts that are over."""
+        self.lan: asyncio.Future[str] | None = None
+
+    def totals(self) -> tuple[float, float, float]:
+        now = (self.stats.video_s, self.stats.audio_s, self.stats.concealed_s) if self.stats else (0.0, 0.0, 0.0)
+        return self.carried[0] + now[0], self.carried[1] + now[1], self.carried[2] + now[2]
+
+
+class CallDesk:
+    """All calls of this node; one at a time has a picture, others hear that it is busy."""
+
+    def __init__(self, clinic: Clinic, camera: str) -> None:
+        self._clinic = clinic
+        self._camera = camera
+        self._calls: dict[str, _Running] = {}
+        self._send: Callable[[bytes], None] | None = None
+        self._ticker: asyncio.Task[None] | None = None
+        self._link_up = False
+
+    def connect(self, send: Callable[[bytes], None]) -> None:
+        """Signals to the doctor leave through ``send``."""
+        self._send = send
+
+    def current(self) -> list[CallNow]:
+        """Calls that ring or run."""
+        return [
+            CallNow(
+                call_id,
+                running.ring.visit_id,
+                running.ring.doctor_name,
+                running.state.phase.value,
+                running.stats.rung if running.stats else "",
+                running.stats.why if running.stats else "",
+            )
+            for call_id, running in self._calls.items()
+        ]
+
+    # -- from the doctor ------------------------------------------------------------------------------
+
+    async def signal(self, blob: bytes) -> None:
+        """Take in a signal that the hub forwarded. What cannot be read is dropped and counted in the log."""
+        if len(blob) > MAX_SIGNAL_BYTES:
+            say(logger, "signal_too_large", logging.WARNING, size_bytes=len(blob))
+            return
+        try:
+            signal = _signals.decode(blob)
+        except msgspec.DecodeError:
+            say(logger, "signal_unreadable", logging.WARNING, size_bytes=len(blob))
+            return
+        if isinstance(signal, Ring):
+            await self._ring(signal)
+            return
+        running = self._calls.get(signal.call_id)
+        if running is None:
+            return
+        if isinstance(signal, Bye):
+            await self._step(running, machine.Kind.BYE, reason=signal.reason)
+        elif (
+            isinstance(signal, Answer | Candidate)
+            and running.process is not None
+            and signal.attempt == running.state.attempt
+        ):
+            await running.process.send(signal)
+
+    async def _ring(self, ring: Ring) -> None:
+        known = self._calls.get(ring.call_id)
+        if known is not None:
+            known.ring = ring
+            await self._step(known, machine.Kind.RANG)
+            return
+        if self._calls or self._clinic.locked:
+            self._tell(Bye(ring.call_id, "busy"))
+            return
+        try:
+            await self._clinic.visit(ring.visit_id)
+        except NotFound:
+            self._tell(Bye(ring.call_id, "failed"))
+            return
+        state, effects = machine.ring(ring.call_id, time.monotonic())
+        running = _Running(ring, state, self._clinic.clock.now().wall_ms)
+        self._calls[ring.call_id] = running
+        self._clinic.tablets.push(RingPush(ring.call_id, ring.visit_id, ring.doctor_name))
+        await self._carry_out(running, effects)
+        if self._ticker is None or self._ticker.done():
+            self._ticker = asyncio.create_task(self._tick())
+
+    async def link_changed(self, online: bool) -> None:
+        """The link to the hub came or went."""
+        if online == self._link_up:
+            return
+        self._link_up = online
+        for running in list(self._calls.values()):
+            await self._step(running, machine.Kind.LINK_UP if online else machine.Kind.LINK_DOWN)
+
+    # -- from the tablet ------------------------------------------------------------------------------
+
+    async def accept(self, call_id: str, staff_id: str, tablet: str) -> None:
+        """Somebody takes the call. Taking it again changes nothing. Raises NotFound."""
+        running = self._find(call_id)
+        staff = await self._clinic.staff_of(staff_id)
+        if running.state.phase is machine.Phase.RINGING:
+            running.accepted_by = staff.name
+            await self._move(running, VisitState.IN_CALL)
+        await self._step(running, machine.Kind.ACCEPTED)
+
+    async def lan(self, call_id: str, sdp: str, tablet: str) -> str:
+        """The call process's answer to the tablet's offer. Raises NotFound, Refused, Unavailable."""
+        running = self._find(call_id)
+        if running.process is None:
+            raise Refused("Take the call first.", code="call_not_taken")
+        if running.lan is not None and not running.lan.done():
+            running.lan.cancel()
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        running.lan = answer
+        await running.process.send(LanOffer(sdp, tablet))
+        try:
+            return await asyncio.wait_for(asyncio.shield(answer), LAN_TIMEOUT_S)
+        except TimeoutError:
+            raise Unavailable("The call process did not answer. Try again.") from None
+        except asyncio.CancelledError:
+            if answer.cancelled():
+                raise Unavailable("Another tablet took the picture, or the call is being restarted.") from None
+            raise
+
+    async def end(self, call_id: str) -> None:
+        """Hang up or decline. Raises NotFound."""
+        running = self._find(call_id)
+        reason = "declined" if running.state.phase is machine.Phase.RINGING else "hangup"
+        await self._step(running, machine.Kind.HANG_UP, reason=reason)
+
+    def _find(self, call_id: str) -> _Running:
+        running = self._calls.get(call_id)
+        if running is None:
+            raise NotFound("This call is over.")
+        return running
+
+    # -- the machine ----------------------------------------------------------------------------------
+
+    async def _step(self, running: _Running, kind: machine.Kind, *, reason: str = "hangup") -> None:
+        running.state, effects = machine.step(running.state, kind, time.monotonic(), reason=reason)
+        await self._carry_out(running, effects)
+
+    async def _carry_out(self, running: _Running, effects: tuple[machine.Effect, ...]) -> None:
+        call_id = running.ring.call_id
+        for effect in effects:
+            match effect:
+                case machine.StartAttempt(attempt):
+                    await self._start(running, attempt)
+                case machine.StopAttempt(reason):
+                    await self._stop(running, reason)
+                case machine.TellAccept():
+                    self._tell(Accept(call_id, running.accepted_by))
+                case machine.TellBye(reason):
+                    self._tell(Bye(call_id, reason))
+                case machine.ShowCall():
+                    self._show(running)
+        if running.state.phase is machine.Phase.ENDED and self._calls.pop(call_id, None) is not None:
+            await self._over(running)
+
+    async def _start(self, running: _Running, attempt: int) -> None:
+        await self._stop(running, "restart")
+        start = StartCall(running.ring.call_id, self._camera, running.ring.ice_servers, attempt)
+        process: CallProcess | None = None
+
+        async def heard(message: FromCall) -> None:
+            await self._heard(running, process, message)
+
+        try:
+            process = await CallProcess.start(start, heard)
+        except OSError:
+            logger.exception("call process could not be started")
+            await self._step(running, machine.Kind.PROCESS_DIED)
+            return
+        running.process = process
+
+    async def _stop(self, running: _Running, reason: str) -> None:
+        process, running.process = running.process, None
+        if process is None:
+            return
+        await process.stop(reason)
+        running.carried, running.stats = running.totals(), None
+
+    async def _heard(self, running: _Running, process: CallProcess | None, message: FromCall) -> None:
+        match message:
+            case Offer():
+                signature = seal.sign(self._clinic.config.device, fingerprint_tbs(message.call_id, message.sdp))
+                self._tell(msgspec.structs.replace(message, fingerprint_signature=signature))
+            case Candidate():
+                self._tell(message)
+            case LanAnswer():
+                if running.lan is not None and not running.lan.done():
+                    running.lan.set_result(message.sdp)
+            case CallStats():
+                running.stats = message
+                await self._follow(running, message)
+            case CallEnded():
+                if message.stats is not None:
+                    running.stats = message.stats
+                say(logger, "call_process_ended", reason=message.reason, attempt=running.state.attempt)
+                if running.process is not None and (process is None or running.process is process):
+                    running.process = None
+                    running.carried, running.stats = running.totals(), None
+                    await self._step(running, machine.Kind.PROCESS_DIED)
+
+    async def _follow(self, running: _Running, stats: CallStats) -> None:
+        phase = running.state.phase
+        if stats.state == "connected" and phase in (machine.Phase.CONNECTING, machine.Phase.INTERRUPTED):
+            await self._step(running, machine.Kind.MEDIA_UP)
+        elif stats.state in ("disconnected", "failed") and phase is machine.Phase.CONNECTED:
+            await self._step(running, machine.Kind.MEDIA_DOWN)
+        self._show(running)
+
+    def _show(self, running: _Running) -> None:
+        stats, state = running.stats, running.state
+        push = CallPush(
+            running.ring.call_id,
+            running.ring.visit_id,
+            state.phase.value,
+            stats.rung if stats else "",
+            stats.why if stats else "",
+            state.attempt,
+            stats.send_bps if stats else 0,
+            stats.recv_bps if stats else 0,
+            stats.lan_state if stats else "",
+        )
+        self._clinic.tablets.push(push)
+
+    async def _over(self, running: _Running) -> None:
+        ring = running.ring
+        video_s, audio_s, concealed_s = running.totals()
+        self._clinic.tablets.push(ByePush(ring.call_id, running.state.reason))
+        if running.state.attempt < 0:
+            return
+        mode = Mode.VIDEO if video_s >= VIDEO_FROM_S else Mode.AUDIO if audio_s > 0 else Mode.TEXT
+        held = ev.CallHeld(
+            ring.visit_id,
+            ring.call_id,
+            ring.doctor_id,
+            running.started_ms,
+            self._clinic.clock.now().wall_ms,
+            round(video_s, 1),
+            round(audio_s, 1),
+            round(concealed_s, 2),
+            mode,
+            "node",
+            running.state.reason,
+        )
+        await self._clinic.record(held)
+        await self._move(running, VisitState.RX_PENDING if audio_s > 0 else VisitState.WAITING)
+
+    async def _move(self, running: _Running, state: VisitState) -> None:
+        """Follow the call in the visit, where the visit has not gone further already."""
+        visit = await self._clinic.visit(running.ring.visit_id)
+        into_call = state is VisitState.IN_CALL
+        fits = visit.state in (VisitState.WAITING, VisitState.RX_PENDING, VisitState.TRIAGED, VisitState.DRAFT)
+        if (into_call and fits) or (not into_call and visit.state is VisitState.IN_CALL):
+            await self._clinic.record(ev.VisitMoved(visit.visit_id, state, "call"))
+
+    def _tell(self, signal: Signal) -> None:
+        if self._send is not None:
+            self._send(_encode(signal))
+
+    async def _tick(self) -> None:
+        while self._calls:
+            await asyncio.sleep(TICK_S)
+            for running in list(self._calls.values()):
+                due_s = machine.due_s(running.state)
+                if due_s is not None and time.monotonic() >= due_s:
+                    try:
+                        await self._step(running, machine.Kind.TICK)
+                    except Exception:
+                        logger.exception("call step failed")
+
+    async def close(self) -> None:
+        """The node stops: running calls end."""
+        for running in list(self._calls.values()):
+            await self._step(running, machine.Kind.HANG_UP, reason="failed")
+        if self._ticker is not None:
+            self._ticker.cancel()

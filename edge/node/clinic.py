@@ -1,0 +1,288 @@
+"""What the node does for the people in the room: unlock, log in, record, look up, show.
+
+Stands between the web handlers and the store; the link and the calls hang on it as listeners. Knows
+no HTTP and no socket. Time comes from :class:`Clock`.
+"""
+
+import asyncio
+import hmac
+import logging
+import math
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from edge.model import commands as cmd
+from edge.model import events as ev
+from edge.model.age import age_text
+from edge.model.clock import Instant, day_of
+from edge.model.decide import Actor
+from edge.model.errors import NotFound, Refusal, UpkendraError
+from edge.model.fold import Patient, Visit
+from edge.model.queue import Waiting, order, place, since_ms
+from edge.model.records import Colour
+from edge.sync.bundle import BundlePayload
+from edge.sync.link import BundleRef, LinkState
+from edge.web.logs import say
+from edge.web.refusals import Locked, Unauthorised, WrongPin
+from edge.web.sessions import Session, SessionBook
+
+from .config import NodeConfig
+from .journal import SCHEMA, SOFTWARE, Journal, Outgoing, Pending, Reply, Secrets
+from .live import QueueChanged, Tablets, VisitChanged
+from .store import Store
+from .stretch import SALT_BYTES, stretch
+from .unlock import Attempts, Slots, open_with_badge
+from .views import Staff, SyncState, Views
+from .web.schema import Link, Queue, QueueItem
+
+logger = logging.getLogger("edge.node")
+
+SESSION_IDLE_S = 30 * 60.0
+SESSION_MAX_S = 14 * 3600.0
+SEAL_DELAY_S = 0.15
+"""Entries of commands that follow each other this closely share a bundle. Urgent ones do not wait."""
+QUEUE_DAYS_MS = 36 * 3600 * 1000
+"""Open visits that are older leave the queue page; they stay in the record."""
+AUDIT_AGAIN_S = 600.0
+"""The same person reading the same record again within this time is one access."""
+VERSION = SOFTWARE.rpartition(" ")[2]
+
+
+class CommandRefused(UpkendraError):
+    """The rules refuse this command; the refusal says why. Nothing was recorded."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+class Clock:
+    """Wall time as the hub last corrected it, and whether it may be believed."""
+
+    def __init__(self) -> None:
+        self._offset_ms = 0
+        self.trusted = False
+
+    def correct(self, hub_ms: int) -> None:
+        """The hub's Unix time now, in ms."""
+        self._offset_ms = hub_ms - int(time.time() * 1000)
+        self.trusted = True
+
+    def now(self) -> Instant:
+        """The time to record with."""
+        return Instant(int(time.time() * 1000) + self._offset_ms, self.trusted)
+
+
+class Clinic:
+    """One node's service. Everything awaitable here is quick except PIN checks (about 0.3 s)."""
+
+    def __init__(
+        self, folder: Path, config: NodeConfig, run: bytes, seal: Callable[[BundlePayload], BundleRef]
+    ) -> None:
+        """``seal`` packs and seals entries under the link's present epoch. Reads a small file."""
+        self.config = config
+        self.run = run
+        self.store = Store(folder, config, run)
+        self.tablets = Tablets()
+        self.clock = Clock()
+        self.sessions = SessionBook(idle_s=SESSION_IDLE_S, max_s=SESSION_MAX_S)
+        self.secrets: Secrets | None = None
+        self.sent: set[bytes] = set()
+        """Bundles that have left towards the hub in this process."""
+        self.link: LinkState | None = None
+        """As the endpoint last told it."""
+        self.on_unlocked: list[Callable[[], Awaitable[None]]] = []
+        self.on_sealed: list[Callable[[Outgoing], None]] = []
+        self._slots = Slots(folder)
+        self._attempts = Attempts(folder, time.monotonic)
+        self._sealing: asyncio.Task[None] | None = None
+        self._seal = seal
+        self._one_sealer = asyncio.Lock()
+        self._unlocking = asyncio.Lock()
+        self._seen: dict[tuple[str, str], float] = {}
+        self._background: set[asyncio.Task[None]] = set()
+
+    @property
+    def locked(self) -> bool:
+        return self.store.locked
+
+    # -- unlocking and staff --------------------------------------------------------------------------
+
+    async def unlock(self, badge: str, pin: str) -> None:
+        """Open the records with a badge and its PIN. Raises BadInput, WrongPin, TooManyAttempts."""
+        async with self._unlocking:
+            slots = await asyncio.to_thread(self._slots.load)
+            dmk = await open_with_badge(slots, self._attempts, badge, pin)
+            if self.locked:
+                await self.open_records(dmk)
+
+    async def open_records(self, dmk: bytes) -> None:
+        """Open the records, tell whoever waits for that, seal what no bundle covers."""
+        self.secrets = await self.store.unlock(dmk)
+        started = ev.RunStarted(SOFTWARE, SCHEMA)
+        await self.store.write(lambda journal: journal.record([started], "", self.clock.now()))
+        for listener in self.on_unlocked:
+            await listener()
+        await self.seal_now()
+        say(logger, "unlocked")
+        self.tablets.push(QueueChanged())
+
+    async def login(self, staff_id: str, pin: str) -> tuple[Staff, Session]:
+        """Begin a session. Raises WrongPin, TooManyAttempts."""
+        found = await self.store.read(lambda views: (views.staff_member(staff_id), views.verifier(staff_id)))
+        subject = f"staff-{staff_id}" if found[0] else "staff-unknown"
+        await self._attempts.begin(subject)
+        staff, verifier = found
+        salt = verifier[0] if verifier else bytes(SALT_BYTES)
+        stretched = await stretch(pin, salt)
+        if staff is None or verifier is None or not hmac.compare_digest(stretched, verifier[1]):
+            raise WrongPin("Name or PIN is wrong.")
+        await self._attempts.succeeded(subject)
+        self.later(self._access(staff_id, "login", ""))
+        return staff, self.sessions.open(staff_id, time.monotonic())
+
+    async def staff_of(self, staff_id: str) -> Staff:
+        """Who a session belongs to. Raises Unauthorised when that person is no longer here."""
+        staff = await self.store.read(lambda views: views.staff_member(staff_id))
+        if staff is None:
+            raise Unauthorised("This person can no longer log in here.")
+        return staff
+
+    # -- recording ------------------------------------------------------------------------------------
+
+    async def command(self, command: cmd.Command, staff_id: str) -> Reply:
+        """Decide and record a command. Raises CommandRefused, Locked."""
+        staff = await self.staff_of(staff_id)
+        actor = Actor(staff.staff_id, staff.role)
+        outcome = await self.store.write(lambda journal: journal.apply(command, actor, self.clock.now()))
+        if isinstance(outcome, Refusal):
+            raise CommandRefused(outcome)
+        urgent = outcome.visit is not None and outcome.visit.colour is Colour.RED
+        self.seal_soon(0.0 if urgent else SEAL_DELAY_S)
+        if outcome.visit is not None:
+            self.tablets.push(VisitChanged(outcome.visit.visit_id))
+            self.tablets.push(QueueChanged())
+        return outcome
+
+    async def record(self, *events: ev.Event) -> None:
+        """Record what the machine itself has seen."""
+        await self.store.write(lambda journal: journal.record(events, "", self.clock.now()))
+        self.seal_soon(0.0)
+        for visit_id in {ev.visit_of(event) for event in events} - {""}:
+            self.tablets.push(VisitChanged(visit_id))
+
+    async def accessed(self, staff_id: str, action: str, subject: str) -> None:
+        """Audit that a person looked at something; the same again within ten minutes counts once."""
+        key, now_s = (staff_id, action + subject), time.monotonic()
+        if now_s - self._seen.get(key, -AUDIT_AGAIN_S) < AUDIT_AGAIN_S:
+            return
+        if len(self._seen) > 10_000:
+            self._seen.clear()
+        self._seen[key] = now_s
+        self.later(self._access(staff_id, action, subject))
+
+    async def _access(self, staff_id: str, action: str, subject: str) -> None:
+        event = ev.Accessed(action, subject)
+        await self.store.write(lambda journal: journal.record([event], staff_id, self.clock.now()))
+        self.seal_soon(SEAL_DELAY_S)
+
+    def later(self, work: "Awaitable[None]") -> None:
+        """Do something without anybody waiting for it; a failure is logged."""
+
+        async def guarded() -> None:
+            try:
+                await work
+            except Locked:
+                pass
+            except Exception:
+                logger.exception("background work failed")
+
+        task = asyncio.create_task(guarded())
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    # -- sealing --------------------------------------------------------------------------------------
+
+    def seal_soon(self, delay_s: float) -> None:
+        """Seal what was committed, after ``delay_s`` or with a sealing that is on its way already."""
+        if self._sealing is None or self._sealing.done():
+            self._sealing = asyncio.create_task(self._seal_after(delay_s))
+        elif delay_s == 0.0:
+            self.later(self.seal_now())
+
+    async def _seal_after(self, delay_s: float) -> None:
+        await asyncio.sleep(delay_s)
+        try:
+            await self.seal_now()
+        except Exception:
+            logger.exception("sealing failed")
+
+    async def seal_now(self) -> None:
+        """Seal every committed entry and hand the bundles to whoever sends them."""
+        async with self._one_sealer:
+            for piece in await self.store.write(Journal.pending):
+                outgoing = await self.store.write(_keeper(piece, self._seal(piece.payload)))
+                for listener in self.on_sealed:
+                    listener(outgoing)
+
+    # -- the link -------------------------------------------------------------------------------------
+
+    async def link_state(self) -> Link:
+        """How the link stands, by what the hub has acknowledged; the backlog is what lies in the outbox."""
+        items, size_bytes = await self.store.outbox(lambda outbox: outbox.backlog())
+        told = self.link
+        if told is None:
+            return Link(False, None, "", 0, 0, items, size_bytes)
+        age_s = None if math.isinf(told.last_ack_age_s) else round(told.last_ack_age_s, 1)
+        return Link(told.online, age_s, told.bearer, told.rtt_ms, told.rate_bps, items, size_bytes)
+
+    # -- looking up -----------------------------------------------------------------------------------
+
+    async def queue(self) -> Queue:
+        """Everybody who is here: first those who wait in their order, then the others by their opening."""
+        now_ms = self.clock.now().wall_ms
+        sent = frozenset(self.sent)
+
+        def load(views: Views) -> list[tuple[Visit, Patient | None, SyncState]]:
+            visits = views.open_visits(now_ms - QUEUE_DAYS_MS)
+            return [(visit, views.patient(visit.patient_id), views.sync_line(visit, sent)) for visit in visits]
+
+        loaded = await self.store.read(load)
+        ordered = order((Waiting(visit, patient) for visit, patient, _ in loaded), now_ms)
+        rank = {waiting.visit.visit_id: number for number, waiting in enumerate(ordered)}
+        loaded.sort(key=lambda row: rank.get(row[0].visit_id, len(rank)))
+        items = [
+            QueueItem(
+                visit,
+                patient.person.name if patient else "",
+                age_text(patient.person, patient.registered_ms, now_ms) if patient else "",
+                patient.person.gender.value if patient else "",
+                place(ordered, visit.visit_id),
+                max(0, now_ms - since_ms(visit)) // 1000,
+                line,
+            )
+            for visit, patient, line in loaded
+        ]
+        return Queue(items, day_of(now_ms))
+
+    async def visit(self, visit_id: str) -> Visit:
+        """A visit. Raises NotFound."""
+        visit = await self.store.read(lambda views: views.visit(visit_id))
+        if visit is None:
+            raise NotFound("No such visit is known here.")
+        return visit
+
+    async def finish(self) -> None:
+        """Let background work end, then seal the heads of this run."""
+        if self._sealing is not None:
+            await asyncio.wait([self._sealing], timeout=5.0)
+        if self._background:
+            await asyncio.wait(set(self._background), timeout=5.0)
+        if not self.locked:
+            await self.store.write(Journal.close_run)
+            await self.seal_now()
+
+
+def _keeper(piece: Pending, ref: BundleRef) -> Callable[[Journal], Outgoing]:
+    return lambda journal: journal.sealed(piece, ref)

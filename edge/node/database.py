@@ -1,0 +1,89 @@
+"""SQLite files as the node uses them: WAL, synchronous=FULL, BEGIN IMMEDIATE, one writer thread.
+
+``records.db`` is SQLCipher. sqlite-utils (which makes the tables) takes whatever module stands behind
+``pysqlite3``, so sqlcipher3 is put there before it is imported; errors are sqlcipher3's, never
+``sqlite3.Error``. Knows no tables.
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlcipher3
+import sqlcipher3.dbapi2
+
+sys.modules["pysqlite3"] = sqlcipher3
+sys.modules["pysqlite3.dbapi2"] = sqlcipher3.dbapi2
+
+import sqlite_utils  # noqa: E402  (after the alias, see above)
+
+from edge.model.errors import UpkendraError  # noqa: E402
+from edge.sync.seal import hkdf  # noqa: E402
+
+Value = str | int | float | bytes | None
+Columns = dict[str, type]
+
+
+class WrongKey(UpkendraError):
+    """The store does not open with this key, or is damaged."""
+
+    code = "wrong_key"
+
+
+class Database:
+    """One connection. May move between threads, but is used by one at a time."""
+
+    def __init__(self, path: Path, dmk: bytes | None = None) -> None:
+        """Open or make the file; ``dmk`` given: encrypted with HKDF(DMK, "db"). Raises WrongKey. Blocking."""
+        path.touch(mode=0o600)
+        self._connection = sqlcipher3.connect(str(path), isolation_level=None, check_same_thread=False, timeout=20.0)
+        if dmk is not None:
+            self._connection.execute(f"PRAGMA key = \"x'{hkdf(dmk, b'db').hex()}'\"")
+        try:
+            self._connection.execute("PRAGMA journal_mode = WAL").fetchall()
+        except sqlcipher3.dbapi2.DatabaseError:
+            self._connection.close()
+            raise WrongKey("The store does not open with this key.") from None
+        self._connection.execute("PRAGMA synchronous = FULL")
+        self._connection.execute("PRAGMA temp_store = MEMORY")
+        self._connection.execute("PRAGMA secure_delete = ON")
+        self._tables = sqlite_utils.Database(self._connection)
+
+    def table(self, name: str, columns: Columns, key: str | tuple[str, ...], indexes: Sequence[Sequence[str]]) -> None:
+        """Make a table and its indexes where they do not exist yet."""
+        table = self._tables.table(name)
+        table.create(columns, pk=key, if_not_exists=True)
+        for index in indexes:
+            table.create_index(list(index), if_not_exists=True)
+
+    def rows(self, sql: str, *values: Value) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        found: list[tuple[Any, ...]] = self._connection.execute(sql, values).fetchall()
+        return found
+
+    def row(self, sql: str, *values: Value) -> tuple[Any, ...] | None:
+        """The first row of a query, or None."""
+        found: tuple[Any, ...] | None = self._connection.execute(sql, values).fetchone()
+        return found
+
+    def run(self, sql: str, *values: Value) -> int:
+        """Execute a statement; how many rows it changed."""
+        count: int = self._connection.execute(sql, values).rowcount
+        return count
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """BEGIN IMMEDIATE … COMMIT; rolled back when the block raises."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close the connection (and fold the WAL back, if it is the last). Blocking."""
+        self._connection.close()

@@ -1,0 +1,389 @@
+"""Journal first, then speak: command → decide → events → signed log → views, in one transaction.
+
+``records.db`` holds the entries, what they fold to, the replies to commands and how far each log was
+sealed. Bundles are sealed from what is committed, so a kill between any two steps loses nothing:
+what no bundle covers yet is sealed at the next start, and the hub knows entries by (run, stream,
+seq). Blocking; everything here runs on the store's writer thread.
+"""
+
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from edge.model import commands as cmd
+from edge.model import events as ev
+from edge.model.age import age_days
+from edge.model.clock import Instant, day_of, next_stamp
+from edge.model.decide import Actor, NodeState, decide
+from edge.model.errors import Refusal
+from edge.model.fold import Patient, Visit, fold_patient, fold_visit
+from edge.model.records import Colour
+from edge.model.vitals import check
+from edge.sync import bundle, faults, seal
+from edge.sync.link import BundleRef
+from edge.sync.log import NO_SALT, Position, Stream, Writer
+
+from .config import RECORDS_FILE, NodeConfig
+from .database import Database
+from .outbox import OutboxDb
+from .views import Views, make_tables
+
+SOFTWARE = "upkendra-node 0.1.0"
+SCHEMA = 1
+BUNDLE_PLAIN_BYTES = 48 * 1024
+"""Entries of about this size share one bundle at most."""
+
+_CLASS_OF = {Stream.URGENT: 0, Stream.CLINICAL: 1, Stream.MEDIA: 2, Stream.AUDIT: 5}
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What a command led to; kept under its ``command_id`` and given again when it comes again."""
+
+    command_id: str
+    events: int
+    patient: Patient | None = None
+    visit: Visit | None = None
+    warnings: tuple[Refusal, ...] = ()
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """Entries that no bundle covers yet, ready to be sealed."""
+
+    payload: bundle.BundlePayload
+    last_seq: int
+    head_due: bool
+    """A signed head is still due after this bundle."""
+
+
+class Outgoing(msgspec.Struct, frozen=True):
+    """A bundle that is at rest in the outbox and may be sent."""
+
+    ref: BundleRef
+    cls: int
+
+
+class Secrets(msgspec.Struct, frozen=True):
+    """Private keys that live inside ``records.db``."""
+
+    log: bytes
+    """L, Ed25519, 32 B."""
+    records: bytes
+    """R, X25519, 32 B."""
+
+    def __repr__(self) -> str:
+        return "Secrets(…)"
+
+
+class Journal:
+    """The records of an unlocked node, writer's side."""
+
+    def __init__(self, folder: Path, dmk: bytes, config: NodeConfig, outbox: OutboxDb, run: bytes) -> None:
+        """Open the store. Raises WrongKey. ``run`` is this process's own (8 B)."""
+        self._db = Database(folder / RECORDS_FILE, dmk)
+        make_tables(self._db)
+        self.views = Views(self._db)
+        self._config = config
+        self._outbox = outbox
+        self._run = run
+        self._stamp = int((self._db.row("SELECT coalesce(max(stamp), 0) FROM entries") or (0,))[0])
+        self._writers: dict[Stream, Writer] = {}
+
+    # -- keys -----------------------------------------------------------------------------------
+
+    def keep_secrets(self, keys: Secrets) -> None:
+        """Write the private keys, once, at enrolment."""
+        with self._db.transaction():
+            for name, value in (("log_key", keys.log), ("records_key", keys.records)):
+                self._db.run("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", name, value)
+
+    def secrets(self) -> Secrets:
+        """The private keys."""
+        found = dict(self._db.rows("SELECT name, value FROM meta WHERE name IN ('log_key', 'records_key')"))
+        return Secrets(found["log_key"], found["records_key"])
+
+    # -- commands -------------------------------------------------------------------------------
+
+    def apply(self, command: cmd.Command, by: Actor, at: Instant) -> Reply | Refusal:
+        """Decide a command and record what follows, once per ``command_id``."""
+        known = self._db.row("SELECT reply FROM commands WHERE command_id = ?", command.command_id)
+        if known is not None:
+            return msgspec.msgpack.decode(known[0], type=Reply)
+        state = self._state(command, at)
+        outcome = decide(state, command, at, by, secrets.token_bytes(16))
+        if isinstance(outcome, Refusal):
+            return outcome
+        faults.point("journal.decided")
+        reply = self._record(outcome, by.staff_id, at, command.command_id, _warnings(command, state, at))
+        assert reply is not None
+        return reply
+
+    def record(self, events: Sequence[ev.Event], actor: str, at: Instant) -> None:
+        """Record what happened without a command: a call that was held, a slip that was stored, an access."""
+        self._record(events, actor, at)
+
+    def _state(self, command: cmd.Command, at: Instant) -> NodeState:
+        visit_id = getattr(command, "visit_id", "")
+        visit = self.views.visit(visit_id) if visit_id else None
+        patient_id = getattr(command, "patient_id", "") or (visit.patient_id if visit else "")
+        today = day_of(at.wall_ms)
+        duplicates: tuple[str, ...] = ()
+        if isinstance(command, cmd.RegisterPatient):
+            duplicates = self.views.same_name(command.person)
+        return NodeState(
+            self._config.site.code,
+            self._config.site.name,
+            self._config.demo,
+            patient=self.views.patient(patient_id) if patient_id else None,
+            visit=visit,
+            local_serial=self.views.count_patients(),
+            day_serial=self.views.day_serial(today),
+            queue_length=self.views.queue_length(today),
+            duplicate_ids=duplicates,
+        )
+
+    def _record(
+        self,
+        events: Sequence[ev.Event],
+        actor: str,
+        at: Instant,
+        command_id: str = "",
+        warnings: tuple[Refusal, ...] = (),
+    ) -> Reply | None:
+        stamp, writers, reply = self._stamp, dict(self._writers), None
+        patient: Patient | None = None
+        visit: Visit | None = None
+        with self._db.transaction():
+            for event in events:
+                stamp = next_stamp(stamp, at.wall_ms)
+                entry = ev.entry_of(event, stamp, actor)
+                folded = self.fold(event, stamp, actor)
+                patient = folded if isinstance(folded, Patient) else patient
+                visit = folded if isinstance(folded, Visit) else visit
+                self._append(writers, event, entry, visit)
+            faults.point("journal.appended")
+            if command_id:
+                reply = Reply(command_id, len(events), patient, visit, warnings)
+                self._db.run(
+                    "INSERT INTO commands (command_id, reply) VALUES (?, ?)",
+                    command_id,
+                    msgspec.msgpack.encode(reply),
+                )
+            faults.point("journal.committing")
+        faults.point("journal.committed")
+        self._stamp, self._writers = stamp, writers
+        return reply
+
+    def _append(self, writers: dict[Stream, Writer], event: ev.Event, entry: ev.Entry, visit: Visit | None) -> None:
+        visit_id = ev.visit_of(event)
+        stream = Stream.CLINICAL
+        if isinstance(event, ev.RunStarted | ev.Accessed):
+            stream = Stream.AUDIT
+        elif visit is not None and visit.visit_id == visit_id and visit.colour is Colour.RED:
+            stream = Stream.URGENT
+        before = writers.get(stream)
+        writer = Writer(
+            self._config.node_id,
+            self._run,
+            stream,
+            None if before is None else Position(before.seq, b"", before.head),
+        )
+        salt = self.views.salt(visit_id) if visit_id else NO_SALT
+        raw = msgspec.msgpack.encode(entry)
+        position = writer.append(raw, salt or NO_SALT)
+        writers[stream] = writer
+        self._db.run(
+            "INSERT INTO entries (run, stream, seq, raw, c, h, stamp, kind, visit_id) VALUES (?,?,?,?,?,?,?,?,?)",
+            self._run,
+            int(stream),
+            position.seq,
+            raw,
+            position.commitment,
+            position.head,
+            entry.stamp,
+            entry.kind,
+            visit_id,
+        )
+        if isinstance(event, ev.VisitClosed):
+            self._want_head(stream)
+
+    def _want_head(self, stream: Stream) -> None:
+        self._db.run(
+            "INSERT INTO logs (run, stream, sealed_upto, head_due) VALUES (?, ?, 0, 1) "
+            "ON CONFLICT (run, stream) DO UPDATE SET head_due = 1",
+            self._run,
+            int(stream),
+        )
+
+    def fold(self, event: ev.Event | ev.Unknown, stamp: int, actor: str) -> Patient | Visit | None:
+        """Fold one event into the views, inside the caller's transaction."""
+        if isinstance(event, ev.PatientRegistered | ev.PatientAmended):
+            patient = fold_patient(self.views.patient(event.patient_id), event, stamp >> 16)
+            if patient is not None:
+                self.views.put_patient(patient)
+            return patient
+        visit_id = ev.visit_of(event)
+        if not visit_id:
+            return None
+        visit = fold_visit(self.views.visit(visit_id), event, stamp, actor)
+        if visit is not None:
+            self.views.put_visit(visit, event.salt if isinstance(event, ev.VisitOpened) else None)
+        return visit
+
+    # -- sealing --------------------------------------------------------------------------------
+
+    def close_run(self) -> None:
+        """The process ends in order: the heads of its logs are due."""
+        with self._db.transaction():
+            for stream in self._writers:
+                self._want_head(stream)
+
+    def pending(self) -> list[Pending]:
+        """Every entry that no bundle covers, of this run and of earlier ones, in pieces fit to be sealed."""
+        logs = self._db.rows(
+            "SELECT e.run, e.stream, coalesce(l.sealed_upto, 0), coalesce(l.head_due, 0) FROM "
+            "(SELECT run, stream, max(seq) AS last FROM entries GROUP BY run, stream) e "
+            "LEFT JOIN logs l ON l.run = e.run AND l.stream = e.stream "
+            "WHERE e.last > coalesce(l.sealed_upto, 0) OR coalesce(l.head_due, 0) = 1 ORDER BY e.stream"
+        )
+        found: list[Pending] = []
+        for run, number, upto, head_due in logs:
+            found += self._pending_of(run, Stream(number), upto, bool(head_due))
+        return found
+
+    def _pending_of(self, run: bytes, stream: Stream, upto: int, head_due: bool) -> list[Pending]:
+        sql = "SELECT seq, raw FROM entries WHERE run = ? AND stream = ? AND seq > ? ORDER BY seq"
+        rows = self._db.rows(sql, run, int(stream), upto)
+        if not rows and upto:
+            # Only the head is due: it goes with the last entry, which the hub knows already.
+            rows = self._db.rows(sql, run, int(stream), upto - 1)
+        writer = self._writers.get(stream)
+        found: list[Pending] = []
+        while rows:
+            chunk = [rows.pop(0)]
+            size_bytes = len(chunk[0][1])
+            while rows and size_bytes + len(rows[0][1]) <= BUNDLE_PLAIN_BYTES:
+                size_bytes += len(rows[0][1])
+                chunk.append(rows.pop(0))
+            head = None
+            if head_due and run == self._run and writer is not None and writer.seq == chunk[-1][0]:
+                head = writer.sign_head(self.secrets().log, seal.Grade.LOG)
+            raws = tuple(raw for _, raw in chunk)
+            payload = bundle.BundlePayload(_CLASS_OF[stream], run, int(stream), chunk[0][0], raws, head)
+            found.append(Pending(payload, chunk[-1][0], head_due and bool(rows)))
+        return found
+
+    def sealed(self, pending: Pending, ref: BundleRef) -> Outgoing:
+        """Keep a sealed bundle in the outbox, then note what it covers."""
+        faults.point("journal.sealed")
+        self._outbox.add(ref)
+        payload = pending.payload
+        with self._db.transaction():
+            self._db.run(
+                "INSERT INTO bundles (ref, run, stream, first_seq, last_seq, cls, level) VALUES (?,?,?,?,?,?,0)",
+                ref.bundle_id,
+                payload.run,
+                payload.stream,
+                payload.first_seq,
+                pending.last_seq,
+                payload.cls,
+            )
+            self._db.run(
+                "INSERT INTO logs (run, stream, sealed_upto, head_due) VALUES (?, ?, ?, ?) ON CONFLICT "
+                "(run, stream) DO UPDATE SET sealed_upto = max(sealed_upto, excluded.sealed_upto), "
+                "head_due = excluded.head_due",
+                payload.run,
+                payload.stream,
+                pending.last_seq,
+                int(pending.head_due),
+            )
+        faults.point("journal.covered")
+        return Outgoing(ref, payload.cls)
+
+    def waiting(self) -> list[Outgoing]:
+        """Everything in the outbox that the hub has not acknowledged, with its class."""
+        classes = dict(self._db.rows("SELECT ref, cls FROM bundles WHERE level = 0"))
+        return [Outgoing(ref, classes.get(ref.bundle_id, 1)) for ref in self._outbox.waiting()]
+
+    def acknowledged(self, ref: bytes, level: int) -> set[str]:
+        """The hub has fsynced a bundle: durable in the outbox first, then known to the views. The visits in it."""
+        self._outbox.acknowledge(ref, level)
+        faults.point("ack.stored")
+        self._learn({ref: level})
+        rows = self._db.rows(
+            "SELECT DISTINCT e.visit_id FROM entries e JOIN bundles b ON b.run = e.run AND b.stream = e.stream "
+            "AND e.seq BETWEEN b.first_seq AND b.last_seq WHERE b.ref = ? AND e.visit_id != ''",
+            ref,
+        )
+        return {row[0] for row in rows}
+
+    def learn_levels(self) -> None:
+        """What was acknowledged while the node was locked."""
+        self._learn(self._outbox.levels())
+
+    def _learn(self, levels: dict[bytes, int]) -> None:
+        with self._db.transaction():
+            for ref, level in levels.items():
+                self._db.run("UPDATE bundles SET level = max(level, ?) WHERE ref = ?", level, ref)
+        self._outbox.forget(list(levels))
+
+    def reseal(self, ref: bytes) -> None:
+        """The hub cannot open this bundle any more: its entries are to be sealed anew."""
+        row = self._db.row("SELECT run, stream, first_seq FROM bundles WHERE ref = ?", ref)
+        with self._db.transaction():
+            if row is not None:
+                self._db.run(
+                    "UPDATE logs SET sealed_upto = min(sealed_upto, ?) WHERE run = ? AND stream = ?",
+                    row[2] - 1,
+                    row[0],
+                    row[1],
+                )
+            self._db.run("DELETE FROM bundles WHERE ref = ?", ref)
+        self._outbox.forget([ref])
+
+    # -- downlink -------------------------------------------------------------------------------
+
+    def import_down(self, payload: bundle.BundlePayload, own: Sequence[ev.Event], at: Instant) -> set[str]:
+        """Keep the hub's entries and fold the new ones; ``own`` is what we say to them. The visits touched."""
+        touched: set[str] = set()
+        stamp, writers = self._stamp, dict(self._writers)
+        with self._db.transaction():
+            for seq, raw in enumerate(payload.entries, payload.first_seq):
+                fresh = self._db.run(
+                    "INSERT OR IGNORE INTO hub_entries (run, stream, seq, raw) VALUES (?, ?, ?, ?)",
+                    payload.run,
+                    payload.stream,
+                    seq,
+                    raw,
+                )
+                if not fresh:
+                    continue
+                entry = msgspec.msgpack.decode(raw, type=ev.Entry)
+                event = ev.event_of(entry)
+                stamp = max(stamp, min(entry.stamp, next_stamp(0, at.wall_ms)))
+                self.fold(event, entry.stamp, entry.actor)
+                touched.add(ev.visit_of(event))
+            for mine in own:
+                stamp = next_stamp(stamp, at.wall_ms)
+                visit = self.fold(mine, stamp, "")
+                self._append(writers, mine, ev.entry_of(mine, stamp, ""), visit if isinstance(visit, Visit) else None)
+            faults.point("down.importing")
+        faults.point("down.imported")
+        self._stamp, self._writers = stamp, writers
+        return touched - {""}
+
+    def close(self) -> None:
+        """Close the store."""
+        self._db.close()
+
+
+def _warnings(command: cmd.Command, state: NodeState, at: Instant) -> tuple[Refusal, ...]:
+    """What the nurse should look at again in a command that was accepted."""
+    if isinstance(command, cmd.RegisterPatient) and state.duplicate_ids:
+        return (Refusal("maybe_known", "Somebody of this name, gender and village is registered already.", "person"),)
+    if isinstance(command, cmd.RecordVitals):
+        patient = state.patient
+        days = age_days(patient.person, patient.registered_ms, at.wall_ms) if patient else None
+        return check(command.vitals, days).warnings
+    return ()

@@ -1,0 +1,227 @@
+"""The node's link to its hub: the sans-I/O endpoint with the clinic on one side, bearers on the other.
+
+Carries out what the endpoint says, durably first: an acknowledgement is stored before it shows, a
+downlink blob is stored before it is confirmed. Works while the node is locked.
+"""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from edge.model import events as ev
+from edge.model.errors import UpkendraError
+from edge.model.prescribing import SignedPrescription
+from edge.slips.verify import verify_signed
+from edge.sync import bundle, seal
+from edge.sync.bearers.runner import NodeRunner
+from edge.sync.endpoint import NodeEndpoint
+from edge.sync.link import (
+    BundleAcked,
+    DownArrived,
+    LinkChanged,
+    NodeEvent,
+    Reseal,
+    SignalArrived,
+    TimeOffset,
+)
+from edge.web.logs import say
+
+from .clinic import Clinic
+from .config import NodeConfig
+from .journal import Outgoing
+from .live import LinkPush, PrescriptionCame, QueueChanged, VisitChanged
+from .outbox import OutboxDb
+
+logger = logging.getLogger("edge.node.link")
+
+STATE_EVERY_S = 5.0
+LOCKED_CLASS = 1
+"""Class of bundles whose own class only the locked records know."""
+
+
+def new_endpoint(config: NodeConfig, run: bytes) -> NodeEndpoint:
+    """The endpoint of a node that is still locked: device grade."""
+    return NodeEndpoint(
+        config.keys(),
+        run,
+        secrets.token_bytes(seal.EPSILON_BYTES),
+        seal.Grade.DEVICE,
+        config.device,
+        time.monotonic(),
+        random=secrets.token_bytes,
+    )
+
+
+class HubLink:
+    """Carries bundles, downlink and signals between the clinic and the hub."""
+
+    def __init__(self, clinic: Clinic, endpoint: NodeEndpoint) -> None:
+        config = clinic.config
+        self._clinic = clinic
+        self._endpoint = endpoint
+        self._runner = NodeRunner(
+            endpoint, config.hub_host, config.udp_port, config.wss_port, config.tls_fingerprint, self._heard
+        )
+        self._submitted: set[bytes] = set()
+        self._drained = asyncio.Event()
+        self._showing: asyncio.Task[None] | None = None
+        self.on_signal: list[Callable[[bytes], Awaitable[None]]] = []
+        self.on_link: list[Callable[[bool], Awaitable[None]]] = []
+        clinic.on_sealed.append(self._submit)
+        clinic.on_unlocked.append(self._unlocked)
+
+    async def start(self) -> None:
+        """Send what lies in the outbox from earlier, and whatever comes."""
+        await self._runner.start()
+        for seq in await self._clinic.store.outbox(lambda outbox: outbox.down_seqs()):
+            self._endpoint.down_stored(seq)
+        for ref in await self._clinic.store.outbox(lambda outbox: outbox.waiting()):
+            self._submit(Outgoing(ref, LOCKED_CLASS))
+        self._showing = asyncio.create_task(self._show_often())
+
+    async def stop(self, linger_s: float = 0.0) -> None:
+        """Give what was just sealed up to ``linger_s`` to be acknowledged, then fall silent."""
+        if self._submitted and self._online():
+            self._drained.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._drained.wait(), linger_s)
+        if self._showing is not None:
+            self._showing.cancel()
+        await self._runner.stop()
+
+    def send_signal(self, blob: bytes) -> None:
+        """A call signal to the doctor's page."""
+        self._endpoint.send_signal(blob, time.monotonic())
+        self._runner.wake()
+
+    def _online(self) -> bool:
+        return self._clinic.link is not None and self._clinic.link.online
+
+    def _submit(self, outgoing: Outgoing) -> None:
+        self._submitted.add(outgoing.ref.bundle_id)
+        self._endpoint.submit_bundle(outgoing.ref, outgoing.cls, time.monotonic())
+        if self._online():
+            self._clinic.sent.add(outgoing.ref.bundle_id)
+        self._runner.wake()
+
+    async def _unlocked(self) -> None:
+        """Log grade from now on; what came while locked is taken in."""
+        assert self._clinic.secrets is not None
+        self._endpoint.set_grade(seal.Grade.LOG, self._clinic.secrets.log, time.monotonic())
+        self._runner.wake()
+        await self._import_downs()
+
+    # -- what the endpoint says ---------------------------------------------------------------------
+
+    async def _heard(self, event: NodeEvent) -> None:
+        match event:
+            case BundleAcked():
+                await self._acked(event)
+            case DownArrived(seq, blob):
+                await self._clinic.store.outbox(lambda outbox: outbox.add_down(seq, blob))
+                self._endpoint.down_stored(seq)
+                self._runner.wake()
+                if not self._clinic.locked:
+                    await self._import_downs()
+            case SignalArrived(_, blob):
+                for listener in self.on_signal:
+                    await listener(blob)
+            case LinkChanged(state):
+                self._clinic.link = state
+                if state.online:
+                    self._clinic.sent |= self._submitted
+                say(logger, "link", online=state.online, bearer=state.bearer)
+                await self._show()
+                for told in self.on_link:
+                    await told(state.online)
+            case TimeOffset(hub_ms, _):
+                self._clinic.clock.correct(hub_ms)
+            case Reseal(bundle_id):
+                await self._reseal(bundle_id)
+
+    async def _acked(self, event: BundleAcked) -> None:
+        ref, level = event.bundle_id, event.level
+        if event.quarantined:
+            say(logger, "bundle_quarantined", logging.WARNING, bundle=ref.hex())
+        visits: set[str] = set()
+        if self._clinic.locked:
+            await self._clinic.store.outbox(lambda outbox: outbox.acknowledge(ref, level))
+        else:
+            visits = await self._clinic.store.write(lambda journal: journal.acknowledged(ref, level))
+        self._submitted.discard(ref)
+        if not self._submitted:
+            self._drained.set()
+        self._clinic.sent.discard(ref)
+        for visit_id in visits:
+            self._clinic.tablets.push(VisitChanged(visit_id))
+        if visits:
+            self._clinic.tablets.push(QueueChanged())
+
+    async def _reseal(self, bundle_id: bytes) -> None:
+        self._submitted.discard(bundle_id)
+        if self._clinic.locked:
+            say(logger, "reseal_waits_for_unlock", bundle=bundle_id.hex())
+            return
+        await self._clinic.store.write(lambda journal: journal.reseal(bundle_id))
+        await self._clinic.seal_now()
+
+    # -- downlink -------------------------------------------------------------------------------------
+
+    async def _import_downs(self) -> None:
+        """Open, check and fold every blob that lies here; one that does not hold is left and reported."""
+        for seq, blob in await self._clinic.store.outbox(lambda outbox: outbox.downs()):
+            try:
+                touched = await self._import(seq, blob)
+            except (UpkendraError, msgspec.MsgspecError) as error:
+                code = error.refusal.code if isinstance(error, UpkendraError) else "malformed"
+                say(logger, "down_refused", logging.WARNING, seq=seq, code=code)
+                continue
+            await self._clinic.store.outbox(_importer(seq))
+            for visit_id in touched:
+                self._clinic.tablets.push(VisitChanged(visit_id))
+            if touched:
+                self._clinic.tablets.push(QueueChanged())
+        self._clinic.seal_soon(0.0)
+
+    async def _import(self, seq: int, blob: bytes) -> set[str]:
+        config, keys = self._clinic.config, self._clinic.secrets
+        assert keys is not None
+        told, packed = await asyncio.to_thread(seal.open_down, blob, config.node_id, keys.records, config.hub_sign)
+        if told != seq:
+            raise seal.SealRefused("the hub signed another number", code="down_sequence")
+        payload = await asyncio.to_thread(bundle.unpack, packed)
+        own: list[ev.Event] = []
+        for raw in payload.entries:
+            event = ev.event_of(msgspec.msgpack.decode(raw, type=ev.Entry))
+            if isinstance(event, ev.PrescriptionSigned):
+                signed = msgspec.msgpack.decode(event.signed, type=SignedPrescription)
+                verified = await asyncio.to_thread(verify_signed, signed, config.hub_sign)
+                if verified.record.visit_id != event.visit_id:
+                    raise seal.SealRefused("the prescription is for another visit", code="prescription_other_visit")
+                own.append(ev.PrescriptionStored(event.visit_id, event.prescription_id))
+        now = self._clinic.clock.now()
+        touched = await self._clinic.store.write(lambda journal: journal.import_down(payload, own, now))
+        for mine in own:
+            self._clinic.tablets.push(PrescriptionCame(ev.visit_of(mine)))
+        return touched
+
+    # -- showing --------------------------------------------------------------------------------------
+
+    async def _show(self) -> None:
+        link = await self._clinic.link_state()
+        self._clinic.tablets.push(LinkPush(**msgspec.structs.asdict(link)))
+
+    async def _show_often(self) -> None:
+        while True:
+            await asyncio.sleep(STATE_EVERY_S)
+            self._clinic.link = self._endpoint.link_state(time.monotonic())
+            await self._show()
+
+
+def _importer(seq: int) -> Callable[[OutboxDb], None]:
+    return lambda outbox: outbox.down_imported(seq)

@@ -1,0 +1,112 @@
+"""What the tablets are told without asking: one WebSocket each, small JSON messages.
+
+A tablet that does not read is cut off rather than waited for; it loads everything anew when it
+comes back. Knows no records.
+"""
+
+import asyncio
+import contextlib
+from typing import TypeAlias
+
+import msgspec
+from aiohttp import WSMsgType, web
+
+MAX_WAITING = 200
+HEARTBEAT_S = 20.0
+
+
+class QueueChanged(msgspec.Struct, frozen=True, tag="queue"):
+    """The queue has changed: load it."""
+
+
+class VisitChanged(msgspec.Struct, frozen=True, tag="visit"):
+    visit_id: str
+
+
+class PrescriptionCame(msgspec.Struct, frozen=True, tag="prescription"):
+    visit_id: str
+
+
+class LinkPush(msgspec.Struct, frozen=True, tag="link"):
+    """The link's state; fields as in ``GET /api/status``."""
+
+    online: bool
+    last_ack_age_s: float | None
+    bearer: str
+    rtt_ms: int
+    rate_bps: int
+    backlog_items: int
+    backlog_bytes: int
+
+
+class RingPush(msgspec.Struct, frozen=True, tag="ring"):
+    call_id: str
+    visit_id: str
+    doctor_name: str
+
+
+class CallPush(msgspec.Struct, frozen=True, tag="call"):
+    call_id: str
+    visit_id: str
+    state: str
+    rung: str
+    why: str
+    attempt: int
+    send_bps: int = 0
+    recv_bps: int = 0
+    lan_state: str = ""
+
+
+class ByePush(msgspec.Struct, frozen=True, tag="bye"):
+    call_id: str
+    reason: str
+
+
+Push: TypeAlias = QueueChanged | VisitChanged | PrescriptionCame | LinkPush | RingPush | CallPush | ByePush
+
+
+class Tablets:
+    """All connected tablets."""
+
+    def __init__(self) -> None:
+        self._queues: dict[web.WebSocketResponse, asyncio.Queue[str]] = {}
+
+    def __len__(self) -> int:
+        return len(self._queues)
+
+    def push(self, message: Push) -> None:
+        """Tell every tablet."""
+        text = msgspec.json.encode(message).decode()
+        for socket, queue in list(self._queues.items()):
+            try:
+                queue.put_nowait(text)
+            except asyncio.QueueFull:
+                self._queues.pop(socket, None)
+
+    async def serve(self, request: web.Request) -> web.WebSocketResponse:
+        """One tablet's connection, until it goes."""
+        socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=4096)
+        await socket.prepare(request)
+        queue: asyncio.Queue[str] = asyncio.Queue(MAX_WAITING)
+        self._queues[socket] = queue
+        sender = asyncio.create_task(self._send(socket, queue))
+        try:
+            async for message in socket:
+                if message.type in (WSMsgType.ERROR, WSMsgType.BINARY):
+                    break
+        finally:
+            self._queues.pop(socket, None)
+            sender.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sender
+        return socket
+
+    async def _send(self, socket: web.WebSocketResponse, queue: "asyncio.Queue[str]") -> None:
+        with contextlib.suppress(ConnectionError):
+            while socket in self._queues:
+                await socket.send_str(await queue.get())
+
+    async def close(self) -> None:
+        """Say goodbye to all."""
+        for socket in list(self._queues):
+            await socket.close(code=1001)

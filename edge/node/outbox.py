@@ -1,0 +1,93 @@
+"""``outbox.db``: sealed bundles on their way to the hub, sealed blobs that came from it.
+
+Plain SQLite, readable while the node is locked, and worthless to a reader: no class, no name, only
+sealed bytes with the opening that goes with them. Blocking; called on the store's writer thread.
+"""
+
+from pathlib import Path
+
+from edge.sync import faults
+from edge.sync.link import BundleRef
+
+from .config import OUTBOX_FILE
+from .database import Database
+
+
+class OutboxDb:
+    """Bundles and downlink blobs."""
+
+    def __init__(self, folder: Path) -> None:
+        self._db = Database(folder / OUTBOX_FILE)
+        self._db.table(
+            "bundles",
+            {"ref": bytes, "opening": bytes, "bundle": bytes, "level": int, "size_bytes": int},
+            "ref",
+            [["level"]],
+        )
+        self._db.table("downs", {"seq": int, "blob": bytes, "imported": int}, "seq", [["imported"]])
+
+    def add(self, ref: BundleRef) -> None:
+        """Keep a sealed bundle durably."""
+        with self._db.transaction():
+            self._db.run(
+                "INSERT OR IGNORE INTO bundles (ref, opening, bundle, level, size_bytes) VALUES (?, ?, ?, 0, ?)",
+                ref.bundle_id,
+                ref.opening,
+                ref.sealed,
+                len(ref.sealed),
+            )
+        faults.point("outbox.added")
+
+    def waiting(self) -> list[BundleRef]:
+        """Bundles that the hub has not acknowledged, in the order in which they were sealed."""
+        sql = "SELECT opening, bundle, ref FROM bundles WHERE level = 0 ORDER BY rowid"
+        return [BundleRef(*row) for row in self._db.rows(sql)]
+
+    def acknowledge(self, ref: bytes, level: int) -> None:
+        """The hub has it (1), or has it twice (2): the sealed bytes may go, the level stays."""
+        with self._db.transaction():
+            self._db.run(
+                "UPDATE bundles SET level = max(level, ?), opening = x'', bundle = x'' WHERE ref = ?", level, ref
+            )
+
+    def levels(self) -> dict[bytes, int]:
+        """Acknowledged bundles and their level, for the records to learn from at unlock."""
+        return {row[0]: row[1] for row in self._db.rows("SELECT ref, level FROM bundles WHERE level > 0")}
+
+    def forget(self, refs: list[bytes]) -> None:
+        """Drop rows whose level the records know, or whose entries were sealed anew."""
+        with self._db.transaction():
+            for ref in refs:
+                self._db.run("DELETE FROM bundles WHERE ref = ?", ref)
+
+    def backlog(self) -> tuple[int, int]:
+        """How many bundles wait, and their bytes."""
+        row = self._db.row("SELECT count(*), coalesce(sum(size_bytes), 0) FROM bundles WHERE level = 0")
+        assert row is not None
+        return row[0], row[1]
+
+    def add_down(self, seq: int, blob: bytes) -> bool:
+        """Keep a sealed downlink blob durably; False when it was here already."""
+        with self._db.transaction():
+            added = self._db.run("INSERT OR IGNORE INTO downs (seq, blob, imported) VALUES (?, ?, 0)", seq, blob)
+        faults.point("down.stored")
+        return added > 0
+
+    def downs(self) -> list[tuple[int, bytes]]:
+        """Blobs that were not imported yet, in the hub's order."""
+        return [
+            (row[0], row[1]) for row in self._db.rows("SELECT seq, blob FROM downs WHERE imported = 0 ORDER BY seq")
+        ]
+
+    def down_seqs(self) -> list[int]:
+        """Sequence numbers of all blobs that are or were here."""
+        return [row[0] for row in self._db.rows("SELECT seq FROM downs ORDER BY seq")]
+
+    def down_imported(self, seq: int) -> None:
+        """The records hold what was in the blob: only its number is kept."""
+        with self._db.transaction():
+            self._db.run("UPDATE downs SET imported = 1, blob = x'' WHERE seq = ?", seq)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()

@@ -1,0 +1,145 @@
+"""Making a node: enrolment with a hub, the first keys and the encrypted store, staff and badges.
+
+Used by the command line only. Enrolment trusts the one-time token and no bearer (edge/sync/enrol.py).
+"""
+
+import asyncio
+import secrets as randomness
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from edge.model.errors import BadInput, Refused, UpkendraError
+from edge.model.ids import ID_BYTES, make_id
+from edge.model.records import Role
+from edge.sync import enrol, seal
+
+from .config import NODE_FILE, NodeConfig, Site, save_config
+from .journal import SOFTWARE, Journal, Secrets
+from .outbox import OutboxDb
+from .stretch import SALT_BYTES, stretch
+from .unlock import Attempts, Slots, make_badge, make_recovery, open_with_badge, open_with_recovery
+from .views import Staff
+
+HTTP_TIMEOUT_S = 30.0
+REPLY_LIMIT_BYTES = enrol.REPLY_MAX_BYTES
+
+
+class HubUnreachable(UpkendraError):
+    """The hub did not answer. Check its address and the network, then try again with the same token."""
+
+    code = "hub_unreachable"
+
+
+def new_secrets() -> enrol.EnrolSecrets:
+    """Fresh D, L, R and a response key."""
+    return enrol.EnrolSecrets(
+        Ed25519PrivateKey.generate().private_bytes_raw(),
+        Ed25519PrivateKey.generate().private_bytes_raw(),
+        X25519PrivateKey.generate().private_bytes_raw(),
+        X25519PrivateKey.generate().private_bytes_raw(),
+    )
+
+
+async def enrol_node(folder: Path, hub_url: str, token_text: str) -> tuple[NodeConfig, str]:
+    """Enrol with a hub and make the store: the configuration, and the recovery code to print once.
+
+    Raises EnrolRefused, HubUnreachable, Refused (already enrolled).
+    """
+    if await asyncio.to_thread((folder / NODE_FILE).exists):
+        raise Refused("This data folder holds an enrolled node already.", code="already_enrolled")
+    host = urlsplit(hub_url).hostname
+    if not host:
+        raise BadInput("This is no address of a hub: http://host:port is expected.", field="hub")
+    token = enrol.parse_token(token_text)
+    fresh = new_secrets()
+    timeout = aiohttp.ClientTimeout(total=HTTP_TIMEOUT_S)
+    try:
+        async with aiohttp.ClientSession(base_url=hub_url, timeout=timeout) as http:
+            checked = enrol.check_announcement(await _fetch(http, "GET", "/enrol/keys", b""), token)
+            body = enrol.make_request(token, checked, fresh, SOFTWARE)
+            reply = await _fetch(http, "POST", "/enrol", body)
+    except (aiohttp.ClientConnectionError, TimeoutError):
+        raise HubUnreachable("The hub did not answer.") from None
+    grant, keys = enrol.open_reply(reply, body, fresh, checked)
+    config = NodeConfig(
+        keys.node_id,
+        keys.psk,
+        keys.device,
+        seal.verifier_of(fresh.log),
+        seal.public_of(fresh.records),
+        keys.hub_root,
+        keys.hub_sign,
+        keys.hub_kem,
+        keys.tls_fingerprint,
+        host,
+        grant.udp_port,
+        grant.wss_port,
+        Site(grant.site_code, grant.site_name, grant.district),
+        grant.demo,
+    )
+    return config, await make_store(folder, config, Secrets(fresh.log, fresh.records))
+
+
+async def _fetch(http: aiohttp.ClientSession, method: str, path: str, body: bytes) -> bytes:
+    headers = {"Content-Type": "application/octet-stream"} if body else {}
+    async with http.request(method, path, data=body or None, headers=headers) as response:
+        content = await response.content.read(REPLY_LIMIT_BYTES + 1)
+        if response.status != 200:
+            raise enrol.EnrolRefused("The hub refused the enrolment. Ask for a new token.", code="enrol_refused")
+        return content
+
+
+async def make_store(folder: Path, config: NodeConfig, keys: Secrets) -> str:
+    """Make the encrypted store and ``node.json``; the recovery code that opens the store."""
+    dmk = randomness.token_bytes(32)
+    code, slot = await make_recovery(dmk)
+    await asyncio.to_thread(_with_records, folder, config, dmk, lambda journal: journal.keep_secrets(keys))
+    await asyncio.to_thread(Slots(folder).add, slot)
+    await asyncio.to_thread(save_config, folder, config)
+    return code
+
+
+async def add_staff(
+    folder: Path, config: NodeConfig, opener: tuple[str, str], name: str, name_hi: str, role: Role, pin: str
+) -> tuple[Staff, str]:
+    """Add a staff member: who it is now, and the badge to print once.
+
+    ``opener``: a recovery code with an empty PIN, or a badge with its PIN. Raises WrongPin, BadInput,
+    TooManyAttempts.
+    """
+    slots = Slots(folder)
+    known = await asyncio.to_thread(slots.load)
+    code, opener_pin = opener
+    if opener_pin:
+        attempts = await asyncio.to_thread(Attempts, folder, time.monotonic)
+        dmk = await open_with_badge(known, attempts, code, opener_pin)
+    else:
+        dmk = await open_with_recovery(known, code)
+    staff = Staff(make_id(randomness.token_bytes(ID_BYTES)), name, name_hi or name, role)
+    salt = randomness.token_bytes(SALT_BYTES)
+    verifier = await stretch(pin, salt)
+    badge, slot = await make_badge(dmk, pin)
+    await asyncio.to_thread(
+        _with_records, folder, config, dmk, lambda journal: journal.views.put_staff(staff, salt, verifier)
+    )
+    await asyncio.to_thread(slots.add, slot)
+    return staff, badge
+
+
+def _with_records(folder: Path, config: NodeConfig, dmk: bytes, work: Callable[[Journal], None]) -> None:
+    """Open the records beside a node that may be serving, do one thing, and close them again."""
+    outbox = OutboxDb(folder)
+    try:
+        journal = Journal(folder, dmk, config, outbox, randomness.token_bytes(seal.RUN_BYTES))
+        try:
+            work(journal)
+        finally:
+            journal.close()
+    finally:
+        outbox.close()

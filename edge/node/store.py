@@ -1,0 +1,100 @@
+"""The node's two files and the threads that may touch them: one writer, one reader.
+
+The event loop asks and waits; every blocking step happens on one of the two threads. Knows the
+journal, the views and the outbox, and nothing of HTTP, links or calls.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from edge.web.refusals import Locked
+
+from .config import RECORDS_FILE, NodeConfig
+from .database import Database
+from .journal import Journal, Secrets
+from .outbox import OutboxDb
+from .views import Views
+
+T = TypeVar("T")
+
+
+class Store:
+    """``outbox.db`` at once, ``records.db`` from the unlocking on."""
+
+    def __init__(self, folder: Path, config: NodeConfig, run: bytes) -> None:
+        self._folder = folder
+        self._config = config
+        self._run = run
+        self._writer = ThreadPoolExecutor(1, "writer")
+        self._reader = ThreadPoolExecutor(1, "reader")
+        self._outbox: OutboxDb | None = None
+        self._journal: Journal | None = None
+        self._views: Views | None = None
+        self._views_db: Database | None = None
+
+    @property
+    def locked(self) -> bool:
+        """True until :meth:`unlock` has succeeded."""
+        return self._journal is None
+
+    async def open(self) -> None:
+        """Open the outbox."""
+        self._outbox = await self._on(self._writer, lambda: OutboxDb(self._folder))
+
+    async def unlock(self, dmk: bytes) -> Secrets:
+        """Open the records; the keys inside them. Raises WrongKey."""
+        outbox = self._outbox
+        assert outbox is not None
+
+        def opened() -> tuple[Journal, Secrets]:
+            journal = Journal(self._folder, dmk, self._config, outbox, self._run)
+            journal.learn_levels()
+            return journal, journal.secrets()
+
+        def opened_for_reading() -> Database:
+            return Database(self._folder / RECORDS_FILE, dmk)
+
+        journal, secrets = await self._on(self._writer, opened)
+        self._views_db = await self._on(self._reader, opened_for_reading)
+        self._views = Views(self._views_db)
+        self._journal = journal
+        return secrets
+
+    async def write(self, work: Callable[[Journal], T]) -> T:
+        """Run ``work`` on the writer thread. Raises Locked."""
+        journal = self._journal
+        if journal is None:
+            raise Locked("The node is locked. Unlock it with a badge and its PIN.")
+        return await self._on(self._writer, lambda: work(journal))
+
+    async def read(self, work: Callable[[Views], T]) -> T:
+        """Run ``work`` on the reader thread. Raises Locked."""
+        views = self._views
+        if views is None:
+            raise Locked("The node is locked. Unlock it with a badge and its PIN.")
+        return await self._on(self._reader, lambda: work(views))
+
+    async def outbox(self, work: Callable[[OutboxDb], T]) -> T:
+        """Run ``work`` with the outbox on the writer thread; works while locked."""
+        outbox = self._outbox
+        assert outbox is not None
+        return await self._on(self._writer, lambda: work(outbox))
+
+    async def close(self) -> None:
+        """Close the files after what was asked for before."""
+        if self._views_db is not None:
+            await self._on(self._reader, self._views_db.close)
+        if self._journal is not None:
+            await self._on(self._writer, self._journal.close)
+        if self._outbox is not None:
+            await self._on(self._writer, self._outbox.close)
+        self._journal = self._views = None
+        self._reader.shutdown(wait=False)
+        self._writer.shutdown(wait=False)
+
+    @staticmethod
+    async def _on(thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(thread, work)

@@ -1,0 +1,203 @@
+"""The data master key and the slots that wrap it; wrong attempts that power cuts do not forget.
+
+``slots.json`` and ``attempts.json`` are plain files: a slot is AES-256-GCM under a key that needs a
+printed badge and its PIN (or the recovery code), and says nothing without them. Knows no database.
+"""
+
+import asyncio
+import base64
+import hashlib
+import secrets
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from edge.model.errors import BadInput
+from edge.sync.seal import hkdf
+from edge.web.refusals import TooManyAttempts, WrongPin
+
+from .config import ATTEMPTS_FILE, SLOTS_FILE, write_private
+from .stretch import SALT_BYTES, stretch
+
+BADGE_BYTES = 16
+BADGE_PREFIX = "UPB1"
+RECOVERY_PREFIX = "UPR1"
+CODE_BYTES = 20
+FREE_ATTEMPTS = 5
+"""Wrong PINs before the wait begins (DESIGN.md §10)."""
+FIRST_WAIT_S = 60.0
+LONGEST_WAIT_S = 3600.0
+
+
+class Slot(msgspec.Struct, frozen=True):
+    """One wrapping of the DMK."""
+
+    kind: str
+    """``badge`` or ``recovery``."""
+    slot_id: bytes
+    salt: bytes
+    nonce: bytes
+    wrapped: bytes
+
+
+def _to_text(prefix: str, raw: bytes) -> str:
+    text = base64.b32encode(raw).decode("ascii").rstrip("=")
+    return "-".join([prefix, *(text[start : start + 4] for start in range(0, len(text), 4))])
+
+
+def _from_text(prefix: str, text: str, length: int) -> bytes:
+    plain = text.upper().replace("-", "").replace(" ", "").removeprefix(prefix)
+    try:
+        raw = base64.b32decode(plain + "=" * (-len(plain) % 8))
+    except ValueError:
+        raw = b""
+    if len(raw) != length:
+        raise BadInput("This is no code of a badge. Scan or type it again.", field="badge")
+    return raw
+
+
+def badge_text(badge: bytes) -> str:
+    """The badge as printed: ``UPB1-XXXX-…``, 128 bits in base32."""
+    return _to_text(BADGE_PREFIX, badge)
+
+
+def badge_bytes(text: str) -> bytes:
+    """The 16 bytes on a badge. Raises BadInput."""
+    return _from_text(BADGE_PREFIX, text, BADGE_BYTES)
+
+
+def _slot_id(kind: str, code: bytes) -> bytes:
+    return hashlib.sha256(b"upk1 slot " + kind.encode() + code).digest()[:8]
+
+
+def _aad(kind: str, slot_id: bytes) -> bytes:
+    return kind.encode() + slot_id
+
+
+async def _kek(kind: str, code: bytes, pin: str, salt: bytes) -> bytes:
+    if kind == "recovery":
+        return hkdf(code, b"recovery")
+    return hkdf(code + await stretch(pin, salt), b"badge")
+
+
+class Slots:
+    """The file of slots. Blocking file work is a few hundred bytes, done where the caller says."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / SLOTS_FILE
+
+    def load(self) -> tuple[Slot, ...]:
+        """All slots; none before enrolment. Blocking."""
+        if not self._path.exists():
+            return ()
+        return msgspec.json.decode(self._path.read_bytes(), type=tuple[Slot, ...])
+
+    def add(self, slot: Slot) -> None:
+        """Add a slot durably, in the place of an older one of the same id. Blocking."""
+        kept = [other for other in self.load() if other.slot_id != slot.slot_id]
+        write_private(self._path, msgspec.json.encode((*kept, slot)))
+
+
+async def make_badge(dmk: bytes, pin: str) -> tuple[str, Slot]:
+    """A new badge for a PIN: the text to print once, and the slot to keep."""
+    badge = secrets.token_bytes(BADGE_BYTES)
+    return badge_text(badge), await _wrap("badge", badge, pin, dmk)
+
+
+async def make_recovery(dmk: bytes) -> tuple[str, Slot]:
+    """A recovery code (160 bits, no PIN): the text to print once, and the slot to keep."""
+    code = secrets.token_bytes(CODE_BYTES)
+    return _to_text(RECOVERY_PREFIX, code), await _wrap("recovery", code, "", dmk)
+
+
+async def _wrap(kind: str, code: bytes, pin: str, dmk: bytes) -> Slot:
+    salt, nonce, slot_id = secrets.token_bytes(SALT_BYTES), secrets.token_bytes(12), _slot_id(kind, code)
+    wrapped = AESGCM(await _kek(kind, code, pin, salt)).encrypt(nonce, dmk, _aad(kind, slot_id))
+    return Slot(kind, slot_id, salt, nonce, wrapped)
+
+
+async def open_with_badge(slots: tuple[Slot, ...], attempts: "Attempts", text: str, pin: str) -> bytes:
+    """The DMK, given a badge and its PIN. Raises BadInput, WrongPin, TooManyAttempts."""
+    badge = badge_bytes(text)
+    slot_id = _slot_id("badge", badge)
+    subject = "badge-" + slot_id.hex()
+    known = next((slot for slot in slots if slot.slot_id == slot_id), None)
+    if known is None:
+        subject = "badge-unknown"
+    await attempts.begin(subject)
+    dmk = await _unwrap(known, badge, pin) if known is not None else None
+    if dmk is None:
+        raise WrongPin("Badge or PIN is wrong.")
+    await attempts.succeeded(subject)
+    return dmk
+
+
+async def open_with_recovery(slots: tuple[Slot, ...], text: str) -> bytes:
+    """The DMK, given the recovery code (160 random bits: guessing needs no lock-out). Raises WrongPin."""
+    code = _from_text(RECOVERY_PREFIX, text, CODE_BYTES)
+    slot_id = _slot_id("recovery", code)
+    known = next((slot for slot in slots if slot.slot_id == slot_id), None)
+    dmk = await _unwrap(known, code, "") if known is not None else None
+    if dmk is None:
+        raise WrongPin("This recovery code is not known here.")
+    return dmk
+
+
+async def _unwrap(slot: Slot, code: bytes, pin: str) -> bytes | None:
+    try:
+        return AESGCM(await _kek(slot.kind, code, pin, slot.salt)).decrypt(
+            slot.nonce, slot.wrapped, _aad(slot.kind, slot.slot_id)
+        )
+    except InvalidTag:
+        return None
+
+
+class Attempts:
+    """Counts wrong attempts per subject in a file; five are free, then each waits longer.
+
+    The count is durable before the PIN is looked at, so that pulling the plug wins nothing. Waiting
+    is measured on the monotonic clock and begins anew with every start: neither a restart nor a
+    changed wall clock shortens it.
+    """
+
+    def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
+        """Read the counts. Blocking."""
+        self._path = folder / ATTEMPTS_FILE
+        self._clock = clock
+        self._started_s = clock()
+        self._last_s: dict[str, float] = {}
+        self._wrong: dict[str, int] = {}
+        self._saving = threading.Lock()
+        if self._path.exists():
+            self._wrong = msgspec.json.decode(self._path.read_bytes(), type=dict[str, int])
+
+    def wait_s(self, subject: str) -> float:
+        """Seconds until the next attempt is heard; 0 for now."""
+        wrong = self._wrong.get(subject, 0)
+        if wrong < FREE_ATTEMPTS:
+            return 0.0
+        penalty_s = min(FIRST_WAIT_S * 2.0 ** (wrong - FREE_ATTEMPTS), LONGEST_WAIT_S)
+        since_s = self._clock() - self._last_s.get(subject, self._started_s)
+        return max(0.0, penalty_s - since_s)
+
+    async def begin(self, subject: str) -> None:
+        """Count an attempt as wrong until it is known to be right. Raises TooManyAttempts."""
+        wait_s = self.wait_s(subject)
+        if wait_s > 0:
+            raise TooManyAttempts(f"Too many wrong PINs. Try again in {int(wait_s) + 1} seconds.", field="pin")
+        self._wrong[subject] = self._wrong.get(subject, 0) + 1
+        self._last_s[subject] = self._clock()
+        await asyncio.to_thread(self._save)
+
+    async def succeeded(self, subject: str) -> None:
+        """The attempt was right: forget the wrong ones."""
+        if self._wrong.pop(subject, None) is not None:
+            await asyncio.to_thread(self._save)
+
+    def _save(self) -> None:
+        with self._saving:
+            write_private(self._path, msgspec.json.encode(self._wrong))

@@ -1,0 +1,351 @@
+"""Reading the records: patients, visits, queue, search, drafts, staff, and how far each item has come.
+
+Works on one connection; writers call the ``put_`` methods inside their own transaction, readers have
+a connection of their own. What is shown about sync is computed from real acknowledgements.
+"""
+
+import unicodedata
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from edge.model.fold import Patient, Visit
+from edge.model.records import OPEN_STATES, Person, Role
+
+from .database import Database
+
+
+class SyncState(StrEnum):
+    """How far an item has come. Never says more than an acknowledgement has said."""
+
+    WAITING = "waiting"
+    SENT = "sent"
+    HUB_HAS_IT = "hub_has_it"
+    SECOND_COPY = "second_copy"
+    DOCTOR_OPENED = "doctor_opened"
+    ANSWERED = "answered"
+    PRINTED = "printed"
+
+
+class SyncItem(msgspec.Struct, frozen=True):
+    """One kind of content of a visit, and how far the furthest-behind entry of it has come."""
+
+    item: str
+    state: SyncState
+
+
+class Staff(msgspec.Struct, frozen=True):
+    """A staff member who can log in here."""
+
+    staff_id: str
+    name: str
+    name_hi: str
+    role: Role
+
+
+class Draft(msgspec.Struct, frozen=True):
+    """Something typed and not sent yet; ``body`` is JSON text made by the tablet."""
+
+    key: str
+    body: str
+    revision: int
+    staff_id: str
+    saved_ms: int
+
+
+_ITEM_OF = {
+    3: "visit",
+    4: "consent",
+    5: "complaints",
+    6: "history",
+    7: "history",
+    8: "vitals",
+    9: "signs",
+    10: "triage",
+    11: "token",
+    12: "visit",
+    13: "call",
+    14: "prescription",
+    15: "slip",
+    16: "closing",
+}
+"""Event kind → item of the sync line."""
+
+_RANK = {SyncState.WAITING: 0, SyncState.SENT: 1, SyncState.HUB_HAS_IT: 2, SyncState.SECOND_COPY: 3}
+
+_patient = msgspec.msgpack.Decoder(Patient)
+_visit = msgspec.msgpack.Decoder(Visit)
+_encode = msgspec.msgpack.Encoder().encode
+_OPEN = ",".join(f"'{state.value}'" for state in sorted(OPEN_STATES))
+
+
+def make_tables(db: Database) -> None:
+    """The tables of ``records.db``."""
+    db.table("meta", {"name": str, "value": bytes}, "name", [])
+    entry = {"run": bytes, "stream": int, "seq": int, "raw": bytes}
+    more = {"c": bytes, "h": bytes, "stamp": int, "kind": int, "visit_id": str}
+    db.table("entries", {**entry, **more}, ("run", "stream", "seq"), [["visit_id"], ["stamp"]])
+    db.table("hub_entries", entry, ("run", "stream", "seq"), [])
+    db.table("logs", {"run": bytes, "stream": int, "sealed_upto": int, "head_due": int}, ("run", "stream"), [])
+    db.table(
+        "bundles",
+        {"ref": bytes, "run": bytes, "stream": int, "first_seq": int, "last_seq": int, "cls": int, "level": int},
+        "ref",
+        [["run", "stream", "first_seq"], ["level"]],
+    )
+    db.table("commands", {"command_id": str, "reply": bytes}, "command_id", [])
+    db.table(
+        "patients",
+        {"patient_id": str, "body": bytes, "search": str, "seen_ms": int, "same": str},
+        "patient_id",
+        [["seen_ms"], ["same"]],
+    )
+    db.table(
+        "visits",
+        {
+            "visit_id": str,
+            "patient_id": str,
+            "state": str,
+            "token_day": int,
+            "token_serial": int,
+            "opened_ms": int,
+            "salt": bytes,
+            "body": bytes,
+        },
+        "visit_id",
+        [["patient_id"], ["state"], ["token_day"]],
+    )
+    db.table(
+        "drafts", {"key": str, "body": str, "revision": int, "staff_id": str, "saved_ms": int}, "key", [["staff_id"]]
+    )
+    db.table(
+        "staff",
+        {"staff_id": str, "name": str, "name_hi": str, "role": str, "salt": bytes, "verifier": bytes},
+        "staff_id",
+        [],
+    )
+
+
+def folded_text(text: str) -> str:
+    """Text as it is searched: NFC, caseless, single spaces."""
+    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
+
+
+def _search_text(patient: Patient) -> str:
+    person = patient.person
+    parts = (person.name, person.relative_name, person.village, person.mobile, patient.local_id, person.abha_number)
+    return " " + " ".join(folded_text(part) for part in parts if part)
+
+
+def _same_text(person: Person) -> str:
+    return f"{folded_text(person.name)}|{person.gender.value}|{folded_text(person.village)}"
+
+
+class Views:
+    """Queries and writes of the folded records on one connection."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    # -- patients and visits ----------------------------------------------------------------------
+
+    def patient(self, patient_id: str) -> Patient | None:
+        """A patient as the last entry left her."""
+        row = self._db.row("SELECT body FROM patients WHERE patient_id = ?", patient_id)
+        return _patient.decode(row[0]) if row else None
+
+    def put_patient(self, patient: Patient) -> None:
+        """Write a patient's folded state and what she is found by."""
+        self._db.run(
+            "INSERT INTO patients (patient_id, body, search, seen_ms, same) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT (patient_id) DO UPDATE SET body = excluded.body, search = excluded.search, "
+            "same = excluded.same",
+            patient.patient_id,
+            _encode(patient),
+            _search_text(patient),
+            patient.registered_ms,
+            _same_text(patient.person),
+        )
+
+    def count_patients(self) -> int:
+        """Patients registered here so far."""
+        row = self._db.row("SELECT count(*) FROM patients")
+        return int(row[0]) if row else 0
+
+    def same_name(self, person: Person) -> tuple[str, ...]:
+        """Patients of the same name, gender and village."""
+        found = self._db.rows("SELECT patient_id FROM patients WHERE same = ? LIMIT 10", _same_text(person))
+        return tuple(row[0] for row in found)
+
+    def search(self, text: str, limit: int) -> list[tuple[Patient, int]]:
+        """Patients of whom every word of ``text`` begins a word, latest first, with the last visit's time in ms."""
+        sql, values = "SELECT body, seen_ms FROM patients", []
+        words = folded_text(text).split()[:8]
+        if words:
+            sql += " WHERE " + " AND ".join(["search LIKE ? ESCAPE '\\'"] * len(words))
+            values = [f"% {_escaped(word)}%" for word in words]
+        rows = self._db.rows(sql + " ORDER BY seen_ms DESC LIMIT ?", *values, limit)
+        return [(_patient.decode(body), seen_ms) for body, seen_ms in rows]
+
+    def visit(self, visit_id: str) -> Visit | None:
+        """A visit as the entries left it."""
+        row = self._db.row("SELECT body FROM visits WHERE visit_id = ?", visit_id)
+        return _visit.decode(row[0]) if row else None
+
+    def put_visit(self, visit: Visit, salt: bytes | None) -> None:
+        """Write a visit's folded state; ``salt`` with its opening."""
+        self._db.run(
+            "INSERT INTO visits (visit_id, patient_id, state, token_day, token_serial, opened_ms, salt, body) "
+            "VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (visit_id) DO UPDATE SET state = excluded.state, "
+            "token_day = excluded.token_day, token_serial = excluded.token_serial, body = excluded.body",
+            visit.visit_id,
+            visit.patient_id,
+            visit.state.value,
+            visit.token_day,
+            visit.token_serial,
+            visit.opened_ms,
+            salt or b"",
+            _encode(visit),
+        )
+        if salt is not None:
+            self._db.run(
+                "UPDATE patients SET seen_ms = max(seen_ms, ?) WHERE patient_id = ?", visit.opened_ms, visit.patient_id
+            )
+
+    def salt(self, visit_id: str) -> bytes | None:
+        """The salt of a visit's hashes."""
+        row = self._db.row("SELECT salt FROM visits WHERE visit_id = ?", visit_id)
+        return row[0] if row else None
+
+    def visits_of(self, patient_id: str) -> list[Visit]:
+        """A patient's visits, latest first."""
+        rows = self._db.rows("SELECT body FROM visits WHERE patient_id = ? ORDER BY opened_ms DESC", patient_id)
+        return [_visit.decode(row[0]) for row in rows]
+
+    def open_visits(self, since_ms: int) -> list[Visit]:
+        """Visits that are not closed and were opened after ``since_ms``, in the order of their opening."""
+        rows = self._db.rows(
+            f"SELECT body FROM visits WHERE state IN ({_OPEN}) AND opened_ms >= ? ORDER BY opened_ms",  # noqa: S608
+            since_ms,
+        )
+        return [_visit.decode(row[0]) for row in rows]
+
+    def day_serial(self, day: int) -> int:
+        """The highest token serial of an Indian calendar day."""
+        row = self._db.row("SELECT coalesce(max(token_serial), 0) FROM visits WHERE token_day = ?", day)
+        return int(row[0]) if row else 0
+
+    def queue_length(self, day: int) -> int:
+        """Open visits with a token of that day."""
+        sql = f"SELECT count(*) FROM visits WHERE token_day = ? AND state IN ({_OPEN})"  # noqa: S608
+        row = self._db.row(sql, day)
+        return int(row[0]) if row else 0
+
+    # -- how far it has come ------------------------------------------------------------------------
+
+    def sync_items(self, visit: Visit, sent: frozenset[bytes]) -> list[SyncItem]:
+        """Each item of a visit with the state of its furthest-behind entry; ``sent``: bundles on the link."""
+        states: dict[str, SyncState] = {}
+        for kind, state in self._states(visit.visit_id, sent):
+            item = _ITEM_OF.get(kind, "other")
+            states[item] = min(state, states.get(item, state), key=_RANK.__getitem__)
+        return [SyncItem(item, state) for item, state in states.items()]
+
+    def sync_line(self, visit: Visit, sent: frozenset[bytes]) -> SyncState:
+        """The one honest line of a visit: what is furthest behind counts, then the doctor's side."""
+        states = [state for _, state in self._states(visit.visit_id, sent)]
+        behind = min(states, key=_RANK.__getitem__, default=SyncState.WAITING)
+        if behind in (SyncState.WAITING, SyncState.SENT):
+            return behind
+        if any(prescription.printed_ms for prescription in visit.prescriptions):
+            return SyncState.PRINTED
+        if visit.prescriptions:
+            return SyncState.ANSWERED
+        return SyncState.DOCTOR_OPENED if visit.seen_ms else behind
+
+    def _states(self, visit_id: str, sent: frozenset[bytes]) -> list[tuple[int, SyncState]]:
+        """(event kind, state) of each of our entries of a visit, in their order."""
+        rows = self._db.rows(
+            "SELECT e.kind, coalesce(max(b.level), -1), b.ref FROM entries e LEFT JOIN bundles b ON b.run = e.run "
+            "AND b.stream = e.stream AND e.seq BETWEEN b.first_seq AND b.last_seq "
+            "WHERE e.visit_id = ? GROUP BY e.rowid ORDER BY e.stamp",
+            visit_id,
+        )
+        return [(kind, _state_of(level, ref in sent)) for kind, level, ref in rows]
+
+    # -- drafts --------------------------------------------------------------------------------------
+
+    def put_draft(self, draft: Draft) -> bool:
+        """Keep a draft unless a newer revision is here; whether it was kept."""
+        changed = self._db.run(
+            "INSERT INTO drafts (key, body, revision, staff_id, saved_ms) VALUES (?,?,?,?,?) ON CONFLICT (key) DO "
+            "UPDATE SET body = excluded.body, revision = excluded.revision, staff_id = excluded.staff_id, "
+            "saved_ms = excluded.saved_ms WHERE excluded.revision >= drafts.revision",
+            draft.key,
+            draft.body,
+            draft.revision,
+            draft.staff_id,
+            draft.saved_ms,
+        )
+        return changed > 0
+
+    def drafts(self) -> list[Draft]:
+        """All drafts, latest first."""
+        sql = "SELECT key, body, revision, staff_id, saved_ms FROM drafts ORDER BY saved_ms DESC LIMIT 100"
+        return [Draft(*row) for row in self._db.rows(sql)]
+
+    def draft(self, key: str) -> Draft | None:
+        """One draft."""
+        row = self._db.row("SELECT key, body, revision, staff_id, saved_ms FROM drafts WHERE key = ?", key)
+        return Draft(*row) if row else None
+
+    def drop_draft(self, key: str) -> None:
+        """Forget a draft."""
+        self._db.run("DELETE FROM drafts WHERE key = ?", key)
+
+    # -- staff ---------------------------------------------------------------------------------------
+
+    def put_staff(self, staff: Staff, salt: bytes, verifier: bytes) -> None:
+        """Add or replace a staff member with the verifier of the PIN."""
+        self._db.run(
+            "INSERT OR REPLACE INTO staff (staff_id, name, name_hi, role, salt, verifier) VALUES (?,?,?,?,?,?)",
+            staff.staff_id,
+            staff.name,
+            staff.name_hi,
+            staff.role.value,
+            salt,
+            verifier,
+        )
+
+    def staff(self) -> list[Staff]:
+        """Everyone who can log in here, by name."""
+        return [
+            _staff_of(row) for row in self._db.rows("SELECT staff_id, name, name_hi, role FROM staff ORDER BY name")
+        ]
+
+    def staff_member(self, staff_id: str) -> Staff | None:
+        """One staff member."""
+        row = self._db.row("SELECT staff_id, name, name_hi, role FROM staff WHERE staff_id = ?", staff_id)
+        return _staff_of(row) if row else None
+
+    def verifier(self, staff_id: str) -> tuple[bytes, bytes] | None:
+        """(salt, verifier) of a staff member's PIN."""
+        row = self._db.row("SELECT salt, verifier FROM staff WHERE staff_id = ?", staff_id)
+        return (row[0], row[1]) if row else None
+
+
+def _escaped(word: str) -> str:
+    return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def _staff_of(row: tuple[Any, ...]) -> Staff:
+    return Staff(row[0], row[1], row[2], Role(row[3]))
+
+
+def _state_of(level: int, sent: bool) -> SyncState:
+    if level >= 2:
+        return SyncState.SECOND_COPY
+    if level == 1:
+        return SyncState.HUB_HAS_IT
+    return SyncState.SENT if sent else SyncState.WAITING

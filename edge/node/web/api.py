@@ -1,0 +1,316 @@
+"""Handlers of the node's API: each takes a decoded call, asks the clinic, and returns a struct.
+
+The route table at the end is the whole API; ``/openapi.json`` is made from it.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+
+import msgspec
+from aiohttp import web
+
+from edge.model.commands import Command
+from edge.model.errors import NotFound, Refusal
+from edge.model.fold import PrescriptionState, Visit
+from edge.model.prescribing import SignedPrescription
+from edge.model.reference import Reference, reference
+from edge.node.calls import CallDesk
+from edge.node.clinic import VERSION, Clinic
+from edge.node.views import Draft, Staff
+from edge.slips.render import render_slip
+from edge.slips.verify import verify_signed
+from edge.web import openapi
+from edge.web.refusals import Locked
+from edge.web.routes import JSON, WEBSOCKET, AnyRoute, Auth, Call, FindSession, Gate, Raw, Route, WithSession, mount
+
+from . import schema as s
+
+COOKIE = "upk_session"
+TITLE = "Upkendra node"
+
+
+class Api:
+    """The node's API over one clinic."""
+
+    def __init__(self, clinic: Clinic, calls: CallDesk) -> None:
+        self._clinic = clinic
+        self._calls = calls
+        self._openapi: Raw | None = None
+        body = msgspec.json.encode(reference())
+        self._reference = body
+        self._reference_etag = '"' + hashlib.sha256(body).hexdigest()[:20] + '"'
+
+    def mount(self, app: web.Application, find_session: FindSession) -> None:
+        """Add all routes to an application."""
+        mount(app, self.routes(), Gate(COOKIE, find_session, guard=self._guard))
+
+    def _guard(self, route: AnyRoute) -> Refusal | None:
+        if self._clinic.locked and not route.while_locked:
+            return Locked("The node is locked. Unlock it with a staff badge and its PIN.").refusal
+        return None
+
+    # -- the node itself ------------------------------------------------------------------------------
+
+    async def get_health(self, call: Call[None, None]) -> s.Health:
+        """Is the process alive?"""
+        return s.Health(True, self._clinic.locked)
+
+    async def get_openapi(self, call: Call[None, None]) -> Raw:
+        """This description."""
+        if self._openapi is None:
+            self._openapi = openapi.reply_of(TITLE, VERSION, COOKIE, self.routes())
+        return self._openapi
+
+    async def get_status(self, call: Call[None, None]) -> s.Status:
+        """Who and where this node is, and how it stands with its link."""
+        clinic, now = self._clinic, self._clinic.clock.now()
+        config = clinic.config
+        return s.Status(
+            config.node_id.hex(),
+            config.site.code,
+            config.site.name,
+            config.demo,
+            clinic.locked,
+            config.language,
+            now.wall_ms,
+            now.trusted,
+            await clinic.link_state(),
+            len(clinic.tablets),
+            VERSION,
+        )
+
+    async def post_unlock(self, call: Call[s.Unlock, None]) -> s.Unlocked:
+        """Unlock the records with a staff badge and its PIN."""
+        await self._clinic.unlock(call.body.badge, call.body.pin)
+        return s.Unlocked(self._clinic.locked)
+
+    async def get_staff(self, call: Call[None, None]) -> list[Staff]:
+        """Who can log in here."""
+        return await self._clinic.store.read(lambda views: views.staff())
+
+    async def post_session(self, call: Call[s.Login, None]) -> WithSession:
+        """Log in with a PIN."""
+        staff, session = await self._clinic.login(call.body.staff_id, call.body.pin)
+        return WithSession(s.SessionReply(staff, session.csrf), session)
+
+    async def get_session(self, call: Call[None, None]) -> s.SessionReply:
+        """Who is logged in through this cookie."""
+        assert call.session is not None
+        return s.SessionReply(await self._clinic.staff_of(call.subject), call.session.csrf)
+
+    async def delete_session(self, call: Call[None, None]) -> WithSession:
+        """Log out."""
+        assert call.session is not None
+        self._clinic.sessions.close(call.session.token)
+        return WithSession(None, None)
+
+    async def get_reference(self, call: Call[None, None]) -> web.StreamResponse:
+        """All lists behind the screens: complaints, signs, vitals, formulary, words."""
+        headers = {"ETag": self._reference_etag, "Cache-Control": "no-cache"}
+        if self._reference_etag in call.request.headers.get("If-None-Match", ""):
+            return web.Response(status=304, headers=headers)
+        response = web.Response(body=self._reference, content_type=JSON, headers=headers)
+        response.enable_compression()
+        return response
+
+    # -- records --------------------------------------------------------------------------------------
+
+    async def post_command(self, call: Call[Command, None]) -> s.CommandReply:
+        """Say what happened. The same command sent again gives the same reply and is recorded once."""
+        reply = await self._clinic.command(call.body, call.subject)
+        return s.CommandReply(reply.command_id, reply.events, reply.patient, reply.visit, reply.warnings)
+
+    async def get_patients(self, call: Call[None, s.PatientQuery]) -> s.PatientList:
+        """Find patients by the beginnings of names, village, mobile or number; latest first."""
+        query = call.query
+        found = await self._clinic.store.read(lambda views: views.search(query.q, query.limit))
+        return s.PatientList([s.PatientRow(**msgspec.structs.asdict(p), last_visit_ms=seen) for p, seen in found])
+
+    async def get_patient(self, call: Call[None, None]) -> s.PatientPage:
+        """A patient with all visits, latest first."""
+        patient_id = call.path["patient_id"]
+        patient, visits = await self._clinic.store.read(
+            lambda views: (views.patient(patient_id), views.visits_of(patient_id))
+        )
+        if patient is None:
+            raise NotFound("No such patient is known here.")
+        await self._clinic.accessed(call.subject, "read_patient", patient_id)
+        return s.PatientPage(patient, visits)
+
+    async def get_queue(self, call: Call[None, None]) -> s.Queue:
+        """Everybody who is here today, in the order in which they will be seen."""
+        return await self._clinic.queue()
+
+    async def get_visit(self, call: Call[None, None]) -> s.VisitPage:
+        """A visit, its patient, and how far each item has come."""
+        visit = await self._clinic.visit(call.path["visit_id"])
+        sent = frozenset(self._clinic.sent)
+        patient, items, line = await self._clinic.store.read(
+            lambda views: (
+                views.patient(visit.patient_id),
+                views.sync_items(visit, sent),
+                views.sync_line(visit, sent),
+            )
+        )
+        if patient is None:
+            raise NotFound("The patient of this visit is not known here.")
+        await self._clinic.accessed(call.subject, "read_visit", visit.visit_id)
+        return s.VisitPage(visit, patient, items, line)
+
+    # -- drafts ---------------------------------------------------------------------------------------
+
+    async def put_draft(self, call: Call[s.DraftBody, None]) -> s.DraftSaved:
+        """Keep what was typed so far. An older revision than the one here is not kept."""
+        now_ms = self._clinic.clock.now().wall_ms
+        draft = Draft(call.path["key"], call.body.body, call.body.revision, call.subject, now_ms)
+        kept = await self._clinic.store.write(lambda journal: journal.views.put_draft(draft))
+        return s.DraftSaved(kept, draft.revision)
+
+    async def get_drafts(self, call: Call[None, None]) -> s.DraftList:
+        """All drafts, latest first."""
+        return s.DraftList(await self._clinic.store.read(lambda views: views.drafts()))
+
+    async def get_draft(self, call: Call[None, None]) -> Draft:
+        """One draft."""
+        draft = await self._clinic.store.read(lambda views: views.draft(call.path["key"]))
+        if draft is None:
+            raise NotFound("There is no such draft.")
+        return draft
+
+    async def delete_draft(self, call: Call[None, None]) -> None:
+        """Forget a draft."""
+        await self._clinic.store.write(lambda journal: journal.views.drop_draft(call.path["key"]))
+
+    # -- prescriptions --------------------------------------------------------------------------------
+
+    async def get_prescription(self, call: Call[None, None]) -> s.PrescriptionPage:
+        """A prescription as the doctor signed it, checked again."""
+        _, state = await self._prescription(call.path["visit_id"], call.path["prescription_id"])
+        verified = await asyncio.to_thread(lambda: verify_signed(_signed(state), self._clinic.config.hub_sign))
+        await self._clinic.accessed(call.subject, "read_prescription", state.prescription_id)
+        return s.PrescriptionPage(verified.record, True, state.prescription_id)
+
+    async def get_slip(self, call: Call[None, s.SlipQuery]) -> Raw:
+        """The slip as a PDF that carries the signed record."""
+        visit, state = await self._prescription(call.path["visit_id"], call.path["prescription_id"])
+        pdf = await asyncio.to_thread(lambda: render_slip(_signed(state), paper=call.query.paper))
+        await self._clinic.accessed(call.subject, "slip", state.prescription_id)
+        name = f'inline; filename="{visit.token or "slip"}.pdf"'
+        return Raw(pdf, "application/pdf", (("Content-Disposition", name),))
+
+    async def _prescription(self, visit_id: str, prescription_id: str) -> tuple[Visit, PrescriptionState]:
+        visit = await self._clinic.visit(visit_id)
+        for state in visit.prescriptions:
+            if state.prescription_id == prescription_id:
+                return visit, state
+        raise NotFound("This prescription has not arrived here.")
+
+    # -- calls ----------------------------------------------------------------------------------------
+
+    async def get_calls(self, call: Call[None, None]) -> s.CallList:
+        """Calls that ring or run now."""
+        return s.CallList(self._calls.current())
+
+    async def accept_call(self, call: Call[s.AcceptCall, None]) -> s.CallList:
+        """Take a call that rings."""
+        await self._calls.accept(call.path["call_id"], call.subject, call.body.tablet)
+        return s.CallList(self._calls.current())
+
+    async def post_lan(self, call: Call[s.LanRequest, None]) -> s.LanReply:
+        """The tablet's offer for its leg of the call; the answer of the call process."""
+        return s.LanReply(await self._calls.lan(call.path["call_id"], call.body.sdp, call.body.tablet))
+
+    async def end_call(self, call: Call[None, None]) -> s.CallList:
+        """Hang up, or decline a call that rings."""
+        await self._calls.end(call.path["call_id"])
+        return s.CallList(self._calls.current())
+
+    async def get_live(self, call: Call[None, None]) -> web.StreamResponse:
+        """WebSocket: what changes, as it changes."""
+        return await self._clinic.tablets.serve(call.request)
+
+    def routes(self) -> Sequence[AnyRoute]:
+        """The whole API."""
+        key = {"key": s.DraftKey}
+        rx = "/api/visits/{visit_id}/prescriptions/{prescription_id}"
+        return (
+            Route("GET", "/healthz", self.get_health, reply=s.Health, auth=Auth.OPEN, while_locked=True),
+            Route("GET", "/openapi.json", self.get_openapi, reply=dict[str, object], auth=Auth.OPEN, while_locked=True),
+            Route("GET", "/api/status", self.get_status, reply=s.Status, auth=Auth.OPEN, while_locked=True),
+            Route(
+                "POST",
+                "/api/unlock",
+                self.post_unlock,
+                body=s.Unlock,
+                reply=s.Unlocked,
+                auth=Auth.OPEN,
+                while_locked=True,
+                errors=(401, 429),
+            ),
+            Route("GET", "/api/staff", self.get_staff, reply=list[Staff], auth=Auth.OPEN, errors=(423,)),
+            Route(
+                "POST",
+                "/api/session",
+                self.post_session,
+                body=s.Login,
+                reply=s.SessionReply,
+                auth=Auth.OPEN,
+                errors=(401, 423, 429),
+            ),
+            Route("GET", "/api/session", self.get_session, reply=s.SessionReply, errors=(423,)),
+            Route("DELETE", "/api/session", self.delete_session, errors=(423,)),
+            Route("GET", "/api/reference", self.get_reference, reply=Reference, auth=Auth.OPEN, while_locked=True),
+            Route(
+                "POST", "/api/commands", self.post_command, body=Command, reply=s.CommandReply, errors=(404, 409, 423)
+            ),
+            Route("GET", "/api/patients", self.get_patients, reply=s.PatientList, query=s.PatientQuery, errors=(423,)),
+            Route("GET", "/api/patients/{patient_id}", self.get_patient, reply=s.PatientPage, errors=(423,)),
+            Route("GET", "/api/queue", self.get_queue, reply=s.Queue, errors=(423,)),
+            Route("GET", "/api/visits/{visit_id}", self.get_visit, reply=s.VisitPage, errors=(423,)),
+            Route("GET", "/api/drafts", self.get_drafts, reply=s.DraftList, errors=(423,)),
+            Route("GET", "/api/drafts/{key}", self.get_draft, reply=Draft, params=key, errors=(423,)),
+            Route(
+                "PUT",
+                "/api/drafts/{key}",
+                self.put_draft,
+                body=s.DraftBody,
+                reply=s.DraftSaved,
+                params=key,
+                errors=(423,),
+            ),
+            Route("DELETE", "/api/drafts/{key}", self.delete_draft, params=key, errors=(423,)),
+            Route("GET", rx, self.get_prescription, reply=s.PrescriptionPage, errors=(423,)),
+            Route(
+                "GET",
+                rx + "/slip.pdf",
+                self.get_slip,
+                reply=bytes,
+                reply_media="application/pdf",
+                query=s.SlipQuery,
+                errors=(423,),
+            ),
+            Route("GET", "/api/calls", self.get_calls, reply=s.CallList, errors=(423,)),
+            Route(
+                "POST",
+                "/api/calls/{call_id}/accept",
+                self.accept_call,
+                body=s.AcceptCall,
+                reply=s.CallList,
+                errors=(409, 423),
+            ),
+            Route(
+                "POST",
+                "/api/calls/{call_id}/lan",
+                self.post_lan,
+                body=s.LanRequest,
+                reply=s.LanReply,
+                errors=(409, 423, 503),
+            ),
+            Route("POST", "/api/calls/{call_id}/end", self.end_call, reply=s.CallList, errors=(423,)),
+            Route("GET", "/api/live", self.get_live, reply_media=WEBSOCKET, errors=(423,)),
+        )
+
+
+def _signed(state: PrescriptionState) -> SignedPrescription:
+    return msgspec.msgpack.decode(state.signed, type=SignedPrescription)

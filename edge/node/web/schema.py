@@ -1,0 +1,175 @@
+"""Requests and replies of the node's API, as the structs that parse and write them.
+
+``/openapi.json`` is made from these. Fields without a unit in their name are codes or text.
+"""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from edge.model.errors import Refusal
+from edge.model.fold import Patient, Visit
+from edge.model.ids import Id
+from edge.model.prescribing import PrescriptionRecord
+from edge.node.views import Draft, Staff, SyncItem, SyncState
+
+Pin = Annotated[str, Meta(min_length=4, max_length=12, pattern="^[0-9]+$")]
+StaffId = Annotated[str, Meta(min_length=1, max_length=40, pattern="^[0-9a-z-]+$")]
+DraftKey = Annotated[str, Meta(min_length=1, max_length=80, pattern="^[0-9A-Za-z_.:-]+$")]
+Tablet = Annotated[str, Meta(max_length=60, pattern="^[0-9A-Za-z_.:-]*$")]
+DRAFT_MAX_CHARS = 65_536
+
+
+class Link(Struct, frozen=True):
+    """The link to the hub, by what the hub has acknowledged."""
+
+    online: bool
+    last_ack_age_s: float | None
+    """None when the hub has never acknowledged anything to this process."""
+    bearer: str
+    rtt_ms: int
+    rate_bps: int
+    backlog_items: int
+    backlog_bytes: int
+
+
+class Status(Struct, frozen=True):
+    node_id: str
+    site_code: str
+    site_name: str
+    demo: bool
+    locked: bool
+    language: str
+    time_ms: int
+    time_trusted: bool
+    link: Link
+    tablets: int
+    version: str
+
+
+class Unlock(Struct, frozen=True, forbid_unknown_fields=True):
+    badge: Annotated[str, Meta(min_length=1, max_length=80)]
+    pin: Pin
+
+
+class Unlocked(Struct, frozen=True):
+    locked: bool
+
+
+class Login(Struct, frozen=True, forbid_unknown_fields=True):
+    staff_id: StaffId
+    pin: Pin
+
+
+class SessionReply(Struct, frozen=True):
+    staff: Staff
+    csrf: str
+
+
+class StaffList(Struct, frozen=True):
+    items: list[Staff]
+
+
+class CommandReply(Struct, frozen=True):
+    command_id: str
+    events: int
+    patient: Patient | None
+    visit: Visit | None
+    warnings: tuple[Refusal, ...]
+
+
+class PatientQuery(Struct, frozen=True):
+    q: Annotated[str, Meta(max_length=100)] = ""
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+
+
+class PatientRow(Patient, frozen=True):
+    last_visit_ms: int = 0
+
+
+class PatientList(Struct, frozen=True):
+    items: list[PatientRow]
+
+
+class PatientPage(Struct, frozen=True):
+    patient: Patient
+    visits: list[Visit]
+
+
+class QueueItem(Struct, frozen=True):
+    visit: Visit
+    patient_name: str
+    patient_age: str
+    patient_sex: str
+    place: int
+    """1 for the next one; 0 for RED, which stands above the queue, and for visits without a token."""
+    wait_s: int
+    sync: SyncState
+
+
+class Queue(Struct, frozen=True):
+    items: list[QueueItem]
+    day: int
+
+
+class VisitPage(Struct, frozen=True):
+    visit: Visit
+    patient: Patient
+    sync: list[SyncItem]
+    line: SyncState
+
+
+class DraftBody(Struct, frozen=True, forbid_unknown_fields=True):
+    body: Annotated[str, Meta(max_length=DRAFT_MAX_CHARS)]
+    revision: Annotated[int, Meta(ge=0, le=2**53)]
+
+
+class DraftSaved(Struct, frozen=True):
+    kept: bool
+    """False: a newer revision is here already."""
+    revision: int
+
+
+class DraftList(Struct, frozen=True):
+    items: list[Draft]
+
+
+class PrescriptionPage(Struct, frozen=True):
+    record: PrescriptionRecord
+    verified: bool
+    prescription_id: str
+
+
+class SlipQuery(Struct, frozen=True):
+    paper: Annotated[str, Meta(pattern="^(a4|a5)$")] = "a5"
+
+
+class AcceptCall(Struct, frozen=True, forbid_unknown_fields=True):
+    tablet: Tablet = ""
+
+
+class LanRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    sdp: Annotated[str, Meta(min_length=1, max_length=20_000)]
+    tablet: Tablet = ""
+
+
+class LanReply(Struct, frozen=True):
+    sdp: str
+
+
+class CallNow(Struct, frozen=True):
+    call_id: Id
+    visit_id: str
+    doctor_name: str
+    state: str
+    rung: str
+    why: str
+
+
+class CallList(Struct, frozen=True):
+    items: list[CallNow]
+
+
+class Health(Struct, frozen=True):
+    ok: bool
+    locked: bool
