@@ -8,6 +8,7 @@ a key (epsilon, run, salt) is an argument; HPKE draws its own ephemeral key. Wha
 import hashlib
 import hmac
 from enum import StrEnum
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives import hashes
@@ -158,6 +159,7 @@ def pad(plain: bytes) -> bytes:
     return plain + bytes(-len(plain) % PAD_BYTES)
 
 
+@lru_cache(maxsize=4096)
 def mac_key(psk: bytes) -> bytes:
     """``psk_mac``."""
     return hkdf(psk, b"mac")
@@ -245,7 +247,8 @@ class ReplayWindow:
     def mark(self, counter: int) -> None:
         """Remember a counter whose packet was authentic."""
         if counter > self.highest:
-            self._bits = (self._bits << (counter - self.highest) | 1) & ((1 << REPLAY_WINDOW) - 1)
+            ahead = min(counter - self.highest, REPLAY_WINDOW)
+            self._bits = (self._bits << ahead | 1) & ((1 << REPLAY_WINDOW) - 1)
             self.highest = counter
         elif self.highest - counter < REPLAY_WINDOW:
             self._bits |= 1 << (self.highest - counter)

@@ -1,0 +1,446 @@
+"""Selective repeat over packets that may be lost, doubled or late. Without I/O; time is an argument.
+
+Cuts messages into fragments when a packet departs, remembers what each packet carried, and puts back
+what was lost. Every retransmission is a new packet with a new counter. Knows frames, no keys and no paths:
+the endpoint seals what :meth:`Arq.next_frames` returns and tells :meth:`Arq.on_sent` its counter.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from . import frames as fr
+from .congestion import ACK_DELAY_MAX_S, PACKET_BYTES, DelayAimd
+from .frontier import Frontier, Ranges
+from .outbox import Message, SendQueue
+
+PROBE_FAST_S = 1.0
+PROBE_SLOW_S = 15.0
+PROBE_FAST_FOR_S = 120.0
+"""Probes once a second when an outage begins, one in 15 s after two minutes. No exponential back-off."""
+STORE_TIMEOUT_S = 60.0
+"""A message that arrived whole, but was not called durable in this time, is sent again."""
+REORDER_PACKETS = 3
+RIDE_S = 0.02
+"""An ACK waits this long for the STORED of what it completes."""
+BULK_ACK_S = 0.1
+PARTIAL_MAX_BYTES = 2 << 20
+"""Memory for messages that are not whole yet, for each session."""
+_BURST_PACKETS = 2
+_SMALLEST_PIECE = 48
+_SENT_MEMORY_S = 60.0
+_EPSILON_S = 1e-6
+_BITMAP_BITS = 8 * fr.ACK_BITMAP_MAX_BYTES
+
+
+class Arrived(NamedTuple):
+    """A whole message from the other side."""
+
+    kind: int
+    body: bytes
+    base: int
+
+
+class _Sent(Struct, eq=False):
+    time: float
+    size: int
+    frames: tuple[fr.Frame, ...]
+
+
+class _Partial:
+    __slots__ = ("buffer", "held")
+
+    def __init__(self, total: int) -> None:
+        self.buffer = bytearray(total)
+        self.held = Ranges()
+
+
+class Arq:
+    """One session's transport at one end."""
+
+    def __init__(self, congestion: DelayAimd, now: float, *, probes: bool) -> None:
+        """``probes``: go on probing through a long outage (the node does, the hub rests)."""
+        self.congestion = congestion
+        self.queue = SendQueue()
+        self.arrived: list[Arrived] = []
+        """Whole messages; the endpoint takes them out."""
+        self.signals_open = not probes
+        """Whether SIGNAL may leave: the node needs a fresh hub nonce."""
+        self.signal_nonce = 0
+        self.echo_salt = bytes(2)
+        self.timeouts = 0
+        """Timeouts in a row; 2 or more is an outage."""
+        self.last_eliciting_s = now
+        self.silent_since_s: float | None = None
+        """When the first packet left that nothing has answered yet."""
+        self._probes = probes
+        self._numbers = 0
+        self._by_number: dict[int, Message] = {}
+        self._controls: list[fr.Frame] = []
+        self._sent: dict[int, _Sent] = {}
+        self._in_flight = 0
+        self._largest_acked = -1
+        self._base_s: float | None = None
+        self._loss_s: float | None = None
+        self._pace_s = now
+        self._allowance = 0
+        self._outage_s = now
+        self._probe_s = now
+        self._reset_incoming()
+
+    def _reset_incoming(self) -> None:
+        self._high = -1
+        self._bits = 0
+        self._ack_s: float | None = None
+        self._high_s = 0.0
+        self._bulk = 0
+        self._ack_news = False
+        self._partials: dict[int, _Partial] = {}
+        self._partial_bytes = 0
+        self._done = Frontier()
+
+    # What the application wants sent.
+
+    def send(self, kind: int, cls: int, body: bytes, key: bytes, now: float) -> None:
+        """Queue a message. One with the same key is sent once."""
+        if self.queue.find(key) is None:
+            self._numbers += 1
+            message = Message.new(self._numbers, kind, cls, body, key, now)
+            self.queue.add(message)
+            self._by_number[message.number] = message
+
+    def finish(self, key: bytes) -> bool:
+        """The message is durable there, or given up. False when it is not known."""
+        message = self.queue.discard(key)
+        if message is not None:
+            self._by_number.pop(message.number, None)
+        return message is not None
+
+    def control(self, frame: fr.Frame) -> None:
+        """Queue a small frame; it leaves at once and is repeated when lost (but PROBE, TIME and PATH are not)."""
+        if frame not in self._controls:
+            self._controls.append(frame)
+
+    def adopt(self, other: "Arq", kinds: Iterable[int], now: float) -> None:
+        """Take over the unfinished messages of an older session."""
+        wanted = set(kinds)
+        for message in [m for m in other.queue if m.kind in wanted]:
+            other.finish(message.key)
+            self.send(message.kind, message.cls, message.body, message.key, now)
+            copy = self.queue.find(message.key)
+            if copy is not None:
+                copy.queued_s = message.queued_s
+
+    def peer_restarted(self, now: float) -> None:
+        """The other side has lost its memory: everything unfinished is sent from its first byte."""
+        for sent in self._sent.values():
+            self._requeue_controls(sent)
+        self._sent.clear()
+        self._in_flight = 0
+        self._base_s = self._loss_s = None
+        self._by_number.clear()
+        for message in list(self.queue):
+            self._renumber(message)
+        self._reset_incoming()
+        self.heard(now)
+
+    def heard(self, now: float) -> None:
+        """The other side was heard: an outage is over, go at the remembered rate."""
+        self.silent_since_s = now if self._sent else None
+        if self.timeouts:
+            self.timeouts = 0
+            self._lose(list(self._sent), now)
+            self._pace_s = now
+
+    def lose_all(self, now: float) -> None:
+        """The bearer changed: what is in flight is sent again over the new one."""
+        self._lose(list(self._sent), now)
+        self.timeouts = 0
+        self.silent_since_s = None
+        self._pace_s = now
+
+    def _renumber(self, message: Message) -> None:
+        self._by_number.pop(message.number, None)
+        self._numbers += 1
+        message.again(self._numbers)
+        self._by_number[message.number] = message
+
+    # What came in.
+
+    def take(self, frag: fr.Frag) -> bool:
+        """A fragment of the other side; False when there is no room, then the packet must not be acknowledged."""
+        if self._done.has(frag.message):
+            return True
+        partial = self._partials.get(frag.message)
+        if partial is None:
+            if self._partial_bytes + frag.total > PARTIAL_MAX_BYTES or frag.message > self._done.cursor + 65_536:
+                return False
+            partial = self._partials[frag.message] = _Partial(frag.total)
+            self._partial_bytes += frag.total
+        if len(partial.buffer) != frag.total:
+            return False
+        end = frag.offset + len(frag.data)
+        partial.buffer[frag.offset : end] = frag.data
+        partial.held.add(frag.offset, end)
+        if partial.held.covers(0, frag.total):
+            del self._partials[frag.message]
+            self._partial_bytes -= frag.total
+            self._done.add(frag.message)
+            self.arrived.append(Arrived(frag.kind, bytes(partial.buffer), frag.base))
+        return True
+
+    def received(self, counter: int, frames: list[fr.Frame], now: float) -> None:
+        """Note a packet whose frames were all taken; decides when its ACK leaves."""
+        gap = counter != self._high + 1
+        if counter > self._high:
+            self._bits = (self._bits << min(counter - self._high, _BITMAP_BITS + 1) | 1) & ((2 << _BITMAP_BITS) - 1)
+            self._high = counter
+            self._high_s = now
+        elif self._high - counter <= _BITMAP_BITS:
+            self._bits |= 1 << (self._high - counter)
+        self._ack_news = True
+        delays = [self._ack_delay_s(frame) for frame in frames if fr.eliciting(frame)]
+        if not delays:
+            return
+        delay_s = min(delays)
+        if delay_s == BULK_ACK_S:
+            self._bulk += 1
+            if self._bulk >= 2 or gap:
+                delay_s = 0.0
+        due_s = now + delay_s
+        self._ack_s = due_s if self._ack_s is None else min(self._ack_s, due_s)
+
+    def _ack_delay_s(self, frame: fr.Frame) -> float:
+        if isinstance(frame, fr.Frag):
+            if frame.cls > 1:
+                return BULK_ACK_S
+            return RIDE_S if frame.message not in self._partials else 0.0
+        return 0.0 if isinstance(frame, fr.Probe | fr.Open) else ACK_DELAY_MAX_S
+
+    def on_ack(self, ack: fr.Ack, now: float) -> None:
+        """Acknowledged packets: their fragments are held there, older ones may be lost."""
+        bits = int.from_bytes(ack.bitmap, "little") << 1 | 1
+        newest: _Sent | None = None
+        acked_bytes = 0
+        for counter in [c for c in self._sent if c <= ack.cursor]:
+            behind = ack.cursor - counter
+            if behind > _BITMAP_BITS or not bits >> behind & 1:
+                continue
+            sent = self._sent.pop(counter)
+            self._in_flight -= sent.size
+            acked_bytes += sent.size
+            self._credit(sent, now)
+            if counter == ack.cursor:
+                newest = sent
+        if not acked_bytes:
+            return
+        self._largest_acked = max(self._largest_acked, ack.cursor)
+        if newest is not None:
+            self.congestion.on_rtt(now - newest.time - ack.delay_ms / 1000)
+        self.congestion.on_acked(acked_bytes, now)
+        self._base_s = now if self._sent else None
+        self._find_losses(now)
+
+    def _credit(self, sent: _Sent, now: float) -> None:
+        for frame in sent.frames:
+            if not isinstance(frame, fr.Frag):
+                continue
+            message = self._by_number.get(frame.message)
+            if message is None:
+                continue
+            end = frame.offset + len(frame.data)
+            message.held.add(frame.offset, end)
+            message.pending.remove(frame.offset, end)
+            message.copies.remove(frame.offset, end)
+            if message.held.covers(0, len(message.body)):
+                message.complete_s = now
+                if message.kind == fr.KIND_SIGNAL:
+                    self.finish(message.key)
+
+    def _find_losses(self, now: float) -> None:
+        patience_s = max(1.25 * self.congestion.srtt_s, 0.05)
+        lost = []
+        self._loss_s = None
+        for counter, sent in self._sent.items():
+            if counter > self._largest_acked:
+                continue
+            late_s = sent.time + patience_s
+            if self._largest_acked - counter >= REORDER_PACKETS or late_s <= now:
+                lost.append(counter)
+            else:
+                self._loss_s = late_s if self._loss_s is None else min(self._loss_s, late_s)
+        if lost:
+            self.congestion.on_lost(len(lost))
+            self._lose(lost, now)
+
+    def _lose(self, counters: list[int], now: float) -> None:
+        for counter in counters:
+            sent = self._sent.pop(counter)
+            self._in_flight -= sent.size
+            self._requeue_controls(sent)
+            for frame in sent.frames:
+                if isinstance(frame, fr.Frag):
+                    self._requeue(frame)
+        if not self._sent:
+            self._base_s = None
+
+    def _requeue(self, frag: fr.Frag) -> None:
+        message = self._by_number.get(frag.message)
+        if message is None:
+            return
+        missing = Ranges((frag.offset, frag.offset + len(frag.data)))
+        for start, end in message.held.spans():
+            missing.remove(start, end)
+        for start, end in missing.spans():
+            message.pending.add(start, end)
+
+    def _requeue_controls(self, sent: _Sent) -> None:
+        for frame in sent.frames:
+            if not isinstance(frame, fr.Frag | fr.Ack | fr.Probe | fr.Time | fr.Path):
+                self.control(frame)
+
+    # What leaves.
+
+    def tick(self, now: float) -> None:
+        """Let timers run out."""
+        if self._loss_s is not None and self._loss_s <= now:
+            self._find_losses(now)
+        if self._base_s is not None and self.timeouts < 2 and self._base_s + self.congestion.timeout_s <= now:
+            self._time_out(now)
+        for message in list(self.queue):
+            if message.complete_s is not None and message.complete_s + STORE_TIMEOUT_S <= now:
+                self._renumber(message)
+        old = [c for c, sent in self._sent.items() if sent.time + _SENT_MEMORY_S <= now]
+        if old:
+            self._lose(old, now)
+
+    def _time_out(self, now: float) -> None:
+        self.timeouts += 1
+        self._lose(list(self._sent), now)
+        if self.timeouts == 1:
+            self._allowance = 1
+            self._outage_s = now
+            if not self._controls and not self.queue.waiting():
+                self.control(fr.Probe())
+        else:
+            self.congestion.on_outage()
+            self._probe_s = now
+
+    def next_frames(self, now: float, room: int) -> list[fr.Frame]:
+        """Frames of the next packet, at most ``room`` bytes; empty when nothing may leave now."""
+        ack = self._ack(now)
+        left = room - (len(fr.encode(ack)) if ack else 0)
+        if left < 0:
+            return []
+        frames: list[fr.Frame] = []
+        if self.timeouts >= 2:
+            if self._probe_due(now) and left > fr.PROBE_PAD_BYTES:
+                frames.append(fr.Probe())
+                self._probe_s = now + self._probe_interval_s(now)
+            frames += self._take_controls(left - 16 * len(frames), outage=True)
+        elif self.timeouts == 0 or self._allowance > 0:
+            frames = self._take_controls(left, outage=False)
+            left -= sum(len(fr.encode(frame)) for frame in frames)
+            if self._may_send(now):
+                frames += self._fragments(left)
+        if frames or (self._ack_s is not None and self._ack_s <= now + _EPSILON_S):
+            return [ack, *frames] if ack else frames
+        return []
+
+    def _take_controls(self, left: int, *, outage: bool) -> list[fr.Frame]:
+        taken: list[fr.Frame] = []
+        for frame in list(self._controls):
+            if outage and fr.eliciting(frame):
+                continue
+            size = len(fr.encode(frame))
+            if size > left:
+                continue
+            left -= size
+            self._controls.remove(frame)
+            taken.append(frame)
+        return taken
+
+    def _fragments(self, left: int) -> list[fr.Frame]:
+        frames: list[fr.Frame] = []
+        aboard: set[int] = set()
+        base = min((int.from_bytes(m.key, "big") for m in self.queue if m.kind == fr.KIND_SIGNAL), default=0)
+        for message, ranges in self.queue.departures(signals=self.signals_open, kind_of_signal=fr.KIND_SIGNAL):
+            if ranges is message.copies and message.number in aboard:
+                continue
+            aboard.add(message.number)
+            while ranges:
+                space = left - fr.FRAG_HEAD_MAX_BYTES
+                start, end = ranges.first()
+                if space < min(_SMALLEST_PIECE, end - start):
+                    return frames
+                end = min(end, start + space)
+                ranges.remove(start, end)
+                nonce, low = (self.signal_nonce, base) if message.kind == fr.KIND_SIGNAL else (0, 0)
+                data = message.body[start:end]
+                frag = fr.Frag(message.kind, message.cls, message.number, start, len(message.body), data, nonce, low)
+                frames.append(frag)
+                left -= len(fr.encode(frag))
+        return frames
+
+    def _ack(self, now: float) -> fr.Ack | None:
+        if not self._ack_news or self._high < 0:
+            return None
+        bits = self._bits >> 1
+        bitmap = bits.to_bytes((bits.bit_length() + 7) // 8, "little")
+        delay_ms = min(int((now - self._high_s) * 1000), 65_535)
+        return fr.Ack(self.echo_salt, self._high, delay_ms, bitmap)
+
+    def _may_send(self, now: float) -> bool:
+        if self.timeouts:
+            return self._allowance > 0
+        return self._window_open() and self._pace_due_s() <= now + _EPSILON_S
+
+    def _window_open(self) -> bool:
+        return self._in_flight == 0 or self._in_flight + PACKET_BYTES <= self.congestion.window_bytes
+
+    def _pace_due_s(self) -> float:
+        return self._pace_s - _BURST_PACKETS * PACKET_BYTES / self.congestion.pace_bytes_per_s
+
+    def _probe_interval_s(self, now: float) -> float:
+        return PROBE_FAST_S if now - self._outage_s < PROBE_FAST_FOR_S else PROBE_SLOW_S
+
+    def _probe_due(self, now: float) -> bool:
+        if not self._probes and now - self._outage_s >= PROBE_FAST_FOR_S:
+            return False
+        return self._probe_s <= now + _EPSILON_S
+
+    def on_sent(self, counter: int, frames: list[fr.Frame], size: int, now: float) -> None:
+        """A packet left with ``frames``; ``size`` is its IP bytes."""
+        if any(isinstance(frame, fr.Ack) for frame in frames):
+            self._ack_s = None
+            self._ack_news = False
+            self._bulk = 0
+        if not any(fr.eliciting(frame) for frame in frames):
+            return
+        self.last_eliciting_s = now
+        if self.silent_since_s is None:
+            self.silent_since_s = now
+        if self.timeouts == 1:
+            self._allowance = 0
+        if self._base_s is None:
+            self._base_s = now
+        self._sent[counter] = _Sent(now, size, tuple(frames))
+        self._in_flight += size
+        self._pace_s = max(self._pace_s, now) + size / self.congestion.pace_bytes_per_s
+        self.congestion.on_sent(self._in_flight)
+
+    def get_timer(self, now: float) -> float | None:
+        """When :meth:`tick` and :meth:`next_frames` have work again."""
+        times = [t for t in (self._ack_s, self._loss_s) if t is not None]
+        if self.timeouts >= 2:
+            if self._probes or now - self._outage_s < PROBE_FAST_FOR_S:
+                times.append(self._probe_s)
+        else:
+            if self._base_s is not None:
+                times.append(self._base_s + self.congestion.timeout_s)
+            ready = self.queue.departures(signals=self.signals_open, kind_of_signal=fr.KIND_SIGNAL)
+            if self.timeouts == 0 and self._window_open() and next(ready, None) is not None:
+                times.append(self._pace_due_s())
+        times += [m.complete_s + STORE_TIMEOUT_S for m in self.queue if m.complete_s is not None]
+        return min(times, default=None)

@@ -1,0 +1,254 @@
+"""Asyncio around the endpoints: send what the core says, re-arm one timer, hand events to the application.
+
+No policy here but what :mod:`edge.sync.bearers.switch` says. ``now`` of the endpoints is ``time.monotonic()``.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Hashable
+
+from aiohttp import WSMsgType, web
+
+from edge.sync.endpoint_hub import HubEndpoint
+from edge.sync.endpoint_node import NodeEndpoint
+from edge.sync.link import BundleArrived, BundleQuarantined, DownArrived, HubEvent, NodeEvent
+
+from .base import BearerRefused
+from .switch import Switch
+from .udp import UdpBearer
+from .wss import MESSAGE_MAX_BYTES, QUEUE_MAX, WssBearer
+
+log = logging.getLogger("upkendra.sync")
+
+_IDLE_S = 1.0
+_FAILED_PAUSE_S = 1.0
+
+
+class NodeRunner:
+    """Runs a node's endpoint over UDP, and over WSS where UDP is blocked."""
+
+    def __init__(
+        self,
+        endpoint: NodeEndpoint,
+        hub_host: str,
+        udp_port: int,
+        wss_port: int,
+        tls_fingerprint: bytes,
+        on_event: Callable[[NodeEvent], Awaitable[None]],
+    ) -> None:
+        """``wss_port`` 0: no fallback. ``on_event`` is awaited for one event after the other."""
+        self.endpoint = endpoint
+        self._on_event = on_event
+        self._udp = UdpBearer(hub_host, udp_port, self._received)
+        self._wss = WssBearer(hub_host, wss_port, tls_fingerprint, self._received) if wss_port else None
+        self._wake = asyncio.Event()
+        self._events: asyncio.Queue[NodeEvent] = asyncio.Queue()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._opening: set[asyncio.Task[None]] = set()
+        self._switch = Switch(time.monotonic())
+
+    async def start(self) -> None:
+        """Open UDP and begin; a hub that cannot be reached is no error."""
+        self._switch = Switch(time.monotonic())
+        with contextlib.suppress(BearerRefused):
+            await self._udp.open()
+        self._tasks = [asyncio.create_task(self._pump()), asyncio.create_task(self._tell())]
+
+    async def stop(self) -> None:
+        tasks = [*self._tasks, *self._opening]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._udp.close()
+        if self._wss is not None:
+            await self._wss.close()
+
+    def wake(self) -> None:
+        """Call after any call of the endpoint: there may be something to send."""
+        self._wake.set()
+
+    def _received(self, data: bytes, path: str) -> None:
+        now = time.monotonic()
+        if self.endpoint.receive(data, path, now):
+            self._switch.heard(path, now)
+        self._wake.set()
+
+    async def _pump(self) -> None:
+        while True:
+            now = time.monotonic()
+            self._steer(now)
+            for datagram, path in self.endpoint.datagrams_to_send(now):
+                if path == "wss" and self._wss is not None:
+                    self._wss.send(datagram)
+                else:
+                    self._udp.send(datagram)
+            while (event := self.endpoint.next_event()) is not None:
+                self._events.put_nowait(event)
+            await _sleep(self._wake, self.endpoint.get_timer())
+
+    def _steer(self, now: float) -> None:
+        silent_s = self.endpoint.silent_for_s(now)
+        wss_up = self._wss is not None and self._wss.up
+        self.endpoint.use_path(self._switch.decide(silent_s, wss_up=wss_up, now=now), now)
+        if self._wss is not None and not wss_up and self._switch.connect_wss(silent_s, now):
+            self._open(self._wss)
+        if self._switch.reopen_udp(silent_s, now) or not self._udp.up:
+            self._open(self._udp)
+        if self._switch.ask_udp(now):
+            self.endpoint.probe_path("udp", now)
+
+    def _open(self, bearer: UdpBearer | WssBearer) -> None:
+        if any(task.get_name() == bearer.name for task in self._opening):
+            return
+        task = asyncio.create_task(self._try_open(bearer), name=bearer.name)
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+
+    async def _try_open(self, bearer: UdpBearer | WssBearer) -> None:
+        try:
+            await bearer.open()
+        except BearerRefused as error:
+            log.info("bearer %s: %s", bearer.name, error.refusal.code)
+            await asyncio.sleep(_FAILED_PAUSE_S)
+        self._wake.set()
+
+    async def _tell(self) -> None:
+        while True:
+            event = await self._events.get()
+            try:
+                await self._on_event(event)
+            except Exception as error:
+                # Only types: a message could quote a record.
+                log.error("an event of the link was not handled: %s, %s", type(event).__name__, type(error).__name__)
+                if isinstance(event, DownArrived):
+                    self.endpoint.down_failed(event.seq)
+            self._wake.set()
+
+
+class _HubUdp(asyncio.DatagramProtocol):
+    def __init__(self, received: Callable[[bytes, Hashable], None]) -> None:
+        self._received = received
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self._received(data, ("udp", addr))
+
+    def error_received(self, exc: Exception) -> None:
+        """ICMP said no: the transport finds out by silence."""
+
+
+class HubRunner:
+    """Runs the hub's endpoint on one UDP socket and any number of WebSockets."""
+
+    def __init__(
+        self, endpoint: HubEndpoint, udp_addr: tuple[str, int], on_event: Callable[[HubEvent], Awaitable[None]]
+    ) -> None:
+        """``on_event`` is awaited for one event after the other."""
+        self.endpoint = endpoint
+        self._addr = udp_addr
+        self._on_event = on_event
+        self._wake = asyncio.Event()
+        self._events: asyncio.Queue[HubEvent] = asyncio.Queue()
+        self._transport: asyncio.DatagramTransport | None = None
+        self._sockets: dict[Hashable, asyncio.Queue[bytes]] = {}
+        self._named = 0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def udp_port(self) -> int:
+        """The port that is listened on (useful when 0 was asked for)."""
+        assert self._transport is not None
+        return int(self._transport.get_extra_info("sockname")[1])
+
+    async def start(self) -> None:
+        """Bind the UDP socket. Raises OSError when the port is taken."""
+        loop = asyncio.get_running_loop()
+        self._transport, _ = await loop.create_datagram_endpoint(lambda: _HubUdp(self._received), local_addr=self._addr)
+        self._tasks = [asyncio.create_task(self._pump()), asyncio.create_task(self._tell())]
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._transport is not None:
+            self._transport.close()
+
+    def wake(self) -> None:
+        """Call after any call of the endpoint: there may be something to send."""
+        self._wake.set()
+
+    def _received(self, data: bytes, path: Hashable) -> None:
+        self.endpoint.receive(data, path, time.monotonic())
+        self._wake.set()
+
+    async def _pump(self) -> None:
+        while True:
+            now = time.monotonic()
+            self.endpoint.unix_offset_s = time.time() - now
+            for datagram, path in self.endpoint.datagrams_to_send(now):
+                self._send(datagram, path)
+            while (event := self.endpoint.next_event()) is not None:
+                self._events.put_nowait(event)
+            await _sleep(self._wake, self.endpoint.get_timer())
+
+    def _send(self, datagram: bytes, path: Hashable) -> None:
+        queue = self._sockets.get(path)
+        if queue is not None:
+            with contextlib.suppress(asyncio.QueueFull):
+                queue.put_nowait(datagram)
+        elif isinstance(path, tuple) and path[0] == "udp" and self._transport is not None:
+            self._transport.sendto(datagram, path[1])
+
+    async def _tell(self) -> None:
+        while True:
+            event = await self._events.get()
+            try:
+                await self._on_event(event)
+            except Exception as error:
+                # Only types: a message could quote a record.
+                log.error("an event of a link was not handled: %s, %s", type(event).__name__, type(error).__name__)
+                if isinstance(event, BundleArrived | BundleQuarantined):
+                    self.endpoint.bundle_failed(event.node_id, event.bundle_id)
+            self._wake.set()
+
+    async def serve_socket(self, connection: web.WebSocketResponse) -> None:
+        """Carry packets of one WebSocket until it closes."""
+        self._named += 1
+        path = ("wss", self._named)
+        queue = self._sockets[path] = asyncio.Queue(QUEUE_MAX)
+        writer = asyncio.create_task(_write(connection, queue))
+        try:
+            async for message in connection:
+                if message.type is WSMsgType.BINARY:
+                    self._received(message.data, path)
+        finally:
+            del self._sockets[path]
+            writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
+
+
+async def _write(connection: web.WebSocketResponse, queue: asyncio.Queue[bytes]) -> None:
+    while True:
+        await connection.send_bytes(await queue.get())
+
+
+async def _sleep(wake: asyncio.Event, until: float | None) -> None:
+    """Until woken, until a time of ``time.monotonic()``, and never longer than a second."""
+    pause_s = _IDLE_S if until is None else min(max(until - time.monotonic(), 0.0), _IDLE_S)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(pause_s + 0.001):
+            await wake.wait()
+    wake.clear()
+
+
+def wss_handler(runner: HubRunner) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """An aiohttp handler for GET /sync: binary messages, one packet each."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        connection = web.WebSocketResponse(max_msg_size=MESSAGE_MAX_BYTES, autoping=True)
+        await connection.prepare(request)
+        await runner.serve_socket(connection)
+        return connection
+
+    return handle

@@ -1,0 +1,396 @@
+"""The node's end of the link: epoch, transport and events in one object. Without I/O.
+
+Call order as in aioquic: ``receive`` what came, take events by ``next_event``, send what
+``datagrams_to_send`` gives, come back at ``get_timer``. ``now`` is any clock in seconds that never
+runs backwards. Not thread-safe.
+"""
+
+from collections import deque
+from collections.abc import Callable, Hashable
+
+from . import frames as fr
+from . import seal
+from .arq import Arq
+from .bundle import BundlePayload, pack
+from .congestion import DelayAimd
+from .faults import point
+from .link import (
+    BundleAcked,
+    BundleRef,
+    Cls,
+    DownArrived,
+    LinkChanged,
+    LinkState,
+    NodeEvent,
+    Reseal,
+    SignalArrived,
+    TimeOffset,
+)
+from .signals import FRESH_S, NONCE_USE_S, SignalOrder, pack_signal, unpack_signal
+
+DATAGRAM_MAX_BYTES = 1_200
+IP_UDP_BYTES = 28
+KEEPALIVE_S = 15.0
+ONLINE_S = 25.0
+"""Online: something of the hub was heard in this time, and no outage is known."""
+_RETIRED_MAX = 64
+_DOWNS_REMEMBERED = 4_096
+_TAGS_REMEMBERED = 128
+
+
+class NodeEndpoint:
+    """One node's link to its hub, over whatever path the caller names."""
+
+    def __init__(
+        self,
+        keys: seal.NodeKeys,
+        run: bytes,
+        epsilon: bytes,
+        grade: seal.Grade,
+        signer: bytes,
+        now: float,
+        *,
+        random: Callable[[int], bytes],
+        path: Hashable = "udp",
+    ) -> None:
+        """``epsilon``: 32 fresh random bytes; ``signer``: private key of the grade (L or D)."""
+        self._keys, self._run, self._random = keys, run, random
+        self._grade, self._signer = grade, signer
+        self.path = path
+        self._congestion: dict[Hashable, DelayAimd] = {path: DelayAimd()}
+        self._events: deque[NodeEvent] = deque()
+        self._outgoing: list[tuple[bytes, Hashable]] = []
+        self._refs: dict[bytes, tuple[BundleRef, int]] = {}
+        self._downs: dict[int, bool] = {}
+        self._signals = 0
+        self._heard_s: float | None = None
+        self._online = False
+        self._told_bearer: Hashable = None
+        self._now = now
+        self._begin(epsilon, now)
+        self._arq = Arq(self._congestion[path], now, probes=True)
+        self._arq.control(fr.Probe())
+
+    def _begin(self, epsilon: bytes, now: float) -> None:
+        self._epoch = seal.Epoch.new(self._keys, self._run, epsilon, self._grade, self._signer)
+        self._born_s = now
+        self._attach = True
+        self._salt: bytes | None = None
+        self._retired: set[bytes] = set()
+        self._openings_told: set[bytes] = set()
+        self._order = SignalOrder()
+        self._nonce: tuple[int, float] | None = None
+        self._nonce_asked_s: float | None = None
+        self._tags: deque[bytes] = deque(maxlen=_TAGS_REMEMBERED)
+
+    # What the application says.
+
+    @property
+    def opening(self) -> bytes:
+        """Opening of the present epoch; it belongs to every bundle sealed now."""
+        return self._epoch.opening
+
+    def seal_bundle(self, payload: BundlePayload) -> BundleRef:
+        """Pack and seal entries under the present epoch. Store the result, then submit it.
+
+        Raises BundleRefused when a limit is exceeded.
+        """
+        sealed = self._epoch.seal_bundle(pack(payload))
+        point("bundle.sealed")
+        return BundleRef(self._epoch.opening, sealed, seal.bundle_id(sealed))
+
+    def submit_bundle(self, ref: BundleRef, cls: int, now: float | None = None) -> None:
+        """Send a bundle that lies in the outbox, until the hub says that it is durable. Idempotent."""
+        if ref.bundle_id in self._refs:
+            return
+        self._refs[ref.bundle_id] = (ref, cls)
+        self._tell_opening(ref)
+        self._arq.send(fr.KIND_BUNDLE, cls, ref.sealed, ref.bundle_id, self._latest(now))
+
+    def withdraw_bundle(self, bundle_id: bytes) -> None:
+        """Forget a bundle (it went another way, or was sealed anew)."""
+        self._refs.pop(bundle_id, None)
+        self._arq.finish(bundle_id)
+
+    def send_signal(self, blob: bytes, now: float | None = None) -> None:
+        """Send a call signal of at most 32 kB; given up after 30 s. Raises BadInput."""
+        self._signals += 1
+        body = pack_signal(self._signals, blob)
+        key = self._signals.to_bytes(8, "big")
+        self._arq.send(fr.KIND_SIGNAL, Cls.SIGNAL, body, key, self._latest(now))
+
+    def down_stored(self, seq: int) -> None:
+        """The down blob ``seq`` is durable here; tell the hub."""
+        self._downs[seq] = True
+        while len(self._downs) > _DOWNS_REMEMBERED:
+            self._downs.pop(next(iter(self._downs)))
+        self._arq.control(fr.DownStored(seq))
+
+    def down_failed(self, seq: int) -> None:
+        """The down blob could not be stored; the hub will send it again."""
+        if not self._downs.get(seq):
+            self._downs.pop(seq, None)
+
+    def silent_for_s(self, now: float) -> float:
+        """Seconds since the first packet on this path that is still unanswered; 0 for none."""
+        since_s = self._arq.silent_since_s
+        return now - since_s if since_s is not None else 0.0
+
+    def set_grade(self, grade: seal.Grade, signer: bytes, now: float) -> None:
+        """Unlocked or locked: a new epoch begins under the key of the grade."""
+        self._grade, self._signer = grade, signer
+        self.rotate(now)
+
+    def rotate(self, now: float) -> None:
+        """Begin a new epoch and take unfinished messages along."""
+        old = self._arq
+        self._begin(self._random(seal.EPSILON_BYTES), now)
+        self._arq = Arq(self._congestion[self.path], now, probes=True)
+        for ref, _ in self._refs.values():
+            self._tell_opening(ref)
+        self._arq.adopt(old, (fr.KIND_BUNDLE, fr.KIND_SIGNAL), now)
+        self._arq.control(fr.Probe())
+
+    def use_path(self, path: Hashable, now: float) -> None:
+        """The bearer changed: everything leaves on ``path`` from now on."""
+        if path == self.path:
+            return
+        self.path = path
+        self._arq.congestion = self._congestion.setdefault(path, DelayAimd())
+        self._arq.lose_all(now)
+        self._arq.control(fr.Probe())
+        self._note_link(now)
+
+    def probe_path(self, path: Hashable, now: float) -> None:
+        """Ask whether another path works; an answer shows as ``receive`` on that path."""
+        self._send_alone([fr.Probe()], path, now)
+
+    def link_state(self, now: float) -> LinkState:
+        """How the hub was last heard, and what waits."""
+        items, size = self._arq.queue.backlog()
+        congestion = self._arq.congestion
+        return LinkState(
+            online=self._is_online(now),
+            last_ack_age_s=now - self._heard_s if self._heard_s is not None else float("inf"),
+            rtt_ms=int(congestion.srtt_s * 1000),
+            rate_bps=congestion.rate_bps,
+            bearer=str(self.path),
+            backlog_items=items,
+            backlog_bytes=size,
+        )
+
+    # What the bearer says.
+
+    def receive(self, data: bytes, path: Hashable, now: float) -> bool:
+        """A datagram came; True if it is the hub's. Never raises: what is not ours is dropped."""
+        self._now = max(self._now, now)
+        if data[:1] == bytes((seal.TYPE_UNKNOWN_EPOCH,)):
+            return self._hub_forgot(data, now)
+        try:
+            salt, counter, plain = self._epoch.open_packet(data)
+            if salt in self._retired:
+                return False
+            frames = fr.decode(plain)
+        except (seal.SealRefused, fr.FrameRefused):
+            return False
+        if salt != self._salt:
+            self._meet(salt, now)
+        self._attach = False
+        self._heard_s = now
+        self._arq.heard(now)
+        taken = True
+        for frame in frames:
+            taken = self._take(frame, path, now) and taken
+        if taken:
+            self._arq.received(counter, frames, now)
+        self._deliver(now)
+        self._note_link(now)
+        return True
+
+    def _hub_forgot(self, data: bytes, now: float) -> bool:
+        if len(data) != 13 or data[1:5] != self._epoch.epoch_id or data[5:] not in self._tags or self._attach:
+            return False
+        self._attach = True
+        if self._salt is not None:
+            self._retired.add(self._salt)
+            self._salt = None
+        self._restart(now)
+        self._arq.control(fr.Probe())
+        return True
+
+    def _meet(self, salt: bytes, now: float) -> None:
+        if self._salt is not None:
+            self._retired.add(self._salt)
+            self._restart(now)
+        self._salt = salt
+        self._arq.echo_salt = salt[:2]
+
+    def _restart(self, now: float) -> None:
+        """The hub's process is another one: what it had in RAM is gone."""
+        self._arq.peer_restarted(now)
+        self._order = SignalOrder()
+        self._nonce = None
+        self._openings_told.clear()
+        for ref, _ in self._refs.values():
+            self._tell_opening(ref)
+
+    def _take(self, frame: fr.Frame, path: Hashable, now: float) -> bool:
+        match frame:
+            case fr.Frag():
+                return frame.kind != fr.KIND_BUNDLE and self._arq.take(frame)
+            case fr.Ack():
+                self._arq.on_ack(frame, now)
+            case fr.Time():
+                self._nonce = (frame.nonce, now)
+                self._nonce_asked_s = None
+                half_ms = int(self._arq.congestion.srtt_s * 500)
+                self._events.append(TimeOffset(frame.unix_ms + half_ms, half_ms))
+            case fr.Path() if not frame.echo:
+                self._send_alone([fr.Path(True, frame.token)], path, now)
+            case fr.Wanted():
+                self._openings_told.discard(frame.epoch_id)
+                for ref, _ in self._refs.values():
+                    if seal.epoch_id_of(ref.opening) == frame.epoch_id:
+                        self._arq.control(fr.Open(ref.opening))
+            case fr.Stored():
+                self._stored(frame)
+            case fr.Reseal():
+                if frame.bundle_id in self._refs:
+                    self.withdraw_bundle(frame.bundle_id)
+                    self._events.append(Reseal(frame.bundle_id))
+            case _:
+                pass
+        return True
+
+    def _stored(self, frame: fr.Stored) -> None:
+        level = frame.level & ~fr.QUARANTINED
+        known = self._refs.pop(frame.bundle_id, None)
+        self._arq.finish(frame.bundle_id)
+        if known is not None or level > 1:
+            self._events.append(BundleAcked(frame.bundle_id, level, bool(frame.level & fr.QUARANTINED)))
+
+    def _deliver(self, now: float) -> None:
+        arrived, self._arq.arrived = self._arq.arrived, []
+        for message in arrived:
+            if message.kind == fr.KIND_DOWN and len(message.body) > 8:
+                self._down(int.from_bytes(message.body[:8], "big"), message.body[8:])
+            elif message.kind == fr.KIND_SIGNAL:
+                signal = unpack_signal(message.body)
+                if signal is not None:
+                    ready = self._order.take(signal[0], message.base, signal[1], now)
+                    self._events.extend(SignalArrived(self._keys.node_id, blob) for blob in ready)
+
+    def _down(self, seq: int, blob: bytes) -> None:
+        stored = self._downs.get(seq)
+        if stored:
+            self._arq.control(fr.DownStored(seq))
+        elif stored is None:
+            self._downs[seq] = False
+            self._events.append(DownArrived(seq, blob))
+
+    # What leaves.
+
+    def datagrams_to_send(self, now: float) -> list[tuple[bytes, Hashable]]:
+        """Everything that may leave now."""
+        self._now = max(self._now, now)
+        if self._rotation_due(now):
+            self.rotate(now)
+        self._arq.tick(now)
+        self._keep_alive(now)
+        self._freshen(now)
+        while True:
+            frames = self._arq.next_frames(now, self._room())
+            if not frames:
+                break
+            counter, datagram = self._seal(frames)
+            self._arq.on_sent(counter, frames, len(datagram) + IP_UDP_BYTES, now)
+            self._outgoing.append((datagram, self.path))
+        self._note_link(now)
+        outgoing, self._outgoing = self._outgoing, []
+        return outgoing
+
+    def _room(self) -> int:
+        opening = seal.OPENING_BYTES if self._attach else 0
+        return DATAGRAM_MAX_BYTES - seal.PACKET_UP_OVERHEAD_BYTES - opening
+
+    def _seal(self, frames: list[fr.Frame]) -> tuple[int, bytes]:
+        counter, packet = self._epoch.seal_packet(b"".join(fr.encode(frame) for frame in frames))
+        self._tags.append(packet[-8:])
+        return counter, self._epoch.opening + packet if self._attach else packet
+
+    def _send_alone(self, frames: list[fr.Frame], path: Hashable, now: float) -> None:
+        counter, datagram = self._seal(frames)
+        if path == self.path:
+            self._arq.on_sent(counter, frames, len(datagram) + IP_UDP_BYTES, now)
+        self._outgoing.append((datagram, path))
+
+    def _keep_alive(self, now: float) -> None:
+        if self._arq.timeouts == 0 and now - self._arq.last_eliciting_s >= KEEPALIVE_S:
+            self._arq.control(fr.Probe())
+
+    def _freshen(self, now: float) -> None:
+        """Signals need a fresh hub nonce; those older than 30 s are given up."""
+        signals = [m for m in self._arq.queue if m.kind == fr.KIND_SIGNAL]
+        for message in signals:
+            if message.queued_s + FRESH_S <= now:
+                self._arq.finish(message.key)
+        fresh = self._nonce is not None and now - self._nonce[1] < NONCE_USE_S
+        self._arq.signals_open = fresh
+        if fresh and self._nonce is not None:
+            self._arq.signal_nonce = self._nonce[0]
+        elif signals and (self._nonce_asked_s is None or now - self._nonce_asked_s >= self._arq.congestion.timeout_s):
+            self._nonce_asked_s = now
+            self._arq.control(fr.Probe())
+
+    def _tell_opening(self, ref: BundleRef) -> None:
+        epoch_id = seal.epoch_id_of(ref.opening)
+        if ref.opening != self._epoch.opening and epoch_id not in self._openings_told:
+            self._openings_told.add(epoch_id)
+            self._arq.control(fr.Open(ref.opening))
+
+    def _rotation_due(self, now: float) -> bool:
+        return (
+            now - self._born_s >= seal.EPOCH_LIFE_S
+            or self._epoch.packets_sealed >= seal.EPOCH_PACKETS
+            or len(self._retired) > _RETIRED_MAX
+        )
+
+    def get_timer(self) -> float | None:
+        """When ``datagrams_to_send`` has work again, on the clock of ``now``."""
+        now = self._latest(None)
+        times = [self._born_s + seal.EPOCH_LIFE_S]
+        if self._outgoing:
+            times.append(now)
+        timer = self._arq.get_timer(now)
+        if timer is not None:
+            times.append(timer)
+        if self._arq.timeouts == 0:
+            times.append(self._arq.last_eliciting_s + KEEPALIVE_S)
+        for message in self._arq.queue:
+            if message.kind == fr.KIND_SIGNAL:
+                times.append(message.queued_s + FRESH_S)
+                asked_s = self._nonce_asked_s
+                if not self._arq.signals_open:
+                    times.append(now if asked_s is None else asked_s + self._arq.congestion.timeout_s)
+        if self._online and self._heard_s is not None:
+            times.append(self._heard_s + ONLINE_S)
+        return min(times)
+
+    def next_event(self) -> NodeEvent | None:
+        """The next thing the application should know, or None."""
+        return self._events.popleft() if self._events else None
+
+    def _is_online(self, now: float) -> bool:
+        return self._heard_s is not None and now - self._heard_s < ONLINE_S and self._arq.timeouts < 2
+
+    def _note_link(self, now: float) -> None:
+        online = self._is_online(now)
+        if online != self._online or self.path != self._told_bearer:
+            self._online, self._told_bearer = online, self.path
+            self._events.append(LinkChanged(self.link_state(now)))
+
+    def _latest(self, now: float | None) -> float:
+        """The caller's time, or the last one heard."""
+        if now is not None:
+            self._now = max(self._now, now)
+        return self._now

@@ -1,0 +1,235 @@
+"""Frames: what a packet carries once it is opened. Codec only; all frames are idempotent.
+
+Integers are big-endian; ``v`` is a LEB128 varint of at most 4 bytes. :func:`decode` takes any bytes
+and raises :class:`FrameRefused` for what is not a sequence of frames (docs/protocol.md has the table).
+"""
+
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from edge.model.errors import Fault, UpkendraError
+
+from . import seal
+
+KIND_BUNDLE = 1
+KIND_DOWN = 2
+KIND_SIGNAL = 3
+MESSAGE_MAX_BYTES = 300 * 1024
+"""Largest message that is put together from fragments."""
+ACK_BITMAP_MAX_BYTES = 32
+PROBE_PAD_BYTES = 15
+"""A probe is as long as a path challenge, so that an unproved address may be answered."""
+QUARANTINED = 0x80
+"""Bit of a STORED level: kept, but not readable."""
+
+
+class FrameRefused(UpkendraError):
+    """An authentic packet holds what is no frame of this release."""
+
+    code = "frame_refused"
+    fault = Fault.CALLER
+
+
+class Frag(Struct, frozen=True):
+    """A piece of a message. ``nonce`` and ``base`` stand only in SIGNAL frames (kind 3)."""
+
+    kind: int
+    cls: int
+    message: int
+    offset: int
+    total: int
+    data: bytes
+    nonce: int = 0
+    """A hub nonce younger than 30 s (node → hub)."""
+    base: int = 0
+    """Signals below this number are given up: do not wait for them."""
+
+
+class Ack(Struct, frozen=True):
+    """Packets received: ``cursor`` is the highest; bit i of the bitmap stands for cursor - 1 - i."""
+
+    salt2: bytes
+    """First two bytes of the salt of what is acknowledged (node → hub), zeros (hub → node)."""
+    cursor: int
+    delay_ms: int
+    bitmap: bytes
+
+
+class Probe(Struct, frozen=True):
+    """Asks for an ACK at once and for TIME."""
+
+
+class Time(Struct, frozen=True):
+    unix_ms: int
+    nonce: int
+
+
+class Path(Struct, frozen=True):
+    """Challenge from the hub and its echo from the node, on the path where it came."""
+
+    echo: bool
+    token: bytes
+
+
+class Open(Struct, frozen=True):
+    """Node → hub: the opening of an earlier epoch, before bundles sealed under it."""
+
+    opening: bytes
+
+
+class Wanted(Struct, frozen=True):
+    """Hub → node: send me the opening of this epoch."""
+
+    epoch_id: bytes
+
+
+class Reseal(Struct, frozen=True):
+    """Hub → node: this bundle can never be opened; seal its entries anew."""
+
+    bundle_id: bytes
+
+
+class Stored(Struct, frozen=True):
+    """Hub → node: the bundle is durable."""
+
+    bundle_id: bytes
+    level: int
+
+
+class DownStored(Struct, frozen=True):
+    """Node → hub: the down blob is durable."""
+
+    seq: int
+
+
+Frame: TypeAlias = Frag | Ack | Probe | Time | Path | Open | Wanted | Reseal | Stored | DownStored
+
+_PADDING = 0
+_FRAG, _ACK, _PROBE, _TIME, _SIGNAL, _PATH, _OPEN, _WANTED, _RESEAL, _STORED, _DOWN_STORED = range(1, 12)
+FRAG_HEAD_MAX_BYTES = 24
+
+
+def eliciting(frame: Frame) -> bool:
+    """Whether a packet with this frame is to be acknowledged."""
+    return not isinstance(frame, Ack | Time | Path)
+
+
+def varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def encode(frame: Frame) -> bytes:
+    """One frame's bytes."""
+    match frame:
+        case Frag():
+            piece = bytes((frame.kind << 4 | frame.cls,)) + varint(frame.message) + varint(frame.offset)
+            piece += varint(frame.total) + varint(len(frame.data)) + frame.data
+            if frame.kind == KIND_SIGNAL:
+                return bytes((_SIGNAL,)) + frame.nonce.to_bytes(4, "big") + varint(frame.base) + piece
+            return bytes((_FRAG,)) + piece
+        case Ack():
+            head = bytes((_ACK,)) + frame.salt2 + frame.cursor.to_bytes(3, "big")
+            return head + frame.delay_ms.to_bytes(2, "big") + bytes((len(frame.bitmap),)) + frame.bitmap
+        case Probe():
+            return bytes((_PROBE,)) + bytes(PROBE_PAD_BYTES)
+        case Time():
+            return bytes((_TIME,)) + frame.unix_ms.to_bytes(8, "big") + frame.nonce.to_bytes(4, "big")
+        case Path():
+            return bytes((_PATH, frame.echo)) + frame.token
+        case Open():
+            return bytes((_OPEN,)) + frame.opening
+        case Wanted():
+            return bytes((_WANTED,)) + frame.epoch_id
+        case Reseal():
+            return bytes((_RESEAL,)) + frame.bundle_id
+        case Stored():
+            return bytes((_STORED, frame.level)) + frame.bundle_id
+        case DownStored():
+            return bytes((_DOWN_STORED,)) + frame.seq.to_bytes(8, "big")
+
+
+class _Reader:
+    __slots__ = ("at", "data")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.at = 0
+
+    def take(self, count: int) -> bytes:
+        piece = self.data[self.at : self.at + count]
+        if len(piece) != count:
+            raise FrameRefused("a frame ends early", code="frame_truncated")
+        self.at += count
+        return piece
+
+    def number(self, count: int) -> int:
+        return int.from_bytes(self.take(count), "big")
+
+    def varint(self) -> int:
+        value = 0
+        for shift in (0, 7, 14, 21):
+            byte = self.number(1)
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return value
+        raise FrameRefused("a number is too long", code="frame_malformed")
+
+
+def decode(plain: bytes) -> list[Frame]:
+    """All frames of an opened packet. Raises FrameRefused."""
+    reader = _Reader(plain)
+    frames: list[Frame] = []
+    while reader.at < len(plain):
+        kind = reader.number(1)
+        if kind != _PADDING:
+            frames.append(_one(reader, kind))
+    return frames
+
+
+def _one(reader: _Reader, kind: int) -> Frame:
+    if kind == _FRAG:
+        return _frag(reader, 0, 0, signal=False)
+    if kind == _SIGNAL:
+        return _frag(reader, reader.number(4), reader.varint(), signal=True)
+    if kind == _ACK:
+        salt2, cursor, delay_ms = reader.take(2), reader.number(3), reader.number(2)
+        length = reader.number(1)
+        if length > ACK_BITMAP_MAX_BYTES:
+            raise FrameRefused("an acknowledgement's bitmap is too long", code="frame_malformed")
+        return Ack(salt2, cursor, delay_ms, reader.take(length))
+    if kind == _PROBE:
+        return Probe()
+    if kind == _TIME:
+        return Time(reader.number(8), reader.number(4))
+    if kind == _PATH:
+        return Path(bool(reader.number(1)), reader.take(8))
+    if kind == _OPEN:
+        return Open(reader.take(seal.OPENING_BYTES))
+    if kind == _WANTED:
+        return Wanted(reader.take(seal.EPOCH_ID_BYTES))
+    if kind == _RESEAL:
+        return Reseal(reader.take(seal.BUNDLE_ID_BYTES))
+    if kind == _STORED:
+        level = reader.number(1)
+        return Stored(reader.take(seal.BUNDLE_ID_BYTES), level)
+    if kind == _DOWN_STORED:
+        return DownStored(reader.number(8))
+    raise FrameRefused("a frame of a later release", code="frame_unknown")
+
+
+def _frag(reader: _Reader, nonce: int, base: int, *, signal: bool) -> Frag:
+    first = reader.number(1)
+    message, offset, total = reader.varint(), reader.varint(), reader.varint()
+    data = reader.take(reader.varint())
+    kind, cls = first >> 4, first & 15
+    if kind not in (KIND_BUNDLE, KIND_DOWN, KIND_SIGNAL) or signal != (kind == KIND_SIGNAL) or cls > 5:
+        raise FrameRefused("a fragment of an unknown kind", code="frame_unknown")
+    if not 0 < total <= MESSAGE_MAX_BYTES or not data or offset + len(data) > total:
+        raise FrameRefused("a fragment does not fit its message", code="frame_malformed")
+    return Frag(kind, cls, message, offset, total, data, nonce, base)

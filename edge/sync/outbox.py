@@ -1,0 +1,92 @@
+"""What leaves next: messages by class, decided when a packet departs. Pure.
+
+Strict priority: nothing of a class leaves while a lower number has anything to send; within a class
+first come, first served. A message of class 0 leaves twice, the second time after all first copies.
+"""
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from .frontier import Ranges
+
+CLASSES = 6
+
+
+class Message(Struct, eq=False):
+    """One outgoing message and how far it has come."""
+
+    number: int
+    """Name on the wire within a session, from 1; given anew when the other side has restarted."""
+    kind: int
+    cls: int
+    body: bytes
+    key: bytes
+    """The application's name: bundle id, or down seq as 8 B, or signal number as 8 B."""
+    pending: Ranges
+    """Bytes that have to be sent (again)."""
+    copies: Ranges
+    """Bytes whose second copy has not left yet (class 0)."""
+    held: Ranges
+    """Bytes that the other side has acknowledged."""
+    queued_s: float
+    complete_s: float | None = None
+    """When the last byte was acknowledged; it waits for the durable answer since then."""
+
+    @classmethod
+    def new(cls, number: int, kind: int, klass: int, body: bytes, key: bytes, now: float) -> "Message":
+        whole = (0, len(body))
+        copies = Ranges(whole) if klass == 0 else Ranges()
+        return Message(number, kind, klass, body, key, Ranges(whole), copies, Ranges(), now)
+
+    def again(self, number: int) -> None:
+        """Begin anew under another number: the other side lost what it had."""
+        whole = (0, len(self.body))
+        self.number = number
+        self.pending = Ranges(whole)
+        self.copies = Ranges(whole) if self.cls == 0 else Ranges()
+        self.held = Ranges()
+        self.complete_s = None
+
+
+class SendQueue:
+    """All unfinished messages of one direction."""
+
+    def __init__(self) -> None:
+        self._classes: tuple[dict[bytes, Message], ...] = tuple({} for _ in range(CLASSES))
+
+    def add(self, message: Message) -> None:
+        self._classes[message.cls][message.key] = message
+
+    def find(self, key: bytes) -> Message | None:
+        return next((messages[key] for messages in self._classes if key in messages), None)
+
+    def discard(self, key: bytes) -> Message | None:
+        """Take a message out: it is durable at the other side, or given up."""
+        for messages in self._classes:
+            if key in messages:
+                return messages.pop(key)
+        return None
+
+    def __iter__(self) -> Iterator[Message]:
+        for messages in self._classes:
+            yield from messages.values()
+
+    def departures(self, *, signals: bool, kind_of_signal: int) -> Iterator[tuple[Message, Ranges]]:
+        """Messages with something to send, in the order in which it leaves, and what of them.
+
+        Without ``signals`` (no fresh nonce at hand) call signals are passed over.
+        """
+        for messages in self._classes:
+            ready = [m for m in messages.values() if signals or m.kind != kind_of_signal]
+            yield from ((m, m.pending) for m in ready if m.pending)
+            yield from ((m, m.copies) for m in ready if m.copies and not m.pending)
+
+    def waiting(self) -> bool:
+        """Whether anything has still to leave (first copies only)."""
+        return any(message.pending for message in self)
+
+    def backlog(self) -> tuple[int, int]:
+        """Unfinished messages and their bytes."""
+        sizes = [len(message.body) for message in self]
+        return len(sizes), sum(sizes)

@@ -1,0 +1,157 @@
+"""One epoch's session at the hub: its paths, its nonces, its transport. Without I/O.
+
+Paths: a packet from a new address is answered, but never with more bytes than came from there until
+the node has echoed a challenge on it. The session is live once any challenge was echoed: a
+recording of old packets cannot do that.
+"""
+
+from collections.abc import Callable, Hashable
+
+from msgspec import Struct
+
+from . import frames as fr
+from . import seal
+from .arq import Arq
+from .congestion import DelayAimd
+from .signals import FRESH_S
+
+DATAGRAM_MAX_BYTES = 1_200
+IP_UDP_BYTES = 28
+PATHS_MAX = 8
+CHALLENGE_EVERY_S = 1.0
+TIME_EVERY_S = 10.0
+CHALLENGE_BYTES = seal.PACKET_DOWN_OVERHEAD_BYTES + 10
+
+
+class _PathState(Struct):
+    token: bytes
+    received_bytes: int = 0
+    sent_bytes: int = 0
+    challenged_s: float = float("-inf")
+    proved: bool = False
+    heard_s: float = 0.0
+
+
+class Session:
+    """One epoch of one node, at the hub."""
+
+    def __init__(
+        self, node_id: bytes, epoch: seal.OpenedEpoch, random: Callable[[int], bytes], arq: Arq, now: float
+    ) -> None:
+        self.node_id = node_id
+        self.epoch = epoch
+        self.arq = arq
+        self.salt = random(seal.SALT_BYTES)
+        """New for each session, so that a session opened twice repeats no nonce."""
+        self.heard_s = now
+        self.live = False
+        self.active: Hashable = None
+        self._random = random
+        self._paths: dict[Hashable, _PathState] = {}
+        self._congestion: dict[Hashable, DelayAimd] = {}
+        self._nonces: dict[int, float] = {}
+        self._told_time_s = float("-inf")
+        self._challenges: list[Hashable] = []
+
+    # What came.
+
+    def heard(self, path: Hashable, size: int, counter: int, now: float) -> None:
+        """An authentic packet came on ``path``; ``size`` counts the whole datagram."""
+        self.heard_s = now
+        state = self._paths.get(path)
+        if state is None:
+            while len(self._paths) >= PATHS_MAX:
+                others = [p for p in self._paths if p != self.active]
+                self._paths.pop(min(others, key=lambda p: self._paths[p].heard_s))
+            state = self._paths[path] = _PathState(self._random(8))
+        state.received_bytes += size
+        state.heard_s = now
+        newest = counter == self.epoch.highest
+        if self.active is None or (newest and (state.proved or not self._proved(self.active))):
+            self._move(path, now)
+        if not state.proved and now - state.challenged_s >= CHALLENGE_EVERY_S:
+            state.challenged_s = now
+            self._challenges.append(path)
+
+    def prove(self, path: Hashable, token: bytes, now: float) -> bool:
+        """The node echoed a challenge; True if it is the one that was sent on this path."""
+        state = self._paths.get(path)
+        if state is None or state.token != token:
+            return False
+        if not state.proved:
+            state.proved = True
+            self._move(path, now)
+        return True
+
+    def _proved(self, path: Hashable) -> bool:
+        state = self._paths.get(path)
+        return state is not None and state.proved
+
+    def _move(self, path: Hashable, now: float) -> None:
+        if path == self.active:
+            return
+        first = self.active is None
+        self.active = path
+        kind = path[0] if isinstance(path, tuple) else path
+        self.arq.congestion = self._congestion.setdefault(kind, DelayAimd())
+        if not first:
+            self.arq.lose_all(now)
+
+    def nonce_fresh(self, nonce: int, now: float) -> bool:
+        """Whether this nonce was told in this session in the last 30 s."""
+        return now - self._nonces.get(nonce, float("-inf")) <= FRESH_S
+
+    def tell_time(self, unix_ms: int, now: float, *, asked: bool) -> None:
+        """Tell the time and a fresh nonce, when asked or every 10 s of traffic."""
+        if not asked and now - self._told_time_s < TIME_EVERY_S:
+            return
+        self._told_time_s = now
+        nonce = int.from_bytes(self._random(4), "big")
+        self._nonces = {n: told_s for n, told_s in self._nonces.items() if now - told_s <= FRESH_S}
+        self._nonces[nonce] = now
+        self.arq.control(fr.Time(unix_ms, nonce))
+
+    # What leaves.
+
+    def datagrams(self, now: float) -> list[tuple[bytes, Hashable]]:
+        """Packets that may leave now."""
+        outgoing: list[tuple[bytes, Hashable]] = []
+        challenges, self._challenges = self._challenges, []
+        for path in challenges:
+            state = self._paths.get(path)
+            if state is None or state.proved:
+                continue
+            if self._budget(state) >= CHALLENGE_BYTES:
+                outgoing.append(self._seal([fr.Path(False, state.token)], path)[1])
+            else:
+                state.challenged_s = float("-inf")
+        self.arq.tick(now)
+        while self.active is not None:
+            room = min(DATAGRAM_MAX_BYTES, self._budget(self._paths[self.active]))
+            frames = self.arq.next_frames(now, room - seal.PACKET_DOWN_OVERHEAD_BYTES)
+            if not frames:
+                break
+            counter, datagram = self._seal(frames, self.active)
+            self.arq.on_sent(counter, frames, len(datagram[0]) + IP_UDP_BYTES, now)
+            outgoing.append(datagram)
+        return outgoing
+
+    def _budget(self, state: _PathState) -> int:
+        return DATAGRAM_MAX_BYTES if state.proved else state.received_bytes - state.sent_bytes
+
+    def _seal(self, frames: list[fr.Frame], path: Hashable) -> tuple[int, tuple[bytes, Hashable]]:
+        counter, packet = self.epoch.seal_packet(self.salt, b"".join(fr.encode(frame) for frame in frames))
+        self._paths[path].sent_bytes += len(packet)
+        return counter, (packet, path)
+
+    def get_timer(self, now: float) -> float | None:
+        """When :meth:`datagrams` has work again; None while the path's budget is used up."""
+        if self.active is None:
+            return None
+        state = self._paths[self.active]
+        if self._budget(state) <= seal.PACKET_DOWN_OVERHEAD_BYTES:
+            return None
+        timer = self.arq.get_timer(now)
+        if timer is not None and not state.proved:
+            timer = max(timer, now + 0.02)
+        return timer

@@ -1,0 +1,59 @@
+"""Call signals: small blobs, in order, once, and never older than 30 s. Pure.
+
+A signal's message body is ``number4 ‖ zstd(blob)``. Numbers count up for the life of an endpoint, so
+that a signal which was sent again in a new session is recognised.
+"""
+
+from edge.model.errors import BadInput
+
+from .bundle import BundleRefused, compress, decompress
+
+SIGNAL_MAX_BYTES = 32 * 1024
+FRESH_S = 30.0
+NONCE_USE_S = 25.0
+"""The node uses a hub nonce for this long; the hub takes it for ``FRESH_S``."""
+HELD_MAX = 256
+
+
+def pack_signal(number: int, blob: bytes) -> bytes:
+    """The message body. Raises BadInput for more than 32 kB."""
+    if len(blob) > SIGNAL_MAX_BYTES:
+        raise BadInput("a signal has at most 32 kB", code="signal_too_large")
+    return number.to_bytes(4, "big") + compress(blob)
+
+
+def unpack_signal(body: bytes) -> tuple[int, bytes] | None:
+    """Number and blob, or None for what is no signal."""
+    if len(body) < 5:
+        return None
+    try:
+        return int.from_bytes(body[:4], "big"), decompress(body[4:], limit_bytes=SIGNAL_MAX_BYTES)
+    except BundleRefused:
+        return None
+
+
+class SignalOrder:
+    """Puts the signals of one sender in order and lets each through once."""
+
+    def __init__(self) -> None:
+        self._next: int | None = None
+        self._held: dict[int, tuple[bytes, float]] = {}
+
+    def take(self, number: int, base: int, blob: bytes, now: float) -> list[bytes]:
+        """A signal has arrived; what may be delivered now, in order.
+
+        ``base``: the sender offers nothing below it any more.
+        """
+        if self._next is None:
+            self._next = min(base, number)
+        if number >= self._next and len(self._held) < HELD_MAX:
+            self._held[number] = (blob, now)
+        self._held = {n: held for n, held in self._held.items() if held[1] + FRESH_S > now}
+        ready = []
+        if base > self._next:
+            ready = [self._held.pop(n)[0] for n in sorted(self._held) if n < base]
+            self._next = base
+        while self._next in self._held:
+            ready.append(self._held.pop(self._next)[0])
+            self._next += 1
+        return ready

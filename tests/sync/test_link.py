@@ -1,0 +1,64 @@
+"""Node and hub over a medium on simulated time."""
+
+from tests.sync.kit import Medium, World
+
+
+def test_a_bundle_is_durable_at_the_hub_one_round_trip_after_it_was_submitted() -> None:
+    world = World(Medium(1, delay_s=0.3))
+    world.go(5)
+    start = world.now
+    name = world.submit((b"entry one", b"entry two"))
+    assert world.go(5, lambda: name in world.acked)
+    assert world.now - start < 0.65
+    assert sorted(world.hub_log.values()) == [b"entry one", b"entry two"]
+
+
+def test_the_first_packet_of_a_process_may_carry_a_bundle() -> None:
+    world = World(Medium(1, delay_s=0.3))
+    start = world.now
+    name = world.submit((b"cold",))
+    assert world.go(5, lambda: name in world.acked)
+    assert world.now - start < 0.65
+
+
+def test_a_prescription_reaches_the_node_and_the_hub_learns_that_it_is_stored() -> None:
+    world = World(Medium(2, delay_s=0.2))
+    world.go(3)
+    world.prescribe(1, b"rx")
+    assert world.go(5, lambda: world.downs_confirmed == [1])
+
+
+def test_signals_go_both_ways_in_order_and_once() -> None:
+    world = World(Medium(3, delay_s=0.1, jitter_s=0.2, loss=0.2))
+    world.go(3)
+    for number in range(20):
+        world.node.send_signal(b"up %d" % number * 20, world.now)
+        assert world.hub.send_signal(world.keys.node_id, b"down %d" % number * 20, world.now)
+    assert world.go(20, lambda: len(world.node_signals) == 20 and len(world.hub_signals) == 20)
+    assert world.hub_signals == [b"up %d" % number * 20 for number in range(20)]
+    assert world.node_signals == [b"down %d" % number * 20 for number in range(20)]
+
+
+def test_a_hub_that_restarts_hears_everything_again() -> None:
+    world = World(Medium(4, delay_s=0.2))
+    world.store_delay_s = 60.0
+    names = [world.submit((b"entry %d" % number,)) for number in range(10)]
+    world.go(3)
+    world.store_delay_s = 0.0
+    world.start_hub()
+    world.prescribe(9, b"rx")
+    assert world.go(30, lambda: set(names) <= set(world.acked) and 9 in world.downs_confirmed)
+    assert len(world.hub_log) == 10
+
+
+def test_a_node_that_restarts_sends_what_an_earlier_epoch_sealed() -> None:
+    world = World(Medium(5, delay_s=0.2))
+    world.medium.cut = True
+    names = [world.submit((b"entry %d" % number,)) for number in range(5)]
+    world.go(2)
+    world.start_node()
+    world.medium.cut = False
+    names.append(world.submit((b"new",)))
+    assert world.go(30, lambda: set(names) <= set(world.acked))
+    assert len(world.hub_log) == 6
+    assert not world.outbox
