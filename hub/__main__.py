@@ -1,0 +1,230 @@
+"""The hub's command line: init, serve, add-doctor, site-token, status, revoke, rebuild.
+
+Results go to stdout as one JSON line each, logs as JSON lines to stderr; exit code 1 means refused.
+"""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+from sqlalchemy import Connection, func, select
+
+from edge.model.errors import BadInput, UpkendraError
+from edge.model.records import Name
+from edge.web.logs import start_logging
+
+from . import audit, directory, doctors, views
+from .app import Server, serve, wall_ms
+from .config import Settings, parse_address
+from .keys import Keyring, init_keys, load_keys
+from .store.engine import Store
+from .store.schema import down, entries, nodes, quarantine, visits
+from .turn import Turn
+
+T = TypeVar("T")
+DEFAULT_HTTP = "127.0.0.1:8480"
+TOKEN_HOURS = 72
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="hub", description="An Upkendra hub: where doctors see the clinics.")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("--data", type=Path, required=True, metavar="DIR", help="the hub's data folder")
+        command.add_argument("--database", default="", metavar="URL", help="SQLAlchemy URL; SQLite in DIR by default")
+        return command
+
+    add("init", "Make the hub's keys and its database, once.")
+
+    run = add("serve", "Serve doctors and nodes.")
+    run.add_argument("--http", default=DEFAULT_HTTP, metavar="ADDR:PORT", help="where browsers connect")
+    run.add_argument("--link-address", default="0.0.0.0", metavar="ADDR", help="where nodes connect")
+    run.add_argument("--udp", type=int, default=8481, metavar="PORT", help="UDP port for nodes")
+    run.add_argument("--tls", type=int, default=8482, metavar="PORT", help="TLS port for nodes without UDP")
+    run.add_argument("--turn", action="append", default=[], metavar="URL", help="TURN server, turn:host:port…")
+    run.add_argument("--turn-secret-file", type=Path, metavar="FILE", help="coturn's static-auth-secret")
+    run.add_argument("--secure-cookie", action="store_true", help="a proxy in front speaks HTTPS to browsers")
+
+    doctor = add("add-doctor", "Add a doctor; prints the TOTP secret (and a generated password) once.")
+    doctor.add_argument("--id", required=True, help="name to log in with")
+    doctor.add_argument("--name", required=True)
+    doctor.add_argument("--registration", required=True, help="number and council")
+    doctor.add_argument("--qualification", required=True)
+    doctor.add_argument("--contact", default="")
+    doctor.add_argument("--password-stdin", action="store_true", help="read the password from the first line of stdin")
+
+    token = add("site-token", "Make a one-time token with which a node enrols.")
+    token.add_argument("--code", required=True, help="site code, as it stands on tokens")
+    token.add_argument("--name", required=True, help="name of the site")
+    token.add_argument("--district", required=True)
+    token.add_argument("--hours", type=int, default=TOKEN_HOURS, help="how long the token is good for")
+    token.add_argument("--demo", action="store_true", help="synthetic patients: papers carry a watermark")
+
+    add("status", "Count what the hub holds, and verify the audit chain.")
+    revoke = add("revoke", "Never believe a node again.")
+    revoke.add_argument("--node", required=True, metavar="ID")
+    add("rebuild", "Compute all views anew from the entries.")
+    return parser
+
+
+def _say(**fields: object) -> None:
+    print(json.dumps(fields, ensure_ascii=False), flush=True)
+
+
+def _with_store(arguments: argparse.Namespace, work: Callable[[Connection, Keyring], T]) -> T:
+    settings = Settings(arguments.data, database=arguments.database)
+    keys = load_keys(settings.data)
+    store = Store(settings.database_url)
+    try:
+        return store.write_now(lambda connection: work(connection, keys))
+    finally:
+        store.close()
+
+
+def _init(arguments: argparse.Namespace) -> None:
+    init_keys(arguments.data)
+    keys = load_keys(arguments.data)
+    Store(Settings(arguments.data, database=arguments.database).database_url).close()
+    _say(hub_key=keys.sign_public.hex(), root_key=keys.root_public.hex(), tls_fingerprint=keys.tls_fingerprint.hex())
+
+
+def _serve(arguments: argparse.Namespace) -> None:
+    host, port = parse_address(arguments.http)
+    secret = arguments.turn_secret_file.read_text().strip() if arguments.turn_secret_file else ""
+    settings = Settings(
+        arguments.data,
+        host,
+        port,
+        arguments.link_address,
+        arguments.udp,
+        arguments.tls,
+        arguments.database,
+        Turn(tuple(arguments.turn), secret),
+        arguments.secure_cookie,
+    )
+    server = Server(settings)
+    asyncio.run(_serve_until_told(server))
+
+
+async def _serve_until_told(server: Server) -> None:
+    ready, stop = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    running = asyncio.create_task(serve(server, ready, stop))
+    waiting = asyncio.create_task(ready.wait())
+    await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if ready.is_set():
+        _say(ready=True, http=server.url)
+    await running
+
+
+def _add_doctor(arguments: argparse.Namespace) -> None:
+    for field in ("id", "name", "registration", "qualification"):
+        try:
+            msgspec.convert(getattr(arguments, field), Name)
+        except msgspec.ValidationError:
+            raise BadInput("Between 1 and 80 printable characters are needed.", field=field) from None
+    generated = "" if arguments.password_stdin else secrets.token_urlsafe(12)
+    password = generated or sys.stdin.readline().rstrip("\r\n")
+    doctor = doctors.Doctor(
+        arguments.id, arguments.name, arguments.registration, arguments.qualification, arguments.contact[:200]
+    )
+    if len(doctor.doctor_id) > 60:
+        raise BadInput("A log-in name has at most 60 characters.", field="id")
+    totp = _with_store(
+        arguments, lambda connection, keys: doctors.add_doctor(connection, keys, doctor, password, wall_ms())
+    )
+    shown = {"password": generated} if generated else {}
+    _say(doctor_id=doctor.doctor_id, totp_secret=totp, totp_uri=_totp_uri(doctor.doctor_id, totp), **shown)
+
+
+def _totp_uri(doctor_id: str, secret: str) -> str:
+    return f"otpauth://totp/Upkendra:{doctor_id}?secret={secret}&issuer=Upkendra"
+
+
+def _site_token(arguments: argparse.Namespace) -> None:
+    for field in ("code", "name", "district"):
+        try:
+            msgspec.convert(getattr(arguments, field), Name)
+        except msgspec.ValidationError:
+            raise BadInput("Between 1 and 80 printable characters are needed.", field=field) from None
+    if not 1 <= arguments.hours <= 24 * 365:
+        raise BadInput("A token is good for between one hour and a year.", field="hours")
+    if len(arguments.code) > 40:
+        raise BadInput("A site code has at most 40 characters.", field="code")
+    site = directory.Site("", arguments.code, arguments.name, arguments.district, arguments.demo)
+    token = _with_store(
+        arguments,
+        lambda connection, keys: directory.add_token(connection, keys, site, wall_ms(), arguments.hours * 3600),
+    )
+    _say(token=token, site_code=site.site_code, hours=arguments.hours)
+
+
+def _status(arguments: argparse.Namespace) -> None:
+    def count(connection: Connection, keys: Keyring) -> dict[str, object]:
+        tables = {"nodes": nodes, "entries": entries, "visits": visits, "quarantined": quarantine}
+        found: dict[str, object] = {
+            name: connection.execute(select(func.count()).select_from(table)).scalar() for name, table in tables.items()
+        }
+        waiting = select(func.count()).select_from(down).where(down.c.stored_ms == 0)
+        found["down_waiting"] = connection.execute(waiting).scalar()
+        found["audit_broken_at"] = audit.verify(connection)
+        found["hub_key"] = keys.sign_public.hex()
+        found["node_ids"] = [row.node_id for row in connection.execute(select(nodes.c.node_id))]
+        return found
+
+    _say(**_with_store(arguments, count))
+
+
+def _revoke(arguments: argparse.Namespace) -> None:
+    _with_store(arguments, lambda connection, keys: directory.revoke_node(connection, arguments.node, wall_ms()))
+    _say(revoked=arguments.node)
+
+
+def _rebuild(arguments: argparse.Namespace) -> None:
+    _say(visits=_with_store(arguments, lambda connection, keys: views.rebuild(connection, wall_ms())))
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "init": _init,
+    "serve": _serve,
+    "add-doctor": _add_doctor,
+    "site-token": _site_token,
+    "status": _status,
+    "revoke": _revoke,
+    "rebuild": _rebuild,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; 0 when it was done, 1 when it was refused."""
+    os.umask(0o077)
+    start_logging()
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    arguments = _parser().parse_args(argv)
+    try:
+        COMMANDS[arguments.command](arguments)
+    except UpkendraError as error:
+        print(json.dumps({"code": error.refusal.code, "message": error.refusal.message}), file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(json.dumps({"code": "io", "message": error.strerror or "input or output failed"}), file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

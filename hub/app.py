@@ -1,0 +1,95 @@
+"""The composition root: a hub with its HTTP, its TLS port and its UDP socket. The only file that knows all."""
+
+import asyncio
+import ssl
+import time
+from pathlib import Path
+
+from aiohttp import WSCloseCode, web
+
+from edge.sync.bearers.runner import HubRunner, wss_handler
+from edge.web.routes import mount
+from edge.web.server import new_app
+from edge.web.static import StaticFile, add_static, load
+
+from .config import Settings
+from .hub import Hub
+from .web.api import Api
+from .web.sockets import SOCKETS
+
+CONSOLE_DIR = Path(__file__).parent / "static"
+UI_DIR = Path(__file__).parent.parent / "edge" / "ui"
+
+
+def wall_ms() -> int:
+    """Unix time in ms."""
+    return time.time_ns() // 1_000_000
+
+
+def build_app(hub: Hub, console: dict[str, StaticFile], ui: dict[str, StaticFile]) -> web.Application:
+    """What doctors' browsers and enrolling nodes talk to."""
+    app = new_app()
+    sockets: set[web.WebSocketResponse] = set()
+    app[SOCKETS] = sockets
+    api = Api(hub)
+    mount(app, api.routes(), api.gate())
+    add_static(app, "/ui/", ui)
+    add_static(app, "/", console)
+    app.on_shutdown.append(_close_sockets)
+    return app
+
+
+async def _close_sockets(app: web.Application) -> None:
+    for socket in set(app[SOCKETS]):
+        await socket.close(code=WSCloseCode.GOING_AWAY, message=b"the hub stops")
+
+
+class Server:
+    """A hub that listens."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Blocking: opens the store, reads keys and pages."""
+        self.settings = settings
+        self.hub = Hub(settings, wall_ms, time.monotonic)
+        self._static = load(CONSOLE_DIR), load(UI_DIR)
+        self._tls = self.hub.keys.tls_context()
+        self._link = HubRunner(self.hub.link.endpoint, (settings.link_host, settings.udp_port), self.hub.link.take)
+        self.hub.link.wake = self._link.wake
+        self._runners: list[web.AppRunner] = []
+        self.url = ""
+
+    async def start(self) -> None:
+        """Listen: UDP, HTTP, TLS. Raises OSError when a port is taken."""
+        await self._link.start()
+        await self.hub.start()
+        app = build_app(self.hub, *self._static)
+        plain = await self._listen(app, self.settings.http_host, self.settings.http_port, None)
+        tls_app = new_app()
+        tls_app.router.add_get("/sync", wss_handler(self._link))
+        await self._listen(tls_app, self.settings.link_host, self.settings.tls_port, self._tls)
+        host, port = plain.addresses[0][:2]
+        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    async def _listen(self, app: web.Application, host: str, port: int, tls: ssl.SSLContext | None) -> web.AppRunner:
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+        self._runners.append(runner)
+        await runner.setup()
+        await web.TCPSite(runner, host, port, ssl_context=tls).start()
+        return runner
+
+    async def stop(self) -> None:
+        """Stop listening, finish what was begun."""
+        for runner in self._runners:
+            await runner.cleanup()
+        await self._link.stop()
+        await self.hub.stop()
+
+
+async def serve(server: Server, ready: asyncio.Event, stop: asyncio.Event) -> None:
+    """Run a server from start to stop; ``ready`` is set when it listens."""
+    await server.start()
+    ready.set()
+    try:
+        await stop.wait()
+    finally:
+        await server.stop()

@@ -1,0 +1,47 @@
+"""The hash-chained audit log: who did what to which record, and when. Holds no clinical text.
+
+Written in the transaction of the act itself, so that there is no act without its line.
+"""
+
+import hashlib
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from .store.schema import audit
+
+_GENESIS = hashlib.sha256(b"upk1 hub audit").digest()
+
+
+def _chained(previous: bytes, seq: int, at_ms: int, actor: str, action: str, subject: str, result: str) -> bytes:
+    return hashlib.sha256(previous + msgspec.msgpack.encode([seq, at_ms, actor, action, subject, result])).digest()
+
+
+def record(connection: Connection, at_ms: int, actor: str, action: str, subject: str = "", result: str = "ok") -> None:
+    """Append one line. ``subject`` is an id, never a name; every field is cut at 60 characters."""
+    actor, action, subject, result = actor[:60], action[:60], subject[:60], result[:60]
+    last = connection.execute(select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)).first()
+    seq, previous = (last.seq + 1, last.hash) if last else (1, _GENESIS)
+    connection.execute(
+        audit.insert().values(
+            seq=seq,
+            at_ms=at_ms,
+            actor=actor,
+            action=action,
+            subject=subject,
+            result=result,
+            hash=_chained(previous, seq, at_ms, actor, action, subject, result),
+        )
+    )
+
+
+def verify(connection: Connection) -> int:
+    """Sequence of the first line that does not fit its chain, or 0 when the whole chain holds."""
+    previous = _GENESIS
+    expected = 1
+    for row in connection.execute(select(audit).order_by(audit.c.seq)):
+        previous = _chained(previous, row.seq, row.at_ms, row.actor, row.action, row.subject, row.result)
+        if row.seq != expected or row.hash != previous:
+            return expected
+        expected += 1
+    return 0

@@ -1,0 +1,44 @@
+"""Settings of a hub process, as its command line gives them. Data only."""
+
+from pathlib import Path
+
+from msgspec import Struct
+
+from edge.model.errors import BadInput
+
+from .directory import Ports
+from .store.dialect import default_url
+from .turn import Turn
+
+
+class Settings(Struct, frozen=True):
+    """How one hub process runs."""
+
+    data: Path
+    http_host: str = "127.0.0.1"
+    http_port: int = 8480
+    link_host: str = "0.0.0.0"
+    """Where UDP and TLS listen: nodes come from anywhere, and are believed by their keys only."""
+    udp_port: int = 8481
+    tls_port: int = 8482
+    database: str = ""
+    """SQLAlchemy URL; empty: SQLite in the data folder."""
+    turn: Turn = Turn()
+    secure_cookie: bool = False
+    """True behind a proxy that speaks HTTPS to the browsers."""
+
+    @property
+    def database_url(self) -> str:
+        return self.database or default_url(self.data)
+
+    @property
+    def ports(self) -> Ports:
+        return Ports(self.udp_port, self.tls_port)
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """``ADDR:PORT`` or ``PORT``. Raises BadInput."""
+    host, _, port = text.rpartition(":")
+    if not port.isdecimal() or int(port) > 65_535:
+        raise BadInput("An address looks like 127.0.0.1:8480.", field="http")
+    return host.strip("[]") or "127.0.0.1", int(port)

@@ -1,0 +1,344 @@
+"""What a doctor can do, without HTTP: log in, see the queue, open, take and put back, note.
+
+Every act goes with its audit line in one transaction, and with what the node has to hear. Prescribing
+is :mod:`hub.prescriptions`. Reads no clock: it is given one.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from msgspec import Struct
+from sqlalchemy import Connection, select, update
+
+from edge.model import events as ev
+from edge.model import queue
+from edge.model.age import age_text
+from edge.model.errors import NotFound, Refused
+from edge.model.fold import Patient, Visit
+from edge.model.records import OPEN_STATES, VisitState
+from edge.web.refusals import TooManyAttempts, WrongPin
+from edge.web.sessions import Session, new_session
+
+from . import audit, doctors, down, views
+from .directory import NodeDirectory, Site
+from .doctors import Doctor, SigningKey
+from .keys import Keyring
+from .store.dialect import put_row
+from .store.engine import Store
+from .store.schema import notes, sessions
+
+SESSION_IDLE_MS = 2 * 3600 * 1000
+SESSION_MAX_MS = 12 * 3600 * 1000
+TOUCH_MS = 60_000
+"""A session's last use is written at most this often."""
+LOGINS_AT_ONCE = 8
+
+
+class Place(Struct, frozen=True):
+    """One line of the queue."""
+
+    owned: views.Owned
+    patient: Patient | None
+    place: int
+    waited_s: int
+
+
+class Opened(Struct, frozen=True):
+    """A record as a doctor sees it."""
+
+    owned: views.Owned
+    patient: Patient | None
+    site: Site
+    earlier: tuple[Visit, ...]
+
+
+class Desk:
+    """The doctors' side of a hub."""
+
+    def __init__(
+        self,
+        store: Store,
+        speaker: down.Speaker,
+        directory: NodeDirectory,
+        wall_ms: Callable[[], int],
+        send_down: Callable[[down.DownBlob], None],
+        changed: Callable[[str], None],
+    ) -> None:
+        """``send_down`` hands a committed blob to the link; ``changed`` tells the consoles of a visit."""
+        self.store = store
+        self.speaker = speaker
+        self.keys: Keyring = speaker.keys
+        self.directory = directory
+        self.wall_ms = wall_ms
+        self.send_down = send_down
+        self.changed = changed
+        self._unlocked: dict[str, SigningKey] = {}
+        self._at_work: set[str] = set()
+        self._hashing = ThreadPoolExecutor(1, thread_name_prefix="hub-argon2")
+
+    def close(self) -> None:
+        self._hashing.shutdown()
+        self._unlocked.clear()
+
+    # Sessions
+
+    async def login(self, user: str, password: str, code: str, address: str) -> tuple[Doctor, Session]:
+        """Open a session. Raises WrongPin, the same for every mistake, or TooManyAttempts."""
+        if user in self._at_work or len(self._at_work) >= LOGINS_AT_ONCE:
+            raise TooManyAttempts("Another log-in is being checked. Wait a moment and try again.")
+        self._at_work.add(user)
+        try:
+            return await self._login(user, password, code, address)
+        finally:
+            self._at_work.discard(user)
+
+    async def _login(self, user: str, password: str, code: str, address: str) -> tuple[Doctor, Session]:
+        def look(connection: Connection) -> doctors.Account | None:
+            for name in (user, f"@{address}"):
+                doctors.check_backoff(connection, name, self.wall_ms())
+            return doctors.find_account(connection, user)
+
+        account = await self.store.read(look)
+        key = await self._check_password(account, password)
+        session = new_session(user, 0.0)
+
+        def accept(connection: Connection) -> Doctor:
+            now_ms = self.wall_ms()
+            if account is None or key is None:
+                raise doctors.wrong_login()
+            doctors.accept_login(connection, self.keys, account, code, now_ms)
+            connection.execute(
+                sessions.insert().values(
+                    token_hash=_token_hash(session.token),
+                    csrf=session.csrf,
+                    doctor_id=user,
+                    started_ms=now_ms,
+                    used_ms=now_ms,
+                )
+            )
+            return account.doctor
+
+        try:
+            doctor = await self.store.write(accept)
+        except WrongPin:
+            await self.store.write(lambda connection: self._note_failure(connection, user, address))
+            raise
+        if key is not None:
+            self._unlocked[session.token] = key
+        return doctor, session
+
+    def _note_failure(self, connection: Connection, user: str, address: str) -> None:
+        now_ms = self.wall_ms()
+        doctors.note_failure(connection, user, now_ms)
+        doctors.note_failure(connection, f"@{address}", now_ms, free=20)
+        audit.record(connection, now_ms, "", "login_failed", hashlib.sha256(user.encode()).hexdigest()[:16])
+
+    async def _check_password(self, account: doctors.Account | None, password: str) -> SigningKey | None:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._hashing, doctors.check_password, account, password)
+
+    async def find_session(self, token: str) -> Session | None:
+        """The live session behind a cookie; survives a restart of the hub, its signing key does not."""
+        hashed = _token_hash(token)
+        row = await self.store.read(
+            lambda connection: connection.execute(select(sessions).where(sessions.c.token_hash == hashed)).first()
+        )
+        now_ms = self.wall_ms()
+        if row is None:
+            return None
+        if now_ms - row.used_ms > SESSION_IDLE_MS or now_ms - row.started_ms > SESSION_MAX_MS:
+            await self.logout(token)
+            return None
+        if now_ms - row.used_ms > TOUCH_MS:
+            touch = update(sessions).where(sessions.c.token_hash == hashed).values(used_ms=now_ms)
+            self.store.write_later(lambda connection: connection.execute(touch) and None)
+        return Session(token, row.csrf, row.doctor_id, row.started_ms / 1000)
+
+    async def logout(self, token: str) -> None:
+        """End a session and forget its signing key."""
+        self._unlocked.pop(token, None)
+        gone = sessions.delete().where(sessions.c.token_hash == _token_hash(token))
+        await self.store.write(lambda connection: connection.execute(gone) and None)
+
+    async def doctor(self, doctor_id: str) -> Doctor:
+        """Who is logged in. Raises NotFound."""
+        account = await self.store.read(lambda connection: doctors.find_account(connection, doctor_id))
+        if account is None:
+            raise NotFound("There is no such doctor.")
+        return account.doctor
+
+    def can_sign(self, session: Session) -> bool:
+        """Whether the session's signing key is unlocked."""
+        return session.token in self._unlocked
+
+    async def signing_key(self, session: Session, password: str) -> SigningKey:
+        """The session's signing key, unlocked with ``password`` if need be.
+
+        Raises Refused(signing_key_locked) when it is locked and no password came, WrongPin, TooManyAttempts.
+        """
+        held = self._unlocked.get(session.token)
+        if held is not None:
+            return held
+        if not password:
+            raise Refused("Your signing key is locked. Send your password along.", code="signing_key_locked")
+        now_ms = self.wall_ms()
+
+        def look(connection: Connection) -> doctors.Account | None:
+            doctors.check_backoff(connection, session.subject, now_ms)
+            return doctors.find_account(connection, session.subject)
+
+        key = await self._check_password(await self.store.read(look), password)
+        if key is None:
+            await self.store.write(lambda connection: doctors.note_failure(connection, session.subject, now_ms))
+            raise doctors.wrong_login()
+        self._unlocked[session.token] = key
+        return key
+
+    # Queue and record
+
+    async def queue(self) -> list[Place]:
+        """All open visits: those who wait in their order, then those who are being seen."""
+        now_ms = self.wall_ms()
+
+        def load(connection: Connection) -> tuple[list[views.Owned], dict[str, Patient]]:
+            opened = views.load_open(connection)
+            return opened, views.load_patients(connection, (owned.visit.patient_id for owned in opened))
+
+        opened, people = await self.store.read(load)
+        by_id = {owned.visit.visit_id: owned for owned in opened}
+        ordered = queue.order(
+            (queue.Waiting(owned.visit, people.get(owned.visit.patient_id)) for owned in opened), now_ms
+        )
+        waiting = {one.visit.visit_id for one in ordered}
+        lines = [
+            self._line(by_id[one.visit.visit_id], one.patient, queue.place(ordered, one.visit.visit_id), now_ms)
+            for one in ordered
+        ]
+        in_hand = (VisitState.IN_CALL, VisitState.RX_PENDING, VisitState.RX_READY)
+        others = [owned for owned in opened if owned.visit.visit_id not in waiting and owned.visit.state in in_hand]
+        others.sort(key=lambda owned: owned.visit.queued_ms)
+        lines += [self._line(owned, people.get(owned.visit.patient_id), 0, now_ms) for owned in others]
+        return lines
+
+    def _line(self, owned: views.Owned, patient: Patient | None, place: int, now_ms: int) -> Place:
+        since_ms = queue.since_ms(owned.visit)
+        if not 0 <= owned.arrived_ms - since_ms <= 7 * 86_400_000:
+            since_ms = owned.arrived_ms  # the node's clock is wrong; count from when we heard of it
+        return Place(owned, patient, place, max(now_ms - since_ms, 0) // 1000)
+
+    async def open_record(self, visit_id: str, doctor_id: str) -> Opened:
+        """The record, with its audit line; the first time the node hears that it was opened. Raises NotFound."""
+
+        def load(connection: Connection) -> tuple[Opened, down.DownBlob | None]:
+            now_ms = self.wall_ms()
+            owned = need_visit(connection, visit_id)
+            audit.record(connection, now_ms, doctor_id, "record_opened", visit_id)
+            blob = None
+            if not owned.visit.seen_ms:
+                seen = ev.VisitSeen(visit_id, doctor_id)
+                blob = down.speak(connection, self.speaker, owned.node_id, (seen,), doctor_id, now_ms)
+                owned = need_visit(connection, visit_id)
+            earlier = views.visits_of_patient(connection, owned.visit.patient_id)
+            patient = views.load_patient(connection, owned.visit.patient_id)
+            others = tuple(visit for visit in earlier if visit.visit_id != visit_id)
+            return Opened(owned, patient, self.directory.site(owned.node_id), others), blob
+
+        opened, blob = await self.store.write(load)
+        self.tell(visit_id, blob)
+        return opened
+
+    async def take(self, visit_id: str, doctor: Doctor) -> Visit:
+        """Take a visit: nobody else takes it then. Raises NotFound, Refused(visit_taken, visit_closed)."""
+
+        def act(connection: Connection) -> tuple[Visit, down.DownBlob | None]:
+            now_ms = self.wall_ms()
+            owned = need_open(connection, visit_id)
+            if owned.visit.doctor_name and owned.visit.doctor_id == doctor.doctor_id:
+                return owned.visit, None
+            if owned.visit.doctor_name:
+                raise Refused("Another doctor has taken this visit.", code="visit_taken")
+            audit.record(connection, now_ms, doctor.doctor_id, "visit_taken", visit_id)
+            event = ev.VisitAssigned(visit_id, doctor.doctor_id, doctor.name)
+            blob = down.speak(connection, self.speaker, owned.node_id, (event,), doctor.doctor_id, now_ms)
+            return need_visit(connection, visit_id).visit, blob
+
+        visit, blob = await self.store.write(act)
+        self.tell(visit_id, blob)
+        return visit
+
+    async def put_back(self, visit_id: str, doctor: Doctor) -> Visit:
+        """Give a visit back to the queue at its place. Raises NotFound, Refused(visit_not_yours, visit_closed)."""
+
+        def act(connection: Connection) -> tuple[Visit, down.DownBlob]:
+            now_ms = self.wall_ms()
+            owned = need_open(connection, visit_id)
+            if owned.visit.doctor_id != doctor.doctor_id or not owned.visit.doctor_name:
+                raise Refused("You have not taken this visit.", code="visit_not_yours")
+            audit.record(connection, now_ms, doctor.doctor_id, "visit_put_back", visit_id)
+            event = ev.VisitAssigned(visit_id, "", "")
+            blob = down.speak(connection, self.speaker, owned.node_id, (event,), doctor.doctor_id, now_ms)
+            return need_visit(connection, visit_id).visit, blob
+
+        visit, blob = await self.store.write(act)
+        self.tell(visit_id, blob)
+        return visit
+
+    # Notes
+
+    async def save_note(self, visit_id: str, doctor_id: str, text: str) -> int:
+        """Keep a doctor's working note (not yet part of the record); returns when. Raises NotFound."""
+
+        def act(connection: Connection) -> int:
+            now_ms = self.wall_ms()
+            need_visit(connection, visit_id)
+            put_row(connection, notes, {"visit_id": visit_id, "doctor_id": doctor_id, "text": text, "saved_ms": now_ms})
+            return now_ms
+
+        return await self.store.write(act)
+
+    async def load_note(self, visit_id: str, doctor_id: str) -> tuple[str, int]:
+        """A doctor's own note and when it was saved; empty and 0 when there is none. Raises NotFound."""
+
+        def look(connection: Connection) -> tuple[str, int]:
+            need_visit(connection, visit_id)
+            row = connection.execute(
+                select(notes.c.text, notes.c.saved_ms).where(
+                    notes.c.visit_id == visit_id, notes.c.doctor_id == doctor_id
+                )
+            ).first()
+            return (row.text, row.saved_ms) if row else ("", 0)
+
+        return await self.store.read(look)
+
+    def tell(self, visit_id: str, blob: down.DownBlob | None) -> None:
+        """After a commit: on to the node, and to the consoles."""
+        if blob is not None:
+            self.send_down(blob)
+            self.changed(visit_id)
+
+
+def need_visit(connection: Connection, visit_id: str) -> views.Owned:
+    """A visit. Raises NotFound."""
+    owned = views.load_visit(connection, visit_id)
+    if owned is None:
+        raise NotFound("There is no such visit here. It may not have arrived yet.")
+    return owned
+
+
+def need_open(connection: Connection, visit_id: str) -> views.Owned:
+    """A visit that is not closed. Raises NotFound, Refused(visit_closed)."""
+    owned = need_visit(connection, visit_id)
+    if owned.visit.state not in OPEN_STATES:
+        raise Refused("This visit is closed.", code="visit_closed")
+    return owned
+
+
+def age_of(patient: Patient | None, now_ms: int) -> str:
+    """The age as it is shown; empty while the registration has not arrived."""
+    return age_text(patient.person, patient.registered_ms, now_ms) if patient else ""
+
+
+def _token_hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

@@ -1,0 +1,203 @@
+"""Enrolled nodes: their public keys and PSK, kept in memory for the endpoint, and how they come in.
+
+Tokens are kept as hashes. A request that comes twice (the reply was lost) gets the same reply, so
+that a bad link cannot use up a token.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+
+from msgspec import Struct
+from sqlalchemy import Connection, Row, select, update
+
+from edge.model.errors import NotFound
+from edge.model.events import StaffPublished
+from edge.model.records import Role
+from edge.sync import enrol, faults
+from edge.sync.seal import NodeRecord, node_hint
+
+from . import audit
+from .keys import Keyring
+from .store.schema import doctors, nodes, tokens
+
+
+class Site(Struct, frozen=True):
+    """Where a node stands."""
+
+    node_id: str
+    site_code: str
+    site_name: str
+    district: str
+    demo: bool = False
+
+
+class Ports(Struct, frozen=True):
+    """Where nodes reach this hub; 0 for a bearer that is off."""
+
+    udp: int
+    tls: int
+
+
+class NodeDirectory:
+    """All nodes in memory (:class:`edge.sync.link.Directory`); the database stays the truth."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[bytes, NodeRecord] = {}
+        self._by_hint: dict[bytes, list[NodeRecord]] = {}
+        self._sites: dict[str, Site] = {}
+
+    def put(self, record: NodeRecord, site: Site) -> None:
+        """Add a node or replace what was known about it."""
+        hint = node_hint(record.node_id)
+        others = [known for known in self._by_hint.get(hint, []) if known.node_id != record.node_id]
+        self._by_id[record.node_id] = record
+        self._by_hint[hint] = [*others, record]
+        self._sites[site.node_id] = site
+
+    def by_hint(self, hint: bytes) -> Sequence[NodeRecord]:
+        return self._by_hint.get(hint, ())
+
+    def by_id(self, node_id: bytes) -> NodeRecord | None:
+        return self._by_id.get(node_id)
+
+    def site(self, node_id: str) -> Site:
+        """Where a node stands; an empty site for one that is unknown."""
+        return self._sites.get(node_id) or Site(node_id, "", "", "")
+
+    def node_ids(self) -> tuple[bytes, ...]:
+        return tuple(self._by_id)
+
+
+def load_directory(connection: Connection, keys: Keyring) -> list[tuple[NodeRecord, Site]]:
+    """All enrolled nodes."""
+    return [(_record(row, keys), _site(row)) for row in connection.execute(select(nodes))]
+
+
+def load_record(connection: Connection, keys: Keyring, node_id: str) -> NodeRecord | None:
+    """What sealing needs to know about one node, or None."""
+    row = connection.execute(select(nodes).where(nodes.c.node_id == node_id)).first()
+    return None if row is None else _record(row, keys)
+
+
+def _record(row: "Row[tuple[object, ...]]", keys: Keyring) -> NodeRecord:
+    return NodeRecord(
+        node_id=bytes.fromhex(row.node_id),
+        psk=keys.reveal(bytes(row.psk_sealed), f"psk {row.node_id}"),
+        device_public=bytes(row.device_public),
+        log_public=bytes(row.log_public),
+        records_public=bytes(row.records_public),
+        revoked=bool(row.revoked_ms),
+    )
+
+
+def _site(row: "Row[tuple[object, ...]]") -> Site:
+    return Site(row.node_id, row.site_code, row.site_name, row.district, bool(row.demo))
+
+
+def add_token(
+    connection: Connection,
+    keys: Keyring,
+    site: Site,
+    now_ms: int,
+    life_s: int,
+) -> str:
+    """A one-time token for a site; ``site.node_id`` is not used. The text is shown once and not kept."""
+    secret = secrets.token_bytes(enrol.TOKEN_SECRET_BYTES)
+    connection.execute(
+        tokens.insert().values(
+            token_hash=_token_hash(secret),
+            site_code=site.site_code,
+            site_name=site.site_name,
+            district=site.district,
+            demo=site.demo,
+            made_ms=now_ms,
+            expires_ms=now_ms + life_s * 1000,
+            used_ms=0,
+            request_hash=None,
+            reply=None,
+            node_id="",
+        )
+    )
+    audit.record(connection, now_ms, "", "token_made", site.site_code)
+    return enrol.make_token(secret, keys.root_public)
+
+
+def _token_hash(secret: bytes) -> bytes:
+    return hashlib.sha256(b"upk1 token" + secret).digest()
+
+
+def enrol_node(connection: Connection, keys: Keyring, body: bytes, ports: Ports, now_ms: int) -> bytes:
+    """Enrol the node that sent ``body``; returns the sealed reply.
+
+    Raises EnrolRefused: enrol_malformed, token_unknown, token_expired, token_used.
+    """
+    request = enrol.open_request(body, keys.hub)
+    known = tokens.c.token_hash == _token_hash(request.secret)
+    token = connection.execute(select(tokens).where(known)).first()
+    if token is None:
+        raise enrol.EnrolRefused("This token is not known here. Ask for a new one.", code="token_unknown")
+    request_hash = hashlib.sha256(body).digest()
+    if token.used_ms:
+        if token.request_hash == request_hash and token.reply is not None:
+            return bytes(token.reply)
+        raise enrol.EnrolRefused("This token was used before. Ask for a new one.", code="token_used")
+    if token.expires_ms <= now_ms:
+        raise enrol.EnrolRefused("This token has expired. Ask for a new one.", code="token_expired")
+    node_id, psk, unlock = secrets.token_bytes(8), secrets.token_bytes(32), secrets.token_bytes(32)
+    name = node_id.hex()
+    connection.execute(
+        nodes.insert().values(
+            node_id=name,
+            hint=node_hint(node_id),
+            site_code=token.site_code,
+            site_name=token.site_name,
+            district=token.district,
+            demo=token.demo,
+            device_public=request.device_public,
+            log_public=request.log_public,
+            records_public=request.records_public,
+            psk_sealed=keys.protect(psk, f"psk {name}"),
+            unlock_sealed=keys.protect(unlock, f"unlock {name}"),
+            enrolled_ms=now_ms,
+            seen_ms=0,
+            revoked_ms=0,
+        )
+    )
+    grant = enrol.EnrolGrant(
+        node_id=node_id,
+        psk=psk,
+        site_code=token.site_code,
+        site_name=token.site_name,
+        district=token.district,
+        tls_fingerprint=keys.tls_fingerprint,
+        udp_port=ports.udp,
+        wss_port=ports.tls,
+        unlock=unlock,
+        staff=published_doctors(connection),
+        demo=bool(token.demo),
+    )
+    reply = enrol.make_reply(body, request, grant, keys.hub.sign)
+    connection.execute(
+        update(tokens).where(known).values(used_ms=now_ms, request_hash=request_hash, reply=reply, node_id=name)
+    )
+    audit.record(connection, now_ms, name, "enrolled", name)
+    faults.point("hub-enrolled")
+    return reply
+
+
+def published_doctors(connection: Connection) -> tuple[StaffPublished, ...]:
+    """All doctors, as nodes know them."""
+    rows = connection.execute(select(doctors).where(doctors.c.disabled_ms == 0).order_by(doctors.c.doctor_id))
+    return tuple(
+        StaffPublished(row.doctor_id, row.name, Role.DOCTOR, row.registration, row.qualification, bytes(row.key_public))
+        for row in rows
+    )
+
+
+def revoke_node(connection: Connection, node_id: str, now_ms: int) -> None:
+    """Never believe this node again. Raises NotFound."""
+    done = connection.execute(update(nodes).where(nodes.c.node_id == node_id).values(revoked_ms=now_ms))
+    if done.rowcount == 0:
+        raise NotFound("There is no such node.")
+    audit.record(connection, now_ms, "", "revoked", node_id)

@@ -1,0 +1,196 @@
+"""Doctors' accounts: password and TOTP, the signing key wrapped by the password, back-off.
+
+The password is never stored: it is right when it unwraps the signing key (Argon2id, RFC 9106, then
+AES-256-GCM). A log-in says only that something was wrong, after the same work for known and unknown
+names. Time is an argument.
+"""
+
+import base64
+import hashlib
+import secrets
+
+from argon2.low_level import Type, hash_secret_raw
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.twofactor.totp import TOTP
+from msgspec import Struct
+from sqlalchemy import Connection, select, update
+
+from edge.model.errors import Refused
+from edge.slips.sign import certify_doctor
+from edge.sync import seal
+from edge.web.refusals import TooManyAttempts, WrongPin
+
+from . import audit
+from .keys import Keyring
+from .store.dialect import insert_new, put_row
+from .store.schema import doctors, failures
+
+TOTP_STEP_S = 30
+TOTP_SECRET_BYTES = 20
+FREE_ATTEMPTS = 3
+BACKOFF_MAX_S = 900
+PASSWORD_MIN = 10
+
+
+class Doctor(Struct, frozen=True):
+    """A doctor as patients and the log-in see one."""
+
+    doctor_id: str
+    name: str
+    registration: str
+    qualification: str
+    contact: str = ""
+
+
+class Account(Struct, frozen=True):
+    """What a log-in needs from the database."""
+
+    doctor: Doctor
+    salt: bytes
+    totp_sealed: bytes
+    totp_step: int
+    key_wrapped: bytes
+    certificate: bytes
+    disabled: bool
+
+    def __repr__(self) -> str:
+        return f"Account({self.doctor.doctor_id})"
+
+
+class SigningKey(Struct, frozen=True):
+    """A doctor's unwrapped key; RAM only."""
+
+    private: bytes
+    certificate: bytes
+
+    def __repr__(self) -> str:
+        return "SigningKey(…)"
+
+
+def derive(password: str, salt: bytes) -> bytes:
+    """Key from a password: Argon2id, 64 MiB, t=3, p=1 (some 200 ms; not for the event loop)."""
+    return hash_secret_raw(
+        password.encode(), salt, time_cost=3, memory_cost=65_536, parallelism=1, hash_len=32, type=Type.ID
+    )
+
+
+def unwrap(account: Account, password: str) -> SigningKey | None:
+    """The signing key, or None for a wrong password. Slow on purpose."""
+    key = derive(password, account.salt)
+    try:
+        private = AESGCM(key).decrypt(
+            account.key_wrapped[:12], account.key_wrapped[12:], account.doctor.doctor_id.encode()
+        )
+    except InvalidTag:
+        return None
+    return SigningKey(private, account.certificate)
+
+
+_NOBODY = Account(Doctor("", "", "", ""), bytes(16), b"", 0, bytes(60), b"", True)
+
+
+def check_password(account: Account | None, password: str) -> SigningKey | None:
+    """As :func:`unwrap`, with the same work for a name that does not exist."""
+    return unwrap(account or _NOBODY, password)
+
+
+def add_doctor(connection: Connection, keys: Keyring, doctor: Doctor, password: str, now_ms: int) -> str:
+    """Create the account and its certified signing key; returns the TOTP secret in base32.
+
+    Raises Refused when the id is taken or the password has fewer than ten characters.
+    """
+    if len(password) < PASSWORD_MIN:
+        raise Refused(f"A password has at least {PASSWORD_MIN} characters.", code="password_short")
+    salt, private, totp = secrets.token_bytes(16), secrets.token_bytes(32), secrets.token_bytes(TOTP_SECRET_BYTES)
+    nonce = secrets.token_bytes(12)
+    public = seal.verifier_of(private)
+    row: dict[str, bytes | str | int] = {
+        "doctor_id": doctor.doctor_id,
+        "name": doctor.name,
+        "registration": doctor.registration,
+        "qualification": doctor.qualification,
+        "contact": doctor.contact,
+        "salt": salt,
+        "totp_sealed": keys.protect(totp, f"totp {doctor.doctor_id}"),
+        "totp_step": 0,
+        "key_public": public,
+        "key_wrapped": nonce + AESGCM(derive(password, salt)).encrypt(nonce, private, doctor.doctor_id.encode()),
+        "certificate": certify_doctor(public, doctor.doctor_id, doctor.name, doctor.registration, keys.sign),
+        "made_ms": now_ms,
+        "disabled_ms": 0,
+    }
+    if not insert_new(connection, doctors, row):
+        raise Refused("There is a doctor with this id already.", code="doctor_exists")
+    audit.record(connection, now_ms, "", "doctor_added", doctor.doctor_id)
+    return base64.b32encode(totp).decode()
+
+
+def find_account(connection: Connection, doctor_id: str) -> Account | None:
+    """The account behind an id, or None."""
+    row = connection.execute(select(doctors).where(doctors.c.doctor_id == doctor_id)).first()
+    if row is None:
+        return None
+    return Account(
+        Doctor(row.doctor_id, row.name, row.registration, row.qualification, row.contact),
+        row.salt,
+        row.totp_sealed,
+        row.totp_step,
+        row.key_wrapped,
+        row.certificate,
+        bool(row.disabled_ms),
+    )
+
+
+def totp_step(secret: bytes, code: str, now_ms: int, last_step: int) -> int | None:
+    """The time step that a code belongs to (RFC 6238, one step of drift), if it is later than ``last_step``."""
+    present = now_ms // 1000 // TOTP_STEP_S
+    totp = TOTP(secret, 6, SHA1(), TOTP_STEP_S)  # noqa: S303 - HMAC-SHA1 is what authenticator apps speak
+    for step in (present - 1, present, present + 1):
+        expected = totp.generate(max(step, 0) * TOTP_STEP_S)
+        if step > last_step and secrets.compare_digest(expected, code.encode()):
+            return step
+    return None
+
+
+def _failure_key(name: str) -> bytes:
+    return hashlib.sha256(b"upk1 login" + name.encode()).digest()
+
+
+def check_backoff(connection: Connection, name: str, now_ms: int) -> None:
+    """Raise TooManyAttempts while ``name`` (a user or an address) has to wait."""
+    row = connection.execute(select(failures.c.until_ms).where(failures.c.key == _failure_key(name))).first()
+    if row is not None and row.until_ms > now_ms:
+        wait_s = (row.until_ms - now_ms + 999) // 1000
+        raise TooManyAttempts(f"Too many wrong attempts. Wait {wait_s} s and try again.")
+
+
+def note_failure(connection: Connection, name: str, now_ms: int, free: int = FREE_ATTEMPTS) -> None:
+    """Count a wrong attempt: after ``free`` of them the wait doubles from 2 s up to 15 min."""
+    key = _failure_key(name)
+    row = connection.execute(select(failures.c.count, failures.c.until_ms).where(failures.c.key == key)).first()
+    forgotten = row is None or (row[1] and now_ms - row[1] > BACKOFF_MAX_S * 1000)
+    count = 1 if row is None or forgotten else row[0] + 1
+    wait_s = min(2 ** (count - free), BACKOFF_MAX_S) if count > free else 0
+    put_row(connection, failures, {"key": key, "count": count, "until_ms": now_ms + wait_s * 1000})
+
+
+def accept_login(connection: Connection, keys: Keyring, account: Account, code: str, now_ms: int) -> None:
+    """Use up a TOTP code for an account whose password was right. Raises WrongPin."""
+    fresh = find_account(connection, account.doctor.doctor_id)
+    if fresh is None or fresh.disabled:
+        raise wrong_login()
+    secret = keys.reveal(fresh.totp_sealed, f"totp {fresh.doctor.doctor_id}")
+    step = totp_step(secret, code, now_ms, fresh.totp_step)
+    if step is None:
+        raise wrong_login()
+    mine = doctors.c.doctor_id == fresh.doctor.doctor_id
+    connection.execute(update(doctors).where(mine).values(totp_step=step))
+    connection.execute(failures.delete().where(failures.c.key == _failure_key(fresh.doctor.doctor_id)))
+    audit.record(connection, now_ms, fresh.doctor.doctor_id, "login", fresh.doctor.doctor_id)
+
+
+def wrong_login() -> WrongPin:
+    """The one answer to every wrong log-in."""
+    return WrongPin("Name, password or code is wrong, or the code was used before. Wait for the next code.")

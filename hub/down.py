@@ -1,0 +1,141 @@
+"""The hub's own log for each node: what it says goes into the views and, sealed to R, to the node.
+
+Entry, view and sealed blob are committed together before anything is sent; a blob is sent again
+until the node has said that it holds it. Knows no socket.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection, func, select, update
+
+from edge.model import events as ev
+from edge.model.clock import next_stamp
+from edge.model.errors import NotFound
+from edge.sync import bundle, faults, seal
+from edge.sync.link import Cls
+from edge.sync.log import NO_SALT, Chain, Position, Stream
+
+from . import views
+from .directory import load_record
+from .keys import Keyring
+from .store.schema import down, entries
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class DownBlob(Struct, frozen=True):
+    """A sealed piece of the hub's log on its way to a node."""
+
+    node_id: bytes
+    seq: int
+    blob: bytes
+    cls: int
+
+
+class Speaker(Struct, frozen=True):
+    """What this process needs to write hub logs."""
+
+    keys: Keyring
+    run: bytes
+    """8 random bytes of this process: a restored database cannot fork a log."""
+
+
+def speak(
+    connection: Connection,
+    speaker: Speaker,
+    node_id: str,
+    events: Sequence[ev.Event],
+    actor: str,
+    now_ms: int,
+    cls: Cls = Cls.CLINICAL,
+) -> DownBlob:
+    """Append events to the hub's log for a node and seal them for it. Send the result after the commit.
+
+    Raises NotFound for a node that was never enrolled.
+    """
+    record = load_record(connection, speaker.keys, node_id)
+    if record is None:
+        raise NotFound("There is no such node.")
+    chain, stamp = _continue(connection, speaker, record.node_id)
+    raws: list[bytes] = []
+    first_seq = chain.seq + 1
+    visit_ids = {ev.visit_of(event) for event in events} - {""}
+    for visit_id in visit_ids:
+        owned = views.load_visit(connection, visit_id)
+        stamp = max(stamp, owned.visit.changed_stamp if owned else 0)
+    for event in events:
+        stamp = next_stamp(stamp, now_ms)
+        raw = _encode(ev.entry_of(event, stamp, actor))
+        place = chain.append(raw, _salt(connection, node_id, ev.visit_of(event)))
+        connection.execute(
+            entries.insert().values(
+                node_id=node_id,
+                run=speaker.run,
+                stream=Stream.HUB.value,
+                seq=place.seq,
+                raw=raw,
+                c=place.commitment,
+                h=place.head,
+                kind=ev.KIND_OF[type(event)],
+                stamp=stamp,
+                visit_id=ev.visit_of(event),
+                patient_id="",
+                received_ms=now_ms,
+            )
+        )
+        raws.append(raw)
+    faults.point("hub-said")
+    payload = bundle.BundlePayload(cls.value, speaker.run, Stream.HUB.value, first_seq, tuple(raws))
+    last = connection.execute(select(func.max(down.c.seq)).where(down.c.node_id == node_id)).scalar()
+    seq = (last or 0) + 1
+    blob = seal.seal_down(record, seq, bundle.pack(payload), speaker.keys.hub.sign)
+    connection.execute(
+        down.insert().values(node_id=node_id, seq=seq, cls=cls.value, blob=blob, made_ms=now_ms, stored_ms=0)
+    )
+    views.refold(connection, visit_ids, (), now_ms)
+    return DownBlob(record.node_id, seq, blob, cls.value)
+
+
+def mark_stored(connection: Connection, node_id: bytes, seq: int, now_ms: int) -> None:
+    """The node holds blob ``seq``: it is not sent again."""
+    connection.execute(
+        update(down)
+        .where(down.c.node_id == node_id.hex(), down.c.seq == seq, down.c.stored_ms == 0)
+        .values(stored_ms=now_ms)
+    )
+
+
+def waiting(connection: Connection, node_id: bytes | None = None) -> list[DownBlob]:
+    """What nodes (or one node) do not hold yet, in order."""
+    query = select(down.c.node_id, down.c.seq, down.c.blob, down.c.cls).where(down.c.stored_ms == 0)
+    if node_id is not None:
+        query = query.where(down.c.node_id == node_id.hex())
+    rows = connection.execute(query.order_by(down.c.node_id, down.c.seq))
+    return [DownBlob(bytes.fromhex(row.node_id), row.seq, bytes(row.blob), row.cls) for row in rows]
+
+
+def _continue(connection: Connection, speaker: Speaker, node_id: bytes) -> tuple[Chain, int]:
+    last = connection.execute(
+        select(entries.c.seq, entries.c.c, entries.c.h, entries.c.stamp)
+        .where(entries.c.node_id == node_id.hex(), entries.c.run == speaker.run, entries.c.stream == Stream.HUB.value)
+        .order_by(entries.c.seq.desc())
+        .limit(1)
+    ).first()
+    if last is None:
+        return Chain(node_id, speaker.run, Stream.HUB), 0
+    return Chain(node_id, speaker.run, Stream.HUB, Position(last.seq, last.c, last.h)), last.stamp
+
+
+def _salt(connection: Connection, node_id: str, visit_id: str) -> bytes:
+    """Salt of the visit that the node opened: the hub's entries about it are erased together with it."""
+    if not visit_id:
+        return NO_SALT
+    raw = connection.execute(
+        select(entries.c.raw).where(
+            entries.c.visit_id == visit_id, entries.c.node_id == node_id, entries.c.kind == views.VISIT_OPENED
+        )
+    ).scalar()
+    found = views.readable(bytes(raw)) if raw is not None else None
+    return found[1].salt if found is not None and isinstance(found[1], ev.VisitOpened) else NO_SALT

@@ -1,0 +1,131 @@
+"""One hub process put together: store, keys, directory, desk, live, link. Knows no HTTP and no socket."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+
+from sqlalchemy import Connection, select
+
+from edge.model.events import StaffPublished
+from edge.sync.endpoint import HubEndpoint
+from edge.web.logs import say
+
+from . import directory, down
+from .config import Settings
+from .desk import Desk
+from .keys import Keyring, load_keys
+from .link import Link
+from .live import Live
+from .prescriptions import Prescriptions
+from .store.engine import Store
+
+logger = logging.getLogger("hub")
+RELOAD_S = 2.0
+"""How soon a running hub sees nodes revoked and doctors added by a command."""
+
+
+class Hub:
+    """Everything that the web side and the link's runner need."""
+
+    def __init__(self, settings: Settings, wall_ms: Callable[[], int], monotonic_s: Callable[[], float]) -> None:
+        """Open the store and load keys and nodes. Blocking. Raises KeysRefused."""
+        self.settings = settings
+        self.wall_ms = wall_ms
+        self.keys: Keyring = load_keys(settings.data)
+        self.store = Store(settings.database_url)
+        self.directory = directory.NodeDirectory()
+        self._load_nodes()
+        now_s = monotonic_s()
+        endpoint = HubEndpoint(
+            self.keys.hub,
+            self.directory,
+            now_s,
+            unix_offset_s=wall_ms() / 1000 - now_s,
+            random=secrets.token_bytes,
+        )
+        self.link = Link(endpoint, self.store, self.directory, wall_ms, monotonic_s)
+        self.speaker = down.Speaker(self.keys, secrets.token_bytes(8))
+        self.desk = Desk(self.store, self.speaker, self.directory, wall_ms, self.link.send_down, self._visit_changed)
+        self.prescriptions = Prescriptions(self.desk)
+        self.live = Live(self.desk, self.link, settings.turn)
+        self.link.on_visits = self._visits_arrived
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def _load_nodes(self) -> None:
+        for record, site in self.store.read_now(lambda connection: directory.load_directory(connection, self.keys)):
+            self.directory.put(record, site)
+
+    def _visit_changed(self, visit_id: str) -> None:
+        self.live.visit_changed(visit_id)
+
+    def _visits_arrived(self, visit_ids: frozenset[str]) -> None:
+        for visit_id in visit_ids:
+            self.live.visit_changed(visit_id)
+        if not visit_ids:
+            self.live.queue_changed()
+
+    async def start(self) -> None:
+        """Hand over what nodes still lack, and begin to listen to signals."""
+        for blob in await self.store.read(down.waiting):
+            self.link.send_down(blob)
+        self._tasks = [
+            asyncio.create_task(self._hear_signals(), name="hub-signals"),
+            asyncio.create_task(self._keep_loading(), name="hub-reload"),
+        ]
+
+    async def stop(self) -> None:
+        """Finish what was begun and close the store."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.live.close()
+        await self.link.close()
+        self.desk.close()
+        await asyncio.get_running_loop().run_in_executor(None, self.store.close)
+
+    async def enrol(self, body: bytes) -> bytes:
+        """Enrol a node; the reply is sealed to it. Raises EnrolRefused."""
+        reply = await self.store.write(
+            lambda connection: directory.enrol_node(connection, self.keys, body, self.settings.ports, self.wall_ms())
+        )
+        await self._reload_nodes()
+        say(logger, "node_enrolled")
+        return reply
+
+    async def is_ready(self) -> bool:
+        """Whether the database answers."""
+        return await self.store.read(lambda connection: connection.execute(select(1)).scalar() == 1)
+
+    async def _reload_nodes(self) -> None:
+        for record, site in await self.store.read(lambda connection: directory.load_directory(connection, self.keys)):
+            self.directory.put(record, site)
+
+    async def publish(self, staff: StaffPublished) -> None:
+        """Tell all nodes of a doctor."""
+        for node_id in self.directory.node_ids():
+            name = node_id.hex()
+
+            def act(connection: Connection, name: str = name) -> down.DownBlob:
+                return down.speak(connection, self.speaker, name, (staff,), "", self.wall_ms())
+
+            self.link.send_down(await self.store.write(act))
+
+    async def _keep_loading(self) -> None:
+        """See what commands of other processes changed: nodes, revocations, doctors."""
+        known = {one.person_id for one in await self.store.read(directory.published_doctors)}
+        while True:
+            await asyncio.sleep(RELOAD_S)
+            await self._reload_nodes()
+            for staff in await self.store.read(directory.published_doctors):
+                if staff.person_id not in known:
+                    await self.publish(staff)
+                    known.add(staff.person_id)
+
+    async def _hear_signals(self) -> None:
+        while True:
+            node_id, blob = await self.link.signals.get()
+            try:
+                await self.live.from_node(node_id, blob)
+            except Exception:
+                logger.exception("signal failed")

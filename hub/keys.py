@@ -1,0 +1,173 @@
+"""The hub's own keys: made once by ``init``, kept as files 0600 below the data folder.
+
+F (root, Ed25519) signs H (signing, Ed25519), H signs K (KEM, X25519). ``data.key`` seals secrets
+that stand in the database. The TLS leaf is self-signed and pinned by nodes through its
+fingerprint. Knows no table.
+"""
+
+import datetime
+import hashlib
+import os
+import secrets
+import ssl
+from pathlib import Path
+
+import msgspec
+from cryptography import x509
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.x509.oid import NameOID
+
+from edge.model.errors import Fault, UpkendraError
+from edge.sync import enrol, seal
+
+KEYS_FILE = "keys.json"
+LEAF_FILE = "tls.crt"
+LEAF_KEY_FILE = "tls.key"
+LEAF_DAYS = 20 * 365
+
+
+class KeysRefused(UpkendraError):
+    """The hub's keys are missing, unreadable, or there already. See the message."""
+
+    code = "hub_keys"
+    fault = Fault.STATE
+
+
+class KeyFile(msgspec.Struct, frozen=True):
+    """What ``keys.json`` holds. ``root`` belongs off line after the ceremony; then it is empty here."""
+
+    root: bytes
+    root_public: bytes
+    root_signature: bytes
+    """F over H."""
+    sign: bytes
+    kem: tuple[bytes, ...]
+    """Newest first."""
+    data: bytes
+
+    def __repr__(self) -> str:
+        return "KeyFile(…)"
+
+
+class Keyring(msgspec.Struct, frozen=True):
+    """The keys of a running hub."""
+
+    hub: seal.HubKeys
+    root_public: bytes
+    sign_public: bytes
+    announcement: bytes
+    """Body of GET /enrol/keys."""
+    data: bytes
+    leaf_path: Path
+    leaf_key_path: Path
+    tls_fingerprint: bytes
+    """SHA-256 of the leaf in DER."""
+
+    def __repr__(self) -> str:
+        return "Keyring(…)"
+
+    def sign(self, message: bytes) -> bytes:
+        """Ed25519 by H."""
+        return seal.sign(self.hub.sign, message)
+
+    def protect(self, secret: bytes, label: str) -> bytes:
+        """Seal a secret for the database; ``label`` binds it to its place."""
+        nonce = secrets.token_bytes(12)
+        return nonce + ChaCha20Poly1305(self.data).encrypt(nonce, secret, label.encode())
+
+    def reveal(self, sealed: bytes, label: str) -> bytes:
+        """Opposite of :meth:`protect`. Raises KeysRefused."""
+        try:
+            return ChaCha20Poly1305(self.data).decrypt(sealed[:12], sealed[12:], label.encode())
+        except InvalidTag as error:
+            raise KeysRefused("A secret in the database does not fit data.key of this hub.") from error
+
+    def tls_context(self) -> ssl.SSLContext:
+        """TLS 1.3 with the pinned leaf, for nodes. Blocking."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.load_cert_chain(self.leaf_path, self.leaf_key_path)
+        return context
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file that only its owner reads, durably."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def init_keys(data: Path) -> None:
+    """Make all keys below ``data``. Raises KeysRefused when there are some already."""
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if (data / KEYS_FILE).exists():
+        raise KeysRefused("This data folder already holds a hub's keys; they are not replaced.")
+    for stale in (LEAF_FILE, LEAF_KEY_FILE):  # of an init that was cut short before keys.json
+        (data / stale).unlink(missing_ok=True)
+    root, sign, kem = (secrets.token_bytes(32) for _ in range(3))
+    certificate, private = _make_leaf()
+    write_private(data / LEAF_KEY_FILE, private)
+    write_private(data / LEAF_FILE, certificate)
+    keys = KeyFile(
+        root=root,
+        root_public=seal.verifier_of(root),
+        root_signature=enrol.certify_sign(root, seal.verifier_of(sign)),
+        sign=sign,
+        kem=(kem,),
+        data=secrets.token_bytes(32),
+    )
+    draft = data / (KEYS_FILE + ".draft")
+    draft.unlink(missing_ok=True)
+    write_private(draft, msgspec.json.encode(keys))
+    draft.rename(data / KEYS_FILE)
+
+
+def load_keys(data: Path) -> Keyring:
+    """The keys of the hub in ``data``. Raises KeysRefused when they are missing or damaged."""
+    try:
+        keys = msgspec.json.decode((data / KEYS_FILE).read_bytes(), type=KeyFile)
+        leaf = x509.load_pem_x509_certificate((data / LEAF_FILE).read_bytes())
+    except FileNotFoundError as error:
+        raise KeysRefused("There are no keys in this data folder. Run `hub init` first.") from error
+    except (OSError, ValueError, msgspec.DecodeError) as error:
+        raise KeysRefused("The hub's keys cannot be read. Restore them from the backup.") from error
+    hub = seal.HubKeys(keys.kem, keys.sign)
+    return Keyring(
+        hub=hub,
+        root_public=keys.root_public,
+        sign_public=seal.verifier_of(keys.sign),
+        announcement=enrol.announce(keys.root_public, keys.root_signature, hub),
+        data=keys.data,
+        leaf_path=data / LEAF_FILE,
+        leaf_key_path=data / LEAF_KEY_FILE,
+        tls_fingerprint=hashlib.sha256(leaf.public_bytes(serialization.Encoding.DER)).digest(),
+    )
+
+
+def _make_leaf() -> tuple[bytes, bytes]:
+    """A self-signed P-256 leaf and its key, PEM. Valid from 1970: nodes pin it and may not know the date."""
+    private = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "upkendra-hub")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(private.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC))
+        .not_valid_after(now + datetime.timedelta(days=LEAF_DAYS))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("upkendra-hub")]), critical=False)
+        .sign(private, hashes.SHA256())
+    )
+    return (
+        certificate.public_bytes(serialization.Encoding.PEM),
+        private.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ),
+    )

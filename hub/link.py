@@ -1,0 +1,154 @@
+"""Between the link's endpoint and the store: nothing is acknowledged before its commit.
+
+Takes the endpoint's events, writes them, answers the endpoint. Knows no socket: whoever runs the
+endpoint hands its events to :meth:`Link.take` and is woken through ``wake``.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from sqlalchemy import Connection, update
+
+from edge.sync import faults
+from edge.sync.endpoint import HubEndpoint
+from edge.sync.link import (
+    BundleArrived,
+    BundleQuarantined,
+    DownStored,
+    HubEvent,
+    NodeSeen,
+    SignalArrived,
+)
+from edge.web.logs import say
+
+from . import down
+from .directory import NodeDirectory
+from .receive import Received, receive_bundle, receive_poison
+from .store.engine import Store
+from .store.schema import nodes
+
+logger = logging.getLogger("hub.link")
+SEEN_WRITE_MS = 30_000
+SIGNALS_WAITING_MAX = 1000
+
+
+class Link:
+    """The application's side of all node links of this process."""
+
+    def __init__(
+        self,
+        endpoint: HubEndpoint,
+        store: Store,
+        directory: NodeDirectory,
+        wall_ms: Callable[[], int],
+        monotonic_s: Callable[[], float],
+    ) -> None:
+        self.endpoint = endpoint
+        self._store = store
+        self._directory = directory
+        self._wall_ms = wall_ms
+        self._monotonic_s = monotonic_s
+        self.wake: Callable[[], None] = lambda: None
+        """Set by the runner: the endpoint has something to send."""
+        self.on_visits: Callable[[frozenset[str]], None] = lambda visit_ids: None
+        self.signals: asyncio.Queue[tuple[bytes, bytes]] = asyncio.Queue(SIGNALS_WAITING_MAX)
+        """What nodes signalled, in order, for :class:`hub.live.Live`."""
+        self._seen_ms: dict[bytes, int] = {}
+        self._at_work: set[asyncio.Task[None]] = set()
+
+    # What the hub says
+
+    def online(self, node_id: str) -> bool:
+        """Whether the node was heard lately."""
+        return self.endpoint.presence(bytes.fromhex(node_id), self._monotonic_s()).online
+
+    def last_ack_age_s(self, node_id: str) -> float | None:
+        """Seconds since the node was heard; None for never."""
+        age_s = self.endpoint.presence(bytes.fromhex(node_id), self._monotonic_s()).last_ack_age_s
+        return None if age_s == float("inf") else round(age_s, 1)
+
+    def send_signal(self, node_id: bytes, blob: bytes) -> None:
+        """Pass a call signal on."""
+        self.endpoint.send_signal(node_id, blob, self._monotonic_s())
+        self.wake()
+
+    def send_down(self, blob: down.DownBlob) -> None:
+        """Send a committed down blob until the node holds it."""
+        faults.point("hub-before-send-down")
+        self.endpoint.send_down(blob.node_id, blob.seq, blob.blob, blob.cls, self._monotonic_s())
+        self.wake()
+
+    # What the endpoint says
+
+    async def take(self, event: HubEvent) -> None:
+        """Take an event; its work goes on in a task, so that many bundles share a commit."""
+        if isinstance(event, SignalArrived):
+            self._take_signal(event)
+            return
+        task = asyncio.get_running_loop().create_task(self._try(event))
+        self._at_work.add(task)
+        task.add_done_callback(self._at_work.discard)
+
+    async def _try(self, event: HubEvent) -> None:
+        try:
+            await self._handle(event)
+        except Exception:
+            logger.exception("event failed")
+            if isinstance(event, BundleArrived | BundleQuarantined):
+                self.endpoint.bundle_failed(event.node_id, event.bundle_id)
+
+    def _take_signal(self, event: SignalArrived) -> None:
+        try:
+            self.signals.put_nowait((event.node_id, event.blob))
+        except asyncio.QueueFull:
+            say(logger, "signals_dropped", logging.WARNING, node_id=event.node_id.hex())
+
+    async def _handle(self, event: HubEvent) -> None:
+        match event:
+            case BundleArrived():
+                record = self._directory.by_id(event.node_id)
+                if record is None:
+                    return
+                arrived = event
+                taken = await self._store.write(
+                    lambda connection: receive_bundle(connection, arrived, record, self._wall_ms())
+                )
+                self._acknowledge(event, taken)
+            case BundleQuarantined():
+                poison = event
+                taken = await self._store.write(lambda connection: receive_poison(connection, poison, self._wall_ms()))
+                self._acknowledge(event, taken)
+            case DownStored():
+                node_id, seq = event.node_id, event.seq
+                await self._store.write(lambda connection: down.mark_stored(connection, node_id, seq, self._wall_ms()))
+            case NodeSeen():
+                await self._seen(event)
+            case _:
+                return
+
+    def _acknowledge(self, event: BundleArrived | BundleQuarantined, taken: Received) -> None:
+        faults.point("hub-before-ack")
+        self.endpoint.bundle_stored(event.node_id, event.bundle_id, quarantined=bool(taken.quarantined))
+        self.wake()
+        if taken.visit_ids:
+            self.on_visits(taken.visit_ids)
+
+    async def _seen(self, event: NodeSeen) -> None:
+        now_ms = self._wall_ms()
+        if event.fresh:
+            for blob in await self._store.read(lambda connection: down.waiting(connection, event.node_id)):
+                self.send_down(blob)
+            self.on_visits(frozenset())
+        if now_ms - self._seen_ms.get(event.node_id, 0) < SEEN_WRITE_MS:
+            return
+        self._seen_ms[event.node_id] = now_ms
+
+        def act(connection: Connection) -> None:
+            connection.execute(update(nodes).where(nodes.c.node_id == event.node_id.hex()).values(seen_ms=now_ms))
+
+        await self._store.write(act)
+
+    async def close(self) -> None:
+        """Finish what was taken."""
+        await asyncio.gather(*self._at_work, return_exceptions=True)

@@ -1,0 +1,403 @@
+"""Live: what consoles are told, and call signals between a doctor's page and a node.
+
+Signals are checked, not interpreted: a signal passes only between the doctor and the node of its
+call, an Offer only with the node's signature over its DTLS fingerprint. Knows no HTTP and no link,
+only what sends to them. Calls stand in the database, so that a restart of the hub ends none.
+"""
+
+import asyncio
+import logging
+from typing import Protocol, TypeAlias
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection, select, update
+
+from edge.media.call import Kind, Phase, advance
+from edge.media.signals import Accept, Answer, Bye, Candidate, IceServer, Offer, Report, Ring, Signal
+from edge.model import events as ev
+from edge.model.errors import Fault, UpkendraError
+from edge.model.records import Mode
+from edge.sync.seal import verify
+from edge.web.logs import say
+
+from . import audit, down
+from .desk import Desk, need_open
+from .doctors import Doctor
+from .store.dialect import Row, insert_new
+from .store.schema import calls
+from .turn import Turn, ice_servers
+
+logger = logging.getLogger("hub.live")
+FINAL_REPORT_S = 3.0
+"""How long the doctor's last report may come after the end."""
+SIGNAL_MAX_BYTES = 64 * 1024
+FINGERPRINT_LABEL = b"upk1 dtls"
+
+
+class QueueChanged(Struct, frozen=True, tag="queue"):
+    """Load the queue again."""
+
+
+class VisitChanged(Struct, frozen=True, tag="visit"):
+    """Load this visit again, if it is on the screen."""
+
+    visit_id: str
+
+
+class CallRefused(Struct, frozen=True, tag="refused"):
+    """A signal was not passed on, and why."""
+
+    call_id: str
+    code: str
+    message: str
+
+
+Told: TypeAlias = QueueChanged | VisitChanged | CallRefused | Signal
+_signal_json = msgspec.json.Decoder(Signal)
+_signal_msgpack = msgspec.msgpack.Decoder(Signal)
+_to_json = msgspec.json.Encoder().encode
+_to_msgpack = msgspec.msgpack.Encoder().encode
+
+
+class Console(Protocol):
+    """One open page of a doctor."""
+
+    @property
+    def doctor(self) -> Doctor: ...
+
+    def tell(self, text: str) -> None:
+        """Queue a message for the page; never blocks."""
+        ...
+
+
+class NodeLink(Protocol):
+    """What this needs of the link to the nodes."""
+
+    def online(self, node_id: str) -> bool: ...
+
+    def send_signal(self, node_id: bytes, blob: bytes) -> None: ...
+
+
+class LiveCall(Struct, frozen=True):
+    """A call that passes through here."""
+
+    call_id: str
+    visit_id: str
+    node_id: str
+    doctor_id: str
+    phase: Phase
+    started_ms: int
+    ended_because: str = ""
+    video_s: float = 0.0
+    audio_s: float = 0.0
+    concealed_s: float = 0.0
+    frames: int = 0
+    mode: Mode = Mode.TEXT
+
+
+class Live:
+    """All consoles and calls of this process."""
+
+    def __init__(self, desk: Desk, link: NodeLink, turn: Turn) -> None:
+        self._desk = desk
+        self._link = link
+        self._turn = turn
+        self._consoles: set[Console] = set()
+        self._attached: dict[str, Console] = {}
+        self._calls: dict[str, LiveCall] = {}
+        self._bases: dict[str, tuple[Report, Report]] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+
+    def add(self, console: Console) -> None:
+        self._consoles.add(console)
+
+    def remove(self, console: Console) -> None:
+        self._consoles.discard(console)
+        for call_id, attached in list(self._attached.items()):
+            if attached is console:
+                del self._attached[call_id]
+
+    def visit_changed(self, visit_id: str) -> None:
+        """Tell all consoles that a visit and the queue have changed."""
+        self._broadcast(VisitChanged(visit_id))
+        self._broadcast(QueueChanged())
+
+    def queue_changed(self) -> None:
+        self._broadcast(QueueChanged())
+
+    def ice_servers(self, name: str) -> tuple[IceServer, ...]:
+        """ICE servers for a browser."""
+        return ice_servers(self._turn, name, self._desk.wall_ms() // 1000)
+
+    async def close(self) -> None:
+        """Finish the calls that are ending."""
+        for task in list(self._ending):
+            task.cancel()
+        await asyncio.gather(*self._ending, return_exceptions=True)
+
+    def _broadcast(self, message: Told) -> None:
+        text = _to_json(message).decode()
+        for console in self._consoles:
+            console.tell(text)
+
+    # From a doctor's page
+
+    async def from_console(self, console: Console, text: str) -> None:
+        """A message from a doctor's page. A bad one is answered with ``refused``, never raised."""
+        call_id = ""
+        try:
+            signal = _signal_json.decode(text.encode())
+            call_id = signal.call_id
+            await self._from_doctor(console, signal)
+        except UpkendraError as error:
+            console.tell(_to_json(CallRefused(call_id, error.refusal.code, error.refusal.message)).decode())
+        except (msgspec.DecodeError, UnicodeError):
+            console.tell(_to_json(CallRefused("", "bad_input", "This is not a call signal.")).decode())
+
+    async def _from_doctor(self, console: Console, signal: Signal) -> None:
+        if isinstance(signal, Ring):
+            await self._ring(console, signal)
+            return
+        call = await self._find(signal.call_id)
+        if call is None or call.doctor_id != console.doctor.doctor_id:
+            raise CallUnknown("There is no such call of yours.")
+        self._attached[call.call_id] = console
+        match signal:
+            case Report():
+                await self._report(call, signal)
+            case Answer() | Candidate():
+                self._send(call.node_id, signal)
+            case Bye():
+                self._send(call.node_id, signal)
+                await self._end(call, signal.reason)
+            case _:
+                raise CallUnknown("Only a node says this.")
+
+    async def _ring(self, console: Console, ring: Ring) -> None:
+        doctor = console.doctor
+        known = await self._find(ring.call_id)
+        if known is not None and (known.doctor_id, known.visit_id) != (doctor.doctor_id, ring.visit_id):
+            raise CallUnknown("There is no such call of yours.")
+        if known is not None and known.phase is Phase.ENDED:
+            raise CallOver("This call is over. Start a new one.")
+        owned = await self._desk.store.read(lambda connection: need_open(connection, ring.visit_id))
+        if not self._link.online(owned.node_id):
+            raise NodeOffline("The node cannot be reached at the moment. The visit keeps its place.")
+        if known is None:
+            await self._desk.take(ring.visit_id, doctor)
+            known = await self._start(ring, owned.node_id, doctor)
+        self._attached[ring.call_id] = console
+        servers = ice_servers(self._turn, owned.node_id, self._desk.wall_ms() // 1000)
+        full = msgspec.structs.replace(ring, doctor_id=doctor.doctor_id, doctor_name=doctor.name, ice_servers=servers)
+        self._calls[ring.call_id] = msgspec.structs.replace(known, phase=advance(known.phase, Kind.RANG))
+        self._send(owned.node_id, full)
+
+    async def _start(self, ring: Ring, node_id: str, doctor: Doctor) -> LiveCall:
+        now_ms = self._desk.wall_ms()
+        call = LiveCall(ring.call_id, ring.visit_id, node_id, doctor.doctor_id, Phase.RINGING, now_ms)
+
+        def act(connection: Connection) -> None:
+            row: Row = {
+                "call_id": call.call_id,
+                "visit_id": call.visit_id,
+                "node_id": node_id,
+                "doctor_id": call.doctor_id,
+                "phase": call.phase.value,
+                "started_ms": now_ms,
+                "ended_ms": 0,
+                "ended_because": "",
+                "video_s": 0.0,
+                "audio_s": 0.0,
+                "concealed_s": 0.0,
+                "frames": 0,
+                "mode": Mode.TEXT.value,
+            }
+            insert_new(connection, calls, row)
+            audit.record(connection, now_ms, doctor.doctor_id, "call_started", call.visit_id)
+
+        await self._desk.store.write(act)
+        return call
+
+    async def _report(self, call: LiveCall, report: Report) -> None:
+        """Keep what the doctor's browser received; a reload begins at zero again and is added."""
+        blank = Report(call.call_id, call.video_s, call.audio_s, call.concealed_s, call.frames)
+        zero = Report(call.call_id, 0.0, 0.0, 0.0, 0)
+        base, last = self._bases.get(call.call_id, (blank, zero))
+        if report.audio_s < last.audio_s or report.frames < last.frames:
+            base = blank
+        self._bases[call.call_id] = (base, report)
+        kept = msgspec.structs.replace(
+            call,
+            video_s=base.video_s + max(report.video_s, 0.0),
+            audio_s=base.audio_s + max(report.audio_s, 0.0),
+            concealed_s=base.concealed_s + max(report.concealed_s, 0.0),
+            frames=base.frames + max(report.frames, 0),
+            mode=report.mode,
+        )
+        self._calls[call.call_id] = kept
+        change = (
+            update(calls)
+            .where(calls.c.call_id == call.call_id)
+            .values(
+                video_s=kept.video_s,
+                audio_s=kept.audio_s,
+                concealed_s=kept.concealed_s,
+                frames=kept.frames,
+                mode=kept.mode.value,
+            )
+        )
+        await self._desk.store.write(lambda connection: connection.execute(change) and None)
+
+    # From a node
+
+    async def from_node(self, node_id: bytes, blob: bytes) -> None:
+        """A signal from a node. One that does not belong there is logged and dropped."""
+        name = node_id.hex()
+        try:
+            signal = _signal_msgpack.decode(blob[:SIGNAL_MAX_BYTES])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            say(logger, "signal_malformed", logging.WARNING, node_id=name)
+            return
+        call = await self._find(signal.call_id)
+        if call is None or call.node_id != name:
+            say(logger, "signal_unknown_call", logging.WARNING, node_id=name)
+            return
+        match signal:
+            case Offer():
+                record = self._desk.directory.by_id(node_id)
+                if record is None or not offer_is_from(signal, record.device_public):
+                    say(logger, "offer_refused", logging.WARNING, node_id=name, call_id=call.call_id)
+                    refused = CallRefused(call.call_id, "offer_unsigned", "The node's offer was not signed by it.")
+                    self._tell_doctor(call, refused)
+                    return
+                self._tell_doctor(call, signal)
+            case Accept():
+                self._calls[call.call_id] = msgspec.structs.replace(call, phase=advance(call.phase, Kind.ACCEPTED))
+                self._tell_doctor(call, signal)
+            case Candidate():
+                self._tell_doctor(call, signal)
+            case Bye():
+                self._tell_doctor(call, signal)
+                await self._end(call, signal.reason)
+            case _:
+                say(logger, "signal_unexpected", logging.WARNING, node_id=name)
+
+    # Both
+
+    async def _find(self, call_id: str) -> LiveCall | None:
+        known = self._calls.get(call_id)
+        if known is not None:
+            return known
+        row = await self._desk.store.read(
+            lambda connection: connection.execute(select(calls).where(calls.c.call_id == call_id)).first()
+        )
+        if row is None:
+            return None
+        call = LiveCall(
+            row.call_id,
+            row.visit_id,
+            row.node_id,
+            row.doctor_id,
+            Phase(row.phase),
+            row.started_ms,
+            row.ended_because,
+            row.video_s,
+            row.audio_s,
+            row.concealed_s,
+            row.frames,
+            Mode(row.mode),
+        )
+        return self._calls.setdefault(call_id, call)
+
+    async def _end(self, call: LiveCall, reason: str) -> None:
+        if call.phase is Phase.ENDED:
+            return
+        now_ms = self._desk.wall_ms()
+        ended = msgspec.structs.replace(call, phase=Phase.ENDED, ended_because=reason)
+        self._calls[call.call_id] = ended
+        change = (
+            update(calls)
+            .where(calls.c.call_id == call.call_id)
+            .values(phase=Phase.ENDED.value, ended_ms=now_ms, ended_because=reason)
+        )
+        await self._desk.store.write(lambda connection: connection.execute(change) and None)
+        task = asyncio.get_running_loop().create_task(self._settle(call.call_id, now_ms))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    async def _settle(self, call_id: str, ended_ms: int) -> None:
+        """Write the doctor's side of the proof of consultation, after the last report had its time."""
+        try:
+            await asyncio.sleep(FINAL_REPORT_S)
+        finally:
+            call = self._calls.pop(call_id)
+            self._bases.pop(call_id, None)
+            self._attached.pop(call_id, None)
+            held = held_of(call, ended_ms)
+
+            def act(connection: Connection) -> down.DownBlob:
+                now_ms = self._desk.wall_ms()
+                return down.speak(connection, self._desk.speaker, call.node_id, (held,), call.doctor_id, now_ms)
+
+            blob = await asyncio.wrap_future(self._desk.store.write_later(act))
+            self._desk.tell(call.visit_id, blob)
+
+    def _tell_doctor(self, call: LiveCall, message: Told) -> None:
+        console = self._attached.get(call.call_id)
+        if console is not None:
+            console.tell(_to_json(message).decode())
+
+    def _send(self, node_id: str, signal: Signal) -> None:
+        self._link.send_signal(bytes.fromhex(node_id), _to_msgpack(signal))
+
+
+def held_of(call: LiveCall, ended_ms: int) -> ev.CallHeld:
+    """The doctor's side of a call as an event."""
+    return ev.CallHeld(
+        call.visit_id,
+        call.call_id,
+        call.doctor_id,
+        call.started_ms,
+        ended_ms,
+        call.video_s,
+        call.audio_s,
+        call.concealed_s,
+        call.mode,
+        "doctor",
+        call.ended_because,
+    )
+
+
+def fingerprint_line(sdp: str) -> str:
+    """The one ``a=fingerprint`` line of a description (RFC 8122 §5); "" when there is none or they differ."""
+    lines = {line.strip() for line in sdp.splitlines() if line.startswith("a=fingerprint:")}
+    return lines.pop() if len(lines) == 1 else ""
+
+
+def offer_is_from(offer: Offer, device_public: bytes) -> bool:
+    """Whether the node's device key signed the DTLS fingerprint of this offer for this call."""
+    line = fingerprint_line(offer.sdp)
+    message = FINGERPRINT_LABEL + offer.call_id.encode() + line.encode()
+    return bool(line) and verify(device_public, message, offer.fingerprint_signature)
+
+
+class NodeOffline(UpkendraError):
+    """The node does not answer. Its patient keeps the place; call again when the link is back."""
+
+    code = "node_offline"
+    fault = Fault.STATE
+
+
+class CallUnknown(UpkendraError):
+    """The call is not known here, or belongs to somebody else."""
+
+    code = "call_unknown"
+    fault = Fault.CALLER
+
+
+class CallOver(UpkendraError):
+    """The call has ended. A new one takes a new id."""
+
+    code = "call_over"
+    fault = Fault.STATE

@@ -1,0 +1,208 @@
+"""What a node sent, into the store: entries, chains, quarantine, views, in one transaction a group.
+
+An acknowledgement leaves only after the commit that holds the entries. Duplicates are recognised by
+(node, run, stream, seq); gaps are allowed; what cannot be read is kept aside with its reason and
+the rest goes on. Knows no socket.
+"""
+
+import hashlib
+import logging
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import ColumnElement, Connection, select, update
+
+from edge.model import events as ev
+from edge.sync import faults
+from edge.sync.bundle import BundlePayload
+from edge.sync.link import BundleArrived, BundleQuarantined
+from edge.sync.log import Chain, Position, SignedHead, Stream, salt_of, verify_head
+from edge.sync.seal import Grade, NodeRecord
+from edge.web.logs import say
+
+from . import audit, views
+from .store.dialect import Row, insert_new
+from .store.schema import entries, heads, nodes, quarantine
+
+logger = logging.getLogger("hub.receive")
+
+NODE_STREAMS = frozenset({Stream.URGENT, Stream.CLINICAL, Stream.MEDIA, Stream.AUDIT})
+DEVICE_STREAMS = frozenset({Stream.URGENT, Stream.AUDIT})
+"""What a locked node may say (SEALING.md: telemetry and flagged emergencies)."""
+_heads = msgspec.msgpack.Decoder(SignedHead)
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Received(Struct, frozen=True):
+    """What a bundle changed."""
+
+    fresh: int
+    """Entries that were not there before."""
+    visit_ids: frozenset[str] = frozenset()
+    quarantined: str = ""
+    """Why the bundle lies in quarantine; empty when it was taken."""
+
+
+def receive_bundle(connection: Connection, arrived: BundleArrived, record: NodeRecord, now_ms: int) -> Received:
+    """Store a bundle's entries. Idempotent. Runs inside a writer's transaction."""
+    payload = arrived.payload
+    reason = _objection(payload, arrived.grade)
+    if reason:
+        return put_aside(connection, arrived.node_id, arrived.sealed, reason, now_ms)
+    node_id = arrived.node_id.hex()
+    visit_ids: set[str] = set()
+    patient_ids: set[str] = set()
+    fresh = 0
+    for offset, raw in enumerate(payload.entries):
+        seq = payload.first_seq + offset
+        found = views.readable(raw)
+        if found is None:
+            put_aside(connection, arrived.node_id, raw, "entry_malformed", now_ms)
+        kind, stamp, visit_id, patient_id = _index(found)
+        row: Row = {
+            "node_id": node_id,
+            "run": payload.run,
+            "stream": payload.stream,
+            "seq": seq,
+            "raw": raw,
+            "kind": kind,
+            "stamp": stamp,
+            "visit_id": visit_id,
+            "patient_id": patient_id,
+            "received_ms": now_ms,
+        }
+        if insert_new(connection, entries, row):
+            fresh += 1
+            visit_ids.add(visit_id)
+            patient_ids.add(patient_id)
+        elif _stored(connection, node_id, payload, seq) != raw:
+            put_aside(connection, arrived.node_id, raw, "fork", now_ms)
+        faults.point("hub-entry-stored")
+    if payload.head is not None:
+        head_row: Row = {
+            "node_id": node_id,
+            "run": payload.run,
+            "stream": payload.stream,
+            "seq": payload.head.seq,
+            "signed": _encode(payload.head),
+            "state": "waiting",
+        }
+        insert_new(connection, heads, head_row)
+    if fresh or payload.head is not None:
+        _advance(connection, record, payload.run, Stream(payload.stream), now_ms)
+        connection.execute(update(nodes).where(nodes.c.node_id == node_id).values(seen_ms=now_ms))
+        views.refold(connection, visit_ids, patient_ids, now_ms)
+        faults.point("hub-views-folded")
+    return Received(fresh, frozenset(visit_ids - {""}))
+
+
+def receive_poison(connection: Connection, poison: BundleQuarantined, now_ms: int) -> Received:
+    """Keep an authentic bundle whose contents sync could not read."""
+    return put_aside(connection, poison.node_id, poison.sealed, poison.reason, now_ms)
+
+
+def put_aside(connection: Connection, node_id: bytes, content: bytes, reason: str, now_ms: int) -> Received:
+    """Into quarantine, once."""
+    row: Row = {
+        "node_id": node_id.hex(),
+        "content_hash": hashlib.sha256(node_id + reason.encode() + content).digest(),
+        "content": content,
+        "reason": reason[:60],
+        "received_ms": now_ms,
+    }
+    if insert_new(connection, quarantine, row):
+        audit.record(connection, now_ms, node_id.hex(), "quarantined", node_id.hex(), reason)
+        say(logger, "quarantined", logging.WARNING, node_id=node_id.hex(), reason=reason, bytes=len(content))
+    return Received(0, quarantined=reason)
+
+
+def _objection(payload: BundlePayload, grade: Grade) -> str:
+    if payload.stream in (Stream.HUB, Stream.FLEET):
+        return "stream_forbidden"
+    if payload.stream not in NODE_STREAMS:
+        return "stream_unknown"
+    if grade is Grade.DEVICE and payload.stream not in DEVICE_STREAMS:
+        return "grade_too_low"
+    return ""
+
+
+def _index(found: tuple[ev.Entry, ev.Event | ev.Unknown] | None) -> tuple[int, int, str, str]:
+    """Kind, stamp, visit and patient under which an entry is found again; zeros for one without."""
+    if found is None:
+        return 0, 0, "", ""
+    entry, event = found
+    patient_id = event.patient_id if isinstance(event, ev.PatientRegistered | ev.PatientAmended) else ""
+    stamp = min(max(entry.stamp, 0), (1 << 63) - 1)
+    kind = entry.kind if 0 <= entry.kind < 1 << 31 else 0
+    return kind, stamp, ev.visit_of(event), patient_id
+
+
+def _stored(connection: Connection, node_id: str, payload: BundlePayload, seq: int) -> bytes:
+    value = connection.execute(select(entries.c.raw).where(*_place(node_id, payload.run, payload.stream, seq))).scalar()
+    return bytes(value) if value is not None else b""
+
+
+def _place(node_id: str, run: bytes, stream: int, seq: int) -> tuple[ColumnElement[bool], ...]:
+    return (entries.c.node_id == node_id, entries.c.run == run, entries.c.stream == stream, entries.c.seq == seq)
+
+
+def _advance(connection: Connection, record: NodeRecord, run: bytes, stream: Stream, now_ms: int) -> None:
+    """Continue the chain as far as entries and salts are there, then check the heads it has reached."""
+    node_id = record.node_id.hex()
+    log = (entries.c.node_id == node_id, entries.c.run == run, entries.c.stream == stream.value)
+    last = connection.execute(
+        select(entries.c.seq, entries.c.c, entries.c.h)
+        .where(*log, entries.c.h.is_not(None))
+        .order_by(entries.c.seq.desc())
+        .limit(1)
+    ).first()
+    chain = Chain(record.node_id, run, stream, Position(last.seq, last.c, last.h) if last else None)
+    rows = connection.execute(
+        select(entries.c.id, entries.c.seq, entries.c.raw)
+        .where(*log, entries.c.seq > chain.seq)
+        .order_by(entries.c.seq)
+    ).all()
+    salts: dict[str, bytes] = {}
+    for row in rows:
+        if row.seq != chain.seq + 1:
+            break
+        salt = _salt(connection, node_id, bytes(row.raw), salts)
+        if salt is None:
+            break
+        place = chain.append(bytes(row.raw), salt)
+        connection.execute(update(entries).where(entries.c.id == row.id).values(c=place.commitment, h=place.head))
+    _check_heads(connection, record, run, stream, now_ms)
+
+
+def _salt(connection: Connection, node_id: str, raw: bytes, salts: dict[str, bytes]) -> bytes | None:
+    found = views.readable(raw)
+    if found is None:
+        return bytes(16)
+    entry, event = found
+    visit_id = ev.visit_of(event)
+    if visit_id and visit_id not in salts:
+        opening = connection.execute(
+            select(entries.c.raw).where(
+                entries.c.visit_id == visit_id, entries.c.node_id == node_id, entries.c.kind == views.VISIT_OPENED
+            )
+        ).scalar()
+        opened = views.readable(bytes(opening)) if opening is not None else None
+        if opened is not None and isinstance(opened[1], ev.VisitOpened):
+            salts[visit_id] = opened[1].salt
+    return salt_of(entry, salts)
+
+
+def _check_heads(connection: Connection, record: NodeRecord, run: bytes, stream: Stream, now_ms: int) -> None:
+    node_id = record.node_id.hex()
+    mine = (heads.c.node_id == node_id, heads.c.run == run, heads.c.stream == stream.value)
+    for row in connection.execute(select(heads.c.seq, heads.c.signed).where(*mine, heads.c.state == "waiting")).all():
+        head = connection.execute(select(entries.c.h).where(*_place(node_id, run, stream.value, row.seq))).scalar()
+        if head is None:
+            continue
+        signed = _heads.decode(row.signed)
+        public = record.log_public if signed.grade == Grade.LOG else record.device_public
+        good = signed.head == bytes(head) and verify_head(signed, record.node_id, run, stream, public)
+        connection.execute(update(heads).where(*mine, heads.c.seq == row.seq).values(state="good" if good else "bad"))
+        if not good:
+            audit.record(connection, now_ms, node_id, "head_mismatch", node_id, f"{run.hex()}:{stream.value}:{row.seq}")
+            say(logger, "head_mismatch", logging.ERROR, node_id=node_id, run=run.hex(), seq=row.seq)

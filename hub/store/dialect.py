@@ -1,0 +1,69 @@
+"""The only file that knows which database it talks to: connecting, begin, insert-or-ignore.
+
+SQLite runs in WAL with synchronous=FULL, so that a commit that returned survives a power cut.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+
+Value = bytes | str | int | float | bool | None
+Row = Mapping[str, Value]
+"""Column name → value."""
+
+
+class _Sqlite(Protocol):
+    isolation_level: str | None
+
+    def execute(self, sql: str) -> object: ...
+
+
+def default_url(data: Path) -> str:
+    """The embedded database of a hub that was given no ``--database``."""
+    return f"sqlite:///{data / 'hub.db'}"
+
+
+def make_engine(url: str) -> Engine:
+    """An engine whose transactions are durable when commit returns."""
+    if url.startswith("sqlite"):
+        engine = create_engine(url, connect_args={"check_same_thread": False, "timeout": 30})
+        event.listen(engine, "connect", _on_sqlite_connect)
+        event.listen(engine, "begin", _on_sqlite_begin)
+        return engine
+    return create_engine(url, pool_pre_ping=True)
+
+
+def _on_sqlite_connect(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+    raw: _Sqlite = connection  # type: ignore[assignment]
+    raw.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+        raw.execute(f"PRAGMA {pragma}")
+
+
+def _on_sqlite_begin(connection: Connection) -> None:
+    writing = connection.get_execution_options().get("writing", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def insert_new(connection: Connection, table: Table, row: Row) -> bool:
+    """Insert a row unless one with its primary or unique key is there. True when it was new."""
+    if connection.dialect.name == "sqlite":
+        statement = sqlite.insert(table).values(dict(row)).on_conflict_do_nothing()
+        return connection.execute(statement).rowcount == 1
+    pg_statement = postgresql.insert(table).values(dict(row)).on_conflict_do_nothing()
+    return connection.execute(pg_statement).rowcount == 1
+
+
+def put_row(connection: Connection, table: Table, row: Row) -> None:
+    """Insert a row, or replace all columns of the one with its primary key."""
+    keys = [column.name for column in table.primary_key.columns]
+    rest = {name: value for name, value in row.items() if name not in keys}
+    if connection.dialect.name == "sqlite":
+        connection.execute(sqlite.insert(table).values(dict(row)).on_conflict_do_update(index_elements=keys, set_=rest))
+        return
+    connection.execute(postgresql.insert(table).values(dict(row)).on_conflict_do_update(index_elements=keys, set_=rest))

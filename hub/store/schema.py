@@ -1,0 +1,225 @@
+"""The hub's tables, as SQLAlchemy Core sees them. Knows no engine and no dialect.
+
+Every change here takes a revision in ``migrations/versions``; a test compares the two. Times are
+Unix milliseconds, identifiers as in :mod:`edge.model.ids`, secrets sealed by :mod:`hub.keys`.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("node_id", String(16), primary_key=True),
+    Column("hint", LargeBinary, nullable=False),
+    Column("site_code", String(40), nullable=False),
+    Column("site_name", String(200), nullable=False),
+    Column("district", String(200), nullable=False),
+    Column("demo", Boolean, nullable=False),
+    Column("device_public", LargeBinary, nullable=False),
+    Column("log_public", LargeBinary, nullable=False),
+    Column("records_public", LargeBinary, nullable=False),
+    Column("psk_sealed", LargeBinary, nullable=False),
+    Column("unlock_sealed", LargeBinary, nullable=False),
+    Column("enrolled_ms", BigInteger, nullable=False),
+    Column("seen_ms", BigInteger, nullable=False),
+    Column("revoked_ms", BigInteger, nullable=False),
+    Index("nodes_by_hint", "hint"),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("site_code", String(40), nullable=False),
+    Column("site_name", String(200), nullable=False),
+    Column("district", String(200), nullable=False),
+    Column("demo", Boolean, nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Column("used_ms", BigInteger, nullable=False),
+    Column("request_hash", LargeBinary),
+    Column("reply", LargeBinary),
+    Column("node_id", String(16), nullable=False),
+)
+
+entries = Table(
+    "entries",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("node_id", String(16), nullable=False),
+    Column("run", LargeBinary, nullable=False),
+    Column("stream", Integer, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("raw", LargeBinary, nullable=False),
+    Column("c", LargeBinary),
+    Column("h", LargeBinary),
+    Column("kind", Integer, nullable=False),
+    Column("stamp", BigInteger, nullable=False),
+    Column("visit_id", String(16), nullable=False),
+    Column("patient_id", String(16), nullable=False),
+    Column("received_ms", BigInteger, nullable=False),
+    UniqueConstraint("node_id", "run", "stream", "seq", name="one_entry_a_place"),
+    Index("entries_by_visit", "visit_id"),
+    Index("entries_by_patient", "patient_id"),
+)
+
+heads = Table(
+    "heads",
+    metadata,
+    Column("node_id", String(16), primary_key=True),
+    Column("run", LargeBinary, primary_key=True),
+    Column("stream", Integer, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("signed", LargeBinary, nullable=False),
+    Column("state", String(12), nullable=False),
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("node_id", String(16), nullable=False),
+    Column("content_hash", LargeBinary, nullable=False, unique=True),
+    Column("content", LargeBinary, nullable=False),
+    Column("reason", String(60), nullable=False),
+    Column("received_ms", BigInteger, nullable=False),
+)
+
+patients = Table(
+    "patients",
+    metadata,
+    Column("patient_id", String(16), primary_key=True),
+    Column("node_id", String(16), nullable=False),
+    Column("view", LargeBinary, nullable=False),
+)
+
+visits = Table(
+    "visits",
+    metadata,
+    Column("visit_id", String(16), primary_key=True),
+    Column("node_id", String(16), nullable=False),
+    Column("patient_id", String(16), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("colour", String(12), nullable=False),
+    Column("open", Boolean, nullable=False),
+    Column("doctor_id", String(60), nullable=False),
+    Column("queued_ms", BigInteger, nullable=False),
+    Column("arrived_ms", BigInteger, nullable=False),
+    Column("view", LargeBinary, nullable=False),
+    Index("visits_by_patient", "patient_id"),
+    Index("visits_open", "open"),
+)
+
+down = Table(
+    "down",
+    metadata,
+    Column("node_id", String(16), primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("cls", Integer, nullable=False),
+    Column("blob", LargeBinary, nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+    Column("stored_ms", BigInteger, nullable=False),
+    Index("down_waiting", "stored_ms"),
+)
+
+doctors = Table(
+    "doctors",
+    metadata,
+    Column("doctor_id", String(60), primary_key=True),
+    Column("name", String(80), nullable=False),
+    Column("registration", String(200), nullable=False),
+    Column("qualification", String(200), nullable=False),
+    Column("contact", String(200), nullable=False),
+    Column("salt", LargeBinary, nullable=False),
+    Column("totp_sealed", LargeBinary, nullable=False),
+    Column("totp_step", BigInteger, nullable=False),
+    Column("key_public", LargeBinary, nullable=False),
+    Column("key_wrapped", LargeBinary, nullable=False),
+    Column("certificate", LargeBinary, nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+    Column("disabled_ms", BigInteger, nullable=False),
+)
+
+failures = Table(
+    "failures",
+    metadata,
+    Column("key", LargeBinary, primary_key=True),
+    Column("count", Integer, nullable=False),
+    Column("until_ms", BigInteger, nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("csrf", String(60), nullable=False),
+    Column("doctor_id", String(60), nullable=False),
+    Column("started_ms", BigInteger, nullable=False),
+    Column("used_ms", BigInteger, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("actor", String(60), nullable=False),
+    Column("action", String(60), nullable=False),
+    Column("subject", String(60), nullable=False),
+    Column("result", String(60), nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Index("audit_by_subject", "subject"),
+)
+
+notes = Table(
+    "notes",
+    metadata,
+    Column("visit_id", String(16), primary_key=True),
+    Column("doctor_id", String(60), primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("saved_ms", BigInteger, nullable=False),
+)
+
+commands = Table(
+    "commands",
+    metadata,
+    Column("command_id", String(16), primary_key=True),
+    Column("doctor_id", String(60), nullable=False),
+    Column("body_hash", LargeBinary, nullable=False),
+    Column("prescription_id", String(16), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+)
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("call_id", String(16), primary_key=True),
+    Column("visit_id", String(16), nullable=False),
+    Column("node_id", String(16), nullable=False),
+    Column("doctor_id", String(60), nullable=False),
+    Column("phase", String(12), nullable=False),
+    Column("started_ms", BigInteger, nullable=False),
+    Column("ended_ms", BigInteger, nullable=False),
+    Column("ended_because", String(200), nullable=False),
+    Column("video_s", Float, nullable=False),
+    Column("audio_s", Float, nullable=False),
+    Column("concealed_s", Float, nullable=False),
+    Column("frames", BigInteger, nullable=False),
+    Column("mode", String(12), nullable=False),
+    Index("calls_by_visit", "visit_id"),
+)

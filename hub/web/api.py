@@ -1,0 +1,244 @@
+"""The hub's HTTP API: routes that decode, ask the desk, and reply. No rule lives here."""
+
+import msgspec
+from aiohttp import web
+
+from edge.model import fold
+from edge.model.reference import Reference, formulary, reference
+from edge.sync.enrol import REQUEST_MAX_BYTES, EnrolRefused
+from edge.web.openapi import reply_of
+from edge.web.refusals import Unavailable
+from edge.web.routes import BINARY, WEBSOCKET, AnyRoute, Auth, Call, Gate, Raw, Route, WithSession
+
+from .. import __version__
+from ..desk import Opened, Place, age_of
+from ..doctors import Doctor
+from ..hub import Hub
+from ..prescriptions import Denied, calls_of, record_of
+from . import bodies as b
+from .sockets import serve_console
+
+COOKIE = "upk_hub"
+
+
+class Api:
+    """Handlers over one hub."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._reference = Raw(msgspec.json.encode(reference()), "application/json")
+        self._openapi = Raw(b"", "application/json")
+
+    def gate(self) -> Gate:
+        return Gate(COOKIE, self._hub.desk.find_session, secure=self._hub.settings.secure_cookie)
+
+    def routes(self) -> list[AnyRoute]:
+        """The table from which dispatch and ``/openapi.json`` are made."""
+        table: list[AnyRoute] = [
+            Route("POST", "/api/login", self.login, b.Login, b.LoggedIn, Auth.OPEN, errors=(401, 429)),
+            Route("GET", "/api/session", self.get_session, None, b.LoggedIn),
+            Route("DELETE", "/api/session", self.logout),
+            Route("GET", "/api/queue", self.get_queue, None, b.Queue),
+            Route("GET", "/api/visits/{visit_id}", self.get_visit, None, b.Record),
+            Route("POST", "/api/visits/{visit_id}/take", self.take, None, b.VisitReply, errors=(409,)),
+            Route("POST", "/api/visits/{visit_id}/put-back", self.put_back, None, b.VisitReply, errors=(409,)),
+            Route("GET", "/api/visits/{visit_id}/notes", self.get_note, None, b.SavedNote),
+            Route("PUT", "/api/visits/{visit_id}/notes", self.put_note, b.Note, b.SavedNote),
+            Route("POST", "/api/visits/{visit_id}/check", self.check, b.CheckDraft, b.Checks),
+            Route(
+                "POST",
+                "/api/visits/{visit_id}/sign",
+                self.sign,
+                b.SignDraft,
+                b.Signed,
+                errors=(409, 422, 429),
+            ),
+            Route("GET", "/api/formulary", self.get_formulary, None, b.FormularyReply, query=b.FormularyQuery),
+            Route("GET", "/api/reference", self.get_reference, None, Reference),
+            Route("GET", "/api/ice-servers", self.get_ice, None, b.IceReply),
+            Route("GET", "/api/live", self.live, None, None, reply_media=WEBSOCKET),
+            Route("GET", "/enrol/keys", self.enrol_keys, None, Raw, Auth.OPEN, reply_media=BINARY),
+            Route("POST", "/enrol", self.enrol, bytes, Raw, Auth.OPEN, body_media=BINARY, reply_media=BINARY),
+            Route("GET", "/healthz", self.healthz, None, b.Health, Auth.OPEN),
+            Route("GET", "/readyz", self.readyz, None, b.Health, Auth.OPEN, errors=(503,)),
+            Route("GET", "/openapi.json", self.openapi, None, Raw, Auth.OPEN, reply_media="application/json"),
+        ]
+        documented = [route for route in table if route.path != "/openapi.json"]
+        self._openapi = reply_of("Upkendra hub", __version__, COOKIE, documented)
+        return table
+
+    # Sessions
+
+    async def login(self, call: Call[b.Login, None]) -> WithSession:
+        """Log in with name, password and the present code."""
+        address = call.request.remote or ""
+        doctor, session = await self._hub.desk.login(call.body.user, call.body.password, call.body.totp, address)
+        return WithSession(b.LoggedIn(_doctor_view(doctor), session.csrf), session)
+
+    async def get_session(self, call: Call[None, None]) -> b.LoggedIn:
+        """Who is logged in."""
+        doctor = await self._hub.desk.doctor(call.subject)
+        session = call.session
+        assert session is not None
+        return b.LoggedIn(_doctor_view(doctor), session.csrf, self._hub.desk.can_sign(session))
+
+    async def logout(self, call: Call[None, None]) -> WithSession:
+        """End the session."""
+        if call.session is not None:
+            await self._hub.desk.logout(call.session.token)
+        return WithSession(None, None)
+
+    # Queue and record
+
+    async def get_queue(self, call: Call[None, None]) -> b.Queue:
+        """All open visits of all nodes, those who wait in their order."""
+        now_ms = self._hub.wall_ms()
+        return b.Queue(tuple(self._queue_item(place, now_ms) for place in await self._hub.desk.queue()))
+
+    def _queue_item(self, place: Place, now_ms: int) -> b.QueueItem:
+        node_id = place.owned.node_id
+        site = self._hub.directory.site(node_id)
+        person = place.patient.person if place.patient else None
+        return b.QueueItem(
+            visit=place.owned.visit,
+            patient_name=person.name if person else "",
+            patient_age=age_of(place.patient, now_ms),
+            patient_sex=person.gender.value if person else "",
+            site_code=site.site_code,
+            site_name=site.site_name,
+            node_id=node_id,
+            node_online=self._hub.link.online(node_id),
+            last_ack_age_s=self._hub.link.last_ack_age_s(node_id),
+            waited_s=place.waited_s,
+            place=place.place,
+        )
+
+    async def get_visit(self, call: Call[None, None]) -> b.Record:
+        """The record. Written into the audit log; the node hears that a doctor opened it."""
+        visit_id = call.path["visit_id"]
+        opened = await self._hub.desk.open_record(visit_id, call.subject)
+        now_ms = self._hub.wall_ms()
+        calls = await self._hub.store.read(lambda connection: calls_of(connection, visit_id, now_ms))
+        return self._record(opened, tuple(calls), now_ms)
+
+    def _record(self, opened: Opened, calls: tuple[fold.Call, ...], now_ms: int) -> b.Record:
+        visit = opened.owned.visit
+        node_id = opened.owned.node_id
+        return b.Record(
+            visit=visit,
+            patient=opened.patient,
+            patient_age=age_of(opened.patient, now_ms),
+            site=b.SiteView(
+                node_id,
+                opened.site.site_code,
+                opened.site.site_name,
+                opened.site.district,
+                self._hub.link.online(node_id),
+                self._hub.link.last_ack_age_s(node_id),
+            ),
+            prescriptions=tuple(record_of(one.signed) for one in visit.prescriptions),
+            calls=calls,
+            sync=tuple(
+                b.SyncLine(
+                    one.prescription_id, "printed" if one.printed_ms else "answered" if one.stored_ms else "waiting"
+                )
+                for one in visit.prescriptions
+            ),
+            earlier=opened.earlier,
+        )
+
+    async def take(self, call: Call[None, None]) -> b.VisitReply:
+        """Take a visit, so that no other doctor does."""
+        doctor = await self._hub.desk.doctor(call.subject)
+        return b.VisitReply(await self._hub.desk.take(call.path["visit_id"], doctor))
+
+    async def put_back(self, call: Call[None, None]) -> b.VisitReply:
+        """Give a visit back to the queue; the patient keeps the place."""
+        doctor = await self._hub.desk.doctor(call.subject)
+        return b.VisitReply(await self._hub.desk.put_back(call.path["visit_id"], doctor))
+
+    async def get_note(self, call: Call[None, None]) -> b.SavedNote:
+        """The doctor's own working note on a visit."""
+        text, saved_ms = await self._hub.desk.load_note(call.path["visit_id"], call.subject)
+        return b.SavedNote(text, saved_ms)
+
+    async def put_note(self, call: Call[b.Note, None]) -> b.SavedNote:
+        """Save the working note."""
+        saved_ms = await self._hub.desk.save_note(call.path["visit_id"], call.subject, call.body.text)
+        return b.SavedNote(call.body.text, saved_ms)
+
+    # Prescribing
+
+    async def check(self, call: Call[b.CheckDraft, None]) -> b.Checks:
+        """What the rules say about a draft at this moment."""
+        doctor = await self._hub.desk.doctor(call.subject)
+        found = await self._hub.prescriptions.check(call.path["visit_id"], doctor, call.body.draft)
+        return b.Checks(found.denials, found.warnings, found.mode, found.consult_type)
+
+    async def sign(self, call: Call[b.SignDraft, None]) -> b.Signed | web.Response:
+        """Sign a prescription with the doctor's own key and send it to the node."""
+        doctor = await self._hub.desk.doctor(call.subject)
+        session = call.session
+        assert session is not None
+        body = call.body
+        try:
+            prescription_id = await self._hub.prescriptions.sign(
+                call.path["visit_id"], doctor, session, body.command_id, body.draft, body.password
+            )
+        except Denied as denied:
+            reply = b.DeniedReply(denied.refusal.code, denied.refusal.message, tuple(denied.denials))
+            return web.Response(status=422, body=msgspec.json.encode(reply), content_type="application/json")
+        return b.Signed(prescription_id)
+
+    async def get_formulary(self, call: Call[None, b.FormularyQuery]) -> b.FormularyReply:
+        """Medicines whose name, strength or group holds all words of ``q``."""
+        words = call.query.q.lower().split()
+        items = tuple(
+            item
+            for item in formulary().items
+            if all(word in f"{item.generic} {item.form} {item.strength} {item.group}".lower() for word in words)
+        )
+        return b.FormularyReply(formulary().version, items)
+
+    async def get_reference(self, call: Call[None, None]) -> Raw:
+        """Everything that the screens need to know."""
+        return self._reference
+
+    async def get_ice(self, call: Call[None, None]) -> b.IceReply:
+        """STUN and TURN servers for the doctor's browser, with short-lived credentials."""
+        return b.IceReply(self._hub.live.ice_servers(call.subject))
+
+    async def live(self, call: Call[None, None]) -> web.StreamResponse:
+        """What changes, and call signals both ways."""
+        doctor = await self._hub.desk.doctor(call.subject)
+        return await serve_console(call.request, self._hub.live, doctor)
+
+    # Enrolment and health
+
+    async def enrol_keys(self, call: Call[None, None]) -> Raw:
+        """The hub's public keys, signed by its root."""
+        return Raw(self._hub.keys.announcement, BINARY)
+
+    async def enrol(self, call: Call[bytes, None]) -> Raw:
+        """Enrol a node: a sealed request with a one-time token."""
+        if len(call.body) > REQUEST_MAX_BYTES:
+            raise EnrolRefused("This is not an enrolment request.", code="enrol_malformed")
+        return Raw(await self._hub.enrol(call.body), BINARY)
+
+    async def healthz(self, call: Call[None, None]) -> b.Health:
+        """The process runs."""
+        return b.Health("ok", __version__)
+
+    async def readyz(self, call: Call[None, None]) -> b.Health:
+        """The database answers."""
+        if not await self._hub.is_ready():
+            raise Unavailable("The database does not answer.")
+        return b.Health("ready", __version__)
+
+    async def openapi(self, call: Call[None, None]) -> Raw:
+        """This document."""
+        return self._openapi
+
+
+def _doctor_view(doctor: Doctor) -> b.DoctorView:
+    return b.DoctorView(doctor.doctor_id, doctor.name, doctor.registration, doctor.qualification)

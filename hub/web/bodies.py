@@ -1,0 +1,148 @@
+"""What the hub's API takes and gives, as structs: they parse the requests and describe the API."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from edge.media.signals import IceServer
+from edge.model.fold import Call, Patient, Visit
+from edge.model.ids import Id
+from edge.model.prescribing import Denial, PrescriptionDraft, PrescriptionRecord
+from edge.model.records import ConsultType, Mode
+from edge.model.reference import DrugItem
+
+User = Annotated[str, Meta(min_length=1, max_length=60)]
+Password = Annotated[str, Meta(max_length=200)]
+
+
+class Login(Struct, frozen=True, forbid_unknown_fields=True):
+    user: User
+    password: Password
+    totp: Annotated[str, Meta(min_length=6, max_length=8, pattern="^[0-9]+$")]
+
+
+class DoctorView(Struct, frozen=True):
+    doctor_id: str
+    name: str
+    registration: str
+    qualification: str
+
+
+class LoggedIn(Struct, frozen=True):
+    doctor: DoctorView
+    csrf: str
+    """Echo it in ``X-CSRF`` on everything that is not a GET."""
+    can_sign: bool = True
+    """False after a restart of the hub: the next signing asks for the password."""
+
+
+class QueueItem(Struct, frozen=True):
+    visit: Visit
+    patient_name: str
+    patient_age: str
+    patient_sex: str
+    site_code: str
+    site_name: str
+    node_id: str
+    node_online: bool
+    last_ack_age_s: float | None
+    """Seconds since the node was last heard; null for never."""
+    waited_s: int
+    place: int
+    """1 for the next; 0 for RED and for visits that are being seen."""
+
+
+class Queue(Struct, frozen=True):
+    items: tuple[QueueItem, ...]
+
+
+class SiteView(Struct, frozen=True):
+    node_id: str
+    site_code: str
+    site_name: str
+    district: str
+    online: bool
+    last_ack_age_s: float | None
+
+
+class SyncLine(Struct, frozen=True):
+    item: str
+    """Id of a prescription."""
+    state: str
+    """waiting (not at the node yet), answered (the node holds it), printed."""
+
+
+class Record(Struct, frozen=True):
+    visit: Visit
+    patient: Patient | None
+    """null while the registration has not arrived."""
+    patient_age: str
+    site: SiteView
+    prescriptions: tuple[PrescriptionRecord, ...]
+    calls: tuple[Call, ...]
+    sync: tuple[SyncLine, ...]
+    earlier: tuple[Visit, ...]
+    """Other visits of this patient."""
+
+
+class VisitReply(Struct, frozen=True):
+    visit: Visit
+
+
+class Note(Struct, frozen=True, forbid_unknown_fields=True):
+    text: Annotated[str, Meta(max_length=20_000)]
+
+
+class SavedNote(Struct, frozen=True):
+    text: str
+    saved_ms: int
+
+
+class CheckDraft(Struct, frozen=True, forbid_unknown_fields=True):
+    draft: PrescriptionDraft
+
+
+class SignDraft(Struct, frozen=True, forbid_unknown_fields=True):
+    command_id: Id
+    draft: PrescriptionDraft
+    password: Password = ""
+    """Needed once after a restart of the hub."""
+
+
+class Signed(Struct, frozen=True):
+    prescription_id: str
+
+
+class DeniedReply(Struct, frozen=True):
+    """Body of 422."""
+
+    code: str
+    message: str
+    denials: tuple[Denial, ...]
+    field: str = ""
+    fault: str = "state"
+
+
+class Checks(Struct, frozen=True):
+    denials: tuple[Denial, ...]
+    warnings: tuple[Denial, ...]
+    mode: Mode
+    consult_type: ConsultType
+
+
+class FormularyQuery(Struct, frozen=True, kw_only=True):
+    q: Annotated[str, Meta(max_length=60)] = ""
+
+
+class FormularyReply(Struct, frozen=True):
+    version: str
+    items: tuple[DrugItem, ...]
+
+
+class IceReply(Struct, frozen=True):
+    ice_servers: tuple[IceServer, ...]
+
+
+class Health(Struct, frozen=True):
+    status: str
+    version: str
