@@ -9,7 +9,7 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -44,10 +44,14 @@ class CallProcess:
         self._reader = asyncio.create_task(self._read(), name=f"call-{start.call_id}-{start.attempt}")
 
     @classmethod
-    async def start(cls, start: StartCall, on_message: OnMessage) -> "CallProcess":
-        """Spawn ``python -m edge.media`` and give it its first line. Raises OSError when it cannot be spawned."""
+    async def start(cls, start: StartCall, on_message: OnMessage, wrapper: Sequence[str] = ()) -> "CallProcess":
+        """Spawn ``python -m edge.media`` and give it its first line. Raises OSError when it cannot be spawned.
+
+        ``wrapper`` is a command that runs the process, such as one that limits its CPU.
+        """
         path = os.pathsep.join(filter(None, [_ROOT, os.environ.get("PYTHONPATH", "")]))
         child = await asyncio.create_subprocess_exec(
+            *wrapper,
             sys.executable,
             "-m",
             "edge.media",

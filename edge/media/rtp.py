@@ -15,6 +15,8 @@ VP8_PT = 96
 TWCC_ID = 1
 TWCC_URI = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 OPUS_CLOCK_HZ = 48_000
+FRAME_SAMPLES = 2_880
+"""60 ms at 48 kHz."""
 _LONGEST_RED_OFFSET = (1 << 14) - 1
 _LONGEST_RED_BLOCK = (1 << 10) - 1
 
@@ -55,12 +57,13 @@ class OpusPacketizer:
         self.ssrc = ssrc
         self._sequence = sequence & 0xFFFF
         self._offset = timestamp
+        self._expected: int | None = None
         self._previous: tuple[int, bytes] | None = None
         self._pausing = False
 
     def packet(self, frame: bytes, position: int, *, red: bool) -> bytes | None:
         """The packet for a frame that begins ``position`` samples (48 kHz) into the call; None to send nothing."""
-        timestamp = (self._offset + position) & 0xFFFFFFFF
+        timestamp = (self._offset + self._steady(position)) & 0xFFFFFFFF
         silent = len(frame) <= 2
         if silent and self._pausing:
             self._previous = None
@@ -77,6 +80,13 @@ class OpusPacketizer:
         self._sequence = (self._sequence + 1) & 0xFFFF
         return header + b"\xbe\xde\x00\x01" + bytes([TWCC_ID << 4 | 1, 0, 0, 0]) + payload
 
+    def _steady(self, position: int) -> int:
+        """Frames follow each other without a seam: a capture clock that trembles would be heard as loss."""
+        expected = position if self._expected is None else self._expected
+        expected += int((position - expected) / FRAME_SAMPLES) * FRAME_SAMPLES
+        self._expected = expected + FRAME_SAMPLES
+        return expected
+
 
 def _redundant(frame: bytes, timestamp: int, previous: tuple[int, bytes] | None) -> bytes:
     if previous is not None:
@@ -87,11 +97,12 @@ def _redundant(frame: bytes, timestamp: int, previous: tuple[int, bytes] | None)
     return bytes([OPUS_PT]) + frame
 
 
-def steer_offer(sdp: str, *, audio_bps: int, audio_as_kbps: int, video_as_kbps: int) -> str:
+def steer_offer(sdp: str, *, audio_bps: int, video_as_kbps: int) -> str:
     """The node's offer with the lines that steer the doctor's browser.
 
     60 ms of Opus a packet (without it a browser's sound alone fills a thin return path), discontinuous
-    transmission, a rate cap, bandwidth lines, and RED in what the node sends.
+    transmission, a rate cap, bandwidth lines, and RED in what the node sends. A browser takes the
+    bandwidth line of its sound as the encoder's rate, over ``maxaveragebitrate``: both say the same.
     """
     sections = re.split(r"(?=^m=)", sdp.replace("\r\n", "\n"), flags=re.MULTILINE)
     out = [sections[0]]
@@ -114,7 +125,7 @@ def steer_offer(sdp: str, *, audio_bps: int, audio_as_kbps: int, video_as_kbps: 
         elif not any("transport-cc" in line for line in lines):
             lines.append(f"a=rtcp-fb:{VP8_PT} transport-cc")
         place = next((i for i, line in enumerate(lines) if line.startswith("c=")), 0) + 1
-        lines.insert(place, f"b=AS:{audio_as_kbps if audio else video_as_kbps}")
+        lines.insert(place, f"b=AS:{audio_bps // 1000 if audio else video_as_kbps}")
         out.append("\n".join(lines) + "\n")
     return "".join(out).replace("\n", "\r\n")
 

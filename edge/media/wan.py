@@ -72,13 +72,15 @@ class WanLeg:
         self._vout, self._aout = self._part("vout"), self._part("aout")
         self._closed = False
         self._offered = False
+        self._open = False
+        """Connected: before that only one packet of each kind goes in, or a queue of old media comes out first."""
+        self._primed = False
         self._kept: list[object] = []  # promises and replies; GStreamer frees what Python forgets
         self._shape = (0, 0)
         self._box = (0, 0)
         self._allocation = first
         self._next_picture_s = 0.0
         self._probe_set = False
-        self._keyed_s = 0.0
         self.frames_sent = 0
         self.bytes_sent = 0
         self.rtt_s = 0.0
@@ -115,7 +117,7 @@ class WanLeg:
         """A picture of the source; dropped when the allocation, the pacer or the frame rate have no room for it."""
         allocation = self._allocation
         now_s = time.monotonic()
-        if self._closed or allocation.video_bps <= 0 or now_s < self._next_picture_s - 0.01:
+        if self._closed or not self._open or allocation.video_bps <= 0 or now_s < self._next_picture_s - 0.01:
             return
         if self._pacer.backlog_s() > max(0.25, 1.5 / allocation.fps):
             return
@@ -263,6 +265,12 @@ class WanLeg:
             self._gst.Gst.Caps.from_string(f"video/x-raw,width={fitted[0]},height={fitted[1]},pixel-aspect-ratio=1/1"),
         )
 
+    def _key_frame(self) -> None:
+        event = self._gst.GstVideo.video_event_new_downstream_force_key_unit(
+            self._gst.Gst.CLOCK_TIME_NONE, self._gst.Gst.CLOCK_TIME_NONE, self._gst.Gst.CLOCK_TIME_NONE, True, 0
+        )
+        self._cam.send_event(event)
+
     def _on_video_packet(self, sink: Any) -> Any:
         sample = sink.emit("pull-sample")
         if sample is not None:
@@ -280,8 +288,9 @@ class WanLeg:
     def _on_audio_frame(self, sink: Any) -> Any:
         Gst = self._gst.Gst
         sample = sink.emit("pull-sample")
-        if sample is None or self._closed:
+        if sample is None or self._closed or (self._primed and not self._open):
             return Gst.FlowReturn.OK
+        self._primed = True
         buffer = sample.get_buffer()
         position = round(buffer.pts * rtp.OPUS_CLOCK_HZ / Gst.SECOND)
         packet = self._packetizer.packet(bytes_of(buffer), position, red=self._allocation.red)
@@ -304,7 +313,7 @@ class WanLeg:
         self._kept.append(done)
         text = offer.sdp.as_text()
         self._web.emit("set-local-description", offer, done)
-        self._events.on_offer(rtp.steer_offer(text, audio_bps=12_000, audio_as_kbps=60, video_as_kbps=400))
+        self._events.on_offer(rtp.steer_offer(text, audio_bps=12_000, video_as_kbps=400))
 
     def _on_candidate(self, _web: object, mline: int, candidate: str) -> None:
         if rtp.usable_candidate(candidate):
@@ -317,6 +326,9 @@ class WanLeg:
         if ice == states.WebRTCICEConnectionState.FAILED or whole == states.WebRTCPeerConnectionState.FAILED:
             self._events.on_connection("failed")
         elif whole == states.WebRTCPeerConnectionState.CONNECTED:
+            if not self._open:
+                self._open = True
+                self._key_frame()
             self._events.on_connection("connected")
 
     def _on_pad(self, _web: object, pad: Any) -> None:

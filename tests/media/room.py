@@ -7,14 +7,14 @@ call machine and the real process, as a node would.
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 import msgspec
 from aiohttp import WSMsgType, web
 from playwright.async_api import Browser, Page, async_playwright
 
-from edge.media.call import CallState, Kind, Limits, StartAttempt, StopAttempt, TellAccept, TellBye, ring, step
+from edge.media.call import Kind, Limits, StartAttempt, StopAttempt, TellAccept, TellBye, ring, step
 from edge.media.process import CallProcess
 from edge.media.signals import (
     Accept,
@@ -33,6 +33,7 @@ from edge.media.signals import (
     Signal,
     StartCall,
 )
+from edge.media.testcard import CLOCK_MODULUS_MS, read_clock
 
 CALL_ID = "0123456789abcdef"
 CHROMIUM = "/usr/bin/chromium"
@@ -97,10 +98,13 @@ await window.call.start();
 class Room:
     """One call between a doctor's page and a call process, and any number of tablets' pages."""
 
-    def __init__(self, camera: str, *, ice_servers: tuple[IceServer, ...] = (), start_bps: int = 0) -> None:
+    def __init__(
+        self, camera: str, *, ice_servers: tuple[IceServer, ...] = (), start_bps: int = 0, wrapper: Sequence[str] = ()
+    ) -> None:
         self.camera = camera
         self.ice_servers = ice_servers
         self.start_bps = start_bps
+        self.wrapper = tuple(wrapper)
         self.url = ""
         self.state, _ = ring(CALL_ID, time.monotonic())
         self.limits = Limits(restart_s=0.5)
@@ -124,7 +128,7 @@ class Room:
         app.router.add_get("/signals", self._get_signals)
         app.router.add_post("/lan", self._post_lan)
         app.router.add_static("/ui/call", _CALL_JS)
-        self._runner = web.AppRunner(app)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.5)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
@@ -138,6 +142,8 @@ class Room:
             self._ticker.cancel()
         if self.process is not None and self.process.running:
             await self.process.stop()
+        if self._socket is not None:
+            await self._socket.close()
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -166,7 +172,7 @@ class Room:
             await self._from_process(attempt, message)
 
         self.process = await CallProcess.start(
-            StartCall(CALL_ID, self.camera, self.ice_servers, attempt, self.start_bps), on_message
+            StartCall(CALL_ID, self.camera, self.ice_servers, attempt, self.start_bps), on_message, self.wrapper
         )
 
     async def _from_process(self, attempt: int, message: FromCall) -> None:
@@ -251,9 +257,11 @@ async def browsing() -> AsyncIterator[Browser]:
 
 
 @contextlib.asynccontextmanager
-async def calling(camera: str, *, ice_servers: tuple[IceServer, ...] = (), start_bps: int = 0) -> AsyncIterator[Room]:
-    """A room that is open."""
-    room = Room(camera, ice_servers=ice_servers, start_bps=start_bps)
+async def calling(
+    camera: str, *, ice_servers: tuple[IceServer, ...] = (), start_bps: int = 0, wrapper: Sequence[str] = ()
+) -> AsyncIterator[Room]:
+    """A room that is open. ``wrapper`` is a command that runs the call process somewhere else."""
+    room = Room(camera, ice_servers=ice_servers, start_bps=start_bps, wrapper=wrapper)
     await room.open()
     try:
         yield room
@@ -275,6 +283,8 @@ async def until(page: Page, condition: str, timeout_s: float = 30.0) -> None:
     await page.wait_for_function(condition, timeout=timeout_s * 1000)
 
 
-def machine_state(room: Room) -> CallState:
-    """The call's state in the room."""
-    return room.state
+async def glass_to_glass_ms(page: Page) -> int | None:
+    """From the camera's clock in the picture to the doctor's page; None when the clock cannot be read now."""
+    seen = await page.evaluate("readBlocks(document.getElementById('v'))")
+    clock_ms = read_clock(seen["blocks"])
+    return None if clock_ms is None else (int(seen["unix"]) - clock_ms) % CLOCK_MODULUS_MS

@@ -216,10 +216,10 @@ export class DoctorCall {
     this.become(this.state === "interrupted" || this.state === "connected" ? "interrupted" : "connecting");
     await pc.setRemoteDescription({ type: "offer", sdp });
     await this.attachLocal(pc);
-    const answer = await pc.createAnswer();
+    const answer = await pc.createAnswer(); // sent without candidates: they trickle
     await pc.setLocalDescription(answer);
     if (pc !== this.pc) return;
-    this.send({ type: "answer", call_id: this.callId, sdp: pc.localDescription?.sdp ?? "", attempt });
+    this.send({ type: "answer", call_id: this.callId, sdp: answer.sdp ?? "", attempt });
     for (const candidate of this.early.get(attempt) ?? []) await pc.addIceCandidate(candidate).catch(() => {});
     this.early.clear();
   }
