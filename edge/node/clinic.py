@@ -90,8 +90,8 @@ class Clinic:
         self.secrets: Secrets | None = None
         self.sent: set[bytes] = set()
         """Bundles that have left towards the hub in this process."""
-        self.link: LinkState | None = None
-        """As the endpoint last told it."""
+        self.link_now: Callable[[], LinkState] | None = None
+        """Asks the endpoint how the link stands."""
         self.on_unlocked: list[Callable[[], Awaitable[None]]] = []
         self.on_sealed: list[Callable[[Outgoing], None]] = []
         self._slots = Slots(folder)
@@ -231,9 +231,9 @@ class Clinic:
     async def link_state(self) -> Link:
         """How the link stands, by what the hub has acknowledged; the backlog is what lies in the outbox."""
         items, size_bytes = await self.store.outbox(lambda outbox: outbox.backlog())
-        told = self.link
-        if told is None:
+        if self.link_now is None:
             return Link(False, None, "", 0, 0, items, size_bytes)
+        told = self.link_now()
         age_s = None if math.isinf(told.last_ack_age_s) else round(told.last_ack_age_s, 1)
         return Link(told.online, age_s, told.bearer, told.rtt_ms, told.rate_bps, items, size_bytes)
 

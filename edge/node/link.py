@@ -72,6 +72,7 @@ class HubLink:
         self._showing: asyncio.Task[None] | None = None
         self.on_signal: list[Callable[[bytes], Awaitable[None]]] = []
         self.on_link: list[Callable[[bool], Awaitable[None]]] = []
+        clinic.link_now = lambda: endpoint.link_state(time.monotonic())
         clinic.on_sealed.append(self._submit)
         clinic.on_unlocked.append(self._unlocked)
 
@@ -100,7 +101,7 @@ class HubLink:
         self._runner.wake()
 
     def _online(self) -> bool:
-        return self._clinic.link is not None and self._clinic.link.online
+        return self._endpoint.link_state(time.monotonic()).online
 
     def _submit(self, outgoing: Outgoing) -> None:
         self._submitted.add(outgoing.ref.bundle_id)
@@ -132,7 +133,6 @@ class HubLink:
                 for listener in self.on_signal:
                     await listener(blob)
             case LinkChanged(state):
-                self._clinic.link = state
                 if state.online:
                     self._clinic.sent |= self._submitted
                 say(logger, "link", online=state.online, bearer=state.bearer)
@@ -219,7 +219,6 @@ class HubLink:
     async def _show_often(self) -> None:
         while True:
             await asyncio.sleep(STATE_EVERY_S)
-            self._clinic.link = self._endpoint.link_state(time.monotonic())
             await self._show()
 
 

@@ -1,0 +1,172 @@
+"""A node and the hub's endpoint over a real socket: what is saved arrives, what is signed comes back."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from edge.model import events as ev
+from edge.model.prescribing import PrescriptionRecord, SignedPrescription
+from edge.model.records import ConsultType, MedicineLine, Mode
+from edge.slips.sign import certify_doctor, sign_record
+from edge.slips.verify import verify_slip
+from edge.sync import seal
+from tests.node.hubside import HubSide
+from tests.node.kit import Provisioned, Served, Tablet, new_id, provisioned
+
+
+@pytest.fixture
+async def setup(tmp_path: Path) -> Provisioned:
+    return await provisioned(tmp_path / "data")
+
+
+async def until(met: Callable[[], Awaitable[bool]], timeout_s: float = 15.0) -> None:
+    """Wait for something that another process or socket has to bring."""
+    deadline_s = time.monotonic() + timeout_s
+    while not await met():
+        assert time.monotonic() < deadline_s, "it did not come"
+        await asyncio.sleep(0.05)
+
+
+def at_hub(setup: Provisioned, hub: HubSide) -> Provisioned:
+    return msgspec.structs.replace(setup, config=msgspec.structs.replace(setup.config, udp_port=hub.port, wss_port=0))
+
+
+def prescription(setup: Provisioned, visit_id: str, prescription_id: str, site: str = "Rampur") -> SignedPrescription:
+    doctor = Ed25519PrivateKey.generate().private_bytes_raw()
+    line = MedicineLine(
+        "paracetamol-500", "PARACETAMOL", "tablet", "500 mg", "1", "oral", "TDS", 3, "after", "9", "", "O", True
+    )
+    record = PrescriptionRecord(
+        prescription_id, visit_id, "BR-RMP-001", int(time.time() * 1000), True, site, "BR-RMP", "Asha Devi", "dr-1",
+        "Dr Meera Iyer", "MBBS", "BR/12345", "", "Sunita", "34 years", "female", "Rampur", None, ("fever",), "",
+        "Viral fever", "", True, "none known", (line,), "Rest and fluids.", (), None, "", Mode.VIDEO, ConsultType.FIRST,
+    )  # fmt: skip
+
+    def hub_sign(message: bytes) -> bytes:
+        return seal.sign(setup.hub.sign, message)
+
+    certificate = certify_doctor(seal.verifier_of(doctor), "dr-1", "Dr Meera Iyer", "BR/12345", hub_sign)
+    return sign_record(record, doctor, certificate, hub_sign, record.signed_ms)
+
+
+async def line_of(tablet: Tablet, visit: str) -> str:
+    return str((await tablet.get(f"/api/visits/{visit}"))["line"])
+
+
+async def test_entries_reach_the_hub_and_the_prescription_comes_back_to_the_slip(setup: Provisioned) -> None:
+    async with HubSide(setup) as hub, Served(at_hub(setup, hub)) as served:
+        tablet = served.tablet
+        await tablet.login(setup)
+        _, visit = await tablet.register()
+        await tablet.fill(visit)
+
+        async def hub_has_it() -> bool:
+            return await line_of(tablet, visit) == "hub_has_it"
+
+        await until(hub_has_it)
+        said = [type(event) for event in hub.events()]
+        assert said.count(ev.PatientRegistered) == 1
+        assert said.count(ev.TokenIssued) == 1
+        hub.say(ev.VisitSeen(visit, "dr-1"))
+
+        async def opened() -> bool:
+            return await line_of(tablet, visit) == "doctor_opened"
+
+        await until(opened)
+        rx = new_id()
+        hub.say(ev.PrescriptionSigned(visit, rx, msgspec.msgpack.encode(prescription(setup, visit, rx))))
+
+        async def answered() -> bool:
+            return await line_of(tablet, visit) == "answered"
+
+        await until(answered)
+        page = await tablet.get(f"/api/visits/{visit}/prescriptions/{rx}")
+        assert page["verified"] is True
+        async with tablet.http.get(f"/api/visits/{visit}/prescriptions/{rx}/slip.pdf") as reply:
+            assert reply.status == 200
+            pdf = await reply.read()
+        verified = await asyncio.to_thread(verify_slip, pdf, setup.config.hub_sign)
+        assert verified.record.prescription_id == rx
+        await tablet.say("confirm_printed", visit_id=visit, prescription_id=rx)
+
+        async def told() -> bool:
+            return any(isinstance(event, ev.SlipPrinted) for event in hub.events())
+
+        await until(told)
+        assert await line_of(tablet, visit) in ("printed", "sent", "waiting")
+        assert any(isinstance(event, ev.PrescriptionStored) for event in hub.events())
+        assert hub.conflicts == 0
+
+
+async def test_a_locked_node_keeps_downlink_sealed_and_takes_it_in_at_unlock(setup: Provisioned) -> None:
+    async with HubSide(setup) as hub:
+        here = at_hub(setup, hub)
+        async with Served(here) as served:
+            await served.tablet.login(setup)
+            _, visit = await served.tablet.register()
+            await served.tablet.fill(visit)
+        async with Served(here) as served:
+            rx = new_id()
+            seq = hub.say(ev.PrescriptionSigned(visit, rx, msgspec.msgpack.encode(prescription(setup, visit, rx))))
+
+            async def stored() -> bool:
+                return seq in hub.down_stored
+
+            await until(stored)
+            assert (await served.tablet.call("GET", "/api/queue"))[0] == 423
+            await served.tablet.login(setup)
+            page = await served.tablet.get(f"/api/visits/{visit}/prescriptions/{rx}")
+            assert page["verified"] is True
+            visit_page = await served.tablet.get(f"/api/visits/{visit}")
+            assert len(visit_page["visit"]["prescriptions"]) == 1  # type: ignore[index]
+        assert hub.grades == {"L"}, "nothing is sealed at device grade but by a locked node"
+
+
+async def test_what_was_saved_without_a_link_leaves_after_a_restart_while_still_locked(setup: Provisioned) -> None:
+    async with HubSide(setup) as hub:
+        async with Served(setup) as served:
+            await served.tablet.login(setup)
+            _, visit = await served.tablet.register()
+            await served.tablet.fill(visit)
+            assert (await served.tablet.get("/api/status"))["link"]["online"] is False  # type: ignore[index]
+        assert not hub.entries
+        async with Served(at_hub(setup, hub)) as served:
+
+            async def all_there() -> bool:
+                return any(isinstance(event, ev.TokenIssued) for event in hub.events())
+
+            await until(all_there)
+            assert (await served.tablet.get("/api/status"))["locked"] is True
+            await served.tablet.login(setup)
+            assert await line_of(served.tablet, visit) == "hub_has_it"
+    assert hub.heads, "the head of the first run was signed when it closed"
+
+
+async def test_a_prescription_that_the_hub_did_not_sign_is_refused_and_reported(setup: Provisioned) -> None:
+    async with HubSide(setup) as hub, Served(at_hub(setup, hub)) as served:
+        tablet = served.tablet
+        await tablet.login(setup)
+        _, visit = await tablet.register()
+        rx = new_id()
+        good = prescription(setup, visit, rx)
+        bad = msgspec.structs.replace(good, record=good.record.replace(b"PARACETAMOL", b"PARACETAMOX"))
+        seq = hub.say(ev.PrescriptionSigned(visit, rx, msgspec.msgpack.encode(bad)))
+
+        async def stored() -> bool:
+            return seq in hub.down_stored
+
+        await until(stored)
+        hub.say(ev.VisitSeen(visit, "dr-1"))
+
+        async def seen() -> bool:
+            page = await tablet.get(f"/api/visits/{visit}")
+            return bool(page["visit"]["seen_ms"])  # type: ignore[index]
+
+        await until(seen)
+        page = await tablet.get(f"/api/visits/{visit}")
+        assert page["visit"]["prescriptions"] == []  # type: ignore[index]
