@@ -7,7 +7,7 @@ import { Live } from "/ui/lib/live.js";
 import { Toasts, toast } from "/ui/lib/parts.js";
 import { draftsFailing, forgetDrafts } from "./drafts.js";
 import { unsaved } from "./commands.js";
-import { loadReference, reference } from "./reference.js";
+import { loadReference, reference } from "/ui/lib/reference.js";
 import { enter, forgetHere, go, loadQueue, loadRecord, loadStatus, loggedIn, queue, record, route, staff, status, wasHere } from "./store.js";
 import { Login } from "./screens/login.js";
 import { Unlock } from "./screens/unlock.js";

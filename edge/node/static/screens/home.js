@@ -6,7 +6,7 @@ import { newId } from "/ui/lib/ids.js";
 import { day, span, t } from "/ui/lib/l10n.js";
 import { ColourBadge, toast } from "/ui/lib/parts.js";
 import { colourOf, readPatient } from "/ui/lib/wire.js";
-import { ageWords } from "../ages.js";
+import { ageWords } from "/ui/lib/ages.js";
 import { errorText, submit } from "../commands.js";
 import { listDrafts } from "../drafts.js";
 import { go, queue } from "../store.js";

@@ -4,38 +4,17 @@ import { html, useEffect, useSignal } from "/ui/lib/dom.js";
 import { get } from "/ui/lib/http.js";
 import { clockTime, day, language, pick, say, t } from "/ui/lib/l10n.js";
 import { toast } from "/ui/lib/parts.js";
+import { doseLine, timesOfDay } from "/ui/lib/dose.js";
 import { canSpeak, hush, speak } from "/ui/lib/speech.js";
 import { Prescription as PrescriptionShape } from "/ui/lib/wire.js";
 import { errorText, submit } from "../commands.js";
-import { item } from "../reference.js";
+import { item } from "/ui/lib/reference.js";
 import { loadRecord } from "../store.js";
 
 /** @typedef {import("/ui/api").Medicine} Medicine */
 
 const SLOTS = ["morning", "noon", "evening", "night"];
 const SUN = { morning: "🌅", noon: "☀️", evening: "🌇", night: "🌙" };
-
-/** Which of the four times of the day a frequency means; null when it goes by other words. @param {string} code */
-export function slots(code) {
-  const parts = (item("frequencies", code)?.pattern ?? "-").split("-");
-  if (parts.length < 3 || parts.some((/** @type {string} */ part) => part === "")) return null;
-  const [morning, noon, third, fourth] = parts;
-  return { morning: morning !== "0", noon: noon !== "0", evening: parts.length === 4 && third !== "0", night: (parts.length === 4 ? fourth : third) !== "0" };
-}
-
-/** The counted word of a medicine's form. @param {Medicine} medicine @param {"hi"|"en"} code */
-function unitWord(medicine, code) {
-  if (/[^\d/.\s½¼]/.test(medicine.dose)) return "";
-  return item("units", medicine.form)?.[code] ?? "";
-}
-/** One medicine as a Hindi sentence without abbreviations. @param {Medicine} medicine */
-export function hindiLine(medicine) {
-  const frequency = item("frequencies", medicine.frequency)?.hi ?? medicine.frequency;
-  const when = slots(medicine.frequency);
-  const times = when ? SLOTS.filter((slot) => when[/** @type {"morning"} */ (slot)]).map((slot) => say("hi", slot)).join(", ") : frequency;
-  const food = item("food", medicine.food)?.hi ?? "";
-  return [`${medicine.dose} ${unitWord(medicine, "hi")}`.trim(), times, food, say("hi", "for-days", { n: medicine.duration_days })].filter(Boolean).join(" — ");
-}
 
 /** @param {{visit: import("/ui/api").Visit, patient: import("/ui/api").Patient, state: import("/ui/api").PrescriptionState}} props */
 export function Prescription({ visit, state }) {
@@ -63,7 +42,7 @@ export function Prescription({ visit, state }) {
   if (wrong.value) return html`<p class="notice bad" role="alert">${wrong.value}</p>`;
   if (!rx) return html`<p class="card" role="status">${t("loading")}</p>`;
   const spoken = [
-    ...rx.medicines.map((medicine) => `${medicine.generic.toLowerCase()}: ${hindiLine(medicine).replaceAll(" — ", ", ")}`),
+    ...rx.medicines.map((medicine) => `${medicine.generic.toLowerCase()}: ${doseLine(medicine, "hi").replaceAll(" — ", ", ")}`),
     rx.advice,
     rx.tests.length > 0 ? `${say("hi", "tests")}: ${rx.tests.join(", ")}` : "",
     rx.follow_up_date ? `${say("hi", "come-again")}: ${rx.follow_up_date.split("-").reverse().join("-")}` : "",
@@ -79,9 +58,8 @@ export function Prescription({ visit, state }) {
       ${rx.medicines.map((medicine, index) => html`<li key=${index} class="medicine" data-test="rx-medicine">
         <div><strong class="drug">${index + 1}. ${medicine.generic}</strong> <span class="soft">${pick(item("units", medicine.form), medicine.form)} ${medicine.strength}</span></div>
         <${DayGrid} medicine=${medicine} />
-        <p lang="hi" class="hindi-line">${hindiLine(medicine)}</p>
-        ${language.value === "en" ? html`<p class="soft">${[item("frequencies", medicine.frequency)?.en, item("food", medicine.food)?.en, item("routes", medicine.route)?.en,
-          t("for-days", { n: medicine.duration_days })].filter(Boolean).join(" — ")}</p>` : html`<p class="soft">${pick(item("routes", medicine.route), medicine.route)}</p>`}
+        <p lang="hi" class="hindi-line">${doseLine(medicine, "hi")}</p>
+        ${language.value === "en" ? html`<p class="soft">${doseLine(medicine, "en")}</p>` : null}
         ${medicine.instructions ? html`<p>${medicine.instructions}</p>` : null}
         ${medicine.quantity ? html`<p class="soft">${t("quantity")}: ${medicine.quantity}</p>` : null}
       </li>`)}</ol>`}
@@ -100,7 +78,7 @@ export function Prescription({ visit, state }) {
 
 /** Morning–noon–evening–night with pictures and words. @param {{medicine: Medicine}} props */
 function DayGrid({ medicine }) {
-  const when = slots(medicine.frequency);
+  const when = timesOfDay(medicine.frequency);
   if (!when) return html`<p class="frequency" data-test="rx-grid"><strong>${pick(item("frequencies", medicine.frequency), medicine.frequency)}</strong></p>`;
   return html`<ul class="day-grid" data-test="rx-grid">
     ${SLOTS.filter((slot) => slot !== "evening" || when.evening).map((slot) => {

@@ -6,7 +6,7 @@ import { newId } from "/ui/lib/ids.js";
 import { isoDay, t } from "/ui/lib/l10n.js";
 import { Choice, Dialog, TextField, toast } from "/ui/lib/parts.js";
 import { packPerson, readPatient } from "/ui/lib/wire.js";
-import { ageWords } from "../ages.js";
+import { ageWords } from "/ui/lib/ages.js";
 import { errorText, submit } from "../commands.js";
 import { dropDraft, keepDraft, openDraft, saveDraft } from "../drafts.js";
 import { go, route } from "../store.js";

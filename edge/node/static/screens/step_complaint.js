@@ -3,7 +3,7 @@
 import { html, useSignal } from "/ui/lib/dom.js";
 import { pick, t } from "/ui/lib/l10n.js";
 import { Choice } from "/ui/lib/parts.js";
-import { item, list } from "../reference.js";
+import { item, list } from "/ui/lib/reference.js";
 
 const MOST = 5;
 /** A picture beside the word, for those who read slowly; never instead of the word. @type {Record<string, string>} */

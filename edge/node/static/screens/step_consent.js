@@ -4,8 +4,8 @@ import { html } from "/ui/lib/dom.js";
 import { pick, t } from "/ui/lib/l10n.js";
 import { canSpeak, speak } from "/ui/lib/speech.js";
 import { Choice, TextField } from "/ui/lib/parts.js";
-import { isMinor } from "../ages.js";
-import { list } from "../reference.js";
+import { isMinor } from "/ui/lib/ages.js";
+import { list } from "/ui/lib/reference.js";
 
 /** @param {{form: import("./visitform.js").VisitForm, change: (part: any) => void, record: any, faults: Record<string, string>}} props */
 export function ConsentStep({ form, change, record, faults }) {

@@ -3,8 +3,8 @@
 import { html } from "/ui/lib/dom.js";
 import { pick, t } from "/ui/lib/l10n.js";
 import { Choice, TextField } from "/ui/lib/parts.js";
-import { asksPregnancy } from "../ages.js";
-import { list } from "../reference.js";
+import { asksPregnancy } from "/ui/lib/ages.js";
+import { list } from "/ui/lib/reference.js";
 
 /** @param {{form: import("./visitform.js").VisitForm, change: (part: any) => void, record: any, faults: Record<string, string>}} props */
 export function HistoryStep({ form, change, record, faults }) {

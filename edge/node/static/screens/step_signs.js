@@ -2,8 +2,8 @@
 // Danger signs of the patient's chart: tap what is there, then say that the rest was looked for.
 import { html } from "/ui/lib/dom.js";
 import { pick, t } from "/ui/lib/l10n.js";
-import { ageDays } from "../ages.js";
-import { list } from "../reference.js";
+import { ageDays } from "/ui/lib/ages.js";
+import { list } from "/ui/lib/reference.js";
 
 /** @typedef {{colour: string, from_days: number, below_days: number|null, pregnant: boolean, maternal: boolean, not_gender: string, complaints: string[]}} Ask */
 

@@ -6,9 +6,9 @@ import { ColourBadge } from "/ui/lib/parts.js";
 import { colourOf } from "/ui/lib/wire.js";
 import { errorText, submit } from "../commands.js";
 import { dropDraft } from "../drafts.js";
-import { reference } from "../reference.js";
+import { reference } from "/ui/lib/reference.js";
 import { go, loadRecord } from "../store.js";
-import { missingWords, reasonWords } from "./reasons.js";
+import { missingWords, reasonWords } from "/ui/lib/reasons.js";
 import { EmergencyFacts } from "./emergency.js";
 
 /** @param {{record: import("../store.js").VisitRecord}} props */

@@ -3,8 +3,8 @@
 import { html, useSignal } from "/ui/lib/dom.js";
 import { pick, t } from "/ui/lib/l10n.js";
 import { Choice, Dialog } from "/ui/lib/parts.js";
-import { ADULT_CHART_DAYS, ageDays } from "../ages.js";
-import { list } from "../reference.js";
+import { ADULT_CHART_DAYS, ageDays } from "/ui/lib/ages.js";
+import { list } from "/ui/lib/reference.js";
 import { doubtful, numberOf } from "./visitform.js";
 
 /** The order in which they are measured; what the reference adds later comes after. */

@@ -4,14 +4,14 @@ import { html, useEffect, useSignal } from "/ui/lib/dom.js";
 import { clockTime, day, t } from "/ui/lib/l10n.js";
 import { Choice, ColourBadge, Dialog, toast } from "/ui/lib/parts.js";
 import { colourOf } from "/ui/lib/wire.js";
-import { ageWords } from "../ages.js";
+import { ageWords } from "/ui/lib/ages.js";
 import { errorText, submit } from "../commands.js";
 import { dropDraft } from "../drafts.js";
 import { go, loadRecord, queue, record, status } from "../store.js";
 import { EmergencyButton, EmergencyFacts } from "./emergency.js";
-import { RecordFacts } from "./facts.js";
+import { RecordFacts } from "/ui/lib/facts.js";
 import { Prescription } from "./prescription.js";
-import { reasonWords } from "./reasons.js";
+import { reasonWords } from "/ui/lib/reasons.js";
 
 const OPEN = ["draft", "triaged", "waiting", "in_call", "rx_pending", "rx_ready"];
 

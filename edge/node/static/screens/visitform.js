@@ -2,9 +2,9 @@
 // What a visit's form holds, what has to be answered in each step, and the commands it becomes.
 import { t } from "/ui/lib/l10n.js";
 import { packAllergies, packComplaint, packGuardian, packHistory, packVitals } from "/ui/lib/wire.js";
-import { asksPregnancy, isMinor } from "../ages.js";
+import { asksPregnancy, isMinor } from "/ui/lib/ages.js";
 import { errorText, submit } from "../commands.js";
-import { item, list } from "../reference.js";
+import { item, list } from "/ui/lib/reference.js";
 import { asked } from "./step_signs.js";
 
 /** @typedef {import("/ui/api").Visit} Visit */

@@ -4,7 +4,7 @@
 import { html, signal, useEffect } from "/ui/lib/dom.js";
 import { t } from "/ui/lib/l10n.js";
 import { toast } from "/ui/lib/parts.js";
-import { ageWords } from "../ages.js";
+import { ageWords } from "/ui/lib/ages.js";
 import { errorText } from "../commands.js";
 import { keepDraft, openDraft, saveDraft } from "../drafts.js";
 import { go, loadRecord, record } from "../store.js";

@@ -1,13 +1,13 @@
 // @ts-check
 // The clinical reference of this node: complaints, signs, vitals, frequencies, statements. Read once
 // per page; the node's copy is the only source, so that a new list needs no new page.
-import { signal } from "/ui/lib/dom.js";
-import { get } from "/ui/lib/http.js";
-import { pick } from "/ui/lib/l10n.js";
+import { signal } from "./dom.js";
+import { get } from "./http.js";
+import { pick } from "./l10n.js";
 
 /** @typedef {{id?: string, code?: string, hi?: string, en?: string, [key: string]: any}} Item */
 
-/** @type {import("/ui/vendor/signals.js").Signal<any>} */
+/** @type {import("../vendor/signals.js").Signal<any>} */
 export const reference = signal(null);
 
 export async function loadReference() {

@@ -1,13 +1,13 @@
 // @ts-check
 // Age in days and in words, as edge/model/age.py counts it: what decides which questions are asked.
-import { isoDay, t } from "/ui/lib/l10n.js";
+import { isoDay, t } from "./l10n.js";
 
 const DAY_MS = 86_400_000;
 const UNIT_DAYS = { days: 1, weeks: 7, months: 30.4375, years: 365.25 };
 export const MINOR_BELOW_DAYS = 6575;
 export const ADULT_CHART_DAYS = 4383;
 
-/** Days of age now, or null when it is not known. @param {import("/ui/api").Patient} patient */
+/** Days of age now, or null when it is not known. @param {import("../api").Patient} patient */
 export function ageDays(patient) {
   const { birth_date, age } = patient.person;
   const today = Date.parse(isoDay());
@@ -21,7 +21,7 @@ export function ageDays(patient) {
   return Math.ceil(age.value * UNIT_DAYS[age.unit]) + since;
 }
 
-/** Age as people say it. @param {import("/ui/api").Patient} patient */
+/** Age as people say it. @param {import("../api").Patient} patient */
 export function ageWords(patient) {
   const days = ageDays(patient);
   if (days === null) return t("age-unknown");
@@ -31,13 +31,13 @@ export function ageWords(patient) {
   return t("age-years", { n: Math.floor(days / 365.25) });
 }
 
-/** Whether pregnancy has to be asked: female, 10 to 55 years (triage.md §1.2). @param {import("/ui/api").Patient} patient */
+/** Whether pregnancy has to be asked: female, 10 to 55 years (triage.md §1.2). @param {import("../api").Patient} patient */
 export function asksPregnancy(patient) {
   const days = ageDays(patient);
   return patient.person.gender === "female" && days !== null && days >= 3652 && days < 56 * 365.25;
 }
 
-/** @param {import("/ui/api").Patient} patient */
+/** @param {import("../api").Patient} patient */
 export function isMinor(patient) {
   const days = ageDays(patient);
   return days !== null && days < MINOR_BELOW_DAYS;

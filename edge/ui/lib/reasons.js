@@ -1,7 +1,7 @@
 // @ts-check
 // Codes of triage rules in words: by the signs that lead to them, else by a message of their own.
-import { known, pick, t } from "/ui/lib/l10n.js";
-import { list } from "../reference.js";
+import { known, pick, t } from "./l10n.js";
+import { list } from "./reference.js";
 
 /** @param {string} code */
 export function reasonWords(code) {

@@ -1,10 +1,10 @@
 // @ts-check
 // The record of a visit, to be read: what was asked and what was answered.
-import { html } from "/ui/lib/dom.js";
-import { clockTime, pick, t } from "/ui/lib/l10n.js";
-import { item, words } from "../reference.js";
+import { html } from "./dom.js";
+import { clockTime, pick, t } from "./l10n.js";
+import { item, words } from "./reference.js";
 
-/** @param {{visit: import("/ui/api").Visit, patient: import("/ui/api").Patient}} props */
+/** @param {{visit: import("../api").Visit, patient: import("../api").Patient}} props */
 export function RecordFacts({ visit, patient }) {
   const { history, allergies } = visit;
   const latest = visit.vitals.at(-1);

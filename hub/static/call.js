@@ -1,0 +1,137 @@
+// @ts-check
+// The call with a node: ring, the patient's picture and sound, what the link carries, hang up.
+import { DoctorCall } from "/ui/call/doctor.js";
+import { html, signal, useEffect, useRef } from "/ui/lib/dom.js";
+import { get } from "/ui/lib/http.js";
+import { newId } from "/ui/lib/ids.js";
+import { known, t } from "/ui/lib/l10n.js";
+import { toast } from "/ui/lib/parts.js";
+import { errorText, loadRecord, record } from "./store.js";
+
+/** @typedef {{type: string, call_id: string, [key: string]: any}} Signal */
+
+/** @type {import("/ui/vendor/signals.js").Signal<{callId: string, visitId: string, name: string}|null>} */
+export const active = signal(null);
+const state = signal("");
+const figures = signal(/** @type {import("/ui/call/doctor.js").CallStats|null} */ (null));
+const video = { element: /** @type {HTMLVideoElement|null} */ (null) };
+/** @type {DoctorCall|null} */
+let call = null;
+/** @type {MediaStream|null} */
+let own = null;
+/** @type {(message: Signal) => void} */
+let send = () => {};
+
+/** @param {(message: Signal) => void} sender */
+export function setSender(sender) {
+  send = sender;
+}
+
+/** The channel came back: say again which call is ours, so that the hub knows where to send. */
+export function channelOpen() {
+  if (active.value && state.value !== "ended") send({ type: "ring", call_id: active.value.callId, visit_id: active.value.visitId });
+}
+
+/** @param {import("/ui/lib/live.js").LiveMessage} message */
+export function callSignal(message) {
+  if (!call || message.call_id !== active.value?.callId) return;
+  if (message.type === "refused") {
+    toast("bad", message.message);
+    call.close();
+  } else void call.handle(/** @type {Signal} */ (message));
+}
+
+async function ownMedia() {
+  try {
+    return await navigator.mediaDevices.getUserMedia({
+      audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true },
+      video: { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { max: 20 } },
+    });
+  } catch {
+    try {
+      return await navigator.mediaDevices.getUserMedia({ audio: true });
+    } catch {
+      toast("warn", t("no-camera"));
+      return null;
+    }
+  }
+}
+
+/** @param {string} visitId @param {string} name */
+export async function startCall(visitId, name) {
+  if (active.value) return;
+  const callId = newId();
+  active.value = { callId, visitId, name };
+  state.value = "waiting";
+  figures.value = null;
+  /** @type {any[]} */
+  let iceServers = [];
+  try {
+    iceServers = (await get("/api/ice-servers")).ice_servers;
+  } catch (error) {
+    toast("warn", errorText(error));
+  }
+  own = await ownMedia();
+  call = new DoctorCall({
+    callId, iceServers, send: (message) => send(message), localStream: own, remoteVideo: video.element,
+    onState: (next, reason) => {
+      state.value = next;
+      if (next === "ended") ended(visitId, reason ?? "");
+    },
+    onStats: (stats) => (figures.value = stats),
+  });
+  send({ type: "ring", call_id: callId, visit_id: visitId });
+  if (state.value === "waiting") state.value = "calling";
+}
+
+/** @param {string} visitId @param {string} reason */
+function ended(visitId, reason) {
+  for (const track of own?.getTracks() ?? []) track.stop();
+  own = null;
+  call = null;
+  active.value = null;
+  const id = `call-${reason.replaceAll("_", "-")}`;
+  toast(["declined", "no_answer", "failed", "busy"].includes(reason) ? "warn" : "good", known(id) && reason ? t(id) : t("call-over"));
+  void loadRecord(visitId).catch(() => {});
+}
+
+export function hangUp() {
+  call?.close();
+}
+
+window.addEventListener("pagehide", () => call?.report());
+
+/** What arrives, in plain words. */
+function line() {
+  const now = figures.value;
+  if (!now || now.state !== "connected") return "";
+  if (now.fps < 0.5) return t("call-why-audio-only");
+  return now.width >= 480 ? t("call-why-full") : t("call-why-link-rate");
+}
+
+export function CallPanel() {
+  const element = useRef(/** @type {HTMLVideoElement|null} */ (null));
+  useEffect(() => {
+    video.element = element.current;
+  }, []);
+  const now = active.value;
+  const shown = figures.value;
+  const name = `call-${state.value}`;
+  const words = known(`call-state-${state.value}`) ? t(`call-state-${state.value}`) : known(name) ? t(name) : "";
+  return html`<section class=${now ? "call-panel" : "call-panel idle"} aria-label=${t("call")} data-test="call-panel" data-state=${now ? state.value : ""}>
+    <video ref=${element} autoplay playsinline data-test="call-video" aria-label=${t("video-of-patient")} hidden=${!now}></video>
+    ${now ? html`<div class="row tight"><div class="grow">
+        <strong data-test="call-state" role="status">${words}</strong>
+        <div class="small" data-test="call-ladder">${line()}</div>
+        <div class="small num" data-test="call-figures" data-frames=${String(shown?.frames ?? 0)} data-audio=${String(Math.round(shown?.audioS ?? 0))}>${shown && shown.state === "connected"
+          ? shown.fps >= 0.5 ? t("call-figures", { width: shown.width, height: shown.height, fps: Math.round(shown.fps), kbps: Math.round(shown.recvBps / 1000), gaps: Math.round(shown.concealedPct) })
+            : t("call-audio-figures", { kbps: Math.round(shown.recvBps / 1000) }) : ""}</div></div>
+      <button type="button" class="danger" data-test="call-hangup" onClick=${hangUp}>${t("call-hangup")}</button></div>`
+    : record.value && !record.value.visit.closed_ms ? html`<button type="button" class="primary wide" data-test="call" disabled=${!record.value.site.online}
+        onClick=${() => {
+          const seen = record.value;
+          if (seen) void startCall(seen.visit.visit_id, seen.patient?.person.name ?? "");
+        }}>📞 ${t("call-patient")}</button>
+        ${record.value.site.online ? null : html`<p class="small soft">${t("node-offline")}</p>`}` : null}
+  </section>`;
+}

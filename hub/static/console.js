@@ -1,0 +1,176 @@
+// @ts-check
+// Start of the doctor's console: session, live channel, the three columns.
+import { effect, html, render, signal, useSignal } from "/ui/lib/dom.js";
+import { ApiError, del, get, post, reachable, signedOut } from "/ui/lib/http.js";
+import { ensureLanguage, language, setLanguage, span, startLanguage, t } from "/ui/lib/l10n.js";
+import { Live } from "/ui/lib/live.js";
+import { ColourBadge, TextField, Toasts, toast } from "/ui/lib/parts.js";
+import { loadReference, reference } from "/ui/lib/reference.js";
+import { colourOf } from "/ui/lib/wire.js";
+import { CallPanel, callSignal, channelOpen, setSender } from "./call.js";
+import { Record } from "./record.js";
+import { forgetDrafts, RxForm } from "./rx.js";
+import { canSign, chosen, doctor, enter, errorText, keepHere, loadQueue, loadRecord, queue, record, wasHere } from "./store.js";
+
+const started = signal(false);
+/** @type {Live|null} */
+let live = null;
+
+async function start() {
+  try {
+    await startLanguage("en");
+    await ensureLanguage("hi");
+    if (wasHere()) enter(await get("/api/session"));
+  } catch (error) {
+    if (!(error instanceof ApiError)) {
+      setTimeout(() => void start(), 2000);
+      return;
+    }
+  }
+  started.value = true;
+}
+
+/** @param {import("/ui/lib/live.js").LiveMessage} message */
+function heard(message) {
+  if (message.type === "open") {
+    void loadQueue().catch(() => {});
+    if (chosen.value) void loadRecord(chosen.value).catch(() => {});
+    channelOpen();
+  } else if (message.type === "queue") void loadQueue().catch(() => {});
+  else if (message.type === "visit") {
+    void loadQueue().catch(() => {});
+    if (message.visit_id === chosen.value) void loadRecord(message.visit_id).catch(() => {});
+  } else callSignal(message);
+}
+
+effect(() => {
+  if (doctor.value && !live) {
+    live = new Live("/api/live", heard);
+    setSender((message) => live?.send(message));
+    void loadReference().catch((error) => toast("bad", errorText(error)));
+    void loadQueue().catch((error) => toast("bad", errorText(error)));
+  } else if (!doctor.value && live) {
+    live.close();
+    live = null;
+  }
+});
+effect(() => {
+  if (signedOut.value > 0) doctor.value = null;
+});
+setInterval(() => {
+  if (doctor.value) void loadQueue().catch(() => {});
+}, 15_000);
+
+/** @param {string} visitId */
+async function choose(visitId) {
+  chosen.value = visitId;
+  if (record.value?.visit.visit_id !== visitId) record.value = null;
+  try {
+    await loadRecord(visitId);
+    document.getElementById("record-title")?.focus();
+  } catch (error) {
+    toast("bad", errorText(error));
+  }
+}
+
+async function logOut() {
+  await del("/api/session").catch(() => {});
+  keepHere("");
+  forgetDrafts();
+  record.value = null;
+  chosen.value = "";
+  queue.value = null;
+  doctor.value = null;
+}
+
+window.addEventListener("keydown", (event) => {
+  if (!event.altKey || event.ctrlKey || !doctor.value) return;
+  const target = /** @type {Record<string, string>} */ ({ KeyQ: '[data-test="queue-row"]', KeyC: '[data-test="call"]:not([disabled]), [data-test="call-hangup"]', KeyN: '[data-test="notes"]', KeyD: '[data-test="drug-search"]', KeyS: '[data-test="sign"]' })[event.code];
+  if (!target) return;
+  event.preventDefault();
+  const element = /** @type {HTMLElement|null} */ (document.querySelector(target));
+  element?.focus();
+  if (event.code === "KeyC" || event.code === "KeyS") element?.click();
+});
+
+function Header() {
+  const other = language.value === "hi" ? "en" : "hi";
+  return html`<header class="top">
+    <img src="/icon.svg" alt="" width="30" height="30" /><strong>${t("console")}</strong>
+    ${reachable.value ? null : html`<span class="notice warn slim" role="status" data-test="hub-line">${t("hub-away")}</span>`}
+    <span class="grow soft small keys">${doctor.value ? t("shortcuts") : ""}</span>
+    ${doctor.value ? html`<span class="who">${doctor.value.name} <span class="soft small">${doctor.value.qualification} · ${doctor.value.registration}</span></span>` : null}
+    <button type="button" class="quiet" data-test="language-toggle" lang=${other} onClick=${() => void setLanguage(other)}>${other === "en" ? "English" : "हिन्दी"}</button>
+    ${doctor.value ? html`<button type="button" class="quiet" data-test="logout" onClick=${() => void logOut()}>${t("logout")}</button>` : null}
+  </header>`;
+}
+
+function Login() {
+  const user = useSignal("");
+  const password = useSignal("");
+  const totp = useSignal("");
+  const wrong = useSignal("");
+  const busy = useSignal(false);
+  const logIn = async (/** @type {Event} */ event) => {
+    event.preventDefault();
+    busy.value = true;
+    wrong.value = "";
+    try {
+      enter(await post("/api/login", { user: user.value.trim(), password: password.value, totp: totp.value.replace(/\s/g, "") }));
+      canSign.value = true;
+    } catch (error) {
+      wrong.value = error instanceof ApiError && (error.status === 401 || error.code === "bad_input") ? t("error-wrong-login") : errorText(error);
+    } finally {
+      password.value = "";
+      totp.value = "";
+      busy.value = false;
+    }
+  };
+  const ready = user.value && password.value && totp.value.length >= 6;
+  return html`<form class="card stack login" data-test="login-form" onSubmit=${logIn}>
+    <h1>${t("console-login")}</h1>
+    <${TextField} id="user" test="login-user" label=${t("user")} autocomplete="username" value=${user.value} focus onValue=${(/** @type {string} */ text) => (user.value = text)} />
+    <${TextField} id="password" test="login-password" label=${t("password")} type="password" autocomplete="current-password" value=${password.value} onValue=${(/** @type {string} */ text) => (password.value = text)} />
+    <${TextField} id="totp" test="login-totp" label=${t("totp")} inputmode="numeric" autocomplete="one-time-code" maxlength=${8} value=${totp.value} onValue=${(/** @type {string} */ text) => (totp.value = text)} />
+    ${wrong.value ? html`<p class="notice bad" role="alert" data-test="login-wrong">${wrong.value}</p>` : null}
+    <button class="primary" data-test="login-submit" disabled=${!ready || busy.value} aria-busy=${busy.value ? "true" : "false"}>${t("login")}</button>
+  </form>`;
+}
+
+function Queue() {
+  const items = queue.value;
+  return html`<nav class="queue" aria-label=${t("patients-waiting")}>
+    <h2>${t("patients-waiting")} <span class="soft num">${items ? items.length : ""}</span></h2>
+    ${items?.length === 0 ? html`<p class="soft" data-test="queue-empty">${t("console-empty")}</p>` : null}
+    <ol data-test="queue">${(items ?? []).map((item) => {
+      const colour = colourOf(item.visit);
+      const others = item.visit.doctor_name && item.visit.doctor_id !== doctor.value?.doctor_id;
+      return html`<li key=${item.visit.visit_id}><button type="button" class=${`queue-row ${colour}`} data-test="queue-row" data-visit=${item.visit.visit_id}
+        data-node-online=${String(item.node_online)} aria-current=${chosen.value === item.visit.visit_id ? "true" : undefined}
+        onClick=${() => void choose(item.visit.visit_id)}>
+        <span class="row tight between"><strong class="num">${item.visit.token || "—"}</strong><${ColourBadge} colour=${colour} /></span>
+        <strong class="name">${item.patient_name || "—"}</strong>
+        <span class="soft">${[item.patient_age, item.patient_sex ? t(`gender-${item.patient_sex}`) : ""].filter(Boolean).join(" · ")} · ${span(item.waited_s)}</span>
+        <span class="soft small">${item.site_name} · <span class=${item.node_online ? "on" : "off"}>${item.node_online ? t("node-online")
+          : item.last_ack_age_s === null ? t("node-offline") : t("node-offline-since", { time: span(item.last_ack_age_s) })}</span></span>
+        ${others ? html`<span class="small">${t("taken-by", { name: item.visit.doctor_name })}</span>` : null}
+      </button></li>`;
+    })}</ol>
+  </nav>`;
+}
+
+function App() {
+  document.title = `${t("console")} · Upkendra`;
+  let body;
+  if (!started.value) body = html`<main class="wait"><p role="status">${t("starting")}</p></main>`;
+  else if (!doctor.value) body = html`<main class="wait"><${Login} /></main>`;
+  else if (!reference.value) body = html`<main class="wait"><p role="status">${t("loading")}</p></main>`;
+  else body = html`<div class="columns"><${Queue} />
+      <main class="middle">${record.value ? html`<${Record} key=${record.value.visit.visit_id} />`
+        : html`<p class="soft empty" role="status">${chosen.value ? t("loading") : t("choose-patient")}</p>`}</main>
+      <aside class="work" aria-label=${t("prescription")}><${CallPanel} />
+        ${record.value ? html`<${RxForm} key=${record.value.visit.visit_id} visitId=${record.value.visit.visit_id} />` : null}</aside></div>`;
+  return html`<${Header} />${body}<${Toasts} />`;
+}
+
+void start().then(() => render(html`<${App} />`, /** @type {HTMLElement} */ (document.getElementById("app"))));

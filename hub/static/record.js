@@ -1,0 +1,103 @@
+// @ts-check
+// The record of the chosen visit on one screen, with the doctor's notes.
+import { html, useEffect, useSignal } from "/ui/lib/dom.js";
+import { get, post, put } from "/ui/lib/http.js";
+import { clockTime, day, t } from "/ui/lib/l10n.js";
+import { ColourBadge, toast } from "/ui/lib/parts.js";
+import { RecordFacts } from "/ui/lib/facts.js";
+import { missingWords, reasonWords } from "/ui/lib/reasons.js";
+import { colourOf } from "/ui/lib/wire.js";
+import { doctor, errorText, loadQueue, loadRecord, record } from "./store.js";
+
+const AUTOSAVE_MS = 1500;
+
+export function Record() {
+  const now = record.value;
+  if (!now) return null;
+  const { visit, patient } = now;
+  const colour = colourOf(visit);
+  const mine = visit.doctor_id === doctor.value?.doctor_id && Boolean(visit.doctor_name);
+  const act = (/** @type {string} */ what) => async () => {
+    try {
+      await post(`/api/visits/${visit.visit_id}/${what}`);
+      await Promise.all([loadRecord(visit.visit_id), loadQueue()]);
+    } catch (error) {
+      toast("bad", errorText(error));
+    }
+  };
+  return html`<div class="stack tight" data-test="record" data-visit=${visit.visit_id} data-state=${visit.state}>
+    <div class="row between">
+      <div class="grow"><h1 id="record-title" tabindex="-1">${patient?.person.name ?? "—"}</h1>
+        <p class="soft">${[now.patient_age, patient && t(`gender-${patient.person.gender}`), patient?.person.village, now.site.site_name].filter(Boolean).join(" · ")}</p></div>
+      <${ColourBadge} colour=${colour} />
+    </div>
+    <div class="row tight"><strong class="num token">${visit.token || "—"}</strong><span>${t(`state-${visit.state.replace("_", "-")}`)}</span>
+      <span class="grow"></span>
+      ${visit.closed_ms ? html`<span class="notice good slim">${t("visit-closed", { time: `${day(visit.closed_ms)} ${clockTime(visit.closed_ms)}` })}</span>`
+        : mine ? html`<button type="button" data-test="put-back" onClick=${act("put-back")}>${t("put-back")}</button>`
+        : html`<button type="button" data-test="take" disabled=${Boolean(visit.doctor_name)} onClick=${act("take")}>${visit.doctor_name ? t("taken-by", { name: visit.doctor_name }) : t("take")}</button>`}
+    </div>
+    ${visit.triage.reasons.length > 0 ? html`<div class=${colour === "red" ? "notice bad" : "notice warn"}><strong>${t("why")}</strong>
+      <ul class="dots">${visit.triage.reasons.map((code) => html`<li key=${code}>${reasonWords(code)} <span class="small">${code}</span></li>`)}</ul></div>` : null}
+    ${visit.triage.missing.length > 0 ? html`<p class="notice warn">${t("still-missing")}: ${visit.triage.missing.map(missingWords).join(", ")}</p>` : null}
+    <${RxStatus} />
+    ${patient ? html`<${RecordFacts} visit=${visit} patient=${patient} />` : null}
+    <section class="card"><h2>${t("consents")}</h2><ul>${visit.consents.map((one, index) => html`<li key=${index}>
+      ${t(one.purpose === "data" ? "consent-data" : "consent-tele")}: <strong>${one.given ? t("given") : t("refused-consent")}</strong>
+      <span class="soft small">${t(`method-${one.method}`)} · ${clockTime(one.at_ms)}</span></li>`)}</ul></section>
+    <${Notes} key=${visit.visit_id} visitId=${visit.visit_id} />
+  </div>`;
+}
+
+/** Signed → at the node → printed, for each prescription of the visit. */
+function RxStatus() {
+  const now = record.value;
+  if (!now || now.visit.prescriptions.length === 0) return null;
+  return html`<section class="card" aria-label=${t("rx-status")}><h2>${t("rx-status")}</h2>
+    ${now.visit.prescriptions.map((one) => {
+      const state = one.printed_ms ? "printed" : one.stored_ms ? "at_node" : "signed";
+      const steps = [["signed", one.signed_ms], ["at-node", one.stored_ms], ["printed", one.printed_ms]];
+      const written = now.prescriptions.find((found) => found.prescription_id === one.prescription_id);
+      return html`<div key=${one.prescription_id}><ol class="rx-steps" data-test="rx-status" data-state=${state}>
+        ${steps.map(([name, at]) => html`<li key=${name} class=${at ? "done" : ""}><span>${at ? "✓" : "○"} ${t(String(name))}</span>
+          <span class="small num">${at ? clockTime(Number(at)) : ""}</span></li>`)}</ol>
+        ${written ? html`<p class="small">${written.diagnosis} · ${written.medicines.map((line) => line.generic).join(", ")}</p>` : null}</div>`;
+    })}</section>`;
+}
+
+/** @param {{visitId: string}} props */
+function Notes({ visitId }) {
+  const text = useSignal("");
+  const state = useSignal("saved");
+  const timer = useSignal(0);
+  useEffect(() => {
+    get(`/api/visits/${visitId}/notes`).then((reply) => {
+      if (state.value === "saved") text.value = reply?.text ?? "";
+    }).catch((error) => toast("warn", errorText(error)));
+    return () => {
+      if (state.peek() !== "saved") void save();
+    };
+  }, [visitId]);
+  const save = async () => {
+    clearTimeout(timer.value);
+    const saving = text.peek();
+    state.value = "saving";
+    try {
+      await put(`/api/visits/${visitId}/notes`, { text: saving });
+      state.value = text.peek() === saving ? "saved" : "saving";
+    } catch {
+      state.value = "unsaved";
+      timer.value = window.setTimeout(() => void save(), 3000);
+    }
+  };
+  return html`<section class="card field"><div class="row between"><label for="notes">${t("notes")}</label>
+      <span class="small soft" role="status" data-test="notes-state" data-state=${state.value}>${t(`notes-${state.value}`)}</span></div>
+    <textarea id="notes" data-test="notes" maxlength="20000" value=${text.value} onBlur=${() => {
+      if (state.value !== "saved") void save();
+    }} onInput=${(/** @type {any} */ event) => {
+      text.value = event.currentTarget.value;
+      state.value = "saving";
+      clearTimeout(timer.value);
+      timer.value = window.setTimeout(() => void save(), AUTOSAVE_MS);
+    }}></textarea></section>`;
+}

@@ -1,0 +1,296 @@
+// @ts-check
+// The prescription as the doctor writes it. Nothing is filled in by the page; what the rules deny is
+// said beside the line, and asked anew after every change.
+import { html, signal, useEffect, useSignal } from "/ui/lib/dom.js";
+import { ApiError, get, post } from "/ui/lib/http.js";
+import { newId } from "/ui/lib/ids.js";
+import { isoDay, pick, t } from "/ui/lib/l10n.js";
+import { Dialog, toast } from "/ui/lib/parts.js";
+import { doseLine, frequencies } from "/ui/lib/dose.js";
+import { list } from "/ui/lib/reference.js";
+import { active } from "./call.js";
+import { canSign, errorText, loadQueue, loadRecord, record } from "./store.js";
+
+/** @typedef {{code: string, message: string, field: string}} Denial */
+/** @typedef {{key: string, drug: any, dose: string, route: string, frequency: string, days: string, food: string, quantity: string, instructions: string}} Line */
+
+const CHECK_MS = 500;
+const blank = () => ({
+  diagnosis: "", code: "", provisional: true, findings: "", lines: /** @type {Line[]} */ ([]), advice: "", tests: "",
+  urgency: "", to: "", reason: "", follow_up: "", warn_told: false, allergy_ack: false, command_id: newId(),
+});
+
+/** What was begun for each visit stays while the page is open. @type {Map<string, ReturnType<typeof blank>>} */
+const drafts = new Map();
+export function forgetDrafts() {
+  drafts.clear();
+}
+window.addEventListener("beforeunload", (event) => {
+  if ([...drafts.values()].some((draft) => draft.diagnosis || draft.lines.length > 0 || draft.advice)) event.preventDefault();
+});
+
+const draft = signal(blank());
+const checked = signal(/** @type {{denials: Denial[], warnings: Denial[], mode: string, consult_type: string}|null} */ (null));
+const refused = signal(/** @type {Denial[]} */ ([]));
+let checkTimer = 0;
+
+/** The draft as the hub takes it. */
+function packed() {
+  const now = draft.value;
+  return {
+    diagnosis: now.diagnosis.trim(),
+    diagnosis_code: /^[A-Z]\d\d(\.\d{1,2})?$/.test(now.code.trim()) ? now.code.trim() : "",
+    provisional: now.provisional,
+    findings: now.findings.trim(),
+    medicines: now.lines.map((line) => ({
+      drug_id: line.drug.id, dose: line.dose.trim(), route: line.route, frequency: line.frequency, duration_days: Number(line.days) || 0,
+      food: line.food, quantity: line.quantity.trim(), instructions: line.instructions.trim() })),
+    advice: now.advice.trim(),
+    tests: now.tests.split("\n").map((one) => one.trim()).filter(Boolean),
+    referral: now.urgency ? [now.to.trim(), now.urgency, now.reason.trim()] : null,
+    follow_up_date: now.follow_up,
+    warn_signs_told: now.warn_told,
+    allergy_acknowledged: now.allergy_ack,
+  };
+}
+
+/** @param {string} visitId @param {Partial<ReturnType<typeof blank>>} part */
+function change(visitId, part) {
+  draft.value = { ...draft.value, ...part };
+  drafts.set(visitId, draft.value);
+  refused.value = [];
+  clearTimeout(checkTimer);
+  checkTimer = window.setTimeout(() => void check(visitId), CHECK_MS);
+}
+
+/** @param {string} visitId */
+async function check(visitId) {
+  try {
+    checked.value = await post(`/api/visits/${visitId}/check`, { draft: packed() });
+  } catch (error) {
+    if (error instanceof ApiError && !error.unreachable) toast("warn", errorText(error));
+  }
+}
+
+/** @param {{visitId: string}} props */
+export function RxForm({ visitId }) {
+  const asking = useSignal(false);
+  const busy = useSignal(false);
+  const wrong = useSignal("");
+  useEffect(() => {
+    draft.value = drafts.get(visitId) ?? blank();
+    checked.value = null;
+    refused.value = [];
+    void check(visitId);
+    return () => clearTimeout(checkTimer);
+  }, [visitId]);
+  useEffect(() => {
+    if (!active.value) void check(visitId);
+  }, [active.value === null]);
+  const set = (/** @type {string} */ field) => (/** @type {any} */ event) => change(visitId, { [field]: event.currentTarget.value });
+  const tick = (/** @type {string} */ field) => (/** @type {any} */ event) => change(visitId, { [field]: event.currentTarget.checked });
+  const now = draft.value;
+  const signed = (record.value?.visit.prescriptions.length ?? 0) > 0 && now.lines.length === 0 && !now.diagnosis && !now.advice;
+  const denials = refused.value.length > 0 ? refused.value : (checked.value?.denials ?? []);
+  const begun = Boolean(now.diagnosis || now.lines.length > 0 || now.advice || now.tests);
+  const general = denials.filter((one) => !one.field.startsWith("medicines["));
+
+  const sign = async (/** @type {string} */ password) => {
+    if (!draft.value.diagnosis.trim()) {
+      wrong.value = t("wrong-diagnosis");
+      document.getElementById("diagnosis")?.focus();
+      return;
+    }
+    if (draft.value.lines.some((line) => !line.dose.trim() || !line.route || !line.frequency || !Number(line.days))) {
+      wrong.value = t("wrong-medicine");
+      return;
+    }
+    if (!canSign.value && !password) {
+      asking.value = true;
+      return;
+    }
+    busy.value = true;
+    wrong.value = "";
+    try {
+      await post(`/api/visits/${visitId}/sign`, { command_id: draft.value.command_id, draft: packed(), password });
+      canSign.value = true;
+      asking.value = false;
+      drafts.delete(visitId);
+      draft.value = blank();
+      refused.value = [];
+      toast("good", t("sent-toast"));
+      await Promise.all([loadRecord(visitId), loadQueue()]);
+    } catch (error) {
+      const body = error instanceof ApiError ? /** @type {any} */ (error.body) : null;
+      if (Array.isArray(body?.denials) && body.denials.length > 0) {
+        refused.value = body.denials;
+        wrong.value = t("sign-refused");
+        asking.value = false;
+      } else if (error instanceof ApiError && error.code.includes("password")) {
+        canSign.value = false;
+        asking.value = true;
+        wrong.value = password ? t("error-wrong-login") : "";
+      } else wrong.value = errorText(error);
+    } finally {
+      busy.value = false;
+    }
+  };
+
+  if (record.value?.visit.closed_ms) return null;
+  return html`<form class="rx-form stack tight" data-test="rx-form" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
+    <div class="row between"><h2>${t("prescription")}</h2>
+      ${checked.value ? html`<span class="mode" data-test="check-mode" data-mode=${checked.value.mode} data-type=${checked.value.consult_type}>${t("mode-now", {
+        mode: t(`mode-${checked.value.mode}`), type: t(`type-${checked.value.consult_type.replace("_", "-")}`) })}</span>` : null}</div>
+    ${signed ? html`<p class="notice good slim">✓ ${t("sent-toast")}</p>` : null}
+    <${Diagnosis} visitId=${visitId} set=${set} />
+    <label class="check"><input type="checkbox" data-test="provisional" checked=${now.provisional} onChange=${tick("provisional")} />${t("provisional")}</label>
+    <div class="field"><label for="findings">${t("findings")}</label>
+      <textarea id="findings" data-test="findings" maxlength="2000" value=${now.findings} onInput=${set("findings")}></textarea></div>
+    <${DrugSearch} visitId=${visitId} />
+    ${now.lines.map((line, index) => html`<${DrugLine} key=${line.key} visitId=${visitId} line=${line} index=${index}
+      denials=${denials.filter((one) => one.field.startsWith(`medicines[${index}]`))}
+      warnings=${(checked.value?.warnings ?? []).filter((one) => one.field.startsWith(`medicines[${index}]`))} />`)}
+    <div class="field"><label for="advice">${t("advice")}</label><textarea id="advice" data-test="advice" maxlength="2000" value=${now.advice} onInput=${set("advice")}></textarea></div>
+    <div class="two"><div class="field"><label for="tests">${t("tests")}</label>
+        <textarea id="tests" data-test="tests" placeholder=${t("tests-hint")} value=${now.tests} onInput=${set("tests")}></textarea></div>
+      <div class="field"><label for="follow-up">${t("follow-up-date")}</label>
+        <input id="follow-up" type="date" data-test="follow-up" min=${isoDay()} value=${now.follow_up} onInput=${set("follow_up")} /></div></div>
+    <fieldset class="two"><legend class="label">${t("referral")}</legend>
+      <div class="field"><label for="urgency" class="small">${t("referral-urgency")}</label>
+        <select id="urgency" data-test="referral-urgency" value=${now.urgency} onChange=${set("urgency")}>
+          <option value="">${t("referral-none")}</option>${["now", "today", "week"].map((one) => html`<option key=${one} value=${one}>${t(`urgency-${one}`)}</option>`)}</select></div>
+      ${now.urgency ? html`<div class="field"><label for="refer-to" class="small">${t("referral-to")}</label>
+          <input id="refer-to" data-test="referral-to" maxlength="200" list="places" value=${now.to} onInput=${set("to")} />
+          <datalist id="places">${["PHC", "CHC", "District Hospital", "Medical College"].map((one) => html`<option key=${one} value=${one}></option>`)}</datalist></div>
+        <div class="field"><label for="refer-why" class="small">${t("referral-reason")}</label>
+          <input id="refer-why" data-test="referral-reason" maxlength="200" value=${now.reason} onInput=${set("reason")} /></div>` : null}</fieldset>
+    <div class="two"><label class="check"><input type="checkbox" data-test="warn-told" checked=${now.warn_told} onChange=${tick("warn_told")} />${t("warn-told")}</label>
+      <label class="check"><input type="checkbox" data-test="allergy-ack" checked=${now.allergy_ack} onChange=${tick("allergy_ack")} />${t("allergy-ack")}</label></div>
+    ${begun && general.length > 0 ? html`<ul class="notice warn" data-test="check-denials">${general.map((one) => html`<li key=${one.code + one.field} data-test="check-denial" data-code=${one.code}>${one.message}</li>`)}</ul>` : null}
+    ${(checked.value?.warnings ?? []).filter((one) => !one.field.startsWith("medicines[")).map((one) => html`<p key=${one.code} class="small soft" data-test="check-warning">${t("warnings")}: ${one.message}</p>`)}
+    ${wrong.value ? html`<p class="notice bad" role="alert" data-test="sign-wrong">${wrong.value}</p>` : null}
+    <button type="button" class="primary big sign" data-test="sign" disabled=${busy.value || !begun} aria-busy=${busy.value ? "true" : "false"} onClick=${() => void sign("")}>✍ ${t("sign")}</button>
+    ${asking.value ? html`<${SignDialog} busy=${busy.value} wrong=${wrong.value} onSign=${sign} onClose=${() => (asking.value = false)} />` : null}
+  </form>`;
+}
+
+/** @param {{busy: boolean, wrong: string, onSign: (password: string) => Promise<void>, onClose: () => void}} props */
+function SignDialog({ busy, wrong, onSign, onClose }) {
+  const password = useSignal("");
+  return html`<${Dialog} title=${t("sign-confirm")} test="sign-dialog" onClose=${onClose}>
+    <div class="field"><label for="sign-password">${t("password")}</label>
+      <input id="sign-password" type="password" autocomplete="current-password" data-test="sign-password" value=${password.value}
+        onInput=${(/** @type {any} */ event) => (password.value = event.currentTarget.value)} /></div>
+    ${wrong ? html`<p class="notice bad" role="alert">${wrong}</p>` : null}
+    <div class="row"><button type="button" onClick=${onClose}>${t("back")}</button>
+      <button type="button" class="primary grow" data-test="sign-confirm" disabled=${!password.value || busy} onClick=${() => void onSign(password.value)}>${t("sign")}</button></div>
+  <//>`;
+}
+
+/** A list that opens under a field: arrows move, Enter takes, Escape closes. @param {{id: string, test: string, label: string, text: string, onText: (text: string) => void, options: {key: string, test: string, node: unknown, take: () => void}[], empty?: string, placeholder?: string}} props */
+function Picker({ id, test, label, text, onText, options, empty, placeholder }) {
+  const at = useSignal(-1);
+  const open = useSignal(false);
+  const shown = open.value && text.trim() !== "";
+  const take = (/** @type {{take: () => void}} */ option) => {
+    option.take();
+    open.value = false;
+    at.value = -1;
+  };
+  return html`<div class="field picker"><label for=${id}>${label}</label>
+    <input id=${id} data-test=${test} role="combobox" aria-expanded=${String(shown)} aria-controls=${`${id}-list`} aria-autocomplete="list" autocomplete="off"
+      aria-activedescendant=${shown && at.value >= 0 ? `${id}-${at.value}` : undefined} placeholder=${placeholder} maxlength="200" value=${text}
+      onInput=${(/** @type {any} */ event) => {
+        open.value = true;
+        at.value = -1;
+        onText(event.currentTarget.value);
+      }}
+      onBlur=${() => setTimeout(() => (open.value = false), 200)}
+      onKeyDown=${(/** @type {KeyboardEvent} */ event) => {
+        if (!shown) return;
+        if (event.key === "ArrowDown") at.value = Math.min(at.value + 1, options.length - 1);
+        else if (event.key === "ArrowUp") at.value = Math.max(at.value - 1, 0);
+        else if (event.key === "Enter" && options[at.value]) take(options[at.value]);
+        else if (event.key === "Escape") open.value = false;
+        else return;
+        event.preventDefault();
+      }} />
+    <ul id=${`${id}-list`} role="listbox" aria-label=${label} class="options" hidden=${!shown || (options.length === 0 && !empty)}>
+      ${options.map((option, index) => html`<li key=${option.key} id=${`${id}-${index}`} role="option" data-test=${option.test} aria-selected=${index === at.value ? "true" : "false"}
+        onMouseDown=${(/** @type {Event} */ event) => event.preventDefault()} onClick=${() => take(option)}>${option.node}</li>`)}
+      ${options.length === 0 && empty ? html`<li class="soft" role="option" aria-selected="false" aria-disabled="true">${empty}</li>` : null}
+    </ul></div>`;
+}
+
+/** @param {{visitId: string, set: (field: string) => (event: any) => void}} props */
+function Diagnosis({ visitId, set }) {
+  const now = draft.value;
+  const wanted = now.diagnosis.trim().toLowerCase();
+  const found = wanted ? list("diagnoses").filter((one) => `${one.code} ${one.title}`.toLowerCase().includes(wanted)).slice(0, 8) : [];
+  return html`<div class="two wide-first"><${Picker} id="diagnosis" test="diagnosis" label=${t("diagnosis")} placeholder=${t("diagnosis-pick")} text=${now.diagnosis}
+      onText=${(/** @type {string} */ diagnosis) => change(visitId, { diagnosis })}
+      options=${found.map((one) => ({ key: one.code ?? "", test: `diagnosis-option-${one.code}`, node: html`<strong class="num">${one.code}</strong> ${one.title}`,
+        take: () => change(visitId, { diagnosis: one.title, code: one.code ?? "" }) }))} />
+    <div class="field"><label for="diagnosis-code">${t("diagnosis-code")}</label>
+      <input id="diagnosis-code" data-test="diagnosis-code" maxlength="6" value=${now.code} onInput=${set("code")} /></div></div>`;
+}
+
+/** @param {any} drug */
+function letterOf(drug) {
+  const letter = (drug.tpg_list ?? "").replace("?", "");
+  return html`<span class="letter" data-letter=${letter}>${t("list-letter", { letter: letter || "–" })}</span>
+    ${(drug.tpg_list ?? "").endsWith("?") || drug.tpg_status !== "sourced" ? html`<span class="unapproved">${t("not-approved")}</span>` : null}`;
+}
+
+/** @param {{visitId: string}} props */
+function DrugSearch({ visitId }) {
+  const text = useSignal("");
+  const found = useSignal(/** @type {any[]} */ ([]));
+  const number = useSignal(0);
+  const search = async (/** @type {string} */ wanted) => {
+    text.value = wanted;
+    const mine = ++number.value;
+    if (!wanted.trim()) return;
+    try {
+      const reply = await get(`/api/formulary?q=${encodeURIComponent(wanted.trim().slice(0, 60))}`);
+      if (mine === number.value) found.value = reply.items.slice(0, 10);
+    } catch (error) {
+      toast("warn", errorText(error));
+    }
+  };
+  return html`<${Picker} id="drug-search" test="drug-search" label=${t("medicines")} placeholder=${t("drug-search")} text=${text.value} onText=${(/** @type {string} */ wanted) => void search(wanted)}
+    empty=${t("drug-none")}
+    options=${found.value.map((drug) => ({ key: drug.id, test: `drug-option-${drug.id}`,
+      node: html`<strong>${drug.generic}</strong> ${drug.form} ${drug.strength} ${letterOf(drug)}`,
+      take: () => {
+        const key = newId();
+        change(visitId, { lines: [...draft.value.lines, { key, drug, dose: "", route: "", frequency: "", days: "", food: "", quantity: "", instructions: "" }] });
+        text.value = "";
+        setTimeout(() => document.getElementById(`dose-${key}`)?.focus(), 30);
+      } }))} />`;
+}
+
+/** @param {{visitId: string, line: Line, index: number, denials: Denial[], warnings: Denial[]}} props */
+function DrugLine({ visitId, line, index, denials, warnings }) {
+  const edit = (/** @type {string} */ field) => (/** @type {any} */ event) =>
+    change(visitId, { lines: draft.value.lines.map((one) => (one.key === line.key ? { ...one, [field]: event.currentTarget.value } : one)) });
+  const id = (/** @type {string} */ name) => `${name}-${line.key}`;
+  const choice = (/** @type {string} */ name, /** @type {"route"|"frequency"|"food"} */ field, /** @type {any[]} */ options) => html`<div class="field">
+    <label for=${id(field)} class="small">${t(name)}</label><select id=${id(field)} data-test=${field} value=${line[field]} onChange=${edit(field)}>
+      <option value="">${t("choose")}</option>${options.map((one) => html`<option key=${one.code} value=${one.code}>${pick(one)}</option>`)}</select></div>`;
+  const input = (/** @type {string} */ name, /** @type {"dose"|"days"|"quantity"|"instructions"} */ field, /** @type {string} */ mode) => html`<div class="field">
+    <label for=${id(field)} class="small">${t(name)}</label><input id=${id(field)} data-test=${field} inputmode=${mode} maxlength=${field === "days" ? 3 : 120} value=${line[field]} onInput=${edit(field)} /></div>`;
+  const whole = line.dose.trim() && line.frequency && Number(line.days);
+  return html`<fieldset class=${denials.length > 0 && whole ? "drug-line denied" : "drug-line"} data-test="drug-line" data-drug=${line.drug.id}>
+    <legend class="visually-hidden">${t("medicine-number", { n: index + 1 })}: ${line.drug.generic}</legend>
+    <div class="row tight between"><div class="grow"><strong>${index + 1}. ${line.drug.generic}</strong> ${line.drug.form} ${line.drug.strength} ${letterOf(line.drug)}</div>
+      <button type="button" class="quiet" data-test="remove-line" aria-label=${t("remove-named", { name: line.drug.generic })}
+        onClick=${() => change(visitId, { lines: draft.value.lines.filter((one) => one.key !== line.key) })}>✕</button></div>
+    <div class="drug-grid">${input("dose", "dose", "text")}${choice("route", "route", list("routes"))}${choice("frequency", "frequency", frequencies())}
+      ${input("days", "days", "numeric")}${choice("food", "food", list("food"))}${input("quantity", "quantity", "text")}</div>
+    ${input("instructions", "instructions", "text")}
+    ${whole ? html`<p class="preview" lang="hi" data-test="hindi-preview"><span class="small soft">${t("hindi-preview")}:</span> ${doseLine({ ...line, form: line.drug.form, duration_days: line.days }, "hi")}</p>` : null}
+    ${denials.map((one) => html`<p key=${one.code + one.field} class="wrong" data-test="line-denial" data-code=${one.code} role="alert">${t("denials")}: ${one.message}</p>`)}
+    ${warnings.map((one) => html`<p key=${one.code + one.field} class="small soft" data-test="line-warning" data-code=${one.code}>${one.message}</p>`)}
+  </fieldset>`;
+}
