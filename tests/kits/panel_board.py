@@ -1,0 +1,170 @@
+"""The panel board as a process: builds firmware and simulator from source and runs the very same binary.
+
+Debian's gcc-avr, avr-libc and libsimavr-dev are needed; nothing is downloaded.
+"""
+
+import contextlib
+import os
+import select
+import shutil
+import subprocess
+import termios
+import threading
+import time
+import tty
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from queue import Empty, Queue
+
+from edge.node.devices.panel import Image, PanelNews, PanelSession
+
+ROOT = Path(__file__).parents[2]
+POWER_CUT = 9
+"""Exit status of the simulator after a power cut."""
+
+
+def build(out: Path, version: int = 1, extra: tuple[str, ...] = ()) -> Path:
+    """Builds application and loader into ``out`` and returns it. Raises CalledProcessError."""
+    arguments = ["make", "-s", "-C", str(ROOT / "firmware/panel"), f"OUT={out}", f"VERSION={version}", *extra]
+    subprocess.run(arguments, check=True, capture_output=True, text=True)
+    return out
+
+
+def build_simulator(out: Path) -> Path:
+    """Builds the simulator into ``out`` and returns the program."""
+    subprocess.run(["make", "-s", "-C", str(ROOT / "firmware/sim"), f"OUT={out}"], check=True, capture_output=True)
+    return out / "panel_sim"
+
+
+class Board:
+    """One simulated board. ``state`` keeps flash and EEPROM from one power-up to the next."""
+
+    def __init__(
+        self,
+        simulator: Path,
+        firmware: Path,
+        state: Path,
+        *,
+        speed: float = 1.0,
+        cut_at: int = 0,
+        seed: int = 0,
+        trace: bool = False,
+    ) -> None:
+        state.mkdir(parents=True, exist_ok=True)
+        arguments = [
+            str(simulator), "-b", str(firmware / "boot.bin"), "-a", str(firmware / "app.bin"), "-d", str(state),
+            "-s", str(speed), "-c", str(cut_at), "-r", str(seed),
+        ]  # fmt: skip
+        self._process = subprocess.Popen(
+            [*arguments, *(["-t"] if trace else [])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+        )
+        self.lines: list[tuple[float, str]] = []
+        """What the board did: (monotonic seconds, line)."""
+        self._queue: Queue[str] = Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.port = self.wait_for("pty ").split()[1]
+        self._fd = os.open(self.port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        with contextlib.suppress(termios.error):
+            tty.setraw(self._fd)
+        self.session = PanelSession(time.monotonic())
+        self.news: list[PanelNews] = []
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.lines.append((time.monotonic(), line.rstrip("\n")))
+            self._queue.put(line.rstrip("\n"))
+
+    def tell(self, line: str) -> None:
+        """A line to the simulator: ``button 1``, ``mains 0``, ``adc 0 2000``, ``cut`` …"""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+
+    def wait_for(self, beginning: str, timeout_s: float = 20.0) -> str:
+        """The next line of the board that begins so. Raises TimeoutError."""
+        until = time.monotonic() + timeout_s
+        while True:
+            try:
+                line = self._queue.get(timeout=max(0.0, until - time.monotonic()))
+            except Empty:
+                raise TimeoutError(f"the board never said {beginning!r}; it said {self.lines[-8:]}") from None
+            if line.startswith(beginning):
+                return line
+
+    def write(self, data: bytes) -> None:
+        """Raw bytes into the board's UART."""
+        while data:
+            select.select([], [self._fd], [], 1.0)
+            with contextlib.suppress(BlockingIOError):
+                data = data[os.write(self._fd, data) :]
+
+    def pump(self, until: Callable[[], bool], timeout_s: float = 20.0) -> bool:
+        """Runs the session on the port until something holds; False when it never did or the board died."""
+        deadline = time.monotonic() + timeout_s
+        while not until():
+            now = time.monotonic()
+            if now > deadline or self._process.poll() is not None:
+                return until()
+            try:
+                self.write(self.session.bytes_to_send(now))
+                wait_s = min(0.05, max(0.0, self.session.get_timer() - now))
+                if select.select([self._fd], [], [], wait_s)[0]:
+                    self.session.receive(os.read(self._fd, 4096), time.monotonic())
+            except OSError:
+                continue
+            while (news := self.session.next_news()) is not None:
+                self.news.append(news)
+        return True
+
+    def met(self) -> bool:
+        """True when the board has been heard and identified."""
+        return self.pump(lambda: self.session.identity is not None)
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def close(self) -> int:
+        """Switches off after saving the state; returns the exit status, :data:`POWER_CUT` after a cut."""
+        self.tell("quit")
+        try:
+            status = self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            status = self._process.wait()
+        self._reader.join(5)
+        os.close(self._fd)
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+        return status
+
+
+@contextlib.contextmanager
+def board(simulator: Path, firmware: Path, state: Path, **options: float | int | bool) -> Iterator[Board]:
+    """A running board, switched off at the end."""
+    made = Board(simulator, firmware, state, **options)  # type: ignore[arg-type]
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def image(firmware: Path, version: int) -> Image:
+    """The application that was built into ``firmware``."""
+    return Image((firmware / "app.bin").read_bytes(), version)
+
+
+def fresh(state: Path) -> Path:
+    """An empty state directory: a board from the factory."""
+    shutil.rmtree(state, ignore_errors=True)
+    return state
+
+
+__all__ = ["POWER_CUT", "Board", "board", "build", "build_simulator", "fresh", "image"]
