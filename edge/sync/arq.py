@@ -6,13 +6,13 @@ the endpoint seals what :meth:`Arq.next_frames` returns and tells :meth:`Arq.on_
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from msgspec import Struct
 
 from . import frames as fr
-from .congestion import ACK_DELAY_MAX_S, PACKET_BYTES, DelayAimd
-from .frontier import Frontier, Ranges
+from .congestion import PACKET_BYTES, DelayAimd
+from .frontier import Ranges
+from .incoming import Incoming
 from .outbox import Message, SendQueue
 
 PROBE_FAST_S = 1.0
@@ -22,11 +22,6 @@ PROBE_FAST_FOR_S = 120.0
 STORE_TIMEOUT_S = 60.0
 """A message that arrived whole, but was not called durable in this time, is sent again."""
 REORDER_PACKETS = 3
-RIDE_S = 0.02
-"""An ACK waits this long for the STORED of what it completes."""
-BULK_ACK_S = 0.1
-PARTIAL_MAX_BYTES = 2 << 20
-"""Memory for messages that are not whole yet, for each session."""
 _BURST_PACKETS = 2
 _SMALLEST_PIECE = 48
 _SENT_MEMORY_S = 60.0
@@ -34,26 +29,10 @@ _EPSILON_S = 1e-6
 _BITMAP_BITS = 8 * fr.ACK_BITMAP_MAX_BYTES
 
 
-class Arrived(NamedTuple):
-    """A whole message from the other side."""
-
-    kind: int
-    body: bytes
-    base: int
-
-
 class _Sent(Struct, eq=False):
     time: float
     size: int
     frames: tuple[fr.Frame, ...]
-
-
-class _Partial:
-    __slots__ = ("buffer", "held")
-
-    def __init__(self, total: int) -> None:
-        self.buffer = bytearray(total)
-        self.held = Ranges()
 
 
 class Arq:
@@ -63,12 +42,11 @@ class Arq:
         """``probes``: go on probing through a long outage (the node does, the hub rests)."""
         self.congestion = congestion
         self.queue = SendQueue()
-        self.arrived: list[Arrived] = []
-        """Whole messages; the endpoint takes them out."""
+        self.incoming = Incoming()
+        """What came from the other side's present process; the node keeps one for each."""
         self.signals_open = not probes
         """Whether SIGNAL may leave: the node needs a fresh hub nonce."""
         self.signal_nonce = 0
-        self.echo_salt = bytes(2)
         self.timeouts = 0
         """Timeouts in a row; 2 or more is an outage."""
         self.last_eliciting_s = now
@@ -87,18 +65,6 @@ class Arq:
         self._allowance = 0
         self._outage_s = now
         self._probe_s = now
-        self._reset_incoming()
-
-    def _reset_incoming(self) -> None:
-        self._high = -1
-        self._bits = 0
-        self._ack_s: float | None = None
-        self._high_s = 0.0
-        self._bulk = 0
-        self._ack_news = False
-        self._partials: dict[int, _Partial] = {}
-        self._partial_bytes = 0
-        self._done = Frontier()
 
     # What the application wants sent.
 
@@ -142,7 +108,6 @@ class Arq:
         self._by_number.clear()
         for message in list(self.queue):
             self._renumber(message)
-        self._reset_incoming()
         self.heard(now)
 
     def heard(self, now: float) -> None:
@@ -166,57 +131,7 @@ class Arq:
         message.again(self._numbers)
         self._by_number[message.number] = message
 
-    # What came in.
-
-    def take(self, frag: fr.Frag) -> bool:
-        """A fragment of the other side; False when there is no room, then the packet must not be acknowledged."""
-        if self._done.has(frag.message):
-            return True
-        partial = self._partials.get(frag.message)
-        if partial is None:
-            if self._partial_bytes + frag.total > PARTIAL_MAX_BYTES or frag.message > self._done.cursor + 65_536:
-                return False
-            partial = self._partials[frag.message] = _Partial(frag.total)
-            self._partial_bytes += frag.total
-        if len(partial.buffer) != frag.total:
-            return False
-        end = frag.offset + len(frag.data)
-        partial.buffer[frag.offset : end] = frag.data
-        partial.held.add(frag.offset, end)
-        if partial.held.covers(0, frag.total):
-            del self._partials[frag.message]
-            self._partial_bytes -= frag.total
-            self._done.add(frag.message)
-            self.arrived.append(Arrived(frag.kind, bytes(partial.buffer), frag.base))
-        return True
-
-    def received(self, counter: int, frames: list[fr.Frame], now: float) -> None:
-        """Note a packet whose frames were all taken; decides when its ACK leaves."""
-        gap = counter != self._high + 1
-        if counter > self._high:
-            self._bits = (self._bits << min(counter - self._high, _BITMAP_BITS + 1) | 1) & ((2 << _BITMAP_BITS) - 1)
-            self._high = counter
-            self._high_s = now
-        elif self._high - counter <= _BITMAP_BITS:
-            self._bits |= 1 << (self._high - counter)
-        self._ack_news = True
-        delays = [self._ack_delay_s(frame) for frame in frames if fr.eliciting(frame)]
-        if not delays:
-            return
-        delay_s = min(delays)
-        if delay_s == BULK_ACK_S:
-            self._bulk += 1
-            if self._bulk >= 2 or gap:
-                delay_s = 0.0
-        due_s = now + delay_s
-        self._ack_s = due_s if self._ack_s is None else min(self._ack_s, due_s)
-
-    def _ack_delay_s(self, frame: fr.Frame) -> float:
-        if isinstance(frame, fr.Frag):
-            if frame.cls > 1:
-                return BULK_ACK_S
-            return RIDE_S if frame.message not in self._partials else 0.0
-        return 0.0 if isinstance(frame, fr.Probe | fr.Open) else ACK_DELAY_MAX_S
+    # What the other side acknowledges.
 
     def on_ack(self, ack: fr.Ack, now: float) -> None:
         """Acknowledged packets: their fragments are held there, older ones may be lost."""
@@ -329,7 +244,7 @@ class Arq:
 
     def next_frames(self, now: float, room: int) -> list[fr.Frame]:
         """Frames of the next packet, at most ``room`` bytes; empty when nothing may leave now."""
-        ack = self._ack(now)
+        ack = self.incoming.ack(now)
         left = room - (len(fr.encode(ack)) if ack else 0)
         if left < 0:
             return []
@@ -344,7 +259,7 @@ class Arq:
             left -= sum(len(fr.encode(frame)) for frame in frames)
             if self._may_send(now):
                 frames += self._fragments(left)
-        if frames or (self._ack_s is not None and self._ack_s <= now + _EPSILON_S):
+        if frames or self.incoming.ack_due(now):
             return [ack, *frames] if ack else frames
         return []
 
@@ -383,14 +298,6 @@ class Arq:
                 left -= len(fr.encode(frag))
         return frames
 
-    def _ack(self, now: float) -> fr.Ack | None:
-        if not self._ack_news or self._high < 0:
-            return None
-        bits = self._bits >> 1
-        bitmap = bits.to_bytes((bits.bit_length() + 7) // 8, "little")
-        delay_ms = min(int((now - self._high_s) * 1000), 65_535)
-        return fr.Ack(self.echo_salt, self._high, delay_ms, bitmap)
-
     def _may_send(self, now: float) -> bool:
         if self.timeouts:
             return self._allowance > 0
@@ -413,9 +320,7 @@ class Arq:
     def on_sent(self, counter: int, frames: list[fr.Frame], size: int, now: float) -> None:
         """A packet left with ``frames``; ``size`` is its IP bytes."""
         if any(isinstance(frame, fr.Ack) for frame in frames):
-            self._ack_s = None
-            self._ack_news = False
-            self._bulk = 0
+            self.incoming.ack_left()
         if not any(fr.eliciting(frame) for frame in frames):
             return
         self.last_eliciting_s = now
@@ -432,7 +337,7 @@ class Arq:
 
     def get_timer(self, now: float) -> float | None:
         """When :meth:`tick` and :meth:`next_frames` have work again."""
-        times = [t for t in (self._ack_s, self._loss_s) if t is not None]
+        times = [t for t in (self.incoming.ack_s, self._loss_s) if t is not None]
         if self.timeouts >= 2:
             if self._probes or now - self._outage_s < PROBE_FAST_FOR_S:
                 times.append(self._probe_s)

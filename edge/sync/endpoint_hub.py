@@ -242,11 +242,13 @@ class HubEndpoint:
         for frame in frames:
             taken = self._take(node, session, frame, path, now) and taken
         if taken:
-            session.arq.received(counter, frames, now)
+            session.arq.incoming.received(counter, frames, now)
         session.tell_time(self._unix_ms(now), now, asked=not taken or any(isinstance(f, fr.Probe) for f in frames))
         self._deliver(node, session, now)
         if session.live:
             node.heard_s = now
+            if counter == session.epoch.highest:
+                self._live(node, session, now)
             self._seen(node, session, now, fresh=False)
 
     def _try(self, sessions: list[Session], data: bytes) -> tuple[Session, int, bytes]:
@@ -272,9 +274,9 @@ class HubEndpoint:
     def _take(self, node: _Node, session: Session, frame: fr.Frame, path: Hashable, now: float) -> bool:
         match frame:
             case fr.Frag(kind=fr.KIND_SIGNAL):
-                return session.nonce_fresh(frame.nonce, now) and session.arq.take(frame)
+                return session.nonce_fresh(frame.nonce, now) and session.arq.incoming.take(frame)
             case fr.Frag():
-                return frame.kind == fr.KIND_BUNDLE and session.arq.take(frame)
+                return frame.kind == fr.KIND_BUNDLE and session.arq.incoming.take(frame)
             case fr.Ack() if frame.salt2 == session.salt[:2]:
                 session.arq.on_ack(frame, now)
             case fr.Path() if frame.echo:
@@ -293,15 +295,15 @@ class HubEndpoint:
 
     def _live(self, node: _Node, session: Session, now: float) -> None:
         """The node has answered a challenge in this session: it is there now, this is no replay."""
-        if session.live:
-            return
-        session.live = True
-        older, node.current = node.current, session
-        if older is not None:
-            session.arq.adopt(older.arq, (fr.KIND_SIGNAL,), now)
-        for seq, (blob, cls) in node.downs.items():
-            self._queue_down(session, seq, blob, cls, now)
-        self._seen(node, session, now, fresh=True)
+        fresh, session.live = not session.live, True
+        if node.current is not session:
+            older, node.current = node.current, session
+            if older is not None:
+                session.arq.adopt(older.arq, (fr.KIND_SIGNAL,), now)
+            for seq, (blob, cls) in node.downs.items():
+                self._queue_down(session, seq, blob, cls, now)
+        if fresh:
+            self._seen(node, session, now, fresh=True)
 
     def _seen(self, node: _Node, session: Session, now: float, *, fresh: bool) -> None:
         if fresh or now - node.seen_s >= SEEN_EVERY_S:
@@ -324,7 +326,7 @@ class HubEndpoint:
                 self._bundle(node, sealed, last=True)
 
     def _deliver(self, node: _Node, session: Session, now: float) -> None:
-        arrived, session.arq.arrived = session.arq.arrived, []
+        arrived, session.arq.incoming.arrived = session.arq.incoming.arrived, []
         for message in arrived:
             if message.kind == fr.KIND_BUNDLE:
                 self._bundle(node, message.body)
@@ -422,9 +424,8 @@ class HubEndpoint:
 
     def _owe(self, node: _Node, frame: fr.Frame) -> None:
         """Say something to the node in the session it was last heard in."""
-        sessions = [node.current] if node.current else node.sessions
-        if sessions:
-            session = max(sessions, key=lambda s: s.heard_s)
+        if node.sessions:
+            session = max(node.sessions, key=lambda s: s.heard_s)
             session.arq.control(frame)
             self._dirty[session] = None
 

@@ -14,6 +14,7 @@ from .arq import Arq
 from .bundle import BundlePayload, pack
 from .congestion import DelayAimd
 from .faults import point
+from .incoming import Incoming
 from .link import (
     BundleAcked,
     BundleRef,
@@ -76,7 +77,8 @@ class NodeEndpoint:
         self._born_s = now
         self._attach = True
         self._salt: bytes | None = None
-        self._retired: set[bytes] = set()
+        self._retired: dict[bytes, int] = {}
+        self._peers: dict[bytes, tuple[Incoming, SignalOrder]] = {}
         self._openings_told: set[bytes] = set()
         self._order = SignalOrder()
         self._nonce: tuple[int, float] | None = None
@@ -185,16 +187,14 @@ class NodeEndpoint:
         """A datagram came; True if it is the hub's. Never raises: what is not ours is dropped."""
         self._now = max(self._now, now)
         if data[:1] == bytes((seal.TYPE_UNKNOWN_EPOCH,)):
-            return self._hub_forgot(data, now)
+            return self._hub_forgot(data)
         try:
             salt, counter, plain = self._epoch.open_packet(data)
-            if salt in self._retired:
-                return False
             frames = fr.decode(plain)
         except (seal.SealRefused, fr.FrameRefused):
             return False
-        if salt != self._salt:
-            self._meet(salt, now)
+        if salt != self._salt and not self._meet(salt, frames, now):
+            return False
         self._attach = False
         self._heard_s = now
         self._arq.heard(now)
@@ -202,33 +202,43 @@ class NodeEndpoint:
         for frame in frames:
             taken = self._take(frame, path, now) and taken
         if taken:
-            self._arq.received(counter, frames, now)
+            self._arq.incoming.received(counter, frames, now)
         self._deliver(now)
         self._note_link(now)
         return True
 
-    def _hub_forgot(self, data: bytes, now: float) -> bool:
+    def _hub_forgot(self, data: bytes) -> bool:
         if len(data) != 13 or data[1:5] != self._epoch.epoch_id or data[5:] not in self._tags or self._attach:
             return False
         self._attach = True
-        if self._salt is not None:
-            self._retired.add(self._salt)
-            self._salt = None
-        self._restart(now)
+        self._retire()
         self._arq.control(fr.Probe())
         return True
 
-    def _meet(self, salt: bytes, now: float) -> None:
-        if self._salt is not None:
-            self._retired.add(self._salt)
-            self._restart(now)
-        self._salt = salt
-        self._arq.echo_salt = salt[:2]
+    def _meet(self, salt: bytes, frames: list[fr.Frame], now: float) -> bool:
+        """Another hub process speaks. Late packets of one that was replaced are not believed.
 
-    def _restart(self, now: float) -> None:
-        """The hub's process is another one: what it had in RAM is gone."""
-        self._arq.peer_restarted(now)
-        self._order = SignalOrder()
+        Only who acknowledges a packet that left after it was replaced is alive.
+        """
+        replaced_at = self._retired.get(salt)
+        if replaced_at is not None:
+            if not any(isinstance(frame, fr.Ack) and frame.cursor >= replaced_at for frame in frames):
+                return False
+            del self._retired[salt]
+        self._retire()
+        self._salt = salt
+        self._arq.incoming, self._order = self._peers.setdefault(salt, (Incoming(salt[:2]), SignalOrder()))
+        return True
+
+    def _retire(self) -> None:
+        """The hub process that was spoken to is another one now: what it had in RAM is gone."""
+        if self._salt is not None:
+            self._retired[self._salt] = self._epoch.next_counter
+            self._salt = None
+            self._restart()
+
+    def _restart(self) -> None:
+        self._arq.peer_restarted(self._now)
         self._nonce = None
         self._openings_told.clear()
         for ref, _ in self._refs.values():
@@ -237,7 +247,7 @@ class NodeEndpoint:
     def _take(self, frame: fr.Frame, path: Hashable, now: float) -> bool:
         match frame:
             case fr.Frag():
-                return frame.kind != fr.KIND_BUNDLE and self._arq.take(frame)
+                return frame.kind != fr.KIND_BUNDLE and self._arq.incoming.take(frame)
             case fr.Ack():
                 self._arq.on_ack(frame, now)
             case fr.Time():
@@ -270,7 +280,7 @@ class NodeEndpoint:
             self._events.append(BundleAcked(frame.bundle_id, level, bool(frame.level & fr.QUARANTINED)))
 
     def _deliver(self, now: float) -> None:
-        arrived, self._arq.arrived = self._arq.arrived, []
+        arrived, self._arq.incoming.arrived = self._arq.incoming.arrived, []
         for message in arrived:
             if message.kind == fr.KIND_DOWN and len(message.body) > 8:
                 self._down(int.from_bytes(message.body[:8], "big"), message.body[8:])

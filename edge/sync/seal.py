@@ -310,6 +310,11 @@ class Epoch(_EpochKeys):
         """Packets and bundles so far; a new epoch is due at ``EPOCH_PACKETS``."""
         return max(self._packets.value, self._bundles.value)
 
+    @property
+    def next_counter(self) -> int:
+        """Counter of the next packet."""
+        return self._packets.value
+
     def seal_bundle(self, plain: bytes) -> bytes:
         """Seal a packed payload (padded here to 32 B). The result may lie at rest with ``opening``."""
         header = bytes((TYPE_BUNDLE,)) + self.epoch_id

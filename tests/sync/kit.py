@@ -4,6 +4,8 @@ import heapq
 import random
 from collections.abc import Callable, Hashable, Sequence
 
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
 from edge.sync import seal
 from edge.sync.bundle import BundlePayload
 from edge.sync.endpoint import HubEndpoint, NodeEndpoint
@@ -125,6 +127,7 @@ class World:
         """A new process: RAM is gone, the outbox and what was stored are not."""
         self.run = self.draw.randbytes(8)
         self.seqs = 0
+        self._given: set[int] = set()
         self.node = NodeEndpoint(
             self.keys.node,
             self.run,
@@ -139,6 +142,7 @@ class World:
 
     def start_hub(self) -> None:
         self._storing.clear()
+        self._offered: set[bytes] = set()
         self.hub = HubEndpoint(self.keys.hub, self.keys, self.now, unix_offset_s=1e9, random=self.draw.randbytes)
 
     def submit(self, entries: tuple[bytes, ...], cls: int = 1) -> bytes:
@@ -198,7 +202,8 @@ class World:
             self.acked.append(event.bundle_id)
             self.outbox.pop(event.bundle_id, None)
         elif isinstance(event, DownArrived):
-            assert event.seq not in self.downs_held or self.downs_held[event.seq] == event.blob
+            assert event.seq not in self._given, "given twice to one process"
+            self._given.add(event.seq)
             self.downs_held[event.seq] = event.blob
             self.node.down_stored(event.seq)
         elif isinstance(event, SignalArrived):
@@ -209,6 +214,8 @@ class World:
     def _hub_hears(self, event: HubEvent) -> None:
         self.hub_events.append(event)
         if isinstance(event, BundleArrived | BundleQuarantined):
+            assert event.bundle_id not in self._offered, "offered twice by one process"
+            self._offered.add(event.bundle_id)
             self._storing.append((self.now + self.store_delay_s, event))
         elif isinstance(event, NodeSeen) and event.fresh:
             for seq, blob in self.downs_wanted.items():
@@ -230,3 +237,36 @@ class World:
                 assert self.hub_log.setdefault(place, raw) == raw
             self.hub_offers.append(event.bundle_id)
             self.hub.bundle_stored(event.node_id, event.bundle_id)
+
+
+class NonceWatch:
+    """Wraps the AEAD of :mod:`edge.sync.seal` and notes every (key, nonce) that seals."""
+
+    def __init__(self) -> None:
+        self.sealed: dict[tuple[bytes, bytes], bytes] = {}
+        self.repeated: list[tuple[bytes, bytes]] = []
+        self._real = ChaCha20Poly1305
+        watch = self
+
+        class Watched:
+            def __init__(self, key: bytes) -> None:
+                self._key = key
+                self._aead = watch._real(key)
+
+            def encrypt(self, nonce: bytes, data: bytes, associated: bytes) -> bytes:
+                if watch.sealed.setdefault((self._key, nonce), data) is not data:
+                    watch.repeated.append((self._key, nonce))
+                return self._aead.encrypt(nonce, data, associated)
+
+            def decrypt(self, nonce: bytes, data: bytes, associated: bytes) -> bytes:
+                return self._aead.decrypt(nonce, data, associated)
+
+        setattr(seal, "ChaCha20Poly1305", Watched)  # noqa: B010 - the type checker knows it as a class
+
+    def stop(self) -> None:
+        setattr(seal, "ChaCha20Poly1305", self._real)  # noqa: B010
+
+
+def watch_nonces() -> NonceWatch:
+    """Begin to watch; call ``stop`` when done."""
+    return NonceWatch()

@@ -1,0 +1,111 @@
+"""A Hypothesis machine drives both ends through a dying medium: nothing lost, nothing doubled, nothing early."""
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from edge.sync import seal
+from edge.sync.link import DownArrived
+from tests.sync.kit import Medium, World, watch_nonces
+
+
+class TwoEnds(RuleBasedStateMachine):
+    """Rules are what field life does; invariants are what must never happen."""
+
+    @initialize(seed=st.integers(0, 1 << 32))
+    def begin(self, seed: int) -> None:
+        self.nonces = watch_nonces()
+        self.world = World(Medium(seed, delay_s=0.3), seed)
+        self.names: list[bytes] = []
+        self.texts: list[bytes] = []
+        self.downs = 0
+
+    @rule(
+        loss=st.sampled_from((0.0, 0.03, 0.15, 0.4)),
+        doubling=st.sampled_from((0.0, 0.3)),
+        jitter_s=st.sampled_from((0.0, 0.5, 3.0)),
+        rate_bps=st.sampled_from((None, 32_000.0, 128_000.0)),
+    )
+    def weather(self, loss: float, doubling: float, jitter_s: float, rate_bps: float | None) -> None:
+        medium = self.world.medium
+        medium.loss, medium.doubling, medium.jitter_s, medium.rate_bps = loss, doubling, jitter_s, rate_bps
+
+    @rule(count=st.integers(1, 4), size=st.sampled_from((1, 60, 900, 6_000)), cls=st.sampled_from((0, 1, 1, 3)))
+    def record(self, count: int, size: int, cls: int) -> None:
+        entries = tuple(self.world.draw.randbytes(size) for _ in range(count))
+        self.texts += entries
+        self.names.append(self.world.submit(entries, cls))
+
+    @rule()
+    def prescribe(self) -> None:
+        self.downs += 1
+        self.world.prescribe(self.downs, b"rx %d" % self.downs)
+
+    @rule(seconds=st.sampled_from((0.05, 0.4, 2.0, 20.0)))
+    def time_passes(self, seconds: float) -> None:
+        self.world.go(seconds)
+
+    @rule()
+    def the_link_dies_or_comes_back(self) -> None:
+        self.world.medium.cut = not self.world.medium.cut
+
+    @rule(port=st.integers(1, 5))
+    def the_address_changes(self, port: int) -> None:
+        self.world.address = ("udp", ("10.0.0.1", port))
+
+    @rule(delay_s=st.sampled_from((0.0, 0.01, 5.0)))
+    def the_disk_is_fast_or_slow(self, delay_s: float) -> None:
+        self.world.store_delay_s = delay_s
+
+    @rule()
+    def the_node_restarts(self) -> None:
+        self.world.start_node()
+
+    @rule()
+    def the_hub_restarts(self) -> None:
+        self.world.start_hub()
+
+    @rule()
+    def the_epoch_ends(self) -> None:
+        self.world.node.rotate(self.world.now)
+
+    @invariant()
+    def nothing_is_acknowledged_before_it_is_stored(self) -> None:
+        if hasattr(self, "world"):
+            assert set(self.world.acked) <= set(self.world.hub_offers)
+            assert set(self.world.downs_confirmed) <= set(self.world.downs_held)
+
+    def teardown(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        try:
+            self.settle()
+        finally:
+            self.nonces.stop()
+        assert self.nonces.sealed
+        assert not self.nonces.repeated
+
+    def settle(self) -> None:
+        """The weather clears: within minutes everything is where it belongs."""
+        world = self.world
+        medium = world.medium
+        medium.cut, medium.loss, medium.rate_bps, medium.jitter_s = False, 0.0, None, 0.0
+        world.store_delay_s = 0.0
+        world.go(400, lambda: not world.outbox and not world.downs_wanted and set(self.names) <= set(world.hub_offers))
+        assert not world.outbox, "an entry was not delivered"
+        assert not world.downs_wanted, "a prescription was not delivered"
+        assert sorted(world.hub_log.values()) == sorted(self.texts)
+        assert sorted(world.downs_held) == list(range(1, self.downs + 1))
+        seqs = [event.seq for event in world.node_events if isinstance(event, DownArrived)]
+        assert set(seqs) == set(world.downs_held)
+        opened = [
+            seal.open_down(blob, world.keys.node_id, world.keys.records, world.keys.node.hub_sign)
+            for blob in world.downs_held.values()
+        ]
+        assert sorted(opened) == [(seq, b"rx %d" % seq) for seq in range(1, self.downs + 1)]
+
+
+TwoEnds.TestCase.settings = settings(
+    max_examples=150, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+)
+TestTwoEnds = TwoEnds.TestCase
