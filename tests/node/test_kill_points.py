@@ -1,0 +1,165 @@
+"""SIGKILL between any two durable steps of a real node process: nothing shown as saved is lost or doubled."""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import msgspec
+import pytest
+
+from edge.model import events as ev
+from edge.node.config import save_config
+from tests.node.hubside import HubSide
+from tests.node.kit import Provisioned, Tablet, new_id, provisioned
+from tests.node.test_link import until
+
+POINTS = (
+    "journal.decided:2",
+    "journal.appended:3",
+    "journal.committing:3",
+    "journal.committed:3",
+    "journal.sealed:2",
+    "outbox.added:2",
+    "journal.covered:2",
+    "ack.stored:2",
+)
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Provisioned:
+    return asyncio.run(provisioned(tmp_path_factory.mktemp("original") / "data"))
+
+
+class Process:
+    """One ``serve`` of the node."""
+
+    def __init__(self, child: asyncio.subprocess.Process, url: str) -> None:
+        self.child = child
+        self.url = url
+
+    @classmethod
+    async def start(cls, folder: Path, kill_at: str = "") -> "Process":
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "edge.node", "serve", "--data", str(folder), "--http", "127.0.0.1:0", "--no-announce",
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env={**os.environ, "UPKENDRA_KILL_AT": kill_at},
+        )  # fmt: skip
+        assert child.stdout is not None
+        ready = json.loads(await asyncio.wait_for(child.stdout.readline(), 30))
+        return cls(child, ready["http"])
+
+    async def stop(self) -> int:
+        with contextlib.suppress(ProcessLookupError):
+            self.child.send_signal(signal.SIGTERM)
+        return await asyncio.wait_for(self.child.wait(), 15)
+
+
+@contextlib.asynccontextmanager
+async def logged_in(process: Process, setup: Provisioned) -> AsyncIterator[Tablet]:
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with aiohttp.ClientSession(process.url, cookie_jar=jar) as http:
+        tablet = Tablet(http)  # type: ignore[arg-type]
+        await tablet.login(setup)
+        yield tablet
+
+
+def commands() -> list[dict[str, object]]:
+    """Three patients, each with a visit and a complaint."""
+    said: list[dict[str, object]] = []
+    for _ in range(3):
+        patient, visit = new_id(), new_id()
+        person = [f"Patient {patient}", "female", "Rampur", [34, "years"]]
+        said += [
+            {"type": "register_patient", "command_id": new_id(), "patient_id": patient, "person": person},
+            {"type": "open_visit", "command_id": new_id(), "visit_id": visit, "patient_id": patient},
+            {
+                "type": "record_complaints",
+                "command_id": new_id(),
+                "visit_id": visit,
+                "complaints": [["fever", "", 2, "day", 0]],
+            },
+        ]
+    return said
+
+
+async def say_all(tablet: Tablet, said: list[dict[str, object]]) -> int:
+    """Say commands until the node dies; how many were answered."""
+    for number, command in enumerate(said):
+        try:
+            status, reply = await tablet.call("POST", "/api/commands", command)
+        except aiohttp.ClientError:
+            return number
+        assert status == 200, reply
+        await asyncio.sleep(0.1)
+    return len(said)
+
+
+@pytest.mark.parametrize("kill_at", POINTS)
+async def test_a_kill_loses_and_doubles_nothing(original: Provisioned, tmp_path: Path, kill_at: str) -> None:
+    folder = tmp_path / "data"
+    await asyncio.to_thread(shutil.copytree, original.folder, folder)
+    async with HubSide(original) as hub:
+        config = msgspec.structs.replace(original.config, udp_port=hub.port, wss_port=0)
+        await asyncio.to_thread(save_config, folder, config)
+        said = commands()
+        process = await Process.start(folder, kill_at)
+        async with logged_in(process, original) as tablet:
+            answered = await say_all(tablet, said)
+        assert await asyncio.wait_for(process.child.wait(), 15) == -signal.SIGKILL
+        process = await Process.start(folder)
+        try:
+            async with logged_in(process, original) as tablet:
+                for command in said[:answered]:
+                    key = "patient_id" if command["type"] == "register_patient" else "visit_id"
+                    path = "/api/patients/" if key == "patient_id" else "/api/visits/"
+                    await tablet.get(path + str(command[key]))
+                assert await say_all(tablet, said) == len(said)
+                found = await tablet.get("/api/patients?limit=100")
+                assert len(found["items"]) == 3  # type: ignore[arg-type]
+
+                async def hub_has_all() -> bool:
+                    return sum(isinstance(event, ev.ComplaintsRecorded) for event in hub.events()) >= 3
+
+                await until(hub_has_all)
+        finally:
+            code = await process.stop()
+        assert code == 0
+        kinds = Counter(type(event) for event in hub.events())
+        assert (kinds[ev.PatientRegistered], kinds[ev.VisitOpened], kinds[ev.ComplaintsRecorded]) == (3, 3, 3)
+        assert hub.conflicts == 0
+
+
+@pytest.mark.parametrize("kill_at", ["down.stored", "down.importing", "down.imported"])
+async def test_a_kill_while_downlink_is_taken_in_loses_and_doubles_nothing(
+    original: Provisioned, tmp_path: Path, kill_at: str
+) -> None:
+    folder = tmp_path / "data"
+    await asyncio.to_thread(shutil.copytree, original.folder, folder)
+    async with HubSide(original) as hub:
+        config = msgspec.structs.replace(original.config, udp_port=hub.port, wss_port=0)
+        await asyncio.to_thread(save_config, folder, config)
+        process = await Process.start(folder, kill_at)
+        async with logged_in(process, original) as tablet:
+            _, visit = await tablet.register()
+            hub.say(ev.DoctorNote(visit, "dr-1", "Drink water."))
+            assert await asyncio.wait_for(process.child.wait(), 15) == -signal.SIGKILL
+        process = await Process.start(folder)
+        try:
+            async with logged_in(process, original) as tablet:
+
+                async def noted() -> bool:
+                    page = await tablet.get(f"/api/visits/{visit}")
+                    return bool(page["visit"]["notes"] == ["Drink water."])  # type: ignore[index]
+
+                await until(noted)
+        finally:
+            assert await process.stop() == 0
