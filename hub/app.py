@@ -15,7 +15,7 @@ from edge.web.static import StaticFile, add_static, load
 from .config import Settings
 from .hub import Hub
 from .web.api import Api
-from .web.sockets import SOCKETS
+from .web.sockets import SOCKETS, OpenSockets
 
 CONSOLE_DIR = Path(__file__).parent / "static"
 UI_DIR = Path(__file__).parent.parent / "edge" / "ui"
@@ -29,8 +29,7 @@ def wall_ms() -> int:
 def build_app(hub: Hub, console: dict[str, StaticFile], ui: dict[str, StaticFile]) -> web.Application:
     """What doctors' browsers and enrolling nodes talk to."""
     app = new_app()
-    sockets: set[web.WebSocketResponse] = set()
-    app[SOCKETS] = sockets
+    app[SOCKETS] = OpenSockets()
     api = Api(hub)
     mount(app, api.routes(), api.gate())
     add_static(app, "/ui/", ui)
@@ -40,7 +39,7 @@ def build_app(hub: Hub, console: dict[str, StaticFile], ui: dict[str, StaticFile
 
 
 async def _close_sockets(app: web.Application) -> None:
-    for socket in set(app[SOCKETS]):
+    for socket in set(app[SOCKETS].all):
         await socket.close(code=WSCloseCode.GOING_AWAY, message=b"the hub stops")
 
 

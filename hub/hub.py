@@ -8,6 +8,7 @@ from collections.abc import Callable
 from sqlalchemy import Connection, select
 
 from edge.model.events import StaffPublished
+from edge.model.reference import reference
 from edge.sync.endpoint import HubEndpoint
 from edge.web.logs import say
 
@@ -36,6 +37,7 @@ class Hub:
         self.store = Store(settings.database_url)
         self.directory = directory.NodeDirectory()
         self._load_nodes()
+        reference()  # read and cached here, not while serving
         now_s = monotonic_s()
         endpoint = HubEndpoint(
             self.keys.hub,
@@ -81,15 +83,18 @@ class Hub:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.live.close()
         await self.link.close()
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
         self.desk.close()
-        await asyncio.get_running_loop().run_in_executor(None, self.store.close)
+        self.store.close()
 
     async def enrol(self, body: bytes) -> bytes:
         """Enrol a node; the reply is sealed to it. Raises EnrolRefused."""
         reply = await self.store.write(
             lambda connection: directory.enrol_node(connection, self.keys, body, self.settings.ports, self.wall_ms())
         )
-        await self._reload_nodes()
+        await self.reload_nodes()
         say(logger, "node_enrolled")
         return reply
 
@@ -97,7 +102,8 @@ class Hub:
         """Whether the database answers."""
         return await self.store.read(lambda connection: connection.execute(select(1)).scalar() == 1)
 
-    async def _reload_nodes(self) -> None:
+    async def reload_nodes(self) -> None:
+        """Take over what the database knows about nodes."""
         for record, site in await self.store.read(lambda connection: directory.load_directory(connection, self.keys)):
             self.directory.put(record, site)
 
@@ -116,7 +122,7 @@ class Hub:
         known = {one.person_id for one in await self.store.read(directory.published_doctors)}
         while True:
             await asyncio.sleep(RELOAD_S)
-            await self._reload_nodes()
+            await self.reload_nodes()
             for staff in await self.store.read(directory.published_doctors):
                 if staff.person_id not in known:
                     await self.publish(staff)

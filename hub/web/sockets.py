@@ -13,6 +13,16 @@ QUEUE_LIMIT = 500
 HEARTBEAT_S = 15.0
 
 
+class OpenSockets:
+    """Open pages of an application, to be closed when it stops."""
+
+    def __init__(self) -> None:
+        self.all: set[web.WebSocketResponse] = set()
+
+
+SOCKETS = web.AppKey("sockets", OpenSockets)
+
+
 class SocketConsole:
     """One open page (:class:`hub.live.Console`)."""
 
@@ -49,20 +59,16 @@ async def serve_console(request: web.Request, live: Live, doctor: Doctor) -> web
     await socket.prepare(request)
     console = SocketConsole(doctor)
     live.add(console)
-    request.app[SOCKETS].add(socket)
+    request.app[SOCKETS].all.add(socket)
     sender = asyncio.create_task(console.send_all(socket))
     try:
         async for message in socket:
             if message.type is WSMsgType.TEXT:
                 await live.from_console(console, message.data)
     finally:
-        request.app[SOCKETS].discard(socket)
+        request.app[SOCKETS].all.discard(socket)
         live.remove(console)
         sender.cancel()
         with contextlib.suppress(asyncio.CancelledError, ConnectionError):
             await sender
     return socket
-
-
-SOCKETS: web.AppKey[set[web.WebSocketResponse]] = web.AppKey("sockets", set)
-"""Open pages of an application, to be closed when it stops."""

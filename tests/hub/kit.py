@@ -1,0 +1,322 @@
+"""A hub on a scratch folder, an enrolled node that speaks the real protocol in memory, and people."""
+
+import asyncio
+import os
+import secrets
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+import pyotp
+from aiohttp import ClientResponse, ClientSession
+from aiohttp.test_utils import TestClient, TestServer
+
+from edge.media.signals import Signal
+from edge.model import events as ev
+from edge.model.clock import next_stamp
+from edge.model.ids import ID_BYTES, make_id
+from edge.model.records import (
+    Age,
+    Allergies,
+    Colour,
+    Complaint,
+    Gender,
+    History,
+    Person,
+    Reading,
+    TriageResult,
+    Vitals,
+)
+from edge.sync import enrol, seal
+from edge.sync.bundle import BundlePayload, unpack
+from edge.sync.endpoint import NodeEndpoint
+from edge.sync.link import BundleAcked, DownArrived, NodeEvent, SignalArrived
+from edge.sync.log import Stream, Writer
+from hub import directory, doctors
+from hub.app import build_app
+from hub.config import Settings
+from hub.hub import Hub
+from hub.keys import init_keys
+from hub.store.engine import Store
+from hub.store.schema import metadata
+
+START_MS = 1_790_000_000_000
+PASSWORD = "correct horse battery"
+DATABASE = os.environ.get("UPKENDRA_TEST_DATABASE", "")
+"""URL of an empty database to run the kit on instead of SQLite; it is emptied before each test."""
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def new_id() -> str:
+    return make_id(secrets.token_bytes(ID_BYTES))
+
+
+class Clock:
+    """Wall and monotonic time that only tests move."""
+
+    def __init__(self) -> None:
+        self.ms = START_MS
+
+    def wall_ms(self) -> int:
+        return self.ms
+
+    def monotonic_s(self) -> float:
+        return self.ms / 1000 - 1_700_000_000
+
+    def pass_s(self, seconds: float) -> None:
+        self.ms += int(seconds * 1000)
+
+
+def empty(url: str) -> None:
+    """Drop everything in a database that is given for tests."""
+    store = Store(url)
+    with store.engine.begin() as connection:
+        metadata.drop_all(connection)
+        connection.exec_driver_sql("DROP TABLE IF EXISTS alembic_version")
+    store.close()
+
+
+class HubKit:
+    """One hub and what a test does to it."""
+
+    def __init__(self, data: Path, *, fresh: bool = True) -> None:
+        self.clock = Clock()
+        self.settings = Settings(data, database=DATABASE)
+        if fresh:
+            if DATABASE:
+                empty(DATABASE)
+            init_keys(data)
+        self.hub = Hub(self.settings, self.clock.wall_ms, self.clock.monotonic_s)
+        self.totp: dict[str, str] = {}
+        self.client: TestClient | None = None  # type: ignore[type-arg]
+
+    async def start(self) -> "HubKit":
+        await self.hub.start()
+        server = TestServer(build_app(self.hub, {}, {}))
+        self.client = TestClient(server)
+        await self.client.start_server()
+        return self
+
+    async def stop(self) -> None:
+        if self.client is not None:
+            await self.client.close()
+        await self.hub.stop()
+
+    async def restart(self) -> "HubKit":
+        """A new process on the same data."""
+        await self.stop()
+        again = await asyncio.to_thread(HubKit, self.settings.data, fresh=False)
+        again.clock.ms = self.clock.ms
+        again.totp = self.totp
+        return await again.start()
+
+    async def add_doctor(self, doctor_id: str = "asha", name: str = "Dr Asha Rao") -> None:
+        doctor = doctors.Doctor(doctor_id, name, "12345 MCI", "MBBS", "044-555")
+        self.totp[doctor_id] = await self.hub.store.write(
+            lambda connection: doctors.add_doctor(connection, self.hub.keys, doctor, PASSWORD, self.clock.ms)
+        )
+
+    def code(self, doctor_id: str = "asha") -> str:
+        return pyotp.TOTP(self.totp[doctor_id]).at(self.clock.ms // 1000)
+
+    async def site_token(self, code: str = "UP01", life_s: int = 3600) -> str:
+        site = directory.Site("", code, f"Site {code}", "Sitapur", True)
+        return await self.hub.store.write(
+            lambda connection: directory.add_token(connection, self.hub.keys, site, self.clock.ms, life_s)
+        )
+
+    async def enrol(self, code: str = "UP01") -> "NodeKit":
+        token = enrol.parse_token(await self.site_token(code))
+        keys = enrol.check_announcement(self.hub.keys.announcement, token)
+        drawn = enrol.EnrolSecrets(*(secrets.token_bytes(32) for _ in range(4)))
+        body = enrol.make_request(token, keys, drawn)
+        ports = directory.Ports(1, 2)
+        reply = await self.hub.store.write(
+            lambda connection: directory.enrol_node(connection, self.hub.keys, body, ports, self.clock.ms)
+        )
+        grant, node_keys = enrol.open_reply(reply, body, drawn, keys)
+        await self.hub.reload_nodes()
+        return NodeKit(self, node_keys, drawn, grant)
+
+    async def login(self, doctor_id: str = "asha") -> "Page":
+        """A fresh browser that has logged in; moves the clock on, since a code is good once."""
+        self.clock.pass_s(30)
+        page = Page(self)
+        reply = await page.call(
+            "POST", "/api/login", {"user": doctor_id, "password": PASSWORD, "totp": self.code(doctor_id)}
+        )
+        assert reply.status == 200, await reply.text()
+        page.csrf = (await reply.json())["csrf"]
+        return page
+
+
+class Page:
+    """A doctor's browser: its own cookies and CSRF value."""
+
+    def __init__(self, kit: HubKit) -> None:
+        self._kit = kit
+        self.csrf = ""
+        self.cookies: dict[str, str] = {}
+
+    async def call(self, method: str, path: str, body: object = None, *, raw: bytes | None = None) -> ClientResponse:
+        client = self._kit.client
+        assert client is not None
+        headers = {"X-CSRF": self.csrf}
+        if self.cookies:
+            headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        data = raw if raw is not None else None if body is None else msgspec.json.encode(body)
+        if data is not None:
+            headers["Content-Type"] = "application/json"
+        session: ClientSession = client.session
+        session.cookie_jar.clear()
+        reply = await client.request(method, path, data=data, headers=headers)
+        for name, morsel in reply.cookies.items():
+            self.cookies[name] = morsel.value
+        session.cookie_jar.clear()
+        return reply
+
+    async def get(self, path: str) -> dict[str, object]:
+        reply = await self.call("GET", path)
+        assert reply.status == 200, await reply.text()
+        found: dict[str, object] = await reply.json()
+        return found
+
+
+class NodeKit:
+    """An enrolled node without a disk: the real log, seal and endpoint; what it heard is kept in lists."""
+
+    def __init__(self, kit: HubKit, keys: seal.NodeKeys, drawn: enrol.EnrolSecrets, grant: enrol.EnrolGrant) -> None:
+        self.kit, self.keys, self.drawn, self.grant = kit, keys, drawn, grant
+        self.node_id = keys.node_id.hex()
+        self.run = secrets.token_bytes(8)
+        self.log = Writer(keys.node_id, self.run, Stream.CLINICAL)
+        self.stamp = 0
+        self.salts: dict[str, bytes] = {}
+        self.acked: dict[bytes, bool] = {}
+        self.downs: dict[int, bytes] = {}
+        self.signals: list[bytes] = []
+        self.stores_downs = True
+        self.endpoint = NodeEndpoint(
+            keys,
+            self.run,
+            secrets.token_bytes(32),
+            seal.Grade.LOG,
+            drawn.log,
+            kit.clock.monotonic_s(),
+            random=secrets.token_bytes,
+        )
+
+    def entries(self, events: Sequence[ev.Event], actor: str = "anm1") -> BundlePayload:
+        """Append events to the log; the payload that carries them, with a signed head."""
+        raws = []
+        first = self.log.seq + 1
+        for event in events:
+            self.stamp = next_stamp(self.stamp, self.kit.clock.ms)
+            raw = _encode(ev.entry_of(event, self.stamp, actor))
+            if isinstance(event, ev.VisitOpened):
+                self.salts[event.visit_id] = event.salt
+            self.log.append(raw, self.salts.get(ev.visit_of(event), bytes(16)))
+            raws.append(raw)
+        head = self.log.sign_head(self.drawn.log, seal.Grade.LOG)
+        return BundlePayload(1, self.run, Stream.CLINICAL, first, tuple(raws), head)
+
+    async def send(self, events: Sequence[ev.Event]) -> bytes:
+        """Send events and wait for the acknowledgement; the bundle's id."""
+        return await self.send_payload(self.entries(events))
+
+    async def send_payload(self, payload: BundlePayload) -> bytes:
+        ref = self.endpoint.seal_bundle(payload)
+        self.endpoint.submit_bundle(ref, 1, self.kit.clock.monotonic_s())
+        await self.until(lambda: ref.bundle_id in self.acked)
+        return ref.bundle_id
+
+    def signal(self, signal: Signal) -> None:
+        self.endpoint.send_signal(_encode(signal), self.kit.clock.monotonic_s())
+
+    async def until(self, met: Callable[[], bool], steps: int = 3000) -> None:
+        """Carry datagrams both ways until something holds."""
+        for _ in range(steps):
+            if met():
+                return
+            await self.step()
+        raise AssertionError("it did not come to that")
+
+    async def step(self) -> None:
+        """One exchange of datagrams, 10 ms."""
+        hub = self.kit.hub
+        self.kit.clock.ms += 10
+        now = self.kit.clock.monotonic_s()
+        for data, _ in self.endpoint.datagrams_to_send(now):
+            hub.link.endpoint.receive(data, ("mem", self.node_id), now)
+        while (told := hub.link.endpoint.next_event()) is not None:
+            await hub.link.take(told)
+        await asyncio.sleep(0.001)
+        for data, path in hub.link.endpoint.datagrams_to_send(now):
+            if path == ("mem", self.node_id):
+                self.endpoint.receive(data, "udp", now)
+        while (heard := self.endpoint.next_event()) is not None:
+            self._hear(heard)
+
+    def _hear(self, event: NodeEvent) -> None:
+        match event:
+            case BundleAcked():
+                self.acked[event.bundle_id] = event.quarantined
+            case DownArrived():
+                self.downs[event.seq] = event.blob
+                if self.stores_downs:
+                    self.endpoint.down_stored(event.seq)
+            case SignalArrived():
+                self.signals.append(event.blob)
+            case _:
+                pass
+
+    def said_by_hub(self) -> list[ev.Event | ev.Unknown]:
+        """All events in the down blobs that arrived, opened and verified."""
+        found: list[ev.Event | ev.Unknown] = []
+        for seq in sorted(self.downs):
+            opened, packed = seal.open_down(self.downs[seq], self.keys.node_id, self.drawn.records, self.keys.hub_sign)
+            assert opened == seq
+            found += [ev.event_of(msgspec.msgpack.decode(raw, type=ev.Entry)) for raw in unpack(packed).entries]
+        return found
+
+
+def registered(patient_id: str, name: str = "Sita Devi", years: int = 34) -> ev.PatientRegistered:
+    person = Person(name, Gender.FEMALE, "Rampur", Age(years))
+    return ev.PatientRegistered(patient_id, "UP-01-000001", person)
+
+
+def visit_events(
+    visit_id: str,
+    patient_id: str,
+    *,
+    colour: Colour = Colour.GREEN,
+    serial: int = 1,
+    follow_up_of: str = "",
+    consent: bool = True,
+) -> list[ev.Event]:
+    """A visit from its opening to its token, complete enough to be prescribed for."""
+    return [
+        ev.VisitOpened(visit_id, patient_id, secrets.token_bytes(16), "general", follow_up_of),
+        ev.ConsentRecorded(visit_id, "teleconsultation", consent, "spoken", "hi", "1"),
+        ev.ComplaintsRecorded(visit_id, (Complaint("fever", "", 2),)),
+        ev.HistoryRecorded(visit_id, History(pregnant=False)),
+        ev.AllergiesRecorded(visit_id, Allergies(True)),
+        ev.VitalsRecorded(visit_id, Vitals((Reading("temp_c", 38.2), Reading("weight_kg", 52.0)), "A")),
+        ev.SignsAnswered(visit_id, (), ("chest_pain",)),
+        ev.Triaged(visit_id, TriageResult(colour)),
+        ev.TokenIssued(visit_id, f"UP01-{serial:03d}", START_MS // 86_400_000, serial),
+    ]
+
+
+DRAFT: dict[str, object] = {
+    "diagnosis": "Viral fever",
+    "medicines": [
+        {"drug_id": "F001", "dose": "1", "route": "oral", "frequency": "TDS", "duration_days": 3, "food": "after"}
+    ],
+    "advice": "Rest and fluids.",
+}
+
+
+def draft_with(drug_id: str) -> dict[str, object]:
+    line = {"drug_id": drug_id, "dose": "1", "route": "oral", "frequency": "BD", "duration_days": 3}
+    return {**DRAFT, "medicines": [line]}

@@ -1,0 +1,173 @@
+"""The gate at signing, through HTTP: nobody signs what the rules deny."""
+
+import msgspec
+import pytest
+
+from edge.media.signals import Report, Ring
+from edge.model import events as ev
+from edge.model.records import Colour, Mode
+from hub.store.schema import calls
+from hub.web.sockets import SocketConsole
+
+from .kit import DRAFT, PASSWORD, HubKit, NodeKit, Page, draft_with, new_id, registered, visit_events
+
+LIST_A, LIST_B, PROHIBITED, NOT_BY_TELE = "F031", "F069", "F110", "F005"
+
+
+async def waiting_visit(kit: HubKit, **how: object) -> tuple[NodeKit, Page, str]:
+    await kit.add_doctor()
+    node = await kit.enrol()
+    patient_id, visit_id = new_id(), new_id()
+    await node.send([registered(patient_id), *visit_events(visit_id, patient_id, **how)])  # type: ignore[arg-type]
+    return node, await kit.login(), visit_id
+
+
+async def sign(page: Page, visit_id: str, draft: object, **more: object) -> tuple[int, dict[str, object]]:
+    reply = await page.call("POST", f"/api/visits/{visit_id}/sign", {"command_id": new_id(), "draft": draft, **more})
+    return reply.status, await reply.json()
+
+
+def codes(body: dict[str, object]) -> set[str]:
+    denials = body["denials"]
+    assert isinstance(denials, list)
+    return {denial["code"] for denial in denials}
+
+
+async def video_call(kit: HubKit, visit_id: str, node_id: str, video_s: float, lasted_s: float) -> None:
+    """A finished call as the doctor's browser reported it."""
+    row = {
+        "call_id": new_id(),
+        "visit_id": visit_id,
+        "node_id": node_id,
+        "doctor_id": "asha",
+        "phase": "ended",
+        "started_ms": kit.clock.ms - int(lasted_s * 1000),
+        "ended_ms": kit.clock.ms,
+        "ended_because": "hangup",
+        "video_s": video_s,
+        "audio_s": video_s,
+        "concealed_s": 0.0,
+        "frames": 100,
+        "mode": Mode.VIDEO.value,
+    }
+    await kit.hub.store.write(lambda connection: connection.execute(calls.insert().values(**row)) and None)
+
+
+@pytest.mark.parametrize(
+    ("drug", "code"),
+    [
+        (PROHIBITED, "prohibited"),
+        (NOT_BY_TELE, "not_by_tele"),
+        (LIST_A, "list_a_needs_video"),
+        (LIST_B, "list_b_needs_follow_up"),
+        ("nothing", "unknown_drug"),
+    ],
+)
+async def test_a_medicine_that_the_lists_close_is_denied_with_its_reason(kit: HubKit, drug: str, code: str) -> None:
+    _node, page, visit_id = await waiting_visit(kit)
+    status, body = await sign(page, visit_id, draft_with(drug))
+    assert status == 422
+    assert code in codes(body)
+    record = await page.get(f"/api/visits/{visit_id}")
+    assert record["prescriptions"] == []
+
+
+async def test_list_a_opens_after_real_video_and_not_after_invented_seconds(kit: HubKit) -> None:
+    node, page, visit_id = await waiting_visit(kit)
+    await video_call(kit, visit_id, node.node_id, video_s=600, lasted_s=2)
+    status, body = await sign(page, visit_id, draft_with(LIST_A))
+    assert (status, codes(body)) == (422, {"list_a_needs_video"})
+    await video_call(kit, visit_id, node.node_id, video_s=60, lasted_s=80)
+    assert (await sign(page, visit_id, draft_with(LIST_A)))[0] == 200
+
+
+async def test_not_even_video_opens_a_prohibited_medicine(kit: HubKit) -> None:
+    node, page, visit_id = await waiting_visit(kit)
+    await video_call(kit, visit_id, node.node_id, video_s=60, lasted_s=80)
+    status, body = await sign(page, visit_id, draft_with(PROHIBITED))
+    assert (status, "prohibited" in codes(body)) == (422, True)
+
+
+async def test_what_is_denied_at_checking_is_denied_at_signing(kit: HubKit) -> None:
+    _, page, visit_id = await waiting_visit(kit)
+    draft = draft_with(LIST_A)
+    reply = await page.call("POST", f"/api/visits/{visit_id}/check", {"draft": draft})
+    checked = await reply.json()
+    assert checked["mode"] == "text"
+    assert codes(checked) == codes((await sign(page, visit_id, draft))[1])
+
+
+async def test_a_red_visit_needs_a_referral_and_no_consent(kit: HubKit) -> None:
+    _, page, visit_id = await waiting_visit(kit, colour=Colour.RED, consent=False)
+    status, body = await sign(page, visit_id, DRAFT)
+    assert (status, codes(body)) == (422, {"referral_missing"})
+    referral = {**DRAFT, "referral": ["District Hospital", "now", "chest pain"]}
+    assert (await sign(page, visit_id, referral))[0] == 200
+
+
+async def test_one_command_signs_once_and_serves_for_nothing_else(kit: HubKit) -> None:
+    _node, page, visit_id = await waiting_visit(kit)
+    command = {"command_id": new_id(), "draft": DRAFT}
+    first = await (await page.call("POST", f"/api/visits/{visit_id}/sign", command)).json()
+    second = await (await page.call("POST", f"/api/visits/{visit_id}/sign", command)).json()
+    assert first == second
+    other = await page.call("POST", f"/api/visits/{visit_id}/sign", {**command, "draft": draft_with("F002")})
+    assert (other.status, (await other.json())["code"]) == (409, "command_reused")
+    assert len((await page.get(f"/api/visits/{visit_id}"))["prescriptions"]) == 1  # type: ignore[arg-type]
+
+
+async def test_after_a_restart_signing_asks_for_the_password(kit: HubKit) -> None:
+    _, page, visit_id = await waiting_visit(kit)
+    again = await kit.restart()
+    try:
+        moved = Page(again)
+        moved.csrf, moved.cookies = page.csrf, page.cookies
+        assert (await sign(moved, visit_id, DRAFT))[1]["code"] == "signing_key_locked"
+        assert (await sign(moved, visit_id, DRAFT, password="wrong one"))[0] == 401
+        assert (await sign(moved, visit_id, DRAFT, password=PASSWORD))[0] == 200
+    finally:
+        await again.stop()
+
+
+async def test_a_visit_that_another_doctor_took_is_neither_taken_nor_signed_nor_put_back(kit: HubKit) -> None:
+    _, page, visit_id = await waiting_visit(kit)
+    await kit.add_doctor("ravi", "Dr Ravi")
+    assert (await page.call("POST", f"/api/visits/{visit_id}/take")).status == 200
+    other = await kit.login("ravi")
+    assert (await other.call("POST", f"/api/visits/{visit_id}/take")).status == 409
+    assert (await other.call("POST", f"/api/visits/{visit_id}/put-back")).status == 409
+    assert (await sign(other, visit_id, DRAFT))[1]["code"] == "visit_taken"
+    assert (await page.call("POST", f"/api/visits/{visit_id}/put-back")).status == 200
+    assert (await other.call("POST", f"/api/visits/{visit_id}/take")).status == 200
+
+
+async def test_a_closed_visit_is_not_signed(kit: HubKit) -> None:
+    node, page, visit_id = await waiting_visit(kit)
+    await node.send([ev.VisitClosed(visit_id, ev.VisitState.COMPLETED)])
+    assert (await sign(page, visit_id, DRAFT))[1]["code"] == "visit_closed"
+
+
+async def test_notes_are_each_doctors_own(kit: HubKit) -> None:
+    _, page, visit_id = await waiting_visit(kit)
+    await kit.add_doctor("ravi", "Dr Ravi")
+    other = await kit.login("ravi")
+    assert (await page.call("PUT", f"/api/visits/{visit_id}/notes", {"text": "खाँसी"})).status == 200
+    assert (await page.get(f"/api/visits/{visit_id}/notes"))["text"] == "खाँसी"
+    assert (await other.get(f"/api/visits/{visit_id}/notes"))["text"] == ""
+
+
+async def test_reports_of_a_reloaded_page_add_up(kit: HubKit) -> None:
+    _node, page, visit_id = await waiting_visit(kit)
+    call_id = new_id()
+    console = SocketConsole(await kit.hub.desk.doctor("asha"))
+    live = kit.hub.live
+    await live.from_console(console, _json(Ring(call_id, visit_id)))
+    kit.clock.pass_s(100)
+    for video_s in (10.0, 20.0, 3.0, 8.0):
+        await live.from_console(console, _json(Report(call_id, video_s, video_s, 0.0, int(video_s * 10))))
+    found = await page.get(f"/api/visits/{visit_id}")
+    assert [call["video_s"] for call in found["calls"]] == [28.0]  # type: ignore[attr-defined]
+
+
+def _json(signal: object) -> str:
+    return msgspec.json.encode(signal).decode()
