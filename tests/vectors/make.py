@@ -1,0 +1,159 @@
+"""Writes the frozen vectors anew: ``python -m tests.vectors.make``. Only when the format changes on purpose.
+
+HPKE draws its own ephemeral key, so sealed HPKE texts differ with each run; everything else is determined by
+the seed. Readers check the opening direction of those.
+"""
+
+import hashlib
+import json
+import random
+from pathlib import Path
+
+from edge.sync import bundle, enrol, frames, log, seal
+
+FOLDER = Path(__file__).parent
+
+
+def write(name: str, **fields: bytes | str | int) -> None:
+    content = {key: value.hex() if isinstance(value, bytes) else str(value) for key, value in fields.items()}
+    (FOLDER / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
+
+
+def main() -> None:
+    """All files."""
+    draw = random.Random(20261123).randbytes
+    kem, sign, root = draw(32), draw(32), draw(32)
+    device, log_key, records = draw(32), draw(32), draw(32)
+    node_id, psk, run, epsilon, salt, visit_salt = draw(8), draw(32), draw(8), draw(32), draw(6), draw(16)
+    mix = seal.mix_key(psk)
+    write(
+        "keys",
+        psk=psk,
+        epsilon=epsilon,
+        salt=salt,
+        node_id=node_id,
+        hub_kem_public=seal.public_of(kem),
+        psk_mac=seal.mac_key(psk),
+        psk_mix=mix,
+        k_bundle=seal.hkdf(epsilon, b"bundle", mix),
+        k_n2h=seal.hkdf(epsilon, b"n2h", mix),
+        k_h2n=seal.hkdf(epsilon, b"h2n" + salt, mix),
+        hub_key_id=seal.key_id(seal.public_of(kem)),
+        node_hint=seal.node_hint(node_id),
+    )
+    node = seal.NodeKeys(node_id, psk, device, seal.verifier_of(root), seal.verifier_of(sign), (seal.public_of(kem),))
+    record = seal.NodeRecord(node_id, psk, seal.verifier_of(device), seal.verifier_of(log_key), seal.public_of(records))
+    for grade, signer in ((seal.Grade.LOG, log_key), (seal.Grade.DEVICE, device)):
+        epoch = seal.Epoch.new(node, run, epsilon, grade, signer)
+        opened = seal.open_opening(epoch.opening, seal.HubKeys((kem,), sign), record)
+        plain = b"what a bundle holds"
+        sealed = epoch.seal_bundle(plain)
+        probe = frames.encode(frames.Probe())
+        write(
+            f"opening-{grade.value}",
+            node_id=node_id,
+            psk=psk,
+            run=run,
+            epsilon=epsilon,
+            salt=salt,
+            hub_kem_private=kem,
+            hub_kem_public=seal.public_of(kem),
+            device_public=seal.verifier_of(device),
+            log_public=seal.verifier_of(log_key),
+            opening=epoch.opening,
+            epoch_id=epoch.epoch_id,
+            bundle_plain=plain,
+            bundle=sealed,
+            bundle_id=seal.bundle_id(sealed),
+            frames=probe,
+            packet_up=epoch.seal_packet(probe)[1],
+            packet_down=opened.seal_packet(salt, probe)[1],
+        )
+    write(
+        "down",
+        node_id=node_id,
+        records_private=records,
+        hub_sign_public=seal.verifier_of(sign),
+        seq=7,
+        payload=b"a payload",
+        blob=seal.seal_down(record, 7, b"a payload", sign),
+    )
+    writer = log.Writer(node_id, run, log.Stream.CLINICAL)
+    h0 = writer.head
+    first, second = writer.append(b"entry one", visit_salt), writer.append(b"entry two")
+    head = writer.sign_head(log_key, seal.Grade.LOG)
+    write(
+        "log",
+        node_id=node_id,
+        run=run,
+        visit_salt=visit_salt,
+        log_private=log_key,
+        h0=h0,
+        raw1=b"entry one",
+        c1=first.commitment,
+        h1=first.head,
+        raw2=b"entry two",
+        c2=second.commitment,
+        h2=second.head,
+        signature=head.signature,
+    )
+    payload = bundle.BundlePayload(1, run, log.Stream.CLINICAL, 1, (b"entry one", b"entry two"), head)
+    write(
+        "payload",
+        cls=1,
+        run=run,
+        stream=2,
+        first_seq=1,
+        raw1=b"entry one",
+        raw2=b"entry two",
+        packed=bundle.pack(payload, bundle.NO_DICTIONARY),
+    )
+    write_frames(node_id)
+    write_enrolment(root, seal.HubKeys((kem,), sign), enrol.EnrolSecrets(device, log_key, records, draw(32)), draw(16))
+
+
+def write_frames(name8: bytes) -> None:
+    """One frame of each type, and all of them in one packet."""
+    bundle_name = bytes(range(11))
+    examples: tuple[frames.Frame, ...] = (
+        frames.Frag(frames.KIND_BUNDLE, 1, 300, 1000, 5000, b"piece"),
+        frames.Ack(b"\x01\x02", 70_000, 12, b"\xff\x01"),
+        frames.Probe(),
+        frames.Time(1_790_000_000_000, 0xCAFEF00D),
+        frames.Path(False, name8),
+        frames.Open(bytes(range(176))),
+        frames.Wanted(b"abcd"),
+        frames.Reseal(bundle_name),
+        frames.Stored(bundle_name, 1),
+        frames.DownStored(258),
+    )
+    signal = frames.Frag(frames.KIND_SIGNAL, 0, 4, 0, 9, b"signalled", 0xCAFEF00D, 3)
+    names = " ".join(type(frame).__name__ for frame in examples)
+    named = {type(frame).__name__: frames.encode(frame) for frame in examples}
+    write("frames", names=names, all=b"".join(named.values()), signal=frames.encode(signal), **named)
+
+
+def write_enrolment(root: bytes, hub: seal.HubKeys, secrets: enrol.EnrolSecrets, secret: bytes) -> None:
+    """A whole enrolment."""
+    root_public = seal.verifier_of(root)
+    text = enrol.make_token(secret, root_public)
+    token = enrol.parse_token(text)
+    signature = enrol.certify_sign(root, seal.verifier_of(hub.sign))
+    announcement = enrol.announce(root_public, signature, hub)
+    body = enrol.make_request(token, enrol.check_announcement(announcement, token), secrets, "0.1.0")
+    grant = enrol.EnrolGrant(bytes(range(8)), bytes(range(32)), "MP-01", "Site", "District", bytes(32), 4470, 4443)
+    write(
+        "enrol",
+        token=text,
+        secret=secret,
+        hub_kem_private=hub.kem[0],
+        response_private=secrets.response,
+        announcement=announcement,
+        request=body,
+        reply=enrol.make_reply(body, enrol.open_request(body, hub), grant, hub.sign),
+        psk_sha256=hashlib.sha256(grant.psk).hexdigest(),
+    )
+
+
+if __name__ == "__main__":
+    main()
