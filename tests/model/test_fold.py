@@ -70,7 +70,7 @@ def _node_log(events: Sequence[ev.Event]) -> list[ev.Entry]:
 
 node_logs = st.lists(node_events, max_size=10).map(_node_log)
 hub_logs = st.lists(hub_events, max_size=6).flatmap(
-    lambda events: st.integers(0, 3_000).map(lambda first_ms: stamped(events, first_ms))
+    lambda events: st.integers(1, 3_000).map(lambda first_ms: stamped(events, first_ms))
 )
 
 
