@@ -1,7 +1,10 @@
 """A provisioned node in a temporary folder, its hub's keys, and a client that behaves like a tablet."""
 
 import asyncio
+import atexit
 import secrets
+import shutil
+import tempfile
 from pathlib import Path
 
 import msgspec
@@ -42,7 +45,20 @@ def new_id() -> str:
     return make_id(secrets.token_bytes(ID_BYTES))
 
 
-async def provisioned(folder: Path, *, udp_port: int = 9, wss_port: int = 9) -> Provisioned:
+_made: list[Provisioned] = []
+
+
+async def provisioned(folder: Path) -> Provisioned:
+    """A copy of a node that is made once per test process."""
+    if not _made:
+        home = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="upkendra-test-"))
+        atexit.register(shutil.rmtree, home, ignore_errors=True)
+        _made.append(await newly_provisioned(home / "data"))
+    await asyncio.to_thread(shutil.copytree, _made[0].folder, folder)
+    return msgspec.structs.replace(_made[0], folder=folder)
+
+
+async def newly_provisioned(folder: Path) -> Provisioned:
     """A node as ``enrol`` and ``add-staff`` leave it, with a hub whose private keys the test holds."""
     await asyncio.to_thread(folder.mkdir, 0o700, exist_ok=True)
     root, sign = (Ed25519PrivateKey.generate().private_bytes_raw() for _ in range(2))
@@ -59,8 +75,8 @@ async def provisioned(folder: Path, *, udp_port: int = 9, wss_port: int = 9) -> 
         (seal.public_of(hub.kem[0]),),
         bytes(32),
         "127.0.0.1",
-        udp_port,
-        wss_port,
+        9,
+        9,
         Site("BR-RMP", "Rampur"),
         True,
     )
@@ -157,8 +173,9 @@ class Served:
         run = secrets.token_bytes(8)
         self.node = await asyncio.to_thread(Node, self.setup.folder, self.setup.config, run, "test")
         await self.node.start()
-        client = TestClient(TestServer(await self.node.web_app()))
-        await client.start_server()
+        server = TestServer(await self.node.web_app())
+        await server.start_server(access_log=None)
+        client = TestClient(server)
         self.tablet = Tablet(client)
         return self
 
