@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Protocol
 
-from edge.media.testcard import TestCard, speech_pcm
+from edge.media.testcard import Card, speech_pcm
 from edge.model.errors import BadInput
 
 SOUND_RATE_HZ = 48_000
@@ -106,7 +106,7 @@ class TestSource(Source):
     """The test card with its burnt-in clock, and synthetic speech."""
 
     def run_picture(self, sink: Sink) -> None:
-        card = TestCard(MAX_WIDTH, MAX_HEIGHT)
+        card = Card(MAX_WIDTH, MAX_HEIGHT)
         beat = Beat(self._stopping)
         while beat.wait(1 / max(self.fps, 2.0)):
             if self.fps > 0:

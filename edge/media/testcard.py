@@ -47,7 +47,7 @@ def read_clock(blocks: list[int]) -> int | None:
     return value
 
 
-class TestCard:
+class Card:
     """Draws pictures of a fixed size: a drifting pattern, a moving ball, the time as blocks and as digits."""
 
     def __init__(self, width: int, height: int) -> None:

@@ -114,6 +114,7 @@ class Room:
         self.ended: list[CallEnded] = []
         self.reports: list[Report] = []
         self.offers: list[tuple[float, Offer]] = []
+        self._news = asyncio.Condition()
         self._socket: web.WebSocketResponse | None = None
         self._lan_answers: asyncio.Queue[LanAnswer] = asyncio.Queue()
         self._runner: web.AppRunner | None = None
@@ -163,6 +164,11 @@ class Room:
                 case _:
                     pass
 
+    async def wait_for(self, condition: Callable[[], bool], timeout_s: float = 15.0) -> None:
+        """Wait until something that the process or the doctor said makes ``condition`` true."""
+        async with asyncio.timeout(timeout_s), self._news:
+            await self._news.wait_for(condition)
+
     async def _start_attempt(self, attempt: int) -> None:
         old, self.process = self.process, None
         if old is not None and old.running:
@@ -194,6 +200,8 @@ class Room:
                 self.ended.append(message)
                 if attempt == self.state.attempt:
                     await self.happen(Kind.PROCESS_DIED)
+        async with self._news:
+            self._news.notify_all()
 
     async def _tick(self) -> None:
         while True:
@@ -224,6 +232,8 @@ class Room:
                     await self.process.send(signal)
                 case Report():
                     self.reports.append(signal)
+                    async with self._news:
+                        self._news.notify_all()
                 case Bye():
                     await self.happen(Kind.BYE, signal.reason)
                 case _:

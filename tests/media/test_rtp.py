@@ -1,0 +1,106 @@
+"""RTP bytes and SDP lines that the WAN leg makes itself."""
+
+import struct
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.media.rtp import (
+    FRAME_SAMPLES,
+    OPUS_PT,
+    RED_PT,
+    OpusPacketizer,
+    parse,
+    steer_offer,
+    usable_candidate,
+    without_red,
+)
+
+OFFER = "\r\n".join(
+    [
+        "v=0",
+        "m=audio 9 UDP/TLS/RTP/SAVPF 111",
+        "c=IN IP4 0.0.0.0",
+        "a=rtpmap:111 OPUS/48000/2",
+        "m=video 0 UDP/TLS/RTP/SAVPF 96 97",
+        "c=IN IP4 0.0.0.0",
+        "a=rtpmap:96 VP8/90000",
+        "",
+    ]
+)
+
+
+def test_packets_count_up_and_have_room_for_the_transport_sequence_number() -> None:
+    packetizer = OpusPacketizer(7, 65_535, 100)
+    first = packetizer.packet(b"abcd", 0, red=False)
+    second = packetizer.packet(b"efgh", FRAME_SAMPLES + 11, red=False)
+    assert first is not None and second is not None
+    assert first[12:20] == bytes.fromhex("bede000111000000")
+    one, two = parse(first), parse(second)
+    assert one is not None and two is not None
+    assert (one.sequence, two.sequence) == (65_535, 0)
+    assert (one.payload, two.payload) == (b"abcd", b"efgh")
+    assert two.timestamp - one.timestamp == FRAME_SAMPLES, "a trembling capture clock would be heard as loss"
+
+
+def test_a_real_gap_in_capture_is_a_gap_in_the_timestamps() -> None:
+    packetizer = OpusPacketizer(7, 0, 0)
+    packetizer.packet(b"abcd", 0, red=False)
+    packet = parse(packetizer.packet(b"efgh", 5 * FRAME_SAMPLES + 40, red=False) or b"")
+    assert packet is not None and packet.timestamp == 5 * FRAME_SAMPLES
+
+
+def test_redundant_packets_carry_the_frame_before() -> None:
+    packetizer = OpusPacketizer(7, 0, 0)
+    first = parse(packetizer.packet(b"first", 0, red=True) or b"")
+    second = parse(packetizer.packet(b"second", FRAME_SAMPLES, red=True) or b"")
+    assert first is not None and second is not None
+    assert first.payload_type == second.payload_type == RED_PT
+    assert first.payload == bytes([OPUS_PT]) + b"first"
+    (word,) = struct.unpack("!I", second.payload[:4])
+    assert (word >> 31, word >> 24 & 127, word >> 10 & 0x3FFF, word & 1023) == (1, OPUS_PT, FRAME_SAMPLES, 5)
+    assert second.payload[4:] == bytes([OPUS_PT]) + b"firstsecond"
+
+
+def test_of_a_pause_only_the_first_frame_is_sent_and_talk_begins_with_a_marker() -> None:
+    packetizer = OpusPacketizer(7, 0, 0)
+    frames = [b"talk", b"\x08", b"\x08", b"\x08", b"talk"]
+    packets = [packetizer.packet(frame, place * FRAME_SAMPLES, red=False) for place, frame in enumerate(frames)]
+    assert [packet is not None for packet in packets] == [True, True, False, False, True]
+    assert packets[4] is not None and packets[4][1] == 0x80 | OPUS_PT
+    parsed = parse(packets[4])
+    assert parsed is not None and parsed.sequence == 2
+
+
+@given(st.binary(max_size=60))
+def test_no_bytes_make_the_parser_fail(data: bytes) -> None:
+    packet = parse(data)
+    assert packet is None or len(packet.payload) <= len(data)
+
+
+def test_the_offer_steers_the_doctors_browser() -> None:
+    audio, video = steer_offer(OFFER, audio_bps=12_000, video_as_kbps=400).split("m=")[1:]
+    assert "audio 9 UDP/TLS/RTP/SAVPF 111 63\r\n" in audio
+    for line in ("a=ptime:60", "b=AS:12", "usedtx=1", "maxaveragebitrate=12000", "red/48000", "transport-cc"):
+        assert line in audio, line
+    assert audio.index("c=IN") < audio.index("b=AS") < audio.index("a=")
+    assert "b=AS:400" in video and "transport-cc" in video and "ptime" not in video
+
+
+def test_the_answer_reaches_webrtcbin_without_red() -> None:
+    steered = steer_offer(OFFER, audio_bps=12_000, video_as_kbps=400)
+    plain = without_red(steered)
+    assert "63" not in plain.split("m=")[1].split("\r\n")[0].split(" ")
+    assert "red/48000" not in plain and "a=rtpmap:111" in plain
+
+
+def test_only_candidates_that_another_machine_can_reach_are_used() -> None:
+    def line(address: str, protocol: str = "UDP") -> str:
+        return f"candidate:1 1 {protocol} 2015363327 {address} 34100 typ host"
+
+    assert usable_candidate(line("192.0.2.2"))
+    assert usable_candidate(line("2001:db8::2"))
+    for address in ("127.0.0.1", "169.254.3.4", "fe80::1", "::1", "1f3f.local"):
+        assert not usable_candidate(line(address)), address
+    assert not usable_candidate(line("192.0.2.2", "TCP"))
+    assert not usable_candidate("") and not usable_candidate("nonsense")
