@@ -176,13 +176,13 @@ class Desk:
     async def signing_key(self, session: Session, password: str) -> SigningKey:
         """The session's signing key, unlocked with ``password`` if need be.
 
-        Raises Refused(signing_key_locked) when it is locked and no password came, WrongPin, TooManyAttempts.
+        Raises Refused(password_needed) when it is locked and no password came, WrongPin, TooManyAttempts.
         """
         held = self._unlocked.get(session.token)
         if held is not None:
             return held
         if not password:
-            raise Refused("Your signing key is locked. Send your password along.", code="signing_key_locked")
+            raise Refused("Your signing key is locked. Send your password along.", code="password_needed")
         now_ms = self.wall_ms()
 
         def look(connection: Connection) -> doctors.Account | None:

@@ -129,7 +129,7 @@ class Prescriptions:
     ) -> str:
         """Sign a draft and send it to the node; returns the prescription's id. Idempotent by ``command_id``.
 
-        Raises Denied, NotFound, Refused(visit_closed, visit_taken, command_reused, signing_key_locked), WrongPin.
+        Raises Denied, NotFound, Refused(visit_closed, visit_taken, command_reused, password_needed), WrongPin.
         """
         body_hash = hashlib.sha256(visit_id.encode() + _encode(draft)).digest()
         done = await self._desk.store.read(lambda connection: _done(connection, command_id, doctor, body_hash))

@@ -4,6 +4,7 @@ import msgspec
 
 from edge.model import events as ev
 from edge.model.prescribing import PrescriptionRecord, SignedPrescription
+from edge.model.records import VisitState
 from edge.slips.verify import verify_signed
 
 from .kit import DRAFT, HubKit, new_id, registered, visit_events
@@ -45,5 +46,5 @@ async def test_a_doctor_sees_opens_signs_and_the_node_gets_a_prescription_that_v
     )
     after = await page.get(f"/api/visits/{visit_id}")
     assert after["sync"] == [{"item": prescription_id, "state": "printed"}]
-    await node.send([ev.VisitClosed(visit_id, ev.VisitState.COMPLETED, True)])
+    await node.send([ev.VisitClosed(visit_id, VisitState.COMPLETED, True)])
     assert (await page.get("/api/queue"))["items"] == []

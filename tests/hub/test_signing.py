@@ -5,7 +5,7 @@ import pytest
 
 from edge.media.signals import Report, Ring
 from edge.model import events as ev
-from edge.model.records import Colour, Mode
+from edge.model.records import Colour, Mode, VisitState
 from hub.store.schema import calls
 from hub.web.sockets import SocketConsole
 
@@ -122,7 +122,7 @@ async def test_after_a_restart_signing_asks_for_the_password(kit: HubKit) -> Non
     try:
         moved = Page(again)
         moved.csrf, moved.cookies = page.csrf, page.cookies
-        assert (await sign(moved, visit_id, DRAFT))[1]["code"] == "signing_key_locked"
+        assert (await sign(moved, visit_id, DRAFT))[1]["code"] == "password_needed"
         assert (await sign(moved, visit_id, DRAFT, password="wrong one"))[0] == 401
         assert (await sign(moved, visit_id, DRAFT, password=PASSWORD))[0] == 200
     finally:
@@ -143,7 +143,7 @@ async def test_a_visit_that_another_doctor_took_is_neither_taken_nor_signed_nor_
 
 async def test_a_closed_visit_is_not_signed(kit: HubKit) -> None:
     node, page, visit_id = await waiting_visit(kit)
-    await node.send([ev.VisitClosed(visit_id, ev.VisitState.COMPLETED)])
+    await node.send([ev.VisitClosed(visit_id, VisitState.COMPLETED)])
     assert (await sign(page, visit_id, DRAFT))[1]["code"] == "visit_closed"
 
 

@@ -1,0 +1,187 @@
+"""Call signals between a doctor's page and a node: checked, passed on, surviving a reload."""
+
+import asyncio
+
+import msgspec
+from aiohttp import ClientWebSocketResponse
+from sqlalchemy import select
+
+from edge.media.signals import Accept, Answer, Bye, Candidate, Offer, Report, Ring, Signal
+from edge.model import events as ev
+from edge.sync import seal
+from hub.live import FINGERPRINT_LABEL, fingerprint_line
+from hub.store.schema import calls
+from hub.turn import Turn, ice_servers
+
+from .kit import HubKit, NodeKit, Page, new_id, registered, visit_events
+
+SDP = "v=0\r\na=fingerprint:sha-256 AB:CD\r\nm=audio 9 UDP/TLS/RTP/SAVPF 96\r\na=fingerprint:sha-256 AB:CD\r\n"
+
+
+async def connect(kit: HubKit, page: Page) -> ClientWebSocketResponse:
+    assert kit.client is not None
+    cookie = "; ".join(f"{name}={value}" for name, value in page.cookies.items())
+    return await kit.client.ws_connect("/api/live", headers={"Cookie": cookie})
+
+
+async def hear(socket: ClientWebSocketResponse, kind: str) -> dict[str, object]:
+    """The next message of a kind; others are passed over."""
+    while True:
+        message: dict[str, object] = await socket.receive_json(timeout=5)
+        if message["type"] == kind:
+            return message
+
+
+def say(signal: Signal) -> str:
+    return msgspec.json.encode(signal).decode()
+
+
+def signed_offer(node: NodeKit, call_id: str, sdp: str = SDP) -> Offer:
+    message = FINGERPRINT_LABEL + call_id.encode() + fingerprint_line(sdp).encode()
+    return Offer(call_id, sdp, 0, seal.sign(node.drawn.device, message))
+
+
+async def ready(kit: HubKit) -> tuple[NodeKit, Page, str]:
+    await kit.add_doctor()
+    node = await kit.enrol()
+    patient_id, visit_id = new_id(), new_id()
+    await node.send([registered(patient_id), *visit_events(visit_id, patient_id)])
+    return node, await kit.login(), visit_id
+
+
+def heard(node: NodeKit) -> list[Signal]:
+    return [msgspec.msgpack.decode(blob, type=Signal) for blob in node.signals]
+
+
+async def test_a_call_is_set_up_reported_and_ended_and_stands_in_the_record(kit: HubKit) -> None:
+    node, page, visit_id = await ready(kit)
+    call_id = new_id()
+    await node.until(lambda: kit.hub.link.online(node.node_id))
+    socket = await connect(kit, page)
+    await socket.send_str(say(Ring(call_id, visit_id)))
+    await node.until(lambda: len(node.signals) == 1)
+    (ring,) = heard(node)
+    assert isinstance(ring, Ring)
+    assert (ring.doctor_id, ring.doctor_name) == ("asha", "Dr Asha Rao")
+
+    node.signal(Accept(call_id, "Meena"))
+    node.signal(signed_offer(node, call_id))
+    await node.until(lambda: kit.hub.link.signals.empty() and not node.endpoint.link_state(0).backlog_items)
+    assert (await hear(socket, "accept"))["by"] == "Meena"
+    assert (await hear(socket, "offer"))["sdp"] == SDP
+    await socket.send_str(say(Answer(call_id, "v=0")))
+    await socket.send_str(say(Candidate(call_id, "candidate:1")))
+    await node.until(lambda: len(node.signals) == 3)
+    kit.clock.pass_s(60)
+    await socket.send_str(say(Report(call_id, 30.0, 31.0, 0.5, 300)))
+    await socket.send_str(say(Bye(call_id, "hangup")))
+    await node.until(lambda: any(isinstance(signal, Bye) for signal in heard(node)))
+    await socket.send_str(say(Report(call_id, 32.0, 33.0, 0.5, 320)))
+    await node.until(lambda: any(isinstance(event, ev.CallHeld) for event in node.said_by_hub()), 8000)
+    held = next(event for event in node.said_by_hub() if isinstance(event, ev.CallHeld))
+    assert (held.side, held.video_s, held.audio_s, held.ended_because) == ("doctor", 32.0, 33.0, "hangup")
+    await socket.close()
+
+
+async def test_a_node_that_is_not_there_is_said_so_at_once_and_the_visit_keeps_its_place(kit: HubKit) -> None:
+    _, page, visit_id = await ready(kit)
+    kit.clock.pass_s(600)
+    socket = await connect(kit, page)
+    await socket.send_str(say(Ring(new_id(), visit_id)))
+    assert (await hear(socket, "refused"))["code"] == "node_offline"
+    queue = await page.get("/api/queue")
+    assert [item["visit"]["visit_id"] for item in queue["items"]] == [visit_id]  # type: ignore[attr-defined]
+    await socket.close()
+
+
+async def test_an_offer_that_the_node_did_not_sign_is_not_passed_on(kit: HubKit) -> None:
+    node, page, visit_id = await ready(kit)
+    call_id = new_id()
+    socket = await connect(kit, page)
+    await socket.send_str(say(Ring(call_id, visit_id)))
+    await node.until(lambda: len(node.signals) == 1)
+    good = signed_offer(node, call_id)
+    other = SDP.replace("AB:CD", "EE:FF")
+    for offer in (
+        Offer(call_id, SDP),
+        Offer(call_id, other, 0, good.fingerprint_signature),
+        Offer(call_id, SDP.replace("AB:CD", "EE:FF", 1), 0, good.fingerprint_signature),
+    ):
+        await kit.hub.live.from_node(node.keys.node_id, msgspec.msgpack.encode(offer))
+        assert (await hear(socket, "refused"))["code"] == "offer_unsigned"
+    await kit.hub.live.from_node(node.keys.node_id, msgspec.msgpack.encode(good))
+    assert (await hear(socket, "offer"))["sdp"] == SDP
+    await socket.close()
+
+
+async def test_a_reloaded_page_takes_up_the_same_call_also_after_a_restart_of_the_hub(kit: HubKit) -> None:
+    node, page, visit_id = await ready(kit)
+    call_id = new_id()
+    first = await connect(kit, page)
+    await first.send_str(say(Ring(call_id, visit_id)))
+    await node.until(lambda: len(node.signals) == 1)
+    await first.close()
+    again = await kit.restart()
+    try:
+        node.kit = again
+        moved = Page(again)
+        moved.csrf, moved.cookies = page.csrf, page.cookies
+        await node.until(lambda: again.hub.link.online(node.node_id), 6000)
+        second = await connect(again, moved)
+        await second.send_str(say(Ring(call_id, visit_id)))
+        await node.until(lambda: len(node.signals) == 2)
+        await again.hub.live.from_node(node.keys.node_id, msgspec.msgpack.encode(signed_offer(node, call_id)))
+        assert (await hear(second, "offer"))["call_id"] == call_id
+        await second.close()
+    finally:
+        await again.stop()
+
+
+async def test_nobody_speaks_in_anothers_call(kit: HubKit) -> None:
+    node, page, visit_id = await ready(kit)
+    stranger = await kit.enrol("UP02")
+    await kit.add_doctor("ravi", "Dr Ravi")
+    other = await kit.login("ravi")
+    call_id = new_id()
+    socket = await connect(kit, page)
+    await socket.send_str(say(Ring(call_id, visit_id)))
+    await node.until(lambda: len(node.signals) == 1)
+    intruder = await connect(kit, other)
+    for signal in (Answer(call_id, "v=0"), Bye(call_id, "hangup"), Ring(call_id, visit_id)):
+        await intruder.send_str(say(signal))
+        assert (await hear(intruder, "refused"))["code"] == "call_unknown"
+    await intruder.send_str(say(Ring(new_id(), visit_id)))
+    assert (await hear(intruder, "refused"))["code"] == "visit_taken"
+    await kit.hub.live.from_node(stranger.keys.node_id, msgspec.msgpack.encode(Bye(call_id, "hangup")))
+    phase = await kit.hub.store.read(lambda connection: connection.execute(select(calls.c.phase)).scalar())
+    assert phase == "ringing"
+    await intruder.close()
+    await socket.close()
+
+
+async def test_rubbish_on_the_socket_is_refused_and_the_page_stays_connected(kit: HubKit) -> None:
+    _, page, _ = await ready(kit)
+    socket = await connect(kit, page)
+    for text in ("", "{", "[]", '{"type":"no_such"}', '{"type":"ring"}', '{"type":"bye","call_id":7,"reason":"x"}'):
+        await socket.send_str(text)
+        assert (await hear(socket, "refused"))["code"] == "bad_input"
+    await kit.hub.live.from_node(bytes(8), b"\xc1")
+    await asyncio.sleep(0)
+    assert not socket.closed
+    await socket.close()
+
+
+async def test_a_page_of_another_origin_cannot_listen(kit: HubKit) -> None:
+    _, page, _ = await ready(kit)
+    assert kit.client is not None
+    cookie = "; ".join(f"{name}={value}" for name, value in page.cookies.items())
+    headers = {"Cookie": cookie, "Origin": "https://elsewhere.example"}
+    reply = await kit.client.get("/api/live", headers=headers)
+    assert reply.status == 403
+
+
+def test_turn_credentials_end_and_are_made_only_with_a_secret() -> None:
+    assert ice_servers(Turn(("turn:hub.example:3478",), ""), "node", 1000) == ()
+    (server,) = ice_servers(Turn(("turn:hub.example:3478",), "s3cret"), "node", 1000)
+    assert (server.username, server.credential) == ("15400:node", "Y+Q6oU9JIqZrsCeNQ9uL53U2e7s=")
+    assert "s3cret" not in repr(Turn((), "s3cret"))
