@@ -5,7 +5,7 @@ import { html, signal, useEffect, useRef } from "/ui/lib/dom.js";
 import { get } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
 import { known, t } from "/ui/lib/l10n.js";
-import { toast } from "/ui/lib/parts.js";
+import { Icon, toast } from "/ui/lib/parts.js";
 import { errorText, loadRecord, record } from "./store.js";
 
 /** @typedef {{type: string, call_id: string, [key: string]: any}} Signal */
@@ -117,7 +117,7 @@ export function CallPanel() {
   const now = active.value;
   const shown = figures.value;
   const name = `call-${state.value}`;
-  const words = known(`call-state-${state.value}`) ? t(`call-state-${state.value}`) : known(name) ? t(name) : "";
+  const words = state.value === "connected" ? t("call-with-centre") : known(`call-state-${state.value}`) ? t(`call-state-${state.value}`) : known(name) ? t(name) : "";
   return html`<section class=${now ? "call-panel" : "call-panel idle"} aria-label=${t("call")} data-test="call-panel" data-state=${now ? state.value : ""}>
     <video ref=${element} autoplay playsinline data-test="call-video" aria-label=${t("video-of-patient")} hidden=${!now}></video>
     ${now ? html`<div class="row tight"><div class="grow">
@@ -131,7 +131,7 @@ export function CallPanel() {
         onClick=${() => {
           const seen = record.value;
           if (seen) void startCall(seen.visit.visit_id, seen.patient?.person.name ?? "");
-        }}>📞 ${t("call-patient")}</button>
+        }}><${Icon} name="phone" /> ${t("call-patient")}</button>
         ${record.value.site.online ? null : html`<p class="small soft">${t("node-offline")}</p>`}` : null}
   </section>`;
 }

@@ -6,6 +6,7 @@ import { ensureLanguage, language, setLanguage, span, startLanguage, t } from "/
 import { Live } from "/ui/lib/live.js";
 import { ColourBadge, TextField, Toasts, toast } from "/ui/lib/parts.js";
 import { loadReference, reference } from "/ui/lib/reference.js";
+import { ageText } from "/ui/lib/ages.js";
 import { colourOf } from "/ui/lib/wire.js";
 import { CallPanel, callSignal, channelOpen, setSender } from "./call.js";
 import { Record } from "./record.js";
@@ -150,7 +151,7 @@ function Queue() {
         onClick=${() => void choose(item.visit.visit_id)}>
         <span class="row tight between"><strong class="num">${item.visit.token || "—"}</strong><${ColourBadge} colour=${colour} /></span>
         <strong class="name">${item.patient_name || "—"}</strong>
-        <span class="soft">${[item.patient_age, item.patient_sex ? t(`gender-${item.patient_sex}`) : ""].filter(Boolean).join(" · ")} · ${span(item.waited_s)}</span>
+        <span class="soft">${[ageText(item.patient_age), item.patient_sex ? t(`gender-${item.patient_sex}`) : ""].filter(Boolean).join(" · ")} · ${span(item.waited_s)}</span>
         <span class="soft small">${item.site_name} · <span class=${item.node_online ? "on" : "off"}>${item.node_online ? t("node-online")
           : item.last_ack_age_s === null ? t("node-offline") : t("node-offline-since", { time: span(item.last_ack_age_s) })}</span></span>
         ${others ? html`<span class="small">${t("taken-by", { name: item.visit.doctor_name })}</span>` : null}

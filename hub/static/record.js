@@ -6,6 +6,7 @@ import { clockTime, day, t } from "/ui/lib/l10n.js";
 import { ColourBadge, toast } from "/ui/lib/parts.js";
 import { RecordFacts } from "/ui/lib/facts.js";
 import { missingWords, reasonWords } from "/ui/lib/reasons.js";
+import { ageText } from "/ui/lib/ages.js";
 import { colourOf } from "/ui/lib/wire.js";
 import { doctor, errorText, loadQueue, loadRecord, record } from "./store.js";
 
@@ -28,7 +29,7 @@ export function Record() {
   return html`<div class="stack tight" data-test="record" data-visit=${visit.visit_id} data-state=${visit.state}>
     <div class="row between">
       <div class="grow"><h1 id="record-title" tabindex="-1">${patient?.person.name ?? "—"}</h1>
-        <p class="soft">${[now.patient_age, patient && t(`gender-${patient.person.gender}`), patient?.person.village, now.site.site_name].filter(Boolean).join(" · ")}</p></div>
+        <p class="soft">${[ageText(now.patient_age), patient && t(`gender-${patient.person.gender}`), patient?.person.village, now.site.site_name].filter(Boolean).join(" · ")}</p></div>
       <${ColourBadge} colour=${colour} />
     </div>
     <div class="row tight"><strong class="num token">${visit.token || "—"}</strong><span>${t(`state-${visit.state.replace("_", "-")}`)}</span>
@@ -44,7 +45,7 @@ export function Record() {
     ${patient ? html`<${RecordFacts} visit=${visit} patient=${patient} />` : null}
     <section class="card"><h2>${t("consents")}</h2><ul>${visit.consents.map((one, index) => html`<li key=${index}>
       ${t(one.purpose === "data" ? "consent-data" : "consent-tele")}: <strong>${one.given ? t("given") : t("refused-consent")}</strong>
-      <span class="soft small">${t(`method-${one.method}`)} · ${clockTime(one.at_ms)}</span></li>`)}</ul></section>
+      <span class="soft small"> · ${t(`method-${one.method}`)} · ${clockTime(one.at_ms)}</span></li>`)}</ul></section>
     <${Notes} key=${visit.visit_id} visitId=${visit.visit_id} />
   </div>`;
 }

@@ -5,7 +5,7 @@ import { html, signal, useEffect, useSignal } from "/ui/lib/dom.js";
 import { ApiError, get, post } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
 import { isoDay, pick, t } from "/ui/lib/l10n.js";
-import { Dialog, toast } from "/ui/lib/parts.js";
+import { Dialog, Icon, toast } from "/ui/lib/parts.js";
 import { doseLine, frequencies } from "/ui/lib/dose.js";
 import { list } from "/ui/lib/reference.js";
 import { active } from "./call.js";
@@ -15,6 +15,7 @@ import { canSign, errorText, loadQueue, loadRecord, record } from "./store.js";
 /** @typedef {{key: string, drug: any, dose: string, route: string, frequency: string, days: string, food: string, quantity: string, instructions: string}} Line */
 
 const CHECK_MS = 500;
+const RECHECK_MS = 6000;
 const blank = () => ({
   diagnosis: "", code: "", provisional: true, findings: "", lines: /** @type {Line[]} */ ([]), advice: "", tests: "",
   urgency: "", to: "", reason: "", follow_up: "", warn_told: false, allergy_ack: false, command_id: newId(),
@@ -85,7 +86,11 @@ export function RxForm({ visitId }) {
     return () => clearTimeout(checkTimer);
   }, [visitId]);
   useEffect(() => {
-    if (!active.value) void check(visitId);
+    // what the rules allow depends on what the call has reached so far
+    void check(visitId);
+    if (!active.value) return undefined;
+    const timer = setInterval(() => void check(visitId), RECHECK_MS);
+    return () => clearInterval(timer);
   }, [active.value === null]);
   const set = (/** @type {string} */ field) => (/** @type {any} */ event) => change(visitId, { [field]: event.currentTarget.value });
   const tick = (/** @type {string} */ field) => (/** @type {any} */ event) => change(visitId, { [field]: event.currentTarget.checked });
@@ -169,7 +174,7 @@ export function RxForm({ visitId }) {
     ${begun && general.length > 0 ? html`<ul class="notice warn" data-test="check-denials">${general.map((one) => html`<li key=${one.code + one.field} data-test="check-denial" data-code=${one.code}>${one.message}</li>`)}</ul>` : null}
     ${(checked.value?.warnings ?? []).filter((one) => !one.field.startsWith("medicines[")).map((one) => html`<p key=${one.code} class="small soft" data-test="check-warning">${t("warnings")}: ${one.message}</p>`)}
     ${wrong.value ? html`<p class="notice bad" role="alert" data-test="sign-wrong">${wrong.value}</p>` : null}
-    <button type="button" class="primary big sign" data-test="sign" disabled=${busy.value || !begun} aria-busy=${busy.value ? "true" : "false"} onClick=${() => void sign("")}>✍ ${t("sign")}</button>
+    <button type="button" class="primary big sign" data-test="sign" disabled=${busy.value || !begun} aria-busy=${busy.value ? "true" : "false"} onClick=${() => void sign("")}><${Icon} name="pen" /> ${t("sign")}</button>
     ${asking.value ? html`<${SignDialog} busy=${busy.value} wrong=${wrong.value} onSign=${sign} onClose=${() => (asking.value = false)} />` : null}
   </form>`;
 }
@@ -285,7 +290,7 @@ function DrugLine({ visitId, line, index, denials, warnings }) {
     <legend class="visually-hidden">${t("medicine-number", { n: index + 1 })}: ${line.drug.generic}</legend>
     <div class="row tight between"><div class="grow"><strong>${index + 1}. ${line.drug.generic}</strong> ${line.drug.form} ${line.drug.strength} ${letterOf(line.drug)}</div>
       <button type="button" class="quiet" data-test="remove-line" aria-label=${t("remove-named", { name: line.drug.generic })}
-        onClick=${() => change(visitId, { lines: draft.value.lines.filter((one) => one.key !== line.key) })}>✕</button></div>
+        onClick=${() => change(visitId, { lines: draft.value.lines.filter((one) => one.key !== line.key) })}><${Icon} name="cross" /></button></div>
     <div class="drug-grid">${input("dose", "dose", "text")}${choice("route", "route", list("routes"))}${choice("frequency", "frequency", frequencies())}
       ${input("days", "days", "numeric")}${choice("food", "food", list("food"))}${input("quantity", "quantity", "text")}</div>
     ${input("instructions", "instructions", "text")}

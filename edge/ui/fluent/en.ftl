@@ -416,6 +416,7 @@ take = Take
 put-back = Put back
 call-patient = Call the centre
 call-calling = Ringing at the centre…
+call-with-centre = Connected to the centre
 call-accepted = The centre took the call
 call-waiting = Placing the call…
 call-declined = The centre did not take the call.

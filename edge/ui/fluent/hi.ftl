@@ -416,6 +416,7 @@ take = मरीज़ लें
 put-back = वापस कतार में
 call-patient = केंद्र को कॉल करें
 call-calling = केंद्र में घंटी बज रही है…
+call-with-centre = केंद्र से जुड़े हैं
 call-accepted = केंद्र ने कॉल ली
 call-waiting = कॉल भेजी जा रही है…
 call-declined = केंद्र ने अभी कॉल नहीं ली।

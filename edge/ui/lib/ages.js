@@ -31,6 +31,12 @@ export function ageWords(patient) {
   return t("age-years", { n: Math.floor(days / 365.25) });
 }
 
+/** An age as the server prints it ("34 years") in the page's language. @param {string} text */
+export function ageText(text) {
+  const found = /^(\d+) (day|month|year)s?$/.exec(text);
+  return found ? t(`age-${found[2]}s`, { n: Number(found[1]) }) : text;
+}
+
 /** Whether pregnancy has to be asked: female, 10 to 55 years (triage.md §1.2). @param {import("../api").Patient} patient */
 export function asksPregnancy(patient) {
   const days = ageDays(patient);

@@ -3,6 +3,11 @@
 import { html, signal, useEffect, useRef } from "./dom.js";
 import { t } from "./l10n.js";
 
+/** A drawing of our own beside a word, never instead of it. @param {{name: string}} props */
+export function Icon({ name }) {
+  return html`<svg class="icon" aria-hidden="true" focusable="false"><use href=${`/ui/icons.svg#${name}`}></use></svg>`;
+}
+
 /** A triage colour: word and shape, never colour alone. @param {{colour: string}} props */
 export function ColourBadge({ colour }) {
   return html`<span class=${`colour ${colour}`} data-colour=${colour}>${t(`colour-${colour.replace("_", "-")}`)}</span>`;
@@ -101,7 +106,7 @@ export function Toasts() {
     ${toasts.value.map(
       (item) => html`<div class=${`notice ${item.kind} row between`} key=${item.id} data-test=${`toast-${item.kind}`}>
         <span class="grow">${item.text}</span>
-        <button class="quiet" type="button" onClick=${() => dismiss(item.id)} aria-label=${t("close")}>✕</button>
+        <button class="quiet" type="button" onClick=${() => dismiss(item.id)} aria-label=${t("close")}><${Icon} name="cross" /></button>
       </div>`,
     )}
   </div>`;

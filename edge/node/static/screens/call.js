@@ -4,7 +4,7 @@
 import { html, signal, useEffect, useRef } from "/ui/lib/dom.js";
 import { get, post } from "/ui/lib/http.js";
 import { known, t } from "/ui/lib/l10n.js";
-import { toast } from "/ui/lib/parts.js";
+import { Icon, toast } from "/ui/lib/parts.js";
 import { TabletCall } from "/ui/call/tablet.js";
 import { errorText } from "../commands.js";
 import { go, keepInTab, keptInTab, loadQueue, loadRecord, queue, record, tablet } from "../store.js";
@@ -137,7 +137,7 @@ function Ringing({ call }) {
   useBell();
   const entry = queue.value?.find((one) => one.visit.visit_id === call.visit_id);
   return html`<div class="call-banner" role="alertdialog" aria-label=${t("call-incoming")} data-test="call-banner" data-call=${call.call_id}>
-    <div class="grow"><strong>📞 ${call.doctor_name ? t("call-from", { name: call.doctor_name }) : t("call-incoming")}</strong>
+    <div class="grow"><strong><${Icon} name="phone" /> ${call.doctor_name ? t("call-from", { name: call.doctor_name }) : t("call-incoming")}</strong>
       ${entry ? html`<div>${entry.visit.token} · ${entry.patient_name}</div>` : null}</div>
     <button type="button" data-test="call-decline" onClick=${() => void end(call)}>${t("call-decline")}</button>
     <button type="button" class="primary big" data-test="call-accept" onClick=${() => void accept()}>${t("call-accept")}</button>

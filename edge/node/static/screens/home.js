@@ -4,9 +4,9 @@ import { html, signal, useEffect } from "/ui/lib/dom.js";
 import { get } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
 import { day, span, t } from "/ui/lib/l10n.js";
-import { ColourBadge, toast } from "/ui/lib/parts.js";
+import { ColourBadge, Icon, toast } from "/ui/lib/parts.js";
 import { colourOf, readPatient } from "/ui/lib/wire.js";
-import { ageWords } from "/ui/lib/ages.js";
+import { ageText, ageWords } from "/ui/lib/ages.js";
 import { errorText, submit } from "../commands.js";
 import { listDrafts } from "../drafts.js";
 import { go, queue } from "../store.js";
@@ -76,7 +76,7 @@ export function Home() {
           onInput=${(/** @type {any} */ event) => search(event.currentTarget.value)} />
       </div>
       ${found.value ? html`<${Found} />` : null}
-      <button type="button" class="primary big wide" data-test="new-patient" onClick=${() => go(`/register/${newId()}`)}>＋ ${t("new-patient")}</button>
+      <button type="button" class="primary big wide" data-test="new-patient" onClick=${() => go(`/register/${newId()}`)}><${Icon} name="plus" /> ${t("new-patient")}</button>
       ${begun.value.map((draft) => html`<button type="button" key=${draft.key} class="wide" data-test="resume-draft"
           onClick=${() => go(`/register/${draft.key.slice("register-".length)}`)}>
           ${t("resume-register", { name: draft.body?.name || t("no-name-yet") })}
@@ -122,7 +122,7 @@ function Queue() {
           onClick=${() => go(unfinished ? `/visit/${item.visit.visit_id}/step/consent` : `/visit/${item.visit.visit_id}`)}>
           <span class="token num">${item.visit.token || "—"}</span>
           <span class="grow person"><strong>${item.patient_name}</strong>
-            <span class="soft">${[item.patient_age, item.patient_sex && t(`gender-${item.patient_sex}`)].filter(Boolean).join(" · ")}</span>
+            <span class="soft">${[ageText(item.patient_age), item.patient_sex && t(`gender-${item.patient_sex}`)].filter(Boolean).join(" · ")}</span>
             <span class="soft small">${t(`state-${item.visit.state.replace("_", "-")}`)} · ${t("waits", { time: span(item.wait_s) })}</span>
             <${SyncLine} state=${item.sync} />
           </span>

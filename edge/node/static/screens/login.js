@@ -3,6 +3,7 @@
 import { html, signal, useEffect, useRef } from "/ui/lib/dom.js";
 import { get, post } from "/ui/lib/http.js";
 import { language, t } from "/ui/lib/l10n.js";
+import { Icon } from "/ui/lib/parts.js";
 import { errorText } from "../commands.js";
 import { enter, go } from "../store.js";
 
@@ -79,9 +80,9 @@ export function Login() {
     ${wrong.value ? html`<p class="notice bad" role="alert" data-test="login-wrong">${wrong.value}</p>` : null}
     <div class="keypad" role="group" aria-label=${t("pin-keys")}>
       ${KEYS.map((key) => html`<button type="button" key=${key} onClick=${() => (pin.value += key)}>${key}</button>`)}
-      <button type="button" onClick=${() => (pin.value = "")} aria-label=${t("clear")}>✕</button>
+      <button type="button" onClick=${() => (pin.value = "")} aria-label=${t("clear")}><${Icon} name="cross" /></button>
       <button type="button" onClick=${() => (pin.value += "0")}>0</button>
-      <button type="button" onClick=${() => (pin.value = pin.value.slice(0, -1))} aria-label=${t("delete-last")}>⌫</button>
+      <button type="button" onClick=${() => (pin.value = pin.value.slice(0, -1))} aria-label=${t("delete-last")}><${Icon} name="erase" /></button>
     </div>
     <div class="row">
       <button type="button" data-test="login-other" onClick=${() => (chosen.value = null)}>${t("login-other")}</button>

@@ -3,7 +3,7 @@
 import { html, useEffect, useSignal } from "/ui/lib/dom.js";
 import { get } from "/ui/lib/http.js";
 import { clockTime, day, language, pick, say, t } from "/ui/lib/l10n.js";
-import { toast } from "/ui/lib/parts.js";
+import { Icon, toast } from "/ui/lib/parts.js";
 import { doseLine, timesOfDay } from "/ui/lib/dose.js";
 import { canSpeak, hush, speak } from "/ui/lib/speech.js";
 import { Prescription as PrescriptionShape } from "/ui/lib/wire.js";
@@ -14,7 +14,6 @@ import { loadRecord } from "../store.js";
 /** @typedef {import("/ui/api").Medicine} Medicine */
 
 const SLOTS = ["morning", "noon", "evening", "night"];
-const SUN = { morning: "🌅", noon: "☀️", evening: "🌇", night: "🌙" };
 
 /** @param {{visit: import("/ui/api").Visit, patient: import("/ui/api").Patient, state: import("/ui/api").PrescriptionState}} props */
 export function Prescription({ visit, state }) {
@@ -68,8 +67,8 @@ export function Prescription({ visit, state }) {
     ${rx.referral ? html`<p class="notice warn"><strong>${t("referred-to", { place: rx.referral.to })}</strong> · ${t(`urgency-${rx.referral.urgency}`)}${rx.referral.reason ? ` · ${rx.referral.reason}` : ""}</p>` : null}
     ${rx.follow_up_date ? html`<p>${t("come-again")}: <strong class="num">${rx.follow_up_date.split("-").reverse().join("-")}</strong></p>` : null}
     <div class="row print-hide">
-      ${canSpeak() ? html`<button type="button" data-test="rx-read" onClick=${() => speak(...spoken)}>🔊 ${t("read-aloud")}</button>` : null}
-      <a class="button primary" data-test="rx-print" href=${`${base}/slip.pdf?paper=a5`} target="_blank" rel="noopener" onClick=${() => (opened.value = true)}>🖨 ${t("print-slip")}</a>
+      ${canSpeak() ? html`<button type="button" data-test="rx-read" onClick=${() => speak(...spoken)}><${Icon} name="speaker" /> ${t("read-aloud")}</button>` : null}
+      <a class="button primary" data-test="rx-print" href=${`${base}/slip.pdf?paper=a5`} target="_blank" rel="noopener" onClick=${() => (opened.value = true)}><${Icon} name="printer" /> ${t("print-slip")}</a>
       ${state.printed_ms ? html`<span class="notice good slim" data-test="rx-is-printed">✓ ${t("printed-at", { time: clockTime(state.printed_ms) })}</span>`
         : html`<button type="button" data-test="rx-printed" class=${opened.value ? "primary" : ""} disabled=${busy.value} onClick=${() => void printed()}>${t("confirm-printed")}</button>`}
     </div>
@@ -84,7 +83,7 @@ function DayGrid({ medicine }) {
     ${SLOTS.filter((slot) => slot !== "evening" || when.evening).map((slot) => {
       const takes = when[/** @type {"morning"} */ (slot)];
       return html`<li key=${slot} class=${takes ? "takes" : ""} data-takes=${String(takes)}>
-        <span aria-hidden="true" class="picture">${SUN[/** @type {"morning"} */ (slot)]}</span><span>${t(slot)}</span>
+        <${Icon} name=${slot} /><span>${t(slot)}</span>
         <strong class="num">${takes ? medicine.dose : "—"}</strong></li>`;
     })}</ul>`;
 }

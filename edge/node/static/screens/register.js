@@ -110,15 +110,15 @@ export function Register() {
         maxlength=${3} onValue=${(/** @type {string} */ text) => set("age")(text.replace(/\D/g, ""))} hint=${t("age-hint")} /></div>
       <div><${Choice} name="reg-age-unit" legend=${t("age-unit")} value=${now.unit} onValue=${set("unit")}
         options=${["years", "months", "days"].map((value) => ({ value, label: t(`unit-${value}`) }))} /></div>
-      <div data-field="birth_date"><${TextField} id="reg-birth" test="reg-birth-date" label=${t("birth-date")} type="date" value=${now.birth_date}
-        wrong=${bad.birth_date} onValue=${set("birth_date")} hint=${t("birth-date-hint")} /></div>
+      <div data-field="village" class="span-2"><${TextField} id="reg-village" test="reg-village" label=${t("village")} required value=${now.village} wrong=${bad.village}
+        maxlength=${200} list="villages" onValue=${set("village")} />
+        <datalist id="villages">${[...villages].map((name) => html`<option key=${name} value=${name}></option>`)}</datalist></div>
       <div><${TextField} id="reg-relative" test="reg-relative" label=${t("relative-name")} value=${now.relative} maxlength=${200} onValue=${set("relative")} /></div>
       <div data-field="mobile"><${TextField} id="reg-mobile" test="reg-mobile" label=${t("mobile")} type="tel" inputmode="numeric" maxlength=${10}
         value=${now.mobile} wrong=${bad.mobile} onValue=${(/** @type {string} */ text) => set("mobile")(text.replace(/\D/g, ""))} hint=${t("mobile-hint")} /></div>
       <div><${TextField} id="reg-owner" test="reg-owner" label=${t("mobile-owner")} value=${now.owner} maxlength=${80} onValue=${set("owner")} /></div>
-      <div data-field="village" class="span-2"><${TextField} id="reg-village" test="reg-village" label=${t("village")} required value=${now.village} wrong=${bad.village}
-        maxlength=${200} list="villages" onValue=${set("village")} />
-        <datalist id="villages">${[...villages].map((name) => html`<option key=${name} value=${name}></option>`)}</datalist></div>
+      <div data-field="birth_date"><${TextField} id="reg-birth" test="reg-birth-date" label=${t("birth-date")} type="date" value=${now.birth_date}
+        wrong=${bad.birth_date} onValue=${set("birth_date")} hint=${t("birth-date-hint")} /></div>
     </div>
     ${wrong.value ? html`<p class="notice bad" role="alert" data-test="register-wrong">${wrong.value}</p>` : null}
     ${Object.keys(bad).length > 0 ? html`<p class="notice bad" role="alert">${t("fix-marked")}</p>` : null}

@@ -2,17 +2,19 @@
 // What hurts and since when: big pictures and words, up to five.
 import { html, useSignal } from "/ui/lib/dom.js";
 import { pick, t } from "/ui/lib/l10n.js";
-import { Choice } from "/ui/lib/parts.js";
+import { Choice, Icon } from "/ui/lib/parts.js";
 import { item, list } from "/ui/lib/reference.js";
 
 const MOST = 5;
-/** A picture beside the word, for those who read slowly; never instead of the word. @type {Record<string, string>} */
-const PICTURES = {
-  fever: "🌡️", cough: "😷", cold: "🤧", sore_throat: "👄", breathless: "🫁", chest_pain: "💔", headache: "🤕", body_ache: "🧍",
-  weakness: "🪫", dizzy: "💫", abdo_pain: "🤰", acidity: "🔥", vomiting: "🤮", loose_motion: "🚽", blood_stool: "🩸", constipation: "🪨",
-  urine_burn: "💧", white_discharge: "⚪", period_pain: "🗓️", itching: "✋", ringworm: "⭕", scabies: "🌙", boil: "🔴", wound: "🩹",
-  animal_bite: "🐕", snake_bite: "🐍", eye_red: "👁️", ear_pain: "👂", tooth: "🦷", back_pain: "🔙", joint_pain: "🦵", swelling: "🦶",
-  fits: "⚡", bp_check: "🩺", sugar_check: "🍬", pregnancy: "🤱", child_feed: "🍼", mental: "😔",
+/** A drawing beside the word, for those who read slowly. @type {Record<string, string>} */
+const DRAWINGS = {
+  fever: "heat", cough: "chest", cold: "nose", sore_throat: "throat", breathless: "chest", chest_pain: "heart",
+  headache: "head", body_ache: "body", weakness: "tired", dizzy: "spin", abdo_pain: "belly", acidity: "belly",
+  vomiting: "belly", loose_motion: "belly", blood_stool: "drop", constipation: "belly", urine_burn: "drop",
+  white_discharge: "woman", period_pain: "woman", itching: "skin", ringworm: "skin", scabies: "skin", boil: "skin",
+  wound: "wound", animal_bite: "bite", snake_bite: "snake", eye_red: "eye", ear_pain: "ear", tooth: "tooth",
+  back_pain: "back", joint_pain: "leg", swelling: "leg", fits: "bolt", bp_check: "cuff", sugar_check: "sugar",
+  pregnancy: "woman", child_feed: "baby", mental: "mind",
 };
 
 /** @param {{form: import("./visitform.js").VisitForm, change: (part: any) => void, faults: Record<string, string>}} props */
@@ -32,7 +34,7 @@ export function ComplaintStep({ form, change, faults }) {
         const name = one.code === "other" ? t("complaint-other") : pick(item("complaints", one.code), one.code);
         return html`<div class="chosen" key=${one.code} data-test=${`chosen-${one.code}`}>
           <div class="row between"><strong class="grow">${name}</strong>
-            <button type="button" class="quiet" onClick=${() => toggle(one.code)} aria-label=${t("remove-named", { name })}>✕</button></div>
+            <button type="button" class="quiet" onClick=${() => toggle(one.code)} aria-label=${t("remove-named", { name })}><${Icon} name="cross" /></button></div>
           ${one.code === "other" ? html`<label class="visually-hidden" for="other-text">${t("complaint-other")}</label>
             <input id="other-text" data-test="complaint-other-text" maxlength="200" value=${one.text}
               onInput=${(/** @type {any} */ event) => edit(one.code, { text: event.currentTarget.value })} />` : null}
@@ -57,7 +59,7 @@ export function ComplaintStep({ form, change, faults }) {
             aria-pressed=${form.complaints.some((chosen) => chosen.code === one.id) ? "true" : "false"}
             disabled=${form.complaints.length >= MOST && !form.complaints.some((chosen) => chosen.code === one.id)}
             onClick=${() => toggle(one.id ?? "")}>
-            <span class="picture" aria-hidden="true">${PICTURES[one.id ?? ""] ?? "✏️"}</span>
+            <${Icon} name=${DRAWINGS[one.id ?? ""] ?? "other"} />
             <span>${one.id === "other" ? t("complaint-other") : pick(one)}</span></button>`)}
       </div>
     </section>

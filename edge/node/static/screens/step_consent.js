@@ -3,7 +3,7 @@
 import { html } from "/ui/lib/dom.js";
 import { pick, t } from "/ui/lib/l10n.js";
 import { canSpeak, speak } from "/ui/lib/speech.js";
-import { Choice, TextField } from "/ui/lib/parts.js";
+import { Choice, Icon, TextField } from "/ui/lib/parts.js";
 import { isMinor } from "/ui/lib/ages.js";
 import { list } from "/ui/lib/reference.js";
 
@@ -15,7 +15,7 @@ export function ConsentStep({ form, change, record, faults }) {
     return html`<section class="card stack" aria-label=${t(`consent-${field}`)}>
       <h2>${t(`consent-${field}`)}</h2>
       <p class="statement">${pick(statement)}</p>
-      ${canSpeak() ? html`<button type="button" class="quiet" onClick=${() => speak(statement?.hi ?? "")}>🔊 ${t("read-aloud")}</button>` : null}
+      ${canSpeak() ? html`<button type="button" class="quiet" onClick=${() => speak(statement?.hi ?? "")}><${Icon} name="speaker" /> ${t("read-aloud")}</button>` : null}
       <${Choice} name=${`consent-${field}`} legend=${t(`consent-${field}`)} quiet value=${form[field]} wrong=${faults[field]}
         onValue=${(/** @type {boolean} */ value) => change({ [field]: value })}
         options=${[{ value: true, label: t("i-agree"), test: `consent-${field}-yes` }, { value: false, label: t("i-disagree"), test: `consent-${field}-no` }]} />

@@ -2,7 +2,7 @@
 // Measurements. A value outside the hard limits is not taken; outside the soft ones it is asked again.
 import { html, useSignal } from "/ui/lib/dom.js";
 import { pick, t } from "/ui/lib/l10n.js";
-import { Choice, Dialog } from "/ui/lib/parts.js";
+import { Choice, Dialog, Icon } from "/ui/lib/parts.js";
 import { ADULT_CHART_DAYS, ageDays } from "/ui/lib/ages.js";
 import { list } from "/ui/lib/reference.js";
 import { doubtful, numberOf } from "./visitform.js";
@@ -65,7 +65,7 @@ export function VitalsStep({ form, change, record, faults }) {
           ${form.fahrenheit ? t("use-celsius") : t("use-fahrenheit")}</button></div>
       <div class="vitals">${main.map(field)}</div>
       ${seeOthers ? html`<div class="vitals">${others.map(field)}</div>`
-        : html`<button type="button" data-test="more-vitals" onClick=${() => (more.value = true)}>＋ ${t("more-vitals")}</button>`}
+        : html`<button type="button" data-test="more-vitals" onClick=${() => (more.value = true)}><${Icon} name="plus" /> ${t("more-vitals")}</button>`}
       <${Choice} name="oxygen" legend=${t("oxygen-question")} value=${form.oxygen} onValue=${(/** @type {boolean} */ oxygen) => change({ oxygen })}
         options=${[{ value: false, label: t("no") }, { value: true, label: t("yes") }]} />
     </section>

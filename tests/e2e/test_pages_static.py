@@ -1,0 +1,132 @@
+"""What can be said about the pages without a browser: words, vendored files, inline code."""
+
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+
+from edge.model.errors import Refusal
+from edge.model.reference import reference
+from edge.model.triage_rules import rules
+
+ROOT = Path(__file__).parents[2]
+UI = ROOT / "edge" / "ui"
+PAGES = (ROOT / "edge" / "node" / "static", ROOT / "hub" / "static")
+OURS = [
+    path
+    for folder in (*PAGES, UI / "lib", UI / "call")
+    for path in sorted(folder.rglob("*"))
+    if path.suffix in (".js", ".html", ".css")
+]
+
+
+def messages(language: str) -> dict[str, str]:
+    """Id → pattern of a Fluent file of one-line messages."""
+    found = {}
+    for line in (UI / "fluent" / f"{language}.ftl").read_text("utf-8").splitlines():
+        match = re.fullmatch(r"([a-z][a-z0-9-]*) = (.+)", line)
+        if match:
+            found[match.group(1)] = match.group(2)
+        else:
+            assert line == "" or line.startswith("#"), f"not a message of one line: {line!r}"
+    return found
+
+
+def used_ids() -> tuple[set[str], set[str]]:
+    """Ids that the pages name outright, and the beginnings of those that they put together."""
+    whole, begun = set(), set()
+    for path in OURS:
+        text = path.read_text("utf-8")
+        whole |= set(re.findall(r'\b(?:t|known)\("([a-z0-9-]+)"', text))
+        whole |= set(re.findall(r'\bsay\("hi", "([a-z0-9-]+)"', text))
+        begun |= set(re.findall(r"\bt\(`([a-z0-9-]+-)\$\{", text))
+    return whole, begun
+
+
+def test_both_languages_have_the_same_messages_with_the_same_arguments() -> None:
+    hindi, english = messages("hi"), messages("en")
+    assert hindi.keys() == english.keys()
+    for name in hindi:
+        arguments = [set(re.findall(r"\{ (\$\w+) \}", one[name])) for one in (hindi, english)]
+        assert arguments[0] == arguments[1], name
+
+
+def test_every_message_that_a_page_names_exists() -> None:
+    whole, begun = used_ids()
+    known = messages("hi")
+    assert whole - known.keys() == set()
+    assert {prefix for prefix in begun if not any(name.startswith(prefix) for name in known)} == set()
+
+
+def test_hindi_messages_are_written_in_devanagari() -> None:
+    latin_only = {n for n, text in messages("hi").items() if not re.search("[\u0900-\u097f]", re.sub(r"\{.*?\}", "", text))}
+    assert latin_only == set()
+
+
+def test_every_triage_rule_can_be_said_in_words() -> None:
+    known = messages("hi")
+    by_sign = {ask.code for sign in reference().signs for ask in sign.asks}
+    silent = {
+        rule.code
+        for rule in rules().rules
+        if "reason-" + re.sub(r"[^a-z0-9]+", "-", rule.code.lower()) not in known
+        and rule.code not in by_sign
+        and not rule.code.startswith("HIGH-")
+    }
+    assert silent == set()
+
+
+def test_everything_that_triage_may_miss_has_a_name_on_the_screen() -> None:
+    known = messages("en")
+    assert {f"missing-{name.replace('_', '-')}" for name in rules().mandatory} - known.keys() == set()
+
+
+def test_vendored_files_are_those_of_the_list_and_unchanged() -> None:
+    vendor = UI / "vendor"
+    rows = re.findall(r"^\| (\S+\.js) \|.*\| ([0-9a-f]{64}) \|$", (vendor / "VENDOR.md").read_text(), re.MULTILINE)
+    assert {name for name, _ in rows} == {str(p.relative_to(vendor)) for p in vendor.rglob("*.js")}
+    for name, digest in rows:
+        assert hashlib.sha256((vendor / name).read_bytes()).hexdigest() == digest, name
+
+
+@pytest.mark.parametrize("folder", PAGES, ids=["node", "hub"])
+def test_pages_hold_no_inline_code_and_no_foreign_address(folder: Path) -> None:
+    text = (folder / "index.html").read_text("utf-8")
+    assert re.search(r"<script(?![^>]*\bsrc=)", text) is None
+    assert re.search(r"<style|\sstyle=|\son\w+=", text) is None
+    for path in OURS:
+        content = path.read_text("utf-8").replace("http://www.w3.org/2000/svg", "")
+        assert re.search(r"https?://(?!\$)", content) is None, path
+        assert "innerHTML" not in content and "eval(" not in content, path
+
+
+def test_nothing_of_a_patient_goes_into_the_browsers_own_storage() -> None:
+    stored = {
+        name
+        for path in OURS
+        for name in re.findall(r'(?:setItem|keepInTab)\("([^"]+)"', path.read_text("utf-8"))
+    }
+    assert stored == {"upk-language", "upk-tablet", "upk-here", "upk-call"}
+    assert not any("indexedDB" in path.read_text("utf-8") for path in OURS)
+
+
+def test_pages_that_are_said_to_be_named_for_scripts_are_named_so() -> None:
+    listed = (UI / "SELECTORS.md").read_text("utf-8")
+    names = {name for name in re.findall(r"`([a-z][a-zA-Z0-9_-]*)`", listed) if "data-" not in name}
+    source = "\n".join(path.read_text("utf-8") for path in OURS if path.suffix == ".js")
+    absent = {name for name in names if f'"{name}"' not in source and not _composed(name, source)}
+    assert absent == set()
+
+
+def _composed(name: str, source: str) -> bool:
+    """Whether the name is put together from a prefix and an option's value."""
+    parts = name.split("-")
+    heads = ["-".join(parts[:n]) for n in range(1, len(parts))]
+    return any(f'name="{head}"' in source or f"`{head}-${{" in source for head in heads) or name in _VALUES
+
+
+_VALUES = frozenset(Refusal.__struct_fields__) | {
+    "hr", "rr", "spo2", "waiting", "sent", "answered", "printed", "signed", "saved", "saving", "unsaved", "disabled",
+    "dose", "route", "frequency", "days", "food", "quantity", "instructions",
+}  # fmt: skip
