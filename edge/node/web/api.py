@@ -236,7 +236,7 @@ class Api:
         rx = "/api/visits/{visit_id}/prescriptions/{prescription_id}"
         return (
             Route("GET", "/healthz", self.get_health, reply=s.Health, auth=Auth.OPEN, while_locked=True),
-            Route("GET", "/openapi.json", self.get_openapi, reply=dict[str, object], auth=Auth.OPEN, while_locked=True),
+            Route("GET", "/openapi.json", self.get_openapi, reply=dict, auth=Auth.OPEN, while_locked=True),
             Route("GET", "/api/status", self.get_status, reply=s.Status, auth=Auth.OPEN, while_locked=True),
             Route(
                 "POST",
