@@ -93,6 +93,8 @@ export class DoctorCall {
     this.onState = onState ?? (() => {});
     this.onStats = onStats ?? (() => {});
     this.remoteVideo = remoteVideo;
+    /** An element of its own: a video element keeps the sound back until its first picture has come. */
+    this.sound = new Audio();
     /** @type {CallState} */
     this.state = "waiting";
     this.attempt = -1;
@@ -188,16 +190,14 @@ export class DoctorCall {
       bundlePolicy: "max-bundle",
     });
     this.pc = pc;
-    const stream = new MediaStream();
     pc.addEventListener("track", (event) => {
-      stream.addTrack(event.track);
       this.aimJitterBuffer(LOWEST_JITTER_TARGET_MS);
-      if (this.remoteVideo && this.remoteVideo.srcObject !== stream) {
-        this.remoteVideo.srcObject = stream;
-        this.remoteVideo.play().catch(() => {
-          // The page has not been touched yet: the browser plays as soon as it was.
-        });
-      }
+      const element = event.track.kind === "audio" ? this.sound : this.remoteVideo;
+      if (!element) return;
+      element.srcObject = new MediaStream([event.track]);
+      element.play().catch(() => {
+        // The page has not been touched yet: the browser plays as soon as it was.
+      });
     });
     pc.addEventListener("icecandidate", ({ candidate }) => {
       if (pc !== this.pc || this.state === "ended") return;
@@ -405,6 +405,7 @@ export class DoctorCall {
     if (tell) this.send({ type: "bye", call_id: this.callId, reason });
     this.dropConnection();
     if (this.remoteVideo) this.remoteVideo.srcObject = null;
+    this.sound.srcObject = null;
     this.become("ended", reason);
   }
 

@@ -18,6 +18,8 @@ export class TabletCall {
   constructor({ post, remoteVideo, useCamera = false, onState }) {
     this.post = post;
     this.remoteVideo = remoteVideo;
+    /** An element of its own: a video element keeps the sound back until its first picture has come. */
+    this.sound = new Audio();
     this.useCamera = useCamera;
     this.onState = onState ?? (() => {});
     /** @type {RTCPeerConnection|null} */
@@ -51,15 +53,13 @@ export class TabletCall {
     this.become("connecting");
     const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
     this.pc = pc;
-    const stream = new MediaStream();
     pc.addEventListener("track", (event) => {
-      stream.addTrack(event.track);
-      if (this.remoteVideo && this.remoteVideo.srcObject !== stream) {
-        this.remoteVideo.srcObject = stream;
-        this.remoteVideo.play().catch(() => {
-          // Plays as soon as the page was touched.
-        });
-      }
+      const element = event.track.kind === "audio" ? this.sound : this.remoteVideo;
+      if (!element) return;
+      element.srcObject = new MediaStream([event.track]);
+      element.play().catch(() => {
+        // Plays as soon as the page was touched.
+      });
     });
     pc.addEventListener("connectionstatechange", () => {
       if (generation !== this.generation) return;
@@ -110,6 +110,7 @@ export class TabletCall {
     for (const track of this.localStream?.getTracks() ?? []) track.stop();
     this.localStream = null;
     if (this.remoteVideo) this.remoteVideo.srcObject = null;
+    this.sound.srcObject = null;
     this.become("ended");
   }
 
