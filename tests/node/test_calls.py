@@ -1,0 +1,82 @@
+"""A doctor's call at the node: it rings on the tablets, is taken, offers signed media, and is recorded."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from edge.media.signals import Accept, Bye, Offer, Ring, Signal
+from edge.model import events as ev
+from edge.node.calls import fingerprint_tbs
+from edge.sync import seal
+from tests.node.hubside import HubSide
+from tests.node.kit import Provisioned, Served, new_id, provisioned
+from tests.node.test_link import at_hub, until
+
+
+@pytest.fixture
+async def setup(tmp_path: Path) -> Provisioned:
+    return await provisioned(tmp_path / "data")
+
+
+async def next_of(hub: HubSide, kind: type[Signal]) -> Signal:
+    """The next signal of a kind; candidates and the like are passed over."""
+    async with asyncio.timeout(30):
+        while True:
+            signal = await hub.signals.get()
+            if isinstance(signal, kind):
+                return signal
+
+
+async def test_a_call_rings_is_taken_offers_signed_media_and_is_recorded_when_it_ends(setup: Provisioned) -> None:
+    async with HubSide(setup) as hub, Served(at_hub(setup, hub)) as served:
+        tablet = served.tablet
+        await tablet.login(setup)
+        _, visit = await tablet.register()
+        token = await tablet.fill(visit)
+        call_id = new_id()
+        async with tablet.http.ws_connect("/api/live") as live:
+            hub.signal(Ring(call_id, visit, "dr-1", "Dr Meera Iyer"))
+            async with asyncio.timeout(15):
+                heard = await live.receive_json()
+                while heard["type"] != "ring":
+                    heard = await live.receive_json()
+        assert heard == {"type": "ring", "call_id": call_id, "visit_id": visit, "doctor_name": "Dr Meera Iyer"}
+        second = new_id()
+        hub.signal(Ring(second, visit, "dr-2", "Dr Other"))
+        assert await next_of(hub, Bye) == Bye(second, "busy")
+
+        status, calls = await tablet.call("POST", f"/api/calls/{call_id}/accept", {"tablet": "one"})
+        assert status == 200
+        assert calls["items"][0]["state"] == "connecting"  # type: ignore[index]
+        accepted = await next_of(hub, Accept)
+        assert accepted == Accept(call_id, "Asha Devi")
+        offer = await next_of(hub, Offer)
+        assert isinstance(offer, Offer)
+        device = seal.verifier_of(setup.config.device)
+        assert seal.verify(device, fingerprint_tbs(call_id, offer.sdp), offer.fingerprint_signature)
+
+        assert (await tablet.call("POST", f"/api/calls/{call_id}/end"))[0] == 200
+        assert isinstance(await next_of(hub, Bye), Bye)
+        page = await tablet.get(f"/api/visits/{visit}")
+        assert page["visit"]["state"] == "waiting"  # type: ignore[index]
+        assert page["visit"]["token"] == token  # type: ignore[index]
+
+        async def recorded() -> bool:
+            return any(isinstance(event, ev.CallHeld) and event.call_id == call_id for event in hub.events())
+
+        await until(recorded)
+        assert (await tablet.call("POST", f"/api/calls/{call_id}/end"))[0] == 404
+
+
+async def test_a_call_for_a_visit_that_is_not_here_is_turned_down(setup: Provisioned) -> None:
+    async with HubSide(setup) as hub, Served(at_hub(setup, hub)) as served:
+        await served.tablet.login(setup)
+        call_id = new_id()
+
+        async def online() -> bool:
+            return bool((await served.tablet.get("/api/status"))["link"]["online"])  # type: ignore[index]
+
+        await until(online)
+        hub.signal(Ring(call_id, new_id(), "dr-1", "Dr Meera Iyer"))
+        assert await next_of(hub, Bye) == Bye(call_id, "failed")
