@@ -56,6 +56,8 @@ class Server:
         self.hub.link.wake = self._link.wake
         self._runners: list[web.AppRunner] = []
         self.url = ""
+        self.tls_port = settings.tls_port
+        """The port that is listened on (useful when 0 was asked for)."""
 
     async def start(self) -> None:
         """Listen: UDP, HTTP, TLS. Raises OSError when a port is taken."""
@@ -65,7 +67,8 @@ class Server:
         plain = await self._listen(app, self.settings.http_host, self.settings.http_port, None)
         tls_app = new_app()
         tls_app.router.add_get("/sync", wss_handler(self._link))
-        await self._listen(tls_app, self.settings.link_host, self.settings.tls_port, self._tls)
+        tls = await self._listen(tls_app, self.settings.link_host, self.settings.tls_port, self._tls)
+        self.tls_port = int(tls.addresses[0][1])
         host, port = plain.addresses[0][:2]
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 

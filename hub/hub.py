@@ -71,6 +71,7 @@ class Hub:
         """Hand over what nodes still lack, and begin to listen to signals."""
         for blob in await self.store.read(down.waiting):
             self.link.send_down(blob)
+        await self.live.settle_all()
         self._tasks = [
             asyncio.create_task(self._hear_signals(), name="hub-signals"),
             asyncio.create_task(self._keep_loading(), name="hub-reload"),

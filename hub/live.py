@@ -131,7 +131,7 @@ class Live:
         return ice_servers(self._turn, name, self._desk.wall_ms() // 1000)
 
     async def close(self) -> None:
-        """Finish the calls that are ending."""
+        """Stop waiting for last reports; what is not written yet is written at the next start."""
         for task in list(self._ending):
             task.cancel()
         await asyncio.gather(*self._ending, return_exceptions=True)
@@ -207,6 +207,7 @@ class Live:
                 "started_ms": now_ms,
                 "ended_ms": 0,
                 "ended_because": "",
+                "held_ms": 0,
                 "video_s": 0.0,
                 "audio_s": 0.0,
                 "concealed_s": 0.0,
@@ -322,26 +323,52 @@ class Live:
             .values(phase=Phase.ENDED.value, ended_ms=now_ms, ended_because=reason)
         )
         await self._desk.store.write(lambda connection: connection.execute(change) and None)
-        task = asyncio.get_running_loop().create_task(self._settle(call.call_id, now_ms))
+        task = asyncio.get_running_loop().create_task(self._settle(call.call_id))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
-    async def _settle(self, call_id: str, ended_ms: int) -> None:
+    async def _settle(self, call_id: str) -> None:
         """Write the doctor's side of the proof of consultation, after the last report had its time."""
         try:
             await asyncio.sleep(FINAL_REPORT_S)
         finally:
-            call = self._calls.pop(call_id)
+            self._calls.pop(call_id, None)
             self._bases.pop(call_id, None)
             self._attached.pop(call_id, None)
-            held = held_of(call, ended_ms)
+        await self._hold(call_id)
 
-            def act(connection: Connection) -> down.DownBlob:
-                now_ms = self._desk.wall_ms()
-                return down.speak(connection, self._desk.speaker, call.node_id, (held,), call.doctor_id, now_ms)
+    async def settle_all(self) -> None:
+        """Write what an earlier process of this hub did not come to write."""
+        query = select(calls.c.call_id).where(calls.c.phase == Phase.ENDED.value, calls.c.held_ms == 0)
+        rows = await self._desk.store.read(lambda connection: connection.execute(query).all())
+        for row in rows:
+            await self._hold(row.call_id)
 
-            blob = await asyncio.wrap_future(self._desk.store.write_later(act))
-            self._desk.tell(call.visit_id, blob)
+    async def _hold(self, call_id: str) -> None:
+        def act(connection: Connection) -> tuple[str, down.DownBlob | None]:
+            now_ms = self._desk.wall_ms()
+            this = calls.c.call_id == call_id
+            row = connection.execute(select(calls).where(this)).first()
+            if row is None or row.held_ms:
+                return "", None
+            connection.execute(update(calls).where(this).values(held_ms=now_ms))
+            held = ev.CallHeld(
+                row.visit_id,
+                row.call_id,
+                row.doctor_id,
+                row.started_ms,
+                row.ended_ms,
+                row.video_s,
+                row.audio_s,
+                row.concealed_s,
+                Mode(row.mode),
+                "doctor",
+                row.ended_because,
+            )
+            return row.visit_id, down.speak(connection, self._desk.speaker, row.node_id, (held,), row.doctor_id, now_ms)
+
+        visit_id, blob = await self._desk.store.write(act)
+        self._desk.tell(visit_id, blob)
 
     def _tell_doctor(self, call: LiveCall, message: Told) -> None:
         console = self._attached.get(call.call_id)
@@ -350,23 +377,6 @@ class Live:
 
     def _send(self, node_id: str, signal: Signal) -> None:
         self._link.send_signal(bytes.fromhex(node_id), _to_msgpack(signal))
-
-
-def held_of(call: LiveCall, ended_ms: int) -> ev.CallHeld:
-    """The doctor's side of a call as an event."""
-    return ev.CallHeld(
-        call.visit_id,
-        call.call_id,
-        call.doctor_id,
-        call.started_ms,
-        ended_ms,
-        call.video_s,
-        call.audio_s,
-        call.concealed_s,
-        call.mode,
-        "doctor",
-        call.ended_because,
-    )
 
 
 def fingerprint_line(sdp: str) -> str:

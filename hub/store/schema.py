@@ -216,6 +216,7 @@ calls = Table(
     Column("started_ms", BigInteger, nullable=False),
     Column("ended_ms", BigInteger, nullable=False),
     Column("ended_because", String(200), nullable=False),
+    Column("held_ms", BigInteger, nullable=False),
     Column("video_s", Float, nullable=False),
     Column("audio_s", Float, nullable=False),
     Column("concealed_s", Float, nullable=False),

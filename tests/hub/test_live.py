@@ -137,6 +137,23 @@ async def test_a_reloaded_page_takes_up_the_same_call_also_after_a_restart_of_th
         await again.stop()
 
 
+async def test_a_call_that_ended_just_before_a_restart_still_gets_into_the_log(kit: HubKit) -> None:
+    node, page, visit_id = await ready(kit)
+    call_id = new_id()
+    socket = await connect(kit, page)
+    await socket.send_str(say(Ring(call_id, visit_id)))
+    await node.until(lambda: len(node.signals) == 1)
+    await socket.send_str(say(Bye(call_id, "hangup")))
+    await node.until(lambda: len(node.signals) == 2)
+    await socket.close()
+    again = await kit.restart()
+    try:
+        node.kit = again
+        await node.until(lambda: any(isinstance(event, ev.CallHeld) for event in node.said_by_hub()), 6000)
+    finally:
+        await again.stop()
+
+
 async def test_nobody_speaks_in_anothers_call(kit: HubKit) -> None:
     node, page, visit_id = await ready(kit)
     stranger = await kit.enrol("UP02")

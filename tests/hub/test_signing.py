@@ -44,6 +44,7 @@ async def video_call(kit: HubKit, visit_id: str, node_id: str, video_s: float, l
         "started_ms": kit.clock.ms - int(lasted_s * 1000),
         "ended_ms": kit.clock.ms,
         "ended_because": "hangup",
+        "held_ms": kit.clock.ms,
         "video_s": video_s,
         "audio_s": video_s,
         "concealed_s": 0.0,

@@ -33,6 +33,7 @@ def upgrade() -> None:
         sa.Column("started_ms", sa.BigInteger(), nullable=False),
         sa.Column("ended_ms", sa.BigInteger(), nullable=False),
         sa.Column("ended_because", sa.String(length=200), nullable=False),
+        sa.Column("held_ms", sa.BigInteger(), nullable=False),
         sa.Column("video_s", sa.Float(), nullable=False),
         sa.Column("audio_s", sa.Float(), nullable=False),
         sa.Column("concealed_s", sa.Float(), nullable=False),
