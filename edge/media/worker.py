@@ -195,6 +195,7 @@ class Worker:
             self._connected, self._heard_s = True, time.monotonic()
         elif state == "failed":
             self._failed = True
+            self._finish("connection_failed")
 
     def _note_feedback(self, packets: list[PacketFeedback]) -> None:
         assert self._wan is not None

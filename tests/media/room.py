@@ -183,6 +183,8 @@ class Room:
 
     async def _from_process(self, attempt: int, message: FromCall) -> None:
         match message:
+            case Offer() | Candidate() | CallStats() if attempt != self.state.attempt:
+                pass  # the last words of a process that was replaced
             case Offer() | Candidate():
                 if isinstance(message, Offer):
                     self.offers.append((time.monotonic(), message))

@@ -8,10 +8,12 @@ beside the link, as they have a path of their own (the sync link).
 
 import asyncio
 import json
+import os
 import statistics
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from msgspec import Struct
 from msgspec import json as msgspec_json
@@ -48,6 +50,9 @@ class Thin(Struct, frozen=True):
     recv_bps: float
     """At the doctor's, median of the seconds."""
     ended: list[str]
+    """Why attempts ended."""
+    last_state: str
+    last_fps: float
 
 
 async def measure(wrapper: list[str], seconds: float, camera: str) -> Thin:
@@ -97,6 +102,8 @@ async def measure(wrapper: list[str], seconds: float, camera: str) -> Thin:
             own_video_s=own_video,
             recv_bps=round(statistics.median(rates)),
             ended=[end.reason for end in room.ended],
+            last_state=last.state,
+            last_fps=round(figures["fps"], 1),
         )
 
 
@@ -113,16 +120,21 @@ def run(
     spec = LinkSpec.both(rate_kbps=rate_kbps, rtt_ms=rtt_ms, loss_pct=loss_pct, outages=outages, seed=seed)
     with Link(spec) as link:
         inner = [sys.executable, "-m", "tests.media.thin", "--inner", str(seconds), camera, *link.left.argv([])]
-        done = subprocess.run(
-            link.right.argv(inner),
-            capture_output=True,
-            cwd=Path(__file__).parents[2],
-            timeout=seconds + 60,
-            check=False,
-        )
+        with TemporaryFile() as log:
+            done = subprocess.run(
+                link.right.argv(inner),
+                stdout=subprocess.PIPE,
+                stderr=log,
+                cwd=Path(__file__).parents[2],
+                timeout=seconds + 60,
+                check=False,
+            )
+            log.seek(0)
+            story = log.read().decode()
     if done.returncode != 0:
-        raise RuntimeError(done.stderr.decode()[-4000:])
-    Path("/tmp/thin.log").write_bytes(done.stderr)
+        raise RuntimeError(story[-4000:])
+    if os.environ.get("UPKENDRA_THIN_VERBOSE"):
+        print(story, file=sys.stderr)
     return msgspec_json.decode(done.stdout.splitlines()[-1], type=Thin)
 
 
