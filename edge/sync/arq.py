@@ -55,6 +55,8 @@ class Arq:
         self._probes = probes
         self._numbers = 0
         self._by_number: dict[int, Message] = {}
+        self._complete: dict[bytes, Message] = {}
+        self._led: set[fr.Frame] = set()
         self._controls: list[fr.Frame] = []
         self._sent: dict[int, _Sent] = {}
         self._in_flight = 0
@@ -68,11 +70,12 @@ class Arq:
 
     # What the application wants sent.
 
-    def send(self, kind: int, cls: int, body: bytes, key: bytes, now: float) -> None:
-        """Queue a message. One with the same key is sent once."""
+    def send(self, kind: int, cls: int, body: bytes, key: bytes, now: float, lead: fr.Frame | None = None) -> None:
+        """Queue a message; one with the same key is sent once. ``lead`` leaves before it, once for all alike."""
         if self.queue.find(key) is None:
             self._numbers += 1
             message = Message.new(self._numbers, kind, cls, body, key, now)
+            message.lead = lead
             self.queue.add(message)
             self._by_number[message.number] = message
 
@@ -81,6 +84,7 @@ class Arq:
         message = self.queue.discard(key)
         if message is not None:
             self._by_number.pop(message.number, None)
+            self._complete.pop(key, None)
         return message is not None
 
     def control(self, frame: fr.Frame) -> None:
@@ -106,6 +110,7 @@ class Arq:
         self._in_flight = 0
         self._base_s = self._loss_s = None
         self._by_number.clear()
+        self._led.clear()
         for message in list(self.queue):
             self._renumber(message)
         self.heard(now)
@@ -127,6 +132,7 @@ class Arq:
 
     def _renumber(self, message: Message) -> None:
         self._by_number.pop(message.number, None)
+        self._complete.pop(message.key, None)
         self._numbers += 1
         message.again(self._numbers)
         self._by_number[message.number] = message
@@ -170,6 +176,7 @@ class Arq:
             message.copies.remove(frame.offset, end)
             if message.held.covers(0, len(message.body)):
                 message.complete_s = now
+                self._complete[message.key] = message
                 if message.kind == fr.KIND_SIGNAL:
                     self.finish(message.key)
 
@@ -223,7 +230,7 @@ class Arq:
             self._find_losses(now)
         if self._base_s is not None and self.timeouts < 2 and self._base_s + self.congestion.timeout_s <= now:
             self._time_out(now)
-        for message in list(self.queue):
+        for message in list(self._complete.values()):
             if message.complete_s is not None and message.complete_s + STORE_TIMEOUT_S <= now:
                 self._renumber(message)
         old = [c for c, sent in self._sent.items() if sent.time + _SENT_MEMORY_S <= now]
@@ -279,11 +286,17 @@ class Arq:
     def _fragments(self, left: int) -> list[fr.Frame]:
         frames: list[fr.Frame] = []
         aboard: set[int] = set()
-        base = min((int.from_bytes(m.key, "big") for m in self.queue if m.kind == fr.KIND_SIGNAL), default=0)
+        base = min((int.from_bytes(m.key, "big") for m in self.queue.urgent() if m.kind == fr.KIND_SIGNAL), default=0)
         for message, ranges in self.queue.departures(signals=self.signals_open, kind_of_signal=fr.KIND_SIGNAL):
             if ranges is message.copies and message.number in aboard:
                 continue
             aboard.add(message.number)
+            if message.lead is not None and message.lead not in self._led:
+                left -= len(fr.encode(message.lead))
+                if left < fr.FRAG_HEAD_MAX_BYTES:
+                    return frames
+                self._led.add(message.lead)
+                frames.append(message.lead)
             while ranges:
                 space = left - fr.FRAG_HEAD_MAX_BYTES
                 start, end = ranges.first()
@@ -347,5 +360,5 @@ class Arq:
             ready = self.queue.departures(signals=self.signals_open, kind_of_signal=fr.KIND_SIGNAL)
             if self.timeouts == 0 and self._window_open() and next(ready, None) is not None:
                 times.append(self._pace_due_s())
-        times += [m.complete_s + STORE_TIMEOUT_S for m in self.queue if m.complete_s is not None]
+        times += [m.complete_s + STORE_TIMEOUT_S for m in self._complete.values() if m.complete_s is not None]
         return min(times, default=None)

@@ -33,6 +33,8 @@ SESSIONS_PER_NODE = 4
 SESSIONS_MAX = 4_096
 EPOCHS_PER_NODE = 64
 STORED_REMEMBERED = 4_096
+LOGS_REMEMBERED = 256
+"""Logs per node of which it is known in RAM what is durable (to name what is missing)."""
 WAITING_MAX = 16
 """Bundles per node that wait for the opening of their epoch."""
 COLLISIONS_MAX = 4
@@ -52,7 +54,7 @@ class _Node:
         self.offered: set[bytes] = set()
         self.stored: OrderedDict[bytes, int] = OrderedDict()
         self.waiting: OrderedDict[bytes, bytes] = OrderedDict()
-        self.held: dict[tuple[bytes, int], Frontier] = {}
+        self.held: OrderedDict[tuple[bytes, int], Frontier] = OrderedDict()
         self.places: dict[bytes, tuple[bytes, int, int, int]] = {}
         self.downs: dict[int, tuple[bytes, int]] = {}
         self.orders: OrderedDict[bytes, SignalOrder] = OrderedDict()
@@ -103,6 +105,8 @@ class HubEndpoint:
         if place is not None:
             run, stream, first, count = place
             node.held.setdefault((run, stream), Frontier()).add(first, count)
+            while len(node.held) > LOGS_REMEMBERED:
+                node.held.popitem(last=False)
         self._owe(node, fr.Stored(bundle_id, wire))
 
     def bundle_failed(self, node_id: bytes, bundle_id: bytes) -> None:
@@ -391,7 +395,11 @@ class HubEndpoint:
         for session, due_s in list(self._timers.items()):
             if due_s <= now + 1e-6:
                 self._dirty[session] = None
-        for session in self._dirty:
+        for session in list(self._dirty):
+            if session.epoch.packets_sealed >= seal.EPOCH_PACKETS:
+                # Long before a counter could repeat; the node opens the session anew.
+                self._drop(self._nodes[session.node_id], session)
+                continue
             self._expire_signals(session, now)
             outgoing += session.datagrams(now)
             timer = session.get_timer(now)
@@ -403,7 +411,7 @@ class HubEndpoint:
         return outgoing
 
     def _expire_signals(self, session: Session, now: float) -> None:
-        for message in list(session.arq.queue):
+        for message in session.arq.queue.urgent():
             if message.kind == fr.KIND_SIGNAL and message.queued_s + FRESH_S <= now:
                 session.arq.finish(message.key)
 

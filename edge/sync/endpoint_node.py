@@ -79,7 +79,6 @@ class NodeEndpoint:
         self._salt: bytes | None = None
         self._retired: dict[bytes, int] = {}
         self._peers: dict[bytes, tuple[Incoming, SignalOrder]] = {}
-        self._openings_told: set[bytes] = set()
         self._order = SignalOrder()
         self._nonce: tuple[int, float] | None = None
         self._nonce_asked_s: float | None = None
@@ -106,8 +105,11 @@ class NodeEndpoint:
         if ref.bundle_id in self._refs:
             return
         self._refs[ref.bundle_id] = (ref, cls)
-        self._tell_opening(ref)
-        self._arq.send(fr.KIND_BUNDLE, cls, ref.sealed, ref.bundle_id, self._latest(now))
+        self._queue(ref, cls, self._latest(now))
+
+    def _queue(self, ref: BundleRef, cls: int, now: float) -> None:
+        lead = fr.Open(ref.opening) if ref.opening != self._epoch.opening else None
+        self._arq.send(fr.KIND_BUNDLE, cls, ref.sealed, ref.bundle_id, now, lead)
 
     def withdraw_bundle(self, bundle_id: bytes) -> None:
         """Forget a bundle (it went another way, or was sealed anew)."""
@@ -148,9 +150,9 @@ class NodeEndpoint:
         old = self._arq
         self._begin(self._random(seal.EPSILON_BYTES), now)
         self._arq = Arq(self._congestion[self.path], now, probes=True)
-        for ref, _ in self._refs.values():
-            self._tell_opening(ref)
-        self._arq.adopt(old, (fr.KIND_BUNDLE, fr.KIND_SIGNAL), now)
+        for ref, cls in self._refs.values():
+            self._queue(ref, cls, now)
+        self._arq.adopt(old, (fr.KIND_SIGNAL,), now)
         self._arq.control(fr.Probe())
 
     def use_path(self, path: Hashable, now: float) -> None:
@@ -240,9 +242,6 @@ class NodeEndpoint:
     def _restart(self) -> None:
         self._arq.peer_restarted(self._now)
         self._nonce = None
-        self._openings_told.clear()
-        for ref, _ in self._refs.values():
-            self._tell_opening(ref)
 
     def _take(self, frame: fr.Frame, path: Hashable, now: float) -> bool:
         match frame:
@@ -258,7 +257,6 @@ class NodeEndpoint:
             case fr.Path() if not frame.echo:
                 self._send_alone([fr.Path(True, frame.token)], path, now)
             case fr.Wanted():
-                self._openings_told.discard(frame.epoch_id)
                 for ref, _ in self._refs.values():
                     if seal.epoch_id_of(ref.opening) == frame.epoch_id:
                         self._arq.control(fr.Open(ref.opening))
@@ -340,7 +338,7 @@ class NodeEndpoint:
 
     def _freshen(self, now: float) -> None:
         """Signals need a fresh hub nonce; those older than 30 s are given up."""
-        signals = [m for m in self._arq.queue if m.kind == fr.KIND_SIGNAL]
+        signals = [m for m in self._arq.queue.urgent() if m.kind == fr.KIND_SIGNAL]
         for message in signals:
             if message.queued_s + FRESH_S <= now:
                 self._arq.finish(message.key)
@@ -351,12 +349,6 @@ class NodeEndpoint:
         elif signals and (self._nonce_asked_s is None or now - self._nonce_asked_s >= self._arq.congestion.timeout_s):
             self._nonce_asked_s = now
             self._arq.control(fr.Probe())
-
-    def _tell_opening(self, ref: BundleRef) -> None:
-        epoch_id = seal.epoch_id_of(ref.opening)
-        if ref.opening != self._epoch.opening and epoch_id not in self._openings_told:
-            self._openings_told.add(epoch_id)
-            self._arq.control(fr.Open(ref.opening))
 
     def _rotation_due(self, now: float) -> bool:
         return (
@@ -376,7 +368,7 @@ class NodeEndpoint:
             times.append(timer)
         if self._arq.timeouts == 0:
             times.append(self._arq.last_eliciting_s + KEEPALIVE_S)
-        for message in self._arq.queue:
+        for message in self._arq.queue.urgent():
             if message.kind == fr.KIND_SIGNAL:
                 times.append(message.queued_s + FRESH_S)
                 asked_s = self._nonce_asked_s

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from .frames import Frame
 from .frontier import Ranges
 
 CLASSES = 6
@@ -32,6 +33,8 @@ class Message(Struct, eq=False):
     queued_s: float
     complete_s: float | None = None
     """When the last byte was acknowledged; it waits for the durable answer since then."""
+    lead: Frame | None = None
+    """A frame that has to leave before its first fragment (the opening of an earlier epoch)."""
 
     @classmethod
     def new(cls, number: int, kind: int, klass: int, body: bytes, key: bytes, now: float) -> "Message":
@@ -78,9 +81,17 @@ class SendQueue:
         Without ``signals`` (no fresh nonce at hand) call signals are passed over.
         """
         for messages in self._classes:
-            ready = [m for m in messages.values() if signals or m.kind != kind_of_signal]
-            yield from ((m, m.pending) for m in ready if m.pending)
-            yield from ((m, m.copies) for m in ready if m.copies and not m.pending)
+            for message in messages.values():
+                if message.pending and (signals or message.kind != kind_of_signal):
+                    yield message, message.pending
+            if messages is self._classes[0]:
+                for message in messages.values():
+                    if message.copies and not message.pending and (signals or message.kind != kind_of_signal):
+                        yield message, message.copies
+
+    def urgent(self) -> list[Message]:
+        """The messages of class 0; signals are among them."""
+        return list(self._classes[0].values())
 
     def waiting(self) -> bool:
         """Whether anything has still to leave (first copies only)."""

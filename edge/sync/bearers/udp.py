@@ -30,15 +30,16 @@ class UdpBearer:
         return self._transport is not None and not self._transport.is_closing()
 
     async def open(self) -> None:
-        """Resolve the hub's name and take a fresh local port. Raises BearerRefused."""
-        await self.close()
+        """Resolve the hub's name and take a fresh local port; the old one stays if that fails. Raises BearerRefused."""
         loop = asyncio.get_running_loop()
         try:
-            self._transport, _ = await loop.create_datagram_endpoint(
+            fresh, _ = await loop.create_datagram_endpoint(
                 lambda: _Protocol(self._received), remote_addr=(self._host, self._port)
             )
         except OSError as error:
             raise BearerRefused("no way to the hub's address", code="bearer_no_route") from error
+        await self.close()
+        self._transport = fresh
 
     def send(self, datagram: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
