@@ -36,7 +36,7 @@ class Node:
         self.link = HubLink(self.clinic, endpoint)
         self.calls = CallDesk(self.clinic, camera)
         self.calls.connect(self.link.send_signal)
-        self.link.on_signal.append(self.calls.signal)
+        self.link.on_signal.append(self.calls.hear)
         self.link.on_link.append(self.calls.link_changed)
         self.api = Api(self.clinic, self.calls)
 

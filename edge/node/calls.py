@@ -86,6 +86,8 @@ class CallDesk:
         self._calls: dict[str, _Running] = {}
         self._send: Callable[[bytes], None] | None = None
         self._ticker: asyncio.Task[None] | None = None
+        self._heard_signals: asyncio.Queue[bytes] = asyncio.Queue()
+        self._listener: asyncio.Task[None] | None = None
         self._link_up = False
 
     def connect(self, send: Callable[[bytes], None]) -> None:
@@ -108,8 +110,21 @@ class CallDesk:
 
     # -- from the doctor ------------------------------------------------------------------------------
 
-    async def signal(self, blob: bytes) -> None:
-        """Take in a signal that the hub forwarded. What cannot be read is dropped and counted in the log."""
+    async def hear(self, blob: bytes) -> None:
+        """A signal that the hub forwarded. Signals are taken in one after the other; the link does not wait."""
+        self._heard_signals.put_nowait(blob)
+        if self._listener is None:
+            self._listener = asyncio.create_task(self._listen())
+
+    async def _listen(self) -> None:
+        while True:
+            blob = await self._heard_signals.get()
+            try:
+                await self._signal(blob)
+            except Exception:
+                logger.exception("a signal was not handled")
+
+    async def _signal(self, blob: bytes) -> None:
         if len(blob) > MAX_SIGNAL_BYTES:
             say(logger, "signal_too_large", logging.WARNING, size_bytes=len(blob))
             return
@@ -232,8 +247,11 @@ class CallDesk:
         await self._stop(running, "restart")
         start = StartCall(running.ring.call_id, self._camera, running.ring.ice_servers, attempt)
         process: CallProcess | None = None
+        stillborn = False
 
         async def heard(message: FromCall) -> None:
+            nonlocal stillborn
+            stillborn = stillborn or (process is None and isinstance(message, CallEnded))
             await self._heard(running, process, message)
 
         try:
@@ -242,7 +260,10 @@ class CallDesk:
             logger.exception("call process could not be started")
             await self._step(running, machine.Kind.PROCESS_DIED)
             return
-        running.process = process
+        if stillborn:
+            await self._step(running, machine.Kind.PROCESS_DIED)
+        else:
+            running.process = process
 
     async def _stop(self, running: _Running, reason: str) -> None:
         process, running.process = running.process, None
@@ -346,5 +367,6 @@ class CallDesk:
         """The node stops: running calls end."""
         for running in list(self._calls.values()):
             await self._step(running, machine.Kind.HANG_UP, reason="failed")
-        if self._ticker is not None:
-            self._ticker.cancel()
+        for task in (self._ticker, self._listener):
+            if task is not None:
+                task.cancel()

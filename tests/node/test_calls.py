@@ -1,6 +1,10 @@
 """A doctor's call at the node: it rings on the tablets, is taken, offers signed media, and is recorded."""
 
 import asyncio
+import contextlib
+import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -19,13 +23,24 @@ async def setup(tmp_path: Path) -> Provisioned:
     return await provisioned(tmp_path / "data")
 
 
+def kill_call_process() -> None:
+    """SIGKILL to the call process that is a child of this one."""
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with contextlib.suppress(OSError):
+            command = status.with_name("cmdline").read_bytes()
+            if f"PPid:\t{os.getpid()}\n" in status.read_text() and b"edge.media" in command:
+                os.kill(int(status.parent.name), signal.SIGKILL)
+                return
+    raise AssertionError("there is no call process")
+
+
 async def next_of(hub: HubSide, kind: type[Signal]) -> Signal:
     """The next signal of a kind; candidates and the like are passed over."""
     async with asyncio.timeout(30):
         while True:
-            signal = await hub.signals.get()
-            if isinstance(signal, kind):
-                return signal
+            heard = await hub.signals.get()
+            if isinstance(heard, kind):
+                return heard
 
 
 async def test_a_call_rings_is_taken_offers_signed_media_and_is_recorded_when_it_ends(setup: Provisioned) -> None:
@@ -55,6 +70,13 @@ async def test_a_call_rings_is_taken_offers_signed_media_and_is_recorded_when_it
         assert isinstance(offer, Offer)
         device = seal.verifier_of(setup.config.device)
         assert seal.verify(device, fingerprint_tbs(call_id, offer.sdp), offer.fingerprint_signature)
+
+        await asyncio.to_thread(kill_call_process)
+        killed_s = time.monotonic()
+        again = await next_of(hub, Offer)
+        assert isinstance(again, Offer)
+        assert again.attempt == offer.attempt + 1
+        assert time.monotonic() - killed_s < 5, "a crash of the media ends an attempt, not the call"
 
         assert (await tablet.call("POST", f"/api/calls/{call_id}/end"))[0] == 200
         assert isinstance(await next_of(hub, Bye), Bye)
