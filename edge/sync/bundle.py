@@ -15,7 +15,7 @@ from msgspec import Struct
 from edge.model.errors import Fault, UpkendraError
 
 from . import seal
-from .log import SignedHead, Stream
+from .log import SignedHead
 
 FORMAT = 1
 HEADER_BYTES = 5
@@ -154,8 +154,3 @@ def _check(payload: BundlePayload) -> None:
         raise BundleRefused("an entry is too large", code="too_large")
     if payload.head is not None and payload.head.seq != payload.first_seq + len(payload.entries) - 1:
         raise BundleRefused("the head stands elsewhere than the last entry", code="payload_malformed")
-
-
-def stream_name(number: int) -> str:
-    """Name of a stream for logs; the number itself for one of a later release."""
-    return Stream(number).name.lower() if number in Stream._value2member_map_ else str(number)

@@ -13,7 +13,7 @@ from .arq import Arq
 from .congestion import DelayAimd
 from .faults import point
 from .frontier import Frontier
-from .inbox import Rejected, Verdict, judge
+from .inbox import Gap, Rejected, Verdict, judge, place
 from .link import (
     BundleArrived,
     BundleQuarantined,
@@ -382,7 +382,8 @@ class HubEndpoint:
             return
         payload = verdict.payload
         held = node.held.get((payload.run, payload.stream))
-        hole = held.missing_before(payload.first_seq) if held else None
+        placed = place(payload, held) if held is not None else None
+        hole = (placed.first, placed.last) if isinstance(placed, Gap) else None
         node.places[bundle_id] = (payload.run, payload.stream, payload.first_seq, len(payload.entries))
         self._events.append(BundleArrived(node_id, bundle_id, grade, payload, sealed, hole))
 

@@ -112,8 +112,6 @@ class World:
         self.downs_wanted: dict[int, bytes] = {}
         self.downs_held: dict[int, bytes] = {}
         self.downs_confirmed: list[int] = []
-        self.node_signals: list[bytes] = []
-        self.hub_signals: list[bytes] = []
         self.node_events: list[NodeEvent] = []
         self.hub_events: list[HubEvent] = []
         self.store_delay_s = 0.0
@@ -128,6 +126,7 @@ class World:
         self.run = self.draw.randbytes(8)
         self.seqs = 0
         self._given: set[int] = set()
+        self.node_signals: list[bytes] = []
         self.node = NodeEndpoint(
             self.keys.node,
             self.run,
@@ -142,6 +141,8 @@ class World:
 
     def start_hub(self) -> None:
         self._storing.clear()
+        self.hub_run = self.draw.randbytes(8)
+        self.hub_signals: list[bytes] = []
         self._offered: set[bytes] = set()
         self.hub = HubEndpoint(self.keys.hub, self.keys, self.now, unix_offset_s=1e9, random=self.draw.randbytes)
 

@@ -19,6 +19,7 @@ class TwoEnds(RuleBasedStateMachine):
         self.names: list[bytes] = []
         self.texts: list[bytes] = []
         self.downs = 0
+        self.spoken = 0
 
     @rule(
         loss=st.sampled_from((0.0, 0.03, 0.15, 0.4)),
@@ -40,6 +41,14 @@ class TwoEnds(RuleBasedStateMachine):
     def prescribe(self) -> None:
         self.downs += 1
         self.world.prescribe(self.downs, b"rx %d" % self.downs)
+
+    @rule(count=st.integers(1, 3), size=st.sampled_from((5, 3_000)))
+    def signal_both_ways(self, count: int, size: int) -> None:
+        for _ in range(count):
+            self.spoken += 1
+            number, noise = b"%08d" % self.spoken, self.world.draw.randbytes(size)
+            self.world.node.send_signal(self.world.run + number + noise, self.world.now)
+            self.world.hub.send_signal(self.world.keys.node_id, self.world.hub_run + number + noise, self.world.now)
 
     @rule(seconds=st.sampled_from((0.05, 0.4, 2.0, 20.0)))
     def time_passes(self, seconds: float) -> None:
@@ -74,6 +83,14 @@ class TwoEnds(RuleBasedStateMachine):
         if hasattr(self, "world"):
             assert set(self.world.acked) <= set(self.world.hub_offers)
             assert set(self.world.downs_confirmed) <= set(self.world.downs_held)
+
+    @invariant()
+    def signals_of_a_process_come_in_order_and_once_to_each_process(self) -> None:
+        if hasattr(self, "world"):
+            for heard in (self.world.hub_signals, self.world.node_signals):
+                for sender in {blob[:8] for blob in heard}:
+                    numbers = [blob[8:16] for blob in heard if blob[:8] == sender]
+                    assert numbers == sorted(set(numbers))
 
     def teardown(self) -> None:
         if not hasattr(self, "world"):
