@@ -72,12 +72,3 @@ class SessionBook:
 
     def close(self, token: str) -> None:
         self._sessions.pop(token, None)
-
-    def close_subject(self, subject: str) -> None:
-        """End all sessions of one person."""
-        for token, (session, _) in list(self._sessions.items()):
-            if session.subject == subject:
-                del self._sessions[token]
-
-    def close_all(self) -> None:
-        self._sessions.clear()

@@ -88,7 +88,7 @@ def test_generated_requests_find_no_surprise(node: Background, tmp_path: Path) -
     ]  # fmt: skip
     for name in LEFT_OUT:
         command += ["--exclude-operation-id", name]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=110, check=False)
     assert ran.returncode == 0, ran.stdout[-6000:] + ran.stderr[-1000:]
 
 
