@@ -41,29 +41,35 @@ KEEP_PEERS = """
 
 TOTALS = """
 async () => {
-  const sum = {frames: 0, freezes: 0, freeze_s: 0, samples: 0, concealed: 0, energy: 0, audio_s: 0, bytes: 0,
-               width: 0, height: 0};
+  const names = ["frames", "freezes", "freeze_s", "samples", "concealed", "energy", "audio_s", "bytes"];
+  const sum = {width: 0, height: 0, ...Object.fromEntries(names.map((name) => [name, 0]))};
   for (const peer of window.__peers ?? []) {
-    for (const one of (await peer.getStats()).values()) {
-      if (one.type !== "inbound-rtp") continue;
-      sum.bytes += one.bytesReceived + (one.headerBytesReceived ?? 0);
-      if (one.kind === "video") {
-        sum.frames += one.framesDecoded ?? 0;
-        sum.freezes += one.freezeCount ?? 0;
-        sum.freeze_s += one.totalFreezesDuration ?? 0;
-        sum.width = one.frameWidth ?? sum.width;
-        sum.height = one.frameHeight ?? sum.height;
-      } else {
-        sum.samples += one.totalSamplesReceived ?? 0;
-        sum.concealed += one.concealedSamples ?? 0;
-        sum.energy += one.totalAudioEnergy ?? 0;
-        sum.audio_s += one.totalSamplesDuration ?? 0;
+    if (peer.connectionState !== "closed") {
+      const one = Object.fromEntries(names.map((name) => [name, 0]));
+      for (const entry of (await peer.getStats()).values()) {
+        if (entry.type !== "inbound-rtp") continue;
+        one.bytes += entry.bytesReceived + (entry.headerBytesReceived ?? 0);
+        if (entry.kind === "video") {
+          one.frames += entry.framesDecoded ?? 0;
+          one.freezes += entry.freezeCount ?? 0;
+          one.freeze_s += entry.totalFreezesDuration ?? 0;
+          sum.width = entry.frameWidth ?? sum.width;
+          sum.height = entry.frameHeight ?? sum.height;
+        } else {
+          one.samples += entry.totalSamplesReceived ?? 0;
+          one.concealed += entry.concealedSamples ?? 0;
+          one.energy += entry.totalAudioEnergy ?? 0;
+          one.audio_s += entry.totalSamplesDuration ?? 0;
+        }
       }
+      peer.__last = one;
     }
+    for (const name of names) sum[name] += peer.__last?.[name] ?? 0;
   }
   return sum;
 }
 """
+"""Sums over all connections of the page; one that is closed counts as it was last seen."""
 
 READ_CLOCK = """
 () => {

@@ -153,6 +153,8 @@ def once(options: argparse.Namespace) -> int:
         return 2
     out = options.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
+    for old in [*out.glob("[0-9][0-9]-*.png"), out / "slip.pdf", out / "report.json"]:
+        old.unlink(missing_ok=True)
     case = people(options.patient)[0]
     report = Report(link=wanted, camera=options.camera, link_emulated=spec is not None, notes=notes)
     # `down` is a link that breaks right after enrolment, for which the hub has to be reached once.

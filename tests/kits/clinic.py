@@ -212,6 +212,7 @@ class Clinic:
         self._site = site
         self.recovery_code = ""
         self._hub_key = ""
+        self._used_code = ""
 
     @property
     def hub_data(self) -> Path:
@@ -373,9 +374,11 @@ class Clinic:
         client.csrf = text(reply, "csrf")
 
     def log_in_doctor(self, client: Client) -> None:
-        """Log the doctor in. A code may be used once, so this waits for the next one if need be."""
+        """Log the doctor in. A code is good for one log-in only, so this waits for the next one if need be."""
         doctor = self.doctor
-        body = {"user": doctor.user, "password": doctor.password, "totp": doctor.code()}
+        wait_until(lambda: doctor.code() != self._used_code, "a fresh one-time code", 35)
+        self._used_code = doctor.code()
+        body = {"user": doctor.user, "password": doctor.password, "totp": self._used_code}
         client.csrf = text(client.post("/api/login", body), "csrf")
 
     def nurse_client(self) -> Client:
