@@ -78,7 +78,7 @@ def python_codec(table: Table) -> str:
         for field, kind, doc in fields:
             lines += [f"    {field}: {'bytes' if kind == 'bytes' else 'int'}", docstring(f"{doc[0].upper()}{doc[1:]}.")]
     for side, title in (("board", "TO_BOARD"), ("node", "TO_NODE")):
-        lines += [*([""] * (2 if side == "board" else 1)), f"{title} = {{"]
+        lines += [*([""] * (2 if side == "board" else 1)), f"{title}: dict[int, type[Struct]] = {{"]
         lines += [f"    {name}.CODE: {name}," for name in names[side]]
         lines.append("}")
     return "\n".join([*lines, ""])

@@ -18,6 +18,7 @@
 
 #include <simavr/avr_adc.h>
 #include <simavr/avr_eeprom.h>
+#include <simavr/avr_extint.h>
 #include <simavr/avr_flash.h>
 #include <simavr/avr_ioport.h>
 #include <simavr/avr_spi.h>
@@ -31,6 +32,7 @@
 #define BOOT_START 0x7800
 #define MCUSR_ADDRESS 0x54
 #define EECR_ADDRESS 0x3F
+#define UBRR0L_ADDRESS 0xC4
 #define DDRD_ADDRESS 0x2A
 #define PORTD_ADDRESS 0x2B
 #define TCCR2A_ADDRESS 0xB0
@@ -40,6 +42,8 @@ static struct {
     avr_t *avr;
     avr_flash_t *flash;
     avr_eeprom_t *eeprom;
+    avr_uart_t *uart;
+    unsigned uart_factor;
     int (*flash_ioctl)(avr_io_t *io, uint32_t ctl, void *param);
     uint8_t eeprom_shadow[EEPROM_BYTES];
     const char *state;
@@ -52,7 +56,7 @@ static struct {
     int spi_bytes;
     uint8_t digits[8];
     bool pi_on, buzz;
-} sim = {.pi_on = true};
+} sim = {.pi_on = true, .uart_factor = 1};
 
 static void die(const char *what)
 {
@@ -175,6 +179,16 @@ static void uart_out(avr_irq_t *irq, uint32_t value, void *param)
         die("pty");
 }
 
+/* The line's speed was set; a test that repeats hundreds of uploads has it faster (-u). */
+static void baud_written(avr_t *avr, avr_io_addr_t address, uint8_t value, void *param)
+{
+    (void)avr;
+    (void)address;
+    (void)value;
+    (void)param;
+    sim.uart->cycles_per_byte /= sim.uart_factor;
+}
+
 static void uart_xon(avr_irq_t *irq, uint32_t value, void *param)
 {
     (void)irq;
@@ -256,8 +270,15 @@ static void pins(void)
     sim.buzz = buzz;
 }
 
+/* Drives an input of port D from outside. simavr works the pins out anew at each write to the port, from the
+ * pull-ups and from what is told to it here, so both are needed. */
 static void raise_pin(int bit, int level)
 {
+    static avr_ioport_external_t outside = {.name = 'D'};
+
+    outside.mask |= 1u << bit;
+    outside.value = (outside.value & ~(1u << bit)) | (unsigned)(level ? 1 : 0) << bit;
+    avr_ioctl(sim.avr, AVR_IOCTL_IOPORT_SET_EXTERNAL('D'), &outside);
     avr_raise_irq(avr_io_getirq(sim.avr, AVR_IOCTL_IOPORT_GETIRQ('D'), bit), (uint32_t)level);
 }
 
@@ -284,14 +305,14 @@ static void command(const char *line)
         fprintf(stderr, "panel_sim: not understood: %s\n", line);
 }
 
-/* Standard input and the pty, without waiting. */
-static void poll_outside(void)
+/* Standard input and the pty; waits at most so many milliseconds for them. */
+static void poll_outside(int wait_ms)
 {
     static char line[128];
     static size_t length;
     struct pollfd fds[] = {{.fd = 0, .events = POLLIN}, {.fd = sim.pty, .events = sim.xoff ? 0 : POLLIN}};
 
-    if (poll(fds, 2, 0) <= 0)
+    if (poll(fds, 2, wait_ms) <= 0)
         return;
     if (fds[0].revents) {
         char c;
@@ -377,6 +398,13 @@ static double now_s(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+/* A sleeping processor costs no time of ours; run() keeps the pace. */
+static void no_sleep(avr_t *avr, avr_cycle_count_t cycles)
+{
+    (void)avr;
+    (void)cycles;
+}
+
 /* Virtual time follows real time × speed; a host that is late is not chased faster than it can. */
 static void run(double speed)
 {
@@ -402,12 +430,9 @@ static void run(double speed)
             continue;
         next = sim.avr->cycle + 4000; /* a quarter of a millisecond */
         pins();
-        poll_outside();
         double ahead = (double)(sim.avr->cycle - base) / 16e6 / speed - (now_s() - began);
-        if (ahead > 0.002) {
-            fflush(stdout);
-            usleep((useconds_t)(ahead * 1e6));
-        } else if (ahead < -0.5) {
+        poll_outside(ahead > 0.001 ? (int)(ahead * 1e3) : 0);
+        if (ahead < -0.5) {
             began = now_s();
             base = sim.avr->cycle;
         }
@@ -420,7 +445,7 @@ int main(int argc, char **argv)
     double speed = 1;
     int option;
 
-    while ((option = getopt(argc, argv, "b:a:d:l:s:c:r:t")) != -1) {
+    while ((option = getopt(argc, argv, "b:a:d:l:s:c:r:u:t")) != -1) {
         switch (option) {
         case 'b': boot = optarg; break;
         case 'a': app = optarg; break;
@@ -429,10 +454,11 @@ int main(int argc, char **argv)
         case 's': speed = atof(optarg); break;
         case 'c': sim.cut_at = strtoul(optarg, NULL, 10); break;
         case 'r': sim.seed = (unsigned)strtoul(optarg, NULL, 10); break;
+        case 'u': sim.uart_factor = (unsigned)atoi(optarg); break;
         case 't': sim.trace = true; break;
         default:
             fprintf(stderr, "usage: panel_sim -b boot.bin [-a app.bin] [-d state dir] [-l link to the pty] [-s speed]\n"
-                            "                 [-c cut at the n-th write] [-r seed] [-t]\n");
+                            "                 [-c cut at the n-th write] [-r seed] [-u times the baud rate] [-t]\n");
             return 2;
         }
     }
@@ -444,8 +470,10 @@ int main(int argc, char **argv)
     sim.avr->frequency = 16000000;
     sim.avr->vcc = sim.avr->avcc = sim.avr->aref = 5000;
     sim.avr->log = LOG_ERROR;
+    sim.avr->sleep = no_sleep;
     sim.flash = io_named("flash");
     sim.eeprom = io_named("eeprom");
+    sim.uart = io_named("uart");
 
     memset(sim.avr->flash, 0xFF, FLASH_BYTES);
     memset(sim.eeprom->eeprom, 0xFF, EEPROM_BYTES);
@@ -462,6 +490,7 @@ int main(int argc, char **argv)
     sim.flash_ioctl = sim.flash->io.ioctl;
     sim.flash->io.ioctl = flash_ioctl;
     avr_register_io_write(sim.avr, EECR_ADDRESS, eeprom_written, NULL);
+    avr_register_io_write(sim.avr, UBRR0L_ADDRESS, baud_written, NULL);
     uint32_t flags = 0;
     avr_ioctl(sim.avr, AVR_IOCTL_UART_GET_FLAGS('0'), &flags);
     flags &= ~(uint32_t)(AVR_UART_FLAG_STDIO | AVR_UART_FLAG_POOL_SLEEP | AVR_UART_FLAG_POLL_SLEEP);
@@ -472,6 +501,11 @@ int main(int argc, char **argv)
     avr_irq_register_notify(avr_io_getirq(sim.avr, AVR_IOCTL_SPI_GETIRQ(0), SPI_IRQ_OUTPUT), spi_out, NULL);
     avr_irq_register_notify(avr_io_getirq(sim.avr, AVR_IOCTL_IOPORT_GETIRQ('B'), 2), display_select, NULL);
 
+    /* INT0 and INT1 are not used, but simavr would look at their pins in every cycle while one is low, which is a
+     * hundred times slower; a reset would switch that on again. */
+    avr_extint_set_strict_lvl_trig(sim.avr, 0, 0);
+    avr_extint_set_strict_lvl_trig(sim.avr, 1, 0);
+    ((avr_io_t *)io_named("extint"))->reset = NULL;
     sim.avr->reset_pc = BOOT_START;
     avr_reset(sim.avr);
     sim.avr->data[MCUSR_ADDRESS] = 1;

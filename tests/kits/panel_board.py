@@ -37,7 +37,11 @@ def build_simulator(out: Path) -> Path:
 
 
 class Board:
-    """One simulated board. ``state`` keeps flash and EEPROM from one power-up to the next."""
+    """One simulated board. ``state`` keeps flash and EEPROM from one power-up to the next.
+
+    ``speed`` is the board's time over ours, ``uart`` the baud rate over the real one, and ``cut_at`` the flash or
+    EEPROM write in which the power goes.
+    """
 
     def __init__(
         self,
@@ -48,12 +52,13 @@ class Board:
         speed: float = 1.0,
         cut_at: int = 0,
         seed: int = 0,
+        uart: int = 1,
         trace: bool = False,
     ) -> None:
         state.mkdir(parents=True, exist_ok=True)
         arguments = [
             str(simulator), "-b", str(firmware / "boot.bin"), "-a", str(firmware / "app.bin"), "-d", str(state),
-            "-s", str(speed), "-c", str(cut_at), "-r", str(seed),
+            "-s", str(speed), "-c", str(cut_at), "-r", str(seed), "-u", str(uart),
         ]  # fmt: skip
         self._process = subprocess.Popen(
             [*arguments, *(["-t"] if trace else [])],
@@ -64,6 +69,7 @@ class Board:
         )
         self.lines: list[tuple[float, str]] = []
         """What the board did: (monotonic seconds, line)."""
+        self._status: int | None = None
         self._queue: Queue[str] = Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -132,6 +138,8 @@ class Board:
 
     def close(self) -> int:
         """Switches off after saving the state; returns the exit status, :data:`POWER_CUT` after a cut."""
+        if self._status is not None:
+            return self._status
         self.tell("quit")
         try:
             status = self._process.wait(10)
@@ -142,7 +150,9 @@ class Board:
         os.close(self._fd)
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                pipe.close()
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+        self._status = status
         return status
 
 

@@ -238,7 +238,7 @@ class Start(Struct, frozen=True):
     TAIL: ClassVar[str] = ""
 
 
-TO_BOARD = {
+TO_BOARD: dict[int, type[Struct]] = {
     Hello.CODE: Hello,
     Heartbeat.CODE: Heartbeat,
     Show.CODE: Show,
@@ -254,7 +254,7 @@ TO_BOARD = {
     Start.CODE: Start,
 }
 
-TO_NODE = {
+TO_NODE: dict[int, type[Struct]] = {
     Identity.CODE: Identity,
     Status.CODE: Status,
     Done.CODE: Done,

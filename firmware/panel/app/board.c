@@ -3,6 +3,7 @@
 #include <avr/eeprom.h>
 #include <avr/interrupt.h>
 #include <avr/io.h>
+#include <avr/sleep.h>
 #include <avr/wdt.h>
 #include <util/atomic.h>
 
@@ -97,8 +98,12 @@ void board_init(void)
     TIMSK0 = (uint8_t)(1U << OCIE0A);
 
     OCR2A = (uint8_t)(F_CPU / 64UL / 2000UL / 2UL - 1UL); /* 2 kHz, toggled */
-    TCCR2B = (uint8_t)(1U << CS22);
     sei();
+}
+
+void board_idle(void)
+{
+    sleep_mode(); /* until the next millisecond or byte */
 }
 
 void board_pet_watchdog(void)
@@ -109,6 +114,7 @@ void board_pet_watchdog(void)
 void board_restart(void)
 {
     cli();
+    wdt_disable(); /* simavr keeps the old time otherwise */
     wdt_enable(WDTO_15MS);
     for (;;)
         ;
@@ -150,6 +156,7 @@ void board_pi_power(bool on)
 void board_buzzer(bool on)
 {
     TCCR2A = on ? (uint8_t)(1U << WGM21 | 1U << COM2B0) : 0;
+    TCCR2B = on ? (uint8_t)(1U << CS22) : 0;
     if (!on)
         PORTD &= (uint8_t) ~(1U << BUZZER_PIN);
 }

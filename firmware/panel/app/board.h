@@ -11,6 +11,8 @@ enum channel { CHANNEL_BATTERY, CHANNEL_INPUT, CHANNELS };
 
 void board_init(void);
 void board_pet_watchdog(void);
+/* Waits, asleep, for the next interrupt: at most a millisecond. */
+void board_idle(void);
 /* Restarts the processor into the loader. Does not return. */
 void board_restart(void) __attribute__((noreturn));
 

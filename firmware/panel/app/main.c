@@ -377,5 +377,6 @@ int main(void)
             kept.uptime_check = ~kept.uptime_s;
             board_display(digits);
         }
+        board_idle();
     }
 }

@@ -242,7 +242,7 @@ static void dispatch(uint8_t length)
     const uint16_t *words = (const uint16_t *)(link.buffer + 2);
 
     answer[0] = link.buffer[0];
-    if (type == MSG_HELLO) {
+    if (type == MSG_HELLO || type == MSG_ENTER_LOADER) {
         answer_hello();
         return;
     }

@@ -1,0 +1,255 @@
+"""The very same binary, run by the simulator: display, button, power, loader and update."""
+
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from edge.node.devices import panel_protocol as table
+from edge.node.devices.panel import BoardEvent, CommandDone, EventKind, Image, StatusHeard, UploadEnded
+from edge.node.devices.panel_link import encode_frame
+from tests.kits.panel_board import POWER_CUT, Board, board, image
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def kinds(made: Board) -> list[EventKind | None]:
+    return [news.kind for news in made.news if isinstance(news, BoardEvent)]
+
+
+def store_events(made: Board, wanted: EventKind, timeout_s: float = 20.0) -> bool:
+    """Runs until the wanted event is there, acknowledging every event as a node would."""
+    acknowledged: set[int] = set()
+
+    def done() -> bool:
+        for news in made.news:
+            if isinstance(news, BoardEvent) and news.number not in acknowledged:
+                acknowledged.add(news.number)
+                made.session.stored(news.number)
+        return wanted in kinds(made)
+
+    return made.pump(done, timeout_s)
+
+
+def upload(made: Board, new: Image, timeout_s: float = 60.0) -> UploadEnded | None:
+    made.session.upload(new)
+    made.pump(lambda: any(isinstance(n, UploadEnded) for n in made.news), timeout_s)
+    return next((n for n in made.news if isinstance(n, UploadEnded)), None)
+
+
+def test_a_token_stands_on_the_display_within_100_ms(simulator: Path, firmware: Path, tmp_path: Path) -> None:
+    delays: list[float] = []
+    with board(simulator, firmware, tmp_path / "b") as made:
+        assert made.met()
+        for number in range(10):
+            made.session.show(f"A-0{number}")
+            began = time.monotonic()
+            assert made.pump(lambda: any(isinstance(n, CommandDone) for n in made.news))
+            shown = next(line for line in reversed(made.lines) if line[1].startswith("display"))
+            assert shown[1].endswith(f"A-0{number}")
+            delays.append((shown[0] - began) * 1000)
+            made.news.clear()
+    delays.sort()
+    print(f"token → display, ms: median {delays[5]:.0f}, worst {delays[-1]:.0f}")
+    assert delays[5] <= 100
+
+
+def test_a_press_calls_the_next_patient_and_a_long_one_the_same_again(
+    simulator: Path, firmware: Path, tmp_path: Path
+) -> None:
+    with board(simulator, firmware, tmp_path / "b") as made:
+        assert made.met()
+        assert store_events(made, EventKind.RESTARTED)
+        made.tell("button 1")
+        made.pump(lambda: False, 0.15)
+        released = time.monotonic()
+        made.tell("button 0")
+        assert store_events(made, EventKind.CALL_NEXT)
+        delay_ms = (time.monotonic() - released) * 1000
+        print(f"button → event at the node: {delay_ms:.0f} ms")
+        assert delay_ms <= 100
+        made.tell("button 1")
+        assert store_events(made, EventKind.RECALL)
+        made.tell("button 0")
+        made.pump(lambda: False, 1.5)
+        assert kinds(made).count(EventKind.CALL_NEXT) == 1
+        assert kinds(made).count(EventKind.RECALL) == 1
+
+
+def test_contact_bounce_is_one_press(simulator: Path, firmware: Path, tmp_path: Path) -> None:
+    with board(simulator, firmware, tmp_path / "b") as made:
+        assert made.met()
+        for level in (1, 0, 1, 0, 1):
+            made.tell(f"button {level}")
+            time.sleep(0.004)
+        made.pump(lambda: False, 0.2)
+        for level in (0, 1, 0, 1, 0):
+            made.tell(f"button {level}")
+            time.sleep(0.004)
+        assert store_events(made, EventKind.CALL_NEXT)
+        made.pump(lambda: False, 1.0)
+        assert kinds(made).count(EventKind.CALL_NEXT) == 1
+
+
+def test_an_event_is_said_again_until_it_is_acknowledged_and_taken_once(
+    simulator: Path, firmware: Path, tmp_path: Path
+) -> None:
+    with board(simulator, firmware, tmp_path / "b") as made:
+        assert made.met()
+        made.pump(lambda: False, 2.0)
+        numbers = [n.number for n in made.news if isinstance(n, BoardEvent)]
+        assert len(numbers) >= 3, "not acknowledged, so repeated"
+        assert len(set(numbers)) == 1
+        made.session.stored(numbers[0])
+        made.pump(lambda: False, 0.3)
+        made.news.clear()
+        made.pump(lambda: False, 1.5)
+        assert not [n for n in made.news if isinstance(n, BoardEvent)]
+
+
+def test_an_empty_battery_asks_for_shutdown_then_cuts_and_wakes_with_the_mains(
+    simulator: Path, firmware: Path, tmp_path: Path
+) -> None:
+    with board(simulator, firmware, tmp_path / "b", speed=10) as made:
+        assert made.met()
+        made.tell("mains 0")
+        assert store_events(made, EventKind.MAINS_LOST)
+        made.tell("adc 0 2070")  # 11.5 V behind the divider
+        assert store_events(made, EventKind.BATTERY_LOW)
+        made.tell("adc 0 1980")  # 11.0 V
+        assert store_events(made, EventKind.SHUTDOWN_ASKED)
+        made.session.acknowledge_shutdown(20)
+        asked = time.monotonic()
+        assert made.pump(lambda: any(line[1] == "pi off" for line in made.lines))
+        cut_after_s = (next(at for at, line in made.lines if line == "pi off") - asked) * 10
+        assert 15 <= cut_after_s <= 35, "cut after the 20 s that were asked for, in the board's time"
+        made.tell("adc 0 2290")
+        made.tell("mains 1")
+        assert store_events(made, EventKind.WOKE_MAINS)
+        assert made.lines[-1][1] == "pi on" or any(line[1] == "pi on" for line in made.lines)
+
+
+def test_a_hung_node_is_power_cycled_but_not_while_it_updates(simulator: Path, firmware: Path, tmp_path: Path) -> None:
+    with board(simulator, firmware, tmp_path / "b", speed=20) as made:
+        assert made.met()
+        made.session.updating = True
+        assert made.pump(lambda: any(isinstance(n, StatusHeard) for n in made.news))
+        time.sleep(3)  # a minute of the board's time without a heartbeat, in an update
+        assert not [line for line in made.lines if line[1] == "pi off"]
+        made.session.updating = False
+        made.news.clear()
+        assert made.pump(lambda: any(isinstance(n, StatusHeard) for n in made.news))
+        assert made.wait_for("pi off", 5)
+        assert made.wait_for("pi on", 5)
+        assert store_events(made, EventKind.POWER_CYCLED)
+
+
+def test_random_and_bit_flipped_bytes_hang_nothing_and_command_nothing(
+    simulator: Path, firmware: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    size = 1_000_000 if request.config.getoption("--long", default=False) else 60_000
+    rng = random.Random(7)
+    good = b"".join(encode_frame(rng.randrange(256), table.Buzz(2)) for _ in range(40))
+    with board(simulator, firmware, tmp_path / "b", speed=50) as made:
+        assert made.met()
+        sent = 0
+        while sent < size:
+            if rng.random() < 0.5:
+                blob = rng.randbytes(400)
+            else:
+                # Each frame has one bit flipped: a CRC-16 finds every single-bit error.
+                blob = b"".join(_flip(frame + b"\0", rng) for frame in good.split(b"\0")[:-1])
+            made.write(blob)
+            sent += len(blob)
+            if sent // 20_000 != (sent - len(blob)) // 20_000:
+                made.write(b"\0" + encode_frame(1, table.Heartbeat(0)))  # or the board would cut a hung node's power
+        made.write(b"\0\0")
+        assert not [line for line in made.lines if line[1] == "buzz on"]
+        assert not [line for line in made.lines if line[1] in ("pi off", "watchdog")]
+        made.session = type(made.session)(time.monotonic())
+        assert made.met(), "answers as before"
+        assert made.pump(lambda: made.session.status is not None)
+        print(f"{sent} B of noise: {made.session.status}")
+
+
+def _flip(frame: bytes, rng: random.Random) -> bytes:
+    at = rng.randrange(len(frame) - 1)
+    flipped = frame[at] ^ (1 << rng.randrange(8))
+    return frame[:at] + bytes([flipped or frame[at]]) + frame[at + 1 :] if flipped else frame[:at] + frame[at + 1 :]
+
+
+def test_an_update_runs_confirms_itself_and_stays(simulator: Path, firmware: Path, newer: Path, tmp_path: Path) -> None:
+    with board(simulator, firmware, tmp_path / "b", speed=4) as made:
+        assert made.met()
+        began = time.monotonic()
+        assert upload(made, image(newer, 2)) == UploadEnded(True, "running")
+        print(f"upload at 4 × speed: {time.monotonic() - began:.1f} s")
+        assert made.session.identity is not None
+        assert made.session.identity.app_version == 2
+        assert made.pump(lambda: any(isinstance(n, StatusHeard) for n in made.news))
+    for _ in range(5):
+        with board(simulator, firmware, tmp_path / "b", speed=4) as made:
+            assert made.met()
+            assert made.session.identity is not None
+            assert (made.session.identity.mode, made.session.identity.app_version) == (0, 2)
+
+
+def test_an_application_that_hangs_is_given_three_chances_and_then_replaced(
+    simulator: Path, firmware: Path, tmp_path: Path
+) -> None:
+    hangs = Image(bytes([0xFF, 0xCF]) * 200, 9)  # rjmp to itself
+    with board(simulator, firmware, tmp_path / "b", speed=4) as made:
+        assert made.met()
+        ended = upload(made, hangs)
+        assert ended is not None
+        assert not ended.ok
+        assert sum(line[1] == "watchdog" for line in made.lines) >= 3
+        assert made.session.identity is not None
+        assert made.session.identity.mode == 1, "the loader waits"
+        made.news.clear()
+        began = time.monotonic()
+        assert upload(made, image(firmware, 1)) == UploadEnded(True, "running")
+        back_s = (time.monotonic() - began) * 4
+        print(f"previous application back after {back_s:.0f} s of the board's time")
+        assert back_s <= 60
+
+
+def count_writes(simulator: Path, firmware: Path, newer: Path, state: Path) -> int:
+    """How many flash and EEPROM writes one whole update takes."""
+    with board(simulator, firmware, state, speed=4, uart=16, trace=True) as made:
+        assert made.met()
+        assert upload(made, image(newer, 2)) == UploadEnded(True, "running")
+        assert made.pump(lambda: any(isinstance(n, StatusHeard) for n in made.news))
+    return sum(line[1].startswith("op ") for line in made.lines)
+
+
+def test_a_power_cut_at_any_write_of_an_update_leaves_a_board_that_starts(
+    simulator: Path, firmware: Path, newer: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    writes = count_writes(simulator, firmware, newer, tmp_path / "count")
+    cuts = list(range(1, writes + 1))
+    if not request.config.getoption("--long", default=False):
+        cuts = sorted(random.Random(11).sample(cuts, 10))
+    old = new = 0
+    for cut in cuts:
+        state = tmp_path / f"cut{cut}"
+        with board(simulator, firmware, state, speed=4, uart=16, cut_at=cut, seed=cut) as made:
+            if made.met():
+                made.session.upload(image(newer, 2))
+                made.pump(lambda: False, 30)
+            assert made.close() == POWER_CUT
+        with board(simulator, firmware, state, speed=4, uart=16) as made:
+            assert made.met(), f"cut at write {cut}: the board is stuck"
+            identity = made.session.identity
+            assert identity is not None
+            assert identity.mode == 0 or identity.app_version, f"cut at write {cut}: nothing to start"
+            if identity.app_version == 2:
+                new += 1
+            else:
+                old += 1
+            made.news.clear()
+            ended = upload(made, image(newer, 2), 30)
+            assert ended is not None, f"cut at write {cut}: a second try does not get through"
+            assert ended.ok, f"cut at write {cut}: {ended.reason}"
+    print(f"{len(cuts)} cuts of {writes}: old application {old}, new {new}, stuck 0")
