@@ -106,6 +106,8 @@ class Room:
         self.start_bps = start_bps
         self.wrapper = tuple(wrapper)
         self.url = ""
+        self.relay_only = False
+        """Pass on the node's relayed candidates only."""
         self.state, _ = ring(CALL_ID, time.monotonic())
         self.limits = Limits(restart_s=0.5)
         self.process: CallProcess | None = None
@@ -185,6 +187,8 @@ class Room:
         match message:
             case Offer() | Candidate() | CallStats() if attempt != self.state.attempt:
                 pass  # the last words of a process that was replaced
+            case Candidate() if self.relay_only and " typ relay " not in message.candidate:
+                pass
             case Offer() | Candidate():
                 if isinstance(message, Offer):
                     self.offers.append((time.monotonic(), message))

@@ -28,6 +28,7 @@ async def test_at_64_kbit_the_call_has_sound_both_ways_and_a_picture() -> None:
     assert seen.attempts == 1
 
 
+@pytest.mark.long
 async def test_at_32_kbit_the_call_stays_up_with_sound() -> None:
     seen = await asyncio.to_thread(thin.run, 32, 600, 2, 25)
     assert seen.attempts == 1 and seen.ended == []
@@ -35,6 +36,7 @@ async def test_at_32_kbit_the_call_stays_up_with_sound() -> None:
     assert seen.concealed_pct < 12
 
 
+@pytest.mark.long
 async def test_an_outage_of_twenty_seconds_does_not_end_the_call() -> None:
     seen = await asyncio.to_thread(thin.run, 128, 300, 2, 55, "test", ((12.0, 20.0),))
     assert seen.last_state == "connected"
