@@ -252,25 +252,30 @@ function DrugSearch({ visitId }) {
   const text = useSignal("");
   const found = useSignal(/** @type {any[]} */ ([]));
   const number = useSignal(0);
+  /** The text that `found` answers, so that "no such medicine" is never said too early. */
+  const answered = useSignal("");
   const search = async (/** @type {string} */ wanted) => {
     text.value = wanted;
     const mine = ++number.value;
     if (!wanted.trim()) return;
     try {
       const reply = await get(`/api/formulary?q=${encodeURIComponent(wanted.trim().slice(0, 60))}`);
-      if (mine === number.value) found.value = reply.items.slice(0, 10);
+      if (mine !== number.value) return;
+      found.value = reply.items.slice(0, 10);
+      answered.value = wanted;
     } catch (error) {
       toast("warn", errorText(error));
     }
   };
   return html`<${Picker} id="drug-search" test="drug-search" label=${t("medicines")} placeholder=${t("drug-search")} text=${text.value} onText=${(/** @type {string} */ wanted) => void search(wanted)}
-    empty=${t("drug-none")}
+    empty=${answered.value === text.value ? t("drug-none") : ""}
     options=${found.value.map((drug) => ({ key: drug.id, test: `drug-option-${drug.id}`,
       node: html`<strong>${drug.generic}</strong> ${drug.form} ${drug.strength} ${letterOf(drug)}`,
       take: () => {
         const key = newId();
         change(visitId, { lines: [...draft.value.lines, { key, drug, dose: "", route: "", frequency: "", days: "", food: "", quantity: "", instructions: "" }] });
         text.value = "";
+        found.value = [];
         setTimeout(() => document.getElementById(`dose-${key}`)?.focus(), 30);
       } }))} />`;
 }

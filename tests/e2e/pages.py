@@ -59,30 +59,49 @@ class Stage:
         hub, node = str(self._folder / "hub"), str(self._folder / "node")
         _run(["hub", "init", "--data", hub])
         doctor = _run(
-            ["hub", "add-doctor", "--data", hub, "--id", "doctor", "--name", LONG_NAME, "--password-stdin"]
-            + ["--registration", "DEMO/00001", "--qualification", "MBBS, MD (सामान्य चिकित्सा)"],
+            (
+                *("hub", "add-doctor", "--data", hub, "--id", "doctor", "--name", LONG_NAME, "--password-stdin"),
+                *("--registration", "DEMO/00001", "--qualification", "MBBS, MD (सामान्य चिकित्सा)"),
+            ),
             PASSWORD + "\n",
         )
         secret = _word(doctor, r"\b[A-Z2-7]{32}\b")
         token = _run(
-            ["hub", "site-token", "--data", hub, "--code", "014B", "--district", "Nalanda", "--demo"]
-            + ["--name", "उप-स्वास्थ्य केंद्र नमूनापुर"]
+            (
+                *("hub", "site-token", "--data", hub, "--code", "014B", "--district", "Nalanda", "--demo"),
+                *("--name", "उप-स्वास्थ्य केंद्र नमूनापुर"),
+            )
         )
         hub_url = self._serve(
-            ["hub", "serve", "--data", hub, "--http", f"127.0.0.1:{_free_port()}", "--link-address", "127.0.0.1"]
-            + ["--udp", str(_free_port()), "--tls", str(_free_port())]
+            (
+                *("hub", "serve", "--data", hub, "--http", f"127.0.0.1:{_free_port()}", "--link-address", "127.0.0.1"),
+                *("--udp", str(_free_port()), "--tls", str(_free_port())),
+            )
         )
         site_token = _word(token, r"UPK1-[A-Z2-7=]+")
         enrolled = _run(["edge.node", "enrol", "--data", node, "--hub", hub_url, "--token", site_token])
         recovery = _value(enrolled, "recovery_code")
         staff = _run(
-            ["edge.node", "add-staff", "--data", node, "--name", "Asha Kumari Devi Ramanujapuram", "--role", "anm"]
-            + ["--name-hi", "आशा कुमारी देवी रामानुजपुरम", "--pin-stdin", "--recovery-code", recovery],
+            (
+                *(
+                    "edge.node",
+                    "add-staff",
+                    "--data",
+                    node,
+                    "--name",
+                    "Asha Kumari Devi Ramanujapuram",
+                    "--role",
+                    "anm",
+                ),
+                *("--name-hi", "आशा कुमारी देवी रामानुजपुरम", "--pin-stdin", "--recovery-code", recovery),
+            ),
             PIN + "\n",
         )
         node_url = self._serve(
-            ["edge.node", "serve", "--data", node, "--http", f"127.0.0.1:{_free_port()}", "--no-announce"]
-            + ["--camera", "test"]
+            (
+                *("edge.node", "serve", "--data", node, "--http", f"127.0.0.1:{_free_port()}", "--no-announce"),
+                *("--camera", "test"),
+            )
         )
         return Clinic(node_url, hub_url, _value(staff, "badge"), _value(staff, "staff_id"), secret)
 

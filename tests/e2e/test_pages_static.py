@@ -60,7 +60,9 @@ def test_every_message_that_a_page_names_exists() -> None:
 
 
 def test_hindi_messages_are_written_in_devanagari() -> None:
-    latin_only = {n for n, text in messages("hi").items() if not re.search("[\u0900-\u097f]", re.sub(r"\{.*?\}", "", text))}
+    latin_only = {
+        n for n, text in messages("hi").items() if not re.search("[\u0900-\u097f]", re.sub(r"\{.*?\}", "", text))
+    }
     assert latin_only == set()
 
 
@@ -103,9 +105,7 @@ def test_pages_hold_no_inline_code_and_no_foreign_address(folder: Path) -> None:
 
 def test_nothing_of_a_patient_goes_into_the_browsers_own_storage() -> None:
     stored = {
-        name
-        for path in OURS
-        for name in re.findall(r'(?:setItem|keepInTab)\("([^"]+)"', path.read_text("utf-8"))
+        name for path in OURS for name in re.findall(r'(?:setItem|keepInTab)\("([^"]+)"', path.read_text("utf-8"))
     }
     assert stored == {"upk-language", "upk-tablet", "upk-here", "upk-call"}
     assert not any("indexedDB" in path.read_text("utf-8") for path in OURS)

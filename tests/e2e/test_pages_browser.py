@@ -1,0 +1,248 @@
+"""The pages in a real browser against a real hub and a real node.
+
+Nothing may be logged as an error, violate the policy, or stay untranslated; every control has a
+name, a size for a finger and enough contrast; the first load is small.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+
+from .pages import (
+    BROWSER_ARGS,
+    CHROMIUM,
+    PIN,
+    Clinic,
+    Stage,
+    Watch,
+    fill,
+    log_in_doctor,
+    log_in_nurse,
+    register,
+    see,
+    take_visit,
+    tap,
+)
+
+pytestmark = pytest.mark.browser
+NAME = "सत्यभामा देवी राजराजेश्वरी विश्वकर्मा उपाध्याय"
+FIRST_LOAD_BYTES = 120_000
+SIZE_NAMES = ("एक", "दो", "तीन", "चार")
+SIZES = ((1280, 800), (800, 1280), (360, 640), (1440, 900))
+
+LOOK = (Path(__file__).parent / "pages_look.js").read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
+    stage = Stage(tmp_path_factory.mktemp("clinic"))
+    try:
+        yield stage.start()
+    finally:
+        stage.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=list(BROWSER_ARGS))
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    made = browser.new_context(viewport={"width": 1280, "height": 800})
+    made.set_default_timeout(15_000)
+    yield made
+    made.close()
+
+
+def look(page: Page, least_px: int = 48) -> list[str]:
+    """Faults of the page as it stands, in both languages."""
+    faults: list[str] = []
+    for _ in range(2):
+        page.wait_for_timeout(150)
+        faults += page.evaluate(LOOK, least_px)
+        if page.locator("dialog[open]").count():
+            return faults
+        tap(page, "language-toggle")
+    return faults
+
+
+def test_the_first_load_of_the_tablet_is_small_and_comes_from_the_node_alone(
+    context: BrowserContext, clinic: Clinic
+) -> None:
+    page = context.new_page()
+    watch = Watch(page, clinic.node_url)
+    done: list[Request] = []
+    page.on("requestfinished", lambda request: done.append(request))
+    log_in_nurse(page, clinic)
+    total = sum(request.sizes()["responseBodySize"] for request in done)
+    assert 0 < total <= FIRST_LOAD_BYTES, total
+    watch.none()
+
+
+def test_a_visit_from_registration_to_token_shows_no_fault_in_either_language(
+    context: BrowserContext, clinic: Clinic, tmp_path: Path
+) -> None:
+    page = context.new_page()
+    watch = Watch(page, clinic.node_url)
+    page.goto(clinic.node_url)
+    page.wait_for_timeout(400)
+    assert look(page) == []
+    log_in_nurse(page, clinic)
+    assert look(page) == []
+    tap(page, "new-patient")
+    tap(page, "reg-submit")
+    assert look(page) == []
+    tap(page, "reg-cancel")
+    register(page, NAME, mobile="5550123456")
+    for step in ("consent", "complaint", "history", "signs", "vitals", "triage"):
+        tap(page, f"go-{step}")
+        see(page, f"step-{step}")
+        assert look(page) == [], step
+    tap(page, "emergency")
+    see(page, "emergency-dialog")
+    assert page.evaluate(LOOK, 48) == []
+    tap(page, "emergency-cancel")
+    tap(page, "go-consent")
+    take_visit(page)
+    assert look(page) == []
+    tap(page, "close-visit")
+    see(page, "close-dialog")
+    assert page.evaluate(LOOK, 48) == []
+    watch.none()
+
+
+@pytest.mark.parametrize("size", SIZES, ids=[f"{w}x{h}" for w, h in SIZES])
+def test_no_screen_is_wider_than_the_tablet_that_shows_it(
+    browser: Browser, clinic: Clinic, size: tuple[int, int]
+) -> None:
+    context = browser.new_context(viewport={"width": size[0], "height": size[1]})
+    page = context.new_page()
+    log_in_nurse(page, clinic)
+    assert look(page) == []
+    register(page, f"{NAME} {SIZE_NAMES[SIZES.index(size)]}", gender="male", age="7")
+    for step in ("consent", "complaint", "history", "signs", "vitals", "triage"):
+        tap(page, f"go-{step}")
+        see(page, f"step-{step}")
+        assert look(page) == [], step
+    context.close()
+
+
+def test_what_was_typed_survives_a_reload_in_the_middle_of_a_form(context: BrowserContext, clinic: Clinic) -> None:
+    page = context.new_page()
+    log_in_nurse(page, clinic)
+    tap(page, "new-patient")
+    with page.expect_response(lambda r: "/api/drafts/" in r.url and r.request.method == "PUT", timeout=6000):
+        fill(page, "reg-name", "अधूरी कुमारी")
+    page.reload()
+    see(page, "register-form")
+    page.wait_for_function("document.querySelector('[data-test=reg-name]').value === 'अधूरी कुमारी'")
+
+
+def test_a_node_that_is_away_is_said_to_be_away_and_nothing_is_sent_twice(
+    context: BrowserContext, clinic: Clinic
+) -> None:
+    page = context.new_page()
+    log_in_nurse(page, clinic)
+    register(page, "सविता देवी", age="41")
+    tap(page, "consent-tele-yes")
+    tap(page, "consent-data-yes")
+    bodies: list[str] = []
+
+    def lose_the_reply(route: object) -> None:
+        request = route.request  # type: ignore[attr-defined]
+        bodies.append(request.post_data)
+        if len(bodies) == 1:
+            route.fetch()  # type: ignore[attr-defined]
+            route.abort()  # type: ignore[attr-defined]
+        else:
+            route.continue_()  # type: ignore[attr-defined]
+
+    page.route("**/api/commands", lose_the_reply)
+    tap(page, "step-next")
+    see(page, "unsaved-line")
+    page.locator('[data-test="unsaved-line"]').wait_for(state="detached")
+    assert bodies[0] == bodies[1]
+    visit = page.url.split("/visit/")[1].split("/")[0]
+    record = page.request.get(f"{clinic.node_url}/api/visits/{visit}").json()
+    assert sorted(consent["purpose"] for consent in record["visit"]["consents"]) == ["data", "teleconsultation"]
+
+
+def test_the_red_button_makes_an_emergency_of_somebody_nobody_knows(context: BrowserContext, clinic: Clinic) -> None:
+    page = context.new_page()
+    log_in_nurse(page, clinic)
+    tap(page, "emergency")
+    tap(page, "emergency-gender-male")
+    fill(page, "emergency-age", "60")
+    tap(page, "emergency-go")
+    see(page, "visit-page")
+    page.locator('[data-colour="red"]').first.wait_for()
+    assert look(page) == []
+
+
+def test_a_reading_outside_the_soft_limits_is_asked_again_before_it_is_taken(
+    context: BrowserContext, clinic: Clinic
+) -> None:
+    page = context.new_page()
+    log_in_nurse(page, clinic)
+    register(page, "रमेश राम", gender="male", age="50")
+    tap(page, "go-vitals")
+    fill(page, "vital-hr", "160")
+    page.locator('[data-test="vital-rr"]').focus()
+    see(page, "soft-dialog")
+    tap(page, "soft-confirm")
+    fill(page, "vital-spo2", "30")
+    tap(page, "step-next")
+    assert page.locator('[data-test="vital-spo2"]').get_attribute("aria-invalid") == "true"
+
+
+def test_a_wrong_pin_is_refused_in_words(context: BrowserContext, clinic: Clinic) -> None:
+    page = context.new_page()
+    log_in_nurse(page, clinic)
+    tap(page, "logout")
+    tap(page, f"staff-{clinic.staff_id}")
+    fill(page, "login-pin", "0000" if PIN != "0000" else "1111")
+    tap(page, "login-submit")
+    see(page, "login-wrong")
+
+
+def test_the_console_shows_queue_and_record_without_a_fault(context: BrowserContext, clinic: Clinic) -> None:
+    nurse = context.new_page()
+    log_in_nurse(nurse, clinic)
+    register(nurse, f"{NAME} दो", age="52")
+    take_visit(nurse, spo2="90")
+    doctor = context.new_page()
+    doctor.set_viewport_size({"width": 1366, "height": 768})
+    watch = Watch(doctor, clinic.hub_url)
+    doctor.goto(clinic.hub_url)
+    see(doctor, "login-form")
+    assert look(doctor, 40) == []
+    log_in_doctor(doctor, clinic)
+    doctor.locator('[data-test="queue-row"]', has_text="दो").click()
+    see(doctor, "record")
+    assert look(doctor, 26) == []
+    doctor.keyboard.press("Alt+d")
+    doctor.keyboard.type("amox")
+    doctor.locator('[role="option"]').first.wait_for()
+    doctor.keyboard.press("ArrowDown")
+    doctor.keyboard.press("Enter")
+    see(doctor, "drug-line")
+    fill(doctor, "diagnosis", "Fever")
+    fill(doctor, "dose", "1")
+    for name, value in (("route", "oral"), ("frequency", "BD"), ("food", "after")):
+        doctor.locator(f'[data-test="{name}"]').select_option(value)
+    fill(doctor, "days", "5")
+    preview = doctor.locator('[data-test="hindi-preview"]')
+    preview.wait_for()
+    assert "5 दिन" in preview.inner_text()
+    see(doctor, "line-denial")
+    assert look(doctor, 26) == []
+    tap(doctor, "sign")
+    see(doctor, "sign-wrong")
+    assert doctor.locator('[data-test="rx-status"]').count() == 0
+    assert [one for one in watch.complaints if "422" not in one] == []
