@@ -35,7 +35,7 @@ def make_engine(url: str) -> Engine:
         event.listen(engine, "connect", _on_sqlite_connect)
         event.listen(engine, "begin", _on_sqlite_begin)
         return engine
-    return create_engine(url, pool_pre_ping=True)
+    return create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), pool_pre_ping=True)
 
 
 def _on_sqlite_connect(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
@@ -51,12 +51,13 @@ def _on_sqlite_begin(connection: Connection) -> None:
 
 
 def insert_new(connection: Connection, table: Table, row: Row) -> bool:
-    """Insert a row unless one with its primary or unique key is there. True when it was new."""
-    if connection.dialect.name == "sqlite":
-        statement = sqlite.insert(table).values(dict(row)).on_conflict_do_nothing()
-        return connection.execute(statement).rowcount == 1
-    pg_statement = postgresql.insert(table).values(dict(row)).on_conflict_do_nothing()
-    return connection.execute(pg_statement).rowcount == 1
+    """Insert a row unless one with its primary or unique key is there. True when it was new.
+
+    Asks for the new key instead of a row count, which not every driver gives for an INSERT.
+    """
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    statement = insert(table).values(dict(row)).on_conflict_do_nothing().returning(*table.primary_key.columns)
+    return connection.execute(statement).first() is not None
 
 
 def put_row(connection: Connection, table: Table, row: Row) -> None:

@@ -214,14 +214,15 @@ KILLED = textwrap.dedent(
     from edge.sync.link import BundleArrived
     from edge.sync.seal import Grade
     from hub import directory
+    from hub.config import Settings
     from hub.keys import load_keys
     from hub.receive import receive_bundle
     from hub.store.engine import Store
-    from tests.hub.kit import registered
+    from tests.hub.kit import DATABASE, registered
 
     data, node_hex, n = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     keys = load_keys(data)
-    store = Store(f"sqlite:///{data / 'hub.db'}")
+    store = Store(Settings(data, database=DATABASE).database_url)
     node_id = bytes.fromhex(node_hex)
     record = store.read_now(lambda c: directory.load_record(c, keys, node_hex))
     for seq in range(1, n + 1):
