@@ -50,10 +50,18 @@ def assert_whole(report: Report, out: Path) -> None:
     assert len(list(out.glob("*.png"))) >= 15
 
 
+def stranger(folder: Path) -> list[str]:
+    """Options that bring other people than the built-in ones."""
+    patient = folder / "patient.json"
+    patient.write_bytes(msgspec.json.encode(STRANGER))
+    return ["--patient", str(patient), "--nurse", "Mary Kharkongor", "--nurse-hi", "मैरी", "--doctor", "Dr Xavier Demo"]
+
+
 @pytest.mark.root
-def test_a_consultation_at_128_kbits_with_two_cuts_ends_with_a_slip(tmp_path: Path) -> None:
-    report = run_demo(tmp_path, "--link", "128k", "--cut")
-    assert_whole(report, tmp_path)
+def test_a_stranger_is_served_at_128_kbits_although_the_link_is_cut_twice(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    report = run_demo(out, "--link", "128k", "--cut", "--call-seconds", "12", *stranger(tmp_path))
+    assert_whole(report, out)
     assert report.call_at_doctor is not None and report.call_at_tablet is not None
     assert report.call_at_doctor.fps >= 5
     assert report.call_at_doctor.audio_energy > 0
@@ -62,15 +70,14 @@ def test_a_consultation_at_128_kbits_with_two_cuts_ends_with_a_slip(tmp_path: Pa
 
 
 @pytest.mark.root
-def test_a_stranger_at_64_kbits_is_served_as_well(tmp_path: Path) -> None:
-    patient = tmp_path / "patient.json"
-    patient.write_bytes(msgspec.json.encode(STRANGER))
-    names = ("--nurse", "Mary Kharkongor", "--nurse-hi", "मैरी", "--doctor", "Dr Xavier Demo")
-    report = run_demo(tmp_path / "out", "--link", "64k", "--patient", str(patient), *names)
-    assert_whole(report, tmp_path / "out")
+@pytest.mark.long
+@pytest.mark.parametrize("link", ["128k", "64k"])
+def test_a_consultation_is_whole_on_the_named_links(tmp_path: Path, link: str) -> None:
+    assert_whole(run_demo(tmp_path, "--link", link), tmp_path)
 
 
 @pytest.mark.root
+@pytest.mark.long
 def test_without_a_link_the_patient_still_gets_a_token(tmp_path: Path) -> None:
     report = run_demo(tmp_path, "--link", "down")
     assert report.token

@@ -33,6 +33,7 @@ def clinic(link: Link, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli
 def test_a_visit_written_without_a_link_arrives_whole_when_it_is_back(clinic: Clinic, link: Link) -> None:
     nurse, doctor = clinic.nurse_client(), clinic.doctor_client()
     link.down()
+    time.sleep(1)  # what was in the air still comes down
     before = link.stats().uplink.delivered_packets
     visit = NurseVisit(draw_case(random.Random(1)))
     token = visit.run(nurse)

