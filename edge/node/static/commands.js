@@ -6,6 +6,7 @@ import { ApiError, post } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
 import { known, t } from "/ui/lib/l10n.js";
 import { toast } from "/ui/lib/parts.js";
+import { heardVisit } from "./store.js";
 
 const RETRY_MS = 2000;
 
@@ -41,6 +42,7 @@ async function run() {
     try {
       const reply = await post("/api/commands", first.body);
       waiting.value = waiting.value.slice(1);
+      heardVisit(reply?.visit);
       first.settle({ ok: true, reply });
     } catch (error) {
       const failure = error instanceof ApiError ? error : new ApiError(0, { code: "unreachable", message: String(error) }, null);

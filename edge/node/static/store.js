@@ -81,6 +81,18 @@ export async function loadQueue() {
   queue.value = reply.items.map((/** @type {any} */ item) => ({ ...item, visit: readVisit(item.visit) }));
 }
 
+/** A visit that was opened just now: nothing else can be known about it. @param {any} reply */
+export function heardOpening(reply) {
+  if (reply?.visit && reply?.patient) record.value = { visit: readVisit(reply.visit), patient: readPatient(reply.patient), sync: [] };
+}
+
+/** Take over the visit that the node gives with its answer to a command. @param {any} visit */
+export function heardVisit(visit) {
+  const now = record.value;
+  if (!visit || !now || now.visit.visit_id !== visit.visit_id) return;
+  record.value = { ...now, visit: readVisit(visit) };
+}
+
 /** @param {string} visitId */
 export async function loadRecord(visitId) {
   const reply = await get(`/api/visits/${visitId}`);

@@ -9,7 +9,7 @@ import { colourOf, readPatient } from "/ui/lib/wire.js";
 import { ageText, ageWords } from "/ui/lib/ages.js";
 import { errorText, submit } from "../commands.js";
 import { listDrafts } from "../drafts.js";
-import { go, queue } from "../store.js";
+import { go, heardOpening, queue } from "../store.js";
 import { EmergencyButton } from "./emergency.js";
 
 const query = signal("");
@@ -52,6 +52,7 @@ export async function beginVisit(patientId) {
   }
   query.value = "";
   found.value = null;
+  if (outcome.ok) heardOpening(outcome.reply);
   go(`/visit/${visitId}/step/consent`);
 }
 

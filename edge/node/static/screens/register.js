@@ -147,14 +147,12 @@ async function alike(form) {
   /** @type {Map<string, import("/ui/api").Patient>} */
   const all = new Map();
   const questions = [form.name.trim(), form.mobile].filter(Boolean);
-  for (const question of questions) {
-    try {
-      const reply = await get(`/api/patients?q=${encodeURIComponent(question)}&limit=10`);
-      for (const patient of reply.items.map(readPatient)) all.set(patient.patient_id, patient);
-    } catch (error) {
-      toast("warn", errorText(error));
-      return [];
-    }
+  try {
+    const replies = await Promise.all(questions.map((one) => get(`/api/patients?q=${encodeURIComponent(one)}&limit=10`)));
+    for (const reply of replies) for (const patient of reply.items.map(readPatient)) all.set(patient.patient_id, patient);
+  } catch (error) {
+    toast("warn", errorText(error));
+    return [];
   }
   const fold = (/** @type {string} */ text) => text.trim().toLowerCase();
   return [...all.values()].filter(({ person }) =>

@@ -28,7 +28,7 @@ export function TriageStep({ record }) {
       wrong.value = errorText(outcome.error);
       return false;
     }
-    await loadRecord(visit.visit_id).catch(() => {});
+    void loadRecord(visit.visit_id).catch(() => {});
     return true;
   };
   return html`

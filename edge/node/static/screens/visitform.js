@@ -152,8 +152,7 @@ export async function sendStep(step, form, record, change) {
     if (form.sent[mark] === text) continue;
     const outcome = await submit(body);
     if (!outcome.ok && "error" in outcome) return errorText(outcome.error);
-    form = { ...form, sent: { ...form.sent, [mark]: text } };
-    change({ sent: form.sent });
+    change({ sent: { [mark]: text } });
   }
   return "";
 }

@@ -30,10 +30,15 @@ const busy = signal(false);
 /** @param {string} visitId */
 async function prepare(visitId) {
   ready.value = "";
-  if (record.value?.visit.visit_id !== visitId) record.value = null;
+  const known = record.value;
+  if (known?.visit.visit_id !== visitId) record.value = null;
+  else if (known.sync.length === 0 && known.visit.state === "draft") {
+    form.value = formOf(known.visit);
+    ready.value = visitId;
+    return;
+  }
   try {
-    const { visit } = await loadRecord(visitId);
-    const kept = await openDraft(`visit-${visitId}`);
+    const [{ visit }, kept] = await Promise.all([loadRecord(visitId), openDraft(`visit-${visitId}`)]);
     form.value = { ...formOf(visit), ...(kept ?? {}) };
     ready.value = visitId;
   } catch (error) {
@@ -46,8 +51,9 @@ async function prepare(visitId) {
 
 /** Change some fields of the form; the node has them within 5 s. @param {Record<string, any>} part */
 export function change(part) {
-  form.value = { ...form.value, ...part };
-  shown.value = {};
+  const sent = part.sent ? { ...form.value.sent, ...part.sent } : form.value.sent;
+  form.value = { ...form.value, ...part, sent };
+  if (!part.sent) shown.value = {};
   if (ready.value) keepDraft(`visit-${ready.value}`, form.value);
 }
 
@@ -76,16 +82,20 @@ export function Wizard({ visitId, step }) {
     const faults = stepFaults(name, form.value, now.patient);
     shown.value = faults;
     if (Object.keys(faults).length > 0) return;
-    busy.value = true;
     void saveDraft(`visit-${visitId}`);
+    // The result needs the node's answer; the steps before it do not keep the nurse waiting.
+    const waits = name === "vitals";
+    if (!waits) go(`/visit/${visitId}/step/${STEPS[at + 1]}`);
+    busy.value = waits;
     const trouble = await sendStep(name, form.value, now, change);
     busy.value = false;
     if (trouble) {
-      shown.value = { all: trouble };
+      go(`/visit/${visitId}/step/${name}`);
+      toast("bad", trouble);
+      setTimeout(() => (shown.value = { all: trouble }), 50);
       return;
     }
-    if (name !== "triage") go(`/visit/${visitId}/step/${STEPS[at + 1]}`);
-    void loadRecord(visitId).catch(() => {});
+    if (waits) go(`/visit/${visitId}/step/triage`);
   };
 
   return html`<form class="stack page" data-test=${`step-${name}`} onSubmit=${next} novalidate>
