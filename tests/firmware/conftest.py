@@ -23,3 +23,9 @@ def firmware(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def newer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Version 2."""
     return panel_board.build(tmp_path_factory.mktemp("v2"), 2)
+
+
+@pytest.fixture(scope="session")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The firmware's pure files as programs of this machine, with ASan and UBSan."""
+    return panel_board.build_host(tmp_path_factory.mktemp("host"))

@@ -224,6 +224,7 @@ def count_writes(simulator: Path, firmware: Path, newer: Path, state: Path) -> i
     return sum(line[1].startswith("op ") for line in made.lines)
 
 
+@pytest.mark.timeout(3000)
 def test_a_power_cut_at_any_write_of_an_update_leaves_a_board_that_starts(
     simulator: Path, firmware: Path, newer: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

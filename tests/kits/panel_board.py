@@ -36,6 +36,12 @@ def build_simulator(out: Path) -> Path:
     return out / "panel_sim"
 
 
+def build_host(out: Path) -> Path:
+    """Builds the firmware's pure files for this machine into ``out`` and returns it."""
+    subprocess.run(["make", "-s", "-C", str(ROOT / "firmware/host"), f"OUT={out}"], check=True, capture_output=True)
+    return out
+
+
 class Board:
     """One simulated board. ``state`` keeps flash and EEPROM from one power-up to the next.
 
@@ -177,4 +183,4 @@ def fresh(state: Path) -> Path:
     return state
 
 
-__all__ = ["POWER_CUT", "Board", "board", "build", "build_simulator", "fresh", "image"]
+__all__ = ["POWER_CUT", "Board", "board", "build", "build_host", "build_simulator", "fresh", "image"]

@@ -19,6 +19,8 @@ REPEAT_COMMAND_S = 0.3
 SILENT_AFTER_S = 5.0
 """No status for so long: the board is away, and hello starts anew."""
 COMMAND_TRIES = 10
+START_TIMEOUT_S = 30.0
+"""Copying takes a second, three starts of an application that hangs seven."""
 CHUNK_BYTES = 32
 IMAGE_MIN_BYTES, IMAGE_MAX_BYTES = 128, 15_232
 LOADER_MAGIC = 0x4C55
@@ -123,6 +125,7 @@ class _Upload:
         self.step = _Step.ENTER
         self.chunk = 0
         self.restarts = 0
+        self.give_up_at: float | None = None
 
     def next_command(self) -> Message:
         match self.step:
@@ -163,6 +166,8 @@ class PanelSession:
         self.status: table.Status | None = None
         self.updating = False
         """Set while an update of the node runs: the board then does not power-cycle it."""
+        self.healthy = True
+        """Cleared while the node cannot do its work: it then sends no heartbeat, and the board power-cycles it."""
         self._reader = FrameReader()
         self._commands: deque[Message] = deque()
         self._pending: _Pending | None = None
@@ -252,17 +257,22 @@ class PanelSession:
             self.identity = self.status = None
             self._hello_at = now
             self._news.append(BoardLost())
+        if self._upload is not None and self._upload.step is _Step.START:
+            if self._upload.give_up_at is None:
+                self._upload.give_up_at = now + START_TIMEOUT_S
+            elif now > self._upload.give_up_at:
+                self._end_upload(False, "the board did not come back")
         if self.identity is None:
             if now >= self._hello_at:
                 self._hello_at = now + HELLO_EVERY_S
                 self._send(table.Hello())
             return
-        if self.identity.mode == 0 and now >= self._heartbeat_at:
+        if now >= self._heartbeat_at:
             self._heartbeat_at = now + table.HEARTBEAT_MS / 1000
-            self._send(table.Heartbeat(1 if self.updating or self._upload else 0))
-        elif self.identity.mode == 1 and now >= self._heartbeat_at:
-            self._heartbeat_at = now + table.HEARTBEAT_MS / 1000
-            self._send(table.Hello())
+            if self.identity.mode == 1 or not self.healthy:
+                self._send(table.Hello())
+            else:
+                self._send(table.Heartbeat(1 if self.updating or self._upload else 0))
         self._work_commands(now)
 
     def _work_commands(self, now: float) -> None:

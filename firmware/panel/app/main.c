@@ -308,8 +308,11 @@ static void measure(void)
 static void watch_power(void)
 {
     struct power_input input = {board_mains_present(), gauge_mv(&gauge, CHANNEL_BATTERY), button.down};
+    bool was_on = power_pi_on(&power);
     enum event_kind kind = power_tick(&power, &input);
 
+    if (!was_on && power_pi_on(&power))
+        button.spent = true; /* the press that wakes the Pi calls nobody */
     board_pi_power(power_pi_on(&power));
     if (kind != EVENT_NONE)
         happened((uint8_t)kind, input.battery_mv);

@@ -12,6 +12,8 @@ static void switch_on(struct power *power)
     power->silent_s = 0;
     power->heard = false;
     power->updating = false;
+    power->update_s = 0;
+    power->asked = false;
     power->low_s = 0;
     power->very_low_s = 0;
 }
@@ -21,7 +23,8 @@ static void switch_off(struct power *power, uint32_t wake_in_s, bool cycling)
     power->wake_by_timer = wake_in_s != 0;
     power->wake_in_s = wake_in_s;
     power->cycling = cycling;
-    power->mains_at_cut = power->mains_seen;
+    /* Mains that came back while an empty battery's shutdown ran have to wake the Pi all the same. */
+    power->mains_at_cut = power->mains_seen && !power->asked;
     enter(power, POWER_OFF);
 }
 
@@ -93,6 +96,7 @@ static enum event_kind second_on(struct power *power, const struct power_input *
     if (power->silent_s < UINT16_MAX)
         power->silent_s++;
     if (power->very_low_s >= LOW_FOR_S) {
+        power->asked = true;
         enter(power, POWER_ASKED);
         return EVENT_SHUTDOWN_ASKED;
     }
@@ -148,7 +152,8 @@ static enum event_kind second(struct power *power, const struct power_input *inp
     case POWER_WARNED:
         return second_on(power, input);
     case POWER_ASKED:
-        if (power->state_s >= ASK_TIMEOUT_S || (input->battery_mv != 0 && input->battery_mv < BATTERY_CRITICAL_MV))
+        if (power->state_s >= ASK_TIMEOUT_S ||
+            (!input->mains && input->battery_mv != 0 && input->battery_mv < BATTERY_CRITICAL_MV))
             switch_off(power, 0, false);
         return EVENT_NONE;
     case POWER_ACKED:

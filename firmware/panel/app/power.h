@@ -65,6 +65,7 @@ struct power {
     bool wake_by_timer;
     bool cycling;         /* off only to power-cycle */
     bool mains_at_cut;
+    bool asked;           /* the shutdown that runs is for an empty battery */
 };
 
 /* Fail-safe start: the Pi has power. */

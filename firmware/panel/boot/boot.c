@@ -232,6 +232,7 @@ static uint8_t upload_commit(void)
         crc = crc16_byte(crc, *bytes++);
     pending.meta_crc = crc;
     write_meta(BANK_B, &pending);
+    ee_write(EEPROM_TRIAL, TRIAL_FRESH); /* also when it is the very application that used up its chances */
     return valid(BANK_B, &meta_b) ? RESULT_DONE : RESULT_WRITE;
 }
 
