@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TypeAlias, cast
 
-from playwright.sync_api import Browser, Page, Playwright
+from playwright.sync_api import Browser, Page, Playwright, expect
 
 from edge.media.testcard import CLOCK_MODULUS_MS, read_clock
 from tests.e2e.report import CallFigures
@@ -105,6 +105,7 @@ def open_page(browser: Browser, url: str, width: int, height: int) -> Page:
     context.add_init_script(KEEP_PEERS)
     page = context.new_page()
     page.set_default_timeout(30_000)
+    expect.set_options(timeout=15_000)
     page.goto(url)
     return page
 
