@@ -11,6 +11,7 @@ import msgspec
 
 from edge.model.errors import Refusal
 
+from .objects import object_form
 from .routes import JSON, WEBSOCKET, AnyRoute, Auth, Raw
 
 _PARAMETER = re.compile(r"{(\w+)}")
@@ -37,7 +38,8 @@ Json = dict[str, object]
 def document(title: str, version: str, cookie: str, routes: Sequence[AnyRoute]) -> Json:
     """The OpenAPI 3.1 document of an API whose session cookie is called ``cookie``."""
     types = _types_of(routes)
-    schemas, components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
+    forms = [object_form(kind) for kind in types]
+    schemas, components = msgspec.json.schema_components(forms, ref_template=_REFERENCE)
     schema_of = {id(kind): schema for kind, schema in zip(types, schemas, strict=True)}
     paths: dict[str, Json] = {}
     for route in routes:

@@ -20,6 +20,7 @@ from edge.model.errors import BadInput, Fault, Forbidden, NotFound, Refusal, Upk
 from edge.model.ids import Id
 
 from .logs import say
+from .objects import from_objects, object_form, to_objects
 from .refusals import (
     TooLarge,
     Unauthorised,
@@ -178,7 +179,7 @@ def _dispatcher(route: AnyRoute, gate: Gate) -> Callable[[web.Request], Awaitabl
 def _decoder_of(route: AnyRoute) -> "msgspec.json.Decoder[object] | None":
     if route.body is None or route.body_media != JSON:
         return None
-    return msgspec.json.Decoder(route.body)
+    return msgspec.json.Decoder(object_form(route.body))
 
 
 async def _session_of(route: AnyRoute, gate: Gate, request: web.Request) -> Session | None:
@@ -204,7 +205,7 @@ async def _body_of(route: AnyRoute, decoder: "msgspec.json.Decoder[object] | Non
     if decoder is None:
         return raw
     try:
-        return decoder.decode(raw)
+        return from_objects(decoder.decode(raw))
     except msgspec.DecodeError as error:
         raise bad_input(error) from None
     except UnicodeDecodeError:
@@ -250,7 +251,7 @@ def _reply_of(answer: Answer, route: AnyRoute, gate: Gate) -> web.StreamResponse
     elif isinstance(answer, Raw):
         response = web.Response(body=answer.body, content_type=answer.media_type, headers=dict(answer.headers))
     else:
-        response = web.Response(body=msgspec.json.encode(answer), content_type=JSON)
+        response = web.Response(body=msgspec.json.encode(to_objects(answer)), content_type=JSON)
     if session is not None:
         response.set_cookie(gate.cookie, session.token, httponly=True, samesite="Strict", secure=gate.secure, path="/")
     elif changes_session:

@@ -7,7 +7,7 @@ import { Live } from "/ui/lib/live.js";
 import { ColourBadge, TextField, Toasts, toast } from "/ui/lib/parts.js";
 import { loadReference, reference } from "/ui/lib/reference.js";
 import { ageText } from "/ui/lib/ages.js";
-import { colourOf } from "/ui/lib/wire.js";
+import { colourOf } from "/ui/lib/colour.js";
 import { CallPanel, callSignal, channelOpen, setSender } from "./call.js";
 import { Record } from "./record.js";
 import { forgetDrafts, RxForm } from "./rx.js";

@@ -7,7 +7,7 @@ import { ColourBadge, toast } from "/ui/lib/parts.js";
 import { RecordFacts } from "/ui/lib/facts.js";
 import { missingWords, reasonWords } from "/ui/lib/reasons.js";
 import { ageText } from "/ui/lib/ages.js";
-import { colourOf } from "/ui/lib/wire.js";
+import { colourOf } from "/ui/lib/colour.js";
 import { doctor, errorText, loadQueue, loadRecord, record } from "./store.js";
 
 const AUTOSAVE_MS = 1500;

@@ -48,7 +48,7 @@ function packed() {
       food: line.food, quantity: line.quantity.trim(), instructions: line.instructions.trim() })),
     advice: now.advice.trim(),
     tests: now.tests.split("\n").map((one) => one.trim()).filter(Boolean),
-    referral: now.urgency ? [now.to.trim(), now.urgency, now.reason.trim()] : null,
+    referral: now.urgency ? { to: now.to.trim(), urgency: now.urgency, reason: now.reason.trim() } : null,
     follow_up_date: now.follow_up,
     warn_signs_told: now.warn_told,
     allergy_acknowledged: now.allergy_ack,

@@ -3,7 +3,6 @@
 import { signal } from "/ui/lib/dom.js";
 import { ApiError, get, setCsrf } from "/ui/lib/http.js";
 import { known, t } from "/ui/lib/l10n.js";
-import { Prescription, readPatient, readVisit } from "/ui/lib/wire.js";
 
 /** @typedef {{doctor_id: string, name: string, registration: string, qualification: string}} Doctor */
 /** @typedef {import("/ui/api").QueueItem & {site_code: string, site_name: string, node_online: boolean, last_ack_age_s: number|null, waited_s: number}} HubItem */
@@ -43,19 +42,14 @@ export function wasHere() {
 
 export async function loadQueue() {
   const reply = await get("/api/queue");
-  queue.value = reply.items.map((/** @type {any} */ item) => ({ ...item, visit: readVisit(item.visit) }));
+  queue.value = reply.items;
 }
 
 /** @param {string} visitId */
 export async function loadRecord(visitId) {
   const reply = await get(`/api/visits/${visitId}`);
   if (chosen.value !== visitId) return;
-  record.value = {
-    ...reply,
-    visit: readVisit(reply.visit),
-    patient: reply.patient ? readPatient(reply.patient) : null,
-    prescriptions: reply.prescriptions.map(Prescription.read),
-  };
+  record.value = reply;
 }
 
 /** What went wrong and what to do. @param {unknown} error */

@@ -6,6 +6,7 @@ from aiohttp import web
 from edge.model import fold
 from edge.model.reference import Reference, formulary, reference
 from edge.sync.enrol import REQUEST_MAX_BYTES, EnrolRefused
+from edge.web.objects import to_objects
 from edge.web.openapi import reply_of
 from edge.web.refusals import Unavailable
 from edge.web.routes import BINARY, WEBSOCKET, AnyRoute, Auth, Call, Gate, Raw, Route, WithSession
@@ -187,7 +188,8 @@ class Api:
             )
         except Denied as denied:
             reply = b.DeniedReply(denied.refusal.code, denied.refusal.message, tuple(denied.denials))
-            return web.Response(status=422, body=msgspec.json.encode(reply), content_type="application/json")
+            denied_body = msgspec.json.encode(to_objects(reply))
+            return web.Response(status=422, body=denied_body, content_type="application/json")
         return b.Signed(prescription_id)
 
     async def get_formulary(self, call: Call[None, b.FormularyQuery]) -> b.FormularyReply:

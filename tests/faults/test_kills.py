@@ -127,11 +127,11 @@ def check_record(record: Json, case: Case, token: str) -> None:
     assert text(record, "token") == token
     assert text(record, "state") == "completed"
     assert [text(one, "purpose") for one in items(record, "consents")] == ["teleconsultation"]
-    assert [dig(one, 0) for one in items(record, "complaints")] == [one.code for one in case.complaints]
+    assert [dig(one, "code") for one in items(record, "complaints")] == [one.code for one in case.complaints]
     assert len(items(record, "vitals")) == 1
-    readings = items(record, "vitals", 0, "vitals", 0)
-    assert {text(one, 0): dig(one, 1) for one in readings} == case.vitals
-    assert dig(record, "allergies", 0) is True
+    readings = items(record, "vitals", 0, "vitals", "readings")
+    assert {text(one, "vital"): dig(one, "value") for one in readings} == case.vitals
+    assert dig(record, "allergies", "none_known") is True
     assert len(items(record, "prescriptions")) == 1
     assert dig(record, "prescriptions", 0, "copies") == 1
 

@@ -102,7 +102,7 @@ async def test_a_red_visit_needs_a_referral_and_no_consent(kit: HubKit) -> None:
     _, page, visit_id = await waiting_visit(kit, colour=Colour.RED, consent=False)
     status, body = await sign(page, visit_id, DRAFT)
     assert (status, codes(body)) == (422, {"referral_missing"})
-    referral = {**DRAFT, "referral": ["District Hospital", "now", "chest pain"]}
+    referral = {**DRAFT, "referral": {"to": "District Hospital", "urgency": "now", "reason": "chest pain"}}
     assert (await sign(page, visit_id, referral))[0] == 200
 
 

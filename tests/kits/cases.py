@@ -120,20 +120,27 @@ def draw_case(rng: random.Random) -> Case:
 
 
 def person(case: Case) -> Json:
-    """``Person`` as the API takes it: an array, in the order of its fields."""
-    return [case.name, case.gender, case.village, [case.age_years, "years"], "", case.relative_name, case.mobile]
+    """``Person`` as the API takes it."""
+    return {
+        "name": case.name,
+        "gender": case.gender,
+        "village": case.village,
+        "age": {"value": case.age_years, "unit": "years"},
+        "relative_name": case.relative_name,
+        "mobile": case.mobile,
+    }
 
 
 def vitals(case: Case) -> Json:
     """``Vitals`` as the API takes it."""
-    readings: list[Json] = [[vital, value] for vital, value in case.vitals.items()]
-    return [readings, case.avpu, False]
+    readings: list[Json] = [{"vital": vital, "value": value} for vital, value in case.vitals.items()]
+    return {"readings": readings, "avpu": case.avpu, "oxygen": False}
 
 
 def history(case: Case) -> Json:
     """``History`` as the API takes it; women are asked for pregnancy and delivery, and say no."""
     asked = False if case.gender == "female" else None
-    return [list(case.conditions), "", "", asked, None, asked]
+    return {"conditions": list(case.conditions), "pregnant": asked, "post_partum": asked}
 
 
 def draft(case: Case, **more: Json) -> dict[str, Json]:

@@ -42,8 +42,10 @@ class NurseVisit:
         absent: list[Json] = [
             text(sign, "id") for sign in items(reference, "signs") if text(sign, "id") not in case.signs_present
         ]
-        complaints: list[Json] = [[one.code, "", one.duration, one.unit] for one in case.complaints]
-        allergies: Json = [not case.allergies, list(case.allergies)]
+        complaints: list[Json] = [
+            {"code": one.code, "duration": one.duration, "duration_unit": one.unit} for one in case.complaints
+        ]
+        allergies: Json = {"none_known": not case.allergies, "items": list(case.allergies)}
         versions = {text(one, "purpose"): text(one, "version") for one in items(reference, "consent_statements")}
 
         def consent(client: Client) -> Json:

@@ -126,7 +126,7 @@ class Tablet:
     async def register(self) -> tuple[str, str]:
         """A patient with an open visit: (patient id, visit id)."""
         patient, visit = new_id(), new_id()
-        person = [NAME, "female", VILLAGE, [34, "years"], "", "", MOBILE]
+        person = {"name": NAME, "gender": "female", "village": VILLAGE, "age": {"value": 34}, "mobile": MOBILE}
         await self.say("register_patient", patient_id=patient, person=person)
         await self.say("open_visit", visit_id=visit, patient_id=patient)
         return patient, visit
@@ -143,10 +143,13 @@ class Tablet:
                 language="hi",
                 statement_version="v1",
             )
-        await self.say("record_complaints", visit_id=visit, complaints=[["fever", COMPLAINT, 3, "day", 4]])
-        await self.say("record_history", visit_id=visit, history=[[], ""], allergies=[True, []])
-        readings = [["temp_c", 38.2], ["hr", 96], ["rr", 18], ["spo2", 97], ["sbp", 118], ["dbp", 76]]
-        await self.say("record_vitals", visit_id=visit, vitals=[readings, "A", False, []])
+        await self.say(
+            "record_complaints", visit_id=visit, complaints=[{"code": "fever", "text": COMPLAINT, "duration": 3}]
+        )
+        await self.say("record_history", visit_id=visit, history={}, allergies={"none_known": True})
+        measured = {"temp_c": 38.2, "hr": 96, "rr": 18, "spo2": 97, "sbp": 118, "dbp": 76}
+        readings = [{"vital": vital, "value": value} for vital, value in measured.items()]
+        await self.say("record_vitals", visit_id=visit, vitals={"readings": readings, "avpu": "A", "oxygen": False})
         reply = await self.say("issue_token", visit_id=visit)
         found = reply["visit"]
         assert isinstance(found, dict)

@@ -77,7 +77,7 @@ def commands() -> list[dict[str, object]]:
     said: list[dict[str, object]] = []
     for _ in range(3):
         patient, visit = new_id(), new_id()
-        person = [f"Patient {patient}", "female", "Rampur", [34, "years"]]
+        person = {"name": f"Patient {patient}", "gender": "female", "village": "Rampur", "age": {"value": 34}}
         said += [
             {"type": "register_patient", "command_id": new_id(), "patient_id": patient, "person": person},
             {"type": "open_visit", "command_id": new_id(), "visit_id": visit, "patient_id": patient},
@@ -85,7 +85,7 @@ def commands() -> list[dict[str, object]]:
                 "type": "record_complaints",
                 "command_id": new_id(),
                 "visit_id": visit,
-                "complaints": [["fever", "", 2, "day", 0]],
+                "complaints": [{"code": "fever", "duration": 2}],
             },
         ]
     return said

@@ -4,7 +4,6 @@
 import { computed, signal } from "/ui/lib/dom.js";
 import { get, setCsrf } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
-import { readPatient, readVisit } from "/ui/lib/wire.js";
 
 /** @typedef {import("/ui/api").NodeStatus} NodeStatus */
 /** @typedef {import("/ui/api").Staff} Staff */
@@ -78,25 +77,25 @@ export function enter(reply) {
 
 export async function loadQueue() {
   const reply = await get("/api/queue");
-  queue.value = reply.items.map((/** @type {any} */ item) => ({ ...item, visit: readVisit(item.visit) }));
+  queue.value = reply.items;
 }
 
 /** A visit that was opened just now: nothing else can be known about it. @param {any} reply */
 export function heardOpening(reply) {
-  if (reply?.visit && reply?.patient) record.value = { visit: readVisit(reply.visit), patient: readPatient(reply.patient), sync: [] };
+  if (reply?.visit && reply?.patient) record.value = { visit: reply.visit, patient: reply.patient, sync: [] };
 }
 
 /** Take over the visit that the node gives with its answer to a command. @param {any} visit */
 export function heardVisit(visit) {
   const now = record.value;
   if (!visit || !now || now.visit.visit_id !== visit.visit_id) return;
-  record.value = { ...now, visit: readVisit(visit) };
+  record.value = { ...now, visit };
 }
 
 /** @param {string} visitId */
 export async function loadRecord(visitId) {
   const reply = await get(`/api/visits/${visitId}`);
-  const loaded = { visit: readVisit(reply.visit), patient: readPatient(reply.patient), sync: reply.sync ?? [] };
+  const loaded = { visit: reply.visit, patient: reply.patient, sync: reply.sync ?? [] };
   if (route.value[1] === visitId || record.value?.visit.visit_id === visitId || record.value === null) record.value = loaded;
   return loaded;
 }

@@ -4,7 +4,6 @@ import { html, signal } from "/ui/lib/dom.js";
 import { newId } from "/ui/lib/ids.js";
 import { t } from "/ui/lib/l10n.js";
 import { Choice, Dialog, TextField, toast } from "/ui/lib/parts.js";
-import { packPerson } from "/ui/lib/wire.js";
 import { errorText, submit } from "../commands.js";
 import { go } from "../store.js";
 
@@ -86,11 +85,11 @@ function WhoForm() {
 async function openUnknown() {
   const patientId = newId();
   const visitId = newId();
-  const person = packPerson({
+  const person = {
     name: name.value.trim() || t("emergency-unknown-name"), gender: gender.value, village: "",
     age: { value: Number(age.value), unit: /** @type {"years"} */ (unit.value) }, birth_date: "", relative_name: "", mobile: "",
     mobile_owner: "", abha_number: "", abha_address: "", language: "hi",
-  });
+  };
   for (const body of [
     { type: "register_patient", patient_id: patientId, person },
     { type: "open_visit", visit_id: visitId, patient_id: patientId, category: "emergency" },

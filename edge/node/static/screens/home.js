@@ -5,7 +5,7 @@ import { get } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
 import { day, span, t } from "/ui/lib/l10n.js";
 import { ColourBadge, Icon, toast } from "/ui/lib/parts.js";
-import { colourOf, readPatient } from "/ui/lib/wire.js";
+import { colourOf } from "/ui/lib/colour.js";
 import { ageText, ageWords } from "/ui/lib/ages.js";
 import { errorText, submit } from "../commands.js";
 import { listDrafts } from "../drafts.js";
@@ -32,7 +32,7 @@ function search(text) {
   searchTimer = window.setTimeout(async () => {
     try {
       const reply = await get(`/api/patients?q=${encodeURIComponent(text.trim())}&limit=20`);
-      if (number === searchNumber) found.value = reply.items.map(readPatient);
+      if (number === searchNumber) found.value = reply.items;
     } catch (error) {
       toast("bad", errorText(error));
     }

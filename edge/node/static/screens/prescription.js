@@ -6,7 +6,6 @@ import { clockTime, day, language, pick, say, t } from "/ui/lib/l10n.js";
 import { Icon, toast } from "/ui/lib/parts.js";
 import { doseLine, timesOfDay } from "/ui/lib/dose.js";
 import { canSpeak, hush, speak } from "/ui/lib/speech.js";
-import { Prescription as PrescriptionShape } from "/ui/lib/wire.js";
 import { errorText, submit } from "../commands.js";
 import { item } from "/ui/lib/reference.js";
 import { loadRecord } from "../store.js";
@@ -25,7 +24,7 @@ export function Prescription({ visit, state }) {
   const base = `/api/visits/${visit.visit_id}/prescriptions/${state.prescription_id}`;
   useEffect(() => {
     get(base).then((reply) => {
-      found.value = PrescriptionShape.read(reply.record ?? reply.prescription ?? reply);
+      found.value = reply.record;
       verified.value = reply.verified !== false;
     }).catch((error) => (wrong.value = errorText(error)));
     return hush;

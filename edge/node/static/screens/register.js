@@ -5,7 +5,6 @@ import { get } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
 import { isoDay, t } from "/ui/lib/l10n.js";
 import { Choice, Dialog, TextField, toast } from "/ui/lib/parts.js";
-import { packPerson, readPatient } from "/ui/lib/wire.js";
 import { ageWords } from "/ui/lib/ages.js";
 import { errorText, submit } from "../commands.js";
 import { dropDraft, keepDraft, openDraft, saveDraft } from "../drafts.js";
@@ -64,12 +63,12 @@ export function Register() {
     const patientId = id;
     const outcome = await submit({
       type: "register_patient", patient_id: patientId,
-      person: packPerson({
+      person: {
         name: now.name.trim(), gender: now.gender, village: now.village.trim(),
         age: now.birth_date ? null : { value: Number(now.age), unit: /** @type {"years"} */ (now.unit) },
         birth_date: now.birth_date, relative_name: now.relative.trim(), mobile: now.mobile, mobile_owner: now.owner.trim(),
         abha_number: "", abha_address: "", language: "hi",
-      }),
+      },
     });
     busy.value = false;
     if (!outcome.ok && "error" in outcome && outcome.error.code !== "already_registered") {
@@ -149,7 +148,7 @@ async function alike(form) {
   const questions = [form.name.trim(), form.mobile].filter(Boolean);
   try {
     const replies = await Promise.all(questions.map((one) => get(`/api/patients?q=${encodeURIComponent(one)}&limit=10`)));
-    for (const reply of replies) for (const patient of reply.items.map(readPatient)) all.set(patient.patient_id, patient);
+    for (const reply of replies) for (const patient of reply.items) all.set(patient.patient_id, patient);
   } catch (error) {
     toast("warn", errorText(error));
     return [];

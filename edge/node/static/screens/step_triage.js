@@ -3,7 +3,7 @@
 import { html, useSignal } from "/ui/lib/dom.js";
 import { t } from "/ui/lib/l10n.js";
 import { ColourBadge } from "/ui/lib/parts.js";
-import { colourOf } from "/ui/lib/wire.js";
+import { colourOf } from "/ui/lib/colour.js";
 import { errorText, submit } from "../commands.js";
 import { dropDraft } from "../drafts.js";
 import { reference } from "/ui/lib/reference.js";

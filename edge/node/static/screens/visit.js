@@ -3,7 +3,7 @@
 import { html, useEffect, useSignal } from "/ui/lib/dom.js";
 import { clockTime, day, t } from "/ui/lib/l10n.js";
 import { Choice, ColourBadge, Dialog, toast } from "/ui/lib/parts.js";
-import { colourOf } from "/ui/lib/wire.js";
+import { colourOf } from "/ui/lib/colour.js";
 import { ageWords } from "/ui/lib/ages.js";
 import { errorText, submit } from "../commands.js";
 import { dropDraft } from "../drafts.js";

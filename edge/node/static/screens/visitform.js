@@ -1,7 +1,6 @@
 // @ts-check
 // What a visit's form holds, what has to be answered in each step, and the commands it becomes.
 import { t } from "/ui/lib/l10n.js";
-import { packAllergies, packComplaint, packGuardian, packHistory, packVitals } from "/ui/lib/wire.js";
 import { asksPregnancy, isMinor } from "/ui/lib/ages.js";
 import { errorText, submit } from "../commands.js";
 import { item, list } from "/ui/lib/reference.js";
@@ -162,7 +161,7 @@ function commandsOf(step, form, { visit, patient }) {
   const visit_id = visit.visit_id;
   if (step === "consent") {
     const guardian = isMinor(patient) && form.guardian.name.trim()
-      ? packGuardian({ ...form.guardian, name: form.guardian.name.trim(), relation: form.guardian.relation.trim() }) : null;
+      ? { ...form.guardian, name: form.guardian.name.trim(), relation: form.guardian.relation.trim() } : null;
     return [["teleconsultation", form.tele], ["data", form.data]].map(([purpose, given]) => ({
       mark: `consent-${purpose}`,
       body: {
@@ -174,7 +173,7 @@ function commandsOf(step, form, { visit, patient }) {
   if (step === "complaint") {
     return [{ mark: "complaint", body: {
       type: "record_complaints", visit_id, notes: form.complaint_notes.trim(),
-      complaints: form.complaints.map((one) => packComplaint({
+      complaints: form.complaints.map((one) => ({
         code: one.code, text: one.text.trim(), duration: Number(one.duration) || 0, duration_unit: one.duration ? one.unit : "", severity: 0 })),
     } }];
   }
@@ -182,13 +181,13 @@ function commandsOf(step, form, { visit, patient }) {
     const answer = (/** @type {string} */ text) => (text === "yes" ? true : text === "no" ? false : null);
     return [{ mark: "history", body: {
       type: "record_history", visit_id,
-      history: packHistory({
+      history: {
         conditions: form.conditions, medicines: form.medicines.trim(), notes: form.history_notes.trim(), pregnant: answer(form.pregnant),
         weeks_pregnant: form.pregnant === "yes" && form.weeks ? Number(form.weeks) : null,
-        post_partum: form.pregnant === "yes" ? false : answer(form.post_partum), lmp_date: "" }),
-      allergies: packAllergies({
+        post_partum: form.pregnant === "yes" ? false : answer(form.post_partum), lmp_date: "" },
+      allergies: {
         none_known: form.allergy === "none",
-        items: form.allergy === "some" ? form.allergy_text.split(/[,\n;]/).map((one) => one.trim()).filter(Boolean) : [] }),
+        items: form.allergy === "some" ? form.allergy_text.split(/[,\n;]/).map((one) => one.trim()).filter(Boolean) : [] },
     } }];
   }
   if (step === "signs") {
@@ -205,7 +204,7 @@ function commandsOf(step, form, { visit, patient }) {
     });
     const not_done = form.not_done.filter((id) => item("vitals", id) && numberOf(id, form) === null);
     return [{ mark: "vitals", body: {
-      type: "record_vitals", visit_id, vitals: packVitals({ readings, avpu: form.avpu, oxygen: form.oxygen, not_done }) } }];
+      type: "record_vitals", visit_id, vitals: { readings, avpu: form.avpu, oxygen: form.oxygen, not_done } } }];
   }
   return [];
 }
