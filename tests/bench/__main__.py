@@ -1,0 +1,32 @@
+"""``./run bench NAME [--json FILE]``: run one bench, print its rows, and fail when a goal is missed."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from tests.bench import node, sync
+from tests.bench.rows import Row
+
+BENCHES: dict[str, Callable[[], list[Row]]] = {"node": node.run, "sync": sync.run}
+
+
+def main() -> int:
+    """Run it; 1 when a figure does not reach its goal."""
+    parser = argparse.ArgumentParser(prog="./run bench")
+    parser.add_argument("name", choices=sorted(BENCHES))
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows there")
+    options = parser.parse_args()
+    rows = BENCHES[options.name]()
+    for row in rows:
+        goal = "" if row.reach is None else f"   goal ≤ {row.reach:g}: {'reached' if row.ok else 'MISSED'}"
+        print(f"{row.name:<48} {row.value:>12,.10g} {row.unit}{goal}")
+    if options.json:
+        options.json.write_bytes(msgspec.json.encode(rows) + b"\n")
+    return 1 if any(row.ok is False for row in rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

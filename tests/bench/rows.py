@@ -1,0 +1,23 @@
+"""One measured figure, as every bench reports it."""
+
+from msgspec import Struct
+
+
+class Row(Struct, frozen=True):
+    """``value`` in ``unit``; ``peer_value`` and ``ratio`` where something else did the same in the same run."""
+
+    name: str
+    value: float
+    unit: str
+    peer_value: float | None = None
+    ratio: float | None = None
+    """``value / peer_value``."""
+    reach: float | None = None
+    """The goal: at most this; None where there is none yet."""
+    ok: bool | None = None
+    """Whether the goal was met; None without one."""
+
+
+def at_most(name: str, value: float, unit: str, reach: float) -> Row:
+    """A figure with a goal that it should not exceed."""
+    return Row(name, round(value, 3), unit, reach=reach, ok=value <= reach)
