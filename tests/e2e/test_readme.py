@@ -1,5 +1,6 @@
 """The commands in the README are the commands of the programs."""
 
+import functools
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ README = (ROOT / "README.md").read_text()
 CONTRACT = README.split("## Commands")[1].split("```")[1]
 
 
+@functools.cache
 def help_of(*command: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", *command, "--help"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60

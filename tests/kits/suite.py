@@ -29,7 +29,7 @@ def checks() -> list[Step]:
     return [
         ("mypy", [str(BIN / "mypy")]),
         ("ruff", [str(BIN / "ruff"), "check", "."]),
-        ("imports", [str(BIN / "lint-imports"), "--no-timing"]),
+        ("imports", [str(BIN / "lint-imports")]),
         ("tsc", tsc),
     ]
 
