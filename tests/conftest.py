@@ -1,8 +1,6 @@
 """Fixtures and habits that all tests share."""
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from blockbuster import BlockBuster
@@ -40,11 +38,3 @@ def _no_blocking_call_in_the_event_loop() -> Iterator[None]:
     guard.activate()
     yield
     guard.deactivate()
-
-
-@pytest.fixture
-def data_dir(tmp_path: Path) -> Path:
-    """A fresh directory for the data of one node or hub."""
-    made = tmp_path / f"data-{os.getpid()}"
-    made.mkdir()
-    return made
