@@ -7,20 +7,18 @@ seq). Blocking; everything here runs on the store's writer thread.
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from edge.model import commands as cmd
 from edge.model import events as ev
-from edge.model.age import age_days
 from edge.model.clock import Instant, day_of, next_stamp
-from edge.model.decide import Actor, NodeState, decide
+from edge.model.decide import Actor, NodeState, decide, warnings
 from edge.model.errors import Refusal
 from edge.model.fold import Patient, Visit, fold_patient, fold_visit
 from edge.model.records import Colour
-from edge.model.vitals import check
 from edge.sync import bundle, faults, seal
 from edge.sync.link import BundleRef
 from edge.sync.log import NO_SALT, Position, Stream, Writer
@@ -115,7 +113,7 @@ class Journal:
         if isinstance(outcome, Refusal):
             return outcome
         faults.point("journal.decided")
-        reply = self._record(outcome, by.staff_id, at, command.command_id, _warnings(command, state, at))
+        reply = self._record(outcome, by.staff_id, at, command.command_id, warnings(state, command, at))
         assert reply is not None
         return reply
 
@@ -253,12 +251,11 @@ class Journal:
         return found
 
     def _pending_of(self, run: bytes, stream: Stream, upto: int, head_due: bool) -> list[Pending]:
-        sql = "SELECT seq, raw FROM entries WHERE run = ? AND stream = ? AND seq > ? ORDER BY seq"
+        sql = "SELECT seq, raw, h FROM entries WHERE run = ? AND stream = ? AND seq > ? ORDER BY seq"
         rows = self._db.rows(sql, run, int(stream), upto)
         if not rows and upto:
             # Only the head is due: it goes with the last entry, which the hub knows already.
             rows = self._db.rows(sql, run, int(stream), upto - 1)
-        writer = self._writers.get(stream)
         found: list[Pending] = []
         while rows:
             chunk = [rows.pop(0)]
@@ -266,12 +263,15 @@ class Journal:
             while rows and size_bytes + len(rows[0][1]) <= BUNDLE_PLAIN_BYTES:
                 size_bytes += len(rows[0][1])
                 chunk.append(rows.pop(0))
+            last_seq, _, last_h = chunk[-1]
             head = None
-            if head_due and run == self._run and writer is not None and writer.seq == chunk[-1][0]:
-                head = writer.sign_head(self.secrets().log, seal.Grade.LOG)
-            raws = tuple(raw for _, raw in chunk)
+            if head_due and not rows:
+                # Also of a run that was killed before it could sign: what is promised is the chain as it stands here.
+                log = Writer(self._config.node_id, run, stream, Position(last_seq, b"", last_h))
+                head = log.sign_head(self.secrets().log, seal.Grade.LOG)
+            raws = tuple(raw for _, raw, _ in chunk)
             payload = bundle.BundlePayload(_CLASS_OF[stream], run, int(stream), chunk[0][0], raws, head)
-            found.append(Pending(payload, chunk[-1][0], head_due and bool(rows)))
+            found.append(Pending(payload, last_seq, head_due and bool(rows)))
         return found
 
     def sealed(self, pending: Pending, ref: BundleRef) -> Outgoing:
@@ -300,11 +300,6 @@ class Journal:
             )
         faults.point("journal.covered")
         return Outgoing(ref, payload.cls)
-
-    def waiting(self) -> list[Outgoing]:
-        """Everything in the outbox that the hub has not acknowledged, with its class."""
-        classes = dict(self._db.rows("SELECT ref, cls FROM bundles WHERE level = 0"))
-        return [Outgoing(ref, classes.get(ref.bundle_id, 1)) for ref in self._outbox.waiting()]
 
     def acknowledged(self, ref: bytes, level: int) -> set[str]:
         """The hub has fsynced a bundle: durable in the outbox first, then known to the views. The visits in it."""
@@ -344,9 +339,13 @@ class Journal:
 
     # -- downlink -------------------------------------------------------------------------------
 
-    def import_down(self, payload: bundle.BundlePayload, own: Sequence[ev.Event], at: Instant) -> set[str]:
-        """Keep the hub's entries and fold the new ones; ``own`` is what we say to them. The visits touched."""
+    def import_down(self, payload: bundle.BundlePayload, own: Mapping[int, ev.Event], at: Instant) -> set[str]:
+        """Keep the hub's entries and fold the new ones. The visits touched.
+
+        ``own``: what we say to the entry of that seq; said once, however often the blob comes.
+        """
         touched: set[str] = set()
+        answers: list[ev.Event] = []
         stamp, writers = self._stamp, dict(self._writers)
         with self._db.transaction():
             for seq, raw in enumerate(payload.entries, payload.first_seq):
@@ -364,7 +363,9 @@ class Journal:
                 stamp = max(stamp, min(entry.stamp, next_stamp(0, at.wall_ms)))
                 self.fold(event, entry.stamp, entry.actor)
                 touched.add(ev.visit_of(event))
-            for mine in own:
+                if seq in own:
+                    answers.append(own[seq])
+            for mine in answers:
                 stamp = next_stamp(stamp, at.wall_ms)
                 visit = self.fold(mine, stamp, "")
                 self._append(writers, mine, ev.entry_of(mine, stamp, ""), visit if isinstance(visit, Visit) else None)
@@ -376,14 +377,3 @@ class Journal:
     def close(self) -> None:
         """Close the store."""
         self._db.close()
-
-
-def _warnings(command: cmd.Command, state: NodeState, at: Instant) -> tuple[Refusal, ...]:
-    """What the nurse should look at again in a command that was accepted."""
-    if isinstance(command, cmd.RegisterPatient) and state.duplicate_ids:
-        return (Refusal("maybe_known", "Somebody of this name, gender and village is registered already.", "person"),)
-    if isinstance(command, cmd.RecordVitals):
-        patient = state.patient
-        days = age_days(patient.person, patient.registered_ms, at.wall_ms) if patient else None
-        return check(command.vitals, days).warnings
-    return ()

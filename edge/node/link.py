@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from edge.model import events as ev
-from edge.model.errors import UpkendraError
+from edge.model.errors import Fault, UpkendraError
 from edge.model.prescribing import SignedPrescription
 from edge.slips.verify import verify_signed
 from edge.sync import bundle, seal
@@ -33,7 +33,7 @@ from edge.web.logs import say
 
 from .clinic import Clinic
 from .config import NodeConfig
-from .journal import Outgoing
+from .journal import Journal, Outgoing
 from .live import LinkPush, PrescriptionCame, QueueChanged, VisitChanged
 from .outbox import OutboxDb
 
@@ -42,6 +42,8 @@ logger = logging.getLogger("edge.node.link")
 STATE_EVERY_S = 5.0
 LOCKED_CLASS = 1
 """Class of bundles whose own class only the locked records know."""
+OF_A_LATER_RELEASE = frozenset({"format_unknown", "dictionary_unknown"})
+"""Reasons for which downlink is put aside only until an update can read it."""
 
 
 def new_endpoint(config: NodeConfig, run: bytes) -> NodeEndpoint:
@@ -70,6 +72,7 @@ class HubLink:
         self._submitted: set[bytes] = set()
         self._drained = asyncio.Event()
         self._showing: asyncio.Task[None] | None = None
+        self._one_importer = asyncio.Lock()
         self.on_signal: list[Callable[[bytes], Awaitable[None]]] = []
         self.on_link: list[Callable[[bool], Awaitable[None]]] = []
         clinic.link_now = lambda: endpoint.link_state(time.monotonic())
@@ -115,6 +118,9 @@ class HubLink:
         assert self._clinic.secrets is not None
         self._endpoint.set_grade(seal.Grade.LOG, self._clinic.secrets.log, time.monotonic())
         self._runner.wake()
+        for bundle_id in await self._clinic.store.outbox(lambda outbox: outbox.reseals()):
+            await self._clinic.store.write(_resealer(bundle_id))
+        await self._clinic.store.outbox(lambda outbox: outbox.reconsider_downs(OF_A_LATER_RELEASE))
         await self._import_downs()
 
     # -- what the endpoint says ---------------------------------------------------------------------
@@ -163,29 +169,35 @@ class HubLink:
             self._clinic.tablets.push(QueueChanged())
 
     async def _reseal(self, bundle_id: bytes) -> None:
+        """Durably noted first: a locked node seals the entries anew when it is unlocked."""
         self._submitted.discard(bundle_id)
+        await self._clinic.store.outbox(lambda outbox: outbox.want_reseal(bundle_id))
         if self._clinic.locked:
             say(logger, "reseal_waits_for_unlock", bundle=bundle_id.hex())
             return
-        await self._clinic.store.write(lambda journal: journal.reseal(bundle_id))
+        await self._clinic.store.write(_resealer(bundle_id))
         await self._clinic.seal_now()
 
     # -- downlink -------------------------------------------------------------------------------------
 
     async def _import_downs(self) -> None:
-        """Open, check and fold every blob that lies here; one that does not hold is left and reported."""
-        for seq, blob in await self._clinic.store.outbox(lambda outbox: outbox.downs()):
-            try:
-                touched = await self._import(seq, blob)
-            except (UpkendraError, msgspec.MsgspecError) as error:
-                code = error.refusal.code if isinstance(error, UpkendraError) else "malformed"
-                say(logger, "down_refused", logging.WARNING, seq=seq, code=code)
-                continue
-            await self._clinic.store.outbox(_importer(seq))
-            for visit_id in touched:
-                self._clinic.tablets.push(VisitChanged(visit_id))
-            if touched:
-                self._clinic.tablets.push(QueueChanged())
+        """Open, check and fold every blob that lies here; one that does not hold is put aside and reported."""
+        async with self._one_importer:
+            for seq, blob in await self._clinic.store.outbox(lambda outbox: outbox.downs()):
+                try:
+                    touched = await self._import(seq, blob)
+                except (UpkendraError, msgspec.MsgspecError) as error:
+                    if isinstance(error, UpkendraError) and error.refusal.fault is Fault.US:
+                        raise
+                    code = error.refusal.code if isinstance(error, UpkendraError) else "payload_malformed"
+                    say(logger, "down_refused", logging.WARNING, seq=seq, code=code)
+                    await self._clinic.store.outbox(_refuser(seq, code))
+                    continue
+                await self._clinic.store.outbox(_importer(seq))
+                for visit_id in touched:
+                    self._clinic.tablets.push(VisitChanged(visit_id))
+                if touched:
+                    self._clinic.tablets.push(QueueChanged())
         self._clinic.seal_soon(0.0)
 
     async def _import(self, seq: int, blob: bytes) -> set[str]:
@@ -195,18 +207,18 @@ class HubLink:
         if told != seq:
             raise seal.SealRefused("the hub signed another number", code="down_sequence")
         payload = await asyncio.to_thread(bundle.unpack, packed)
-        own: list[ev.Event] = []
-        for raw in payload.entries:
+        own: dict[int, ev.Event] = {}
+        for place, raw in enumerate(payload.entries, payload.first_seq):
             event = ev.event_of(msgspec.msgpack.decode(raw, type=ev.Entry))
             if isinstance(event, ev.PrescriptionSigned):
                 signed = msgspec.msgpack.decode(event.signed, type=SignedPrescription)
                 verified = await asyncio.to_thread(verify_signed, signed, config.hub_sign)
                 if verified.record.visit_id != event.visit_id:
                     raise seal.SealRefused("the prescription is for another visit", code="prescription_other_visit")
-                own.append(ev.PrescriptionStored(event.visit_id, event.prescription_id))
+                own[place] = ev.PrescriptionStored(event.visit_id, event.prescription_id)
         now = self._clinic.clock.now()
         touched = await self._clinic.store.write(lambda journal: journal.import_down(payload, own, now))
-        for mine in own:
+        for mine in own.values():
             self._clinic.tablets.push(PrescriptionCame(ev.visit_of(mine)))
         return touched
 
@@ -224,3 +236,11 @@ class HubLink:
 
 def _importer(seq: int) -> Callable[[OutboxDb], None]:
     return lambda outbox: outbox.down_imported(seq)
+
+
+def _refuser(seq: int, reason: str) -> Callable[[OutboxDb], None]:
+    return lambda outbox: outbox.refuse_down(seq, reason)
+
+
+def _resealer(bundle_id: bytes) -> Callable[[Journal], None]:
+    return lambda journal: journal.reseal(bundle_id)

@@ -24,7 +24,9 @@ class OutboxDb:
             "ref",
             [["level"]],
         )
+        self._db.table("reseals", {"ref": bytes}, "ref", [])
         self._db.table("downs", {"seq": int, "blob": bytes, "imported": int}, "seq", [["imported"]])
+        self._db.table("downs_refused", {"seq": int, "blob": bytes, "reason": str}, "seq", [])
 
     def add(self, ref: BundleRef) -> None:
         """Keep a sealed bundle durably."""
@@ -39,8 +41,11 @@ class OutboxDb:
         faults.point("outbox.added")
 
     def waiting(self) -> list[BundleRef]:
-        """Bundles that the hub has not acknowledged, in the order in which they were sealed."""
-        sql = "SELECT opening, bundle, ref FROM bundles WHERE level = 0 ORDER BY rowid"
+        """Bundles that the hub has not acknowledged and can still open, in the order in which they were sealed."""
+        sql = (
+            "SELECT opening, bundle, ref FROM bundles WHERE level = 0 AND ref NOT IN (SELECT ref FROM reseals) "
+            "ORDER BY rowid"
+        )
         return [BundleRef(*row) for row in self._db.rows(sql)]
 
     def acknowledge(self, ref: bytes, level: int) -> None:
@@ -59,6 +64,16 @@ class OutboxDb:
         with self._db.transaction():
             for ref in refs:
                 self._db.run("DELETE FROM bundles WHERE ref = ?", ref)
+                self._db.run("DELETE FROM reseals WHERE ref = ?", ref)
+
+    def want_reseal(self, ref: bytes) -> None:
+        """The hub cannot open this bundle any more; its entries are sealed anew when the records are open."""
+        with self._db.transaction():
+            self._db.run("INSERT OR IGNORE INTO reseals (ref) VALUES (?)", ref)
+
+    def reseals(self) -> list[bytes]:
+        """Bundles whose entries wait to be sealed anew."""
+        return [row[0] for row in self._db.rows("SELECT ref FROM reseals")]
 
     def backlog(self) -> tuple[int, int]:
         """How many bundles wait, and their bytes."""
@@ -87,6 +102,33 @@ class OutboxDb:
         """The records hold what was in the blob: only its number is kept."""
         with self._db.transaction():
             self._db.run("UPDATE downs SET imported = 1, blob = x'' WHERE seq = ?", seq)
+
+    def refuse_down(self, seq: int, reason: str) -> None:
+        """Put a blob that cannot be taken in aside, with the reason, so that it is tried no more."""
+        with self._db.transaction():
+            self._db.run(
+                "INSERT OR REPLACE INTO downs_refused (seq, blob, reason) SELECT seq, blob, ? FROM downs WHERE seq = ?",
+                reason,
+                seq,
+            )
+            self._db.run("UPDATE downs SET imported = 1, blob = x'' WHERE seq = ?", seq)
+
+    def refused_downs(self) -> list[tuple[int, str]]:
+        """Sequence and reason of every blob that was put aside."""
+        return [(row[0], row[1]) for row in self._db.rows("SELECT seq, reason FROM downs_refused ORDER BY seq")]
+
+    def reconsider_downs(self, reasons: frozenset[str]) -> None:
+        """Take blobs back that were put aside for a reason which another release of this node may not see."""
+        with self._db.transaction():
+            for seq, reason in self.refused_downs():
+                if reason in reasons:
+                    self._db.run(
+                        "UPDATE downs SET imported = 0, blob = (SELECT blob FROM downs_refused WHERE seq = ?) "
+                        "WHERE seq = ?",
+                        seq,
+                        seq,
+                    )
+                    self._db.run("DELETE FROM downs_refused WHERE seq = ?", seq)
 
     def close(self) -> None:
         """Close the file."""

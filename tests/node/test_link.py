@@ -12,11 +12,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from edge.model import events as ev
 from edge.model.prescribing import PrescriptionRecord, SignedPrescription
 from edge.model.records import ConsultType, MedicineLine, Mode
+from edge.node.journal import Journal
+from edge.node.outbox import OutboxDb
 from edge.slips.sign import certify_doctor, sign_record
 from edge.slips.verify import verify_slip
-from edge.sync import seal
+from edge.sync import bundle, seal
+from edge.sync.log import Stream, verify_head
 from tests.node.hubside import HubSide
-from tests.node.kit import Provisioned, Served, Tablet, new_id, provisioned
+from tests.node.kit import Provisioned, Served, Tablet, new_id, provisioned, settled
 
 
 @pytest.fixture
@@ -170,3 +173,79 @@ async def test_a_prescription_that_the_hub_did_not_sign_is_refused_and_reported(
         await until(seen)
         page = await tablet.get(f"/api/visits/{visit}")
         assert page["visit"]["prescriptions"] == []  # type: ignore[index]
+        store = served.node.clinic.store
+        refused = await store.outbox(lambda outbox: outbox.refused_downs())
+        assert [number for number, reason in refused if reason] == [seq], "put aside with its reason"
+        assert await store.outbox(lambda outbox: outbox.downs()) == [], "and tried no more"
+
+
+async def test_a_prescription_is_answered_once_although_its_blob_is_taken_in_twice(setup: Provisioned) -> None:
+    async with HubSide(setup) as hub, Served(at_hub(setup, hub)) as served:
+        tablet = served.tablet
+        await tablet.login(setup)
+        _, visit = await tablet.register()
+        rx = new_id()
+        signed = ev.PrescriptionSigned(visit, rx, msgspec.msgpack.encode(prescription(setup, visit, rx)))
+        entry = msgspec.msgpack.encode(ev.entry_of(signed, 1, "dr-1"))
+        payload = bundle.BundlePayload(1, bytes(8), int(Stream.HUB), 1, (entry,))
+        answers = {1: ev.PrescriptionStored(visit, rx)}
+        clinic = served.node.clinic
+        for _ in range(2):
+            await clinic.store.write(lambda journal: journal.import_down(payload, answers, clinic.clock.now()))
+        await clinic.seal_now()
+
+        async def told() -> bool:
+            return any(isinstance(event, ev.PrescriptionStored) for event in hub.events())
+
+        await until(told)
+        assert sum(isinstance(event, ev.PrescriptionStored) for event in hub.events()) == 1
+
+
+async def test_a_bundle_that_the_hub_cannot_open_is_sealed_anew_at_unlock(setup: Provisioned) -> None:
+    async with HubSide(setup) as hub:
+        async with Served(setup) as served:
+            await served.tablet.login(setup)
+            await served.tablet.register()
+            await settled()
+
+        def refuse_all(outbox: OutboxDb) -> int:
+            refs = outbox.waiting()
+            for ref in refs:
+                outbox.want_reseal(ref.bundle_id)
+            return len(refs)
+
+        outbox = await asyncio.to_thread(OutboxDb, setup.folder)
+        assert await asyncio.to_thread(refuse_all, outbox) > 0
+        assert outbox.waiting() == []
+        await asyncio.to_thread(outbox.close)
+        async with Served(at_hub(setup, hub)) as served:
+            await served.tablet.login(setup)
+
+            async def all_there() -> bool:
+                return any(isinstance(event, ev.PatientRegistered) for event in hub.events())
+
+            await until(all_there)
+        assert hub.conflicts == 0
+
+
+async def test_the_head_of_a_run_that_was_killed_is_signed_by_the_next_one(setup: Provisioned) -> None:
+    async with HubSide(setup) as hub:
+        async with Served(setup) as served:
+            await served.tablet.login(setup)
+            await served.tablet.register()
+            await settled()
+            first_run = served.node.clinic.run
+            await served.node.clinic.store.write(Journal.close_run)
+            served.node.clinic.store._journal = None  # what follows is not written: as if it had been killed
+        async with Served(at_hub(setup, hub)) as served:
+            await served.tablet.login(setup)
+
+            async def promised() -> bool:
+                return any(payload.run == first_run for payload in hub.heads)
+
+            await until(promised)
+        for payload in hub.heads:
+            head = payload.head
+            assert head is not None
+            public, stream = setup.config.log_public, Stream(payload.stream)
+            assert verify_head(head, setup.config.node_id, payload.run, stream, public)
