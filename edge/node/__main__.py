@@ -1,4 +1,4 @@
-"""The node's command line: enrol, serve, add-staff, verify-slip, find, status.
+"""The node's command line: enrol, serve, add-staff, verify-slip, find, status, panel.
 
 Results go to stdout as one JSON line each, logs as JSON lines to stderr; exit code 1 means refused.
 """
@@ -29,6 +29,7 @@ from edge.web.logs import start_logging
 from . import announce, provision
 from .app import Node
 from .config import load_config
+from .devices import panel_cli
 
 PIN_DIGITS = 6
 DEFAULT_HTTP = "127.0.0.1:8470"
@@ -53,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--camera", default="test", metavar="SOURCE", help="test, file:PATH, v4l2:/dev/videoN or tablet")
     serve.add_argument("--no-announce", action="store_true", help="do not announce the node on the LAN (zeroconf)")
     serve.add_argument("--hub-host", default="", metavar="HOST", help="reach the hub under another name or address")
+    serve.add_argument("--panel", default="", metavar="DEVICE", help="serial port of the panel and power board")
 
     staff = add("add-staff", "Add a staff member; prints the badge (and a generated PIN) once.")
     staff.add_argument("--name", required=True, help="name as in the staff register")
@@ -79,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
 
     status = add("status", "Show what a running node says about itself.", data=False)
     status.add_argument("--http", default=DEFAULT_HTTP, metavar="ADDR:PORT")
+    panel_cli.add_parser(commands)
     return parser
 
 
@@ -137,6 +140,8 @@ async def _serve(options: argparse.Namespace) -> None:
     run = secrets.token_bytes(seal.RUN_BYTES)
     node = await asyncio.to_thread(Node.load, options.data, run, options.camera, options.hub_host)
     await node.start()
+    if options.panel:
+        await node.fit_panel(options.panel, options.data, stopping.set)
     runner = web.AppRunner(await node.web_app(), access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, host, port, shutdown_timeout=2.0)
@@ -211,6 +216,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 asyncio.run(_find(options))
             case "status":
                 asyncio.run(_status(options))
+            case "panel":
+                panel_cli.run(options)
     except UpkendraError as error:
         print(json.dumps({"error": msgspec.to_builtins(error.refusal)}, ensure_ascii=False), file=sys.stderr)
         return 1

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,7 @@ from edge.web.sessions import Session
 from .calls import CallDesk
 from .clinic import Clinic
 from .config import NodeConfig, load_config
+from .devices.panel_desk import PanelDesk, PanelReport
 from .link import HubLink, new_endpoint
 from .web.api import Api
 
@@ -38,7 +40,8 @@ class Node:
         self.calls.connect(self.link.send_signal)
         self.link.on_signal.append(self.calls.hear)
         self.link.on_link.append(self.calls.link_changed)
-        self.api = Api(self.clinic, self.calls)
+        self.panel: PanelDesk | None = None
+        self.api = Api(self.clinic, self.calls, self._panel_report)
 
     @classmethod
     def load(cls, folder: Path, run: bytes, camera: str = "test", hub_host: str = "") -> "Node":
@@ -52,6 +55,14 @@ class Node:
         """Open the outbox and begin to talk to the hub; the records stay locked."""
         await self.clinic.store.open()
         await self.link.start()
+
+    async def fit_panel(self, device: str, folder: Path, on_shutdown: Callable[[], None]) -> None:
+        """Use the panel board on a serial port, present or not; ``on_shutdown`` ends the process in order."""
+        self.panel = PanelDesk(self.clinic, device, folder, on_shutdown)
+        await self.panel.start()
+
+    def _panel_report(self) -> PanelReport:
+        return self.panel.report() if self.panel is not None else PanelReport(False)
 
     async def web_app(self) -> web.Application:
         """The node's pages and API."""
@@ -71,7 +82,11 @@ class Node:
 
     async def stop(self) -> None:
         """End calls, seal what is left, close the run and the files."""
+        if self.panel is not None:
+            await self.panel.rest()
         await self.calls.close()
         await self.clinic.finish()
         await self.link.stop(LINGER_S)
         await self.clinic.store.close()
+        if self.panel is not None:
+            await self.panel.stop()

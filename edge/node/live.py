@@ -6,6 +6,7 @@ comes back. Knows no records.
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import TypeAlias
 
 import msgspec
@@ -62,7 +63,15 @@ class ByePush(msgspec.Struct, frozen=True, tag="bye"):
     reason: str
 
 
-Push: TypeAlias = QueueChanged | VisitChanged | PrescriptionCame | LinkPush | RingPush | CallPush | ByePush
+class Called(msgspec.Struct, frozen=True, tag="called"):
+    """It is this visit's turn; ``again`` when it is called once more."""
+
+    visit_id: str
+    token: str
+    again: bool
+
+
+Push: TypeAlias = QueueChanged | VisitChanged | PrescriptionCame | LinkPush | RingPush | CallPush | ByePush | Called
 
 
 class Tablets:
@@ -70,12 +79,16 @@ class Tablets:
 
     def __init__(self) -> None:
         self._queues: dict[web.WebSocketResponse, asyncio.Queue[str]] = {}
+        self.listeners: list[Callable[[Push], None]] = []
+        """Other parts of the node that hear what the tablets hear."""
 
     def __len__(self) -> int:
         return len(self._queues)
 
     def push(self, message: Push) -> None:
         """Tell every tablet."""
+        for listener in self.listeners:
+            listener(message)
         text = msgspec.json.encode(message).decode()
         for socket, queue in list(self._queues.items()):
             try:

@@ -42,11 +42,11 @@ def build_host(out: Path) -> Path:
     return out
 
 
-class Board:
-    """One simulated board. ``state`` keeps flash and EEPROM from one power-up to the next.
+class Simulator:
+    """One simulated board as a process. ``state`` keeps flash and EEPROM from one power-up to the next.
 
-    ``speed`` is the board's time over ours, ``uart`` the baud rate over the real one, and ``cut_at`` the flash or
-    EEPROM write in which the power goes.
+    ``speed`` is the board's time over ours, ``uart`` the baud rate over the real one, ``cut_at`` the flash or
+    EEPROM write in which the power goes, and ``link`` a symbolic link to the port.
     """
 
     def __init__(
@@ -60,19 +60,15 @@ class Board:
         seed: int = 0,
         uart: int = 1,
         trace: bool = False,
+        link: Path | None = None,
     ) -> None:
         state.mkdir(parents=True, exist_ok=True)
         arguments = [
             str(simulator), "-b", str(firmware / "boot.bin"), "-a", str(firmware / "app.bin"), "-d", str(state),
             "-s", str(speed), "-c", str(cut_at), "-r", str(seed), "-u", str(uart),
+            *(["-l", str(link)] if link else []), *(["-t"] if trace else []),
         ]  # fmt: skip
-        self._process = subprocess.Popen(
-            [*arguments, *(["-t"] if trace else [])],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            bufsize=1,
-        )
+        self._process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
         self.lines: list[tuple[float, str]] = []
         """What the board did: (monotonic seconds, line)."""
         self._status: int | None = None
@@ -80,11 +76,6 @@ class Board:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.port = self.wait_for("pty ").split()[1]
-        self._fd = os.open(self.port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
-        with contextlib.suppress(termios.error):
-            tty.setraw(self._fd)
-        self.session = PanelSession(time.monotonic())
-        self.news: list[PanelNews] = []
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -110,6 +101,39 @@ class Board:
             if line.startswith(beginning):
                 return line
 
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def close(self) -> int:
+        """Switches off after saving the state; returns the exit status, :data:`POWER_CUT` after a cut."""
+        if self._status is not None:
+            return self._status
+        self.tell("quit")
+        try:
+            status = self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            status = self._process.wait()
+        self._reader.join(5)
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+        self._status = status
+        return status
+
+
+class Board(Simulator):
+    """A simulated board with the node's session on its port. Options as :class:`Simulator`."""
+
+    def __init__(self, simulator: Path, firmware: Path, state: Path, **options: float | int | bool) -> None:
+        super().__init__(simulator, firmware, state, **options)  # type: ignore[arg-type]
+        self._fd = os.open(self.port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        with contextlib.suppress(termios.error):
+            tty.setraw(self._fd)
+        self.session = PanelSession(time.monotonic())
+        self.news: list[PanelNews] = []
+
     def write(self, data: bytes) -> None:
         """Raw bytes into the board's UART."""
         while data:
@@ -122,7 +146,7 @@ class Board:
         deadline = time.monotonic() + timeout_s
         while not until():
             now = time.monotonic()
-            if now > deadline or self._process.poll() is not None:
+            if now > deadline or not self.alive():
                 return until()
             try:
                 self.write(self.session.bytes_to_send(now))
@@ -139,33 +163,18 @@ class Board:
         """True when the board has been heard and identified."""
         return self.pump(lambda: self.session.identity is not None)
 
-    def alive(self) -> bool:
-        return self._process.poll() is None
-
     def close(self) -> int:
-        """Switches off after saving the state; returns the exit status, :data:`POWER_CUT` after a cut."""
-        if self._status is not None:
-            return self._status
-        self.tell("quit")
-        try:
-            status = self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            status = self._process.wait()
-        self._reader.join(5)
-        os.close(self._fd)
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    pipe.close()
-        self._status = status
+        known = self._status is not None
+        status = super().close()
+        if not known:
+            os.close(self._fd)
         return status
 
 
 @contextlib.contextmanager
 def board(simulator: Path, firmware: Path, state: Path, **options: float | int | bool) -> Iterator[Board]:
     """A running board, switched off at the end."""
-    made = Board(simulator, firmware, state, **options)  # type: ignore[arg-type]
+    made = Board(simulator, firmware, state, **options)
     try:
         yield made
     finally:
@@ -183,4 +192,4 @@ def fresh(state: Path) -> Path:
     return state
 
 
-__all__ = ["POWER_CUT", "Board", "board", "build", "build_host", "build_simulator", "fresh", "image"]
+__all__ = ["POWER_CUT", "Board", "Simulator", "board", "build", "build_host", "build_simulator", "fresh", "image"]

@@ -5,7 +5,7 @@ The route table at the end is the whole API; ``/openapi.json`` is made from it.
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from aiohttp import web
@@ -17,6 +17,7 @@ from edge.model.prescribing import SignedPrescription
 from edge.model.reference import Reference, reference
 from edge.node.calls import CallDesk
 from edge.node.clinic import VERSION, Clinic
+from edge.node.devices.panel_desk import PanelReport
 from edge.node.views import Draft, Staff
 from edge.slips.render import render_slip
 from edge.slips.verify import verify_signed
@@ -33,9 +34,10 @@ TITLE = "Upkendra node"
 class Api:
     """The node's API over one clinic."""
 
-    def __init__(self, clinic: Clinic, calls: CallDesk) -> None:
+    def __init__(self, clinic: Clinic, calls: CallDesk, panel: Callable[[], PanelReport]) -> None:
         self._clinic = clinic
         self._calls = calls
+        self._panel = panel
         self._openapi: Raw | None = None
         body = msgspec.json.encode(reference())
         self._reference = body
@@ -79,6 +81,10 @@ class Api:
             len(clinic.tablets),
             VERSION,
         )
+
+    async def get_panel(self, call: Call[None, None]) -> PanelReport:
+        """The panel and power board: voltages, version, what is wrong with it."""
+        return self._panel()
 
     async def post_unlock(self, call: Call[s.Unlock, None]) -> s.Unlocked:
         """Unlock the records with a staff badge and its PIN."""
@@ -238,6 +244,7 @@ class Api:
             Route("GET", "/healthz", self.get_health, reply=s.Health, auth=Auth.OPEN, while_locked=True),
             Route("GET", "/openapi.json", self.get_openapi, reply=dict, auth=Auth.OPEN, while_locked=True),
             Route("GET", "/api/status", self.get_status, reply=s.Status, auth=Auth.OPEN, while_locked=True),
+            Route("GET", "/api/panel", self.get_panel, reply=PanelReport, auth=Auth.OPEN, while_locked=True),
             Route(
                 "POST",
                 "/api/unlock",

@@ -1,0 +1,250 @@
+"""What the panel board means in the clinic: the button calls the next of the queue, the display shows whose turn it
+is, an empty battery ends the node in order, and a node whose store no longer answers lets itself be power-cycled.
+
+Knows the clinic and the port; no serial line. What a press did is on the disk before the board may forget it.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from edge.model.clock import day_of
+from edge.model.errors import UpkendraError
+from edge.model.fold import Visit
+from edge.model.queue import waits
+from edge.model.records import Colour, VisitState
+from edge.web.logs import say
+from edge.web.refusals import Locked
+
+from ..clinic import Clinic
+from ..config import write_private
+from ..live import Called, Push, VisitChanged
+from .panel import BoardEvent, BoardFound, CommandDone, EventKind, PanelNews
+from .panel_port import PanelHealth, PanelPort, PanelState
+from .panel_protocol import ShutdownAck
+from .panel_update import ImageStore
+
+logger = logging.getLogger("edge.node.panel")
+
+STALE_PRESS_S = 10
+"""A press that waited longer for the node to come back calls nobody: whoever pressed has long gone on."""
+STORE_CHECK_S = 5.0
+STORE_TIMEOUT_S = 15.0
+CUT_AFTER_S = 60
+"""From the acknowledged shutdown to the power cut: what the operating system takes to halt, and as much again."""
+ACK_TIMEOUT_S = 8.0
+NEXT_PATIENT, EMERGENCY, ERROR_TONE, SHORT_TONE = 1, 2, 3, 4
+"""Buzzer patterns of protocol.toml."""
+NOISY_FRAMES = 100
+STACK_LOW_BYTES = 128
+
+
+class _Memory(Struct, frozen=True):
+    """``panel.json``: who was called today, and the last event of the board that was carried out."""
+
+    day: int = 0
+    called: tuple[str, ...] = ()
+    """Visit ids, the present one last."""
+    shown: str = ""
+    event: tuple[int, int] = (0, 0)
+    """Number and up-time of the event: a repetition after our own restart is known by them."""
+
+
+class PanelReport(Struct, frozen=True):
+    """The board as ``GET /api/panel`` tells of it."""
+
+    fitted: bool
+    """Whether this node was told of a board at all."""
+    health: PanelHealth | None = None
+    faults: tuple[str, ...] = ()
+
+
+def faults_of(health: PanelHealth) -> tuple[str, ...]:
+    """What somebody should look after, as stable codes, the gravest first."""
+    found: list[str] = []
+    if health.state is not PanelState.RUNNING:
+        found.append(f"panel_{health.state.value}")
+    elif health.uptime_s and not health.mains:
+        found.append("battery_low" if health.battery_low else "on_battery")
+    if health.bad_frames > NOISY_FRAMES:
+        found.append("panel_line_noisy")
+    if health.state is PanelState.RUNNING and 0 < health.stack_free < STACK_LOW_BYTES:
+        found.append("panel_stack_low")
+    return tuple(found)
+
+
+def display_of(visit: Visit) -> str:
+    """What the display shows for a visit: the token's serial, ``E`` before it in an emergency."""
+    serial = f"{visit.token_serial:03d}" if visit.token else "---"
+    return f"E-{serial}" if visit.colour is Colour.RED else serial
+
+
+class PanelDesk:
+    """The board's place in a node."""
+
+    def __init__(self, clinic: Clinic, device: str, folder: Path, on_shutdown: Callable[[], None]) -> None:
+        """``folder`` is the node's data folder; ``on_shutdown`` ends the process in order."""
+        self._clinic = clinic
+        self._file = folder / "panel.json"
+        self._on_shutdown = on_shutdown
+        self._memory = _Memory()
+        self._port = PanelPort(device, self._heard, ImageStore(folder / "panel"))
+        self._presses: asyncio.Queue[BoardEvent] = asyncio.Queue()
+        self._in_hand: set[int] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._shutdown_asked = False
+        self._cut_accepted = asyncio.Event()
+        self._calling = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Begin; the board may be absent."""
+        self._memory = await asyncio.to_thread(self._load)
+        self._clinic.tablets.listeners.append(self._pushed)
+        await self._port.start()
+        self._tasks = [asyncio.create_task(self._carry_out()), asyncio.create_task(self._watch_store())]
+
+    async def rest(self) -> None:
+        """The node begins to stop: presses stay with the board, heartbeats go on."""
+        for task in self._tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        self._clinic.tablets.listeners.remove(self._pushed)
+
+    async def stop(self) -> None:
+        """End. Call it when all files are closed: the board that asked for a shutdown now hears that it may cut."""
+        if self._shutdown_asked and self._port.ask(lambda session: session.acknowledge_shutdown(CUT_AFTER_S)):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._cut_accepted.wait(), ACK_TIMEOUT_S)
+            say(logger, "panel_shutdown_acknowledged", accepted=self._cut_accepted.is_set())
+        await self._port.stop()
+
+    def report(self) -> PanelReport:
+        """How the board stands."""
+        health = self._port.health
+        return PanelReport(True, health, faults_of(health))
+
+    # -- what the board says --------------------------------------------------------------------------
+
+    def _heard(self, news: PanelNews) -> None:
+        match news:
+            case BoardFound():
+                self._show(self._memory.shown if self._memory.day == self._today() else "", 0)
+            case BoardEvent():
+                self._event(news)
+            case CommandDone(command=ShutdownAck(), result="done"):
+                self._cut_accepted.set()
+            case CommandDone(command, result) if result != "done":
+                say(logger, "panel_command_failed", command=type(command).__name__, result=result)
+            case _:
+                return
+
+    def _event(self, event: BoardEvent) -> None:
+        if event.kind in (EventKind.CALL_NEXT, EventKind.RECALL):
+            if event.number not in self._in_hand:
+                self._in_hand.add(event.number)
+                self._presses.put_nowait(event)
+            return
+        kind = event.kind.value if event.kind else "unknown"
+        say(logger, "panel_event", kind=kind, value=event.value, uptime_s=event.uptime_s)
+        if event.kind is EventKind.BATTERY_LOW:
+            self._port.ask(lambda session: session.buzz(ERROR_TONE))
+        self._port.ask(lambda session: session.stored(event.number))
+        if event.kind is EventKind.SHUTDOWN_ASKED and not self._shutdown_asked:
+            self._shutdown_asked = True
+            self._on_shutdown()
+
+    async def _carry_out(self) -> None:
+        while True:
+            event = await self._presses.get()
+            try:
+                async with self._calling:
+                    await self._press(event)
+            except (Locked, UpkendraError, OSError) as error:
+                say(logger, "panel_press_refused", why=type(error).__name__)
+                self._port.ask(lambda session: session.buzz(ERROR_TONE))
+            self._port.ask(lambda session, number=event.number: session.stored(number))  # type: ignore[misc]
+            self._in_hand.discard(event.number)
+
+    async def _press(self, event: BoardEvent) -> None:
+        key = (event.number, event.uptime_s)
+        if key == self._memory.event:
+            return
+        if self._port.health.uptime_s - event.uptime_s > STALE_PRESS_S:
+            say(logger, "panel_press_stale", uptime_s=event.uptime_s)
+            return
+        today = self._today()
+        memory = self._memory if self._memory.day == today else _Memory(today)
+        if event.kind is EventKind.RECALL:
+            visit_id = memory.called[-1] if memory.called else ""
+            visit = await self._clinic.visit(visit_id) if visit_id else None
+        else:
+            queue = await self._clinic.queue()
+            waiting = [item.visit for item in queue.items if waits(item.visit)]
+            visit = next((one for one in waiting if one.visit_id not in memory.called), None)
+        if visit is None:
+            await self._keep(msgspec.structs.replace(memory, event=key))
+            self._port.ask(lambda session: session.buzz(ERROR_TONE))
+            return
+        await self._call(visit, memory, key)
+
+    async def _call(self, visit: Visit, memory: _Memory, event: tuple[int, int]) -> None:
+        again = bool(memory.called) and memory.called[-1] == visit.visit_id
+        called = (*(one for one in memory.called if one != visit.visit_id), visit.visit_id)
+        await self._keep(_Memory(memory.day, called, display_of(visit), event))
+        self._show(display_of(visit), EMERGENCY if visit.colour is Colour.RED else NEXT_PATIENT)
+        self._clinic.tablets.push(Called(visit.visit_id, visit.token, again))
+
+    def _show(self, text: str, pattern: int) -> None:
+        self._port.ask(lambda session: session.show(text))
+        if pattern:
+            self._port.ask(lambda session: session.buzz(pattern))
+
+    # -- what the clinic says -------------------------------------------------------------------------
+
+    def _pushed(self, message: Push) -> None:
+        if isinstance(message, VisitChanged):
+            self._clinic.later(self._follow(message.visit_id))
+
+    async def _follow(self, visit_id: str) -> None:
+        """A visit that goes into its call without the button is shown all the same."""
+        async with self._calling:
+            today = self._today()
+            memory = self._memory if self._memory.day == today else _Memory(today)
+            if visit_id in memory.called:
+                return
+            visit = await self._clinic.visit(visit_id)
+            if visit.state is VisitState.IN_CALL:
+                await self._call(visit, memory, memory.event)
+
+    async def _watch_store(self) -> None:
+        """The heartbeat says that the store answers, so it has to be asked."""
+        while True:
+            try:
+                async with asyncio.timeout(STORE_TIMEOUT_S):
+                    await self._clinic.store.outbox(lambda outbox: outbox.backlog())
+                self._port.set_healthy(True)
+            except TimeoutError:
+                say(logger, "store_does_not_answer", logging.ERROR)
+                self._port.set_healthy(False)
+            await asyncio.sleep(STORE_CHECK_S)
+
+    # -- memory ---------------------------------------------------------------------------------------
+
+    def _today(self) -> int:
+        return day_of(self._clinic.clock.now().wall_ms)
+
+    def _load(self) -> _Memory:
+        try:
+            return msgspec.json.decode(self._file.read_bytes(), type=_Memory)
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return _Memory()
+
+    async def _keep(self, memory: _Memory) -> None:
+        await asyncio.to_thread(write_private, self._file, msgspec.json.encode(memory))
+        self._memory = memory

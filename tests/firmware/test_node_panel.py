@@ -1,0 +1,307 @@
+"""A real node process beside the simulated board: button, display, battery, watchdog, update."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import aiohttp
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from edge.node.devices.panel import Image
+from edge.node.devices.panel_update import SignedImage
+from tests.kits.panel_board import ROOT, Simulator, image
+from tests.node.kit import NAME, VILLAGE, Provisioned, Tablet, new_id, provisioned
+
+pytestmark = pytest.mark.timeout(300)
+
+
+class NodeProcess:
+    """``python -m edge.node serve --panel``, started and stopped as the power does it."""
+
+    def __init__(self, setup: Provisioned, link: Path) -> None:
+        self.setup = setup
+        command = [sys.executable, "-m", "edge.node", "serve", "--data", str(setup.folder), "--http", "127.0.0.1:0"]
+        self.log = setup.folder.parent / "node.log"
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, "--no-announce", "--panel", str(link)], stdout=subprocess.PIPE, stderr=log, cwd=ROOT
+            )
+        assert self.process.stdout is not None
+        self.url = str(json.loads(self.process.stdout.readline())["http"])
+
+    async def wait(self, timeout_s: float = 60.0) -> int:
+        return await asyncio.to_thread(self.process.wait, timeout_s)
+
+    def kill(self) -> None:
+        """The power goes."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+    @contextlib.asynccontextmanager
+    async def tablet(self) -> AsyncIterator[Tablet]:
+        """A tablet that is logged in."""
+        jar = aiohttp.CookieJar(unsafe=True)
+        async with aiohttp.ClientSession(self.url, cookie_jar=jar) as http:
+            tablet = Tablet(http)  # type: ignore[arg-type]
+            await tablet.login(self.setup)
+            yield tablet
+
+
+async def until(what: Callable[[], bool], timeout_s: float = 30.0) -> None:
+    """Waits for something; the board and the node go on meanwhile."""
+    async with asyncio.timeout(timeout_s):
+        while True:
+            if what():
+                return
+            await asyncio.sleep(0.01)
+
+
+async def running(tablet: Tablet, **wanted: object) -> dict[str, object]:
+    """Waits until the node reports the board running and so; its health."""
+    async with asyncio.timeout(60):
+        while True:
+            health = (await tablet.get("/api/panel"))["health"]
+            assert isinstance(health, dict)
+            if health["state"] == "running" and health["stack_free"] and all(health[k] == v for k, v in wanted.items()):
+                return health
+            await asyncio.sleep(0.05)
+
+
+@pytest.fixture(name="setup")
+async def provisioned_node(tmp_path: Path) -> Provisioned:
+    return await provisioned(tmp_path / "node")
+
+
+@pytest.fixture(name="release")
+def release_key(setup: Provisioned) -> bytes:
+    """The private release key; the node knows its public half."""
+    private = Ed25519PrivateKey.generate()
+    (setup.folder / "panel").mkdir()
+    (setup.folder / "panel" / "release.pub").write_text(private.public_key().public_bytes_raw().hex())
+    return private.private_bytes_raw()
+
+
+async def test_the_button_calls_the_queue_and_the_display_shows_whose_turn_it_is(
+    simulator: Path, firmware: Path, tmp_path: Path, setup: Provisioned
+) -> None:
+    link = tmp_path / "port"
+    board = Simulator(simulator, firmware, tmp_path / "b", link=link)
+    node = NodeProcess(setup, link)
+    try:
+        async with node.tablet() as tablet:
+            visits = []
+            for _ in range(4):
+                _, visit = await tablet.register()
+                await tablet.fill(visit)
+                visits.append(visit)
+            await running(tablet)
+            to_queue, to_display = [], []
+            async with tablet.http.ws_connect("/api/live") as live:
+                for number, visit in enumerate(visits, start=1):
+                    board.tell("button 1")
+                    await asyncio.sleep(0.1)
+                    began = time.monotonic()
+                    board.tell("button 0")
+                    called = await next_called(live)
+                    to_queue.append(time.monotonic() - began)
+                    assert called["visit_id"] == visit
+                    assert called["again"] is False
+                    await until(lambda number=number: shown(board).endswith(f"00{number}"))  # type: ignore[misc]
+                    at = next(at for at, line in reversed(board.lines) if line.startswith("display"))
+                    to_display.append(at - began)
+                    await asyncio.sleep(0.05)
+                board.tell("button 1")
+                called = await next_called(live)
+                board.tell("button 0")
+                assert (called["visit_id"], called["again"]) == (visits[-1], True)
+                await until(lambda: any(line == "buzz on" for _, line in board.lines))
+                board.tell("button 1")
+                await asyncio.sleep(0.1)
+                board.tell("button 0")
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.5):
+                        await next_called(live)  # nobody is left
+            to_queue.sort()
+            to_display.sort()
+            print(f"button released → queue: median {1000 * to_queue[1]:.0f} ms, worst {1000 * to_queue[-1]:.0f} ms")
+            print(f"… → display: median {1000 * to_display[1]:.0f} ms, worst {1000 * to_display[-1]:.0f} ms")
+            assert to_queue[1] <= 0.100
+            assert to_display[1] - to_queue[1] <= 0.100
+    finally:
+        node.kill()
+        board.close()
+
+
+async def next_called(live: aiohttp.ClientWebSocketResponse) -> dict[str, object]:
+    while True:
+        message = await live.receive_json()
+        assert isinstance(message, dict)
+        if message["type"] == "called":
+            return message
+
+
+def shown(board: Simulator) -> str:
+    return next((line for _, line in reversed(board.lines) if line.startswith("display")), "")
+
+
+async def test_an_empty_battery_ends_the_node_in_order_and_the_mains_wake_it_with_nothing_lost(
+    simulator: Path, firmware: Path, tmp_path: Path, setup: Provisioned
+) -> None:
+    link = tmp_path / "port"
+    board = Simulator(simulator, firmware, tmp_path / "b", link=link, speed=4)
+    node = NodeProcess(setup, link)
+    acknowledged: list[str] = []
+    try:
+        async with node.tablet() as tablet:
+            await running(tablet)
+            board.tell("mains 0")
+            board.tell("adc 0 2070")  # 11.5 V behind the divider: a warning
+            await until_fault(tablet, "battery_low")
+            board.tell("adc 0 1980")  # 11.0 V: the board asks for the shutdown
+            with contextlib.suppress(aiohttp.ClientError, ConnectionError, TimeoutError):
+                async with asyncio.timeout(30):
+                    while True:
+                        status, reply = await tablet.command(
+                            "register_patient",
+                            patient_id=new_id(),
+                            person={"name": NAME, "gender": "female", "village": VILLAGE, "age": {"value": 34}},
+                        )
+                        if status != 200:
+                            break
+                        patient = reply["patient"]  # an answer of 200: it must never be lost
+                        assert isinstance(patient, dict)
+                        acknowledged.append(str(patient["patient_id"]))
+        assert await node.wait() == 0, "ended by itself, in order"
+        said = node.log.read_text()
+        assert '"panel_shutdown_acknowledged"' in said
+        assert '"accepted": true' in said
+        assert not [line for _, line in board.lines if line == "pi off"], "the power stays until the system has halted"
+        await asyncio.to_thread(board.wait_for, "pi off", 60.0)
+        board.tell("adc 0 2290")
+        board.tell("mains 1")
+        await asyncio.to_thread(board.wait_for, "pi on", 60.0)
+        node = NodeProcess(setup, link)
+        async with node.tablet() as tablet:
+            assert acknowledged
+            for patient_id in acknowledged:
+                await tablet.get(f"/api/patients/{patient_id}")
+            await running(tablet, mains=True)
+        print(f"{len(acknowledged)} records acknowledged while the battery died, all there")
+    finally:
+        node.kill()
+        board.close()
+
+
+async def until_fault(tablet: Tablet, fault: str) -> None:
+    async with asyncio.timeout(60):
+        while True:
+            faults = (await tablet.get("/api/panel"))["faults"]
+            assert isinstance(faults, list)
+            if fault in faults:
+                return
+            await asyncio.sleep(0.05)
+
+
+async def test_a_hung_node_is_power_cycled_and_keeps_what_it_acknowledged(
+    simulator: Path, firmware: Path, tmp_path: Path, setup: Provisioned
+) -> None:
+    link = tmp_path / "port"
+    board = Simulator(simulator, firmware, tmp_path / "b", link=link, speed=4)
+    node = NodeProcess(setup, link)
+    try:
+        async with node.tablet() as tablet:
+            await running(tablet)
+            patient, visit = await tablet.register()
+            await tablet.fill(visit)
+        node.process.send_signal(signal.SIGSTOP)
+        hung = time.monotonic()
+        await asyncio.to_thread(board.wait_for, "pi off", 60.0)
+        after_s = (time.monotonic() - hung) * 4
+        node.kill()
+        await asyncio.to_thread(board.wait_for, "pi on", 60.0)
+        node = NodeProcess(setup, link)
+        async with node.tablet() as tablet:
+            await tablet.get(f"/api/patients/{patient}")
+            await tablet.get(f"/api/visits/{visit}")
+            await running(tablet)
+        print(f"hung node without power after {after_s:.0f} s of the board's time")
+    finally:
+        node.kill()
+        board.close()
+
+
+async def test_a_node_updates_its_board_and_takes_a_bad_application_back_without_a_hand(
+    simulator: Path, firmware: Path, newer: Path, tmp_path: Path, setup: Provisioned, release: bytes
+) -> None:
+    link = tmp_path / "port"
+    files = setup.folder / "panel"
+    board = Simulator(simulator, firmware, tmp_path / "b", link=link, speed=4, uart=4)
+    node = NodeProcess(setup, link)
+    try:
+        async with node.tablet() as tablet:
+            await running(tablet, app_version=1)
+            good = tmp_path / "good.upk"
+            good.write_bytes(SignedImage.sign(image(newer, 2), release).raw)
+            assert await panel("update", str(good), "--data", str(setup.folder)) == 0
+            await running(tablet, app_version=2)
+            await until((files / "good.img").exists, 60)
+            bad = tmp_path / "bad.upk"
+            bad.write_bytes(SignedImage.sign(Image(bytes([0xFF, 0xCF]) * 200, 3), release).raw)
+            assert await panel("update", str(bad), "--data", str(setup.folder)) == 0
+            await until((files / "refused.img").exists, 60)
+            dead = time.monotonic()
+            await running(tablet, app_version=2)
+            back_s = time.monotonic() - dead
+            print(f"the application before runs again {back_s:.1f} s after the bad one was given up")
+            assert back_s <= 60
+            forged = tmp_path / "forged.upk"
+            forged.write_bytes(good.read_bytes()[:-1] + b"x")
+            assert await panel("update", str(forged), "--data", str(setup.folder)) == 1
+    finally:
+        node.kill()
+        board.close()
+
+
+async def panel(*arguments: str) -> int:
+    """One ``panel`` command."""
+    command = [sys.executable, "-m", "edge.node", "panel", *arguments]
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    return await process.wait()
+
+
+async def test_the_command_line_tells_how_the_board_stands_and_a_lost_cable_is_found_again(
+    simulator: Path, firmware: Path, tmp_path: Path, setup: Provisioned
+) -> None:
+    link = tmp_path / "port"
+    board = Simulator(simulator, firmware, tmp_path / "b", link=link)
+    command = [sys.executable, "-m", "edge.node", "panel", "status", "--port", str(link)]
+    done = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert (said["state"], said["app_version"], said["mains"]) == ("running", 1, True)
+    assert said["log"][0]["kind"] == 10, "the restart"
+    node = NodeProcess(setup, link)
+    try:
+        async with node.tablet() as tablet:
+            await running(tablet)
+            busy = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, capture_output=True, check=False)
+            assert busy.returncode == 1
+            assert json.loads(busy.stderr)["error"]["code"] == "panel_unreachable"
+            board.close()
+            await until_fault(tablet, "panel_absent")
+            board = Simulator(simulator, firmware, tmp_path / "b", link=link)
+            health = await running(tablet)
+            assert health["opens"] == 2
+    finally:
+        node.kill()
+        board.close()
