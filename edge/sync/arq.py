@@ -154,6 +154,8 @@ class Arq:
             self._credit(sent, now)
             if counter == ack.cursor:
                 newest = sent
+        if not self._sent:
+            self.silent_since_s = None
         if not acked_bytes:
             return
         self._largest_acked = max(self._largest_acked, ack.cursor)

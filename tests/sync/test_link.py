@@ -62,3 +62,21 @@ def test_a_node_that_restarts_sends_what_an_earlier_epoch_sealed() -> None:
     assert world.go(30, lambda: set(names) <= set(world.acked))
     assert len(world.hub_log) == 6
     assert not world.outbox
+
+
+def test_an_idle_link_is_not_taken_for_a_silent_one() -> None:
+    world = World(Medium(6, delay_s=0.2))
+    name = world.submit((b"entry",))
+    assert world.go(5, lambda: name in world.acked)
+    for _ in range(60):
+        world.go(1)
+        assert world.node.silent_for_s(world.now) < 2
+
+
+def test_a_link_without_answers_is_silent_from_its_first_unanswered_packet() -> None:
+    world = World(Medium(7, delay_s=0.2))
+    world.go(5)
+    world.medium.cut = True
+    world.submit((b"entry",))
+    world.go(9)
+    assert 8 < world.node.silent_for_s(world.now) <= 9
