@@ -58,7 +58,11 @@ class Limits(Struct, frozen=True):
     repair_s: float = 8.0
     """A lost attempt may repair itself for this long while the link is up."""
     restart_s: float = 1.0
-    """Between the death of a process and the next attempt."""
+    """Between the death of a process and the next attempt; doubled with every crash in a row."""
+    crash_s: float = 5.0
+    """A process that died so soon after its start, before any media, has crashed and not lost its link."""
+    crashes: int = 6
+    """So many crashes in a row end the call: a next attempt will not mend it."""
     silence_s: float = 120.0
     """Without any media for this long, the call is over."""
 
@@ -79,6 +83,8 @@ class CallState(Struct, frozen=True):
     """When the running attempt began, or the last one died."""
     media_s: float = 0.0
     """When sound last flowed, or the call was taken."""
+    crashes: int = 0
+    """Attempts in a row that died at once; 0 after sound has flowed."""
     reason: str = ""
     """Why it ended."""
 
@@ -185,8 +191,13 @@ def step(
         case Kind.RANG if before.phase is not Phase.RINGING:
             state, effects = _start(state, now_s)
             effects = (TellAccept(), *effects)
+        case Kind.MEDIA_UP:
+            state = replace(state, crashes=0)
         case Kind.PROCESS_DIED:
-            state = replace(state, running=False, attempt_s=now_s)
+            crashed = before.phase is Phase.CONNECTING and now_s - before.attempt_s < limits.crash_s
+            state = replace(state, running=False, attempt_s=now_s, crashes=before.crashes + 1 if crashed else 0)
+            if state.crashes >= limits.crashes:
+                return _end(state, "failed", tell=True)
         case Kind.LINK_UP | Kind.LINK_DOWN:
             state = replace(state, link_up=kind is Kind.LINK_UP)
             if kind is Kind.LINK_UP and not before.link_up:
@@ -216,7 +227,7 @@ def _restart_due_s(state: CallState, limits: Limits) -> float:
     if not state.link_up:
         return float("inf")  # an offer would not get through
     if not state.running:
-        return state.attempt_s + limits.restart_s
+        return state.attempt_s + limits.restart_s * (1 << max(state.crashes - 1, 0))
     if state.phase is Phase.CONNECTING:
         return max(state.attempt_s, state.since_s) + limits.connect_s
     return state.since_s + limits.repair_s

@@ -76,7 +76,7 @@ class Bye(Struct, frozen=True, tag="bye"):
 
     call_id: Id
     reason: ShortText
-    """hangup, declined, busy, no_answer, failed."""
+    """hangup, declined, busy, no_answer, failed, no_camera."""
 
 
 class Report(Struct, frozen=True, tag="report"):

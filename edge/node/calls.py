@@ -45,7 +45,8 @@ LAN_TIMEOUT_S = 15.0
 TICK_S = 0.5
 VIDEO_FROM_S = 5.0
 """Less picture than this makes no video consultation."""
-MAX_SIGNAL_BYTES = 64 * 1024
+NO_CAMERA = "no_camera"
+"""Why an attempt ended that could not open its source; the next one could not either."""
 _FINGERPRINT_LABEL = b"upk1 dtls"
 
 _signals: msgspec.msgpack.Decoder[Signal] = msgspec.msgpack.Decoder(Signal)
@@ -72,6 +73,10 @@ class _Running:
         """Seconds of video, sound and concealed sound of attempts that are over."""
         self.lan: asyncio.Future[str] | None = None
 
+    def wants(self, attempt: int) -> bool:
+        """Whether this attempt is the one that the machine wants to run."""
+        return self.state.running and self.state.attempt == attempt
+
     def totals(self) -> tuple[float, float, float]:
         now = (self.stats.video_s, self.stats.audio_s, self.stats.concealed_s) if self.stats else (0.0, 0.0, 0.0)
         return self.carried[0] + now[0], self.carried[1] + now[1], self.carried[2] + now[2]
@@ -86,7 +91,8 @@ class CallDesk:
         self._calls: dict[str, _Running] = {}
         self._send: Callable[[bytes], None] | None = None
         self._ticker: asyncio.Task[None] | None = None
-        self._heard_signals: asyncio.Queue[bytes] = asyncio.Queue()
+        self._inbox: asyncio.Queue[bytes | bool] = asyncio.Queue()
+        """Signals, and whether the link came or went, in their order."""
         self._listener: asyncio.Task[None] | None = None
         self._link_up = False
 
@@ -112,22 +118,29 @@ class CallDesk:
 
     async def hear(self, blob: bytes) -> None:
         """A signal that the hub forwarded. Signals are taken in one after the other; the link does not wait."""
-        self._heard_signals.put_nowait(blob)
+        self._take_later(blob)
+
+    async def link_changed(self, online: bool) -> None:
+        """The link to the hub came or went."""
+        self._take_later(online)
+
+    def _take_later(self, news: bytes | bool) -> None:
+        self._inbox.put_nowait(news)
         if self._listener is None:
             self._listener = asyncio.create_task(self._listen())
 
     async def _listen(self) -> None:
         while True:
-            blob = await self._heard_signals.get()
+            news = await self._inbox.get()
             try:
-                await self._signal(blob)
+                if isinstance(news, bool):
+                    await self._follow_link(news)
+                else:
+                    await self._signal(news)
             except Exception:
                 logger.exception("a signal was not handled")
 
     async def _signal(self, blob: bytes) -> None:
-        if len(blob) > MAX_SIGNAL_BYTES:
-            say(logger, "signal_too_large", logging.WARNING, size_bytes=len(blob))
-            return
         try:
             signal = _signals.decode(blob)
         except msgspec.DecodeError:
@@ -170,8 +183,7 @@ class CallDesk:
         if self._ticker is None or self._ticker.done():
             self._ticker = asyncio.create_task(self._tick())
 
-    async def link_changed(self, online: bool) -> None:
-        """The link to the hub came or went."""
+    async def _follow_link(self, online: bool) -> None:
         if online == self._link_up:
             return
         self._link_up = online
@@ -246,13 +258,11 @@ class CallDesk:
     async def _start(self, running: _Running, attempt: int) -> None:
         await self._stop(running, "restart")
         start = StartCall(running.ring.call_id, self._camera, running.ring.ice_servers, attempt)
-        process: CallProcess | None = None
-        stillborn = False
+        if not running.wants(attempt):
+            return
 
         async def heard(message: FromCall) -> None:
-            nonlocal stillborn
-            stillborn = stillborn or (process is None and isinstance(message, CallEnded))
-            await self._heard(running, process, message)
+            await self._heard(running, attempt, message)
 
         try:
             process = await CallProcess.start(start, heard)
@@ -260,10 +270,11 @@ class CallDesk:
             logger.exception("call process could not be started")
             await self._step(running, machine.Kind.PROCESS_DIED)
             return
-        if stillborn:
-            await self._step(running, machine.Kind.PROCESS_DIED)
-        else:
-            running.process = process
+        if not running.wants(attempt):
+            # Ended, replaced or dead already, while it was being started.
+            await process.stop("replaced")
+            return
+        running.process = process
 
     async def _stop(self, running: _Running, reason: str) -> None:
         process, running.process = running.process, None
@@ -272,7 +283,9 @@ class CallDesk:
         await process.stop(reason)
         running.carried, running.stats = running.totals(), None
 
-    async def _heard(self, running: _Running, process: CallProcess | None, message: FromCall) -> None:
+    async def _heard(self, running: _Running, attempt: int, message: FromCall) -> None:
+        if attempt != running.state.attempt and not isinstance(message, CallEnded):
+            return  # the last words of an attempt that was replaced; only what it carried counts
         match message:
             case Offer():
                 signature = seal.sign(self._clinic.config.device, fingerprint_tbs(message.call_id, message.sdp))
@@ -288,11 +301,18 @@ class CallDesk:
             case CallEnded():
                 if message.stats is not None:
                     running.stats = message.stats
-                say(logger, "call_process_ended", reason=message.reason, attempt=running.state.attempt)
-                if running.process is not None and (process is None or running.process is process):
+                say(logger, "call_process_ended", reason=message.reason, attempt=attempt)
+                if running.wants(attempt):
                     running.process = None
                     running.carried, running.stats = running.totals(), None
-                    await self._step(running, machine.Kind.PROCESS_DIED)
+                    await self._died(running, message.reason)
+
+    async def _died(self, running: _Running, reason: str) -> None:
+        """An attempt ended by itself: the next one may mend it, unless there is no camera to open."""
+        if reason == NO_CAMERA:
+            await self._step(running, machine.Kind.HANG_UP, reason=NO_CAMERA)
+        else:
+            await self._step(running, machine.Kind.PROCESS_DIED)
 
     async def _follow(self, running: _Running, stats: CallStats) -> None:
         phase = running.state.phase

@@ -91,7 +91,7 @@ function ended(visitId, reason) {
   call = null;
   active.value = null;
   const id = `call-${reason.replaceAll("_", "-")}`;
-  toast(["declined", "no_answer", "failed", "busy"].includes(reason) ? "warn" : "good", known(id) && reason ? t(id) : t("call-over"));
+  toast(["declined", "no_answer", "failed", "busy", "no_camera"].includes(reason) ? "warn" : "good", known(id) && reason ? t(id) : t("call-over"));
   void loadRecord(visitId).catch(() => {});
 }
 

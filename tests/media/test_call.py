@@ -64,6 +64,32 @@ def test_a_dead_process_is_followed_by_the_next_attempt_within_five_seconds() ->
     assert story.at(due, Kind.TICK) == (StartAttempt(1), ShowCall(Phase.CONNECTING))
 
 
+def test_a_process_that_crashes_at_once_is_started_ever_later_and_then_given_up() -> None:
+    story = Story()
+    story.at(0, Kind.ACCEPTED)
+    now_s, waits_s = 0.5, []
+    while story.state.phase is not Phase.ENDED:
+        story.at(now_s, Kind.PROCESS_DIED)
+        due = due_s(story.state)
+        if due is not None:
+            waits_s.append(due - now_s)
+            assert StartAttempt(story.state.attempt + 1) in story.at(due, Kind.TICK)
+            now_s = due + 0.5
+    assert waits_s == [1, 2, 4, 8, 16]
+    assert story.state.reason == "failed"
+    assert TellBye("failed") in story.effects
+
+
+def test_an_attempt_that_carried_sound_forgets_earlier_crashes() -> None:
+    story = Story()
+    story.at(0, Kind.ACCEPTED)
+    story.at(0.5, Kind.PROCESS_DIED)
+    story.at(2, Kind.TICK)
+    story.at(3, Kind.MEDIA_UP)
+    story.at(9, Kind.PROCESS_DIED)
+    assert due_s(story.state) == 9 + LIMITS.restart_s
+
+
 def test_an_outage_of_twenty_seconds_is_survived_without_a_new_attempt_when_the_media_repairs_itself() -> None:
     story = Story().connected()
     story.at(30, Kind.MEDIA_DOWN)

@@ -167,14 +167,15 @@ async def _json(reply: ClientResponse) -> dict[str, object]:
 class Served:
     """A node that serves inside the test process."""
 
-    def __init__(self, setup: Provisioned) -> None:
+    def __init__(self, setup: Provisioned, camera: str = "test") -> None:
         self.setup = setup
+        self.camera = camera
         self.node: Node
         self.tablet: Tablet
 
     async def __aenter__(self) -> "Served":
         run = secrets.token_bytes(8)
-        self.node = await asyncio.to_thread(Node, self.setup.folder, self.setup.config, run, "test")
+        self.node = await asyncio.to_thread(Node, self.setup.folder, self.setup.config, run, self.camera)
         await self.node.start()
         server = TestServer(await self.node.web_app())
         await server.start_server(access_log=None)

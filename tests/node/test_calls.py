@@ -23,14 +23,13 @@ async def setup(tmp_path: Path) -> Provisioned:
     return await provisioned(tmp_path / "data")
 
 
-def kill_call_process() -> None:
-    """SIGKILL to the call process that is a child of this one."""
+def call_process() -> int:
+    """The call process that is a child of this one."""
     for status in Path("/proc").glob("[0-9]*/status"):
         with contextlib.suppress(OSError):
             command = status.with_name("cmdline").read_bytes()
             if f"PPid:\t{os.getpid()}\n" in status.read_text() and b"edge.media" in command:
-                os.kill(int(status.parent.name), signal.SIGKILL)
-                return
+                return int(status.parent.name)
     raise AssertionError("there is no call process")
 
 
@@ -71,7 +70,7 @@ async def test_a_call_rings_is_taken_offers_signed_media_and_is_recorded_when_it
         device = seal.verifier_of(setup.config.device)
         assert seal.verify(device, fingerprint_tbs(call_id, offer.sdp), offer.fingerprint_signature)
 
-        await asyncio.to_thread(kill_call_process)
+        os.kill(await asyncio.to_thread(call_process), signal.SIGKILL)
         killed_s = time.monotonic()
         again = await next_of(hub, Offer)
         assert isinstance(again, Offer)
@@ -102,3 +101,53 @@ async def test_a_call_for_a_visit_that_is_not_here_is_turned_down(setup: Provisi
         await until(online)
         hub.signal(Ring(call_id, new_id(), "dr-1", "Dr Meera Iyer"))
         assert await next_of(hub, Bye) == Bye(call_id, "failed")
+
+
+async def test_a_camera_that_does_not_open_ends_the_call_with_that_reason(setup: Provisioned) -> None:
+    async with HubSide(setup) as hub, Served(at_hub(setup, hub), camera="file:/no/such/picture.webm") as served:
+        tablet = served.tablet
+        await tablet.login(setup)
+        _, visit = await tablet.register()
+        token = await tablet.fill(visit)
+        call_id = new_id()
+        hub.signal(Ring(call_id, visit, "dr-1", "Dr Meera Iyer"))
+
+        async def rings() -> bool:
+            return bool((await tablet.get("/api/calls"))["items"])
+
+        await until(rings)
+        assert (await tablet.call("POST", f"/api/calls/{call_id}/accept", {"tablet": "one"}))[0] == 200
+        assert await next_of(hub, Bye) == Bye(call_id, "no_camera")
+        assert (await tablet.get("/api/calls"))["items"] == []
+
+        async def back_in_the_queue() -> bool:
+            page = await tablet.get(f"/api/visits/{visit}")
+            return (page["visit"]["state"], page["visit"]["token"]) == ("waiting", token)  # type: ignore[index]
+
+        await until(back_in_the_queue)
+
+
+async def test_a_call_that_ends_while_its_process_is_being_started_leaves_no_process(setup: Provisioned) -> None:
+    async with HubSide(setup) as hub, Served(at_hub(setup, hub)) as served:
+        tablet = served.tablet
+        await tablet.login(setup)
+        _, visit = await tablet.register()
+        await tablet.fill(visit)
+        call_id = new_id()
+        hub.signal(Ring(call_id, visit, "dr-1", "Dr Meera Iyer"))
+
+        async def rings() -> bool:
+            return bool((await tablet.get("/api/calls"))["items"])
+
+        await until(rings)
+        desk = served.node.calls
+        await asyncio.gather(desk.accept(call_id, setup.staff_id, "one"), desk.end(call_id), return_exceptions=True)
+
+        async def silent() -> bool:
+            with contextlib.suppress(AssertionError):
+                await asyncio.to_thread(call_process)
+                return False
+            return True
+
+        await until(silent)
+        assert (await tablet.get("/api/calls"))["items"] == []

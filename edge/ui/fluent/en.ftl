@@ -423,6 +423,7 @@ call-declined = The centre did not take the call.
 call-no-answer = No answer from the centre.
 call-failed = The call failed. Call again.
 call-busy = The centre is in another call.
+call-no-camera = The camera of the centre does not open. Look at its cable, then call again.
 call-figures = { $width }×{ $height } · { $fps } fps · { $kbps } kbit/s · { $gaps }% of the sound made up
 call-audio-figures = Sound only · { $kbps } kbit/s
 no-camera = Camera or microphone did not open; the patient cannot see or hear you.

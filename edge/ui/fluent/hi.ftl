@@ -423,6 +423,7 @@ call-declined = केंद्र ने अभी कॉल नहीं ल�
 call-no-answer = केंद्र से जवाब नहीं मिला।
 call-failed = कॉल नहीं जुड़ी। दोबारा कॉल करें।
 call-busy = केंद्र में दूसरी कॉल चल रही है।
+call-no-camera = केंद्र का कैमरा नहीं खुल रहा। उसकी तार देखें, फिर दोबारा कॉल करें।
 call-figures = { $width }×{ $height } · { $fps } चित्र/से · { $kbps } kbit/s · आवाज़ में कमी { $gaps }%
 call-audio-figures = सिर्फ़ आवाज़ · { $kbps } kbit/s
 no-camera = कैमरा या माइक नहीं खुला; मरीज़ आपको देख-सुन नहीं पाएगा।

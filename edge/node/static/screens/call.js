@@ -17,6 +17,8 @@ export const ringing = signal(null);
 export const callOnScreen = signal(null);
 const line = signal(/** @type {{rung: string, why: string, state: string}} */ ({ rung: "", why: "", state: "" }));
 const leg = signal("connecting");
+/** The attempt that the node runs; a new one needs a new leg. */
+const attempt = signal(-1);
 const useCamera = signal(false);
 const declined = new Set();
 
@@ -29,6 +31,7 @@ export function callMessage(message) {
   } else if (message.type === "call") {
     if (message.call_id === callOnScreen.value?.call_id) {
       line.value = { rung: message.rung ?? "", why: message.why ?? "", state: message.state ?? "" };
+      attempt.value = message.attempt ?? attempt.value;
       if (message.camera) useCamera.value = message.camera === "tablet";
       if (message.state === "ended") over(message.call_id, message.why ?? "");
     } else if (message.state !== "ringing" && ringing.value?.call_id === message.call_id) ringing.value = null;
@@ -41,7 +44,9 @@ function over(callId, reason) {
   if (callOnScreen.value?.call_id !== callId) return;
   const visitId = callOnScreen.value.visit_id;
   callOnScreen.value = null;
-  toast(reason === "failed" ? "warn" : "good", t("call-over"));
+  attempt.value = -1;
+  if (reason === "no_camera") toast("bad", t("call-no-camera"));
+  else toast(reason === "failed" ? "warn" : "good", t("call-over"));
   void loadQueue().catch(() => {});
   if (record.value?.visit.visit_id === visitId) void loadRecord(visitId).catch(() => {});
 }
@@ -168,6 +173,12 @@ export function CallScreen() {
     connection.start().catch(() => toast("bad", t("camera-refused")));
     return () => connection.close();
   }, [call?.call_id]);
+  const knownAttempt = useRef(-1);
+  useEffect(() => {
+    const before = knownAttempt.current;
+    knownAttempt.current = attempt.value;
+    if (before >= 0 && attempt.value > before) void running.current?.restart();
+  }, [attempt.value]);
   if (!call) return null;
   const entry = queue.value?.find((one) => one.visit.visit_id === call.visit_id);
   const state = line.value.state === "connected" || line.value.state === "" ? leg.value : line.value.state;
