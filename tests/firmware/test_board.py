@@ -11,7 +11,7 @@ from edge.node.devices.panel import BoardEvent, CommandDone, EventKind, Image, S
 from edge.node.devices.panel_link import encode_frame
 from tests.kits.panel_board import POWER_CUT, Board, board, image
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.serial]
 
 
 def kinds(made: Board) -> list[EventKind | None]:

@@ -19,7 +19,7 @@ from edge.node.devices.panel_update import SignedImage
 from tests.kits.panel_board import ROOT, Simulator, image
 from tests.node.kit import NAME, VILLAGE, Provisioned, Tablet, new_id, provisioned
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.serial]
 
 
 class NodeProcess:
