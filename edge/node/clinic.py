@@ -1,7 +1,7 @@
 """What the node does for the people in the room: unlock, log in, record, look up, show.
 
 Stands between the web handlers and the store; the link and the calls hang on it as listeners. Knows
-no HTTP and no socket. Time comes from :class:`Clock`.
+no HTTP and no socket. Time comes from :class:`edge.node.clock.Clock`.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from pathlib import Path
 from edge.model import commands as cmd
 from edge.model import events as ev
 from edge.model.age import age_text
-from edge.model.clock import Instant, day_of
+from edge.model.clock import day_of
 from edge.model.decide import Actor
 from edge.model.errors import NotFound, Refusal, UpkendraError
 from edge.model.fold import Patient, Visit
@@ -27,6 +27,7 @@ from edge.web.logs import say
 from edge.web.refusals import Locked, Unauthorised, WrongPin
 from edge.web.sessions import Session, SessionBook
 
+from .clock import Clock
 from .config import NodeConfig
 from .journal import SCHEMA, SOFTWARE, Journal, Outgoing, Pending, Reply, Secrets
 from .live import QueueChanged, Tablets, VisitChanged
@@ -57,35 +58,18 @@ class CommandRefused(UpkendraError):
         self.refusal = refusal
 
 
-class Clock:
-    """Wall time as the hub last corrected it, and whether it may be believed."""
-
-    def __init__(self) -> None:
-        self._offset_ms = 0
-        self.trusted = False
-
-    def correct(self, hub_ms: int) -> None:
-        """The hub's Unix time now, in ms."""
-        self._offset_ms = hub_ms - int(time.time() * 1000)
-        self.trusted = True
-
-    def now(self) -> Instant:
-        """The time to record with."""
-        return Instant(int(time.time() * 1000) + self._offset_ms, self.trusted)
-
-
 class Clinic:
     """One node's service. Everything awaitable here is quick except PIN checks (about 0.3 s)."""
 
     def __init__(
         self, folder: Path, config: NodeConfig, run: bytes, seal: Callable[[BundlePayload], BundleRef]
     ) -> None:
-        """``seal`` packs and seals entries under the link's present epoch. Reads a small file."""
+        """``seal`` packs and seals entries under the link's present epoch. Reads two small files."""
         self.config = config
         self.run = run
         self.store = Store(folder, config, run)
         self.tablets = Tablets()
-        self.clock = Clock()
+        self.clock = Clock(folder, lambda: time.time_ns() // 1_000_000)
         self.sessions = SessionBook(idle_s=SESSION_IDLE_S, max_s=SESSION_MAX_S)
         self.secrets: Secrets | None = None
         self.sent: set[bytes] = set()
@@ -96,7 +80,7 @@ class Clinic:
         self.on_sealed: list[Callable[[Outgoing], None]] = []
         self._slots = Slots(folder)
         self._attempts = Attempts(folder, time.monotonic)
-        self._sealing: asyncio.Task[None] | None = None
+        self._seal_waits = False
         self._seal = seal
         self._one_sealer = asyncio.Lock()
         self._unlocking = asyncio.Lock()
@@ -205,18 +189,18 @@ class Clinic:
     # -- sealing --------------------------------------------------------------------------------------
 
     def seal_soon(self, delay_s: float) -> None:
-        """Seal what was committed, after ``delay_s`` or with a sealing that is on its way already."""
-        if self._sealing is None or self._sealing.done():
-            self._sealing = asyncio.create_task(self._seal_after(delay_s))
-        elif delay_s == 0.0:
-            self.later(self.seal_now())
+        """Seal what was committed: at once, or after ``delay_s`` together with what else comes until then."""
+        if delay_s > 0.0:
+            if self._seal_waits:
+                return
+            self._seal_waits = True
+        self.later(self._seal_after(delay_s))
 
     async def _seal_after(self, delay_s: float) -> None:
-        await asyncio.sleep(delay_s)
-        try:
-            await self.seal_now()
-        except Exception:
-            logger.exception("sealing failed")
+        if delay_s > 0.0:
+            await asyncio.sleep(delay_s)
+            self._seal_waits = False  # before the sealing reads: what is committed from now on needs its own
+        await self.seal_now()
 
     async def seal_now(self) -> None:
         """Seal every committed entry and hand the bundles to whoever sends them."""
@@ -275,8 +259,6 @@ class Clinic:
 
     async def finish(self) -> None:
         """Let background work end, then seal the heads of this run."""
-        if self._sealing is not None:
-            await asyncio.wait([self._sealing], timeout=5.0)
         if self._background:
             await asyncio.wait(set(self._background), timeout=5.0)
         if not self.locked:

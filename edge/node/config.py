@@ -17,6 +17,7 @@ SLOTS_FILE = "slots.json"
 ATTEMPTS_FILE = "attempts.json"
 RECORDS_FILE = "records.db"
 OUTBOX_FILE = "outbox.db"
+CLOCK_FILE = "clock.json"
 
 
 class NotEnrolled(UpkendraError):

@@ -146,7 +146,8 @@ class HubLink:
                 for told in self.on_link:
                     await told(state.online)
             case TimeOffset(hub_ms, _):
-                self._clinic.clock.correct(hub_ms)
+                if self._clinic.clock.correct(hub_ms):
+                    await asyncio.to_thread(self._clinic.clock.keep)
             case Reseal(bundle_id):
                 await self._reseal(bundle_id)
 
