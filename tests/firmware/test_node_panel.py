@@ -158,7 +158,7 @@ async def test_an_empty_battery_ends_the_node_in_order_and_the_mains_wake_it_wit
     simulator: Path, firmware: Path, tmp_path: Path, setup: Provisioned
 ) -> None:
     link = tmp_path / "port"
-    board = Simulator(simulator, firmware, tmp_path / "b", link=link, speed=4)
+    board = Simulator(simulator, firmware, tmp_path / "b", link=link, speed=6)
     node = NodeProcess(setup, link)
     acknowledged: list[str] = []
     try:
@@ -216,7 +216,7 @@ async def test_a_hung_node_is_power_cycled_and_keeps_what_it_acknowledged(
     simulator: Path, firmware: Path, tmp_path: Path, setup: Provisioned
 ) -> None:
     link = tmp_path / "port"
-    board = Simulator(simulator, firmware, tmp_path / "b", link=link, speed=4)
+    board = Simulator(simulator, firmware, tmp_path / "b", link=link, speed=6)
     node = NodeProcess(setup, link)
     try:
         async with node.tablet() as tablet:
@@ -226,7 +226,7 @@ async def test_a_hung_node_is_power_cycled_and_keeps_what_it_acknowledged(
         node.process.send_signal(signal.SIGSTOP)
         hung = time.monotonic()
         await asyncio.to_thread(board.wait_for, "pi off", 60.0)
-        after_s = (time.monotonic() - hung) * 4
+        after_s = (time.monotonic() - hung) * 6
         node.kill()
         await asyncio.to_thread(board.wait_for, "pi on", 60.0)
         node = NodeProcess(setup, link)

@@ -78,7 +78,7 @@ def test_a_new_application_becomes_the_good_one_once_it_has_answered_for_a_while
     assert policy.restarted() is None, "the start after the update"
     assert policy.next_upload(6) is None
     assert policy.alive(10) is None
-    assert policy.alive(26) is Verdict.PROMOTE
+    assert policy.alive(16) is Verdict.PROMOTE
     assert policy.good is WANTED
     assert policy.next_upload(27) is None
 

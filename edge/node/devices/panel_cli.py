@@ -30,7 +30,7 @@ from .panel_port import PanelPort, PanelState
 from .panel_protocol import ShutdownAck
 from .panel_update import ImageRefused, ImageStore, SignedImage
 
-ANSWER_TIMEOUT_S = 10.0
+ANSWER_TIMEOUT_S = 5.0
 UPLOAD_TIMEOUT_S = 120.0
 LOG_RECORDS_SHOWN = 10
 

@@ -32,7 +32,7 @@ from .panel_update import ImageRefused, ImageStore, UpdatePolicy, Verdict
 logger = logging.getLogger("edge.node.panel")
 
 BACK_OFF_S = (0.5, 1.0, 2.0, 5.0, 10.0)
-LOOK_FOR_IMAGE_S = 5.0
+LOOK_FOR_IMAGE_S = 2.0
 """How often the folder is looked at for a new application (``panel update`` puts it there)."""
 MAX_WAITING_BYTES = 4096
 """A port that takes nothing for so long is opened anew."""

@@ -23,7 +23,7 @@ from .panel_protocol import Identity
 MAGIC = b"UPKF1\0"
 SIGNATURE_BYTES = 64
 HEADER_BYTES = len(MAGIC) + 2
-PROVEN_AFTER_S = 20.0
+PROVEN_AFTER_S = 10.0
 """An application that has answered for so long without a gap is the good one from now on."""
 AGAIN_AFTER_S = 5.0
 """After an upload that failed for the line's sake."""
