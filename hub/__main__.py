@@ -8,6 +8,7 @@ import asyncio
 import json
 import logging
 import os
+import resource
 import secrets
 import signal
 import sys
@@ -113,6 +114,7 @@ def _serve(arguments: argparse.Namespace) -> None:
         Turn(tuple(arguments.turn), secret),
         arguments.secure_cookie,
     )
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # keys and records are in memory
     server = Server(settings)
     asyncio.run(_serve_until_told(server))
 

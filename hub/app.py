@@ -5,7 +5,7 @@ import ssl
 import time
 from pathlib import Path
 
-from aiohttp import WSCloseCode, web
+from aiohttp import web
 
 from edge.sync.bearers.runner import HubRunner, wss_handler
 from edge.web.routes import mount
@@ -39,8 +39,7 @@ def build_app(hub: Hub, console: dict[str, StaticFile], ui: dict[str, StaticFile
 
 
 async def _close_sockets(app: web.Application) -> None:
-    for socket in set(app[SOCKETS].all):
-        await socket.close(code=WSCloseCode.GOING_AWAY, message=b"the hub stops")
+    await app[SOCKETS].close()
 
 
 class Server:

@@ -5,8 +5,9 @@ is :mod:`hub.prescriptions`. Reads no clock: it is given one.
 """
 
 import asyncio
+import contextlib
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from msgspec import Struct
@@ -86,11 +87,17 @@ class Desk:
 
     async def login(self, user: str, password: str, code: str, address: str) -> tuple[Doctor, Session]:
         """Open a session. Raises WrongPin, the same for every mistake, or TooManyAttempts."""
+        with self._one_check(user):
+            return await self._login(user, password, code, address)
+
+    @contextlib.contextmanager
+    def _one_check(self, user: str) -> Iterator[None]:
+        """Check one password of a user at a time: a wrong one counts before the next is looked at."""
         if user in self._at_work or len(self._at_work) >= LOGINS_AT_ONCE:
             raise TooManyAttempts("Another log-in is being checked. Wait a moment and try again.")
         self._at_work.add(user)
         try:
-            return await self._login(user, password, code, address)
+            yield
         finally:
             self._at_work.discard(user)
 
@@ -162,6 +169,18 @@ class Desk:
         gone = sessions.delete().where(sessions.c.token_hash == _token_hash(token))
         await self.store.write(lambda connection: connection.execute(gone) and None)
 
+    async def forget_sessions(self) -> None:
+        """Delete sessions that are over, and their signing keys with them."""
+        now_ms = self.wall_ms()
+        over = (sessions.c.used_ms < now_ms - SESSION_IDLE_MS) | (sessions.c.started_ms < now_ms - SESSION_MAX_MS)
+        if await self.store.read(lambda connection: connection.execute(select(sessions.c.csrf).where(over)).first()):
+            await self.store.write(lambda connection: connection.execute(sessions.delete().where(over)) and None)
+        if self._unlocked:
+            held = {_token_hash(token): token for token in self._unlocked}
+            rows = await self.store.read(lambda connection: connection.execute(select(sessions.c.token_hash)).all())
+            for hashed in held.keys() - {bytes(row.token_hash) for row in rows}:
+                self._unlocked.pop(held[hashed], None)
+
     async def doctor(self, doctor_id: str) -> Doctor:
         """Who is logged in. Raises NotFound."""
         account = await self.store.read(lambda connection: doctors.find_account(connection, doctor_id))
@@ -189,10 +208,11 @@ class Desk:
             doctors.check_backoff(connection, session.subject, now_ms)
             return doctors.find_account(connection, session.subject)
 
-        key = await self._check_password(await self.store.read(look), password)
-        if key is None:
-            await self.store.write(lambda connection: doctors.note_failure(connection, session.subject, now_ms))
-            raise doctors.wrong_login()
+        with self._one_check(session.subject):
+            key = await self._check_password(await self.store.read(look), password)
+            if key is None:
+                await self.store.write(lambda connection: doctors.note_failure(connection, session.subject, now_ms))
+                raise doctors.wrong_login()
         self._unlocked[session.token] = key
         return key
 

@@ -89,7 +89,8 @@ def speak(
     faults.point("hub-said")
     payload = bundle.BundlePayload(cls.value, speaker.run, Stream.HUB.value, first_seq, tuple(raws))
     last = connection.execute(select(func.max(down.c.seq)).where(down.c.node_id == node_id)).scalar()
-    seq = (last or 0) + 1
+    # Not merely the next number: a database restored from a backup would give numbers again that the node knows.
+    seq = max((last or 0) + 1, now_ms)
     blob = seal.seal_down(record, seq, bundle.pack(payload), speaker.keys.hub.sign)
     connection.execute(
         down.insert().values(node_id=node_id, seq=seq, cls=cls.value, blob=blob, made_ms=now_ms, stored_ms=0)

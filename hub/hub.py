@@ -64,6 +64,7 @@ class Hub:
     def _visits_arrived(self, visit_ids: frozenset[str]) -> None:
         for visit_id in visit_ids:
             self.live.visit_changed(visit_id)
+        self.live.records_arrived(visit_ids)
         if not visit_ids:
             self.live.queue_changed()
 
@@ -119,15 +120,20 @@ class Hub:
             self.link.send_down(await self.store.write(act))
 
     async def _keep_loading(self) -> None:
-        """See what commands of other processes changed: nodes, revocations, doctors."""
-        known = {one.person_id for one in await self.store.read(directory.published_doctors)}
+        """See what commands of other processes changed: nodes, revocations, doctors. Forget sessions that are over."""
+        known: set[str] | None = None
         while True:
+            try:
+                doctors = await self.store.read(directory.published_doctors)
+                for staff in doctors:
+                    if known is not None and staff.person_id not in known:
+                        await self.publish(staff)
+                known = {staff.person_id for staff in doctors}
+                await self.reload_nodes()
+                await self.desk.forget_sessions()
+            except Exception:
+                logger.exception("reloading failed")  # a database that went away comes back
             await asyncio.sleep(RELOAD_S)
-            await self.reload_nodes()
-            for staff in await self.store.read(directory.published_doctors):
-                if staff.person_id not in known:
-                    await self.publish(staff)
-                    known.add(staff.person_id)
 
     async def _hear_signals(self) -> None:
         while True:

@@ -7,6 +7,7 @@ only what sends to them. Calls stand in the database, so that a restart of the h
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
 import msgspec
@@ -14,14 +15,14 @@ from msgspec import Struct
 from sqlalchemy import Connection, select, update
 
 from edge.media.call import Kind, Phase, advance
-from edge.media.signals import Accept, Answer, Bye, Candidate, IceServer, Offer, Report, Ring, Signal
+from edge.media.signals import Accept, Answer, Bye, Candidate, IceServer, Offer, Report, Ring, Signal, fingerprint_tbs
 from edge.model import events as ev
 from edge.model.errors import Fault, UpkendraError
 from edge.model.records import Mode
 from edge.sync.seal import verify
 from edge.web.logs import say
 
-from . import audit, down
+from . import audit, down, views
 from .desk import Desk, need_open
 from .doctors import Doctor
 from .store.dialect import Row, insert_new
@@ -32,7 +33,6 @@ logger = logging.getLogger("hub.live")
 FINAL_REPORT_S = 3.0
 """How long the doctor's last report may come after the end."""
 SIGNAL_MAX_BYTES = 64 * 1024
-FINGERPRINT_LABEL = b"upk1 dtls"
 
 
 class QueueChanged(Struct, frozen=True, tag="queue"):
@@ -162,6 +162,8 @@ class Live:
         call = await self._find(signal.call_id)
         if call is None or call.doctor_id != console.doctor.doctor_id:
             raise CallUnknown("There is no such call of yours.")
+        if self._is_settled(call):
+            return
         self._attached[call.call_id] = console
         match signal:
             case Report():
@@ -264,6 +266,8 @@ class Live:
         if call is None or call.node_id != name:
             say(logger, "signal_unknown_call", logging.WARNING, node_id=name)
             return
+        if self._is_settled(call):
+            return
         match signal:
             case Offer():
                 record = self._desk.directory.by_id(node_id)
@@ -309,7 +313,24 @@ class Live:
             row.frames,
             Mode(row.mode),
         )
-        return self._calls.setdefault(call_id, call)
+        return call if call.phase is Phase.ENDED else self._calls.setdefault(call_id, call)
+
+    def _is_settled(self, call: LiveCall) -> bool:
+        """Whether the call is over and its proof is written: late words change nothing any more."""
+        return call.phase is Phase.ENDED and call.call_id not in self._calls
+
+    def records_arrived(self, visit_ids: frozenset[str]) -> None:
+        """Entries of these visits came: a node may say that a call is over whose Bye was lost with the link."""
+        running = [call for call in self._calls.values() if call.visit_id in visit_ids and call.phase != Phase.ENDED]
+        if running:
+            self._keep(asyncio.get_running_loop().create_task(self._end_held(running)))
+
+    async def _end_held(self, running: list[LiveCall]) -> None:
+        for call in running:
+            reason = await self._desk.store.read(_reader_of_end(call))
+            if reason is not None:
+                self._tell_doctor(call, Bye(call.call_id, reason))
+                await self._end(self._calls.get(call.call_id, call), reason)
 
     async def _end(self, call: LiveCall, reason: str) -> None:
         if call.phase is Phase.ENDED:
@@ -323,7 +344,9 @@ class Live:
             .values(phase=Phase.ENDED.value, ended_ms=now_ms, ended_because=reason)
         )
         await self._desk.store.write(lambda connection: connection.execute(change) and None)
-        task = asyncio.get_running_loop().create_task(self._settle(call.call_id))
+        self._keep(asyncio.get_running_loop().create_task(self._settle(call.call_id)))
+
+    def _keep(self, task: "asyncio.Task[None]") -> None:
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
@@ -338,11 +361,16 @@ class Live:
         await self._hold(call_id)
 
     async def settle_all(self) -> None:
-        """Write what an earlier process of this hub did not come to write."""
+        """Write what an earlier process of this hub did not come to write; know the calls that it left running."""
         query = select(calls.c.call_id).where(calls.c.phase == Phase.ENDED.value, calls.c.held_ms == 0)
         rows = await self._desk.store.read(lambda connection: connection.execute(query).all())
         for row in rows:
             await self._hold(row.call_id)
+        left = select(calls.c.call_id, calls.c.visit_id).where(calls.c.phase != Phase.ENDED.value)
+        running = await self._desk.store.read(lambda connection: connection.execute(left).all())
+        for row in running:
+            await self._find(row.call_id)
+        self.records_arrived(frozenset(row.visit_id for row in running))
 
     async def _hold(self, call_id: str) -> None:
         def act(connection: Connection) -> tuple[str, down.DownBlob | None]:
@@ -379,17 +407,20 @@ class Live:
         self._link.send_signal(bytes.fromhex(node_id), _to_msgpack(signal))
 
 
-def fingerprint_line(sdp: str) -> str:
-    """The one ``a=fingerprint`` line of a description (RFC 8122 §5); "" when there is none or they differ."""
-    lines = {line.strip() for line in sdp.splitlines() if line.startswith("a=fingerprint:")}
-    return lines.pop() if len(lines) == 1 else ""
+def _reader_of_end(call: LiveCall) -> Callable[[Connection], str | None]:
+    def read(connection: Connection) -> str | None:
+        """Why the node says that the call ended; None when it has not said so."""
+        owned = views.load_visit(connection, call.visit_id)
+        held = owned.visit.calls if owned is not None else ()
+        return next((one.ended_because for one in held if one.call_id == call.call_id and one.side == "node"), None)
+
+    return read
 
 
 def offer_is_from(offer: Offer, device_public: bytes) -> bool:
     """Whether the node's device key signed the DTLS fingerprint of this offer for this call."""
-    line = fingerprint_line(offer.sdp)
-    message = FINGERPRINT_LABEL + offer.call_id.encode() + line.encode()
-    return bool(line) and verify(device_public, message, offer.fingerprint_signature)
+    signed = fingerprint_tbs(offer.call_id, offer.sdp)
+    return signed is not None and verify(device_public, signed, offer.fingerprint_signature)
 
 
 class NodeOffline(UpkendraError):

@@ -1,7 +1,8 @@
 """What the two ends of a call say to each other while they set it up, and to their call process.
 
 Signals travel doctor's page ↔ hub (JSON on a WebSocket) ↔ node (msgpack in class 0 of the sync
-link). The node's call process speaks JSON lines on stdin and stdout. This module is data only.
+link). The node's call process speaks JSON lines on stdin and stdout. This module is data,
+and what the node signs of an offer.
 """
 
 from typing import Annotated, TypeAlias
@@ -54,6 +55,15 @@ class Offer(Struct, frozen=True, tag="offer"):
     attempt: int = 0
     fingerprint_signature: bytes = b""
     """Ed25519 by the node's device key over "upk1 dtls" ‖ call_id ‖ fingerprint line; checked by the hub."""
+
+
+def fingerprint_tbs(call_id: str, sdp: str) -> bytes | None:
+    """What the node's device key signs of an offer: "upk1 dtls" ‖ call id ‖ the ``a=fingerprint`` line (RFC 8122 §5).
+
+    None when the description has no such line, or lines that differ.
+    """
+    lines = {line.strip() for line in sdp.splitlines() if line.startswith("a=fingerprint:")}
+    return b"upk1 dtls" + call_id.encode() + lines.pop().encode() if len(lines) == 1 else None
 
 
 class Answer(Struct, frozen=True, tag="answer"):

@@ -27,6 +27,7 @@ from edge.media.signals import (
     Ring,
     Signal,
     StartCall,
+    fingerprint_tbs,
 )
 from edge.model import events as ev
 from edge.model.errors import NotFound, Refused
@@ -47,16 +48,9 @@ VIDEO_FROM_S = 5.0
 """Less picture than this makes no video consultation."""
 NO_CAMERA = "no_camera"
 """Why an attempt ended that could not open its source; the next one could not either."""
-_FINGERPRINT_LABEL = b"upk1 dtls"
 
 _signals: msgspec.msgpack.Decoder[Signal] = msgspec.msgpack.Decoder(Signal)
 _encode = msgspec.msgpack.Encoder().encode
-
-
-def fingerprint_tbs(call_id: str, sdp: str) -> bytes:
-    """What the device key signs of an offer: label ‖ call id ‖ the first ``a=fingerprint:`` line."""
-    line = next((line.strip() for line in sdp.splitlines() if line.startswith("a=fingerprint:")), "")
-    return _FINGERPRINT_LABEL + call_id.encode() + line.encode()
 
 
 class _Running:
@@ -288,7 +282,11 @@ class CallDesk:
             return  # the last words of an attempt that was replaced; only what it carried counts
         match message:
             case Offer():
-                signature = seal.sign(self._clinic.config.device, fingerprint_tbs(message.call_id, message.sdp))
+                signed = fingerprint_tbs(message.call_id, message.sdp)
+                if signed is None:
+                    say(logger, "offer_without_fingerprint", logging.ERROR, attempt=attempt)
+                    return
+                signature = seal.sign(self._clinic.config.device, signed)
                 self._tell(msgspec.structs.replace(message, fingerprint_signature=signature))
             case Candidate():
                 self._tell(message)

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import msgspec
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 MAX_WAITING = 200
 HEARTBEAT_S = 20.0
+CLOSE_S = 2.0
+"""How long a page may take to say goodbye."""
 
 
 class QueueChanged(msgspec.Struct, frozen=True, tag="queue"):
@@ -74,52 +76,64 @@ class Called(msgspec.Struct, frozen=True, tag="called"):
 Push: TypeAlias = QueueChanged | VisitChanged | PrescriptionCame | LinkPush | RingPush | CallPush | ByePush | Called
 
 
+class _Channel(msgspec.Struct, frozen=True, eq=False):
+    session: str
+    """Token of the session that opened it."""
+    waiting: "asyncio.Queue[str]"
+
+
 class Tablets:
     """All connected tablets."""
 
     def __init__(self) -> None:
-        self._queues: dict[web.WebSocketResponse, asyncio.Queue[str]] = {}
+        self._channels: dict[web.WebSocketResponse, _Channel] = {}
         self.listeners: list[Callable[[Push], None]] = []
         """Other parts of the node that hear what the tablets hear."""
 
     def __len__(self) -> int:
-        return len(self._queues)
+        return len(self._channels)
 
     def push(self, message: Push) -> None:
         """Tell every tablet."""
         for listener in self.listeners:
             listener(message)
         text = msgspec.json.encode(message).decode()
-        for socket, queue in list(self._queues.items()):
+        for socket, channel in list(self._channels.items()):
             try:
-                queue.put_nowait(text)
+                channel.waiting.put_nowait(text)
             except asyncio.QueueFull:
-                self._queues.pop(socket, None)
+                del self._channels[socket]  # its sender cuts it off
 
-    async def serve(self, request: web.Request) -> web.WebSocketResponse:
-        """One tablet's connection, until it goes."""
-        socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=4096)
+    async def serve(self, request: web.Request, session: str) -> web.WebSocketResponse:
+        """One tablet's connection, until it goes or its session (a token) ends."""
+        socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, timeout=CLOSE_S, max_msg_size=4096)
         await socket.prepare(request)
-        queue: asyncio.Queue[str] = asyncio.Queue(MAX_WAITING)
-        self._queues[socket] = queue
-        sender = asyncio.create_task(self._send(socket, queue))
+        channel = self._channels[socket] = _Channel(session, asyncio.Queue(MAX_WAITING))
+        sender = asyncio.create_task(self._send(socket, channel))
         try:
             async for message in socket:
                 if message.type in (WSMsgType.ERROR, WSMsgType.BINARY):
                     break
         finally:
-            self._queues.pop(socket, None)
+            self._channels.pop(socket, None)
             sender.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await sender
         return socket
 
-    async def _send(self, socket: web.WebSocketResponse, queue: "asyncio.Queue[str]") -> None:
+    async def _send(self, socket: web.WebSocketResponse, channel: _Channel) -> None:
         with contextlib.suppress(ConnectionError):
-            while socket in self._queues:
-                await socket.send_str(await queue.get())
+            while socket in self._channels:
+                await socket.send_str(await channel.waiting.get())
+            await socket.close(code=WSCloseCode.TRY_AGAIN_LATER)
+
+    async def end_session(self, session: str) -> None:
+        """Somebody logged out: what her tablet's page hears ends, too."""
+        for socket, channel in list(self._channels.items()):
+            if channel.session == session:
+                await socket.close(code=WSCloseCode.POLICY_VIOLATION)
 
     async def close(self) -> None:
         """Say goodbye to all."""
-        for socket in list(self._queues):
-            await socket.close(code=1001)
+        for socket in list(self._channels):
+            await socket.close(code=WSCloseCode.GOING_AWAY)

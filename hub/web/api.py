@@ -14,10 +14,11 @@ from edge.web.routes import BINARY, WEBSOCKET, AnyRoute, Auth, Call, Gate, Raw, 
 from .. import __version__
 from ..desk import Opened, Place, age_of
 from ..doctors import Doctor
+from ..drafts import Drafts, Sheet
 from ..hub import Hub
 from ..prescriptions import Denied, calls_of, record_of
 from . import bodies as b
-from .sockets import serve_console
+from .sockets import SOCKETS, serve_console
 
 COOKIE = "upk_hub"
 
@@ -27,6 +28,7 @@ class Api:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
+        self._drafts = Drafts(hub.desk)
         self._reference = Raw(msgspec.json.encode(reference()), "application/json")
         self._openapi = Raw(b"", "application/json")
 
@@ -45,6 +47,8 @@ class Api:
             Route("POST", "/api/visits/{visit_id}/put-back", self.put_back, None, b.VisitReply, errors=(409,)),
             Route("GET", "/api/visits/{visit_id}/notes", self.get_note, None, b.SavedNote),
             Route("PUT", "/api/visits/{visit_id}/notes", self.put_note, b.Note, b.SavedNote),
+            Route("GET", "/api/visits/{visit_id}/draft", self.get_sheet, None, Sheet),
+            Route("PUT", "/api/visits/{visit_id}/draft", self.put_sheet, b.PutSheet, Sheet, errors=(409,)),
             Route("POST", "/api/visits/{visit_id}/check", self.check, b.CheckDraft, b.Checks),
             Route(
                 "POST",
@@ -87,6 +91,7 @@ class Api:
         """End the session."""
         if call.session is not None:
             await self._hub.desk.logout(call.session.token)
+            await call.request.app[SOCKETS].end_session(call.session.token)
         return WithSession(None, None)
 
     # Queue and record
@@ -170,6 +175,14 @@ class Api:
 
     # Prescribing
 
+    async def get_sheet(self, call: Call[None, None]) -> Sheet:
+        """The doctor's own prescription of a visit as far as it is written; ``draft`` is null for none."""
+        return await self._drafts.load(call.path["visit_id"], call.subject)
+
+    async def put_sheet(self, call: Call[b.PutSheet, None]) -> Sheet:
+        """Keep the prescription that is being written. One that was signed meanwhile comes back empty."""
+        return await self._drafts.save(call.path["visit_id"], call.subject, call.body.draft, call.body.command_id)
+
     async def check(self, call: Call[b.CheckDraft, None]) -> b.Checks:
         """What the rules say about a draft at this moment."""
         doctor = await self._hub.desk.doctor(call.subject)
@@ -213,7 +226,8 @@ class Api:
     async def live(self, call: Call[None, None]) -> web.StreamResponse:
         """What changes, and call signals both ways."""
         doctor = await self._hub.desk.doctor(call.subject)
-        return await serve_console(call.request, self._hub.live, doctor)
+        assert call.session is not None
+        return await serve_console(call.request, self._hub.live, doctor, call.session.token)
 
     # Enrolment and health
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 from ..doctors import Doctor
 from ..live import SIGNAL_MAX_BYTES, Live
@@ -11,13 +11,33 @@ from ..live import SIGNAL_MAX_BYTES, Live
 QUEUE_LIMIT = 500
 """A page that does not read so many messages is cut off; it connects again and loads anew."""
 HEARTBEAT_S = 15.0
+CLOSE_S = 2.0
+"""How long a page may take to say goodbye."""
 
 
 class OpenSockets:
-    """Open pages of an application, to be closed when it stops."""
+    """Open pages of an application: closed when it stops, or when the session ends that opened them."""
 
     def __init__(self) -> None:
-        self.all: set[web.WebSocketResponse] = set()
+        self._sessions: dict[web.WebSocketResponse, str] = {}
+
+    def add(self, socket: web.WebSocketResponse, session: str) -> None:
+        """``session``: its token."""
+        self._sessions[socket] = session
+
+    def remove(self, socket: web.WebSocketResponse) -> None:
+        self._sessions.pop(socket, None)
+
+    async def end_session(self, session: str) -> None:
+        """A doctor logged out."""
+        for socket, opened_by in list(self._sessions.items()):
+            if opened_by == session:
+                await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"logged out")
+
+    async def close(self) -> None:
+        """The hub stops."""
+        for socket in list(self._sessions):
+            await socket.close(code=WSCloseCode.GOING_AWAY, message=b"the hub stops")
 
 
 SOCKETS = web.AppKey("sockets", OpenSockets)
@@ -50,23 +70,23 @@ class SocketConsole:
             if text is None:
                 return
             await socket.send_str(text)
-        await socket.close(code=1013, message=b"too slow")
+        await socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"too slow")
 
 
-async def serve_console(request: web.Request, live: Live, doctor: Doctor) -> web.WebSocketResponse:
-    """Serve one page until it closes."""
-    socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=SIGNAL_MAX_BYTES)
+async def serve_console(request: web.Request, live: Live, doctor: Doctor, session: str) -> web.WebSocketResponse:
+    """Serve one page until it closes or its session (a token) ends."""
+    socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, timeout=CLOSE_S, max_msg_size=SIGNAL_MAX_BYTES)
     await socket.prepare(request)
     console = SocketConsole(doctor)
     live.add(console)
-    request.app[SOCKETS].all.add(socket)
+    request.app[SOCKETS].add(socket, session)
     sender = asyncio.create_task(console.send_all(socket))
     try:
         async for message in socket:
             if message.type is WSMsgType.TEXT:
                 await live.from_console(console, message.data)
     finally:
-        request.app[SOCKETS].all.discard(socket)
+        request.app[SOCKETS].remove(socket)
         live.remove(console)
         sender.cancel()
         with contextlib.suppress(asyncio.CancelledError, ConnectionError):

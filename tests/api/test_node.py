@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+from aiohttp import WSCloseCode, WSMsgType
 
 from tests.node.kit import COMPLAINT, MOBILE, PIN, VILLAGE, Provisioned, Served, contents, new_id, provisioned
 
@@ -130,6 +131,18 @@ async def test_the_tablets_hear_at_once_what_has_changed(setup: Provisioned) -> 
             heard = [await live.receive_json(timeout=5) for _ in range(2)]
         assert {"type": "visit", "visit_id": visit} in heard
         assert {"type": "queue"} in heard
+
+
+async def test_who_logs_out_hears_no_more(setup: Provisioned) -> None:
+    async with Served(setup) as served:
+        tablet = served.tablet
+        await tablet.login(setup)
+        async with tablet.http.ws_connect("/api/live") as live:
+            assert (await tablet.call("DELETE", "/api/session"))[0] == 204
+            async with asyncio.timeout(5):
+                while (await live.receive()).type is not WSMsgType.CLOSE:
+                    pass
+            assert live.close_code == WSCloseCode.POLICY_VIOLATION
 
 
 async def test_pages_come_with_strict_headers_compressed_and_with_an_etag(setup: Provisioned) -> None:

@@ -3,13 +3,13 @@
 import asyncio
 
 import msgspec
-from aiohttp import ClientWebSocketResponse
+from aiohttp import ClientWebSocketResponse, WSCloseCode, WSMsgType
 from sqlalchemy import select
 
-from edge.media.signals import Accept, Answer, Bye, Candidate, Offer, Report, Ring, Signal
+from edge.media.signals import Accept, Answer, Bye, Candidate, Offer, Report, Ring, Signal, fingerprint_tbs
 from edge.model import events as ev
+from edge.model.records import Mode
 from edge.sync import seal
-from hub.live import FINGERPRINT_LABEL, fingerprint_line
 from hub.store.schema import calls
 from hub.turn import Turn, ice_servers
 
@@ -37,8 +37,7 @@ def say(signal: Signal) -> str:
 
 
 def signed_offer(node: NodeKit, call_id: str, sdp: str = SDP) -> Offer:
-    message = FINGERPRINT_LABEL + call_id.encode() + fingerprint_line(sdp).encode()
-    return Offer(call_id, sdp, 0, seal.sign(node.drawn.device, message))
+    return Offer(call_id, sdp, 0, seal.sign(node.drawn.device, fingerprint_tbs(call_id, sdp) or b""))
 
 
 async def ready(kit: HubKit) -> tuple[NodeKit, Page, str]:
@@ -202,3 +201,26 @@ def test_turn_credentials_end_and_are_made_only_with_a_secret() -> None:
     (server,) = ice_servers(Turn(("turn:hub.example:3478",), "s3cret"), "node", 1000)
     assert (server.username, server.credential) == ("15400:node", "Y+Q6oU9JIqZrsCeNQ9uL53U2e7s=")
     assert "s3cret" not in repr(Turn((), "s3cret"))
+
+
+async def test_who_logs_out_hears_no_more(kit: HubKit) -> None:
+    await kit.add_doctor()
+    page = await kit.login()
+    socket = await connect(kit, page)
+    assert (await page.call("DELETE", "/api/session")).status == 204
+    async with asyncio.timeout(5):
+        while (await socket.receive()).type is not WSMsgType.CLOSE:
+            pass
+    assert socket.close_code == WSCloseCode.POLICY_VIOLATION
+
+
+async def test_a_call_whose_bye_was_lost_is_over_when_the_nodes_record_says_so(kit: HubKit) -> None:
+    node, page, visit_id = await ready(kit)
+    call_id = new_id()
+    await node.until(lambda: kit.hub.link.online(node.node_id))
+    socket = await connect(kit, page)
+    await socket.send_str(say(Ring(call_id, visit_id)))
+    await node.until(lambda: bool(heard(node)))
+    held = ev.CallHeld(visit_id, call_id, "dr", 0, 5_000, 1.0, 4.0, 0.0, Mode.AUDIO, "node", "failed")
+    await node.send([held])
+    assert (await hear(socket, "bye"))["reason"] == "failed"

@@ -109,6 +109,7 @@ class Api:
         """Log out."""
         assert call.session is not None
         self._clinic.sessions.close(call.session.token)
+        await self._clinic.tablets.end_session(call.session.token)
         return WithSession(None, None)
 
     async def get_reference(self, call: Call[None, None]) -> web.StreamResponse:
@@ -234,7 +235,8 @@ class Api:
 
     async def get_live(self, call: Call[None, None]) -> web.StreamResponse:
         """WebSocket: what changes, as it changes."""
-        return await self._clinic.tablets.serve(call.request)
+        assert call.session is not None
+        return await self._clinic.tablets.serve(call.request, call.session.token)
 
     def routes(self) -> Sequence[AnyRoute]:
         """The whole API."""
