@@ -106,19 +106,8 @@ class Link:
 
     async def _handle(self, event: HubEvent) -> None:
         match event:
-            case BundleArrived():
-                record = self._directory.by_id(event.node_id)
-                if record is None:
-                    return
-                arrived = event
-                taken = await self._store.write(
-                    lambda connection: receive_bundle(connection, arrived, record, self._wall_ms())
-                )
-                self._acknowledge(event, taken)
-            case BundleQuarantined():
-                poison = event
-                taken = await self._store.write(lambda connection: receive_poison(connection, poison, self._wall_ms()))
-                self._acknowledge(event, taken)
+            case BundleArrived() | BundleQuarantined():
+                await self.receive(event)
             case DownStored():
                 node_id, seq = event.node_id, event.seq
                 await self._store.write(lambda connection: down.mark_stored(connection, node_id, seq, self._wall_ms()))
@@ -126,6 +115,25 @@ class Link:
                 await self._seen(event)
             case _:
                 return
+
+    async def receive(self, event: BundleArrived | BundleQuarantined) -> Received | None:
+        """Store a bundle, whatever brought it, and acknowledge it on the link. None: its node is not known.
+
+        When this returns, the bundle is durable.
+        """
+        if isinstance(event, BundleQuarantined):
+            poison = event
+            taken = await self._store.write(lambda connection: receive_poison(connection, poison, self._wall_ms()))
+        else:
+            arrived, record = event, self._directory.by_id(event.node_id)
+            if record is None:
+                return None
+            known = record
+            taken = await self._store.write(
+                lambda connection: receive_bundle(connection, arrived, known, self._wall_ms())
+            )
+        self._acknowledge(event, taken)
+        return taken
 
     def _acknowledge(self, event: BundleArrived | BundleQuarantined, taken: Received) -> None:
         faults.point("hub-before-ack")

@@ -123,6 +123,12 @@ class HubLink:
         await self._clinic.store.outbox(lambda outbox: outbox.reconsider_downs(OF_A_LATER_RELEASE))
         await self._import_downs()
 
+    async def hear_from_stick(self, event: BundleAcked | Reseal | DownArrived) -> None:
+        """The hub's verified word that came by courier; the link does not carry the same again."""
+        if not isinstance(event, DownArrived):
+            self._endpoint.withdraw_bundle(event.bundle_id)
+        await self._heard(event)
+
     # -- what the endpoint says ---------------------------------------------------------------------
 
     async def _heard(self, event: NodeEvent) -> None:

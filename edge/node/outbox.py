@@ -48,6 +48,21 @@ class OutboxDb:
         )
         return [BundleRef(*row) for row in self._db.rows(sql)]
 
+    def waiting_names(self, after: int, limit: int) -> tuple[list[tuple[bytes, bytes]], int]:
+        """Ids and sealed bytes of at most ``limit`` waiting bundles after row ``after``; the last row, 0 at the end."""
+        rows = self._db.rows(
+            "SELECT ref, bundle, rowid FROM bundles WHERE rowid > ? AND level = 0 AND "
+            "ref NOT IN (SELECT ref FROM reseals) ORDER BY rowid LIMIT ?",
+            after,
+            limit,
+        )
+        return [(row[0], row[1]) for row in rows], rows[-1][2] if rows else 0
+
+    def find(self, ref: bytes) -> tuple[BundleRef, int] | None:
+        """A bundle and its level; its bytes are empty once it was acknowledged. None when it is not known here."""
+        row = self._db.row("SELECT opening, bundle, ref, level FROM bundles WHERE ref = ?", ref)
+        return None if row is None else (BundleRef(*row[:3]), row[3])
+
     def acknowledge(self, ref: bytes, level: int) -> None:
         """The hub has it (1), or has it twice (2): the sealed bytes may go, the level stays."""
         with self._db.transaction():

@@ -1,0 +1,283 @@
+"""The node's side of a courier stick: what is on it for the hub, and what the hub's word on it changes here.
+
+:class:`Desk` is the only one that touches the store; it works locked and unlocked, in the running node
+(asked through the socket of :mod:`edge.sync.bearers.usb_control`) and in the command itself when no
+node runs. Nothing is believed that the hub did not sign.
+"""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Final, Protocol, TypeAlias
+
+import msgspec
+
+from edge.model.errors import Refusal, UpkendraError
+from edge.sync import courier, seal
+from edge.sync.bearers.usb_control import ControlClient, ControlServer
+from edge.sync.bearers.usb_stick import Waiting
+from edge.sync.link import BundleAcked, DownArrived, Reseal
+from edge.web.logs import say
+
+from .clinic import Clinic
+from .config import NodeConfig, load_config
+from .link import HubLink, new_endpoint
+from .outbox import OutboxDb
+
+logger = logging.getLogger("edge.node.courier")
+PAGE: Final = 256
+"""Bundles that are looked at together."""
+
+
+class Learned(msgspec.Struct, frozen=True, tag=True):
+    """What a receipt changed."""
+
+    acknowledged: int = 0
+    reseal: int = 0
+    quarantined: int = 0
+
+
+class AskWaiting(msgspec.Struct, frozen=True, tag=True):
+    pass
+
+
+class AskFile(msgspec.Struct, frozen=True, tag=True):
+    bundle_id: bytes
+
+
+class AskStored(msgspec.Struct, frozen=True, tag=True):
+    pass
+
+
+class GiveReceipt(msgspec.Struct, frozen=True, tag=True):
+    raw: bytes
+
+
+class GiveDown(msgspec.Struct, frozen=True, tag=True):
+    raw: bytes
+
+
+class WaitingList(msgspec.Struct, frozen=True, tag=True):
+    items: tuple[Waiting, ...]
+
+
+class File(msgspec.Struct, frozen=True, tag=True):
+    raw: bytes
+    """Empty: there is none (any more)."""
+
+
+class Taken(msgspec.Struct, frozen=True, tag=True):
+    fresh: bool
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    refusal: Refusal
+
+
+Question: TypeAlias = AskWaiting | AskFile | AskStored | GiveReceipt | GiveDown
+Answer: TypeAlias = WaitingList | File | Learned | Taken | Failed
+_encode = msgspec.msgpack.Encoder().encode
+_questions: msgspec.msgpack.Decoder[Question] = msgspec.msgpack.Decoder(Question)
+_answers: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer)
+
+
+class CourierFailed(UpkendraError):
+    """The running node refused, or could not do, what the courier asked. The stick is as it was."""
+
+    code = "courier_failed"
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+class NodeDesk(Protocol):
+    """What the command needs of the node, wherever it is."""
+
+    async def waiting(self) -> tuple[Waiting, ...]:
+        """All bundles that the hub has not acknowledged, in the order in which they were sealed."""
+
+    async def file(self, bundle_id: bytes) -> bytes:
+        """The UP file of one of them; empty when it was acknowledged meanwhile."""
+
+    async def stored(self) -> bytes:
+        """The STORED file: which down blobs are here; empty when none is."""
+
+    async def learn(self, raw: bytes) -> Learned:
+        """Take a receipt in, durably. Raises CourierRefused for one that is not ours or not signed."""
+
+    async def take_down(self, raw: bytes) -> bool:
+        """Take a DOWN file in, durably; True when it is new. Raises CourierRefused."""
+
+
+class Desk:
+    """The node itself."""
+
+    def __init__(self, clinic: Clinic, link: HubLink) -> None:
+        self._clinic = clinic
+        self._link = link
+        self._config = clinic.config
+        self._hub = courier.hub_of(clinic.config.hub_sign)
+
+    async def waiting(self) -> tuple[Waiting, ...]:
+        if not self._clinic.locked:
+            await self._clinic.seal_now()
+        found: list[Waiting] = []
+        after = 0
+        while True:
+            rows, last = await self._clinic.store.outbox(_page_after(after))
+            found += [Waiting(ref, courier.digest_of(sealed), len(sealed)) for ref, sealed in rows]
+            if len(rows) < PAGE:
+                return tuple(found)
+            after = last
+
+    async def file(self, bundle_id: bytes) -> bytes:
+        found = await self._clinic.store.outbox(lambda outbox: outbox.find(bundle_id))
+        if found is None or not found[0].sealed:
+            return b""
+        return courier.up_file(self._hub, found[0].opening, found[0].sealed)
+
+    async def stored(self) -> bytes:
+        seqs = await self._clinic.store.outbox(lambda outbox: outbox.down_seqs())
+        if not seqs:
+            return b""
+        return courier.stored_file(self._config.device, self._hub, self._config.node_id, seqs)
+
+    async def learn(self, raw: bytes) -> Learned:
+        file = courier.parse(raw)
+        if not isinstance(file, courier.ReceiptFile) or file.node_id != self._config.node_id:
+            raise courier.CourierRefused("not a receipt for this node", code="courier_not_ours")
+        courier.check_receipt(file, self._config.hub_sign)
+        acknowledged = reseal = quarantined = 0
+        for row in file.rows:
+            if not await self._concerns_us(row):
+                continue
+            if row.durable == courier.RESEAL_LEVEL:
+                reseal += 1
+                await self._link.hear_from_stick(Reseal(row.bundle_id))
+            else:
+                acknowledged += 1
+                quarantined += row.quarantined
+                await self._link.hear_from_stick(BundleAcked(row.bundle_id, row.durable, row.quarantined))
+        say(logger, "receipt_taken", acknowledged=acknowledged, reseal=reseal, quarantined=quarantined)
+        return Learned(acknowledged, reseal, quarantined)
+
+    async def _concerns_us(self, row: courier.Row) -> bool:
+        """Whether a row says something new about these very bytes. Bytes that are gone were acknowledged."""
+        found = await self._clinic.store.outbox(lambda outbox: outbox.find(row.bundle_id))
+        if found is None:
+            return False
+        ref, level = found
+        if level == 0:
+            return courier.digest_of(ref.sealed) == row.digest
+        return row.durable > level
+
+    async def take_down(self, raw: bytes) -> bool:
+        file = courier.parse(raw)
+        if not isinstance(file, courier.DownFile) or file.node_id != self._config.node_id:
+            raise courier.CourierRefused("not a blob for this node", code="courier_not_ours")
+        courier.check_down(file, self._config.hub_sign)
+        if file.seq in await self._clinic.store.outbox(lambda outbox: set(outbox.down_seqs())):
+            return False
+        await self._link.hear_from_stick(DownArrived(file.seq, file.blob))
+        return True
+
+    async def answer(self, body: bytes) -> bytes:
+        """Answer a question that came through the socket."""
+        try:
+            return _encode(await self._answer(_questions.decode(body)))
+        except UpkendraError as error:
+            return _encode(Failed(error.refusal))
+        except msgspec.MsgspecError:
+            return _encode(Failed(Refusal("bad_input", "This question is not understood here. Update the node.")))
+
+    async def _answer(self, question: Question) -> Answer:
+        match question:
+            case AskWaiting():
+                return WaitingList(await self.waiting())
+            case AskFile(bundle_id):
+                return File(await self.file(bundle_id))
+            case AskStored():
+                return File(await self.stored())
+            case GiveReceipt(raw):
+                return await self.learn(raw)
+            case GiveDown(raw):
+                return Taken(await self.take_down(raw))
+
+
+def _page_after(after: int) -> Callable[[OutboxDb], tuple[list[tuple[bytes, bytes]], int]]:
+    return lambda outbox: outbox.waiting_names(after, PAGE)
+
+
+class RemoteDesk:
+    """The running node, asked through its socket."""
+
+    def __init__(self, client: ControlClient) -> None:
+        self._client = client
+
+    async def _ask(self, question: Question) -> Answer:
+        answer = _answers.decode(await self._client.ask(_encode(question)))
+        if isinstance(answer, Failed):
+            if answer.refusal.code.startswith("courier_"):
+                raise courier.CourierRefused(answer.refusal.message, code=answer.refusal.code)
+            raise CourierFailed(answer.refusal)
+        return answer
+
+    async def waiting(self) -> tuple[Waiting, ...]:
+        answer = await self._ask(AskWaiting())
+        assert isinstance(answer, WaitingList)
+        return answer.items
+
+    async def file(self, bundle_id: bytes) -> bytes:
+        answer = await self._ask(AskFile(bundle_id))
+        assert isinstance(answer, File)
+        return answer.raw
+
+    async def stored(self) -> bytes:
+        answer = await self._ask(AskStored())
+        assert isinstance(answer, File)
+        return answer.raw
+
+    async def learn(self, raw: bytes) -> Learned:
+        answer = await self._ask(GiveReceipt(raw))
+        assert isinstance(answer, Learned)
+        return answer
+
+    async def take_down(self, raw: bytes) -> bool:
+        answer = await self._ask(GiveDown(raw))
+        assert isinstance(answer, Taken)
+        return answer.fresh
+
+
+def control(folder: Path, clinic: Clinic, link: HubLink) -> ControlServer:
+    """The socket of a running node."""
+    desk = Desk(clinic, link)
+    return ControlServer(folder, lambda: desk.answer)
+
+
+@contextlib.asynccontextmanager
+async def desk_of(folder: Path) -> AsyncIterator[tuple[NodeDesk, NodeConfig, bool]]:
+    """The desk of the node in a data folder, its configuration, and whether the node runs. Raises NotEnrolled.
+
+    Without a running node only ``outbox.db`` is opened: the records learn at the next unlock.
+    """
+    config = await asyncio.to_thread(load_config, folder)
+    client = await ControlClient.open(folder)
+    if client is not None:
+        try:
+            yield RemoteDesk(client), config, True
+        finally:
+            await client.close()
+        return
+    run = secrets.token_bytes(seal.RUN_BYTES)
+    endpoint = new_endpoint(config, run)
+    clinic = Clinic(folder, config, run, endpoint.seal_bundle)
+    link = HubLink(clinic, endpoint)
+    await clinic.store.open()
+    try:
+        yield Desk(clinic, link), config, False
+    finally:
+        await clinic.store.close()

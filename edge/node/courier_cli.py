@@ -1,0 +1,223 @@
+"""``courier``: carry bundles to a stick and the hub's answers from it. Tells a person what it does.
+
+The stick is worked on here, in a process of its own; the node is asked through its desk. Order:
+learn from receipts, store what came down, confirm it, delete what is done with, then write what is
+still waiting. A kill between any two steps loses nothing and is repaired by doing it again.
+"""
+
+import argparse
+import contextlib
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from edge.sync import courier
+from edge.sync.bearers.usb import DEFAULT_SECONDS, Limits, Stick, StickRefused
+from edge.sync.bearers.usb_stick import Folder, ReceiptCopy, UpCopy, clean, to_write
+from edge.sync.seal import verifier_of
+
+from .config import NodeConfig
+from .courier import NodeDesk, desk_of
+
+Tell = Callable[[str], None]
+TELL_EVERY = 100
+
+
+class Carried(msgspec.Struct):
+    """What one visit of a stick did: the JSON line at its end."""
+
+    complete: bool = False
+    code: str = ""
+    """Why it is not complete."""
+    node_running: bool = False
+    receipts: int = 0
+    acknowledged: int = 0
+    """Bundles of which the hub says here for the first time that it has them."""
+    quarantined: int = 0
+    reseal: int = 0
+    answers: int = 0
+    """Pieces of downlink (prescriptions …) that were new."""
+    written: int = 0
+    already_there: int = 0
+    deleted: int = 0
+    second_copies: int = 0
+    """With --hold: bundles that the hub has and whose copy stays on the stick in this node."""
+    others: int = 0
+    """Whole files of other nodes and hubs, left as they are."""
+    later: int = 0
+    """Files of a later release, left as they are."""
+    damaged: int = 0
+    junk: int = 0
+
+
+class Visit:
+    """One visit of a stick to this node."""
+
+    def __init__(self, stick: Stick, desk: NodeDesk, config: NodeConfig, hold: bool, tell: Tell) -> None:
+        self._stick = stick
+        self._desk = desk
+        self._config = config
+        self._hub = courier.hub_of(config.hub_sign)
+        self._hold = hold
+        self._tell = tell
+        self.done = Carried()
+
+    async def run(self) -> None:
+        """All of it. Raises StickRefused, CourierFailed, ControlRefused; ``done`` says how far it came."""
+        done = self.done
+        try:
+            receipts = await self._learn()
+            downs = await self._take_downs()
+            waiting = await self._desk.waiting()
+            ups, confirmations = self._look_up()
+            self._clean(ups, receipts)
+            await self._confirm(confirmations, downs)
+            todo = to_write(waiting, ups)
+            done.already_there = len(waiting) - len(todo)
+            if todo:
+                self._stick.explain()
+                self._tell(f"Writing {len(todo)} sealed bundles.")
+            for number, bundle_id in enumerate(todo, 1):
+                raw = await self._desk.file(bundle_id)
+                if raw:
+                    self._stick.write(Folder.UP, raw)
+                    done.written += 1
+                if number % TELL_EVERY == 0:
+                    self._tell(f"{number} of {len(todo)} written.")
+            done.complete = True
+        except StickRefused as error:
+            done.code = error.refusal.code
+            raise
+        finally:
+            done.junk = self._stick.counts["junk"]
+            done.damaged += self._stick.counts["unreadable"] + self._stick.counts["too_large"]
+
+    def _parse(self, folder: Folder, name: str, raw: bytes) -> courier.CourierFile | None:
+        """A whole file of this version, or None (counted)."""
+        try:
+            file = courier.parse(raw)
+        except courier.CourierRefused:
+            self._stick.mark_damaged(folder, name)
+            self.done.damaged += 1
+            return None
+        if isinstance(file, courier.LaterFile):
+            self.done.later += 1
+            return None
+        return file
+
+    async def _learn(self) -> list[ReceiptCopy]:
+        mine: list[ReceiptCopy] = []
+        for name, raw in self._stick.scan(Folder.RECEIPTS):
+            file = self._parse(Folder.RECEIPTS, name, raw)
+            if file is None:
+                continue
+            if (
+                not isinstance(file, courier.ReceiptFile)
+                or file.hub != self._hub
+                or file.node_id != self._config.node_id
+            ):
+                self.done.others += 1
+                continue
+            try:
+                learned = await self._desk.learn(raw)
+            except courier.CourierRefused:
+                self.done.damaged += 1
+                continue
+            mine.append(ReceiptCopy(name, file.node_id, file.rows))
+            self.done.receipts += 1
+            self.done.acknowledged += learned.acknowledged
+            self.done.reseal += learned.reseal
+            self.done.quarantined += learned.quarantined
+        if self.done.acknowledged:
+            self._tell(f"The hub has {self.done.acknowledged} bundles more.")
+        return mine
+
+    async def _take_downs(self) -> list[str]:
+        mine: list[str] = []
+        for name, raw in self._stick.scan(Folder.DOWN):
+            file = self._parse(Folder.DOWN, name, raw)
+            if file is None:
+                continue
+            if not isinstance(file, courier.DownFile) or (file.hub, file.node_id) != (self._hub, self._config.node_id):
+                self.done.others += 1
+                continue
+            try:
+                self.done.answers += await self._desk.take_down(raw)
+            except courier.CourierRefused:
+                self.done.damaged += 1
+                continue
+            mine.append(name)
+        if self.done.answers:
+            self._tell(f"{self.done.answers} answers of the hub taken in.")
+        return mine
+
+    def _look_up(self) -> tuple[list[UpCopy], dict[str, bytes]]:
+        """Bundles on the stick, and our own confirmations: name → content."""
+        ups: list[UpCopy] = []
+        confirmations: dict[str, bytes] = {}
+        device = verifier_of(self._config.device)
+        for name, raw in self._stick.scan(Folder.UP):
+            file = self._parse(Folder.UP, name, raw)
+            if isinstance(file, courier.UpFile):
+                mine = file.hub == self._hub and courier.is_of_node(file, self._config.node_id, self._config.psk)
+                ups.append(UpCopy(name, file.bundle_id, file.digest, mine))
+                self.done.others += not mine
+            elif isinstance(file, courier.StoredFile) and (file.hub, file.node_id) == (
+                self._hub,
+                self._config.node_id,
+            ):
+                with contextlib.suppress(courier.CourierRefused):
+                    courier.check_stored(file, device)
+                    confirmations[name] = raw
+            elif file is not None:
+                self.done.others += 1
+        return ups, confirmations
+
+    def _clean(self, ups: list[UpCopy], receipts: list[ReceiptCopy]) -> None:
+        plan = clean(ups, receipts, hold=self._hold)
+        self.done.second_copies = plan.second_copies
+        self._delete(Folder.UP, plan.bundles)
+        self._delete(Folder.RECEIPTS, plan.receipts)
+
+    def _delete(self, folder: Folder, names: tuple[str, ...]) -> None:
+        for name in names:
+            self._stick.delete(folder, name)
+            self.done.deleted += 1
+        if names:
+            self._stick.settle(folder)
+
+    async def _confirm(self, confirmations: dict[str, bytes], downs: list[str]) -> None:
+        raw = await self._desk.stored()
+        if raw and raw not in confirmations.values():
+            self._stick.write(Folder.UP, raw)
+        self._delete(Folder.UP, tuple(name for name, content in confirmations.items() if content != raw))
+        self._delete(Folder.DOWN, tuple(downs))
+
+
+async def run(options: argparse.Namespace) -> None:
+    """The command. Prints progress to stderr and the summary to stdout. Raises what stopped it."""
+    stick = Stick(options.stick, time.monotonic, Limits(seconds=options.seconds))
+
+    def tell(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    async with desk_of(options.data) as (desk, config, running):
+        tell("The node is running." if running else "The node is not running; what is new here shows after its start.")
+        with stick:
+            visit = Visit(stick, desk, config, options.hold, tell)
+            visit.done.node_running = running
+            try:
+                await visit.run()
+            finally:
+                print(msgspec.json.encode(visit.done).decode(), flush=True)
+    tell("Leave the stick where it is." if options.hold else "Done. Unmount the stick before you take it out.")
+
+
+def add_parser(command: argparse.ArgumentParser) -> None:
+    """The options of ``courier`` besides --data."""
+    command.add_argument("--stick", type=Path, required=True, metavar="PATH", help="where the stick is mounted")
+    command.add_argument("--hold", action="store_true", help="the stick stays here as a second copy")
+    command.add_argument("--seconds", type=float, default=DEFAULT_SECONDS, help="give a slow stick up after this time")

@@ -1,0 +1,296 @@
+"""The hub's side of a courier stick: bundles go the way of those from the link, receipts are signed here.
+
+:class:`Desk` works in the running hub (asked through the socket of
+:mod:`edge.sync.bearers.usb_control`) and in the command itself when no hub runs. A receipt is signed
+only for what this desk has just made durable. Knows no stick.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, Protocol, TypeAlias
+
+import msgspec
+from sqlalchemy import Connection, select, update
+
+from edge.model.errors import Refusal, UpkendraError
+from edge.sync import courier, seal
+from edge.sync.bearers.usb_control import ControlClient, ControlServer
+from edge.sync.frames import QUARANTINED
+
+from .hub import Hub
+from .store.schema import down
+
+BATCH_FILES: Final = 32
+BATCH_BYTES: Final = 4 << 20
+DECIDED_MAX: Final = 50_000
+"""Bundles of one visit that receipts can be signed for; the next visit takes the rest."""
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What became of one UP file."""
+
+    node_id: bytes = b""
+    row: courier.Row | None = None
+    """What a receipt shall say; None: it deserves none."""
+    fresh: bool = False
+    """It held entries that the hub did not have."""
+    code: str = ""
+    """Why there is no row, or why it lies in quarantine."""
+
+
+class DownName(msgspec.Struct, frozen=True, order=True):
+    """A down blob that a node does not hold yet, as far as the hub knows."""
+
+    node_id: bytes
+    seq: int
+
+
+class GiveUps(msgspec.Struct, frozen=True, tag=True):
+    raws: tuple[bytes, ...]
+
+
+class GiveStored(msgspec.Struct, frozen=True, tag=True):
+    raw: bytes
+
+
+class AskReceipt(msgspec.Struct, frozen=True, tag=True):
+    node_id: bytes
+    rows: tuple[courier.Row, ...]
+
+
+class AskDowns(msgspec.Struct, frozen=True, tag=True):
+    pass
+
+
+class AskDown(msgspec.Struct, frozen=True, tag=True):
+    name: DownName
+
+
+class AskWho(msgspec.Struct, frozen=True, tag=True):
+    pass
+
+
+class Verdicts(msgspec.Struct, frozen=True, tag=True):
+    items: tuple[Verdict, ...]
+
+
+class File(msgspec.Struct, frozen=True, tag=True):
+    raw: bytes
+
+
+class Marked(msgspec.Struct, frozen=True, tag=True):
+    count: int
+
+
+class DownNames(msgspec.Struct, frozen=True, tag=True):
+    items: tuple[DownName, ...]
+
+
+class Who(msgspec.Struct, frozen=True, tag=True):
+    sign_public: bytes
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    refusal: Refusal
+
+
+Question: TypeAlias = GiveUps | GiveStored | AskReceipt | AskDowns | AskDown | AskWho
+Answer: TypeAlias = Verdicts | File | Marked | DownNames | Who | Failed
+_encode = msgspec.msgpack.Encoder().encode
+_questions: msgspec.msgpack.Decoder[Question] = msgspec.msgpack.Decoder(Question)
+_answers: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer)
+
+
+class CourierFailed(UpkendraError):
+    """The running hub refused, or could not do, what the courier asked. The stick is as it was."""
+
+    code = "courier_failed"
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+class HubDesk(Protocol):
+    """What the command needs of the hub, wherever it is."""
+
+    async def who(self) -> bytes:
+        """The public key H."""
+
+    async def take_ups(self, raws: Sequence[bytes]) -> tuple[Verdict, ...]:
+        """Make bundles durable; one verdict for each, in order."""
+
+    async def take_stored(self, raw: bytes) -> int:
+        """Note what a node holds; how many blobs that settles. Raises CourierRefused."""
+
+    async def receipt(self, node_id: bytes, rows: Sequence[courier.Row]) -> bytes:
+        """A signed RECEIPT file for what was taken in this visit."""
+
+    async def downs(self) -> tuple[DownName, ...]:
+        """What nodes do not hold yet, in order."""
+
+    async def down(self, name: DownName) -> bytes:
+        """The DOWN file of one of them; empty when it is settled."""
+
+
+class Desk:
+    """The hub itself, for one visit of a stick."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._opener = courier.Opener(hub.keys.hub, hub.directory)
+        self._decided: set[tuple[bytes, courier.Row]] = set()
+
+    async def who(self) -> bytes:
+        return self._hub.keys.sign_public
+
+    async def take_ups(self, raws: Sequence[bytes]) -> tuple[Verdict, ...]:
+        verdicts = await asyncio.gather(*(self._take_up(raw) for raw in raws))
+        for verdict in verdicts:
+            if verdict.row is not None and len(self._decided) < DECIDED_MAX:
+                self._decided.add((verdict.node_id, verdict.row))
+        return tuple(verdicts)
+
+    async def _take_up(self, raw: bytes) -> Verdict:
+        try:
+            file = courier.parse(raw)
+            if not isinstance(file, courier.UpFile):
+                return Verdict(code="courier_not_ours")
+            event = self._opener.open(file)
+        except (courier.CourierRefused, seal.SealRefused) as error:
+            return Verdict(code=error.refusal.code)
+        if isinstance(event, courier.Stray):
+            row = courier.Row(event.bundle_id, file.digest, courier.RESEAL_LEVEL)
+            return Verdict(event.node_id, row, code="hub_key_gone")
+        taken = await self._hub.link.receive(event)
+        if taken is None:
+            return Verdict(code="node_unknown")
+        level = 1 | (QUARANTINED if taken.quarantined else 0)
+        row = courier.Row(event.bundle_id, file.digest, level)
+        return Verdict(event.node_id, row, taken.fresh > 0, taken.quarantined)
+
+    async def take_stored(self, raw: bytes) -> int:
+        file = courier.parse(raw)
+        record = self._hub.directory.by_id(file.node_id) if isinstance(file, courier.StoredFile) else None
+        if not isinstance(file, courier.StoredFile) or record is None or record.revoked:
+            raise courier.CourierRefused("not a list of a node of ours", code="courier_not_ours")
+        courier.check_stored(file, record.device_public)
+        ranges, node_id, now_ms = file.ranges, file.node_id, self._hub.wall_ms()
+        return await self._hub.store.write(lambda connection: _mark(connection, node_id, ranges, now_ms))
+
+    async def receipt(self, node_id: bytes, rows: Sequence[courier.Row]) -> bytes:
+        if any((node_id, row) not in self._decided for row in rows) or not 1 <= len(rows) <= courier.ROWS_MAX:
+            raise courier.CourierRefused("nothing of that kind was taken in this visit", code="courier_not_taken")
+        return courier.receipt_file(self._hub.keys.hub.sign, node_id, self._hub.wall_ms(), rows)
+
+    async def downs(self) -> tuple[DownName, ...]:
+        names = await self._hub.store.read(_names)
+        return tuple(name for name in names if self._may_have(name.node_id))
+
+    async def down(self, name: DownName) -> bytes:
+        blob = await self._hub.store.read(lambda connection: _blob(connection, name))
+        if blob is None or not self._may_have(name.node_id):
+            return b""
+        return courier.down_file(self._hub.keys.hub.sign, name.node_id, name.seq, blob)
+
+    def _may_have(self, node_id: bytes) -> bool:
+        record = self._hub.directory.by_id(node_id)
+        return record is not None and not record.revoked
+
+    async def answer(self, body: bytes) -> bytes:
+        """Answer a question that came through the socket."""
+        try:
+            return _encode(await self._answer(_questions.decode(body)))
+        except UpkendraError as error:
+            return _encode(Failed(error.refusal))
+        except msgspec.MsgspecError:
+            return _encode(Failed(Refusal("bad_input", "This question is not understood here. Update the hub.")))
+
+    async def _answer(self, question: Question) -> Answer:
+        match question:
+            case GiveUps(raws):
+                return Verdicts(await self.take_ups(raws))
+            case GiveStored(raw):
+                return Marked(await self.take_stored(raw))
+            case AskReceipt(node_id, rows):
+                return File(await self.receipt(node_id, rows))
+            case AskDowns():
+                return DownNames(await self.downs())
+            case AskDown(name):
+                return File(await self.down(name))
+            case AskWho():
+                return Who(await self.who())
+
+
+def _mark(connection: Connection, node_id: bytes, ranges: Sequence[tuple[int, int]], now_ms: int) -> int:
+    """Blobs in these ranges are held by the node; how many of them were not known to be."""
+    mine = (down.c.node_id == node_id.hex(), down.c.stored_ms == 0)
+    told = [
+        row.seq
+        for row in connection.execute(select(down.c.seq).where(*mine))
+        if any(first <= row.seq <= last for first, last in ranges)
+    ]
+    for seq in told:
+        connection.execute(update(down).where(*mine, down.c.seq == seq).values(stored_ms=now_ms))
+    return len(told)
+
+
+def _names(connection: Connection) -> list[DownName]:
+    query = select(down.c.node_id, down.c.seq).where(down.c.stored_ms == 0).order_by(down.c.node_id, down.c.seq)
+    return [DownName(bytes.fromhex(row.node_id), row.seq) for row in connection.execute(query)]
+
+
+def _blob(connection: Connection, name: DownName) -> bytes | None:
+    mine = (down.c.node_id == name.node_id.hex(), down.c.seq == name.seq, down.c.stored_ms == 0)
+    found = connection.execute(select(down.c.blob).where(*mine)).scalar()
+    return None if found is None else bytes(found)
+
+
+class RemoteDesk:
+    """The running hub, asked through its socket."""
+
+    def __init__(self, client: ControlClient) -> None:
+        self._client = client
+
+    async def _ask(self, question: Question) -> Answer:
+        answer = _answers.decode(await self._client.ask(_encode(question)))
+        if isinstance(answer, Failed):
+            if answer.refusal.code.startswith("courier_"):
+                raise courier.CourierRefused(answer.refusal.message, code=answer.refusal.code)
+            raise CourierFailed(answer.refusal)
+        return answer
+
+    async def who(self) -> bytes:
+        answer = await self._ask(AskWho())
+        assert isinstance(answer, Who)
+        return answer.sign_public
+
+    async def take_ups(self, raws: Sequence[bytes]) -> tuple[Verdict, ...]:
+        answer = await self._ask(GiveUps(tuple(raws)))
+        assert isinstance(answer, Verdicts)
+        return answer.items
+
+    async def take_stored(self, raw: bytes) -> int:
+        answer = await self._ask(GiveStored(raw))
+        assert isinstance(answer, Marked)
+        return answer.count
+
+    async def receipt(self, node_id: bytes, rows: Sequence[courier.Row]) -> bytes:
+        answer = await self._ask(AskReceipt(node_id, tuple(rows)))
+        assert isinstance(answer, File)
+        return answer.raw
+
+    async def downs(self) -> tuple[DownName, ...]:
+        answer = await self._ask(AskDowns())
+        assert isinstance(answer, DownNames)
+        return answer.items
+
+    async def down(self, name: DownName) -> bytes:
+        answer = await self._ask(AskDown(name))
+        assert isinstance(answer, File)
+        return answer.raw
+
+
+def control(hub: Hub) -> ControlServer:
+    """The socket of a running hub."""
+    return ControlServer(hub.settings.data, lambda: Desk(hub).answer)

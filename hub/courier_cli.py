@@ -1,0 +1,259 @@
+"""``hub courier``: take bundles from a stick, leave receipts and what clinics are waiting for.
+
+The stick is worked on here, in a process of its own; the hub is asked through its desk. A bundle is
+deleted from the stick only when a signed receipt for its very bytes lies there, read back. A kill
+between any two steps loses nothing and is repaired by doing it again.
+"""
+
+import argparse
+import asyncio
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from edge.sync import courier
+from edge.sync.bearers.usb import DEFAULT_SECONDS, Limits, Stick, StickRefused
+from edge.sync.bearers.usb_control import ControlClient
+from edge.sync.bearers.usb_stick import Folder, ReceiptCopy, receipted, receipts_due
+
+from .config import Settings
+from .courier import BATCH_BYTES, BATCH_FILES, Desk, DownName, HubDesk, RemoteDesk
+from .hub import Hub
+
+Tell = Callable[[str], None]
+DOWN_FILES_MAX = 10_000
+"""Blobs that are put on one stick."""
+TELL_EVERY = 200
+
+
+class Carried(msgspec.Struct):
+    """What one visit of a stick did: the JSON line at its end."""
+
+    complete: bool = False
+    code: str = ""
+    hub_running: bool = False
+    taken: int = 0
+    """Bundles that are durable here (again)."""
+    fresh: int = 0
+    """Of these: with entries that were new."""
+    quarantined: int = 0
+    reseal: int = 0
+    """Bundles whose hub key is gone: the node is asked to seal anew."""
+    refused: dict[str, int] = {}
+    """Files without a receipt, by code."""
+    confirmed: int = 0
+    """Blobs of which a node says here for the first time that it holds them."""
+    receipts: int = 0
+    downs: int = 0
+    deleted: int = 0
+    others: int = 0
+    later: int = 0
+    damaged: int = 0
+    junk: int = 0
+
+
+class Visit:
+    """One visit of a stick to this hub."""
+
+    def __init__(self, stick: Stick, desk: HubDesk, sign_public: bytes, tell: Tell) -> None:
+        self._stick = stick
+        self._desk = desk
+        self._public = sign_public
+        self._mine = courier.hub_of(sign_public)
+        self._tell = tell
+        self._receipts: list[ReceiptCopy] = []
+        self._taken: dict[str, tuple[bytes, courier.Row]] = {}
+        self._confirmations: list[str] = []
+        self._seen: set[bytes] = set()
+        self._refused: Counter[str] = Counter()
+        self.done = Carried()
+
+    async def run(self) -> None:
+        """All of it. Raises StickRefused, CourierFailed, ControlRefused; ``done`` says how far it came."""
+        done = self.done
+        try:
+            self._read_receipts()
+            await self._take_ups()
+            self._tell(f"{done.taken} bundles are safe in the hub, {done.fresh} of them with something new.")
+            self._stick.explain()
+            await self._write_receipts()
+            self._delete(Folder.UP, [*receipted(self._taken, self._receipts), *self._confirmations])
+            await self._write_downs()
+            done.complete = True
+        except StickRefused as error:
+            done.code = error.refusal.code
+            raise
+        finally:
+            done.refused = dict(self._refused)
+            done.junk = self._stick.counts["junk"]
+            done.damaged += self._stick.counts["unreadable"] + self._stick.counts["too_large"]
+
+    def _parse(self, folder: Folder, name: str, raw: bytes) -> courier.CourierFile | None:
+        """A whole file of this version that is meant for or from this hub, or None (counted)."""
+        try:
+            file = courier.parse(raw)
+        except courier.CourierRefused:
+            self._stick.mark_damaged(folder, name)
+            self.done.damaged += 1
+            return None
+        if isinstance(file, courier.LaterFile):
+            self.done.later += 1
+            return None
+        if file.hub != self._mine:
+            self.done.others += 1
+            return None
+        return file
+
+    def _read_receipts(self) -> None:
+        for name, raw in self._stick.scan(Folder.RECEIPTS):
+            file = self._parse(Folder.RECEIPTS, name, raw)
+            if file is None:
+                continue
+            try:
+                if not isinstance(file, courier.ReceiptFile):
+                    raise courier.CourierRefused("not a receipt", code="courier_not_ours")
+                courier.check_receipt(file, self._public)
+            except courier.CourierRefused:
+                self.done.damaged += 1
+                continue
+            self._seen.add(file.node_id)
+            self._receipts.append(ReceiptCopy(name, file.node_id, file.rows))
+
+    async def _take_ups(self) -> None:
+        batch: list[tuple[str, bytes]] = []
+        size = 0
+        for name, raw in self._stick.scan(Folder.UP):
+            file = self._parse(Folder.UP, name, raw)
+            if isinstance(file, courier.UpFile):
+                batch.append((name, raw))
+                size += len(raw)
+                if len(batch) >= BATCH_FILES or size >= BATCH_BYTES:
+                    await self._hand_over(batch)
+                    batch, size = [], 0
+            elif isinstance(file, courier.StoredFile):
+                await self._take_stored(name, raw, file)
+            elif file is not None:
+                self.done.others += 1
+        await self._hand_over(batch)
+
+    async def _hand_over(self, batch: list[tuple[str, bytes]]) -> None:
+        if not batch:
+            return
+        verdicts = await self._desk.take_ups([raw for _, raw in batch])
+        for (name, _), verdict in zip(batch, verdicts, strict=True):
+            if verdict.row is None:
+                self._refused[verdict.code] += 1
+                continue
+            self._seen.add(verdict.node_id)
+            self._taken[name] = (verdict.node_id, verdict.row)
+            if verdict.row.durable == courier.RESEAL_LEVEL:
+                self.done.reseal += 1
+                continue
+            self.done.taken += 1
+            self.done.fresh += verdict.fresh
+            self.done.quarantined += verdict.row.quarantined
+            if self.done.taken % TELL_EVERY == 0:
+                self._tell(f"{self.done.taken} bundles taken.")
+
+    async def _take_stored(self, name: str, raw: bytes, file: courier.StoredFile) -> None:
+        try:
+            self.done.confirmed += await self._desk.take_stored(raw)
+        except courier.CourierRefused as error:
+            self._refused[error.refusal.code] += 1
+            return
+        self._seen.add(file.node_id)
+        self._confirmations.append(name)
+
+    async def _write_receipts(self) -> None:
+        rows: dict[bytes, list[courier.Row]] = {}
+        for node_id, row in self._taken.values():
+            rows.setdefault(node_id, []).append(row)
+        for node_id, due in receipts_due(rows, self._receipts):
+            name = self._stick.write(Folder.RECEIPTS, await self._desk.receipt(node_id, due))
+            self._receipts.append(ReceiptCopy(name, node_id, due))
+            self.done.receipts += 1
+
+    async def _write_downs(self) -> None:
+        waiting = await self._desk.downs()
+        there: dict[DownName, str] = {}
+        for name, raw in self._stick.scan(Folder.DOWN):
+            file = self._parse(Folder.DOWN, name, raw)
+            if not isinstance(file, courier.DownFile):
+                continue
+            try:
+                courier.check_down(file, self._public)
+            except courier.CourierRefused:
+                self.done.damaged += 1
+                continue
+            there[DownName(file.node_id, file.seq)] = name
+        wanted = set(waiting)
+        self._delete(Folder.DOWN, [name for key, name in there.items() if key not in wanted])
+        todo = sorted(
+            (key for key in waiting if key not in there), key=lambda key: (key.node_id not in self._seen, key)
+        )
+        for number, key in enumerate(todo[:DOWN_FILES_MAX], 1):
+            raw = await self._desk.down(key)
+            if raw:
+                self._stick.write(Folder.DOWN, raw)
+                self.done.downs += 1
+            if number % TELL_EVERY == 0:
+                self._tell(f"{number} answers written.")
+        if self.done.downs:
+            self._tell(f"{self.done.downs} answers for clinics are on the stick.")
+
+    def _delete(self, folder: Folder, names: list[str]) -> None:
+        for name in names:
+            self._stick.delete(folder, name)
+            self.done.deleted += 1
+        if names:
+            self._stick.settle(folder)
+
+
+def run(options: argparse.Namespace, wall_ms: Callable[[], int]) -> None:
+    """The command. Prints progress to stderr and the summary to stdout. Raises what stopped it."""
+    settings = Settings(options.data, database=options.database)
+    asyncio.run(_run(settings, options.stick, options.seconds, wall_ms))
+
+
+async def _run(settings: Settings, path: Path, seconds: float, wall_ms: Callable[[], int]) -> None:
+    client = await ControlClient.open(settings.data) if settings.data.is_dir() else None
+    stick = Stick(path, time.monotonic, Limits(seconds=seconds))
+    if client is not None:
+        _tell("The hub is running.")
+        try:
+            await _visit(stick, RemoteDesk(client), running=True)
+        finally:
+            await client.close()
+        return
+    _tell("No hub runs here; its store is opened.")
+    hub = await asyncio.to_thread(Hub, settings, wall_ms, time.monotonic)
+    try:
+        await _visit(stick, Desk(hub), running=False)
+    finally:
+        await hub.stop()
+
+
+async def _visit(stick: Stick, desk: HubDesk, *, running: bool) -> None:
+    public = await desk.who()
+    with stick:
+        visit = Visit(stick, desk, public, _tell)
+        visit.done.hub_running = running
+        try:
+            await visit.run()
+        finally:
+            print(msgspec.json.encode(visit.done).decode(), flush=True)
+    _tell("Done. Unmount the stick before you take it out.")
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def add_parser(command: argparse.ArgumentParser) -> None:
+    """The options of ``courier`` besides --data and --database."""
+    command.add_argument("--stick", type=Path, required=True, metavar="PATH", help="where the stick is mounted")
+    command.add_argument("--seconds", type=float, default=DEFAULT_SECONDS, help="give a slow stick up after this time")
