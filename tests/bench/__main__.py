@@ -7,10 +7,10 @@ from pathlib import Path
 
 import msgspec
 
-from tests.bench import node, sync
+from tests.bench import hub, media, node, sync
 from tests.bench.rows import Row
 
-BENCHES: dict[str, Callable[[], list[Row]]] = {"node": node.run, "sync": sync.run}
+BENCHES: dict[str, Callable[[], list[Row]]] = {"hub": hub.run, "media": media.run, "node": node.run, "sync": sync.run}
 
 
 def main() -> int:
@@ -21,8 +21,10 @@ def main() -> int:
     options = parser.parse_args()
     rows = BENCHES[options.name]()
     for row in rows:
-        goal = "" if row.reach is None else f"   goal ≤ {row.reach:g}: {'reached' if row.ok else 'MISSED'}"
-        print(f"{row.name:<48} {row.value:>12,.10g} {row.unit}{goal}")
+        goal = "" if row.reach is None else f"   goal {row.reach:g}: {'reached' if row.ok else 'MISSED'}"
+        peer = "" if row.peer_value is None else f"   peer {row.peer_value:,.10g}"
+        ratio = "" if row.ratio is None else f", ratio {row.ratio:g}"
+        print(f"{row.name:<48} {row.value:>12,.10g} {row.unit}{peer}{ratio}{goal}")
     if options.json:
         options.json.write_bytes(msgspec.json.encode(rows) + b"\n")
     return 1 if any(row.ok is False for row in rows) else 0

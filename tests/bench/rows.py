@@ -13,7 +13,7 @@ class Row(Struct, frozen=True):
     ratio: float | None = None
     """``value / peer_value``."""
     reach: float | None = None
-    """The goal: at most this; None where there is none yet."""
+    """The goal, in ``unit``; None where there is none yet. The row's bench says whether more or less is better."""
     ok: bool | None = None
     """Whether the goal was met; None without one."""
 
