@@ -1,4 +1,4 @@
-"""The hub's command line: init, serve, add-doctor, site-token, status, revoke, rebuild.
+"""The hub's command line: init, serve, add-doctor, site-token, status, revoke, rebuild, courier.
 
 Results go to stdout as one JSON line each, logs as JSON lines to stderr; exit code 1 means refused.
 """
@@ -23,7 +23,7 @@ from edge.model.errors import BadInput, UpkendraError
 from edge.model.records import Name
 from edge.web.logs import start_logging
 
-from . import audit, directory, doctors, views
+from . import audit, courier_cli, directory, doctors, views
 from .app import Server, serve, wall_ms
 from .config import Settings, parse_address
 from .keys import Keyring, init_keys, load_keys
@@ -75,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     add("status", "Count what the hub holds, and verify the audit chain.")
     revoke = add("revoke", "Never believe a node again.")
     revoke.add_argument("--node", required=True, metavar="ID")
+    courier_cli.add_parser(add("courier", "Take records from a USB stick, and leave receipts and answers on it."))
     add("rebuild", "Compute all views anew from the entries.")
     return parser
 
@@ -208,6 +209,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "status": _status,
     "revoke": _revoke,
     "rebuild": _rebuild,
+    "courier": lambda arguments: courier_cli.run(arguments, wall_ms),
 }
 
 

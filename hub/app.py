@@ -12,6 +12,7 @@ from edge.web.routes import mount
 from edge.web.server import new_app
 from edge.web.static import StaticFile, add_static, load
 
+from . import courier
 from .config import Settings
 from .hub import Hub
 from .web.api import Api
@@ -53,6 +54,7 @@ class Server:
         self._tls = self.hub.keys.tls_context()
         self._link = HubRunner(self.hub.link.endpoint, (settings.link_host, settings.udp_port), self.hub.link.take)
         self.hub.link.wake = self._link.wake
+        self._courier = courier.control(self.hub)
         self._runners: list[web.AppRunner] = []
         self.url = ""
         self.tls_port = settings.tls_port
@@ -62,6 +64,7 @@ class Server:
         """Listen: UDP, HTTP, TLS. Raises OSError when a port is taken."""
         await self._link.start()
         await self.hub.start()
+        await self._courier.start()
         app = build_app(self.hub, *self._static)
         plain = await self._listen(app, self.settings.http_host, self.settings.http_port, None)
         tls_app = new_app()
@@ -82,6 +85,7 @@ class Server:
         """Stop listening, finish what was begun."""
         for runner in self._runners:
             await runner.cleanup()
+        await self._courier.stop()
         await self._link.stop()
         await self.hub.stop()
 

@@ -1,4 +1,4 @@
-"""The node's command line: enrol, serve, add-staff, verify-slip, find, status, panel.
+"""The node's command line: enrol, serve, add-staff, verify-slip, find, status, panel, courier.
 
 Results go to stdout as one JSON line each, logs as JSON lines to stderr; exit code 1 means refused.
 """
@@ -26,7 +26,7 @@ from edge.slips.verify import verify_slip
 from edge.sync import seal
 from edge.web.logs import start_logging
 
-from . import announce, provision
+from . import announce, courier_cli, provision
 from .app import Node
 from .config import load_config
 from .devices import panel_cli
@@ -78,6 +78,8 @@ def _parser() -> argparse.ArgumentParser:
 
     find = add("find", "List the nodes on this LAN.", data=False)
     find.add_argument("--seconds", type=float, default=3.0, help="how long to listen")
+
+    courier_cli.add_parser(add("courier", "Carry sealed records to a USB stick, and the hub's answers from it."))
 
     status = add("status", "Show what a running node says about itself.", data=False)
     status.add_argument("--http", default=DEFAULT_HTTP, metavar="ADDR:PORT")
@@ -216,6 +218,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 asyncio.run(_find(options))
             case "status":
                 asyncio.run(_status(options))
+            case "courier":
+                asyncio.run(courier_cli.run(options))
             case "panel":
                 panel_cli.run(options)
     except UpkendraError as error:

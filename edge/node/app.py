@@ -13,6 +13,7 @@ from edge.web import static
 from edge.web.server import new_app
 from edge.web.sessions import Session
 
+from . import courier
 from .calls import CallDesk
 from .clinic import Clinic
 from .config import NodeConfig, load_config
@@ -40,6 +41,7 @@ class Node:
         self.calls.connect(self.link.send_signal)
         self.link.on_signal.append(self.calls.hear)
         self.link.on_link.append(self.calls.link_changed)
+        self.courier = courier.control(folder, self.clinic, self.link)
         self.panel: PanelDesk | None = None
         self.api = Api(self.clinic, self.calls, self._panel_report)
 
@@ -55,6 +57,7 @@ class Node:
         """Open the outbox and begin to talk to the hub; the records stay locked."""
         await self.clinic.store.open()
         await self.link.start()
+        await self.courier.start()
 
     async def fit_panel(self, device: str, folder: Path, on_shutdown: Callable[[], None]) -> None:
         """Use the panel board on a serial port, present or not; ``on_shutdown`` ends the process in order."""
@@ -84,6 +87,7 @@ class Node:
         """End calls, seal what is left, close the run and the files."""
         if self.panel is not None:
             await self.panel.rest()
+        await self.courier.stop()
         await self.calls.close()
         await self.clinic.finish()
         await self.link.stop(LINGER_S)

@@ -7,6 +7,8 @@ question at a time. Knows nothing of what is said.
 
 import asyncio
 import contextlib
+import errno
+import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable, Iterator
@@ -14,6 +16,8 @@ from pathlib import Path
 from typing import Final, Self
 
 from edge.model.errors import Fault, UpkendraError
+
+log = logging.getLogger("upkendra.sync")
 
 SOCKET_NAME: Final = "courier.sock"
 MESSAGE_MAX_BYTES: Final = 32 << 20
@@ -39,8 +43,13 @@ class ControlServer:
         self._open: set[asyncio.StreamWriter] = set()
 
     async def start(self) -> None:
-        """Listen in the data folder. Raises OSError."""
-        self._server = await asyncio.start_unix_server(self._serve, sock=await asyncio.to_thread(self._bind))
+        """Listen in the data folder. Where no socket can be made the service goes on without."""
+        try:
+            listener = await asyncio.to_thread(self._bind)
+        except OSError as error:
+            log.warning("no courier socket: %s", errno.errorcode.get(error.errno or 0, "?"))
+            return
+        self._server = await asyncio.start_unix_server(self._serve, sock=listener)
 
     def _bind(self) -> socket.socket:
         with _short(self._data) as path:
