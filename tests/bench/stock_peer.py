@@ -12,6 +12,7 @@ from playwright.sync_api import sync_playwright
 
 from tests.e2e.browsers import ARGUMENTS, KEEP_PEERS, TOTALS
 
+_BODY = "<video></video><audio></audio>"
 _PAGE = """
 async ([role, offer]) => {
   const stream = await navigator.mediaDevices.getUserMedia({audio: true, video: {width: 640, height: 480}});
@@ -46,7 +47,7 @@ def main(role: str) -> None:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=arguments)
         page = browser.new_page()
         page.add_init_script(KEEP_PEERS)
-        page.route("http://127.0.0.1/", lambda route: route.fulfill(content_type="text/html", body="<video></video><audio></audio>"))
+        page.route("http://127.0.0.1/", lambda route: route.fulfill(content_type="text/html", body=_BODY))
         page.goto("http://127.0.0.1/")
         offer = json.loads(sys.stdin.readline())["sdp"] if role == "callee" else ""
         print(json.dumps({"sdp": page.evaluate(_PAGE, [role, offer])}), flush=True)
