@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from . import frames as fr
-from .congestion import PACKET_BYTES, DelayAimd
+from .congestion import ACK_DELAY_MAX_S, PACKET_BYTES, DelayAimd
 from .frontier import Ranges
 from .incoming import Incoming
-from .outbox import Message, SendQueue
+from .outbox import COPY_AFTER_S, Message, SendQueue
 
 PROBE_FAST_S = 1.0
 PROBE_SLOW_S = 15.0
@@ -22,6 +22,10 @@ PROBE_FAST_FOR_S = 120.0
 STORE_TIMEOUT_S = 60.0
 """A message that arrived whole, but was not called durable in this time, is sent again."""
 REORDER_PACKETS = 3
+URGENT_CLS_MAX = 1
+"""Classes up to this one do not wait for the timeout when the last packet was lost."""
+TAIL_PROBES_MAX = 4
+"""Packets sent again unasked between two signs of life: a cut link gets no more."""
 _BURST_PACKETS = 2
 _SMALLEST_PIECE = 48
 _SENT_MEMORY_S = 60.0
@@ -33,6 +37,10 @@ class _Sent(Struct, eq=False):
     time: float
     size: int
     frames: tuple[fr.Frame, ...]
+    tail_s: float | None
+    """What a tail probe adds to the congestion's ``probe_s``; None: nothing urgent is aboard."""
+    probed: bool = False
+    """Its urgent content has left again in another packet."""
 
 
 class Arq:
@@ -51,7 +59,11 @@ class Arq:
         """Timeouts in a row; 2 or more is an outage."""
         self.last_eliciting_s = now
         self.silent_since_s: float | None = None
-        """When the first packet left that nothing has answered yet."""
+        """When the first packet left since the other side was last heard."""
+        self.unanswered = 0
+        """Packets that asked for an answer since then."""
+        self.signal_acked_s: float | None = None
+        """When the other side last said that it holds a signal."""
         self._probes = probes
         self._numbers = 0
         self._by_number: dict[int, Message] = {}
@@ -65,6 +77,8 @@ class Arq:
         self._loss_s: float | None = None
         self._pace_s = now
         self._allowance = 0
+        self._tail = False
+        self._tail_probes = 0
         self._outage_s = now
         self._probe_s = now
 
@@ -117,7 +131,7 @@ class Arq:
 
     def heard(self, now: float) -> None:
         """The other side was heard: an outage is over, go at the remembered rate."""
-        self.silent_since_s = now if self._sent else None
+        self._answered()
         if self.timeouts:
             self.timeouts = 0
             self._lose(list(self._sent), now)
@@ -127,8 +141,13 @@ class Arq:
         """The bearer changed: what is in flight is sent again over the new one."""
         self._lose(list(self._sent), now)
         self.timeouts = 0
-        self.silent_since_s = None
+        self._answered()
         self._pace_s = now
+
+    def _answered(self) -> None:
+        self.silent_since_s = None
+        self.unanswered = 0
+        self._tail_probes = 0
 
     def _renumber(self, message: Message) -> None:
         self._by_number.pop(message.number, None)
@@ -154,8 +173,6 @@ class Arq:
             self._credit(sent, now)
             if counter == ack.cursor:
                 newest = sent
-        if not self._sent:
-            self.silent_since_s = None
         if not acked_bytes:
             return
         self._largest_acked = max(self._largest_acked, ack.cursor)
@@ -180,6 +197,7 @@ class Arq:
                 message.complete_s = now
                 self._complete[message.key] = message
                 if message.kind == fr.KIND_SIGNAL:
+                    self.signal_acked_s = now
                     self.finish(message.key)
 
     def _find_losses(self, now: float) -> None:
@@ -202,9 +220,10 @@ class Arq:
         for counter in counters:
             sent = self._sent.pop(counter)
             self._in_flight -= sent.size
-            self._requeue_controls(sent)
+            if not sent.probed:
+                self._requeue_controls(sent)
             for frame in sent.frames:
-                if isinstance(frame, fr.Frag):
+                if isinstance(frame, fr.Frag) and not (sent.probed and frame.cls <= URGENT_CLS_MAX):
                     self._requeue(frame)
         if not self._sent:
             self._base_s = None
@@ -232,12 +251,34 @@ class Arq:
             self._find_losses(now)
         if self._base_s is not None and self.timeouts < 2 and self._base_s + self.congestion.timeout_s <= now:
             self._time_out(now)
+        if self.timeouts == 0:
+            self._probe_tail(now)
         for message in list(self._complete.values()):
             if message.complete_s is not None and message.complete_s + STORE_TIMEOUT_S <= now:
                 self._renumber(message)
         old = [c for c, sent in self._sent.items() if sent.time + _SENT_MEMORY_S <= now]
         if old:
             self._lose(old, now)
+
+    def _tail_due_s(self, sent: _Sent) -> float | None:
+        wait_s = self.congestion.probe_s
+        if sent.tail_s is None or sent.probed or wait_s is None or self._tail_probes >= TAIL_PROBES_MAX:
+            return None
+        return sent.time + wait_s + sent.tail_s
+
+    def _probe_tail(self, now: float) -> None:
+        """Send again what is urgent and late, without calling its packet lost: it may have been the last one."""
+        for sent in reversed(self._sent.values()):
+            due_s = self._tail_due_s(sent)
+            if due_s is None or due_s > now + _EPSILON_S:
+                continue
+            self._tail_probes += 1
+            sent.probed = True
+            self._requeue_controls(sent)
+            for frame in sent.frames:
+                if isinstance(frame, fr.Frag) and frame.cls <= URGENT_CLS_MAX:
+                    self._requeue(frame)
+            self._tail = True
 
     def _time_out(self, now: float) -> None:
         self.timeouts += 1
@@ -267,7 +308,8 @@ class Arq:
             frames = self._take_controls(left, outage=False)
             left -= sum(len(fr.encode(frame)) for frame in frames)
             if self._may_send(now):
-                frames += self._fragments(left)
+                frames += self._fragments(left, now)
+        self._tail = False
         if frames or self.incoming.ack_due(now):
             return [ack, *frames] if ack else frames
         return []
@@ -285,14 +327,10 @@ class Arq:
             taken.append(frame)
         return taken
 
-    def _fragments(self, left: int) -> list[fr.Frame]:
+    def _fragments(self, left: int, now: float) -> list[fr.Frame]:
         frames: list[fr.Frame] = []
-        aboard: set[int] = set()
         base = min((int.from_bytes(m.key, "big") for m in self.queue.urgent() if m.kind == fr.KIND_SIGNAL), default=0)
-        for message, ranges in self.queue.departures(signals=self.signals_open, kind_of_signal=fr.KIND_SIGNAL):
-            if ranges is message.copies and message.number in aboard:
-                continue
-            aboard.add(message.number)
+        for message, ranges in self.queue.departures(now, signals=self.signals_open, kind_of_signal=fr.KIND_SIGNAL):
             if message.lead is not None and message.lead not in self._led:
                 left -= len(fr.encode(message.lead))
                 if left < fr.FRAG_HEAD_MAX_BYTES:
@@ -311,11 +349,15 @@ class Arq:
                 frag = fr.Frag(message.kind, message.cls, message.number, start, len(message.body), data, nonce, low)
                 frames.append(frag)
                 left -= len(fr.encode(frag))
+            if ranges is message.pending:
+                message.copy_s = now + COPY_AFTER_S
         return frames
 
     def _may_send(self, now: float) -> bool:
         if self.timeouts:
             return self._allowance > 0
+        if self._tail:
+            return True
         return self._window_open() and self._pace_due_s() <= now + _EPSILON_S
 
     def _window_open(self) -> bool:
@@ -341,11 +383,12 @@ class Arq:
         self.last_eliciting_s = now
         if self.silent_since_s is None:
             self.silent_since_s = now
+        self.unanswered += 1
         if self.timeouts == 1:
             self._allowance = 0
         if self._base_s is None:
             self._base_s = now
-        self._sent[counter] = _Sent(now, size, tuple(frames))
+        self._sent[counter] = _Sent(now, size, tuple(frames), _tail_s(frames))
         self._in_flight += size
         self._pace_s = max(self._pace_s, now) + size / self.congestion.pace_bytes_per_s
         self.congestion.on_sent(self._in_flight)
@@ -359,8 +402,21 @@ class Arq:
         else:
             if self._base_s is not None:
                 times.append(self._base_s + self.congestion.timeout_s)
-            ready = self.queue.departures(signals=self.signals_open, kind_of_signal=fr.KIND_SIGNAL)
+            if self.timeouts == 0:
+                times += [due for due in map(self._tail_due_s, self._sent.values()) if due is not None]
+                copy_s = self.queue.next_copy_s(now)
+                times += [] if copy_s is None else [copy_s]
+            ready = self.queue.departures(now, signals=self.signals_open, kind_of_signal=fr.KIND_SIGNAL)
             if self.timeouts == 0 and self._window_open() and next(ready, None) is not None:
                 times.append(self._pace_due_s())
         times += [m.complete_s + STORE_TIMEOUT_S for m in self._complete.values() if m.complete_s is not None]
         return min(times, default=None)
+
+
+def _tail_s(frames: list[fr.Frame]) -> float | None:
+    """How long the other side may wait with the ACK of what is urgent here; None: nothing is."""
+    if any(isinstance(frame, fr.Frag) and frame.cls <= URGENT_CLS_MAX for frame in frames):
+        return 0.0
+    if any(isinstance(frame, fr.Stored | fr.DownStored) for frame in frames):
+        return ACK_DELAY_MAX_S
+    return None

@@ -19,6 +19,8 @@ FIRST_TIMEOUT_S = 3.0
 TIMEOUT_FLOOR_S = 1.0
 TIMEOUT_CEILING_S = 6.0
 ACK_DELAY_MAX_S = 0.25
+PROBE_MARGIN_S = 0.05
+"""What an ACK of something urgent may wait at the other side (``incoming.RIDE_S``), and some jitter."""
 UNMEASURED_PACE_BPS = 64_000.0
 
 
@@ -56,6 +58,13 @@ class DelayAimd:
             return FIRST_TIMEOUT_S
         wait_s = self.srtt_s + 4 * self.rttvar_s + ACK_DELAY_MAX_S
         return min(max(wait_s, TIMEOUT_FLOOR_S), max(TIMEOUT_CEILING_S, 2 * self.srtt_s))
+
+    @property
+    def probe_s(self) -> float | None:
+        """After this long something urgent is sent again unasked (the idea of RFC 8985 §7); None: no RTT is known."""
+        if not self.srtt_s:
+            return None
+        return min(max(1.5 * self.srtt_s, self.srtt_s + 2 * self.rttvar_s) + PROBE_MARGIN_S, self.timeout_s)
 
     def on_sent(self, in_flight_bytes: int) -> None:
         self._round_sent += 1

@@ -346,9 +346,12 @@ class NodeEndpoint:
         self._arq.signals_open = fresh
         if fresh and self._nonce is not None:
             self._arq.signal_nonce = self._nonce[0]
-        elif signals and (self._nonce_asked_s is None or now - self._nonce_asked_s >= self._arq.congestion.timeout_s):
+        elif signals and (self._nonce_asked_s is None or now - self._nonce_asked_s >= self._ask_again_s()):
             self._nonce_asked_s = now
             self._arq.control(fr.Probe())
+
+    def _ask_again_s(self) -> float:
+        return self._arq.congestion.probe_s or self._arq.congestion.timeout_s
 
     def _rotation_due(self, now: float) -> bool:
         return (
@@ -373,7 +376,7 @@ class NodeEndpoint:
                 times.append(message.queued_s + FRESH_S)
                 asked_s = self._nonce_asked_s
                 if not self._arq.signals_open:
-                    times.append(now if asked_s is None else asked_s + self._arq.congestion.timeout_s)
+                    times.append(now if asked_s is None else asked_s + self._ask_again_s())
         if self._online and self._heard_s is not None:
             times.append(self._heard_s + ONLINE_S)
         return min(times)

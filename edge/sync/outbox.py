@@ -1,7 +1,8 @@
 """What leaves next: messages by class, decided when a packet departs. Pure.
 
 Strict priority: nothing of a class leaves while a lower number has anything to send; within a class
-first come, first served. A message of class 0 leaves twice, the second time after all first copies.
+first come, first served. A message of class 0 leaves twice, the second time ``COPY_AFTER_S`` after the first:
+losses come in bursts, and what was acknowledged by then needs no second copy.
 """
 
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from .frames import Frame
 from .frontier import Ranges
 
 CLASSES = 6
+COPY_AFTER_S = 0.05
 
 
 class Message(Struct, eq=False):
@@ -33,6 +35,8 @@ class Message(Struct, eq=False):
     queued_s: float
     complete_s: float | None = None
     """When the last byte was acknowledged; it waits for the durable answer since then."""
+    copy_s: float = 0.0
+    """When the second copy may leave."""
     lead: Frame | None = None
     """A frame that has to leave before its first fragment (the opening of an earlier epoch)."""
 
@@ -75,7 +79,7 @@ class SendQueue:
         for messages in self._classes:
             yield from messages.values()
 
-    def departures(self, *, signals: bool, kind_of_signal: int) -> Iterator[tuple[Message, Ranges]]:
+    def departures(self, now: float, *, signals: bool, kind_of_signal: int) -> Iterator[tuple[Message, Ranges]]:
         """Messages with something to send, in the order in which it leaves, and what of them.
 
         Without ``signals`` (no fresh nonce at hand) call signals are passed over.
@@ -86,8 +90,14 @@ class SendQueue:
                     yield message, message.pending
             if messages is self._classes[0]:
                 for message in messages.values():
-                    if message.copies and not message.pending and (signals or message.kind != kind_of_signal):
+                    due = message.copies and not message.pending and message.copy_s <= now
+                    if due and (signals or message.kind != kind_of_signal):
                         yield message, message.copies
+
+    def next_copy_s(self, now: float) -> float | None:
+        """When the next second copy comes due after ``now``; None when there is none to wait for."""
+        waiting = (m.copy_s for m in self._classes[0].values() if m.copies and not m.pending and m.copy_s > now)
+        return min(waiting, default=None)
 
     def urgent(self) -> list[Message]:
         """The messages of class 0; signals are among them."""

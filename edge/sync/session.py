@@ -19,7 +19,10 @@ DATAGRAM_MAX_BYTES = 1_200
 IP_UDP_BYTES = 28
 PATHS_MAX = 8
 CHALLENGE_EVERY_S = 1.0
+CHALLENGES_MAX = 4
+"""Challenges sent to a path without anything more coming from there."""
 TIME_EVERY_S = 10.0
+_EPSILON_S = 1e-6
 CHALLENGE_BYTES = seal.PACKET_DOWN_OVERHEAD_BYTES + 10
 
 
@@ -28,6 +31,9 @@ class _PathState(Struct):
     received_bytes: int = 0
     sent_bytes: int = 0
     challenged_s: float = float("-inf")
+    first_challenged_s: float | None = None
+    challenges: int = 0
+    """Sent since something last came on the path."""
     proved: bool = False
     heard_s: float = 0.0
 
@@ -66,12 +72,11 @@ class Session:
             state = self._paths[path] = _PathState(self._random(8))
         state.received_bytes += size
         state.heard_s = now
+        state.challenges = 0
         newest = counter == self.epoch.highest
         if self.active is None or (newest and (state.proved or not self._proved(self.active))):
             self._move(path, now)
-        if not state.proved and now - state.challenged_s >= CHALLENGE_EVERY_S:
-            state.challenged_s = now
-            self._challenges.append(path)
+        self._challenge(path, now)
 
     def prove(self, path: Hashable, token: bytes, now: float) -> bool:
         """The node echoed a challenge; True if it is the one that was sent on this path."""
@@ -81,7 +86,20 @@ class Session:
         if not state.proved:
             state.proved = True
             self._move(path, now)
+            if not self.arq.congestion.srtt_s and state.first_challenged_s is not None:
+                self.arq.congestion.on_rtt(now - state.first_challenged_s)
         return True
+
+    def _challenge(self, path: Hashable, now: float) -> None:
+        due_s = self._challenge_due_s(self._paths[path])
+        if due_s is not None and due_s <= now + _EPSILON_S:
+            self._paths[path].challenged_s = now
+            self._challenges.append(path)
+
+    def _challenge_due_s(self, state: _PathState) -> float | None:
+        if state.proved or state.challenges >= CHALLENGES_MAX:
+            return None
+        return state.challenged_s + CHALLENGE_EVERY_S
 
     def _proved(self, path: Hashable) -> bool:
         state = self._paths.get(path)
@@ -116,12 +134,17 @@ class Session:
     def datagrams(self, now: float) -> list[tuple[bytes, Hashable]]:
         """Packets that may leave now."""
         outgoing: list[tuple[bytes, Hashable]] = []
+        if self.active is not None:
+            self._challenge(self.active, now)
         challenges, self._challenges = self._challenges, []
         for path in challenges:
             state = self._paths.get(path)
             if state is None or state.proved:
                 continue
             if self._budget(state) >= CHALLENGE_BYTES:
+                state.challenges += 1
+                if state.first_challenged_s is None:
+                    state.first_challenged_s = now
                 outgoing.append(self._seal([fr.Path(False, state.token)], path)[1])
             else:
                 state.challenged_s = float("-inf")
@@ -154,4 +177,7 @@ class Session:
         timer = self.arq.get_timer(now)
         if timer is not None and not state.proved:
             timer = max(timer, now + 0.02)
+        due_s = self._challenge_due_s(state) if self._budget(state) >= CHALLENGE_BYTES else None
+        if due_s is not None:
+            timer = max(due_s, now) if timer is None else min(timer, max(due_s, now))
         return timer
