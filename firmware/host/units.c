@@ -251,6 +251,10 @@ static void gauge_filters_and_converts(void)
     for (unsigned i = 0; i < 1000; i++)
         gauge_sample(&gauge, 1, 1023);
     CHECK(gauge_mv(&gauge, 1) > 27000);
+    gauge_open(&gauge, ee_read);
+    for (unsigned i = 0; i < 100; i++)
+        gauge_sample(&gauge, 1, 0); /* nothing is connected: that is known */
+    CHECK(gauge_mv(&gauge, 1) == 1);
 }
 
 static void gauge_calibration_survives_a_power_cut_at_any_write(void)
@@ -365,6 +369,16 @@ static void power_cuts_without_an_acknowledgement_only_after_five_minutes_or_whe
     power_run(&power, 20, false, 11000, true);
     CHECK(power.state == POWER_ASKED);
     power_run(&power, 2, false, 10400, true);
+    CHECK(!power_pi_on(&power));
+    power_fresh(&power, true);
+    power_run(&power, 20, true, 12700, true);
+    power_run(&power, 1, false, 1, true); /* mains and battery are gone: the capacitors carry on */
+    CHECK(happened[EVENT_SHUTDOWN_ASKED] == 0 && happened[EVENT_MAINS_LOST] == 1);
+    power_run(&power, 1, false, 1, true);
+    CHECK(happened[EVENT_SHUTDOWN_ASKED] == 1);
+    power_run(&power, HOLD_UP_S - 2, false, 1, true);
+    CHECK(power_pi_on(&power));
+    power_run(&power, 3, false, 1, true);
     CHECK(!power_pi_on(&power));
 }
 

@@ -52,7 +52,8 @@ uint16_t gauge_mv(const struct gauge *gauge, uint8_t channel)
 {
     if (gauge->samples[channel] < SAMPLES_NEEDED)
         return 0;
-    return (uint16_t)(((uint32_t)gauge->filtered[channel] * gauge->gain[channel]) >> (8U + FILTER_SHIFT));
+    uint16_t mv = (uint16_t)(((uint32_t)gauge->filtered[channel] * gauge->gain[channel]) >> (8U + FILTER_SHIFT));
+    return mv ? mv : 1; /* a battery that is gone is not one that was never measured */
 }
 
 bool gauge_calibrate(struct gauge *gauge, uint8_t channel, uint16_t true_mv, eeprom_write_fn write)

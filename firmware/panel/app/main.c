@@ -41,6 +41,7 @@ static struct power power;
 static struct gauge gauge;
 static struct log_state log_state;
 static uint8_t digits[DIGITS];
+static const uint8_t dark[DIGITS];
 static uint8_t reset_cause;
 static uint16_t unknown_messages;
 static uint8_t last_sequence, last_type, last_result;
@@ -378,7 +379,7 @@ int main(void)
             at_1000 = (uint16_t)(at_1000 + 1000U);
             kept.uptime_s++;
             kept.uptime_check = ~kept.uptime_s;
-            board_display(digits);
+            board_display(power_pi_on(&power) ? digits : dark);
         }
         board_idle();
     }

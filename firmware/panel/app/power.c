@@ -63,6 +63,8 @@ static void watch_battery(struct power *power, const struct power_input *input)
 
     power->low_s = low ? (uint8_t)(power->low_s < 255 ? power->low_s + 1 : 255) : 0;
     power->very_low_s = very_low ? (uint8_t)(power->very_low_s < 255 ? power->very_low_s + 1 : 255) : 0;
+    if (very_low && input->battery_mv < BATTERY_CRITICAL_MV && power->very_low_s < LOW_FOR_S)
+        power->very_low_s = LOW_FOR_S; /* no load makes such a dip */
 }
 
 static enum event_kind watch_mains(struct power *power, bool mains)
@@ -153,7 +155,8 @@ static enum event_kind second(struct power *power, const struct power_input *inp
         return second_on(power, input);
     case POWER_ASKED:
         if (power->state_s >= ASK_TIMEOUT_S ||
-            (!input->mains && input->battery_mv != 0 && input->battery_mv < BATTERY_CRITICAL_MV))
+            (power->state_s >= HOLD_UP_S && !input->mains && input->battery_mv != 0 &&
+             input->battery_mv < BATTERY_CRITICAL_MV))
             switch_off(power, 0, false);
         return EVENT_NONE;
     case POWER_ACKED:

@@ -13,11 +13,12 @@
 
 #define BATTERY_WARN_MV 11600U
 #define BATTERY_SHUTDOWN_MV 11200U
-#define BATTERY_CRITICAL_MV 10500U /* cut without waiting for an acknowledgement */
+#define BATTERY_CRITICAL_MV 10500U /* the battery is empty or gone: ask at once, and do not wait for long */
 #define BATTERY_WAKE_MV 11800U
 
 #define LOW_FOR_S 5U            /* a dip shorter than this is load, not an empty battery */
 #define ASK_TIMEOUT_S 300U      /* no acknowledgement: cut all the same, the battery would die */
+#define HOLD_UP_S 10U           /* what the hold-up capacitors give the node to end in order (HARDWARE.md) */
 #define OFF_MIN_S 5U            /* long enough for the rails to fall */
 #define MAINS_STABLE_S 5U       /* mains that came back must stay so long */
 #define BOOT_GRACE_S 180U       /* a Pi that starts, checks and migrates says nothing for so long */
