@@ -35,6 +35,8 @@ EPOCHS_PER_NODE = 64
 STORED_REMEMBERED = 4_096
 LOGS_REMEMBERED = 256
 """Logs per node of which it is known in RAM what is durable (to name what is missing)."""
+OFFERED_MAX = 256
+"""Bundles per node that the application has not stored yet; more are not acknowledged, so that the node slows down."""
 WAITING_MAX = 16
 """Bundles per node that wait for the opening of their epoch."""
 COLLISIONS_MAX = 4
@@ -280,7 +282,8 @@ class HubEndpoint:
             case fr.Frag(kind=fr.KIND_SIGNAL):
                 return session.nonce_fresh(frame.nonce, now) and session.arq.incoming.take(frame)
             case fr.Frag():
-                return frame.kind == fr.KIND_BUNDLE and session.arq.incoming.take(frame)
+                room = frame.kind == fr.KIND_BUNDLE and len(node.offered) < OFFERED_MAX
+                return room and session.arq.incoming.take(frame)
             case fr.Ack() if frame.salt2 == session.salt[:2]:
                 session.arq.on_ack(frame, now)
             case fr.Path() if frame.echo:

@@ -7,7 +7,7 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from edge.sync import seal
-from edge.sync.bearers import BearerRefused, HubRunner, NodeRunner, WssBearer, switch, wss_handler
+from edge.sync.bearers import BearerRefused, HubRunner, NodeRunner, WssBearer, runner, switch, wss_handler
 from edge.sync.bundle import BundlePayload
 from edge.sync.endpoint import HubEndpoint, NodeEndpoint
 from edge.sync.link import BundleAcked, BundleArrived, DownArrived, DownStored, HubEvent, NodeEvent, SignalArrived
@@ -108,14 +108,14 @@ async def wss_site(ends: Ends, context: ssl.SSLContext) -> AsyncIterator[int]:
     app = web.Application()
     handler: Callable[[web.Request], Awaitable[web.StreamResponse]] = wss_handler(ends.hub_runner)
     app.router.add_get("/sync", handler)
-    runner = web.AppRunner(app, shutdown_timeout=0.2)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
+    serving = web.AppRunner(app, shutdown_timeout=0.2)
+    await serving.setup()
+    site = web.TCPSite(serving, "127.0.0.1", 0, ssl_context=context)
     await site.start()
     try:
-        yield runner.addresses[0][1]
+        yield serving.addresses[0][1]
     finally:
-        await runner.cleanup()
+        await serving.cleanup()
 
 
 async def test_bundles_prescriptions_and_signals_cross_real_udp_sockets() -> None:
@@ -222,3 +222,47 @@ async def test_a_hub_without_tls_is_no_way_there() -> None:
     with pytest.raises(BearerRefused) as refused:
         await bearer.open()
     assert refused.value.refusal.code == "bearer_no_route"
+
+
+async def test_a_turn_of_the_link_that_fails_does_not_end_the_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "_FAILED_PAUSE_S", 0.01)
+    ends = Ends()
+    real, failures = ends.hub.datagrams_to_send, [MemoryError(), ValueError()]
+
+    def failing(now: float) -> list[tuple[bytes, Hashable]]:
+        if failures:
+            raise failures.pop()
+        return real(now)
+
+    monkeypatch.setattr(ends.hub, "datagrams_to_send", failing)
+    await ends.start()
+    try:
+        name = ends.submit(1, b"after all")
+        await ends.wait(lambda e: isinstance(e, BundleAcked) and e.bundle_id == name)
+        assert not failures
+    finally:
+        await ends.stop()
+
+
+async def test_a_silent_websocket_is_closed_and_a_crowd_is_turned_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "SOCKET_SILENT_S", 0.3)
+    monkeypatch.setattr(runner, "SOCKETS_MAX", 1)
+    ends = Ends()
+    context, fingerprint = certificate(tmp_path, "hub")
+    await ends.hub_runner.start()
+    try:
+        async with wss_site(ends, context) as port:
+            bearers = [WssBearer("127.0.0.1", port, fingerprint, lambda data, path: None) for _ in range(2)]
+            await bearers[0].open()
+            with pytest.raises(BearerRefused):
+                await bearers[1].open()
+            async with asyncio.timeout(5):
+                while bearers[0].up:  # noqa: ASYNC110 - the bearer has nothing to wait on
+                    await asyncio.sleep(0.05)
+            await bearers[1].open()
+            for bearer in bearers:
+                await bearer.close()
+    finally:
+        await ends.stop()

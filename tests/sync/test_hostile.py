@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from edge.model.errors import BadInput, UpkendraError
 from edge.sync import bundle, enrol, frames, inbox, log, seal, signals
 from edge.sync.endpoint import HubEndpoint, NodeEndpoint
+from edge.sync.endpoint_hub import OFFERED_MAX
 from edge.sync.frontier import Frontier
 from edge.sync.link import BundleArrived, BundleRef, Reseal
 from tests.sync.kit import Keyring, Medium, World
@@ -320,3 +321,18 @@ def test_an_idle_link_is_kept_open_by_one_small_packet_in_15_seconds() -> None:
     assert world.node.link_state(world.now).online
     assert world.hub.presence(world.keys.node_id, world.now).online
     assert world.medium.bytes["up"] - before <= 21 * 120
+
+
+def test_a_hub_that_stores_slowly_is_not_flooded_and_gets_everything_in_the_end() -> None:
+    world = World(Medium(5, delay_s=0.01))
+    world.store_delay_s = 5.0
+    wanted = {world.submit((b"entry %d" % number,)) for number in range(OFFERED_MAX + 200)}
+    peak = 0
+
+    def all_acknowledged() -> bool:
+        nonlocal peak
+        peak = max(peak, len(world._storing))
+        return set(world.acked) == wanted
+
+    assert world.go(120, all_acknowledged)
+    assert OFFERED_MAX <= peak < OFFERED_MAX + 30, "one packet's bundles may come on top"

@@ -22,6 +22,11 @@ from .wss import MESSAGE_MAX_BYTES, QUEUE_MAX, WssBearer
 
 log = logging.getLogger("upkendra.sync")
 
+SOCKETS_MAX = 4_096
+"""WebSockets at one hub process; a stranger may open one without saying anything true."""
+CLOSE_S = 2.0
+SOCKET_SILENT_S = 60.0
+"""A WebSocket on which nothing came for so long is closed: a node that uses it speaks every 15 s."""
 _IDLE_S = 1.0
 _FAILED_PAUSE_S = 1.0
 
@@ -76,17 +81,19 @@ class NodeRunner:
         self._wake.set()
 
     async def _pump(self) -> None:
-        while True:
-            now = time.monotonic()
-            self._steer(now)
-            for datagram, path in self.endpoint.datagrams_to_send(now):
-                if path == "wss" and self._wss is not None:
-                    self._wss.send(datagram)
-                else:
-                    self._udp.send(datagram)
-            while (event := self.endpoint.next_event()) is not None:
-                self._events.put_nowait(event)
-            await _sleep(self._wake, self.endpoint.get_timer())
+        await _forever(self._turn)
+
+    async def _turn(self) -> None:
+        now = time.monotonic()
+        self._steer(now)
+        for datagram, path in self.endpoint.datagrams_to_send(now):
+            if path == "wss" and self._wss is not None:
+                self._wss.send(datagram)
+            else:
+                self._udp.send(datagram)
+        while (event := self.endpoint.next_event()) is not None:
+            self._events.put_nowait(event)
+        await _sleep(self._wake, self.endpoint.get_timer())
 
     def _steer(self, now: float) -> None:
         silent_s = self.endpoint.silent_for_s(now)
@@ -183,14 +190,16 @@ class HubRunner:
         self._wake.set()
 
     async def _pump(self) -> None:
-        while True:
-            now = time.monotonic()
-            self.endpoint.unix_offset_s = time.time() - now
-            for datagram, path in self.endpoint.datagrams_to_send(now):
-                self._send(datagram, path)
-            while (event := self.endpoint.next_event()) is not None:
-                self._events.put_nowait(event)
-            await _sleep(self._wake, self.endpoint.get_timer())
+        await _forever(self._turn)
+
+    async def _turn(self) -> None:
+        now = time.monotonic()
+        self.endpoint.unix_offset_s = time.time() - now
+        for datagram, path in self.endpoint.datagrams_to_send(now):
+            self._send(datagram, path)
+        while (event := self.endpoint.next_event()) is not None:
+            self._events.put_nowait(event)
+        await _sleep(self._wake, self.endpoint.get_timer())
 
     def _send(self, datagram: bytes, path: Hashable) -> None:
         queue = self._sockets.get(path)
@@ -212,16 +221,22 @@ class HubRunner:
                     self.endpoint.bundle_failed(event.node_id, event.bundle_id)
             self._wake.set()
 
+    @property
+    def crowded(self) -> bool:
+        """Whether there are as many WebSockets as this process takes."""
+        return len(self._sockets) >= SOCKETS_MAX
+
     async def serve_socket(self, connection: web.WebSocketResponse) -> None:
-        """Carry packets of one WebSocket until it closes."""
+        """Carry packets of one WebSocket until it closes or falls silent."""
         self._named += 1
         path = ("wss", self._named)
         queue = self._sockets[path] = asyncio.Queue(QUEUE_MAX)
         writer = asyncio.create_task(_write(connection, queue))
         try:
-            async for message in connection:
-                if message.type is WSMsgType.BINARY:
-                    self._received(message.data, path)
+            with contextlib.suppress(TimeoutError):
+                async for message in connection:
+                    if message.type is WSMsgType.BINARY:
+                        self._received(message.data, path)
         finally:
             del self._sockets[path]
             writer.cancel()
@@ -231,6 +246,16 @@ class HubRunner:
 async def _write(connection: web.WebSocketResponse, queue: asyncio.Queue[bytes]) -> None:
     while True:
         await connection.send_bytes(await queue.get())
+
+
+async def _forever(turn: Callable[[], Awaitable[None]]) -> None:
+    """Turn after turn. One that fails is reported by its type, and the link goes on: it must not die in silence."""
+    while True:
+        try:
+            await turn()
+        except Exception as error:
+            log.error("a turn of the link failed: %s", type(error).__name__)
+            await asyncio.sleep(_FAILED_PAUSE_S)
 
 
 async def _sleep(wake: asyncio.Event, until: float | None) -> None:
@@ -246,7 +271,11 @@ def wss_handler(runner: HubRunner) -> Callable[[web.Request], Awaitable[web.Stre
     """An aiohttp handler for GET /sync: binary messages, one packet each."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        connection = web.WebSocketResponse(max_msg_size=MESSAGE_MAX_BYTES, autoping=True)
+        if runner.crowded:
+            raise web.HTTPServiceUnavailable
+        connection = web.WebSocketResponse(
+            max_msg_size=MESSAGE_MAX_BYTES, autoping=True, receive_timeout=SOCKET_SILENT_S, timeout=CLOSE_S
+        )
         await connection.prepare(request)
         await runner.serve_socket(connection)
         return connection
