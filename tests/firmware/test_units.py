@@ -12,6 +12,7 @@ import pytest
 
 from edge.node.devices import panel_protocol as table
 from edge.node.devices.panel_link import OVERHEAD, unstuff
+from edge.node.devices.panel_update import SignedImage
 from tests.kits import panel_board
 
 UNITS = re.findall(r"^    TEST\((\w+)\),$", (panel_board.ROOT / "firmware/host/units.c").read_text(), re.MULTILINE)
@@ -106,3 +107,19 @@ def test_header_codec_and_manual_are_what_the_table_says() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_signed_image_is_made_by_the_release_tool(firmware: Path, tmp_path: Path) -> None:
+    tool = [sys.executable, str(panel_board.ROOT / "firmware/sign.py"), "--key", str(tmp_path / "release.key")]
+    made = subprocess.run([*tool, "--new-key"], capture_output=True, text=True, check=True)
+    assert (tmp_path / "release.key").stat().st_mode & 0o777 == 0o600
+    assert subprocess.run([*tool, "--new-key"], capture_output=True, check=False).returncode != 0, "never overwritten"
+    subprocess.run([*tool, "--version", "7", firmware / "app.bin", tmp_path / "app.upk"], check=True)
+    signed = SignedImage.verify((tmp_path / "app.upk").read_bytes(), bytes.fromhex(made.stdout))
+    assert signed.image == panel_board.image(firmware, 7)
+    (tmp_path / "long.bin").write_bytes(bytes(15_233))
+    refused = subprocess.run(
+        [*tool, "--version", "7", tmp_path / "long.bin", tmp_path / "long.upk"], capture_output=True, check=False
+    )
+    assert refused.returncode != 0
+    assert not (tmp_path / "long.upk").exists()

@@ -37,7 +37,7 @@ class Identity(Struct, frozen=True):
     reset_cause: int
     """MCUSR at reset: 1 power, 2 pin, 4 brown-out, 8 watchdog."""
     uptime_s: int
-    """Seconds since power came, kept over resets of the processor."""
+    """Seconds since power came, kept over resets of the processor; 0 in the loader."""
 
 
 class Heartbeat(Struct, frozen=True):
@@ -118,7 +118,7 @@ class Event(Struct, frozen=True):
     """1 call next, 2 recall, 3 mains lost, 4 mains back, 5 battery low, 6 shutdown asked, 7 Pi power-cycled, 8 woke
     by timer, 9 woke by mains, 10 processor restarted."""
     value: int
-    """MV for power events, else 0."""
+    """Battery in mV for power events, MCUSR for 10, else 0."""
     uptime_s: int
     """When."""
 
