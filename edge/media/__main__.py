@@ -1,9 +1,12 @@
 """``python -m edge.media``: one attempt of one call; JSON lines on stdin and stdout, JSON log on stderr."""
 
 import asyncio
+import contextlib
+import ctypes
 import json
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -21,6 +24,13 @@ class JsonLines(logging.Formatter):
         return json.dumps(entry, ensure_ascii=False)
 
 
+def _die_with_the_node() -> None:
+    """Let Linux kill this process when the node dies, even if a codec holds the interpreter (prctl(2))."""
+    set_parent_death_signal = 1
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(set_parent_death_signal, int(signal.SIGKILL), 0, 0, 0)
+
+
 async def _serve() -> None:
     from edge.media.worker import Worker
 
@@ -29,6 +39,7 @@ async def _serve() -> None:
 
 def main() -> None:
     """Run until the call is over."""
+    _die_with_the_node()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])

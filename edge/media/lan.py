@@ -20,11 +20,20 @@ _QUEUED_FRAMES = 30
 MOST_TABLETS = 4
 
 
+def preload() -> None:
+    """Import the libraries of a leg: half a second that nobody should wait for. Blocking."""
+    import aiortc
+    import av
+
+    _LOG.debug("aiortc %s, PyAV %s", aiortc.__version__, av.__version__)
+
+
 class LanLegs:
     """All tablets of a call; each has one leg, which a new offer of the same tablet replaces."""
 
-    def __init__(self, camera: TabletSource | None, ask_key_frame: Callable[[], None]) -> None:
-        self._camera = camera
+    def __init__(self, ask_key_frame: Callable[[], None]) -> None:
+        self.camera: TabletSource | None = None
+        """Takes the tablets' pictures and sound; None while they are not wanted."""
         self._ask_key_frame = ask_key_frame
         self._legs: dict[str, _Leg] = {}
 
@@ -36,7 +45,7 @@ class LanLegs:
             await old.close()
         while len(self._legs) >= MOST_TABLETS:
             await self._legs.pop(next(iter(self._legs))).close()
-        leg = _Leg(self._camera, self._ask_key_frame)
+        leg = _Leg(self.camera, self._ask_key_frame)
         self._legs[tablet] = leg
         try:
             return await leg.answer(sdp)
@@ -114,9 +123,10 @@ class _Leg:
     """One tablet's peer connection."""
 
     def __init__(self, camera: TabletSource | None, ask_key_frame: Callable[[], None]) -> None:
-        from aiortc import RTCPeerConnection
+        from aiortc import RTCConfiguration, RTCPeerConnection
 
-        self._pc = RTCPeerConnection()
+        # Without a list of its own, aiortc asks a public STUN server: its name is looked up outside, for seconds.
+        self._pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._camera = camera
         self._ask_key_frame = ask_key_frame
         self._pulling: list[asyncio.Task[None]] = []

@@ -117,6 +117,12 @@ class StartCall(Struct, frozen=True, tag="start_call"):
     attempt: int = 0
     start_bps: int = 0
     """Rate remembered for this bearer; 0 when unknown."""
+    held: bool = False
+    """Make the offer, but open camera and microphone only when :class:`GoOn` says that the call was taken."""
+
+
+class GoOn(Struct, frozen=True, tag="go_on"):
+    """Node → process: somebody took the call that was held."""
 
 
 class LanOffer(Struct, frozen=True, tag="lan_offer"):
@@ -181,5 +187,5 @@ class CallError(Struct, frozen=True, tag="call_error"):
     refusal: Refusal
 
 
-ToCall: TypeAlias = StartCall | LanOffer | Answer | Candidate | Budget | EndCall
+ToCall: TypeAlias = StartCall | GoOn | LanOffer | Answer | Candidate | Budget | EndCall
 FromCall: TypeAlias = Offer | Candidate | LanAnswer | CallStats | CallError | CallEnded

@@ -15,7 +15,7 @@ import msgspec
 from edge.media.capture import Source, TabletSource, open_source
 from edge.media.estimate import Estimator, PacketFeedback
 from edge.media.ladder import Ladder, load_rules
-from edge.media.lan import LanLegs
+from edge.media.lan import LanLegs, preload
 from edge.media.process import LINE_LIMIT_BYTES
 from edge.media.signals import (
     Answer,
@@ -26,6 +26,7 @@ from edge.media.signals import (
     Candidate,
     EndCall,
     FromCall,
+    GoOn,
     LanAnswer,
     LanOffer,
     Offer,
@@ -64,16 +65,19 @@ class Worker:
         self._heard_s = 0.0
         self._sent_before = self._received_before = 0
         self._source_failure = ""
+        self._offered = asyncio.Event()
+        self._answering: set[asyncio.Task[None]] = set()
         self._allocation = self._ladder.allocate(self._estimator.rate_bps, time.monotonic())
 
     async def run(self) -> None:
         """Serve stdin until EndCall, its end, or a failure that only a new attempt can mend."""
         reader = asyncio.create_task(self._read_lines())
         ticker = asyncio.create_task(self._tick_forever())
-        for task in (reader, ticker):
+        loader = asyncio.create_task(self._load_lan())
+        for task in (reader, ticker, loader):
             task.add_done_callback(self._note_crash)
         reason = await self._over
-        for task in (reader, ticker):
+        for task in (reader, ticker, loader, *self._answering):
             task.cancel()
         stats = self._stats() if self._wan is not None else None
         if self._lan is not None:
@@ -148,9 +152,13 @@ class Worker:
                 self._finish(message.reason)
             case _ if self._wan is None or self._start is None or self._lan is None:
                 raise BadInput("the first message has to be start_call")
+            case GoOn():
+                await self._open_source(self._start.camera, self._wan)
             case LanOffer():
-                sdp = await self._lan.answer(message.tablet, message.sdp)
-                self.say(LanAnswer(sdp, message.tablet))
+                # Not awaited: the doctor's answer stands in the same queue.
+                task = asyncio.create_task(self._answer_tablet(self._lan, message))
+                self._answering.add(task)
+                task.add_done_callback(self._answering.discard)
             case Answer():
                 if message.attempt == self._start.attempt:
                     self._wan.set_answer(message.sdp)
@@ -163,36 +171,64 @@ class Worker:
     async def _begin(self, start: StartCall) -> None:
         if self._start is not None:
             raise BadInput("this process already serves a call")
+        self._start = start
+        now_s = time.monotonic()
+        self._estimator = Estimator(now_s, start.start_bps)
+        self._allocation = self._ladder.allocate(self._estimator.rate_bps, now_s)
+        self._wan = wan = WanLeg(self, start.ice_servers, self._allocation)
+        self._lan = LanLegs(wan.ask_doctor_for_key_frame)
+        wan.start()
+        if not start.held:
+            await self._open_source(start.camera, wan)
+
+    async def _open_source(self, camera: str, wan: WanLeg) -> None:
+        """Open camera and microphone; before that nothing of the room is taken in."""
+        if self._source is not None:
+            return
         try:
-            source = await self._loop.run_in_executor(None, open_source, start.camera)
+            source = await self._loop.run_in_executor(None, open_source, camera)
         except BadInput as error:
             self._refuse(error)
             self._finish("no_camera")
             return
-        now_s = time.monotonic()
-        self._start, self._source = start, source
-        self._estimator = Estimator(now_s, start.start_bps)
-        self._ladder = Ladder(self._rules)
-        self._allocation = self._ladder.allocate(self._estimator.rate_bps, now_s)
-        self._wan = WanLeg(self, start.ice_servers, self._allocation)
-        self._lan = LanLegs(source if isinstance(source, TabletSource) else None, self._wan.ask_doctor_for_key_frame)
+        self._source = source
+        if isinstance(source, TabletSource) and self._lan is not None:
+            self._lan.camera = source
         source.fps = self._allocation.fps
-        self._wan.start()
-        source.start(self._wan)
+        source.start(wan)
+
+    async def _answer_tablet(self, lan: LanLegs, offer: LanOffer) -> None:
+        try:
+            sdp = await lan.answer(offer.tablet, offer.sdp)
+        except ValueError as error:
+            self._refuse(BadInput(str(error)))
+        else:
+            self.say(LanAnswer(sdp, offer.tablet))
+
+    async def _load_lan(self) -> None:
+        """Import what the tablets' legs need, when the offer is on its way and nobody waits for this process."""
+        await self._offered.wait()
+        await self._loop.run_in_executor(None, preload)
 
     # what the media says
 
     def _say_offer(self, sdp: str) -> None:
         assert self._start is not None
         self.say(Offer(self._start.call_id, sdp, self._start.attempt))
+        self._offered.set()
 
     def _say_candidate(self, mline: int, candidate: str) -> None:
         assert self._start is not None
         self.say(Candidate(self._start.call_id, candidate, mline, self._start.attempt))
 
     def _note_connection(self, state: str) -> None:
+        _LOG.info("media %s", state)
         if state == "connected":
-            self._connected, self._heard_s = True, time.monotonic()
+            now_s = time.monotonic()
+            if not self._connected and self._start is not None:
+                # The time that ringing and connecting took is no silence of the link.
+                self._estimator = Estimator(now_s, self._start.start_bps)
+            self._connected, self._heard_s = True, now_s
         elif state == "failed":
             self._failed = True
             self._finish("connection_failed")
@@ -240,7 +276,8 @@ class Worker:
         if allocation != self._allocation:
             self._allocation = allocation
             wan.apply(allocation)
-        assert self._source is not None
+        if self._source is None:
+            return
         self._source.fps = allocation.fps
         if self._source.failure and self._source.failure != self._source_failure:
             self._source_failure = self._source.failure

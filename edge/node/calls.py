@@ -21,6 +21,7 @@ from edge.media.signals import (
     CallStats,
     Candidate,
     FromCall,
+    GoOn,
     LanAnswer,
     LanOffer,
     Offer,
@@ -62,6 +63,10 @@ class _Running:
         self.started_ms = started_ms
         self.accepted_by = ""
         self.process: CallProcess | None = None
+        self.ready: CallProcess | None = None
+        """While it rings: the first attempt's process, its offer made, camera and microphone still shut."""
+        self.waiting: list[FromCall] = []
+        """What the process in ``ready`` wants to tell the doctor once somebody has taken the call."""
         self.stats: CallStats | None = None
         self.carried = (0.0, 0.0, 0.0)
         """Seconds of video, sound and concealed sound of attempts that are over."""
@@ -82,6 +87,7 @@ class CallDesk:
     def __init__(self, clinic: Clinic, camera: str) -> None:
         self._clinic = clinic
         self._camera = camera
+        self._camera_kind = "tablet" if camera == "tablet" else "node"
         self._calls: dict[str, _Running] = {}
         self._send: Callable[[bytes], None] | None = None
         self._ticker: asyncio.Task[None] | None = None
@@ -104,6 +110,7 @@ class CallDesk:
                 running.state.phase.value,
                 running.stats.rung if running.stats else "",
                 running.stats.why if running.stats else "",
+                self._camera_kind,
             )
             for call_id, running in self._calls.items()
         ]
@@ -146,6 +153,7 @@ class CallDesk:
         running = self._calls.get(signal.call_id)
         if running is None:
             return
+        say(logger, "call_heard", what=type(signal).__name__, size_bytes=len(blob))
         if isinstance(signal, Bye):
             await self._step(running, machine.Kind.BYE, reason=signal.reason)
         elif (
@@ -172,10 +180,33 @@ class CallDesk:
         state, effects = machine.ring(ring.call_id, time.monotonic())
         running = _Running(ring, state, self._clinic.clock.now().wall_ms)
         self._calls[ring.call_id] = running
-        self._clinic.tablets.push(RingPush(ring.call_id, ring.visit_id, ring.doctor_name))
+        self._clinic.tablets.push(RingPush(ring.call_id, ring.visit_id, ring.doctor_name, self._camera_kind))
         await self._carry_out(running, effects)
         if self._ticker is None or self._ticker.done():
             self._ticker = asyncio.create_task(self._tick())
+        await self._make_ready(running)
+
+    async def _make_ready(self, running: _Running) -> None:
+        """Begin to make the offer while it rings, so that nobody waits for it when somebody takes the call."""
+        ring = running.ring
+
+        async def heard(message: FromCall) -> None:
+            if running.state.attempt >= 0:
+                await self._heard(running, 0, message)
+            elif isinstance(message, CallEnded):
+                running.ready, running.waiting = None, []
+            elif isinstance(message, Offer | Candidate):
+                running.waiting.append(message)
+
+        try:
+            process = await CallProcess.start(StartCall(ring.call_id, self._camera, ring.ice_servers, held=True), heard)
+        except OSError:
+            logger.exception("call process could not be started")
+            return
+        if running.state.phase is machine.Phase.RINGING:
+            running.ready = process
+        else:
+            process.kill()
 
     async def _follow_link(self, online: bool) -> None:
         if online == self._link_up:
@@ -247,13 +278,19 @@ class CallDesk:
                 case machine.ShowCall():
                     self._show(running)
         if running.state.phase is machine.Phase.ENDED and self._calls.pop(call_id, None) is not None:
+            if running.ready is not None:
+                running.ready.kill()
             await self._over(running)
 
     async def _start(self, running: _Running, attempt: int) -> None:
         await self._stop(running, "restart")
-        start = StartCall(running.ring.call_id, self._camera, running.ring.ice_servers, attempt)
         if not running.wants(attempt):
             return
+        say(logger, "call_attempt", attempt=attempt, ready=running.ready is not None)
+        if running.ready is not None:
+            await self._take_ready(running)
+            return
+        start = StartCall(running.ring.call_id, self._camera, running.ring.ice_servers, attempt)
 
         async def heard(message: FromCall) -> None:
             await self._heard(running, attempt, message)
@@ -269,6 +306,14 @@ class CallDesk:
             await process.stop("replaced")
             return
         running.process = process
+
+    async def _take_ready(self, running: _Running) -> None:
+        running.process, running.ready = running.ready, None
+        waiting, running.waiting = running.waiting, []
+        assert running.process is not None
+        await running.process.send(GoOn())
+        for message in waiting:
+            await self._heard(running, 0, message)
 
     async def _stop(self, running: _Running, reason: str) -> None:
         process, running.process = running.process, None
@@ -329,6 +374,7 @@ class CallDesk:
             stats.rung if stats else "",
             stats.why if stats else "",
             state.attempt,
+            self._camera_kind,
             stats.send_bps if stats else 0,
             stats.recv_bps if stats else 0,
             stats.lan_state if stats else "",
@@ -368,7 +414,9 @@ class CallDesk:
 
     def _tell(self, signal: Signal) -> None:
         if self._send is not None:
-            self._send(_encode(signal))
+            blob = _encode(signal)
+            say(logger, "call_said", what=type(signal).__name__, size_bytes=len(blob))
+            self._send(blob)
 
     async def _tick(self) -> None:
         while self._calls:
