@@ -9,7 +9,7 @@ import json
 import random
 from pathlib import Path
 
-from edge.sync import bundle, enrol, frames, log, seal
+from edge.sync import bundle, enrol, frames, log, seal, sms, sms_pdu
 
 FOLDER = Path(__file__).parent
 
@@ -109,6 +109,7 @@ def main() -> None:
         packed=bundle.pack(payload, bundle.NO_DICTIONARY),
     )
     write_frames(node_id)
+    write_sms(node_id, psk)
     write_enrolment(root, seal.HubKeys((kem,), sign), enrol.EnrolSecrets(device, log_key, records, draw(32)), draw(16))
 
 
@@ -131,6 +132,36 @@ def write_frames(name8: bytes) -> None:
     names = " ".join(type(frame).__name__ for frame in examples)
     named = {type(frame).__name__: frames.encode(frame) for frame in examples}
     write("frames", names=names, all=b"".join(named.values()), signal=frames.encode(signal), **named)
+
+
+def write_sms(node_id: bytes, psk: bytes) -> None:
+    """One SMS each way, and the TPDU that carries the one up."""
+    boot, visit = bytes(range(5)), bytes(range(5, 10))
+    copy = sms.EarlyCopy(
+        visit,
+        True,
+        "MP-01-007",
+        34,
+        3,
+        0,
+        3,
+        ((sms.tag_of("chest_pain", "complaint"), 2, 1),),
+        {0: 92, 2: 128, 5: 88},
+        1,
+        (sms.tag_of("unresponsive", "sign"),),
+        1,
+        29_833_333,
+    )
+    answer = sms.Answer(visit, sms.Advice.CALL_108, "Keep her lying down", "Rao")
+    contents = {sms.Way.UP: sms.encode(copy), sms.Way.DOWN: sms.encode(answer)}
+    fields: dict[str, bytes | str | int] = {"psk": psk, "node_id": node_id, "boot": boot, "number": "+919000000002"}
+    for way, content in contents.items():
+        _, message = sms.SmsSealer(psk, node_id, way, boot).seal(content)
+        fields |= {f"key_{way}": sms.sms_key(psk, way), f"content_{way}": content, f"message_{way}": message}
+        if way is sms.Way.UP:
+            piece = sms_pdu.split(message, 0)[0]
+            fields["tpdu"] = sms_pdu.encode_submit(sms_pdu.Submit("+919000000002", piece, report=True))
+    write("sms", **fields)
 
 
 def write_enrolment(root: bytes, hub: seal.HubKeys, secrets: enrol.EnrolSecrets, secret: bytes) -> None:
