@@ -20,6 +20,9 @@ KEEP_EVERY_MS = 10 * 60 * 1000
 MOVED_MS = 2_000
 """… or when the hub's time has moved by this much against ours."""
 
+RESET_MS = 24 * 3600 * 1000
+"""An offset beyond this came from a clock that was never set; it may have been set since."""
+
 
 class Kept(Struct, frozen=True):
     """``clock.json``."""
@@ -41,10 +44,17 @@ class Clock:
         if self._path.exists():
             with contextlib.suppress(DecodeError):  # a torn file: the hub tells the time again
                 self._kept = json.decode(self._path.read_bytes(), type=Kept)
-        # A machine without a battery starts long ago: go on from what was seen.
-        self._offset_ms = max(self._kept.offset_ms, self._kept.seen_ms - unix_ms())
+        self._offset_ms = self._guess(unix_ms())
         self.trusted = False
         """Whether the hub has told the time since this process started."""
+
+    def _guess(self, own_ms: int) -> int:
+        """The offset until the hub tells: as it was, none where the machine's clock was set, never before seen."""
+        kept_ms, seen_ms = self._kept.offset_ms, self._kept.seen_ms
+        fit = [offset_ms for offset_ms in (kept_ms, 0) if own_ms + offset_ms >= seen_ms]
+        if not fit:  # a machine without a battery starts long ago: go on from what was seen
+            return seen_ms - own_ms
+        return fit[0] if abs(kept_ms) <= RESET_MS else min(fit)
 
     def now(self) -> Instant:
         """The time to record with."""

@@ -17,6 +17,7 @@ SLOTS_FILE = "slots.json"
 ATTEMPTS_FILE = "attempts.json"
 RECORDS_FILE = "records.db"
 OUTBOX_FILE = "outbox.db"
+LOCK_FILE = "serving.lock"
 CLOCK_FILE = "clock.json"
 
 
@@ -24,6 +25,12 @@ class NotEnrolled(UpkendraError):
     """This data folder belongs to no enrolled node. Run ``./run node enrol`` first."""
 
     code = "not_enrolled"
+
+
+class NodeDamaged(UpkendraError):
+    """A file of this node cannot be read. Restore the data folder from a copy, or enrol a replacement."""
+
+    code = "node_damaged"
 
 
 class Site(msgspec.Struct, frozen=True):
@@ -85,8 +92,10 @@ def save_config(folder: Path, config: NodeConfig) -> None:
 
 
 def load_config(folder: Path) -> NodeConfig:
-    """Read ``node.json``. Raises NotEnrolled. Blocking."""
+    """Read ``node.json``. Raises NotEnrolled, NodeDamaged. Blocking."""
     try:
         return msgspec.json.decode((folder / NODE_FILE).read_bytes(), type=NodeConfig)
     except FileNotFoundError:
         raise NotEnrolled("This data folder holds no enrolled node. Enrol it first.") from None
+    except msgspec.DecodeError:
+        raise NodeDamaged(f"{NODE_FILE} is damaged. Restore it from a copy, or enrol a replacement.") from None

@@ -24,7 +24,7 @@ from edge.sync.link import BundleRef
 from edge.sync.log import NO_SALT, Position, Stream, Writer
 
 from .config import RECORDS_FILE, NodeConfig
-from .database import Database
+from .database import Database, WrongKey
 from .outbox import OutboxDb
 from .views import Views, make_tables
 
@@ -97,8 +97,10 @@ class Journal:
                 self._db.run("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", name, value)
 
     def secrets(self) -> Secrets:
-        """The private keys."""
+        """The private keys. Raises WrongKey when the file is not the one that was made at enrolment."""
         found = dict(self._db.rows("SELECT name, value FROM meta WHERE name IN ('log_key', 'records_key')"))
+        if len(found) < 2:
+            raise WrongKey("The records are empty or damaged. Restore them from a copy, or enrol a replacement.")
         return Secrets(found["log_key"], found["records_key"])
 
     # -- commands -------------------------------------------------------------------------------
@@ -314,8 +316,11 @@ class Journal:
         return {row[0] for row in rows}
 
     def learn_levels(self) -> None:
-        """What was acknowledged while the node was locked."""
+        """What was acknowledged while the node was locked; what a damaged outbox has lost is sealed anew."""
         self._learn(self._outbox.levels())
+        for (ref,) in self._db.rows("SELECT ref FROM bundles WHERE level = 0"):
+            if self._outbox.find(ref) is None:
+                self.reseal(ref)
 
     def _learn(self, levels: dict[bytes, int]) -> None:
         with self._db.transaction():

@@ -5,20 +5,40 @@ journal, the views and the outbox, and nothing of HTTP, links or calls.
 """
 
 import asyncio
+import fcntl
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from edge.model.errors import UpkendraError
 from edge.web.refusals import Locked
 
-from .config import RECORDS_FILE, NodeConfig
+from .config import LOCK_FILE, RECORDS_FILE, NodeConfig
 from .database import Database
 from .journal import Journal, Secrets
 from .outbox import OutboxDb
 from .views import Views
 
 T = TypeVar("T")
+
+
+class AlreadyServed(UpkendraError):
+    """Another process serves this data folder. Stop it first: two would give the same token twice."""
+
+    code = "already_served"
+
+
+def _hold(folder: Path) -> int:
+    """Lock the folder until the descriptor is closed or the process ends, however it ends. Raises AlreadyServed."""
+    descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise AlreadyServed("Another process serves this data folder. Stop it first.") from None
+    return descriptor
 
 
 class Store:
@@ -34,6 +54,7 @@ class Store:
         self._journal: Journal | None = None
         self._views: Views | None = None
         self._views_db: Database | None = None
+        self._held: int | None = None
 
     @property
     def locked(self) -> bool:
@@ -41,7 +62,8 @@ class Store:
         return self._journal is None
 
     async def open(self) -> None:
-        """Open the outbox."""
+        """Take the folder for this process and open the outbox. Raises AlreadyServed."""
+        self._held = await self._on(self._writer, lambda: _hold(self._folder))
         self._outbox = await self._on(self._writer, lambda: OutboxDb(self._folder))
 
     async def unlock(self, dmk: bytes) -> Secrets:
@@ -92,6 +114,9 @@ class Store:
         if self._outbox is not None:
             await self._on(self._writer, self._outbox.close)
         self._journal = self._views = None
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
         self._reader.shutdown(wait=False)
         self._writer.shutdown(wait=False)
 

@@ -20,7 +20,7 @@ from edge.model.errors import BadInput
 from edge.sync.seal import hkdf
 from edge.web.refusals import TooManyAttempts, WrongPin
 
-from .config import ATTEMPTS_FILE, SLOTS_FILE, write_private
+from .config import ATTEMPTS_FILE, SLOTS_FILE, NodeDamaged, write_private
 from .stretch import SALT_BYTES, stretch
 
 BADGE_BYTES = 16
@@ -91,10 +91,13 @@ class Slots:
         self._path = folder / SLOTS_FILE
 
     def load(self) -> tuple[Slot, ...]:
-        """All slots; none before enrolment. Blocking."""
+        """All slots; none before enrolment. Raises NodeDamaged. Blocking."""
         if not self._path.exists():
             return ()
-        return msgspec.json.decode(self._path.read_bytes(), type=tuple[Slot, ...])
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=tuple[Slot, ...])
+        except msgspec.DecodeError:
+            raise NodeDamaged(f"{SLOTS_FILE} is damaged: no badge opens this node. Restore it from a copy.") from None
 
     def add(self, slot: Slot) -> None:
         """Add a slot durably, in the place of an older one of the same id. Blocking."""
@@ -161,7 +164,7 @@ class Attempts:
 
     The count is durable before the PIN is looked at, so that pulling the plug wins nothing. Waiting
     is measured on the monotonic clock and begins anew with every start: neither a restart nor a
-    changed wall clock shortens it.
+    changed wall clock shortens it. A damaged file wins nothing either: nobody has free attempts then.
     """
 
     def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
@@ -172,12 +175,16 @@ class Attempts:
         self._last_s: dict[str, float] = {}
         self._wrong: dict[str, int] = {}
         self._saving = threading.Lock()
+        self._least = 0
         if self._path.exists():
-            self._wrong = msgspec.json.decode(self._path.read_bytes(), type=dict[str, int])
+            try:
+                self._wrong = msgspec.json.decode(self._path.read_bytes(), type=dict[str, int])
+            except msgspec.DecodeError:
+                self._least = FREE_ATTEMPTS
 
     def wait_s(self, subject: str) -> float:
         """Seconds until the next attempt is heard; 0 for now."""
-        wrong = self._wrong.get(subject, 0)
+        wrong = self._wrong.get(subject, self._least)
         if wrong < FREE_ATTEMPTS:
             return 0.0
         penalty_s = min(FIRST_WAIT_S * 2.0 ** (wrong - FREE_ATTEMPTS), LONGEST_WAIT_S)
@@ -189,13 +196,15 @@ class Attempts:
         wait_s = self.wait_s(subject)
         if wait_s > 0:
             raise TooManyAttempts(f"Too many wrong PINs. Try again in {int(wait_s) + 1} seconds.", field="pin")
-        self._wrong[subject] = self._wrong.get(subject, 0) + 1
+        self._wrong[subject] = self._wrong.get(subject, self._least) + 1
         self._last_s[subject] = self._clock()
         await asyncio.to_thread(self._save)
 
     async def succeeded(self, subject: str) -> None:
         """The attempt was right: forget the wrong ones."""
         if self._wrong.pop(subject, None) is not None:
+            if self._least:
+                self._wrong[subject] = 0
             await asyncio.to_thread(self._save)
 
     def _save(self) -> None:

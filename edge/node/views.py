@@ -232,9 +232,17 @@ class Views:
         return [_visit.decode(row[0]) for row in rows]
 
     def day_serial(self, day: int) -> int:
-        """The highest token serial of an Indian calendar day."""
+        """The highest token serial of an Indian calendar day, or the last before a number that nobody here holds.
+
+        A clock that was wrong by a day must not give a number that somebody who still waits has in hand.
+        """
         row = self._db.row("SELECT coalesce(max(token_serial), 0) FROM visits WHERE token_day = ?", day)
-        return int(row[0]) if row else 0
+        serial = int(row[0]) if row else 0
+        sql = f"SELECT token_serial FROM visits WHERE token_day != ? AND state IN ({_OPEN})"  # noqa: S608
+        held = {int(found[0]) for found in self._db.rows(sql, day)}
+        while serial + 1 in held:
+            serial += 1
+        return serial
 
     def queue_length(self, day: int) -> int:
         """Open visits with a token of that day."""
@@ -277,11 +285,12 @@ class Views:
     # -- drafts --------------------------------------------------------------------------------------
 
     def put_draft(self, draft: Draft) -> bool:
-        """Keep a draft unless a newer revision is here; whether it was kept."""
+        """Keep a draft unless this revision or a newer one is here with other words; whether it was kept."""
         changed = self._db.run(
             "INSERT INTO drafts (key, body, revision, staff_id, saved_ms) VALUES (?,?,?,?,?) ON CONFLICT (key) DO "
             "UPDATE SET body = excluded.body, revision = excluded.revision, staff_id = excluded.staff_id, "
-            "saved_ms = excluded.saved_ms WHERE excluded.revision >= drafts.revision",
+            "saved_ms = excluded.saved_ms WHERE excluded.revision > drafts.revision "
+            "OR (excluded.revision = drafts.revision AND excluded.body = drafts.body)",
             draft.key,
             draft.body,
             draft.revision,

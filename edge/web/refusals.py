@@ -4,6 +4,7 @@ Knows nothing of routes. The body of every 4xx and 5xx reply is a :class:`edge.m
 as JSON.
 """
 
+import errno
 import re
 from collections.abc import Mapping
 
@@ -71,6 +72,22 @@ def bad_input(error: msgspec.DecodeError) -> BadInput:
     if not isinstance(error, msgspec.ValidationError):
         message = f"The body is not valid JSON: {message}"
     return BadInput(message, field=field)
+
+
+def failure_of(error: Exception) -> Refusal:
+    """What to say of a failure of ours: a full or read-only disk by its name, all else without details."""
+    numbers = {errno.ENOSPC: "full", errno.EDQUOT: "full", errno.EROFS: "read-only"}
+    state = numbers.get(error.errno or 0, "") if isinstance(error, OSError) else _disk_state(str(error))
+    if state:
+        return Refusal("storage_full", f"The disk is {state}. Nothing was saved; call a technician.", fault=Fault.US)
+    return Refusal("internal", "Something went wrong here. Try again.", fault=Fault.US)
+
+
+def _disk_state(text: str) -> str:
+    """SQLite says it in words only, whichever library stands between."""
+    if "database or disk is full" in text:
+        return "full"
+    return "read-only" if "attempt to write a readonly database" in text else ""
 
 
 class Unauthorised(UpkendraError):

@@ -27,6 +27,7 @@ from .refusals import (
     UnsupportedMediaType,
     WrongCsrf,
     bad_input,
+    failure_of,
     refusal_reply,
 )
 from .sessions import Session, csrf_fits, origin_fits
@@ -210,6 +211,8 @@ async def _body_of(route: AnyRoute, decoder: "msgspec.json.Decoder[object] | Non
         raise bad_input(error) from None
     except UnicodeDecodeError:
         raise BadInput("The body is not valid UTF-8.") from None
+    except RecursionError:
+        raise BadInput("The body is nested too deeply.") from None
 
 
 def _query_of(route: AnyRoute, request: web.Request) -> object:
@@ -285,9 +288,9 @@ async def refusals_middleware(
         response = refusal_reply(Refusal("bad_input", error.reason, fault=Fault.CALLER), error.status)
     except (ConnectionResetError, ConnectionAbortedError):
         raise
-    except Exception:
+    except Exception as error:
         logger.exception("handler failed")
-        response = refusal_reply(Refusal("internal", "Something went wrong here. Try again.", fault=Fault.US))
+        response = refusal_reply(failure_of(error))
     route = request.get(ROUTE)
     if route is not None:
         elapsed_ms = round((time.perf_counter() - started_s) * 1000, 1)
