@@ -23,7 +23,7 @@ from edge.slips.sign import sign_record
 from edge.slips.verify import verify_signed
 from edge.web.sessions import Session
 
-from . import audit, down, views
+from . import audit, down, drafts, views
 from .desk import Desk, need_open, need_visit
 from .doctors import Doctor, SigningKey
 from .store.schema import calls, commands
@@ -207,6 +207,7 @@ class Prescriptions:
                 at_ms=now_ms,
             )
         )
+        drafts.drop(connection, visit_id, doctor.doctor_id)
         audit.record(connection, now_ms, doctor.doctor_id, "prescription_signed", visit_id, record.prescription_id)
         return record.prescription_id, blob
 

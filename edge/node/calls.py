@@ -87,6 +87,7 @@ class CallDesk:
     def __init__(self, clinic: Clinic, camera: str) -> None:
         self._clinic = clinic
         self._camera = camera
+        self._camera_kind = "tablet" if camera == "tablet" else "node"
         self._calls: dict[str, _Running] = {}
         self._send: Callable[[bytes], None] | None = None
         self._ticker: asyncio.Task[None] | None = None
@@ -109,6 +110,7 @@ class CallDesk:
                 running.state.phase.value,
                 running.stats.rung if running.stats else "",
                 running.stats.why if running.stats else "",
+                self._camera_kind,
             )
             for call_id, running in self._calls.items()
         ]
@@ -178,7 +180,7 @@ class CallDesk:
         state, effects = machine.ring(ring.call_id, time.monotonic())
         running = _Running(ring, state, self._clinic.clock.now().wall_ms)
         self._calls[ring.call_id] = running
-        self._clinic.tablets.push(RingPush(ring.call_id, ring.visit_id, ring.doctor_name))
+        self._clinic.tablets.push(RingPush(ring.call_id, ring.visit_id, ring.doctor_name, self._camera_kind))
         await self._carry_out(running, effects)
         if self._ticker is None or self._ticker.done():
             self._ticker = asyncio.create_task(self._tick())
@@ -372,6 +374,7 @@ class CallDesk:
             stats.rung if stats else "",
             stats.why if stats else "",
             state.attempt,
+            self._camera_kind,
             stats.send_bps if stats else 0,
             stats.recv_bps if stats else 0,
             stats.lan_state if stats else "",

@@ -30,6 +30,13 @@ class PrescriptionCame(msgspec.Struct, frozen=True, tag="prescription"):
     visit_id: str
 
 
+class DraftChanged(msgspec.Struct, frozen=True, tag="draft"):
+    """A half-filled form was kept: who has it open looks whether it is newer."""
+
+    key: str
+    revision: int
+
+
 class LinkPush(msgspec.Struct, frozen=True, tag="link"):
     """The link's state; fields as in ``GET /api/status``."""
 
@@ -46,6 +53,8 @@ class RingPush(msgspec.Struct, frozen=True, tag="ring"):
     call_id: str
     visit_id: str
     doctor_name: str
+    camera: str
+    """"tablet" when the tablet that takes the call gives picture and sound, else "node"."""
 
 
 class CallPush(msgspec.Struct, frozen=True, tag="call"):
@@ -55,6 +64,7 @@ class CallPush(msgspec.Struct, frozen=True, tag="call"):
     rung: str
     why: str
     attempt: int
+    camera: str
     send_bps: int = 0
     recv_bps: int = 0
     lan_state: str = ""
@@ -73,7 +83,9 @@ class Called(msgspec.Struct, frozen=True, tag="called"):
     again: bool
 
 
-Push: TypeAlias = QueueChanged | VisitChanged | PrescriptionCame | LinkPush | RingPush | CallPush | ByePush | Called
+Push: TypeAlias = (
+    QueueChanged | VisitChanged | PrescriptionCame | DraftChanged | LinkPush | RingPush | CallPush | ByePush | Called
+)
 
 
 class _Channel(msgspec.Struct, frozen=True, eq=False):

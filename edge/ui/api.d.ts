@@ -21,7 +21,7 @@ export interface Reading {
 }
 export interface Vitals { readings: Reading[]; avpu: string; oxygen: boolean | null; not_done: string[] }
 export interface TriageResult { colour: Colour; reasons: string[]; missing: string[]; news2: number | null }
-export interface Consent { purpose: string; given: boolean; method: string; language: string; at_ms: number; by: string }
+export interface Consent { purpose: string; given: boolean; method: string; language: string; at_ms: number; by: string; guardian_name: string }
 export interface PrescriptionState {
   prescription_id: string; signed_ms: number; stored_ms: number; printed_ms: number; copies: number;
 }

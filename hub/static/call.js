@@ -6,14 +6,19 @@ import { get } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
 import { known, t } from "/ui/lib/l10n.js";
 import { Icon, toast } from "/ui/lib/parts.js";
-import { errorText, loadRecord, record } from "./store.js";
+import { errorText, keepCall, keptCall, loadRecord, record, refusalText } from "./store.js";
 
 /** @typedef {{type: string, call_id: string, [key: string]: any}} Signal */
 
-/** @type {import("/ui/vendor/signals.js").Signal<{callId: string, visitId: string, name: string}|null>} */
+/** @type {import("/ui/vendor/signals.js").Signal<{callId: string, visitId: string}|null>} */
 export const active = signal(null);
+/** Ends that nobody wished for; each has a sentence of its own. */
+const FAILED = ["declined", "no_answer", "failed", "busy", "no_camera"];
+const SETTLE = 5;
 const state = signal("");
 const figures = signal(/** @type {import("/ui/call/doctor.js").CallStats|null} */ (null));
+/** Figures that came since the media was connected: the first ones say nothing yet. */
+let settled = 0;
 const video = { element: /** @type {HTMLVideoElement|null} */ (null) };
 /** @type {DoctorCall|null} */
 let call = null;
@@ -36,7 +41,12 @@ export function channelOpen() {
 export function callSignal(message) {
   if (!call || message.call_id !== active.value?.callId) return;
   if (message.type === "refused") {
-    toast("bad", message.message);
+    if (message.code === "node_offline" && state.value !== "calling") {
+      // a call that was up: the channel rings again when it opens
+      toast("warn", refusalText(/** @type {any} */ (message)));
+      return;
+    }
+    toast("bad", refusalText(/** @type {any} */ (message)));
     call.close();
   } else void call.handle(/** @type {Signal} */ (message));
 }
@@ -57,11 +67,24 @@ async function ownMedia() {
   }
 }
 
-/** @param {string} visitId @param {string} name */
-export async function startCall(visitId, name) {
+/** Take up the call that ran before a reload: the node starts its media anew. */
+export async function rejoin() {
+  const [callId, visitId] = keptCall().split(":");
+  if (!callId || !visitId || active.value) return;
+  try {
+    const { calls } = await get(`/api/visits/${visitId}`);
+    if (calls.some((/** @type {any} */ one) => one.call_id === callId && one.ended_because)) keepCall("");
+    else await startCall(visitId, callId);
+  } catch (error) {
+    toast("warn", errorText(error));
+  }
+}
+
+/** @param {string} visitId @param {string} [callId] of a call that is taken up again */
+export async function startCall(visitId, callId = newId()) {
   if (active.value) return;
-  const callId = newId();
-  active.value = { callId, visitId, name };
+  active.value = { callId, visitId };
+  keepCall(`${callId}:${visitId}`);
   state.value = "waiting";
   figures.value = null;
   /** @type {any[]} */
@@ -76,9 +99,13 @@ export async function startCall(visitId, name) {
     callId, iceServers, send: (message) => send(message), localStream: own, remoteVideo: video.element,
     onState: (next, reason) => {
       state.value = next;
+      settled = 0;
       if (next === "ended") ended(visitId, reason ?? "");
     },
-    onStats: (stats) => (figures.value = stats),
+    onStats: (stats) => {
+      settled += 1;
+      figures.value = stats;
+    },
   });
   send({ type: "ring", call_id: callId, visit_id: visitId });
   if (state.value === "waiting") state.value = "calling";
@@ -90,8 +117,9 @@ function ended(visitId, reason) {
   own = null;
   call = null;
   active.value = null;
-  const id = `call-${reason.replaceAll("_", "-")}`;
-  toast(["declined", "no_answer", "failed", "busy", "no_camera"].includes(reason) ? "warn" : "good", known(id) && reason ? t(id) : t("call-over"));
+  keepCall("");
+  const failed = FAILED.includes(reason);
+  toast(failed ? "warn" : "good", failed ? t(`call-${reason.replaceAll("_", "-")}`) : t("call-over"));
   void loadRecord(visitId).catch(() => {});
 }
 
@@ -105,6 +133,7 @@ window.addEventListener("pagehide", () => call?.report());
 function line() {
   const now = figures.value;
   if (!now || now.state !== "connected") return "";
+  if (now.fps < 0.5 && settled < SETTLE) return t("call-waiting-picture");
   if (now.fps < 0.5) return t("call-why-audio-only");
   return now.width >= 480 ? t("call-why-full") : t("call-why-link-rate");
 }
@@ -118,7 +147,7 @@ export function CallPanel() {
   const shown = figures.value;
   const name = `call-${state.value}`;
   const words = state.value === "connected" ? t("call-with-centre") : known(`call-state-${state.value}`) ? t(`call-state-${state.value}`) : known(name) ? t(name) : "";
-  return html`<section class=${now ? "call-panel" : "call-panel idle"} aria-label=${t("call")} data-test="call-panel" data-state=${now ? state.value : ""}>
+  return html`<section class=${now ? "call-panel" : record.value && !record.value.visit.closed_ms ? "call-panel idle" : "call-panel empty"} aria-label=${t("call")} data-test="call-panel" data-state=${now ? state.value : ""}>
     <video ref=${element} autoplay playsinline data-test="call-video" aria-label=${t("video-of-patient")} hidden=${!now}></video>
     ${now ? html`<div class="row tight"><div class="grow">
         <strong data-test="call-state" role="status">${words}</strong>
@@ -130,7 +159,7 @@ export function CallPanel() {
     : record.value && !record.value.visit.closed_ms ? html`<button type="button" class="primary wide" data-test="call" disabled=${!record.value.site.online}
         onClick=${() => {
           const seen = record.value;
-          if (seen) void startCall(seen.visit.visit_id, seen.patient?.person.name ?? "");
+          if (seen) void startCall(seen.visit.visit_id);
         }}><${Icon} name="phone" /> ${t("call-patient")}</button>
         ${record.value.site.online ? null : html`<p class="small soft">${t("node-offline")}</p>`}` : null}
   </section>`;

@@ -8,7 +8,7 @@ import { ColourBadge, TextField, Toasts, toast } from "/ui/lib/parts.js";
 import { loadReference, reference } from "/ui/lib/reference.js";
 import { ageText } from "/ui/lib/ages.js";
 import { colourOf } from "/ui/lib/colour.js";
-import { CallPanel, callSignal, channelOpen, setSender } from "./call.js";
+import { CallPanel, callSignal, channelOpen, hangUp, rejoin, setSender } from "./call.js";
 import { Record } from "./record.js";
 import { forgetDrafts, RxForm } from "./rx.js";
 import { canSign, chosen, doctor, enter, errorText, keepHere, loadQueue, loadRecord, queue, record, wasHere } from "./store.js";
@@ -50,6 +50,8 @@ effect(() => {
     setSender((message) => live?.send(message));
     void loadReference().catch((error) => toast("bad", errorText(error)));
     void loadQueue().catch((error) => toast("bad", errorText(error)));
+    if (routed()) void choose(routed());
+    void rejoin();
   } else if (!doctor.value && live) {
     live.close();
     live = null;
@@ -62,9 +64,20 @@ setInterval(() => {
   if (doctor.value) void loadQueue().catch(() => {});
 }, 15_000);
 
-/** @param {string} visitId */
+/** The visit of the address, so that a reload and the back button find it. */
+const routed = () => /^#\/visit\/([0-9A-Za-z_-]+)$/.exec(location.hash)?.[1] ?? "";
+window.addEventListener("hashchange", () => {
+  if (doctor.value && routed() !== chosen.value) void choose(routed());
+});
+
+/** @param {string} visitId "" for none */
 async function choose(visitId) {
   chosen.value = visitId;
+  if (routed() !== visitId) location.hash = visitId ? `/visit/${visitId}` : "/";
+  if (!visitId) {
+    record.value = null;
+    return;
+  }
   if (record.value?.visit.visit_id !== visitId) record.value = null;
   try {
     await loadRecord(visitId);
@@ -77,9 +90,11 @@ async function choose(visitId) {
 async function logOut() {
   await del("/api/session").catch(() => {});
   keepHere("");
+  hangUp();
   forgetDrafts();
   record.value = null;
   chosen.value = "";
+  location.hash = "/";
   queue.value = null;
   doctor.value = null;
 }
@@ -151,7 +166,8 @@ function Queue() {
         onClick=${() => void choose(item.visit.visit_id)}>
         <span class="row tight between"><strong class="num">${item.visit.token || "—"}</strong><${ColourBadge} colour=${colour} /></span>
         <strong class="name">${item.patient_name || "—"}</strong>
-        <span class="soft">${[ageText(item.patient_age), item.patient_sex ? t(`gender-${item.patient_sex}`) : ""].filter(Boolean).join(" · ")} · ${span(item.waited_s)}</span>
+        <span class="soft">${[ageText(item.patient_age), item.patient_sex ? t(`gender-${item.patient_sex}`) : ""].filter(Boolean).join(" · ")}</span>
+        ${item.visit.state === "waiting" ? html`<span class="soft">${t("waits", { time: span(item.waited_s) })}</span>` : html`<span>${t(`state-${item.visit.state.replace("_", "-")}`)}</span>`}
         <span class="soft small">${item.site_name} · <span class=${item.node_online ? "on" : "off"}>${item.node_online ? t("node-online")
           : item.last_ack_age_s === null ? t("node-offline") : t("node-offline-since", { time: span(item.last_ack_age_s) })}</span></span>
         ${others ? html`<span class="small">${t("taken-by", { name: item.visit.doctor_name })}</span>` : null}

@@ -2,13 +2,14 @@
 // The record of the chosen visit on one screen, with the doctor's notes.
 import { html, useEffect, useSignal } from "/ui/lib/dom.js";
 import { get, post, put } from "/ui/lib/http.js";
-import { clockTime, day, t } from "/ui/lib/l10n.js";
+import { clockTime, day, span, t } from "/ui/lib/l10n.js";
 import { ColourBadge, toast } from "/ui/lib/parts.js";
 import { RecordFacts } from "/ui/lib/facts.js";
 import { missingWords, reasonWords } from "/ui/lib/reasons.js";
 import { ageText } from "/ui/lib/ages.js";
 import { colourOf } from "/ui/lib/colour.js";
-import { doctor, errorText, loadQueue, loadRecord, record } from "./store.js";
+import { words } from "/ui/lib/reference.js";
+import { doctor, errorText, loadQueue, loadRecord, queue, record } from "./store.js";
 
 const AUTOSAVE_MS = 1500;
 
@@ -17,6 +18,7 @@ export function Record() {
   if (!now) return null;
   const { visit, patient } = now;
   const colour = colourOf(visit);
+  const waited = queue.value?.find((one) => one.visit.visit_id === visit.visit_id)?.waited_s;
   const mine = visit.doctor_id === doctor.value?.doctor_id && Boolean(visit.doctor_name);
   const act = (/** @type {string} */ what) => async () => {
     try {
@@ -32,7 +34,8 @@ export function Record() {
         <p class="soft">${[ageText(now.patient_age), patient && t(`gender-${patient.person.gender}`), patient?.person.village, now.site.site_name].filter(Boolean).join(" · ")}</p></div>
       <${ColourBadge} colour=${colour} />
     </div>
-    <div class="row tight"><strong class="num token">${visit.token || "—"}</strong><span>${t(`state-${visit.state.replace("_", "-")}`)}</span>
+    <div class="row tight"><strong class="num token">${visit.token || "—"}</strong><span data-test="visit-state" data-state=${visit.state}>${t(`state-${visit.state.replace("_", "-")}`)}</span>
+      ${waited !== undefined && visit.state === "waiting" ? html`<span class="soft" data-test="waited">${t("waited", { time: span(waited) })}</span>` : null}
       <span class="grow"></span>
       ${visit.closed_ms ? html`<span class="notice good slim">${t("visit-closed", { time: `${day(visit.closed_ms)} ${clockTime(visit.closed_ms)}` })}</span>`
         : mine ? html`<button type="button" data-test="put-back" onClick=${act("put-back")}>${t("put-back")}</button>`
@@ -40,12 +43,17 @@ export function Record() {
     </div>
     ${visit.triage.reasons.length > 0 ? html`<div class=${colour === "red" ? "notice bad" : "notice warn"}><strong>${t("why")}</strong>
       <ul class="dots">${visit.triage.reasons.map((code) => html`<li key=${code}>${reasonWords(code)} <span class="small">${code}</span></li>`)}</ul></div>` : null}
+    ${visit.staff_colour ? html`<p class="notice warn">${t("raised-by-staff")}</p>` : null}
+    ${typeof visit.triage.news2 === "number" ? html`<p class="soft small">NEWS2: <span class="num">${visit.triage.news2}</span></p>` : null}
     ${visit.triage.missing.length > 0 ? html`<p class="notice warn">${t("still-missing")}: ${visit.triage.missing.map(missingWords).join(", ")}</p>` : null}
     <${RxStatus} />
     ${patient ? html`<${RecordFacts} visit=${visit} patient=${patient} />` : null}
-    <section class="card"><h2>${t("consents")}</h2><ul>${visit.consents.map((one, index) => html`<li key=${index}>
+    <section class="card"><h2>${t("consents")}</h2>${visit.consents.length === 0 ? html`<em>${t("not-asked")}</em>` : null}<ul>${visit.consents.map((one, index) => html`<li key=${index}>
       ${t(one.purpose === "data" ? "consent-data" : "consent-tele")}: <strong>${one.given ? t("given") : t("refused-consent")}</strong>
-      <span class="soft small"> · ${t(`method-${one.method}`)} · ${clockTime(one.at_ms)}</span></li>`)}</ul></section>
+      <span class="soft small"> · ${[t(`method-${one.method}`), one.guardian_name ? t("guardian-named", { name: one.guardian_name }) : "", clockTime(one.at_ms)].filter(Boolean).join(" · ")}</span></li>`)}</ul></section>
+    ${now.earlier.length > 0 ? html`<section class="card"><h2>${t("earlier-visits")}</h2><ul>${now.earlier.map((one) => html`<li key=${one.visit_id}>
+      <span class="num">${day(one.opened_ms)}</span> · ${[one.token, one.complaints.map((complaint) => complaint.text || words("complaints", complaint.code)).join(", "),
+        t(`state-${one.state.replace("_", "-")}`)].filter(Boolean).join(" · ")}</li>`)}</ul></section>` : null}
     <${Notes} key=${visit.visit_id} visitId=${visit.visit_id} />
   </div>`;
 }

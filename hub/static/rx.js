@@ -2,49 +2,113 @@
 // The prescription as the doctor writes it. Nothing is filled in by the page; what the rules deny is
 // said beside the line, and asked anew after every change.
 import { html, signal, useEffect, useSignal } from "/ui/lib/dom.js";
-import { ApiError, get, post } from "/ui/lib/http.js";
+import { ApiError, get, post, put } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
 import { isoDay, pick, t } from "/ui/lib/l10n.js";
 import { Dialog, Icon, toast } from "/ui/lib/parts.js";
 import { doseLine, frequencies } from "/ui/lib/dose.js";
 import { list } from "/ui/lib/reference.js";
 import { active } from "./call.js";
-import { canSign, errorText, loadQueue, loadRecord, record } from "./store.js";
+import { canSign, errorText, loadQueue, loadRecord, record, refusalText } from "./store.js";
 
 /** @typedef {{code: string, message: string, field: string}} Denial */
 /** @typedef {{key: string, drug: any, dose: string, route: string, frequency: string, days: string, food: string, quantity: string, instructions: string}} Line */
 
 const CHECK_MS = 500;
 const RECHECK_MS = 6000;
+const SAVE_MS = 1000;
+const AGAIN_MS = 3000;
 const blank = () => ({
   diagnosis: "", code: "", provisional: true, findings: "", lines: /** @type {Line[]} */ ([]), advice: "", tests: "",
   urgency: "", to: "", reason: "", follow_up: "", warn_told: false, allergy_ack: false, command_id: newId(),
 });
 
-/** What was begun for each visit stays while the page is open. @type {Map<string, ReturnType<typeof blank>>} */
+/** What was begun for each visit; the hub gets a copy soon after every change. @type {Map<string, ReturnType<typeof blank>>} */
 const drafts = new Map();
+/** Visits whose last change the hub does not have yet. @type {Map<string, number>} */
+const unsaved = new Map();
+const saving = signal(/** @type {""|"saved"|"saving"|"unsaved"} */ (""));
 export function forgetDrafts() {
+  for (const timer of unsaved.values()) clearTimeout(timer);
+  unsaved.clear();
   drafts.clear();
 }
 window.addEventListener("beforeunload", (event) => {
-  if ([...drafts.values()].some((draft) => draft.diagnosis || draft.lines.length > 0 || draft.advice)) event.preventDefault();
+  if (unsaved.size > 0) event.preventDefault();
 });
+
+/** Ask for the draft to be kept. @param {string} visitId @param {number} wait_ms */
+function saveSoon(visitId, wait_ms) {
+  clearTimeout(unsaved.get(visitId));
+  unsaved.set(visitId, window.setTimeout(() => void save(visitId), wait_ms));
+}
+
+/** @param {string} visitId */
+async function save(visitId) {
+  const kept = drafts.get(visitId);
+  if (!kept) {
+    unsaved.delete(visitId);
+    return;
+  }
+  try {
+    await put(`/api/visits/${visitId}/draft`, { draft: packed(kept), command_id: kept.command_id });
+    if (drafts.get(visitId) !== kept) return;
+    unsaved.delete(visitId);
+    if (visitId === record.value?.visit.visit_id) saving.value = "saved";
+  } catch (error) {
+    if (drafts.get(visitId) !== kept) return;
+    if (visitId === record.value?.visit.visit_id) saving.value = "unsaved";
+    if (error instanceof ApiError && (error.code === "visit_closed" || error.code === "not_found")) unsaved.delete(visitId);
+    else saveSoon(visitId, AGAIN_MS);
+  }
+}
+
+/** The form that a kept draft came from; null when nothing was kept. @param {any} sheet @returns {ReturnType<typeof blank>|null} */
+function unpacked(sheet) {
+  const { draft: found, command_id } = sheet;
+  if (!found) return null;
+  const lines = found.medicines.flatMap((/** @type {any} */ one) => {
+    const drug = list("formulary").find((known) => known.id === one.drug_id);
+    return drug ? [{ ...one, key: newId(), drug, days: one.duration_days ? String(one.duration_days) : "" }] : [];
+  });
+  return {
+    diagnosis: found.diagnosis, code: found.diagnosis_code, provisional: found.provisional, findings: found.findings, lines,
+    advice: found.advice, tests: found.tests.join("\n"), urgency: found.referral?.urgency ?? "", to: found.referral?.to ?? "",
+    reason: found.referral?.reason ?? "", follow_up: found.follow_up_date, warn_told: found.warn_signs_told,
+    allergy_ack: found.allergy_acknowledged, command_id,
+  };
+}
+
+/** Take up what was begun: here, on another page, before a reload. @param {string} visitId */
+async function restore(visitId) {
+  if (drafts.has(visitId)) return;
+  try {
+    const found = unpacked(await get(`/api/visits/${visitId}/draft`));
+    if (!found || drafts.has(visitId)) return;
+    drafts.set(visitId, found);
+    if (record.value?.visit.visit_id !== visitId) return;
+    draft.value = found;
+    saving.value = "saved";
+    void check(visitId);
+  } catch (error) {
+    toast("warn", errorText(error));
+  }
+}
 
 const draft = signal(blank());
 const checked = signal(/** @type {{denials: Denial[], warnings: Denial[], mode: string, consult_type: string}|null} */ (null));
 const refused = signal(/** @type {Denial[]} */ ([]));
 let checkTimer = 0;
 
-/** The draft as the hub takes it. */
-function packed() {
-  const now = draft.value;
+/** A draft as the hub takes it. @param {ReturnType<typeof blank>} now */
+function packed(now) {
   return {
     diagnosis: now.diagnosis.trim(),
     diagnosis_code: /^[A-Z]\d\d(\.\d{1,2})?$/.test(now.code.trim()) ? now.code.trim() : "",
     provisional: now.provisional,
     findings: now.findings.trim(),
     medicines: now.lines.map((line) => ({
-      drug_id: line.drug.id, dose: line.dose.trim(), route: line.route, frequency: line.frequency, duration_days: Number(line.days) || 0,
+      drug_id: line.drug.id, dose: line.dose.trim(), route: line.route, frequency: line.frequency, duration_days: Number(line.days.replace(/\D/g, "")) || 0,
       food: line.food, quantity: line.quantity.trim(), instructions: line.instructions.trim() })),
     advice: now.advice.trim(),
     tests: now.tests.split("\n").map((one) => one.trim()).filter(Boolean),
@@ -59,6 +123,8 @@ function packed() {
 function change(visitId, part) {
   draft.value = { ...draft.value, ...part };
   drafts.set(visitId, draft.value);
+  saving.value = "saving";
+  saveSoon(visitId, SAVE_MS);
   refused.value = [];
   clearTimeout(checkTimer);
   checkTimer = window.setTimeout(() => void check(visitId), CHECK_MS);
@@ -67,7 +133,7 @@ function change(visitId, part) {
 /** @param {string} visitId */
 async function check(visitId) {
   try {
-    checked.value = await post(`/api/visits/${visitId}/check`, { draft: packed() });
+    checked.value = await post(`/api/visits/${visitId}/check`, { draft: packed(draft.value) });
   } catch (error) {
     if (error instanceof ApiError && !error.unreachable) toast("warn", errorText(error));
   }
@@ -82,6 +148,8 @@ export function RxForm({ visitId }) {
     draft.value = drafts.get(visitId) ?? blank();
     checked.value = null;
     refused.value = [];
+    saving.value = unsaved.has(visitId) ? "saving" : drafts.has(visitId) ? "saved" : "";
+    void restore(visitId);
     void check(visitId);
     return () => clearTimeout(checkTimer);
   }, [visitId]);
@@ -117,10 +185,13 @@ export function RxForm({ visitId }) {
     busy.value = true;
     wrong.value = "";
     try {
-      await post(`/api/visits/${visitId}/sign`, { command_id: draft.value.command_id, draft: packed(), password });
+      await post(`/api/visits/${visitId}/sign`, { command_id: draft.value.command_id, draft: packed(draft.value), password });
       canSign.value = true;
       asking.value = false;
+      clearTimeout(unsaved.get(visitId));
+      unsaved.delete(visitId);
       drafts.delete(visitId);
+      saving.value = "";
       draft.value = blank();
       refused.value = [];
       toast("good", t("sent-toast"));
@@ -144,9 +215,10 @@ export function RxForm({ visitId }) {
   if (record.value?.visit.closed_ms) return null;
   return html`<form class="rx-form stack tight" data-test="rx-form" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
     <div class="row between"><h2>${t("prescription")}</h2>
+      ${saving.value ? html`<span class="small soft" role="status" data-test="draft-state" data-state=${saving.value}>${t(`rx-draft-${saving.value}`)}</span>` : null}
       ${checked.value ? html`<span class="mode" data-test="check-mode" data-mode=${checked.value.mode} data-type=${checked.value.consult_type}>${t("mode-now", {
         mode: t(`mode-${checked.value.mode}`), type: t(`type-${checked.value.consult_type.replace("_", "-")}`) })}</span>` : null}</div>
-    ${signed ? html`<p class="notice good slim">✓ ${t("sent-toast")}</p>` : null}
+    ${signed ? html`<p class="notice good slim">✓ ${t("rx-written")}</p>` : null}
     <${Diagnosis} visitId=${visitId} set=${set} />
     <label class="check"><input type="checkbox" data-test="provisional" checked=${now.provisional} onChange=${tick("provisional")} />${t("provisional")}</label>
     <div class="field"><label for="findings">${t("findings")}</label>
@@ -171,8 +243,8 @@ export function RxForm({ visitId }) {
           <input id="refer-why" data-test="referral-reason" maxlength="200" value=${now.reason} onInput=${set("reason")} /></div>` : null}</fieldset>
     <div class="two"><label class="check"><input type="checkbox" data-test="warn-told" checked=${now.warn_told} onChange=${tick("warn_told")} />${t("warn-told")}</label>
       <label class="check"><input type="checkbox" data-test="allergy-ack" checked=${now.allergy_ack} onChange=${tick("allergy_ack")} />${t("allergy-ack")}</label></div>
-    ${begun && general.length > 0 ? html`<ul class="notice warn" data-test="check-denials">${general.map((one) => html`<li key=${one.code + one.field} data-test="check-denial" data-code=${one.code}>${one.message}</li>`)}</ul>` : null}
-    ${(checked.value?.warnings ?? []).filter((one) => !one.field.startsWith("medicines[")).map((one) => html`<p key=${one.code} class="small soft" data-test="check-warning">${t("warnings")}: ${one.message}</p>`)}
+    ${begun && general.length > 0 ? html`<ul class="notice warn" data-test="check-denials">${general.map((one) => html`<li key=${one.code + one.field} data-test="check-denial" data-code=${one.code}>${refusalText(one)}</li>`)}</ul>` : null}
+    ${(checked.value?.warnings ?? []).filter((one) => !one.field.startsWith("medicines[")).map((one) => html`<p key=${one.code} class="small soft" data-test="check-warning" data-code=${one.code}>${t("warnings")}: ${refusalText(one)}</p>`)}
     ${wrong.value ? html`<p class="notice bad" role="alert" data-test="sign-wrong">${wrong.value}</p>` : null}
     <button type="button" class="primary big sign" data-test="sign" disabled=${busy.value || !begun} aria-busy=${busy.value ? "true" : "false"} onClick=${() => void sign("")}><${Icon} name="pen" /> ${t("sign")}</button>
     ${asking.value ? html`<${SignDialog} busy=${busy.value} wrong=${wrong.value} onSign=${sign} onClose=${() => (asking.value = false)} />` : null}
@@ -300,7 +372,7 @@ function DrugLine({ visitId, line, index, denials, warnings }) {
       ${input("days", "days", "numeric")}${choice("food", "food", list("food"))}${input("quantity", "quantity", "text")}</div>
     ${input("instructions", "instructions", "text")}
     ${whole ? html`<p class="preview" lang="hi" data-test="hindi-preview"><span class="small soft">${t("hindi-preview")}:</span> ${doseLine({ ...line, form: line.drug.form, duration_days: line.days }, "hi")}</p>` : null}
-    ${denials.map((one) => html`<p key=${one.code + one.field} class="wrong" data-test="line-denial" data-code=${one.code} role="alert">${t("denials")}: ${one.message}</p>`)}
-    ${warnings.map((one) => html`<p key=${one.code + one.field} class="small soft" data-test="line-warning" data-code=${one.code}>${one.message}</p>`)}
+    ${denials.map((one) => html`<p key=${one.code + one.field} class="wrong" data-test="line-denial" data-code=${one.code} role="alert">${t("denials")}: ${refusalText(one)}</p>`)}
+    ${warnings.map((one) => html`<p key=${one.code + one.field} class="small soft" data-test="line-warning" data-code=${one.code}>${refusalText(one)}</p>`)}
   </fieldset>`;
 }

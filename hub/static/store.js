@@ -1,12 +1,13 @@
 // @ts-check
 // What the console knows: the doctor, the queue over all nodes, the record on the screen.
 import { signal } from "/ui/lib/dom.js";
-import { ApiError, get, setCsrf } from "/ui/lib/http.js";
-import { known, t } from "/ui/lib/l10n.js";
+import { get, setCsrf } from "/ui/lib/http.js";
+
+export { errorText, refusalText } from "/ui/lib/errors.js";
 
 /** @typedef {{doctor_id: string, name: string, registration: string, qualification: string}} Doctor */
 /** @typedef {import("/ui/api").QueueItem & {site_code: string, site_name: string, node_online: boolean, last_ack_age_s: number|null, waited_s: number}} HubItem */
-/** @typedef {{visit: import("/ui/api").Visit, patient: import("/ui/api").Patient|null, patient_age: string, site: any, prescriptions: import("/ui/api").Prescription[], sync: {item: string, state: string}[]}} HubRecord */
+/** @typedef {{visit: import("/ui/api").Visit, patient: import("/ui/api").Patient|null, patient_age: string, site: any, prescriptions: import("/ui/api").Prescription[], calls: {call_id: string, ended_because: string}[], earlier: import("/ui/api").Visit[], sync: {item: string, state: string}[]}} HubRecord */
 
 export const doctor = signal(/** @type {Doctor|null} */ (null));
 /** False after a restart of the hub: signing then asks for the password. */
@@ -32,11 +33,24 @@ export function keepHere(value) {
     // without storage a reload asks for the log-in again
   }
 }
-export function wasHere() {
+export const wasHere = () => kept("upk-here") === "1";
+
+/** Which call this tab is in, so that a reload takes it up again: random names, nothing of a patient. @param {string} value */
+export function keepCall(value) {
   try {
-    return sessionStorage.getItem("upk-here") === "1";
+    sessionStorage.setItem("upk-call", value);
   } catch {
-    return false;
+    // without storage a reload ends the call
+  }
+}
+export const keptCall = () => kept("upk-call");
+
+/** @param {string} name */
+function kept(name) {
+  try {
+    return sessionStorage.getItem(name) ?? "";
+  } catch {
+    return "";
   }
 }
 
@@ -50,11 +64,4 @@ export async function loadRecord(visitId) {
   const reply = await get(`/api/visits/${visitId}`);
   if (chosen.value !== visitId) return;
   record.value = reply;
-}
-
-/** What went wrong and what to do. @param {unknown} error */
-export function errorText(error) {
-  if (!(error instanceof ApiError)) return t("error-other", { detail: String(error) });
-  const id = `error-${error.code.replaceAll("_", "-")}`;
-  return known(id) ? t(id) : t("error-other", { detail: error.message });
 }

@@ -195,6 +195,16 @@ notes = Table(
     Column("saved_ms", BigInteger, nullable=False),
 )
 
+rx_drafts = Table(
+    "rx_drafts",
+    metadata,
+    Column("visit_id", String(16), primary_key=True),
+    Column("doctor_id", String(60), primary_key=True),
+    Column("command_id", String(16), nullable=False),
+    Column("draft", LargeBinary, nullable=False),
+    Column("saved_ms", BigInteger, nullable=False),
+)
+
 commands = Table(
     "commands",
     metadata,

@@ -14,6 +14,7 @@ from edge.web.routes import BINARY, WEBSOCKET, AnyRoute, Auth, Call, Gate, Raw, 
 from .. import __version__
 from ..desk import Opened, Place, age_of
 from ..doctors import Doctor
+from ..drafts import Drafts, Sheet
 from ..hub import Hub
 from ..prescriptions import Denied, calls_of, record_of
 from . import bodies as b
@@ -27,6 +28,7 @@ class Api:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
+        self._drafts = Drafts(hub.desk)
         self._reference = Raw(msgspec.json.encode(reference()), "application/json")
         self._openapi = Raw(b"", "application/json")
 
@@ -45,6 +47,8 @@ class Api:
             Route("POST", "/api/visits/{visit_id}/put-back", self.put_back, None, b.VisitReply, errors=(409,)),
             Route("GET", "/api/visits/{visit_id}/notes", self.get_note, None, b.SavedNote),
             Route("PUT", "/api/visits/{visit_id}/notes", self.put_note, b.Note, b.SavedNote),
+            Route("GET", "/api/visits/{visit_id}/draft", self.get_sheet, None, Sheet),
+            Route("PUT", "/api/visits/{visit_id}/draft", self.put_sheet, b.PutSheet, Sheet, errors=(409,)),
             Route("POST", "/api/visits/{visit_id}/check", self.check, b.CheckDraft, b.Checks),
             Route(
                 "POST",
@@ -170,6 +174,14 @@ class Api:
         return b.SavedNote(call.body.text, saved_ms)
 
     # Prescribing
+
+    async def get_sheet(self, call: Call[None, None]) -> Sheet:
+        """The doctor's own prescription of a visit as far as it is written; ``draft`` is null for none."""
+        return await self._drafts.load(call.path["visit_id"], call.subject)
+
+    async def put_sheet(self, call: Call[b.PutSheet, None]) -> Sheet:
+        """Keep the prescription that is being written. One that was signed meanwhile comes back empty."""
+        return await self._drafts.save(call.path["visit_id"], call.subject, call.body.draft, call.body.command_id)
 
     async def check(self, call: Call[b.CheckDraft, None]) -> b.Checks:
         """What the rules say about a draft at this moment."""

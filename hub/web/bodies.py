@@ -102,6 +102,13 @@ class CheckDraft(Struct, frozen=True, forbid_unknown_fields=True):
     draft: PrescriptionDraft
 
 
+class PutSheet(Struct, frozen=True, forbid_unknown_fields=True):
+    """The prescription as far as it is written, and the command under which it will be signed."""
+
+    draft: PrescriptionDraft
+    command_id: Id
+
+
 class SignDraft(Struct, frozen=True, forbid_unknown_fields=True):
     command_id: Id
     draft: PrescriptionDraft

@@ -112,10 +112,8 @@ async def test_drafts_are_kept_and_an_older_revision_does_not_win(setup: Provisi
     async with Served(setup) as served:
         tablet = served.tablet
         await tablet.login(setup)
-        for revision, kept in ((2, True), (1, False), (3, True)):
-            status, reply = await tablet.call(
-                "PUT", "/api/drafts/visit-1", {"body": f"{revision}", "revision": revision}
-            )
+        for revision, body, kept in ((2, "2", True), (1, "1", False), (3, "3", True), (3, "3", True), (3, "x", False)):
+            status, reply = await tablet.call("PUT", "/api/drafts/visit-1", {"body": body, "revision": revision})
             assert (status, reply["kept"]) == (200, kept)
         assert (await tablet.get("/api/drafts/visit-1"))["body"] == "3"
         assert (await tablet.call("DELETE", "/api/drafts/visit-1"))[0] == 204

@@ -84,6 +84,38 @@ def test_everything_that_triage_may_miss_has_a_name_on_the_screen() -> None:
     assert {f"missing-{name.replace('_', '-')}" for name in rules().mandatory} - known.keys() == set()
 
 
+SHOWN = {
+    "Model: commands (`edge.model.decide`)", "Model: measured values (`edge.model.vitals`)",
+    "Model: prescriptions (`edge.model.prescribing`)", "Hub (`hub`)", "Web (`edge.web`): both APIs",
+}  # fmt: skip
+"""Sections of docs/errors.md whose codes a page may have to show."""
+UNSEEN = {
+    "hub_keys", "doctor_exists", "password_short", "token_unknown", "token_used", "io",
+    "entry_malformed", "fork", "stream_forbidden", "stream_unknown", "grade_too_low",
+}  # fmt: skip
+"""Codes of command lines and of quarantine, which no page shows."""
+
+
+def codes_of_errors_page() -> set[str]:
+    """Codes that stand in first columns and in lists of the sections above, and of the node's calls."""
+    found = {"call_not_taken"}
+    for section in re.split(r"^## ", (ROOT / "docs" / "errors.md").read_text("utf-8"), flags=re.MULTILINE):
+        if section.split("\n", 1)[0] in SHOWN:
+            for line in re.findall(r"^\|([^|]+)\|", section, re.MULTILINE):
+                found |= set(re.findall(r"`([a-z_]+)`", line))
+            for listed in re.findall(r"^Warnings[^:]*: ((?:.|\n)*?)\.$", section, re.MULTILINE):
+                found |= {code for code in re.findall(r"`([a-z_]+)`", listed)}
+    return found - UNSEEN
+
+
+def test_every_code_that_a_page_may_show_is_said_in_both_languages() -> None:
+    codes = codes_of_errors_page()
+    assert {"denied", "allergy_match", "not_approved", "second_no_show", "consent_needed"} <= codes
+    for language in ("hi", "en"):
+        known = messages(language)
+        assert {code for code in codes if f"error-{code.replace('_', '-')}" not in known} == set(), language
+
+
 def test_vendored_files_are_those_of_the_list_and_unchanged() -> None:
     vendor = UI / "vendor"
     rows = re.findall(r"^\| (\S+\.js) \|.*\| ([0-9a-f]{64}) \|$", (vendor / "VENDOR.md").read_text(), re.MULTILINE)

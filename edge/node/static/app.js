@@ -5,10 +5,10 @@ import { ApiError, api, del, get, reachable, signedOut } from "/ui/lib/http.js";
 import { ensureLanguage, language, setLanguage, startLanguage, t } from "/ui/lib/l10n.js";
 import { Live } from "/ui/lib/live.js";
 import { Toasts, toast } from "/ui/lib/parts.js";
-import { draftsFailing, forgetDrafts } from "./drafts.js";
+import { draftHeard, draftsFailing, forgetDrafts } from "./drafts.js";
 import { unsaved } from "./commands.js";
 import { loadReference, reference } from "/ui/lib/reference.js";
-import { enter, forgetHere, go, loadQueue, loadRecord, loadStatus, loggedIn, queue, record, route, staff, status, wasHere } from "./store.js";
+import { enter, forgetHere, go, loadPeople, loadQueue, loadRecord, loadStatus, loggedIn, people, queue, record, route, staff, status, wasHere } from "./store.js";
 import { Login } from "./screens/login.js";
 import { Unlock } from "./screens/unlock.js";
 import { Home } from "./screens/home.js";
@@ -59,6 +59,9 @@ function heard(message) {
       if (record.value?.visit.visit_id === message.visit_id) void loadRecord(message.visit_id).catch(() => {});
       void loadQueue().catch(() => {});
       break;
+    case "draft":
+      void draftHeard(/** @type {any} */ (message)).catch(() => {});
+      break;
     case "link":
       if (status.value) {
         const { type: _, link, ...flat } = message;
@@ -75,6 +78,7 @@ effect(() => {
     live = new Live("/api/live", heard);
     void loadReference().catch(() => setTimeout(() => void loadReference().catch(() => {}), 2000));
     void loadQueue().catch(() => {});
+    if (!people.value) void loadPeople().catch(() => {});
   } else if (!loggedIn.value && live) {
     live.close();
     live = null;

@@ -4,7 +4,7 @@
 import { computed, signal } from "/ui/lib/dom.js";
 import { ApiError, post } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
-import { known, t } from "/ui/lib/l10n.js";
+import { errorText } from "/ui/lib/errors.js";
 import { toast } from "/ui/lib/parts.js";
 import { heardVisit } from "./store.js";
 
@@ -62,12 +62,7 @@ async function run() {
   running = false;
 }
 
-/** What went wrong and what to do, in the page's language. @param {unknown} error */
-export function errorText(error) {
-  if (!(error instanceof ApiError)) return t("error-other", { detail: String(error) });
-  const id = `error-${error.code.replaceAll("_", "-")}`;
-  return known(id) ? t(id) : t("error-other", { detail: error.message });
-}
+export { errorText };
 
 window.addEventListener("beforeunload", (event) => {
   if (waiting.value.length > 0) event.preventDefault();

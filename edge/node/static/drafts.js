@@ -1,13 +1,85 @@
 // @ts-check
 // Half-filled forms. Every keystroke is in memory at once; the node gets a copy within 5 seconds and
-// at each step. Nothing about a patient is written to the browser's own storage.
+// at each step. Nothing about a patient is written to the browser's own storage. Two tablets may have
+// one form open: what only one of them changed is joined; where both did, the newest revision stands,
+// and what it replaced can be brought back.
 import { computed, signal } from "/ui/lib/dom.js";
 import { ApiError, del, get, put } from "/ui/lib/http.js";
+import { tablet } from "./store.js";
 
 const SOON_MS = 1500;
 const LATEST_MS = 5000;
 
+/** How long after its last change another tablet counts as still writing. */
+const WRITING_MS = 120_000;
+
 /** @typedef {{key: string, body: any, revision: number, saved: string, since_ms: number, timer: number, busy: boolean}} Draft */
+/** @typedef {{key: string, body: any, revision: number, staff_id: string, saved_ms: number}} Kept */
+/** What another tablet did to an open form. @typedef {{key: string, staff_id: string, fields: string[], mine: Record<string, any>}} Other */
+
+/** @type {import("/ui/vendor/signals.js").Signal<Other|null>} */
+export const otherWriter = signal(null);
+/** Called with the key and the new content when another tablet changed an open form. @type {Map<string, (body: any) => void>} */
+const watchers = new Map();
+
+/** @param {string} key @param {(body: any) => void} take @returns {() => void} ends the watch */
+export function watchDraft(key, take) {
+  watchers.set(key, take);
+  return () => {
+    if (watchers.get(key) === take) watchers.delete(key);
+    if (otherWriter.value?.key === key) otherWriter.value = null;
+  };
+}
+
+const same = (/** @type {unknown} */ one, /** @type {unknown} */ two) => JSON.stringify(one) === JSON.stringify(two);
+
+/** Join what another tablet kept into an open form. @param {Draft} draft @param {Kept} theirs */
+function join(draft, theirs) {
+  const base = draft.saved ? JSON.parse(draft.saved) : {};
+  /** @type {Other} */
+  const other = { key: draft.key, staff_id: theirs.staff_id, fields: [], mine: {} };
+  const joined = { ...theirs.body };
+  for (const field of new Set([...Object.keys(theirs.body), ...Object.keys(draft.body)])) {
+    if (field === "sent" || field === "_by") continue;
+    const [old, mine, new_] = [base[field], draft.body[field], theirs.body[field]];
+    if (same(mine, new_)) continue;
+    if (!same(mine, old)) joined[field] = mine; // typed here and not kept yet: the newest
+    else if (old !== undefined && !blank(old)) {
+      other.fields.push(field);
+      other.mine[field] = mine;
+    }
+  }
+  joined.sent = { ...theirs.body.sent, ...draft.body.sent };
+  draft.body = joined;
+  draft.revision = theirs.revision;
+  draft.saved = JSON.stringify(theirs.body);
+  const before = otherWriter.value?.key === draft.key ? otherWriter.value : null;
+  otherWriter.value = { ...other, fields: [...new Set([...(before?.fields ?? []), ...other.fields])], mine: { ...other.mine, ...before?.mine } };
+  watchers.get(draft.key)?.(joined);
+}
+
+/** Whether an answer says nothing, so that nothing is lost when another stands in its place. @param {any} value */
+function blank(value) {
+  if (value === null || value === "" || value === false || value === undefined) return true;
+  return typeof value === "object" && Object.values(value).every(blank);
+}
+
+/** The fields that another tablet replaced, as they were here; the notice goes. */
+export function takeBack() {
+  const mine = otherWriter.value?.mine ?? {};
+  if (otherWriter.value) otherWriter.value = { ...otherWriter.value, fields: [], mine: {} };
+  return mine;
+}
+
+/** The node keeps a newer revision of a form. @param {{key: string, revision: number}} message */
+export async function draftHeard({ key, revision }) {
+  const draft = drafts.get(key);
+  if (!draft || !watchers.has(key) || draft.busy || revision <= draft.revision) return;
+  const theirs = (await listDrafts()).find((one) => one.key === key);
+  if (!theirs || theirs.revision <= draft.revision || drafts.get(key) !== draft || theirs.body._by === tablet) return;
+  join(draft, theirs);
+  if (JSON.stringify(draft.body) !== draft.saved) keepDraft(key, draft.body);
+}
 
 /** @type {Map<string, Draft>} */
 const drafts = new Map();
@@ -22,7 +94,10 @@ export async function openDraft(key) {
   try {
     const found = (await listDrafts()).find((draft) => draft.key === key);
     if (!found) return null;
-    drafts.set(key, { ...found, saved: JSON.stringify(found.body), since_ms: 0, timer: 0, busy: false });
+    drafts.set(key, { key, body: found.body, revision: found.revision, saved: JSON.stringify(found.body), since_ms: 0, timer: 0, busy: false });
+    if (found.body._by && found.body._by !== tablet && Date.now() - found.saved_ms < WRITING_MS) {
+      otherWriter.value = { key, staff_id: found.staff_id, fields: [], mine: {} };
+    }
     return found.body;
   } catch (error) {
     if (error instanceof ApiError) return null;
@@ -37,7 +112,7 @@ export function keepDraft(key, body) {
     draft = { key, body, revision: 0, saved: "", since_ms: 0, timer: 0, busy: false };
     drafts.set(key, draft);
   }
-  draft.body = body;
+  draft.body = { ...body, _by: tablet };
   const now = performance.now();
   if (!draft.since_ms) draft.since_ms = now;
   clearTimeout(draft.timer);
@@ -57,9 +132,9 @@ export async function saveDraft(key) {
   try {
     const reply = await put(`/api/drafts/${key}`, { body: text, revision: draft.revision + 1 });
     if (reply?.kept === false) {
-      // another tablet wrote meanwhile: what this one shows is what its user sees, so it goes on top
       const theirs = (await listDrafts()).find((one) => one.key === key);
-      draft.revision = theirs?.revision ?? draft.revision + 1;
+      if (theirs && theirs.body._by !== tablet) join(draft, theirs);
+      else draft.revision = theirs?.revision ?? draft.revision + 1;
       again = true;
     } else {
       draft.revision += 1;
@@ -91,12 +166,12 @@ export async function dropDraft(key) {
   }
 }
 
-/** Forms that were begun and not finished, newest first. @returns {Promise<{key: string, body: any, revision: number}[]>} */
+/** Forms that were begun and not finished, newest first. @returns {Promise<Kept[]>} */
 export async function listDrafts() {
   const reply = await get("/api/drafts");
   return reply.items.flatMap((/** @type {any} */ item) => {
     try {
-      return [{ key: item.key, body: JSON.parse(item.body), revision: item.revision }];
+      return [{ key: item.key, body: JSON.parse(item.body), revision: item.revision, staff_id: item.staff_id, saved_ms: item.saved_ms }];
     } catch {
       return [];
     }
@@ -107,5 +182,6 @@ export async function listDrafts() {
 export function forgetDrafts() {
   for (const draft of drafts.values()) clearTimeout(draft.timer);
   drafts.clear();
+  otherWriter.value = null;
   failing.value = [];
 }

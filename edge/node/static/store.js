@@ -4,6 +4,7 @@
 import { computed, signal } from "/ui/lib/dom.js";
 import { get, setCsrf } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
+import { language } from "/ui/lib/l10n.js";
 
 /** @typedef {import("/ui/api").NodeStatus} NodeStatus */
 /** @typedef {import("/ui/api").Staff} Staff */
@@ -19,6 +20,16 @@ import { newId } from "/ui/lib/ids.js";
 export const status = signal(null);
 /** @type {Signal<Staff|null>} */
 export const staff = signal(null);
+/** Everybody who may log in here; null before it was asked. @type {Signal<Staff[]|null>} */
+export const people = signal(null);
+export async function loadPeople() {
+  people.value = await get("/api/staff");
+}
+/** The name of a staff member by id in the page's language; "" when it is not known. @param {string} id */
+export function staffName(id) {
+  const found = people.value?.find((one) => one.staff_id === id);
+  return found ? (language.value === "hi" ? found.name_hi || found.name : found.name) : "";
+}
 /** @type {Signal<QueueItem[]|null>} */
 export const queue = signal(null);
 /** @type {Signal<VisitRecord|null>} */

@@ -18,6 +18,7 @@ from edge.model.reference import Reference, reference
 from edge.node.calls import CallDesk
 from edge.node.clinic import VERSION, Clinic
 from edge.node.devices.panel_desk import PanelReport
+from edge.node.live import DraftChanged
 from edge.node.views import Draft, Staff
 from edge.slips.render import render_slip
 from edge.slips.verify import verify_signed
@@ -168,10 +169,12 @@ class Api:
     # -- drafts ---------------------------------------------------------------------------------------
 
     async def put_draft(self, call: Call[s.DraftBody, None]) -> s.DraftSaved:
-        """Keep what was typed so far. An older revision than the one here is not kept."""
+        """Keep what was typed so far. A revision that is here already with other words is not kept."""
         now_ms = self._clinic.clock.now().wall_ms
         draft = Draft(call.path["key"], call.body.body, call.body.revision, call.subject, now_ms)
         kept = await self._clinic.store.write(lambda journal: journal.views.put_draft(draft))
+        if kept:
+            self._clinic.tablets.push(DraftChanged(draft.key, draft.revision))
         return s.DraftSaved(kept, draft.revision)
 
     async def get_drafts(self, call: Call[None, None]) -> s.DraftList:

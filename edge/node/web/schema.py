@@ -164,6 +164,8 @@ class CallNow(Struct, frozen=True):
     state: str
     rung: str
     why: str
+    camera: str
+    """"tablet" when the tablet that takes the call gives picture and sound, else "node"."""
 
 
 class CallList(Struct, frozen=True):

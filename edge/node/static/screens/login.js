@@ -1,14 +1,12 @@
 // @ts-check
 // Who is working: pick the name, type the PIN.
 import { html, signal, useEffect, useRef } from "/ui/lib/dom.js";
-import { get, post } from "/ui/lib/http.js";
+import { post } from "/ui/lib/http.js";
 import { language, t } from "/ui/lib/l10n.js";
 import { Icon } from "/ui/lib/parts.js";
 import { errorText } from "../commands.js";
-import { enter, go } from "../store.js";
+import { enter, go, loadPeople, people } from "../store.js";
 
-/** @type {import("/ui/vendor/signals.js").Signal<import("/ui/api").Staff[]|null>} */
-const people = signal(null);
 const chosen = signal(/** @type {import("/ui/api").Staff|null} */ (null));
 const pin = signal("");
 const wrong = signal("");
@@ -16,12 +14,13 @@ const busy = signal(false);
 
 const KEYS = ["1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
-async function loadPeople() {
+async function askPeople() {
   try {
-    people.value = await get("/api/staff");
+    await loadPeople();
+    wrong.value = "";
   } catch (error) {
     wrong.value = errorText(error);
-    setTimeout(() => void loadPeople(), 2000);
+    setTimeout(() => void askPeople(), 2000);
   }
 }
 
@@ -49,7 +48,7 @@ async function logIn() {
 
 export function Login() {
   const field = useRef(/** @type {HTMLInputElement|null} */ (null));
-  useEffect(() => void loadPeople(), []);
+  useEffect(() => void askPeople(), []);
   useEffect(() => field.current?.focus(), [chosen.value]);
   if (!chosen.value) {
     return html`<div class="narrow stack" data-test="login-page">

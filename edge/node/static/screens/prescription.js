@@ -48,10 +48,8 @@ export function Prescription({ visit, state }) {
   return html`<section class="card stack rx" data-test="rx-card" data-verified=${String(verified.value)} aria-label=${t("prescription")}>
     <div class="row between"><h2>${t("prescription")}</h2>
       <span class=${verified.value ? "notice good slim" : "notice bad slim"} data-test="rx-verified">${verified.value ? `✓ ${t("rx-signed")}` : t("rx-unverified")}</span></div>
-    <p><strong>${rx.doctor_name}</strong> <span class="soft">${[rx.qualification, rx.registration].filter(Boolean).join(" · ")} ·
-      <span class="num">${day(rx.signed_ms)} ${clockTime(rx.signed_ms)}</span></span></p>
-    <p>${t("diagnosis")}: <strong>${rx.diagnosis}</strong> ${rx.diagnosis_code ? html`<span class="soft num">${rx.diagnosis_code}</span>` : null}
-      ${rx.provisional ? html`<span class="soft">(${t("provisional")})</span>` : null}</p>
+    <p><strong>${rx.doctor_name}</strong> <span class="soft num">${[rx.qualification, rx.registration, `${day(rx.signed_ms)} ${clockTime(rx.signed_ms)}`].filter(Boolean).join(" · ")}</span></p>
+    <p>${t("diagnosis")}: <strong>${rx.diagnosis}</strong> <span class="soft">${[rx.diagnosis_code, rx.provisional ? `(${t("provisional")})` : ""].filter(Boolean).join(" ")}</span></p>
     ${rx.medicines.length === 0 ? html`<p class="notice">${t("rx-no-medicine")}</p>` : html`<ol class="stack">
       ${rx.medicines.map((medicine, index) => html`<li key=${index} class="medicine" data-test="rx-medicine">
         <div><strong class="drug">${index + 1}. ${medicine.generic}</strong> <span class="soft">${pick(item("units", medicine.form), medicine.form)} ${medicine.strength}</span></div>

@@ -42,7 +42,7 @@ export function TriageStep({ record }) {
         ${visit.triage.missing.map((code) => html`<li key=${code}>${missingWords(code)}</li>`)}</ul></div>` : null}
       ${typeof visit.triage.news2 === "number" ? html`<p class="soft">NEWS2: <span class="num">${visit.triage.news2}</span></p>` : null}
       ${colour === "red" ? html`<${EmergencyFacts} />` : null}
-      <p class="soft small">${t("triage-status")} · ${reference.value?.triage_attribution ?? ""}</p>
+      <p class="soft small">${t("triage-status")} · <span lang="en">${reference.value?.triage_attribution ?? ""}</span></p>
     </section>
     ${refused && colour !== "red" ? html`<p class="notice warn">${t("token-needs-consent")}</p>` : null}
     ${wrong.value ? html`<p class="notice bad" role="alert" data-test="step-wrong">${wrong.value}</p>` : null}

@@ -5,12 +5,11 @@ import { pick, t } from "/ui/lib/l10n.js";
 import { Choice, Dialog, Icon } from "/ui/lib/parts.js";
 import { ADULT_CHART_DAYS, ageDays } from "/ui/lib/ages.js";
 import { list } from "/ui/lib/reference.js";
+import { unitText } from "/ui/lib/units.js";
 import { doubtful, numberOf } from "./visitform.js";
 
 /** The order in which they are measured; what the reference adds later comes after. */
 const FIRST = ["temp_c", "sbp", "dbp", "hr", "spo2", "rr", "weight_kg", "height_cm", "rbs_mgdl", "hb_gdl", "muac_cm", "pain"];
-/** @type {Record<string, string>} */
-const UNITS = { "mm[Hg]": "mmHg", "Cel": "°C", "{score}": "0–10" };
 
 /** @param {{form: import("./visitform.js").VisitForm, change: (part: any) => void, record: any, faults: Record<string, string>}} props */
 export function VitalsStep({ form, change, record, faults }) {
@@ -31,7 +30,7 @@ export function VitalsStep({ form, change, record, faults }) {
 
   const field = (/** @type {any} */ vital) => {
     const id = vital.id;
-    const unit = id === "temp_c" && form.fahrenheit ? "°F" : (UNITS[vital.unit] ?? vital.unit);
+    const unit = id === "temp_c" && form.fahrenheit ? "°F" : unitText(vital.unit);
     const done = !form.not_done.includes(id);
     const wrong = faults[id];
     return html`<div class="vital" key=${id}>

@@ -7,7 +7,7 @@ import { colourOf } from "/ui/lib/colour.js";
 import { ageWords } from "/ui/lib/ages.js";
 import { errorText, submit } from "../commands.js";
 import { dropDraft } from "../drafts.js";
-import { go, loadRecord, queue, record, status } from "../store.js";
+import { go, loadRecord, queue, record, staffName, status } from "../store.js";
 import { EmergencyButton, EmergencyFacts } from "./emergency.js";
 import { RecordFacts } from "/ui/lib/facts.js";
 import { Prescription } from "./prescription.js";
@@ -49,12 +49,12 @@ export function VisitPage({ visitId }) {
     </section>
     ${colour === "red" && open ? html`<section class="card red-card stack tight"><strong>${t("colour-meaning-red")}</strong>
       ${visit.triage.reasons.length > 0 ? html`<p>${visit.triage.reasons.map(reasonWords).join(" · ")}</p>` : null}<${EmergencyFacts} /></section>` : null}
-    ${visit.state === "waiting" ? html`<p class="notice" data-test="waiting-line">${status.value?.link.online ? t("waiting-doctor") : t("waiting-offline")}</p>` : null}
+    ${visit.state === "waiting" ? html`<p class="notice" data-test="waiting-line">${arrived(now.sync) ? t("waiting-arrived") : status.value?.link.online ? t("waiting-doctor") : t("waiting-offline")}</p>` : null}
     ${!visit.token && open ? html`<div class="row"><button type="button" class="primary big" data-test="continue-form" onClick=${() => go(`/visit/${visitId}/step/consent`)}>${t("continue-form")}</button></div>` : null}
     ${visit.prescriptions.map((one) => html`<${Prescription} key=${one.prescription_id} visit=${visit} patient=${patient} state=${one} />`)}
     ${visit.notes.length > 0 ? html`<section class="card"><h2>${t("doctor-notes")}</h2>${visit.notes.map((note, index) => html`<p key=${index} class="prewrap">${note}</p>`)}</section>` : null}
     <${SyncCard} sync=${now.sync} />
-    <${RecordFacts} visit=${visit} patient=${patient} />
+    <${RecordFacts} visit=${visit} patient=${patient} nameOf=${staffName} />
     <div class="foot row print-hide">
       <button type="button" data-test="visit-home" onClick=${() => go("/")}>${t("to-queue")}</button>
       ${open ? html`<button type="button" data-test="edit-form" onClick=${() => go(`/visit/${visitId}/step/complaint`)}>${t("edit-form")}</button>
@@ -97,6 +97,9 @@ function CloseDialog({ visit, onClose }) {
         onClick=${() => void close()}>${t("close-visit")}</button></div>
   <//>`;
 }
+
+/** Whether the hub has everything of this visit. @param {{item: string, state: string}[]} sync */
+const arrived = (sync) => sync.length > 0 && sync.every((one) => one.state !== "waiting" && one.state !== "sent");
 
 /** How far each thing of this visit has come. @param {{sync: {item: string, state: string}[]}} props */
 function SyncCard({ sync }) {
