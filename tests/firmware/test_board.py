@@ -11,7 +11,7 @@ from edge.node.devices.panel import BoardEvent, CommandDone, EventKind, Image, L
 from edge.node.devices.panel_link import encode_frame
 from tests.kits.panel_board import POWER_CUT, Board, board, image
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.serial]
+pytestmark = pytest.mark.timeout(300)
 
 
 def kinds(made: Board) -> list[EventKind | None]:
@@ -38,6 +38,7 @@ def upload(made: Board, new: Image, timeout_s: float = 60.0) -> UploadEnded | No
     return next((n for n in made.news if isinstance(n, UploadEnded)), None)
 
 
+@pytest.mark.serial
 def test_a_token_stands_on_the_display_within_100_ms(simulator: Path, firmware: Path, tmp_path: Path) -> None:
     delays: list[float] = []
     with board(simulator, firmware, tmp_path / "b") as made:
@@ -55,6 +56,7 @@ def test_a_token_stands_on_the_display_within_100_ms(simulator: Path, firmware: 
     assert delays[5] <= 100
 
 
+@pytest.mark.serial
 def test_a_press_calls_the_next_patient_and_a_long_one_the_same_again(
     simulator: Path, firmware: Path, tmp_path: Path
 ) -> None:
@@ -77,6 +79,7 @@ def test_a_press_calls_the_next_patient_and_a_long_one_the_same_again(
         assert kinds(made).count(EventKind.RECALL) == 1
 
 
+@pytest.mark.serial
 def test_contact_bounce_is_one_press(simulator: Path, firmware: Path, tmp_path: Path) -> None:
     with board(simulator, firmware, tmp_path / "b") as made:
         assert made.met()
@@ -216,6 +219,7 @@ def _flip(frame: bytes, rng: random.Random) -> bytes:
     return frame[:at] + bytes([flipped or frame[at]]) + frame[at + 1 :] if flipped else frame[:at] + frame[at + 1 :]
 
 
+@pytest.mark.serial
 def test_the_link_is_as_fast_as_its_wire(simulator: Path, firmware: Path, newer: Path, tmp_path: Path) -> None:
     with board(simulator, firmware, tmp_path / "b") as made:
         assert made.met()

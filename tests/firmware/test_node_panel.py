@@ -19,7 +19,7 @@ from edge.node.devices.panel_update import SignedImage
 from tests.kits.panel_board import ROOT, Simulator, image
 from tests.node.kit import NAME, VILLAGE, Provisioned, Tablet, new_id, provisioned
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.serial]
+pytestmark = pytest.mark.timeout(300)
 
 
 class NodeProcess:
@@ -91,6 +91,7 @@ def release_key(setup: Provisioned) -> bytes:
     return private.private_bytes_raw()
 
 
+@pytest.mark.serial
 async def test_the_button_calls_the_queue_and_the_display_shows_whose_turn_it_is(
     simulator: Path, firmware: Path, tmp_path: Path, setup: Provisioned
 ) -> None:
@@ -140,6 +141,42 @@ async def test_the_button_calls_the_queue_and_the_display_shows_whose_turn_it_is
     finally:
         node.kill()
         board.close()
+
+
+async def test_a_press_calls_nobody_while_the_records_are_locked_or_when_it_is_old(
+    simulator: Path, firmware: Path, tmp_path: Path, setup: Provisioned
+) -> None:
+    link = tmp_path / "port"
+    board = Simulator(simulator, firmware, tmp_path / "b", link=link)
+    node = NodeProcess(setup, link)
+    try:
+        async with aiohttp.ClientSession(node.url) as http:
+            await running(Tablet(http))  # type: ignore[arg-type]
+        await press(board)
+        await until(lambda: any(line == "buzz on" for _, line in board.lines), 5)
+        async with node.tablet() as tablet:
+            _, visit = await tablet.register()
+            await tablet.fill(visit)
+            async with tablet.http.ws_connect("/api/live") as live:
+                node.process.send_signal(signal.SIGSTOP)
+                await press(board)
+                await asyncio.sleep(8)
+                node.process.send_signal(signal.SIGCONT)
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(2):
+                        await next_called(live)
+                await press(board)
+                assert (await next_called(live))["visit_id"] == visit
+    finally:
+        node.kill()
+        board.close()
+
+
+async def press(board: Simulator) -> None:
+    """A short press of the button."""
+    board.tell("button 1")
+    await asyncio.sleep(0.1)
+    board.tell("button 0")
 
 
 async def next_called(live: aiohttp.ClientWebSocketResponse) -> dict[str, object]:

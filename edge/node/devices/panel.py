@@ -176,6 +176,7 @@ class PanelSession:
         self._hello_at = now
         self._heartbeat_at = now
         self._heard_at = now
+        self._clock = (0, now)
         self._taken: deque[int] = deque(maxlen=32)
         self._out = bytearray()
         self._news: deque[PanelNews] = deque()
@@ -213,6 +214,11 @@ class PanelSession:
         self._pending = None
         if self.identity is not None and self.identity.mode == 1:
             self._upload.step = _Step.BEGIN
+
+    def board_uptime_s(self, now: float) -> float:
+        """The board's up-time now, by what it said last and the time since; 0 while nobody was heard."""
+        uptime_s, at = self._clock
+        return uptime_s + now - at if uptime_s else 0.0
 
     @property
     def upload_progress(self) -> float | None:
@@ -312,6 +318,7 @@ class PanelSession:
                 self._met(message, now)
             case table.Status():
                 self.status = message
+                self._clock = (message.uptime_s, now)
                 self._news.append(StatusHeard(message))
             case table.Event():
                 if message.number in self._taken:
@@ -330,6 +337,7 @@ class PanelSession:
                 return
 
     def _met(self, identity: table.Identity, now: float) -> None:
+        self._clock = (identity.uptime_s, now)
         fresh = self.identity is None or self.identity.mode != identity.mode
         self.identity = identity
         if fresh:

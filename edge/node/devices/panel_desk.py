@@ -31,7 +31,7 @@ from .panel_update import ImageStore
 
 logger = logging.getLogger("edge.node.panel")
 
-STALE_PRESS_S = 10
+STALE_PRESS_S = 5
 """A press that waited longer for the node to come back calls nobody: whoever pressed has long gone on."""
 STORE_CHECK_S = 5.0
 STORE_TIMEOUT_S = 15.0
@@ -175,7 +175,7 @@ class PanelDesk:
         key = (event.number, event.uptime_s)
         if key == self._memory.event:
             return
-        if self._port.health.uptime_s - event.uptime_s > STALE_PRESS_S:
+        if self._port.board_uptime_s() - event.uptime_s > STALE_PRESS_S:
             say(logger, "panel_press_stale", uptime_s=event.uptime_s)
             return
         today = self._today()

@@ -144,6 +144,10 @@ class PanelPort:
             stack_free=status.stack_free,
         )
 
+    def board_uptime_s(self) -> float:
+        """The board's up-time now, 0 while it is unknown."""
+        return self._session.board_uptime_s(asyncio.get_running_loop().time()) if self._session else 0.0
+
     def set_healthy(self, healthy: bool) -> None:
         """Whether the node can do its work; when not, heartbeats stop and the board power-cycles it."""
         self._healthy = healthy
