@@ -1,4 +1,4 @@
-"""The node's command line: enrol, serve, add-staff, verify-slip, find, status, panel, courier.
+"""The node's command line: enrol, serve, add-staff, rebuild, verify-slip, find, status, panel, courier.
 
 Results go to stdout as one JSON line each, logs as JSON lines to stderr; exit code 1 means refused.
 """
@@ -62,13 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     staff.add_argument("--role", required=True, choices=[role.value for role in Role if role is not Role.DOCTOR])
     staff.add_argument("--pin-stdin", action="store_true", help="read the PIN from standard input (4 to 12 digits)")
     staff.add_argument("--qr", type=Path, metavar="FILE", help="also write the badge as a QR code (.svg or .png)")
-    staff.add_argument(
-        "--recovery-code",
-        default=os.environ.get("UPKENDRA_RECOVERY_CODE", ""),
-        help="the code that enrol printed; or $UPKENDRA_RECOVERY_CODE",
-    )
-    staff.add_argument("--badge", default="", help="instead: the badge of somebody who can unlock this node …")
-    staff.add_argument("--badge-pin", default="", help="… and that badge's PIN")
+    _add_opener(staff)
+
+    _add_opener(add("rebuild", "Compute patients and visits anew from the entries."))
 
     slip = add("verify-slip", "Check a printed slip's PDF off line.", data=False)
     slip.add_argument("pdf", type=Path)
@@ -85,6 +81,23 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--http", default=DEFAULT_HTTP, metavar="ADDR:PORT")
     panel_cli.add_parser(commands)
     return parser
+
+
+def _add_opener(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--recovery-code",
+        default=os.environ.get("UPKENDRA_RECOVERY_CODE", ""),
+        help="the code that enrol printed; or $UPKENDRA_RECOVERY_CODE",
+    )
+    command.add_argument("--badge", default="", help="instead: the badge of somebody who can unlock this node …")
+    command.add_argument("--badge-pin", default="", help="… and that badge's PIN")
+
+
+def _opener(options: argparse.Namespace) -> tuple[str, str]:
+    opener = (options.badge, options.badge_pin) if options.badge else (options.recovery_code, "")
+    if not opener[0] or (options.badge and not options.badge_pin):
+        raise BadInput("Give --recovery-code, or --badge and --badge-pin of somebody who can unlock this node.")
+    return opener
 
 
 def _print(**fields: object) -> None:
@@ -110,9 +123,7 @@ def _folder(path: Path) -> None:
 
 async def _add_staff(options: argparse.Namespace) -> None:
     pin = _pin(options)
-    opener = (options.badge, options.badge_pin) if options.badge else (options.recovery_code, "")
-    if not opener[0]:
-        raise BadInput("Give --recovery-code, or --badge and --badge-pin of somebody who can unlock this node.")
+    opener = _opener(options)
     config = load_config(options.data)
     member, badge = await provision.add_staff(
         options.data, config, opener, options.name, options.name_hi, Role(options.role), pin
@@ -121,6 +132,11 @@ async def _add_staff(options: argparse.Namespace) -> None:
         segno.make(badge, error="m").save(str(options.qr), scale=6)
     shown = {} if options.pin_stdin else {"pin": pin}
     _print(staff_id=member.staff_id, name=member.name, role=member.role.value, badge=badge, **shown)
+
+
+async def _rebuild(options: argparse.Namespace) -> None:
+    opener = _opener(options)
+    _print(visits=await provision.rebuild_views(options.data, load_config(options.data), opener))
 
 
 def _pin(options: argparse.Namespace) -> str:
@@ -203,6 +219,7 @@ async def _status(options: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
+    os.umask(0o077)
     options = _parser().parse_args(arguments)
     try:
         match options.command:
@@ -212,6 +229,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 asyncio.run(_serve(options))
             case "add-staff":
                 asyncio.run(_add_staff(options))
+            case "rebuild":
+                asyncio.run(_rebuild(options))
             case "verify-slip":
                 _verify_slip(options)
             case "find":
@@ -224,6 +243,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 panel_cli.run(options)
     except UpkendraError as error:
         print(json.dumps({"error": msgspec.to_builtins(error.refusal)}, ensure_ascii=False), file=sys.stderr)
+        return 1
+    except OSError as error:
+        refusal = {"code": "io", "message": error.strerror or "Input or output failed."}
+        print(json.dumps({"error": refusal}, ensure_ascii=False), file=sys.stderr)
         return 1
     return 0
 

@@ -231,6 +231,17 @@ class Journal:
             self.views.put_visit(visit, event.salt if isinstance(event, ev.VisitOpened) else None)
         return visit
 
+    def rebuild(self) -> int:
+        """Compute all views anew from the entries, ours and the hub's, in causal order; how many visits there are."""
+        with self._db.transaction():
+            raws = self._db.rows("SELECT raw FROM entries UNION ALL SELECT raw FROM hub_entries")
+            entries = [msgspec.msgpack.decode(raw, type=ev.Entry) for (raw,) in raws]
+            self.views.clear()
+            for entry in sorted(entries, key=lambda entry: entry.stamp):
+                self.fold(ev.event_of(entry), entry.stamp, entry.actor)
+            row = self._db.row("SELECT count(*) FROM visits")
+        return int(row[0]) if row else 0
+
     # -- sealing --------------------------------------------------------------------------------
 
     def close_run(self) -> None:

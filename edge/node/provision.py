@@ -8,6 +8,7 @@ import secrets as randomness
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -26,6 +27,7 @@ from .stretch import SALT_BYTES, stretch
 from .unlock import Attempts, Slots, make_badge, make_recovery, open_with_badge, open_with_recovery
 from .views import Staff
 
+T = TypeVar("T")
 HTTP_TIMEOUT_S = 30.0
 REPLY_LIMIT_BYTES = enrol.REPLY_MAX_BYTES
 
@@ -114,13 +116,7 @@ async def add_staff(
     TooManyAttempts.
     """
     slots = Slots(folder)
-    known = await asyncio.to_thread(slots.load)
-    code, opener_pin = opener
-    if opener_pin:
-        attempts = await asyncio.to_thread(Attempts, folder, time.monotonic)
-        dmk = await open_with_badge(known, attempts, code, opener_pin)
-    else:
-        dmk = await open_with_recovery(known, code)
+    dmk = await _open(folder, slots, opener)
     staff = Staff(make_id(randomness.token_bytes(ID_BYTES)), name, name_hi or name, role)
     salt = randomness.token_bytes(SALT_BYTES)
     verifier = await stretch(pin, salt)
@@ -132,13 +128,29 @@ async def add_staff(
     return staff, badge
 
 
-def _with_records(folder: Path, config: NodeConfig, dmk: bytes, work: Callable[[Journal], None]) -> None:
+async def rebuild_views(folder: Path, config: NodeConfig, opener: tuple[str, str]) -> int:
+    """Compute patients and visits anew from the entries; how many visits there are. ``opener`` as above."""
+    dmk = await _open(folder, Slots(folder), opener)
+    return await asyncio.to_thread(_with_records, folder, config, dmk, Journal.rebuild)
+
+
+async def _open(folder: Path, slots: Slots, opener: tuple[str, str]) -> bytes:
+    """The DMK, by a recovery code with an empty PIN, or a badge with its PIN."""
+    known = await asyncio.to_thread(slots.load)
+    code, pin = opener
+    if not pin:
+        return await open_with_recovery(known, code)
+    attempts = await asyncio.to_thread(Attempts, folder, time.monotonic)
+    return await open_with_badge(known, attempts, code, pin)
+
+
+def _with_records(folder: Path, config: NodeConfig, dmk: bytes, work: Callable[[Journal], T]) -> T:
     """Open the records beside a node that may be serving, do one thing, and close them again."""
     outbox = OutboxDb(folder)
     try:
         journal = Journal(folder, dmk, config, outbox, randomness.token_bytes(seal.RUN_BYTES))
         try:
-            work(journal)
+            return work(journal)
         finally:
             journal.close()
     finally:

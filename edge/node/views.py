@@ -150,6 +150,11 @@ class Views:
 
     # -- patients and visits ----------------------------------------------------------------------
 
+    def clear(self) -> None:
+        """Forget what is folded from the entries; drafts and staff are no such thing and stay."""
+        self._db.run("DELETE FROM patients")
+        self._db.run("DELETE FROM visits")
+
     def patient(self, patient_id: str) -> Patient | None:
         """A patient as the last entry left her."""
         row = self._db.row("SELECT body FROM patients WHERE patient_id = ?", patient_id)
