@@ -15,6 +15,8 @@ from .faults import point
 from .frontier import Frontier
 from .inbox import Gap, Rejected, Verdict, judge, place
 from .link import (
+    ATTENDED_KEEPALIVE_S,
+    KEEPALIVE_S,
     BundleArrived,
     BundleQuarantined,
     Cls,
@@ -24,11 +26,11 @@ from .link import (
     LinkState,
     NodeSeen,
     SignalArrived,
+    online_limit_s,
 )
 from .session import Session
 from .signals import FRESH_S, SignalOrder, pack_signal, unpack_signal
 
-ONLINE_S = 40.0
 SESSIONS_PER_NODE = 4
 SESSIONS_MAX = 4_096
 EPOCHS_PER_NODE = 64
@@ -151,7 +153,7 @@ class HubEndpoint:
             self._owe(node, fr.Reseal(bundle_id))
 
     def presence(self, node_id: bytes, now: float) -> LinkState:
-        """How a node was last heard."""
+        """How a node was last heard; not online when it owes a keep-alive, or answers to two timeouts."""
         node = self._nodes.get(node_id)
         session = node.current if node else None
         if node is None or session is None or node.heard_s is None:
@@ -162,7 +164,9 @@ class HubEndpoint:
         path = session.active
         bearer = str(path[0]) if isinstance(path, tuple) else str(path)
         rtt_ms = int(congestion.srtt_s * 1000)
-        return LinkState(age_s < ONLINE_S, age_s, rtt_ms, congestion.rate_bps, bearer, items, size)
+        keepalive_s = ATTENDED_KEEPALIVE_S if session.attended(now) else KEEPALIVE_S
+        online = age_s < online_limit_s(keepalive_s, congestion.srtt_s) and session.arq.timeouts < 2
+        return LinkState(online, age_s, rtt_ms, congestion.rate_bps, bearer, items, size)
 
     # What the bearer says.
 
@@ -340,6 +344,7 @@ class HubEndpoint:
                 continue
             signal = unpack_signal(message.body)
             if signal is not None:
+                session.signal_s = now
                 order = node.orders.setdefault(session.epoch.run, SignalOrder())
                 while len(node.orders) > SESSIONS_PER_NODE:
                     node.orders.popitem(last=False)

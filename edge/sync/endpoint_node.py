@@ -16,6 +16,9 @@ from .congestion import DelayAimd
 from .faults import point
 from .incoming import Incoming
 from .link import (
+    ATTENDED_FOR_S,
+    ATTENDED_KEEPALIVE_S,
+    KEEPALIVE_S,
     BundleAcked,
     BundleRef,
     Cls,
@@ -25,15 +28,14 @@ from .link import (
     NodeEvent,
     Reseal,
     SignalArrived,
+    Silence,
     TimeOffset,
+    online_limit_s,
 )
 from .signals import FRESH_S, NONCE_USE_S, SignalOrder, pack_signal, unpack_signal
 
 DATAGRAM_MAX_BYTES = 1_200
 IP_UDP_BYTES = 28
-KEEPALIVE_S = 15.0
-ONLINE_S = 25.0
-"""Online: something of the hub was heard in this time, and no outage is known."""
 _RETIRED_MAX = 64
 _DOWNS_REMEMBERED = 4_096
 _TAGS_REMEMBERED = 128
@@ -65,6 +67,7 @@ class NodeEndpoint:
         self._downs: dict[int, bool] = {}
         self._signals = 0
         self._heard_s: float | None = None
+        self._attended_s = float("-inf")
         self._online = False
         self._told_bearer: Hashable = None
         self._now = now
@@ -118,6 +121,7 @@ class NodeEndpoint:
 
     def send_signal(self, blob: bytes, now: float | None = None) -> None:
         """Send a call signal of at most 32 kB; given up after 30 s. Raises BadInput."""
+        self._attended_s = self._latest(now)
         self._signals += 1
         body = pack_signal(self._signals, blob)
         key = self._signals.to_bytes(8, "big")
@@ -139,6 +143,10 @@ class NodeEndpoint:
         """Seconds since the first packet on this path that is still unanswered; 0 for none."""
         since_s = self._arq.silent_since_s
         return now - since_s if since_s is not None else 0.0
+
+    def silence(self, now: float) -> Silence:
+        """What the present path owes: for the choice of the bearer."""
+        return Silence(self.silent_for_s(now), self._arq.unanswered, self._arq.congestion.srtt_s)
 
     def set_grade(self, grade: seal.Grade, signer: bytes, now: float) -> None:
         """Unlocked or locked: a new epoch begins under the key of the grade."""
@@ -285,6 +293,7 @@ class NodeEndpoint:
             elif message.kind == fr.KIND_SIGNAL:
                 signal = unpack_signal(message.body)
                 if signal is not None:
+                    self._attended_s = now
                     ready = self._order.take(signal[0], message.base, signal[1], now)
                     self._events.extend(SignalArrived(self._keys.node_id, blob) for blob in ready)
 
@@ -333,8 +342,15 @@ class NodeEndpoint:
         self._outgoing.append((datagram, path))
 
     def _keep_alive(self, now: float) -> None:
-        if self._arq.timeouts == 0 and now - self._arq.last_eliciting_s >= KEEPALIVE_S:
+        if self._arq.timeouts == 0 and now - self._arq.last_eliciting_s >= self._keepalive_s(now):
             self._arq.control(fr.Probe())
+
+    def _keepalive_s(self, now: float) -> float:
+        return ATTENDED_KEEPALIVE_S if now - self._attended_s < ATTENDED_FOR_S else KEEPALIVE_S
+
+    def _online_until_s(self, now: float) -> float:
+        heard_s = self._heard_s if self._heard_s is not None else float("-inf")
+        return heard_s + online_limit_s(self._keepalive_s(now), self._arq.congestion.srtt_s)
 
     def _freshen(self, now: float) -> None:
         """Signals need a fresh hub nonce; those older than 30 s are given up."""
@@ -370,15 +386,15 @@ class NodeEndpoint:
         if timer is not None:
             times.append(timer)
         if self._arq.timeouts == 0:
-            times.append(self._arq.last_eliciting_s + KEEPALIVE_S)
+            times.append(self._arq.last_eliciting_s + self._keepalive_s(now))
         for message in self._arq.queue.urgent():
             if message.kind == fr.KIND_SIGNAL:
                 times.append(message.queued_s + FRESH_S)
                 asked_s = self._nonce_asked_s
                 if not self._arq.signals_open:
                     times.append(now if asked_s is None else asked_s + self._ask_again_s())
-        if self._online and self._heard_s is not None:
-            times.append(self._heard_s + ONLINE_S)
+        if self._online:
+            times.append(self._online_until_s(now))
         return min(times)
 
     def next_event(self) -> NodeEvent | None:
@@ -386,7 +402,7 @@ class NodeEndpoint:
         return self._events.popleft() if self._events else None
 
     def _is_online(self, now: float) -> bool:
-        return self._heard_s is not None and now - self._heard_s < ONLINE_S and self._arq.timeouts < 2
+        return now < self._online_until_s(now) and self._arq.timeouts < 2
 
     def _note_link(self, now: float) -> None:
         online = self._is_online(now)

@@ -6,12 +6,34 @@ Every event is a small frozen struct. Bytes that name things: ``bundle_id`` is 1
 
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from msgspec import Struct
 
 from .bundle import BundlePayload
 from .seal import Grade, NodeRecord
+
+KEEPALIVE_S = 15.0
+ATTENDED_KEEPALIVE_S = 5.0
+"""While a call is rung or open, so that both sides soon see a link that was cut."""
+ATTENDED_FOR_S = 300.0
+"""So long after the last call signal."""
+ONLINE_MARGIN_S = 4.0
+"""One lost keep-alive is asked again within this."""
+RTT_UNKNOWN_S = 1.5
+
+
+def online_limit_s(keepalive_s: float, rtt_s: float) -> float:
+    """How old the last sign of life may be before the other side is called gone."""
+    return keepalive_s + 2 * (rtt_s or RTT_UNKNOWN_S) + ONLINE_MARGIN_S
+
+
+class Silence(NamedTuple):
+    """What a path owes: how long it has not answered, to how many packets, and its round trip."""
+
+    seconds: float
+    packets: int
+    rtt_s: float
 
 
 class Cls(IntEnum):

@@ -13,6 +13,7 @@ from . import frames as fr
 from . import seal
 from .arq import Arq
 from .congestion import DelayAimd
+from .link import ATTENDED_FOR_S
 from .signals import FRESH_S
 
 DATAGRAM_MAX_BYTES = 1_200
@@ -22,6 +23,8 @@ CHALLENGE_EVERY_S = 1.0
 CHALLENGES_MAX = 4
 """Challenges sent to a path without anything more coming from there."""
 TIME_EVERY_S = 10.0
+ATTENDED_MARGIN_S = 40.0
+"""A signal is at most 30 s old when the node gets or sends it."""
 _EPSILON_S = 1e-6
 CHALLENGE_BYTES = seal.PACKET_DOWN_OVERHEAD_BYTES + 10
 
@@ -50,6 +53,8 @@ class Session:
         self.salt = random(seal.SALT_BYTES)
         """New for each session, so that a session opened twice repeats no nonce."""
         self.heard_s = now
+        self.signal_s = float("-inf")
+        """When the node last sent a signal."""
         self.live = False
         self.active: Hashable = None
         self._random = random
@@ -114,6 +119,12 @@ class Session:
         self.arq.congestion = self._congestion.setdefault(kind, DelayAimd())
         if not first:
             self.arq.lose_all(now)
+
+    def attended(self, now: float) -> bool:
+        """Whether the node certainly keeps the link alive at the faster pace of a call."""
+        acked_s = self.arq.signal_acked_s
+        last_s = self.signal_s if acked_s is None else max(self.signal_s, acked_s)
+        return now - last_s < ATTENDED_FOR_S - ATTENDED_MARGIN_S
 
     def nonce_fresh(self, nonce: int, now: float) -> bool:
         """Whether this nonce was told in this session in the last 30 s."""

@@ -142,8 +142,9 @@ async def test_bundles_prescriptions_and_signals_cross_real_udp_sockets() -> Non
 async def test_a_node_behind_a_wall_that_swallows_udp_syncs_over_wss_and_returns_when_udp_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(switch, "UDP_SILENT_S", 0.5)
-    monkeypatch.setattr(switch, "UDP_RETRY_S", 0.5)
+    for setting in ("SILENT_S", "CONFIRM_S", "ASK_UDP_S", "ASK_SOON_S"):
+        monkeypatch.setattr(switch, setting, 0.3)
+    monkeypatch.setattr(switch, "SILENT_PACKETS", 1)
     ends = Ends()
     context, fingerprint = certificate(tmp_path, "hub")
     wall = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

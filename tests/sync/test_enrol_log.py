@@ -9,7 +9,6 @@ import pytest
 from edge.model import events as ev
 from edge.model.records import VisitState
 from edge.sync import enrol, log, seal
-from edge.sync.bearers.switch import Switch
 from edge.sync.frontier import Frontier, Ranges
 
 
@@ -208,20 +207,3 @@ def test_a_process_dies_at_the_point_that_the_environment_names() -> None:
         check=False,
     )
     assert (done.returncode, done.stdout.count("passed")) == (-9, 2)
-
-
-def test_the_switch_leaves_udp_only_when_wss_stands_and_returns_when_udp_answers() -> None:
-    choice = Switch(0.0)
-    assert choice.decide(9.0, wss_up=False, now=9.0) == "udp"
-    assert choice.connect_wss(9.0, 9.0)
-    assert not choice.connect_wss(10.0, 10.0)
-    assert choice.decide(11.0, wss_up=True, now=11.0) == "wss"
-    assert choice.ask_udp(30.0)
-    choice.heard("udp", 31.0)
-    assert choice.decide(0.0, wss_up=True, now=31.0) == "udp"
-
-
-def test_the_switch_goes_back_to_udp_when_the_websocket_falls() -> None:
-    choice = Switch(0.0)
-    choice.decide(9.0, wss_up=True, now=9.0)
-    assert choice.decide(0.0, wss_up=False, now=10.0) == "udp"

@@ -80,3 +80,41 @@ def test_a_link_without_answers_is_silent_from_its_first_unanswered_packet() -> 
     world.submit((b"entry",))
     world.go(9)
     assert 8 < world.node.silent_for_s(world.now) <= 9
+
+
+def _connected(world: World) -> tuple[bool, bool]:
+    """Whether the hub shows the node, and the node the hub."""
+    return world.hub.presence(world.keys.node_id, world.now).online, world.node.link_state(world.now).online
+
+
+def test_an_idle_cut_shows_at_both_ends_after_a_keep_alive_and_two_round_trips() -> None:
+    world = World(Medium(8, delay_s=0.2))
+    world.go(40)
+    world.medium.cut = True
+    world.go(10)
+    world.go(11)
+    assert _connected(world) == (False, False)
+
+
+def test_during_a_call_a_cut_shows_within_ten_seconds() -> None:
+    world = World(Medium(9, delay_s=0.2))
+    world.go(5)
+    assert world.hub.send_signal(world.keys.node_id, b"ring", world.now)
+    world.go(60)
+    assert _connected(world) == (True, True)
+    world.medium.cut = True
+    world.go(10)
+    assert _connected(world) == (False, False)
+    world.medium.cut = False
+    assert world.go(3, lambda: _connected(world) == (True, True))
+
+
+def test_loss_alone_does_not_make_a_node_look_gone() -> None:
+    gone = 0
+    for seed in range(10):
+        world = World(Medium(seed, loss=0.05, delay_s=0.2), seed=seed)
+        world.go(30)
+        for _ in range(120):
+            world.go(5)
+            gone += _connected(world) != (True, True)
+    assert gone <= 12, "of 1,200 looks"

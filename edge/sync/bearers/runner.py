@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
 
 from aiohttp import WSMsgType, web
 
@@ -96,20 +96,30 @@ class NodeRunner:
         await _sleep(self._wake, self.endpoint.get_timer())
 
     def _steer(self, now: float) -> None:
-        silent_s = self.endpoint.silent_for_s(now)
         wss_up = self._wss is not None and self._wss.up
-        self.endpoint.use_path(self._switch.decide(silent_s, wss_up=wss_up, now=now), now)
-        if self._wss is not None and not wss_up and self._switch.connect_wss(silent_s, now):
+        steps = self._switch.steer(self.endpoint.silence(now), wss_up=wss_up, now=now)
+        self.endpoint.use_path(steps.path, now)
+        if self._wss is not None and steps.connect_wss:
             self._open(self._wss)
-        if self._switch.reopen_udp(silent_s, now) or not self._udp.up:
+        if self._wss is not None and steps.drop_wss:
+            self._close(self._wss)
+        if steps.reopen_udp or not self._udp.up:
             self._open(self._udp)
-        if self._switch.ask_udp(now):
+        if steps.ask_udp:
             self.endpoint.probe_path("udp", now)
 
     def _open(self, bearer: UdpBearer | WssBearer) -> None:
-        if any(task.get_name() == bearer.name for task in self._opening):
+        self._work(bearer.name, self._try_open(bearer))
+
+    def _close(self, bearer: WssBearer) -> None:
+        self._work(bearer.name, bearer.close())
+
+    def _work(self, name: str, work: Coroutine[None, None, None]) -> None:
+        """One thing at a time with each bearer."""
+        if any(task.get_name() == name for task in self._opening):
+            work.close()
             return
-        task = asyncio.create_task(self._try_open(bearer), name=bearer.name)
+        task = asyncio.create_task(work, name=name)
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
 
