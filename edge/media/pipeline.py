@@ -1,6 +1,7 @@
 """The little that wan and capture share of GStreamer: loading it once, and pulling from an appsink."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,17 @@ def bytes_of(buffer: Any) -> bytes:
     return data
 
 
+@contextmanager
+def structure_of(owner: Any, *index: int) -> Iterator[Any]:
+    """The Gst.Structure of caps, an event or a message, or None: GStreamer 1.26 lends it, 1.22 gives it away."""
+    found = owner.get_structure(*index)
+    if hasattr(found, "__enter__"):
+        with found as lent:
+            yield lent
+    else:
+        yield found
+
+
 def pull_pictures_and_sound(
     description: str, sink: "Sink", stopping: Callable[[], bool], fps: Callable[[], float]
 ) -> None:
@@ -53,13 +65,16 @@ def pull_pictures_and_sound(
                 raise PipelineFailed(str(failed.type))
             if sample is None:
                 continue
-            buffer, shape = sample.get_buffer(), sample.get_caps().get_structure(0)
-            if shape.get_name() == "audio/x-raw":
+            buffer = sample.get_buffer()
+            with structure_of(sample.get_caps(), 0) as shape:
+                is_sound = shape.get_name() == "audio/x-raw"
+                width, height = (0, 0) if is_sound else (shape.get_value("width"), shape.get_value("height"))
+            if is_sound:
                 sink.sound(bytes_of(buffer))
                 continue
             at_s = buffer.pts / Gst.SECOND
             if fps() > 0 and at_s - last_s >= 0.9 / fps():
                 last_s = at_s
-                sink.picture(bytes_of(buffer), shape.get_int("width").value, shape.get_int("height").value)
+                sink.picture(bytes_of(buffer), width, height)
     finally:
         pipeline.set_state(Gst.State.NULL)

@@ -18,7 +18,7 @@ from edge.media.capture import SOUND_RATE_HZ
 from edge.media.estimate import PacketFeedback
 from edge.media.ladder import Allocation
 from edge.media.pacer import Pacer
-from edge.media.pipeline import bytes_of, load_gst
+from edge.media.pipeline import bytes_of, load_gst, structure_of
 from edge.media.receive import DoctorAudio, DoctorVideo
 from edge.media.signals import IceServer
 
@@ -190,7 +190,8 @@ class WanLeg:
                 error, _ = message.parse_error()
                 self._events.on_failure(f"{message.src.get_name()}: {error.message}")
             elif message.type == Gst.MessageType.ELEMENT:
-                self.audio.note_level(message.get_structure())
+                with structure_of(message) as structure:
+                    self.audio.note_level(structure)
         if self._offered and not self._probe_set:
             self._probe_feedback()
 
@@ -336,7 +337,8 @@ class WanLeg:
         if pad.get_direction() != Gst.PadDirection.SRC:
             return
         caps = pad.get_current_caps() or pad.query_caps(None)
-        name = caps.get_structure(0).get_string("encoding-name")
+        with structure_of(caps, 0) as structure:
+            name = structure.get_string("encoding-name")
         receiver = self.audio if name == "OPUS" else self.video if name == "VP8" else None
         if receiver is None:
             _LOG.warning("the doctor's browser sends a format that was not offered")
@@ -362,19 +364,19 @@ class WanLeg:
 
     def _on_upstream_event(self, _pad: object, info: Any) -> Any:
         Gst = self._gst.Gst
-        structure = info.get_event().get_structure()
-        if structure is None or structure.get_name() != "RTPTWCCPackets":
-            return Gst.PadProbeReturn.OK
         packets = []
-        for entry in structure.get_value("packets"):
-            lost = bool(entry.get_value("lost"))
-            packets.append(
-                PacketFeedback(
-                    sent_s=entry.get_value("local-ts") / Gst.SECOND,
-                    arrived_s=None if lost else entry.get_value("remote-ts") / Gst.SECOND,
-                    size_bytes=entry.get_value("size") + WIRE_OVERHEAD_BYTES,
+        with structure_of(info.get_event()) as structure:
+            if structure is None or structure.get_name() != "RTPTWCCPackets":
+                return Gst.PadProbeReturn.OK
+            for entry in structure.get_value("packets"):
+                lost = bool(entry.get_value("lost"))
+                packets.append(
+                    PacketFeedback(
+                        sent_s=entry.get_value("local-ts") / Gst.SECOND,
+                        arrived_s=None if lost else entry.get_value("remote-ts") / Gst.SECOND,
+                        size_bytes=entry.get_value("size") + WIRE_OVERHEAD_BYTES,
+                    )
                 )
-            )
         self._events.on_feedback(packets)
         return Gst.PadProbeReturn.OK
 
