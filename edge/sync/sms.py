@@ -6,7 +6,7 @@ enters a log; it is an early copy, an answer, or a receipt.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import IntEnum, StrEnum
 from functools import lru_cache
 from typing import Annotated, TypeAlias
@@ -244,9 +244,17 @@ class SmsBudget(Struct, frozen=True):
 class Ledger:
     """The SMS of the last day, against a budget. Wall time is an argument; keep ``times_ms`` over a restart."""
 
-    def __init__(self, budget: SmsBudget, times_ms: Iterable[int] = ()) -> None:
+    def __init__(
+        self, budget: SmsBudget, times_ms: Iterable[int] = (), on_spend: Callable[[int], None] | None = None
+    ) -> None:
+        """``on_spend`` is told of each SMS, to keep its time."""
         self.budget = budget
+        self._on_spend = on_spend
         self._times_ms = sorted(times_ms)
+
+    def restore(self, times_ms: Iterable[int]) -> None:
+        """Take over what an earlier process spent."""
+        self._times_ms = sorted([*self._times_ms, *times_ms])
 
     def allows(self, parts: int, now_ms: int, *, emergency: bool) -> bool:
         """Whether so many more may leave now."""
@@ -255,6 +263,8 @@ class Ledger:
     def spend(self, now_ms: int) -> None:
         """One SMS was handed to the network, or perhaps was."""
         self._times_ms = [*(at for at in self._times_ms if now_ms - at < 86_400_000), now_ms]
+        if self._on_spend is not None:
+            self._on_spend(now_ms)
 
     def last_hour(self, now_ms: int) -> int:
         """A clock that was set back makes this count too many, never too few."""

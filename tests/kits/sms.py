@@ -89,9 +89,8 @@ class SimModem:
         self._text_to = ""
         self._echo = True
         self._text_mode = False
-        self._numeric_errors = True
+        self._charset = "GSM"
         self._reference = network.draw.randrange(256)
-        self._reports_need_ack = False
 
     def take(self) -> bytes:
         out = bytes(self._out)
@@ -232,7 +231,7 @@ class SimModem:
             "+CSMS?": ("+CSMS: 0,1,1,1",),
             "+CSCA?": (f'+CSCA: "{CENTRE}",145',),
             "+CSCS=?": ('+CSCS: ("GSM","HEX","UCS2")',),
-            "+CSCS?": ('+CSCS: "GSM"',),
+            "+CSCS?": (f'+CSCS: "{self._charset}"',),
             "+CMGF=?": ("+CMGF: (0,1)",),
             "+CMGF?": (f"+CMGF: {int(self._text_mode)}",),
             "+CNMI=?": ("+CNMI: (0,1,2),(0,1,2,3),(0,2),(0,1,2),(0,1)",),
@@ -248,14 +247,17 @@ class SimModem:
         if name in ("E0", "E1"):
             self._echo = name == "E1"
             self.say("OK")
-        elif name.startswith("+CPMS="):
+        elif name.startswith("+CPMS=") and name != "+CPMS=?":
             self.say(f"+CPMS: {counts},{counts},{counts}", "OK")
         elif name in ("+CMGF=0", "+CMGF=1"):
             self._text_mode = name.endswith("1")
             self.say("OK")
+        elif name.startswith('+CSCS="'):
+            self._charset = name.split('"')[1]
+            self.say("OK")
         elif name in answers:
             self.say(*answers[name], "OK")
-        elif name.startswith(("+CMEE=", "+CSMS=", "+CNMI=", "+CMMS=", "+CFUN=", "+CSCS=", "+CREG=", "+CNMA", "+CSCA=")):
+        elif name.startswith(("+CMEE=", "+CSMS=", "+CNMI=", "+CMMS=", "+CFUN=", "+CREG=", "+CNMA", "+CSCA=")):
             self.say("OK")
         else:
             self.say("ERROR")
