@@ -80,7 +80,7 @@ class NodeLink(Protocol):
 
 
 class LiveCall(Struct, frozen=True):
-    """A call that passes through here."""
+    """A call that passes through here. ``started_ms``: when it was taken; while it rings, when it was rung."""
 
     call_id: str
     visit_id: str
@@ -94,6 +94,7 @@ class LiveCall(Struct, frozen=True):
     concealed_s: float = 0.0
     frames: int = 0
     mode: Mode = Mode.TEXT
+    taken: bool = False
 
 
 class Live:
@@ -223,7 +224,13 @@ class Live:
         return call
 
     async def _report(self, call: LiveCall, report: Report) -> None:
-        """Keep what the doctor's browser received; a reload begins at zero again and is added."""
+        """Keep what the doctor's browser received; a reload begins at zero again and is added.
+
+        A call that nobody at the node has taken carries nothing, whatever the page says.
+        """
+        if not call.taken:
+            say(logger, "report_before_accept", logging.WARNING, call_id=call.call_id)
+            return
         blank = Report(call.call_id, call.video_s, call.audio_s, call.concealed_s, call.frames)
         zero = Report(call.call_id, 0.0, 0.0, 0.0, 0)
         base, last = self._bases.get(call.call_id, (blank, zero))
@@ -276,10 +283,9 @@ class Live:
                     refused = CallRefused(call.call_id, "offer_unsigned", "The node's offer was not signed by it.")
                     self._tell_doctor(call, refused)
                     return
-                self._tell_doctor(call, signal)
+                self._tell_doctor(await self._taken(call), signal)
             case Accept():
-                self._calls[call.call_id] = msgspec.structs.replace(call, phase=advance(call.phase, Kind.ACCEPTED))
-                self._tell_doctor(call, signal)
+                self._tell_doctor(await self._taken(call), signal)
             case Candidate():
                 self._tell_doctor(call, signal)
             case Bye():
@@ -287,6 +293,19 @@ class Live:
                 await self._end(call, signal.reason)
             case _:
                 say(logger, "signal_unexpected", logging.WARNING, node_id=name)
+
+    async def _taken(self, call: LiveCall) -> LiveCall:
+        """Somebody at the node took the call: from now on, also over a restart, the doctor's reports count."""
+        if call.phase is not Phase.RINGING:
+            return call
+        now_ms = self._desk.wall_ms()
+        taken = msgspec.structs.replace(call, phase=advance(call.phase, Kind.ACCEPTED), taken=True, started_ms=now_ms)
+        self._calls[call.call_id] = taken
+        change = (
+            update(calls).where(calls.c.call_id == call.call_id).values(phase=taken.phase.value, started_ms=now_ms)
+        )
+        await self._desk.store.write(lambda connection: connection.execute(change) and None)
+        return taken
 
     # Both
 
@@ -312,6 +331,7 @@ class Live:
             row.concealed_s,
             row.frames,
             Mode(row.mode),
+            row.phase not in (Phase.RINGING.value, Phase.ENDED.value),
         )
         return call if call.phase is Phase.ENDED else self._calls.setdefault(call_id, call)
 

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from edge.media.signals import Report, Ring
+from edge.media.signals import Accept, Report, Ring
 from edge.model import events as ev
 from edge.model.records import Colour, Mode, VisitState
 from hub.store.schema import calls
@@ -157,12 +157,38 @@ async def test_notes_are_each_doctors_own(kit: HubKit) -> None:
     assert (await other.get(f"/api/visits/{visit_id}/notes"))["text"] == ""
 
 
-async def test_reports_of_a_reloaded_page_add_up(kit: HubKit) -> None:
-    _node, page, visit_id = await waiting_visit(kit)
+async def reached_mode(page: Page, visit_id: str) -> object:
+    reply = await page.call("POST", f"/api/visits/{visit_id}/check", {"draft": DRAFT})
+    return (await reply.json())["mode"]
+
+
+async def test_a_call_that_nobody_took_makes_no_video_consultation_whatever_the_page_reports(kit: HubKit) -> None:
+    node, page, visit_id = await waiting_visit(kit)
     call_id = new_id()
     console = SocketConsole(await kit.hub.desk.doctor("asha"))
     live = kit.hub.live
+    await node.until(lambda: kit.hub.link.online(node.node_id))
     await live.from_console(console, _json(Ring(call_id, visit_id)))
+    kit.clock.pass_s(55)
+    lie = _json(Report(call_id, 900.0, 900.0, 0.0, 9000))
+    await live.from_console(console, lie)
+    assert await reached_mode(page, visit_id) == "text"
+    await live.from_node(node.keys.node_id, msgspec.msgpack.encode(Accept(call_id, "Meena")))
+    kit.clock.pass_s(10)
+    await live.from_console(console, lie)
+    assert await reached_mode(page, visit_id) == "audio"
+    kit.clock.pass_s(15)
+    assert await reached_mode(page, visit_id) == "video"
+
+
+async def test_reports_of_a_reloaded_page_add_up(kit: HubKit) -> None:
+    node, page, visit_id = await waiting_visit(kit)
+    call_id = new_id()
+    console = SocketConsole(await kit.hub.desk.doctor("asha"))
+    live = kit.hub.live
+    await node.until(lambda: kit.hub.link.online(node.node_id))
+    await live.from_console(console, _json(Ring(call_id, visit_id)))
+    await live.from_node(node.keys.node_id, msgspec.msgpack.encode(Accept(call_id, "Meena")))
     kit.clock.pass_s(100)
     for video_s in (10.0, 20.0, 3.0, 8.0):
         await live.from_console(console, _json(Report(call_id, video_s, video_s, 0.0, int(video_s * 10))))
