@@ -8,7 +8,6 @@ argument; this module reads no clock.
 import msgspec
 
 COUNTER_BITS = 16
-_COUNTER_MASK = (1 << COUNTER_BITS) - 1
 IST_OFFSET_S = 19_800
 """India has one time zone and no daylight saving: UTC+05:30."""
 

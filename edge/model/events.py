@@ -14,7 +14,6 @@ from .ids import Id
 from .records import (
     Allergies,
     Code,
-    Colour,
     Complaint,
     Guardian,
     History,
@@ -314,7 +313,3 @@ def event_of(entry: Entry) -> Event | Unknown:
 def visit_of(event: Event | Unknown) -> str:
     """The visit an event belongs to, or "" for one that belongs to none."""
     return getattr(event, "visit_id", "")
-
-
-RED_STREAM_COLOURS = frozenset({Colour.RED})
-"""Entries of a visit of these colours go into the ``urgent`` stream."""

@@ -102,8 +102,3 @@ def expected_wait_s(ahead: int, doctors: int, consultation_s: float = DEFAULT_CO
     if doctors <= 0:
         return None
     return int(ahead / doctors * consultation_s)
-
-
-def is_second_no_show(visit: Visit) -> bool:
-    """Whether the nurse has to be told that the patient missed the turn again."""
-    return len(visit.no_shows_ms) >= NO_SHOWS_BEFORE_THE_END

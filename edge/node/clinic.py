@@ -30,12 +30,12 @@ from edge.web.sessions import Session, SessionBook
 from .clock import Clock
 from .config import NodeConfig
 from .journal import SCHEMA, SOFTWARE, Journal, Outgoing, Pending, Reply, Secrets
-from .live import QueueChanged, Tablets, VisitChanged
+from .live import Link, QueueChanged, Tablets, VisitChanged
 from .store import Store
 from .stretch import SALT_BYTES, stretch
 from .unlock import Attempts, Slots, open_with_badge
 from .views import Staff, SyncState, Views
-from .web.schema import Link, Queue, QueueItem
+from .web.schema import Queue, QueueItem
 
 logger = logging.getLogger("edge.node")
 

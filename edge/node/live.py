@@ -37,16 +37,21 @@ class DraftChanged(msgspec.Struct, frozen=True, tag="draft"):
     revision: int
 
 
-class LinkPush(msgspec.Struct, frozen=True, tag="link"):
-    """The link's state; fields as in ``GET /api/status``."""
+class Link(msgspec.Struct, frozen=True):
+    """The link to the hub, by what the hub has acknowledged."""
 
     online: bool
     last_ack_age_s: float | None
+    """None when the hub has never acknowledged anything to this process."""
     bearer: str
     rtt_ms: int
     rate_bps: int
     backlog_items: int
     backlog_bytes: int
+
+
+class LinkPush(Link, frozen=True, tag="link"):
+    """The link's state has changed, or some seconds have passed."""
 
 
 class RingPush(msgspec.Struct, frozen=True, tag="ring"):

@@ -11,6 +11,7 @@ from edge.model.errors import Refusal
 from edge.model.fold import Patient, Visit
 from edge.model.ids import Id
 from edge.model.prescribing import PrescriptionRecord
+from edge.node.live import Link
 from edge.node.views import Draft, Staff, SyncItem, SyncState
 
 Pin = Annotated[str, Meta(min_length=4, max_length=12, pattern="^[0-9]+$")]
@@ -18,19 +19,6 @@ StaffId = Annotated[str, Meta(min_length=1, max_length=40, pattern="^[0-9a-z-]+$
 DraftKey = Annotated[str, Meta(min_length=1, max_length=80, pattern="^[0-9A-Za-z_.:-]+$")]
 Tablet = Annotated[str, Meta(max_length=60, pattern="^[0-9A-Za-z_.:-]*$")]
 DRAFT_MAX_CHARS = 65_536
-
-
-class Link(Struct, frozen=True):
-    """The link to the hub, by what the hub has acknowledged."""
-
-    online: bool
-    last_ack_age_s: float | None
-    """None when the hub has never acknowledged anything to this process."""
-    bearer: str
-    rtt_ms: int
-    rate_bps: int
-    backlog_items: int
-    backlog_bytes: int
 
 
 class Status(Struct, frozen=True):
@@ -64,10 +52,6 @@ class Login(Struct, frozen=True, forbid_unknown_fields=True):
 class SessionReply(Struct, frozen=True):
     staff: Staff
     csrf: str
-
-
-class StaffList(Struct, frozen=True):
-    items: list[Staff]
 
 
 class CommandReply(Struct, frozen=True):
