@@ -101,14 +101,15 @@ def test_an_event_is_said_again_until_it_is_acknowledged_and_taken_once(
     with board(simulator, firmware, tmp_path / "b", speed=4) as made:
         assert made.met()
         made.pump(lambda: False, 0.8)
-        numbers = [n.number for n in made.news if isinstance(n, BoardEvent)]
+        numbers = [message.number for message in made.heard if isinstance(message, table.Event)]
         assert len(numbers) >= 3, "not acknowledged, so repeated"
         assert len(set(numbers)) == 1
+        assert len([n for n in made.news if isinstance(n, BoardEvent)]) == 1, "told once"
         made.session.stored(numbers[0])
         made.pump(lambda: False, 0.2)
-        made.news.clear()
+        made.heard.clear()
         made.pump(lambda: False, 0.6)
-        assert not [n for n in made.news if isinstance(n, BoardEvent)]
+        assert not [message for message in made.heard if isinstance(message, table.Event)]
 
 
 def test_an_empty_battery_asks_for_shutdown_then_cuts_and_wakes_with_the_mains(

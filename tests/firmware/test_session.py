@@ -213,7 +213,7 @@ def test_every_event_is_stored_and_every_command_carried_out_once_in_order(there
     news = converse(session, board, (there, back), 40.0)
     assert board.acknowledged == [1, 2, 3, 4]
     seen = [one.number for one in news if isinstance(one, BoardEvent)]
-    assert sorted(set(seen)) == [1, 2, 3, 4]
+    assert seen == [1, 2, 3, 4], "each told once"
     done = [one for one in news if isinstance(one, CommandDone)]
     assert [one.result for one in done if one.result != "no_answer"].count("done") + sum(
         one.result == "no_answer" for one in done
@@ -253,6 +253,17 @@ def test_a_board_that_falls_silent_is_reported_once_and_asked_for_again() -> Non
     assert session.identity is None
     assert encode_frame(0, table.Hello())[-1:] == session.bytes_to_send(20.0)[-1:]
     assert session.next_news() is None
+
+
+def test_a_board_that_was_without_power_counts_its_events_anew() -> None:
+    session = PanelSession(0.0)
+    for number, uptime_s in ((1, 5), (1, 5), (2, 90), (1, 3), (1, 3), (2, 4)):
+        session.receive(encode_frame(0, table.Event(number, 1, 0, uptime_s)), 1.0)
+    news = []
+    while (one := session.next_news()) is not None:
+        assert isinstance(one, BoardEvent)
+        news.append((one.number, one.uptime_s))
+    assert news == [(1, 5), (2, 90), (1, 3), (2, 4)]
 
 
 def test_an_unhealthy_node_sends_no_heartbeat() -> None:

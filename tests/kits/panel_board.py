@@ -17,6 +17,7 @@ from pathlib import Path
 from queue import Empty, Queue
 
 from edge.node.devices.panel import Image, PanelNews, PanelSession
+from edge.node.devices.panel_link import FrameReader, Message
 
 ROOT = Path(__file__).parents[2]
 POWER_CUT = 9
@@ -133,6 +134,9 @@ class Board(Simulator):
             tty.setraw(self._fd)
         self.session = PanelSession(time.monotonic())
         self.news: list[PanelNews] = []
+        self.heard: list[Message] = []
+        """Every frame of the board, repetitions too."""
+        self._frames = FrameReader()
 
     def write(self, data: bytes) -> None:
         """Raw bytes into the board's UART."""
@@ -152,7 +156,9 @@ class Board(Simulator):
                 self.write(self.session.bytes_to_send(now))
                 wait_s = min(0.05, max(0.0, self.session.get_timer() - now))
                 if select.select([self._fd], [], [], wait_s)[0]:
-                    self.session.receive(os.read(self._fd, 4096), time.monotonic())
+                    data = os.read(self._fd, 4096)
+                    self.heard += [message for _, message in self._frames.feed(data)]
+                    self.session.receive(data, time.monotonic())
             except OSError:
                 continue
             while (news := self.session.next_news()) is not None:

@@ -21,6 +21,8 @@ SILENT_AFTER_S = 5.0
 COMMAND_TRIES = 10
 START_TIMEOUT_S = 30.0
 """Copying takes a second, three starts of an application that hangs seven."""
+EVENTS_REMEMBERED = 32
+"""The board keeps eight."""
 CHUNK_BYTES = 32
 IMAGE_MIN_BYTES, IMAGE_MAX_BYTES = 128, 15_232
 LOADER_MAGIC = 0x4C55
@@ -177,7 +179,8 @@ class PanelSession:
         self._heartbeat_at = now
         self._heard_at = now
         self._clock = (0, now)
-        self._taken: deque[int] = deque(maxlen=32)
+        self._given: dict[int, int] = {}
+        self._taken: set[int] = set()
         self._out = bytearray()
         self._news: deque[PanelNews] = deque()
 
@@ -204,7 +207,7 @@ class PanelSession:
 
     def stored(self, number: int) -> None:
         """The event is durable at the node: the board may forget it."""
-        self._taken.append(number)
+        self._taken.add(number)
         self._send(table.EventAck(number))
 
     def upload(self, image: Image) -> None:
@@ -321,11 +324,7 @@ class PanelSession:
                 self._clock = (message.uptime_s, now)
                 self._news.append(StatusHeard(message))
             case table.Event():
-                if message.number in self._taken:
-                    self._send(table.EventAck(message.number))
-                else:
-                    kind = EVENT_KINDS.get(message.kind)
-                    self._news.append(BoardEvent(message.number, kind, message.value, message.uptime_s))
+                self._event(message)
             case table.Done():
                 if self._pending is not None and message.command == self._pending.sequence:
                     self._done(message.result)
@@ -335,6 +334,22 @@ class PanelSession:
                     self._news.append(LogRead(message))
             case _:
                 return
+
+    def _event(self, event: table.Event) -> None:
+        """An event is the same one when number and up-time are: numbers begin anew when the board was without power."""
+        if self._given.get(event.number) == event.uptime_s:
+            if event.number in self._taken:
+                self._send(table.EventAck(event.number))
+            return
+        self._given.pop(event.number, None)
+        self._given[event.number] = event.uptime_s
+        self._taken.discard(event.number)
+        while len(self._given) > EVENTS_REMEMBERED:
+            oldest = next(iter(self._given))
+            del self._given[oldest]
+            self._taken.discard(oldest)
+        kind = EVENT_KINDS.get(event.kind)
+        self._news.append(BoardEvent(event.number, kind, event.value, event.uptime_s))
 
     def _met(self, identity: table.Identity, now: float) -> None:
         self._clock = (identity.uptime_s, now)

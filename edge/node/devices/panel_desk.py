@@ -95,7 +95,6 @@ class PanelDesk:
         self._memory = _Memory()
         self._port = PanelPort(device, self._heard, ImageStore(folder / "panel"))
         self._presses: asyncio.Queue[BoardEvent] = asyncio.Queue()
-        self._in_hand: set[int] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._shutdown_asked = False
         self._cut_accepted = asyncio.Event()
@@ -146,9 +145,7 @@ class PanelDesk:
 
     def _event(self, event: BoardEvent) -> None:
         if event.kind in (EventKind.CALL_NEXT, EventKind.RECALL):
-            if event.number not in self._in_hand:
-                self._in_hand.add(event.number)
-                self._presses.put_nowait(event)
+            self._presses.put_nowait(event)
             return
         kind = event.kind.value if event.kind else "unknown"
         say(logger, "panel_event", kind=kind, value=event.value, uptime_s=event.uptime_s)
@@ -169,7 +166,6 @@ class PanelDesk:
                 say(logger, "panel_press_refused", why=type(error).__name__)
                 self._port.ask(lambda session: session.buzz(ERROR_TONE))
             self._port.ask(lambda session, number=event.number: session.stored(number))  # type: ignore[misc]
-            self._in_hand.discard(event.number)
 
     async def _press(self, event: BoardEvent) -> None:
         key = (event.number, event.uptime_s)

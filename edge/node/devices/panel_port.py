@@ -90,6 +90,7 @@ class PanelPort:
         self._keeping: set[asyncio.Future[None]] = set()
         self._healthy = True
         self._opens = 0
+        self._uploaded_at_s = 0.0
 
     async def start(self) -> None:
         """Begin to look for the board. Returns at once."""
@@ -188,6 +189,7 @@ class PanelPort:
             return
         image = self._policy.next_upload(now)
         if image is not None:
+            self._uploaded_at_s = session.board_uptime_s(now)
             say(logger, "panel_upload", version=image.version)
             session.upload(image)
 
@@ -205,7 +207,8 @@ class PanelPort:
                 verdict = policy.lost(now)
             case StatusHeard():
                 verdict = policy.alive(now)
-            case BoardEvent(kind=EventKind.RESTARTED):
+            case BoardEvent(kind=EventKind.RESTARTED, uptime_s=uptime_s) if uptime_s >= self._uploaded_at_s - 2:
+                # An older one waited in the board's memory and says nothing about the new application.
                 verdict = policy.restarted()
             case UploadEnded(ok, reason):
                 say(logger, "panel_upload_ended", ok=ok, reason=reason)
