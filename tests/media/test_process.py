@@ -3,8 +3,10 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 import time
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -20,6 +22,7 @@ from edge.media.signals import (
     Candidate,
     EndCall,
     FromCall,
+    GoOn,
     IceServer,
     LanOffer,
     Offer,
@@ -168,3 +171,55 @@ async def test_a_process_whose_node_died_ends_by_itself() -> None:
     assert await asyncio.wait_for(child.wait(), 5) == 0
     with pytest.raises(ProcessLookupError):
         os.kill(child.pid, 0)
+
+
+NODE_IN_SHORT = f"""
+import asyncio, sys
+from edge.media.process import CallProcess
+from edge.media.signals import Offer, StartCall
+
+async def run():
+    async def heard(message):
+        if isinstance(message, Offer):
+            print(process.pid, flush=True)
+    process = await CallProcess.start(StartCall("{CALL_ID}", "test"), heard)
+    await asyncio.sleep(60)
+
+asyncio.run(run())
+"""
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_a_process_does_not_outlive_a_node_that_is_killed_even_when_it_hangs(hangs: bool) -> None:
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", NODE_IN_SHORT, stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[2]
+    )
+    assert parent.stdout is not None
+    pid = int(await asyncio.wait_for(parent.stdout.readline(), 20))
+    if hangs:
+        os.kill(pid, signal.SIGSTOP)
+    parent.kill()
+    await parent.wait()
+    deadline_s = time.monotonic() + 3
+    while _is_alive(pid):
+        assert time.monotonic() < deadline_s, "the call process keeps camera and memory"
+        await asyncio.sleep(0.05)
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether the process runs; one that waits to be reaped by init does not."""
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+
+
+async def test_a_held_process_makes_its_offer_but_opens_the_camera_only_when_the_call_is_taken() -> None:
+    heard = Heard()
+    process = await CallProcess.start(StartCall(CALL_ID, "file:/no/such/file", held=True), heard)
+    await heard.wait_for(Offer)
+    await asyncio.sleep(0.3)
+    assert not any(isinstance(message, CallEnded) for message in heard.messages)
+    await process.send(GoOn())
+    ended = await heard.wait_for(CallEnded)
+    assert isinstance(ended, CallEnded) and ended.reason == "no_camera"
