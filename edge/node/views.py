@@ -54,6 +54,9 @@ class Draft(msgspec.Struct, frozen=True):
     saved_ms: int
 
 
+DRAFTS_MAX = 1_000
+"""So many half-filled forms are kept, the latest; a clinic has a few at a time."""
+
 _ITEM_OF = {
     3: "visit",
     4: "consent",
@@ -302,6 +305,10 @@ class Views:
             draft.staff_id,
             draft.saved_ms,
         )
+        row = self._db.row("SELECT count(*) FROM drafts")
+        if row is not None and row[0] > DRAFTS_MAX:
+            sql = "DELETE FROM drafts WHERE key IN (SELECT key FROM drafts ORDER BY saved_ms DESC LIMIT -1 OFFSET ?)"
+            self._db.run(sql, DRAFTS_MAX)
         return changed > 0
 
     def drafts(self) -> list[Draft]:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from aiohttp import WSCloseCode, WSMsgType
 
+from edge.node.journal import Journal
+from edge.node.views import DRAFTS_MAX, Draft
 from tests.node.kit import COMPLAINT, MOBILE, PIN, VILLAGE, Provisioned, Served, contents, new_id, provisioned
 
 
@@ -118,6 +120,20 @@ async def test_drafts_are_kept_and_an_older_revision_does_not_win(setup: Provisi
         assert (await tablet.get("/api/drafts/visit-1"))["body"] == "3"
         assert (await tablet.call("DELETE", "/api/drafts/visit-1"))[0] == 204
         assert (await tablet.call("GET", "/api/drafts/visit-1"))[0] == 404
+
+
+async def test_the_latest_drafts_are_kept_and_no_more_than_a_thousand(setup: Provisioned) -> None:
+    async with Served(setup) as served:
+        await served.tablet.login(setup)
+
+        def write(journal: Journal) -> None:
+            for number in range(DRAFTS_MAX + 3):
+                journal.views.put_draft(Draft(f"d{number}", "{}", 1, setup.staff_id, number))
+
+        store = served.node.clinic.store
+        await store.write(write)
+        assert await store.read(lambda views: views.draft("d2")) is None
+        assert await store.read(lambda views: views.draft("d3")) is not None
 
 
 async def test_the_tablets_hear_at_once_what_has_changed(setup: Provisioned) -> None:
