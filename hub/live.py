@@ -301,9 +301,7 @@ class Live:
         now_ms = self._desk.wall_ms()
         taken = msgspec.structs.replace(call, phase=advance(call.phase, Kind.ACCEPTED), taken=True, started_ms=now_ms)
         self._calls[call.call_id] = taken
-        change = (
-            update(calls).where(calls.c.call_id == call.call_id).values(phase=taken.phase.value, started_ms=now_ms)
-        )
+        change = update(calls).where(calls.c.call_id == call.call_id).values(phase=taken.phase.value, started_ms=now_ms)
         await self._desk.store.write(lambda connection: connection.execute(change) and None)
         return taken
 

@@ -15,7 +15,7 @@ from . import consent
 from .age import age_days
 from .clock import day_of
 from .doses import frequencies, routes
-from .drug_gate import FOLLOW_UP_WINDOW_DAYS, Prior, allowed, approved, letter_of
+from .drug_gate import FOLLOW_UP_WINDOW_DAYS, Prior, allowed, approved, is_prohibited_name, letter_of
 from .fold import Patient, Visit
 from .prescription import (
     DraftLine,
@@ -166,6 +166,9 @@ def warnings(
         if drug.generic in seen:
             found.append(Denial("drug_twice", "This medicine stands twice on the prescription.", field))
         seen.add(drug.generic)
+    if is_prohibited_name(f"{draft.advice} {draft.diagnosis} {draft.findings}"):
+        text = "The text names a substance that can never be prescribed by tele-consultation."
+        found.append(Denial("prohibited_named", text, "advice"))
     if visit.history is not None and visit.history.pregnant and draft.medicines:
         found.append(Denial("pregnant", "The patient is pregnant.", "medicines"))
     days = age_days(patient.person, patient.registered_ms, now_ms)
@@ -221,6 +224,9 @@ def _incomplete(line: DraftLine, field: str) -> list[Denial]:
         found.append(Denial("not_by_tele", text, f"{field}.route"))
     if line.frequency not in frequencies():
         found.append(Denial("frequency_missing", "Choose how often.", f"{field}.frequency"))
+    for name, text in (("dose", line.dose), ("quantity", line.quantity), ("instructions", line.instructions)):
+        if is_prohibited_name(text):
+            found.append(Denial("prohibited", _MESSAGES["prohibited"], f"{field}.{name}"))
     if line.duration_days < 1:
         found.append(Denial("duration_missing", "Say for how many days.", f"{field}.duration_days"))
     return found

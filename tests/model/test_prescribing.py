@@ -448,3 +448,16 @@ def test_a_dose_is_said_in_plain_words(changed: dict[str, object], hindi: str, e
     medicine = msgspec.structs.replace(base, **changed)
     assert dose_line(medicine) == hindi
     assert dose_line(medicine, "en") == english
+
+
+@pytest.mark.parametrize("field", ["dose", "quantity", "instructions"])
+def test_a_prohibited_substance_does_not_pass_in_the_free_text_of_a_line(field: str) -> None:
+    smuggled = msgspec.structs.replace(line(PARACETAMOL), **{field: "and 1 tab Alprazolam 0.5 at night"})
+    assert "prohibited" in codes(draft(smuggled))
+    assert "prohibited" not in codes(draft(line(PARACETAMOL)))
+
+
+def test_advice_that_names_a_prohibited_substance_is_shown_before_signing() -> None:
+    for advice, shown in (("Stop taking Tramadol.", True), ("Drink plenty of water.", False)):
+        found = warnings(draft(line(PARACETAMOL), advice=advice), patient(), ready(), DRUGS, NOW_MS)
+        assert ("prohibited_named" in {one.code for one in found}) is shown
