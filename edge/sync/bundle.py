@@ -24,7 +24,7 @@ PLAIN_MAX_BYTES = 1 << 20
 ENTRIES_MAX = 4096
 ENTRY_MAX_BYTES = 256 * 1024
 NO_DICTIONARY = 0
-CURRENT_DICTIONARY = 0
+CURRENT_DICTIONARY = 1
 _LEVEL = 19
 _WINDOW_MAX_BYTES = 1 << 21
 _SEQ_MAX = 1 << 48
@@ -92,6 +92,13 @@ def _decompressor(number: int) -> zstandard.ZstdDecompressor:
     return zstandard.ZstdDecompressor(
         dict_data=dictionary, format=zstandard.FORMAT_ZSTD1_MAGICLESS, max_window_size=_WINDOW_MAX_BYTES
     )
+
+
+def prepare() -> None:
+    """Read the dictionaries of this release and set up zstd, so that no bundle waits for a disk."""
+    for number in (NO_DICTIONARY, CURRENT_DICTIONARY):
+        _compressor(number)
+        _decompressor(number)
 
 
 def compress(plain: bytes, dictionary: int = NO_DICTIONARY) -> bytes:
