@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.sync import bundle, courier, seal
+from edge.sync.link import BundleArrived, BundleQuarantined
 from edge.sync.log import Stream
 from tests.sync.kit import Keyring
 
@@ -126,14 +127,14 @@ def test_a_file_of_a_later_release_is_told_from_damage() -> None:
 
 def test_the_hub_opens_a_bundle_from_a_stick_as_one_from_the_link() -> None:
     event = courier.Opener(KEYS.hub, KEYS).open(up())
-    assert isinstance(event, courier.BundleArrived)
+    assert isinstance(event, BundleArrived)
     assert (event.node_id, event.payload.entries) == (KEYS.node_id, (b"entry",))
 
 
 def test_an_authentic_bundle_with_bad_contents_is_quarantined_and_a_forged_one_gets_no_receipt() -> None:
     poison = up(plain=b"\xff" * 64)
     event = courier.Opener(KEYS.hub, KEYS).open(poison)
-    assert isinstance(event, courier.BundleQuarantined)
+    assert isinstance(event, BundleQuarantined)
     assert event.reason == "format_unknown"
     good = up()
     forged = courier.UpFile(HUB, good.opening, good.sealed[:20] + bytes(len(good.sealed) - 24) + good.sealed[-4:])
@@ -147,7 +148,7 @@ def test_bundles_that_are_months_late_open_under_the_old_key_and_are_sealed_anew
     late = up()
     fresh_kem = random.Random(9).randbytes(32)
     rotated = seal.HubKeys((fresh_kem, KEYS.kem), KEYS.sign)
-    assert isinstance(courier.Opener(rotated, KEYS).open(late), courier.BundleArrived)
+    assert isinstance(courier.Opener(rotated, KEYS).open(late), BundleArrived)
     expired = seal.HubKeys((fresh_kem,), KEYS.sign)
     assert courier.Opener(expired, KEYS).open(late) == courier.Stray(KEYS.node_id, late.bundle_id)
 

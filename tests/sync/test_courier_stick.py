@@ -250,6 +250,29 @@ def test_two_programs_do_not_work_on_one_stick_at_once(path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize("at", ["begun", "filled", "synced", "checked", "renamed", "written", "deleted"])
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_kill_at_any_step_leaves_only_whole_files_and_the_next_visit_ends_the_work(
+    path: Path, at: str, times: int
+) -> None:
+    raws = [bytes((number,)) * 40_000 for number in range(3)]
+    child = os.fork()
+    if child == 0:
+        os.environ["UPKENDRA_KILL_AT"] = f"usb.{at}:{times}"
+        with Stick(path, time.monotonic) as stick:
+            list(stick.scan(Folder.UP))
+            names = [stick.write(Folder.UP, raw) for raw in raws]
+            for name in names[:2]:
+                stick.delete(Folder.UP, name)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -9
+    there = contents(path)
+    assert set(there) <= set(raws)
+    assert not list(path.rglob("*.tmp"))
+    write_all(path, [raw for raw in raws if raw not in there])
+    assert sorted(contents(path)) == raws
+
+
 def test_a_stick_that_is_not_there_or_goes_away_is_named(path: Path) -> None:
     with pytest.raises(StickRefused) as refused, Stick(path / "nowhere", time.monotonic):
         pass

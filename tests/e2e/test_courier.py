@@ -1,0 +1,209 @@
+"""Clinics without any network, one stick, real processes: asked, answered, printed."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from edge.node.config import load_config, save_config
+from edge.slips.verify import verify_slip
+from edge.sync import courier
+from tests.kits.cases import draw_case
+from tests.kits.client import Client, dig, items
+from tests.kits.clinic import Clinic, free_port, wait_until
+from tests.kits.courier import carry, files
+from tests.kits.visit import DoctorVisit, NurseVisit
+
+pytestmark = [pytest.mark.serial, pytest.mark.timeout(240)]
+
+
+class Island(Clinic):
+    """A clinic whose node was enrolled at a hub once and has had no network since."""
+
+    def __init__(
+        self, folder: Path, beside: Clinic | None = None, site: tuple[str, str] = ("NMP01", "Namunapur")
+    ) -> None:
+        super().__init__(folder, site=site)
+        self._beside = beside
+
+    @property
+    def hub_data(self) -> Path:
+        return self._beside.hub_data if self._beside else super().hub_data
+
+    def make_hub(self) -> None:
+        if self._beside is None:
+            super().make_hub()
+            return
+        self.hub, self.doctor = self._beside.hub, self._beside.doctor
+
+    def make_node(self) -> None:
+        super().make_node()
+        self.node.stop()
+        self.cut()
+        self.node.start()
+
+    def cut(self) -> None:
+        """From now on the hub is nowhere to be found."""
+        config = load_config(self.node_data)
+        save_config(self.node_data, msgspec.structs.replace(config, udp_port=free_port(), wss_port=free_port()))
+
+
+@pytest.fixture(scope="module")
+def island(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Island]:
+    with Island(tmp_path_factory.mktemp("island")) as made:
+        yield made
+
+
+@pytest.fixture
+def stick(tmp_path: Path) -> Path:
+    made = tmp_path / "stick"
+    made.mkdir()
+    (made / "holiday photos").mkdir()
+    (made / "song.mp3").write_bytes(b"not ours")
+    return made
+
+
+def carry_both(clinic: Clinic, stick: Path) -> None:
+    """Node → hub → node."""
+    for module, data in (("edge.node", clinic.node_data), ("hub", clinic.hub_data), ("edge.node", clinic.node_data)):
+        run = carry(module, data, stick)
+        assert run.code == 0, run.said
+        assert run.complete
+
+
+def answer(clinic: Clinic, doctor: Client, visit: NurseVisit) -> str:
+    """The doctor takes the visit from the queue and signs; the prescription's id."""
+    at_hub = DoctorVisit(visit)
+    at_hub.wait_in_queue(doctor)
+    at_hub.take(doctor)
+    return at_hub.sign(doctor, clinic.doctor.password)
+
+
+def is_bundle(path: Path) -> bool:
+    return isinstance(courier.parse(path.read_bytes()), courier.UpFile)
+
+
+def sync_states(client: Client, visit: NurseVisit) -> set[str]:
+    return {str(dig(line, "state")) for line in items(visit.page(client), "sync")}
+
+
+def test_a_visit_is_answered_and_printed_without_any_network(island: Island, stick: Path) -> None:
+    nurse, doctor = island.nurse_client(), island.doctor_client()
+    visit = NurseVisit(draw_case(random.Random(1)))
+    visit.run(nurse)
+
+    up = carry("edge.node", island.node_data, stick)
+    assert up.complete, up.said
+    assert up.summary["node_running"] is True
+    assert up.count("written") == len(files(stick, "UP")) > 0
+    at_hub = carry("hub", island.hub_data, stick)
+    assert at_hub.complete, at_hub.said
+    assert at_hub.count("fresh") > 0
+    assert at_hub.count("receipts") == 1
+    assert files(stick, "UP") == []
+    signed = answer(island, doctor, visit)
+    assert carry("hub", island.hub_data, stick).count("downs") > 0
+
+    down = carry("edge.node", island.node_data, stick)
+    assert down.complete, down.said
+    assert down.count("acknowledged") == up.count("written")
+    assert down.count("answers") > 0
+    arrived = visit.wait_for_prescription(nurse, 10)
+    assert arrived == signed
+    assert verify_slip(visit.slip(nurse, arrived), island.hub_key()).record.visit_id == visit.visit_id
+    visit.confirm_printed(nurse, arrived)
+    visit.close(nurse)
+
+    carry_both(island, stick)
+    wait_until(lambda: DoctorVisit(visit).is_printed(doctor), "the mark of the printer at the hub", 10)
+    assert dig(doctor.get(f"/api/visits/{visit.visit_id}"), "visit", "state") == "completed"
+    assert (stick / "song.mp3").read_bytes() == b"not ours"
+
+
+def test_the_same_stick_put_in_twice_changes_nothing_more(island: Island, stick: Path) -> None:
+    nurse = island.nurse_client()
+    NurseVisit(draw_case(random.Random(2))).run(nurse)
+    first = carry("edge.node", island.node_data, stick)
+    listing = [(path, path.read_bytes()) for path in files(stick, "UP")]
+    second = carry("edge.node", island.node_data, stick)
+    assert first.count("written") > 0
+    assert second.count("written") == 0
+    assert [(path, path.read_bytes()) for path in files(stick, "UP")] == listing
+    kept = {path.name: path.read_bytes() for path in files(stick, "UP")}
+    assert carry("hub", island.hub_data, stick).count("fresh") > 0
+    for name, raw in kept.items():
+        (stick / "UPKENDRA" / "UP" / name).write_bytes(raw)
+    again = carry("hub", island.hub_data, stick)
+    assert (again.count("fresh"), again.count("receipts")) == (0, 0)
+    assert again.count("taken") > 0
+    assert files(stick, "UP") == []
+    assert carry("edge.node", island.node_data, stick).count("acknowledged") > 0
+    assert carry("edge.node", island.node_data, stick).count("acknowledged") == 0
+
+
+def test_a_node_that_does_not_run_gives_its_outbox_and_prints_after_its_start(island: Island, stick: Path) -> None:
+    nurse, doctor = island.nurse_client(), island.doctor_client()
+    visit = NurseVisit(draw_case(random.Random(3)))
+    visit.run(nurse)
+    island.node.stop()
+    island.hub.stop()
+    up = carry("edge.node", island.node_data, stick)
+    assert up.complete, up.said
+    assert up.summary["node_running"] is False
+    taken = carry("hub", island.hub_data, stick)
+    assert taken.complete, taken.said
+    assert taken.summary["hub_running"] is False
+    assert taken.count("fresh") > 0
+    island.hub.start()
+    doctor = island.doctor_client()
+    answer(island, doctor, visit)
+    assert carry("hub", island.hub_data, stick).count("downs") > 0
+    down = carry("edge.node", island.node_data, stick)
+    assert down.count("answers") > 0
+    island.node.start()
+    nurse = island.nurse_client()
+    visit.wait_for_prescription(nurse, 10)
+    assert "hub_has_it" in sync_states(nurse, visit)
+
+
+def test_two_nodes_share_a_stick_and_each_takes_its_own(island: Island, stick: Path, tmp_path: Path) -> None:
+    with_other = Island(tmp_path / "other", beside=island, site=("KLP02", "Kalpanapur"))
+    try:
+        with_other.folder.mkdir()
+        with_other.make_hub()
+        with_other.make_node()
+        doctor = island.doctor_client()
+        nurses = [(island, island.nurse_client()), (with_other, with_other.nurse_client())]
+        visits = [NurseVisit(draw_case(random.Random(seed))) for seed in (4, 5)]
+        for (clinic, nurse), visit in zip(nurses, visits, strict=True):
+            visit.run(nurse)
+            assert carry("edge.node", clinic.node_data, stick).complete
+        assert carry("hub", island.hub_data, stick).count("receipts") == 2
+        for visit in visits:
+            answer(island, doctor, visit)
+        assert carry("hub", island.hub_data, stick).complete
+        for (clinic, nurse), visit in zip(nurses, visits, strict=True):
+            run = carry("edge.node", clinic.node_data, stick)
+            assert run.count("acknowledged") > 0
+            visit.wait_for_prescription(nurse, 10)
+        assert files(stick, "RECEIPTS") == files(stick, "DOWN") == []
+    finally:
+        with_other.node.stop()
+
+
+def test_a_stick_that_stays_in_the_node_keeps_what_the_hub_has_only_once(island: Island, stick: Path) -> None:
+    nurse = island.nurse_client()
+    NurseVisit(draw_case(random.Random(6))).run(nurse)
+    written = carry("edge.node", island.node_data, stick).count("written")
+    kept = {path.name: path.read_bytes() for path in files(stick, "UP") if is_bundle(path)}
+    carry("hub", island.hub_data, stick)
+    for name, raw in kept.items():
+        (stick / "UPKENDRA" / "UP" / name).write_bytes(raw)
+    held = carry("edge.node", island.node_data, stick, "--hold")
+    assert held.count("second_copies") == written
+    assert all((stick / "UPKENDRA" / "UP" / name).exists() for name in kept)
+    given_up = carry("edge.node", island.node_data, stick)
+    assert given_up.count("second_copies") == 0
+    assert not any((stick / "UPKENDRA" / "UP" / name).exists() for name in kept)
