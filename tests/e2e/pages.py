@@ -50,8 +50,9 @@ def _run(arguments: Sequence[str], stdin: str = "") -> str:
 class Stage:
     """Starts hub and node and stops them again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, camera: str = "test") -> None:
         self._folder = folder
+        self._camera = camera
         self._running: list[subprocess.Popen[str]] = []
 
     def start(self) -> Clinic:
@@ -100,7 +101,7 @@ class Stage:
         node_url = self._serve(
             (
                 *("edge.node", "serve", "--data", node, "--http", f"127.0.0.1:{_free_port()}", "--no-announce"),
-                *("--camera", "test"),
+                *("--camera", self._camera),
             )
         )
         return Clinic(node_url, hub_url, _value(staff, "badge"), _value(staff, "staff_id"), secret)
@@ -233,4 +234,4 @@ def log_in_doctor(page: Page, clinic: Clinic) -> None:
     fill(page, "login-password", PASSWORD)
     fill(page, "login-totp", pyotp.TOTP(clinic.totp_secret).now())
     tap(page, "login-submit")
-    see(page, "queue")
+    see(page, "logout")

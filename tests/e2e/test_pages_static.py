@@ -104,7 +104,7 @@ def codes_of_errors_page() -> set[str]:
             for line in re.findall(r"^\|([^|]+)\|", section, re.MULTILINE):
                 found |= set(re.findall(r"`([a-z_]+)`", line))
             for listed in re.findall(r"^Warnings[^:]*: ((?:.|\n)*?)\.$", section, re.MULTILINE):
-                found |= {code for code in re.findall(r"`([a-z_]+)`", listed)}
+                found |= set(re.findall(r"`([a-z_]+)`", listed))
     return found - UNSEEN
 
 
@@ -114,6 +114,14 @@ def test_every_code_that_a_page_may_show_is_said_in_both_languages() -> None:
     for language in ("hi", "en"):
         known = messages(language)
         assert {code for code in codes if f"error-{code.replace('_', '-')}" not in known} == set(), language
+
+
+def test_runbooks_show_small_pictures_that_exist_and_none_is_left_over() -> None:
+    folder = ROOT / "docs" / "runbooks"
+    shown = {name for page in folder.glob("*.md") for name in re.findall(r"\]\(img/([^)]+)\)", page.read_text("utf-8"))}
+    sizes = {path.name: path.stat().st_size for path in (folder / "img").glob("*.png")}
+    assert shown == sizes.keys()
+    assert max(sizes.values()) <= 60_000 and sum(sizes.values()) <= 2_000_000
 
 
 def test_vendored_files_are_those_of_the_list_and_unchanged() -> None:
