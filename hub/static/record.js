@@ -35,7 +35,7 @@ export function Record() {
       <${ColourBadge} colour=${colour} />
     </div>
     <div class="row tight"><strong class="num token">${visit.token || "—"}</strong><span data-test="visit-state" data-state=${visit.state}>${t(`state-${visit.state.replace("_", "-")}`)}</span>
-      ${waited !== undefined && visit.state === "waiting" ? html`<span class="soft" data-test="waited">${t("waited", { time: span(waited) })}</span>` : null}
+      ${waited !== undefined && visit.state === "waiting" ? html`<span class="soft" data-test="waited">${t("waits", { time: span(waited) })}</span>` : null}
       <span class="grow"></span>
       ${visit.closed_ms ? html`<span class="notice good slim">${t("visit-closed", { time: `${day(visit.closed_ms)} ${clockTime(visit.closed_ms)}` })}</span>`
         : mine ? html`<button type="button" data-test="put-back" onClick=${act("put-back")}>${t("put-back")}</button>`

@@ -72,6 +72,12 @@ export function go(path) {
   if (location.hash === `#${path}`) route.value = readRoute();
   else location.hash = path;
 }
+/** Go on from a form that is done: the back button does not lead into it again. @param {string} path */
+export function goOn(path) {
+  history.replaceState(null, "", `#${path}`);
+  route.value = readRoute();
+  window.scrollTo(0, 0);
+}
 
 export const loggedIn = computed(() => staff.value !== null && status.value !== null && !status.value.locked);
 
@@ -94,6 +100,16 @@ export async function loadQueue() {
 /** A visit that was opened just now: nothing else can be known about it. @param {any} reply */
 export function heardOpening(reply) {
   if (reply?.visit && reply?.patient) record.value = { visit: reply.visit, patient: reply.patient, sync: [] };
+}
+
+/** A visit as it is before anything was said in it. @param {string} visit_id @param {string} patient_id @returns {Visit} */
+export function openedVisit(visit_id, patient_id) {
+  return {
+    visit_id, patient_id, opened_ms: Date.now(), opened_by: staff.value?.staff_id ?? "", state: "draft", token: "", queued_ms: 0,
+    consents: [], complaints: [], complaint_notes: "", history: null, allergies: null, vitals: [], signs_present: [],
+    signs_absent: [], triage: { colour: "not_triaged", reasons: [], missing: [], news2: null }, staff_colour: null, doctor_id: "",
+    doctor_name: "", seen_ms: 0, notes: [], calls: [], prescriptions: [], closed_ms: 0, explained: false,
+  };
 }
 
 /** Take over the visit that the node gives with its answer to a command. @param {any} visit */

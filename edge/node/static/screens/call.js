@@ -17,6 +17,10 @@ export const ringing = signal(null);
 export const callOnScreen = signal(null);
 const line = signal(/** @type {{rung: string, why: string, state: string}} */ ({ rung: "", why: "", state: "" }));
 const leg = signal("connecting");
+/** What comes from the doctor: whether the picture moves, for how long the leg is up, whether the browser holds the sound back. */
+const incoming = signal({ picture: false, seconds: 0, muted: false });
+/** After so long without a picture it is said that none comes. */
+const PICTURE_WAIT_S = 6;
 /** The attempt that the node runs; a new one needs a new leg. */
 const attempt = signal(-1);
 const useCamera = signal(false);
@@ -149,9 +153,10 @@ function Ringing({ call }) {
   </div>`;
 }
 
-/** What the ladder says, in plain words; a message of our own where the node sends only a name. */
+/** What the ladder says, in plain words; a message of our own where the node sends only a name. Nothing before it carries anything. */
 function ladderLine() {
-  const { rung, why } = line.value;
+  const { rung, why, state } = line.value;
+  if (state !== "connected") return "";
   for (const id of [why, `why-${why}`, rung ? `rung-${rung}` : ""]) if (id && known(id)) return t(id);
   return why.includes(" ") ? why : "";
 }
@@ -171,7 +176,21 @@ export function CallScreen() {
     });
     running.current = connection;
     connection.start().catch(() => toast("bad", t("camera-refused")));
-    return () => connection.close();
+    incoming.value = { picture: false, seconds: 0, muted: false };
+    let frames = 0;
+    const timer = setInterval(async () => {
+      const seen = await connection.stats();
+      const { seconds } = incoming.value;
+      incoming.value = {
+        picture: seen.frames > frames, muted: Boolean(connection.sound.srcObject) && connection.sound.paused,
+        seconds: leg.value === "connected" ? seconds + 1 : 0,
+      };
+      frames = seen.frames;
+    }, 1000);
+    return () => {
+      clearInterval(timer);
+      connection.close();
+    };
   }, [call?.call_id]);
   const knownAttempt = useRef(-1);
   useEffect(() => {
@@ -183,7 +202,11 @@ export function CallScreen() {
   const entry = queue.value?.find((one) => one.visit.visit_id === call.visit_id);
   const state = line.value.state === "connected" || line.value.state === "" ? leg.value : line.value.state;
   return html`<section class="call-screen" aria-label=${t("call")} data-test="call-screen" data-state=${state}>
-    <video ref=${video} autoplay playsinline data-test="call-video"></video>
+    <div class="call-picture"><video ref=${video} autoplay playsinline data-test="call-video"></video>
+      ${incoming.value.picture || state !== "connected" ? null : html`<p class="call-blank" role="status" data-test="call-blank"><${Icon} name="phone" />
+        ${t(incoming.value.seconds < PICTURE_WAIT_S ? "call-doctor-coming" : "call-doctor-sound-only")}</p>`}
+      ${incoming.value.muted ? html`<button type="button" class="primary big call-unmute" data-test="call-unmute" onClick=${() => void running.current?.sound.play()}>
+        <${Icon} name="speaker" /> ${t("call-sound-on")}</button>` : null}</div>
     <div class="call-text">
       <strong>${call.doctor_name || t("doctor")}</strong>
       ${entry ? html`<span>${entry.visit.token} · ${entry.patient_name}</span>` : null}

@@ -9,7 +9,7 @@ import { colourOf } from "/ui/lib/colour.js";
 import { ageText, ageWords } from "/ui/lib/ages.js";
 import { errorText, submit } from "../commands.js";
 import { listDrafts } from "../drafts.js";
-import { go, heardOpening, queue } from "../store.js";
+import { go, goOn, heardOpening, loadRecord, openedVisit, queue } from "../store.js";
 import { EmergencyButton } from "./emergency.js";
 
 const query = signal("");
@@ -54,6 +54,22 @@ export async function beginVisit(patientId) {
   found.value = null;
   if (outcome.ok) heardOpening(outcome.reply);
   go(`/visit/${visitId}/step/consent`);
+}
+
+/**
+ * Open the first visit of a patient whose registration is on its way, and go to its first step without
+ * waiting for either: the node takes both in their order. True when the node has opened it.
+ * @param {import("/ui/api").Patient} patient
+ */
+export async function beginUnheard(patient) {
+  const visitId = newId();
+  const outcome = submit({ type: "open_visit", visit_id: visitId, patient_id: patient.patient_id });
+  heardOpening({ visit: openedVisit(visitId, patient.patient_id), patient });
+  goOn(`/visit/${visitId}/step/consent`);
+  const heard = await outcome;
+  if (heard.ok) void loadRecord(visitId).catch(() => {});
+  else if ("error" in heard && heard.error.code !== "no_such_patient") toast("bad", errorText(heard.error));
+  return heard.ok;
 }
 
 async function loadBegun() {

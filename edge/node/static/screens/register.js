@@ -9,12 +9,14 @@ import { ageWords } from "/ui/lib/ages.js";
 import { errorText, submit } from "../commands.js";
 import { dropDraft, keepDraft, openDraft, saveDraft } from "../drafts.js";
 import { go, route } from "../store.js";
-import { beginVisit } from "./home.js";
+import { beginUnheard, beginVisit } from "./home.js";
 import { EmergencyButton } from "./emergency.js";
 
 const EMPTY = { name: "", gender: "", age: "", unit: "years", birth_date: "", relative: "", mobile: "", owner: "", village: "" };
 /** Villages that were typed here in this session, offered again. @type {Set<string>} */
 const villages = new Set();
+/** What the node said to a registration that it refused, by patient. @type {Map<string, string>} */
+const refused = new Map();
 
 /** What is wrong with the form, by field; empty when nothing is. @param {typeof EMPTY} form */
 function faults(form) {
@@ -38,7 +40,7 @@ export function Register() {
   const form = useSignal({ ...EMPTY });
   const shown = useSignal(false);
   const busy = useSignal(false);
-  const wrong = useSignal("");
+  const wrong = useSignal(refused.get(id) ?? "");
   const same = useSignal(/** @type {import("/ui/api").Patient[]} */ ([]));
   useEffect(() => {
     if (!id) {
@@ -59,25 +61,27 @@ export function Register() {
   const save = async () => {
     busy.value = true;
     wrong.value = "";
+    refused.delete(id);
     same.value = [];
-    const patientId = id;
-    const outcome = await submit({
-      type: "register_patient", patient_id: patientId,
-      person: {
-        name: now.name.trim(), gender: now.gender, village: now.village.trim(),
-        age: now.birth_date ? null : { value: Number(now.age), unit: /** @type {"years"} */ (now.unit) },
-        birth_date: now.birth_date, relative_name: now.relative.trim(), mobile: now.mobile, mobile_owner: now.owner.trim(),
-        abha_number: "", abha_address: "", language: "hi",
-      },
-    });
+    const person = {
+      name: now.name.trim(), gender: now.gender, village: now.village.trim(),
+      age: now.birth_date ? null : { value: Number(now.age), unit: /** @type {"years"} */ (now.unit) },
+      birth_date: now.birth_date, relative_name: now.relative.trim(), mobile: now.mobile, mobile_owner: now.owner.trim(),
+      abha_number: "", abha_address: "", language: "hi",
+    };
+    villages.add(now.village.trim());
+    // The nurse goes on at once; the draft stays until the node has both, and a refusal brings her back to it.
+    const registered = submit({ type: "register_patient", patient_id: id, person });
+    const opened = beginUnheard({ patient_id: id, local_id: "", person, registered_ms: Date.now(), amended: 0 });
+    const outcome = await registered;
     busy.value = false;
     if (!outcome.ok && "error" in outcome && outcome.error.code !== "already_registered") {
-      wrong.value = errorText(outcome.error);
+      await opened;
+      refused.set(id, errorText(outcome.error));
+      go(`/register/${id}`);
       return;
     }
-    villages.add(now.village.trim());
-    void dropDraft(key);
-    await beginVisit(patientId);
+    if (await opened) void dropDraft(key);
   };
 
   const next = async (/** @type {Event} */ event) => {

@@ -1,0 +1,210 @@
+"""Reloads, two tablets, a node that is away, and calls, in real browsers against a real hub and node."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from .pages import (
+    BROWSER_ARGS,
+    CHROMIUM,
+    Clinic,
+    Stage,
+    Watch,
+    fill,
+    log_in_doctor,
+    log_in_nurse,
+    register,
+    see,
+    take_visit,
+    tap,
+)
+
+pytestmark = pytest.mark.browser
+ACROSS_MS = 45_000
+GREEN = """
+() => {
+  const video = document.querySelector('[data-test="call-video"]');
+  if (!video || !video.videoWidth) return 0;
+  const canvas = document.createElement("canvas");
+  canvas.width = 64; canvas.height = 48;
+  const pen = canvas.getContext("2d");
+  pen.drawImage(video, 0, 0, 64, 48);
+  const pixels = pen.getImageData(0, 0, 64, 48).data;
+  let green = 0;
+  for (let i = 0; i < pixels.length; i += 4) {
+    green += pixels[i + 1] > 80 && pixels[i] < 90 && pixels[i + 2] < 90 ? 1 : 0;
+  }
+  return green / (64 * 48);
+}
+"""
+"""Share of green in the picture: Chromium's fake camera is green, the node's test picture is not."""
+
+
+@pytest.fixture(scope="module", params=["tablet"])
+def clinic(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
+    stage = Stage(tmp_path_factory.mktemp("clinic"), camera=request.param)
+    try:
+        yield stage.start()
+    finally:
+        stage.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=list(BROWSER_ARGS))
+        yield started
+        started.close()
+
+
+def person(browser: Browser, url: str, width: int = 1280, height: int = 800) -> BrowserContext:
+    made = browser.new_context(viewport={"width": width, "height": height})
+    made.grant_permissions(["camera", "microphone"], origin=url)
+    made.set_default_timeout(20_000)
+    return made
+
+
+@pytest.fixture(scope="module")
+def doctor(browser: Browser, clinic: Clinic) -> Iterator[Page]:
+    """One log-in for all tests: a code is good once."""
+    context = person(browser, clinic.hub_url, 1440, 900)
+    page = context.new_page()
+    log_in_doctor(page, clinic)
+    yield page
+    context.close()
+
+
+@pytest.fixture
+def tablet(browser: Browser, clinic: Clinic) -> Iterator[Page]:
+    context = person(browser, clinic.node_url)
+    page = context.new_page()
+    log_in_nurse(page, clinic)
+    yield page
+    context.close()
+
+
+def open_record(doctor: Page, name: str) -> None:
+    doctor.locator('[data-test="queue-row"]', has_text=name).click(timeout=ACROSS_MS)
+    expect(doctor.locator("#record-title")).to_have_text(name)
+
+
+def in_state(page: Page, name: str, state: str) -> None:
+    page.locator(f'[data-test="{name}"][data-state="{state}"]').first.wait_for(timeout=ACROSS_MS)
+
+
+def sees_green(doctor: Page) -> None:
+    """Wait until the tablet's picture moves at the doctor's."""
+    for _ in range(ACROSS_MS // 500):
+        if doctor.evaluate(GREEN) > 0.3:
+            return
+        doctor.wait_for_timeout(500)
+    raise AssertionError("the doctor does not see the tablet's camera")
+
+
+def test_a_half_written_prescription_survives_a_reload_and_is_gone_once_signed(doctor: Page, tablet: Page) -> None:
+    register(tablet, "रेखा देवी", age="41")
+    take_visit(tablet)
+    open_record(doctor, "रेखा देवी")
+    tap(doctor, "take")
+    fill(doctor, "diagnosis", "Fever")
+    fill(doctor, "advice", "पानी पिएँ")
+    fill(doctor, "drug-search", "paracetamol")
+    tap(doctor, "drug-option-F001")
+    fill(doctor, "dose", "1")
+    in_state(doctor, "draft-state", "saved")
+    doctor.reload()
+    expect(doctor.locator('[data-test="advice"]')).to_have_value("पानी पिएँ")
+    expect(doctor.locator('[data-test="dose"]')).to_have_value("1")
+    tap(doctor, "remove-line")
+    tap(doctor, "sign")
+    see(doctor, "rx-status")
+    doctor.reload()
+    see(doctor, "rx-status")
+    expect(doctor.locator('[data-test="advice"]')).to_have_value("")
+
+
+def test_what_the_rules_deny_is_said_in_hindi_to_a_doctor_who_reads_hindi(doctor: Page, tablet: Page) -> None:
+    register(tablet, "सुमन देवी", age="38")
+    take_visit(tablet)
+    open_record(doctor, "सुमन देवी")
+    tap(doctor, "language-toggle")
+    fill(doctor, "drug-search", "paracetamol")
+    tap(doctor, "drug-option-F001")
+    see(doctor, "line-denial")
+    said = doctor.locator('[data-test="line-denial"]').all_inner_texts()
+    tap(doctor, "language-toggle")
+    assert said and all(re.search("[\u0900-\u097f]", one) and not re.search("[A-Za-z]", one) for one in said)
+
+
+def test_a_call_shows_the_tablets_own_camera_and_goes_on_after_either_page_was_reloaded(
+    doctor: Page, tablet: Page
+) -> None:
+    register(tablet, "कमला देवी", age="45")
+    take_visit(tablet)
+    open_record(doctor, "कमला देवी")
+    tap(doctor, "call")
+    tap(tablet, "call-accept")
+    in_state(doctor, "call-panel", "connected")
+    sees_green(doctor)
+    calls = tablet.request.get(tablet.url.split("#")[0] + "api/calls").json()["items"]
+    assert [call["camera"] for call in calls] == ["tablet"]
+    doctor.reload()
+    in_state(doctor, "call-panel", "connected")
+    sees_green(doctor)
+    tablet.reload()
+    in_state(tablet, "call-screen", "connected")
+    sees_green(doctor)
+    again = tablet.request.get(tablet.url.split("#")[0] + "api/calls").json()["items"]
+    assert [call["call_id"] for call in again] == [call["call_id"] for call in calls]
+    tap(doctor, "call-hangup")
+    tablet.locator('[data-test="call-screen"]').wait_for(state="detached", timeout=ACROSS_MS)
+
+
+def test_two_tablets_in_one_form_join_what_they_write_and_say_what_they_replace(
+    browser: Browser, clinic: Clinic, tablet: Page
+) -> None:
+    other_context = person(browser, clinic.node_url, 800, 1280)
+    other = other_context.new_page()
+    log_in_nurse(other, clinic)
+    register(tablet, "विमला देवी", age="52")
+    visit = tablet.url.split("/visit/")[1].split("/")[0]
+    tap(tablet, "go-complaint")
+    tap(tablet, "complaint-fever")
+    fill(tablet, "complaint-notes", "पहला")
+    with tablet.expect_response(lambda reply: "/api/drafts/" in reply.url and reply.request.method == "PUT"):
+        tap(tablet, "go-history")
+    other.goto(f"{clinic.node_url}/#/visit/{visit}/step/complaint")
+    see(other, "other-tablet")
+    expect(other.locator('[data-test="complaint-notes"]')).to_have_value("पहला")
+    fill(other, "complaint-notes", "दूसरा")
+    see(tablet, "take-back")
+    tap(tablet, "go-complaint")
+    expect(tablet.locator('[data-test="complaint-notes"]')).to_have_value("दूसरा")
+    expect(tablet.locator('[data-test="complaint-fever"]')).to_have_attribute("aria-pressed", "true")
+    tap(tablet, "take-back")
+    expect(tablet.locator('[data-test="complaint-notes"]')).to_have_value("पहला")
+    expect(other.locator('[data-test="complaint-notes"]')).to_have_value("पहला")
+    other_context.close()
+
+
+def test_the_page_opens_and_says_so_while_the_node_is_away(browser: Browser, clinic: Clinic) -> None:
+    context = person(browser, clinic.node_url)
+    page = context.new_page()
+    Watch(page, clinic.node_url)
+    log_in_nurse(page, clinic)
+    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    page.reload()
+    see(page, "new-patient")
+    context.set_offline(True)
+    page.reload()
+    expect(page.locator('[data-test="link-line"]')).to_have_class("link off")
+    kept = page.evaluate(
+        "caches.keys().then(async (names) => (await Promise.all(names.map(async (name) =>"
+        " (await (await caches.open(name)).keys()).map((one) => new URL(one.url).pathname)))).flat())"
+    )
+    assert "/app.js" in kept and not [path for path in kept if path.startswith("/api/")]
+    context.set_offline(False)
+    see(page, "new-patient", 20_000)
+    context.close()
