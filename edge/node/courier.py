@@ -272,12 +272,17 @@ async def desk_of(folder: Path) -> AsyncIterator[tuple[NodeDesk, NodeConfig, boo
         finally:
             await client.close()
         return
-    run = secrets.token_bytes(seal.RUN_BYTES)
-    endpoint = new_endpoint(config, run)
-    clinic = Clinic(folder, config, run, endpoint.seal_bundle)
-    link = HubLink(clinic, endpoint)
+    clinic, link = await asyncio.to_thread(_at_rest, folder, config)
     await clinic.store.open()
     try:
         yield Desk(clinic, link), config, False
     finally:
         await clinic.store.close()
+
+
+def _at_rest(folder: Path, config: NodeConfig) -> tuple[Clinic, HubLink]:
+    """A node without its services. Blocking."""
+    run = secrets.token_bytes(seal.RUN_BYTES)
+    endpoint = new_endpoint(config, run)
+    clinic = Clinic(folder, config, run, endpoint.seal_bundle)
+    return clinic, HubLink(clinic, endpoint)

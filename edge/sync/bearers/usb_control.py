@@ -98,14 +98,8 @@ class ControlClient:
     @classmethod
     async def open(cls, data: Path) -> Self | None:
         """A connection; None when nothing runs there."""
-        link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            with _short(data) as path:
-                link.connect(str(path))
-        except OSError:
-            link.close()
-            return None
-        return cls(*await asyncio.open_unix_connection(sock=link))
+        link = await asyncio.to_thread(_connect, data)
+        return None if link is None else cls(*await asyncio.open_unix_connection(sock=link))
 
     async def ask(self, body: bytes) -> bytes:
         """One question, one answer. Raises ControlRefused."""
@@ -134,6 +128,17 @@ async def read_frame(reader: asyncio.StreamReader) -> bytes:
 def write_frame(writer: asyncio.StreamWriter, body: bytes) -> None:
     """Hand one message over."""
     writer.write(len(body).to_bytes(4, "big") + body)
+
+
+def _connect(data: Path) -> socket.socket | None:
+    link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with _short(data) as path:
+            link.connect(str(path))
+    except OSError:
+        link.close()
+        return None
+    return link
 
 
 @contextlib.contextmanager

@@ -1,0 +1,102 @@
+"""What a stick may and may not make a node believe, with the node running and its store locked or open."""
+
+import asyncio
+import contextlib
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from edge.node.config import load_config
+from edge.node.courier import NodeDesk, desk_of
+from edge.sync import courier, seal
+from edge.sync.bearers.usb_stick import Waiting
+from tests.node.kit import Provisioned, Served, provisioned, settled
+
+
+@pytest.fixture
+async def setup(tmp_path: Path) -> Provisioned:
+    return await provisioned(tmp_path / "data")
+
+
+def receipt(setup: Provisioned, items: tuple[Waiting, ...], level: int, digest: bytes = b"") -> bytes:
+    rows = [courier.Row(one.bundle_id, digest or one.digest, level) for one in items]
+    return courier.receipt_file(setup.hub.sign, setup.config.node_id, 1, rows)
+
+
+async def recorded(served: Served, desk: NodeDesk) -> tuple[Waiting, ...]:
+    await served.tablet.login(served.setup)
+    await served.tablet.register()
+    await settled()
+    return await desk.waiting()
+
+
+async def test_a_running_node_is_asked_through_its_socket_and_forgets_what_is_receipted(setup: Provisioned) -> None:
+    async with Served(setup) as served, desk_of(setup.folder) as (desk, config, running):
+        assert running
+        assert config == await asyncio.to_thread(load_config, setup.folder)
+        items = await recorded(served, desk)
+        assert items
+        file = courier.parse(await desk.file(items[0].bundle_id))
+        assert isinstance(file, courier.UpFile)
+        assert (file.bundle_id, file.digest) == (items[0].bundle_id, items[0].digest)
+        learned = await desk.learn(receipt(setup, items, 1))
+        assert learned.acknowledged == len(items)
+        assert (await desk.learn(receipt(setup, items, 1))).acknowledged == 0
+        assert await desk.file(items[0].bundle_id) == b""
+        assert not {one.bundle_id for one in await desk.waiting()} & {one.bundle_id for one in items}
+    assert not (setup.folder / "courier.sock").exists()
+
+
+async def test_bundles_whose_hub_key_is_gone_are_sealed_anew_under_other_ids(setup: Provisioned) -> None:
+    async with Served(setup) as served, desk_of(setup.folder) as (desk, _, _):
+        items = await recorded(served, desk)
+        assert (await desk.learn(receipt(setup, items, courier.RESEAL_LEVEL))).reseal == len(items)
+        again = await desk.waiting()
+        assert again
+        assert not {one.bundle_id for one in again} & {one.bundle_id for one in items}
+
+
+async def test_a_receipt_for_other_bytes_or_of_another_signer_acknowledges_nothing(setup: Provisioned) -> None:
+    async with Served(setup) as served, desk_of(setup.folder) as (desk, _, _):
+        items = await recorded(served, desk)
+        assert (await desk.learn(receipt(setup, items, 1, digest=bytes(16)))).acknowledged == 0
+        rows = [courier.Row(one.bundle_id, one.digest, 1) for one in items]
+        for signer, node_id in ((bytes(32), setup.config.node_id), (setup.hub.sign, bytes(8))):
+            with pytest.raises(courier.CourierRefused):
+                await desk.learn(courier.receipt_file(signer, node_id, 1, rows))
+        with pytest.raises(courier.CourierRefused):
+            await desk.learn(b"junk")
+        assert {one.bundle_id for one in items} <= {one.bundle_id for one in await desk.waiting()}
+
+
+async def test_a_locked_node_stores_signed_downlink_and_junk_cannot_take_its_number(setup: Provisioned) -> None:
+    blob = seal.seal_down(setup.record, 3, b"payload", setup.hub.sign)
+    public = seal.verifier_of(setup.config.device)
+    for serving in (True, False):
+        async with Served(setup) if serving else contextlib.nullcontext(), desk_of(setup.folder) as (desk, _, running):
+            assert running == serving
+            if serving:
+                assert await desk.stored() == b""
+                with pytest.raises(courier.CourierRefused):
+                    await desk.take_down(courier.down_file(bytes(32), setup.config.node_id, 3, b"\x05junk"))
+                assert await desk.take_down(courier.down_file(setup.hub.sign, setup.config.node_id, 3, blob))
+            assert not await desk.take_down(courier.down_file(setup.hub.sign, setup.config.node_id, 3, blob))
+            told = courier.parse(await desk.stored())
+            assert isinstance(told, courier.StoredFile)
+            courier.check_stored(told, public)
+            assert told.ranges == ((3, 3),)
+
+
+async def test_questions_that_are_no_questions_are_refused_and_the_node_goes_on(setup: Provisioned) -> None:
+    async with Served(setup) as served, desk_of(setup.folder) as (desk, _, _):
+        reader, writer = await asyncio.open_unix_connection(str(setup.folder / "courier.sock"))
+        body = hashlib.sha256(b"?").digest()
+        writer.write(len(body).to_bytes(4, "big") + body)
+        size = int.from_bytes(await reader.readexactly(4), "big")
+        assert b"bad_input" in await reader.readexactly(size)
+        writer.write(b"\xff\xff\xff\xff")
+        assert await reader.read() == b""
+        writer.close()
+        assert await desk.waiting() == ()
+        assert served.node.clinic.locked
