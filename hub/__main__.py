@@ -57,6 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--turn-secret-file", type=Path, metavar="FILE", help="coturn's static-auth-secret")
     run.add_argument("--secure-cookie", action="store_true", help="a proxy in front speaks HTTPS to browsers")
 
+    run.add_argument("--sms-modem", default="", metavar="DEVICE", help="serial port of a GSM modem for early copies")
+
     doctor = add("add-doctor", "Add a doctor; prints the TOTP secret (and a generated password) once.")
     doctor.add_argument("--id", required=True, help="name to log in with")
     doctor.add_argument("--name", required=True)
@@ -114,6 +116,7 @@ def _serve(arguments: argparse.Namespace) -> None:
         arguments.database,
         Turn(tuple(arguments.turn), secret),
         arguments.secure_cookie,
+        arguments.sms_modem,
     )
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # keys and records are in memory
     server = Server(settings)

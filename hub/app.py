@@ -15,7 +15,9 @@ from edge.web.static import StaticFile, add_static, load
 from . import courier
 from .config import Settings
 from .hub import Hub
+from .sms import SmsDesk, SmsOptions
 from .web.api import Api
+from .web.sms_api import SmsApi
 from .web.sockets import SOCKETS, OpenSockets
 
 CONSOLE_DIR = Path(__file__).parent / "static"
@@ -27,12 +29,16 @@ def wall_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def build_app(hub: Hub, console: dict[str, StaticFile], ui: dict[str, StaticFile]) -> web.Application:
+def build_app(
+    hub: Hub, console: dict[str, StaticFile], ui: dict[str, StaticFile], sms: SmsDesk | None = None
+) -> web.Application:
     """What doctors' browsers and enrolling nodes talk to."""
     app = new_app()
     app[SOCKETS] = OpenSockets()
     api = Api(hub)
     mount(app, api.routes(), api.gate())
+    if sms is not None:
+        mount(app, SmsApi(hub, sms).routes(), api.gate())
     add_static(app, "/ui/", ui)
     add_static(app, "/", console)
     app.on_shutdown.append(_close_sockets)
@@ -50,6 +56,7 @@ class Server:
         """Blocking: opens the store, reads keys and pages."""
         self.settings = settings
         self.hub = Hub(settings, wall_ms, time.monotonic)
+        self.sms = SmsDesk(self.hub, SmsOptions(settings.sms_modem)) if settings.sms_modem else None
         self._static = load(CONSOLE_DIR), load(UI_DIR)
         self._tls = self.hub.keys.tls_context()
         self._link = HubRunner(self.hub.link.endpoint, (settings.link_host, settings.udp_port), self.hub.link.take)
@@ -65,7 +72,9 @@ class Server:
         await self._link.start()
         await self.hub.start()
         await self._courier.start()
-        app = build_app(self.hub, *self._static)
+        if self.sms is not None:
+            await self.sms.start()
+        app = build_app(self.hub, *self._static, self.sms)
         plain = await self._listen(app, self.settings.http_host, self.settings.http_port, None)
         tls_app = new_app()
         tls_app.router.add_get("/sync", wss_handler(self._link))
@@ -87,6 +96,8 @@ class Server:
             await runner.cleanup()
         await self._courier.stop()
         await self._link.stop()
+        if self.sms is not None:
+            await self.sms.stop()
         await self.hub.stop()
 
 

@@ -27,6 +27,9 @@ class Settings(Struct, frozen=True):
     secure_cookie: bool = False
     """True behind a proxy that speaks HTTPS to the browsers."""
 
+    sms_modem: str = ""
+    """Serial port of a GSM modem; empty: no SMS."""
+
     @property
     def database_url(self) -> str:
         return self.database or default_url(self.data)

@@ -30,6 +30,7 @@ from . import announce, courier_cli, provision
 from .app import Node
 from .config import load_config
 from .devices import panel_cli
+from .sms_desk import sms_options_of
 
 PIN_DIGITS = 6
 DEFAULT_HTTP = "127.0.0.1:8470"
@@ -55,6 +56,12 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--no-announce", action="store_true", help="do not announce the node on the LAN (zeroconf)")
     serve.add_argument("--hub-host", default="", metavar="HOST", help="reach the hub under another name or address")
     serve.add_argument("--panel", default="", metavar="DEVICE", help="serial port of the panel and power board")
+
+    serve.add_argument("--sms-modem", default="", metavar="DEVICE", help="serial port of a GSM modem, for emergencies")
+    serve.add_argument("--sms-hub", default="", metavar="NUMBER", help="the hub's telephone number")
+    serve.add_argument("--sms-cap", type=int, default=60, metavar="N", help="SMS a day at most")
+    serve.add_argument("--sms-after", type=float, default=60.0, metavar="S", help="seconds without the hub's answer")
+    serve.add_argument("--sms-cost", type=int, default=0, metavar="PAISE", help="price of an SMS, for the counter")
 
     staff = add("add-staff", "Add a staff member; prints the badge (and a generated PIN) once.")
     staff.add_argument("--name", required=True, help="name as in the staff register")
@@ -152,6 +159,9 @@ async def _serve(options: argparse.Namespace) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     start_logging()
     host, port = _address(options.http)
+    sms_options = sms_options_of(
+        options.sms_modem, options.sms_hub, options.sms_cap, options.sms_after, options.sms_cost
+    )
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -160,6 +170,8 @@ async def _serve(options: argparse.Namespace) -> None:
     await node.start()
     if options.panel:
         await node.fit_panel(options.panel, options.data, stopping.set)
+    if sms_options is not None:
+        await node.fit_sms(options.data, sms_options)
     runner = web.AppRunner(await node.web_app(), access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, host, port, shutdown_timeout=2.0)

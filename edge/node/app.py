@@ -19,7 +19,9 @@ from .clinic import Clinic
 from .config import NodeConfig, load_config
 from .devices.panel_desk import PanelDesk, PanelReport
 from .link import HubLink, new_endpoint
+from .sms_desk import SmsDesk, SmsOptions
 from .web.api import Api
+from .web.sms_api import mount_sms
 
 LINGER_S = 2.0
 """How long a stopping node waits for the hub to acknowledge what it has just sealed."""
@@ -43,6 +45,7 @@ class Node:
         self.link.on_link.append(self.calls.link_changed)
         self.courier = courier.control(folder, self.clinic, self.link)
         self.panel: PanelDesk | None = None
+        self.sms: SmsDesk | None = None
         self.api = Api(self.clinic, self.calls, self._panel_report)
 
     @classmethod
@@ -64,6 +67,11 @@ class Node:
         self.panel = PanelDesk(self.clinic, device, folder, on_shutdown)
         await self.panel.start()
 
+    async def fit_sms(self, folder: Path, options: SmsOptions) -> None:
+        """Use an SMS modem, present or not; before :meth:`web_app`."""
+        self.sms = SmsDesk(self.clinic, folder, options)
+        await self.sms.start()
+
     def _panel_report(self) -> PanelReport:
         return self.panel.report() if self.panel is not None else PanelReport(False)
 
@@ -71,6 +79,8 @@ class Node:
         """The node's pages and API."""
         app = new_app()
         self.api.mount(app, self._find_session)
+        if self.sms is not None:
+            mount_sms(app, self.clinic, self.sms, self._find_session)
         files, ui = await asyncio.to_thread(lambda: (static.load(STATIC), static.load(UI)))
         static.add_static(app, "/ui/", ui)
         static.add_static(app, "/", files)
@@ -89,6 +99,8 @@ class Node:
             await self.panel.rest()
         await self.courier.stop()
         await self.calls.close()
+        if self.sms is not None:
+            await self.sms.stop()
         await self.clinic.finish()
         await self.link.stop(LINGER_S)
         await self.clinic.store.close()

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct, structs
 
-from edge.model.errors import NotFound, UpkendraError
+from edge.model.errors import BadInput, NotFound, UpkendraError
 from edge.model.fold import Patient, Visit
 from edge.model.ids import make_id
 from edge.model.records import Colour
@@ -23,6 +23,7 @@ from edge.sync.bearers.sms import Outcome, SmsBearer, SmsHealth
 from edge.sync.bearers.sms_store import GoneSms, GotSms, SmsStore
 from edge.sync.sms_copy import early_copy, visit_prefix
 from edge.sync.sms_mail import Delivered, GivenUp, Left, SmsNotSent
+from edge.sync.sms_pdu import check_number
 from edge.web.logs import say
 
 from .clinic import QUEUE_DAYS_MS, Clinic
@@ -37,6 +38,9 @@ AGAIN_MS = 15 * 60_000
 """Without a receipt, or with news, the same visit is told again after this time …"""
 COPIES_MAX = 4
 """… so many times at most."""
+FAILED_MS = 2 * 60_000
+"""After a failure."""
+REACHED = frozenset({"left", "delivered", "kept", "sms_timeout"})
 UNACKNOWLEDGED = (SyncState.WAITING, SyncState.SENT)
 _REST = b"upk1 sms rest"
 _ADVICE = {advice.value: advice.name.lower() for advice in sms.Advice}
@@ -50,6 +54,18 @@ class SmsOptions(Struct, frozen=True):
     budget: sms.SmsBudget = sms.SmsBudget()
     after_s: float = 60.0
     """An emergency that the hub has not acknowledged for so long leaves by SMS."""
+
+
+def sms_options_of(device: str, number: str, per_day: int, after_s: float, cost_paise: int) -> SmsOptions | None:
+    """Options from words of the command line; None without a modem. Raises BadInput, PduRefused."""
+    if not device:
+        return None
+    if not number:
+        raise BadInput("An SMS modem needs the hub's telephone number: --sms-hub.", field="sms-hub")
+    if not 1 <= per_day <= 1000 or not 5 <= after_s <= 86_400 or cost_paise < 0:
+        raise BadInput("1 to 1000 SMS a day, after 5 s to a day, at a price of 0 or more.", field="sms-cap")
+    budget = sms.SmsBudget(min(per_day, 20), per_day, per_day // 4, cost_paise)
+    return SmsOptions(device, check_number(number), budget, after_s)
 
 
 class SmsLine(Struct, frozen=True):
@@ -231,11 +247,11 @@ def is_due(told: list[GoneSms], digest: bytes, now_ms: int) -> bool:
     if not told:
         return True
     last = told[-1]
-    if last.state == "waiting" or len(told) >= COPIES_MAX:
+    if last.state == "waiting" or sum(gone.state in REACHED for gone in told) >= COPIES_MAX:
         return False
-    if now_ms - last.at_ms < AGAIN_MS:
-        return False
-    return last.state != "kept" or last.digest != digest
+    if last.state not in REACHED:
+        return now_ms - last.at_ms >= FAILED_MS
+    return now_ms - last.at_ms >= AGAIN_MS and (last.state != "kept" or last.digest != digest)
 
 
 def digest_of(content: sms.Content) -> bytes:

@@ -13,8 +13,6 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from .. import faults
-
 T = TypeVar("T")
 DAY_MS = 86_400_000
 _TABLES = (
@@ -124,7 +122,6 @@ class SmsStore:
                 fresh = db.execute("INSERT OR IGNORE INTO got VALUES (?,?,?,?,?,?,?)", row).rowcount > 0
                 for name in confirmed:
                     db.execute("UPDATE gone SET state = 'kept' WHERE node = ? AND name = ?", (got.node, name))
-            faults.point("sms.taken")
             return fresh
 
         return await self._do(keep)

@@ -1,0 +1,260 @@
+"""Emergencies by SMS, node and hub each with a modem on the simulated network, and no other link at all."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from msgspec import Struct, structs
+from sqlalchemy import Connection
+
+from edge.model.errors import NotFound
+from edge.node.app import Node
+from edge.node.sms_desk import SmsOptions as NodeSmsOptions
+from edge.node.sms_desk import is_due
+from edge.sync import bundle, seal, sms
+from edge.sync.bearers.sms_store import GoneSms, SmsStore
+from edge.sync.link import BundleArrived
+from hub.app import build_app
+from hub.directory import Site
+from hub.receive import Received, receive_bundle
+from hub.sms import SmsDesk, SmsOptions
+from tests.kits.sms import Network, PtyModems, SimModem
+from tests.node.kit import COMPLAINT, NAME, Provisioned, Tablet, contents, provisioned
+
+from .kit import HubKit, Page
+
+NODE_SIM, HUB_SIM = "+919000000001", "+919000000002"
+
+
+async def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not happen in time"
+        await asyncio.sleep(0.02)
+
+
+class Stage(Struct):
+    """Everybody and everything of one test."""
+
+    network: Network
+    setup: Provisioned
+    node: Node
+    tablet: Tablet
+    kit: HubKit
+    desk: SmsDesk
+    doctor: Page
+
+
+@asynccontextmanager
+async def staged(tmp_path: Path) -> AsyncIterator[Stage]:
+    network = Network(delay_s=0.05)
+    for number in (NODE_SIM, HUB_SIM):
+        SimModem(network, number)
+    setup = await provisioned(tmp_path / "node")
+    kit = await asyncio.to_thread(HubKit, tmp_path / "hub")
+    async with PtyModems(network, tmp_path) as ptys:
+        kit.hub.directory.put(setup.record, Site(setup.record.node_id.hex(), "BR-RMP", "Rampur", "Patna", True))
+        desk = SmsDesk(kit.hub, SmsOptions(ptys.plug(HUB_SIM)))
+        await kit.hub.start()
+        await desk.start()
+        kit.client = TestClient(TestServer(build_app(kit.hub, {}, {}, desk)))
+        await kit.client.start_server()
+        await kit.add_doctor()
+        node = await asyncio.to_thread(Node, setup.folder, setup.config, secrets.token_bytes(8), "test")
+        await node.start()
+        await node.fit_sms(setup.folder, NodeSmsOptions(ptys.plug(NODE_SIM), HUB_SIM, after_s=0.2))
+        server = TestServer(await node.web_app())
+        await server.start_server(access_log=None)
+        tablet = Tablet(TestClient(server))
+        yield Stage(network, setup, node, tablet, kit, desk, await kit.login())
+        await tablet.http.close()
+        await node.stop()
+        await desk.stop()
+        await kit.stop()
+
+
+async def make_red(stage: Stage) -> str:
+    await stage.tablet.login(stage.setup)
+    _, visit = await stage.tablet.register()
+    await stage.tablet.fill(visit)
+    measured = {"temp_c": 38.2, "hr": 141, "rr": 34, "spo2": 81, "sbp": 84, "dbp": 52}
+    readings = [{"vital": vital, "value": value, "confirmed": True} for vital, value in measured.items()]
+    reply = await stage.tablet.say(
+        "record_vitals", visit_id=visit, vitals={"readings": readings, "avpu": "V", "oxygen": False}
+    )
+    assert isinstance(reply["visit"], dict)
+    return visit
+
+
+async def look_twice(stage: Stage) -> None:
+    """The node sees the visit, waits for ``after_s``, and tells."""
+    assert stage.node.sms is not None
+    await until(lambda: stage.node.sms is not None and stage.node.sms.health.up and stage.desk.health.up)
+    now = asyncio.get_running_loop().time()
+    await stage.node.sms.look(now)
+    await stage.node.sms.look(now + 1.0)
+
+
+async def lines_of(stage: Stage, visit: str) -> list[dict[str, object]]:
+    found = (await stage.tablet.get(f"/api/visits/{visit}/sms"))["items"]
+    assert isinstance(found, list)
+    return found
+
+
+async def test_an_emergency_without_any_link_reaches_the_doctor_and_the_answer_comes_back(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        visit = await make_red(stage)
+        await look_twice(stage)
+        items: list[dict[str, object]] = []
+        end = time.monotonic() + 20
+        while not items and time.monotonic() < end:
+            await asyncio.sleep(0.1)
+            items = await (await stage.doctor.call("GET", "/api/early")).json()
+        (item,) = items
+        copy = item["copy"]
+        assert isinstance(copy, dict)
+        assert (copy["emergency"], copy["colour"], copy["age"], copy["sex"]) == (True, "red", "34 years", "female")
+        assert (copy["vitals"]["spo2"], copy["vitals"]["temp_c"], copy["avpu"]) == (81, 38.2, "V")
+        assert (item["site_name"], item["early_id"]) == ("Rampur", visit[:8])
+        assert NAME not in str(item)
+
+        path = f"/api/early/{item['node_id']}/{item['early_id']}/answer"
+        reply = await stage.doctor.call("POST", path, {"advice": "none"})
+        assert reply.status == 400
+        reply = await stage.doctor.call("POST", path, {"advice": "call_108", "text": "Keep her flat, oxygen if any."})
+        assert reply.status == 200, await reply.text()
+        lines: list[dict[str, object]] = []
+        while len(lines) < 2 or lines[0]["state"] != "kept":
+            assert time.monotonic() < end
+            await asyncio.sleep(0.1)
+            lines = await lines_of(stage, visit)
+        assert [line["way"] for line in lines] == ["sent", "came"]
+        assert (lines[1]["advice"], lines[1]["doctor"]) == ("call_108", "Dr Asha Rao")
+        assert lines[1]["text"] == "Keep her flat, oxygen if any."
+        while (await stage.desk.early())[0].answers[0].state != "kept":
+            assert time.monotonic() < end
+            await asyncio.sleep(0.1)
+        told = (await stage.tablet.get("/api/sms"))["last_day"]
+        await look_twice(stage)
+        assert (await stage.tablet.get("/api/sms"))["last_day"] == told, "told once is enough"
+        for folder in (stage.setup.folder, stage.kit.settings.data):
+            kept = contents(folder)
+            assert b"oxygen if any" not in kept
+            assert COMPLAINT.encode() not in kept
+
+
+async def test_when_the_entries_come_the_early_copy_gives_way_and_nothing_is_doubled(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        visit = await make_red(stage)
+        await look_twice(stage)
+        await _until_early(stage)
+        hub, setup = stage.kit.hub, stage.setup
+        assert not await hub.desk.queue()
+        for ref in await stage.node.clinic.store.outbox(lambda outbox: outbox.waiting()):
+            opened = seal.open_opening(ref.opening, setup.hub, setup.record)
+            payload = bundle.unpack(opened.open_bundle(ref.sealed))
+            arrived = BundleArrived(opened.node_id, ref.bundle_id, opened.grade, payload, ref.sealed)
+            await hub.store.write(_taker(arrived, setup.record, stage.kit.clock.ms))
+        assert await stage.desk.early() == []
+        (place,) = await hub.desk.queue()
+        assert place.owned.visit.visit_id == visit
+        found = await stage.desk.of_visit(setup.record.node_id.hex(), visit)
+        assert found is not None
+        assert found.visit_id == visit
+
+
+def _taker(arrived: BundleArrived, record: seal.NodeRecord, now_ms: int) -> Callable[[Connection], Received]:
+    return lambda connection: receive_bundle(connection, arrived, record, now_ms)
+
+
+async def _until_early(stage: Stage) -> None:
+    end = time.monotonic() + 20
+    while not await stage.desk.early():
+        assert time.monotonic() < end
+        await asyncio.sleep(0.1)
+
+
+async def test_a_replayed_a_forged_and_a_revoked_nodes_sms_change_nothing(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        setup = stage.setup
+        sealer = sms.SmsSealer(setup.record.psk, setup.record.node_id, sms.Way.UP, b"boot5")
+        copy = sms.EarlyCopy(b"12345", True, "T-1", 9, 1, 0, 3)
+        _, message = sealer.seal(sms.encode(copy))
+        for _ in range(3):
+            await stage.desk.keep(NODE_SIM, message)
+        (first,) = await stage.desk.early()
+        assert first.copy.age == "9 weeks"
+        _, later = sealer.seal(sms.encode(structs.replace(copy, token="T-2")))
+        await stage.desk.keep(NODE_SIM, later)
+        await stage.desk.keep(NODE_SIM, message)
+        (newest,) = await stage.desk.early()
+        assert newest.copy.token == "T-2", "an old one that comes again does not hide the news"
+        forged = bytearray(message)
+        forged[40] ^= 1
+        for junk in (bytes(forged), b"", b"\x01" * 133, sealer.seal(b"\xc1junk")[1]):
+            await stage.desk.keep(NODE_SIM, junk)
+        stage.kit.hub.directory.put(
+            structs.replace(setup.record, revoked=True), stage.kit.hub.directory.site(setup.record.node_id.hex())
+        )
+        _, last = sealer.seal(sms.encode(structs.replace(copy, token="T-3")))
+        await stage.desk.keep(NODE_SIM, last)
+        assert [item.copy.token for item in await stage.desk.early()] == ["T-2"]
+        doctor = await stage.kit.hub.desk.doctor("asha")
+        with pytest.raises(NotFound):
+            await stage.desk.answer("00" * 8, newest.early_id, doctor, sms.Advice.SEEN, "")
+
+
+async def test_a_summary_leaves_when_a_person_asks_and_a_locked_node_says_nothing(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        assert stage.node.sms is not None
+        await stage.node.sms.look(0.0)
+        status, _ = await stage.tablet.call("GET", "/api/sms")
+        assert status == 401
+        await stage.tablet.login(stage.setup)
+        _, visit = await stage.tablet.register()
+        await stage.tablet.fill(visit)
+        status, _ = await stage.tablet.call("POST", f"/api/visits/{visit}/sms", {})
+        assert status == 200
+        await _until_early(stage)
+        (item,) = await stage.desk.early()
+        assert not item.copy.emergency
+        assert item.copy.complaints == ("fever 3 day",)
+        assert item.copy.note == COMPLAINT
+
+
+def test_a_visit_is_told_again_only_when_nobody_has_it_or_there_is_news() -> None:
+    def gone(state: str, at_ms: int = 0) -> GoneSms:
+        return GoneSms(b"", bytes([at_ms % 250]), 1, b"", b"digest", b"", at_ms, state)
+
+    hour_ms = 3_600_000
+    assert is_due([], b"digest", 0)
+    assert not is_due([gone("waiting")], b"digest", hour_ms)
+    assert not is_due([gone("kept")], b"digest", hour_ms)
+    assert is_due([gone("kept")], b"news", hour_ms)
+    assert not is_due([gone("kept")], b"news", 60_000)
+    assert is_due([gone("left")], b"digest", hour_ms)
+    assert is_due([gone("cms_38")], b"digest", 130_000)
+    assert is_due([gone("sms_cap", at) for at in range(10)], b"digest", hour_ms)
+    assert not is_due([gone("left", at) for at in range(4)], b"digest", hour_ms)
+
+
+async def test_the_store_keeps_names_and_spendings_over_a_restart(tmp_path: Path) -> None:
+    store = SmsStore(tmp_path / "sms.db")
+    await store.open()
+    store.spend(1000)
+    await store.made(GoneSms(b"n", b"name", 1, b"visit", b"d", b"", 5))
+    await store.close()
+    again = SmsStore(tmp_path / "sms.db")
+    await again.open()
+    assert await again.spent(2000) == [1000]
+    assert await again.spent(2000 + 86_400_000) == []
+    await again.unsent()
+    await again.became(b"name", "delivered")
+    (gone,) = await again.gone(b"visit")
+    assert gone.state == "delivered"
+    await again.close()
