@@ -6,6 +6,7 @@ what no bundle covers yet is sealed at the next start, and the hub knows entries
 seq). Blocking; everything here runs on the store's writer thread.
 """
 
+import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,6 +45,8 @@ class Reply(msgspec.Struct, frozen=True):
     patient: Patient | None = None
     visit: Visit | None = None
     warnings: tuple[Refusal, ...] = ()
+    digest: bytes = b""
+    """SHA-256 of the command, so that another one under the same id is not taken for it."""
 
 
 class Pending(msgspec.Struct, frozen=True):
@@ -109,13 +112,13 @@ class Journal:
         """Decide a command and record what follows, once per ``command_id``."""
         known = self._db.row("SELECT reply FROM commands WHERE command_id = ?", command.command_id)
         if known is not None:
-            return msgspec.msgpack.decode(known[0], type=Reply)
+            return _again(msgspec.msgpack.decode(known[0], type=Reply), command)
         state = self._state(command, at)
         outcome = decide(state, command, at, by, secrets.token_bytes(16))
         if isinstance(outcome, Refusal):
             return outcome
         faults.point("journal.decided")
-        reply = self._record(outcome, by.staff_id, at, command.command_id, warnings(state, command, at))
+        reply = self._record(outcome, by.staff_id, at, command, warnings(state, command, at))
         assert reply is not None
         return reply
 
@@ -148,7 +151,7 @@ class Journal:
         events: Sequence[ev.Event],
         actor: str,
         at: Instant,
-        command_id: str = "",
+        command: cmd.Command | None = None,
         warnings: tuple[Refusal, ...] = (),
     ) -> Reply | None:
         stamp, writers, reply = self._stamp, dict(self._writers), None
@@ -163,11 +166,11 @@ class Journal:
                 visit = folded if isinstance(folded, Visit) else visit
                 self._append(writers, event, entry, visit)
             faults.point("journal.appended")
-            if command_id:
-                reply = Reply(command_id, len(events), patient, visit, warnings)
+            if command is not None:
+                reply = Reply(command.command_id, len(events), patient, visit, warnings, _digest(command))
                 self._db.run(
                     "INSERT INTO commands (command_id, reply) VALUES (?, ?)",
-                    command_id,
+                    command.command_id,
                     msgspec.msgpack.encode(reply),
                 )
             faults.point("journal.committing")
@@ -393,3 +396,14 @@ class Journal:
     def close(self) -> None:
         """Close the store."""
         self._db.close()
+
+
+def _digest(command: cmd.Command) -> bytes:
+    return hashlib.sha256(msgspec.msgpack.encode(command)).digest()
+
+
+def _again(reply: Reply, command: cmd.Command) -> Reply | Refusal:
+    """The reply to a command that came before; a refusal when it was another one."""
+    if reply.digest and reply.digest != _digest(command):
+        return Refusal("command_reused", "This command id was used for something else. Make a new one.", "command_id")
+    return reply

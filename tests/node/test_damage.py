@@ -25,7 +25,7 @@ from edge.node.database import Database
 from edge.node.store import AlreadyServed, Store
 from edge.node.unlock import FIRST_WAIT_S, Attempts
 from edge.web.refusals import TooManyAttempts, failure_of
-from tests.node.kit import PIN, Provisioned, Served, provisioned
+from tests.node.kit import PIN, Provisioned, Served, new_id, provisioned
 
 DAY_MS = 86_400_000
 
@@ -162,3 +162,15 @@ async def test_a_body_nested_without_end_is_bad_input(setup: Provisioned) -> Non
         async with served.tablet.http.post("/api/commands", data=b'{"a":' * 50_000, headers=headers) as reply:
             assert reply.status == 400
             assert (await reply.json())["code"] == "bad_input"
+
+
+async def test_another_command_under_a_used_id_is_refused_and_not_swallowed(setup: Provisioned) -> None:
+    async with Served(setup) as served:
+        tablet = served.tablet
+        await tablet.login(setup)
+        patient, _ = await tablet.register()
+        command = {"type": "open_visit", "command_id": new_id(), "visit_id": new_id(), "patient_id": patient}
+        assert (await tablet.call("POST", "/api/commands", command))[0] == 200
+        assert (await tablet.call("POST", "/api/commands", command))[0] == 200
+        status, refusal = await tablet.call("POST", "/api/commands", {**command, "visit_id": new_id()})
+        assert (status, refusal["code"]) == (409, "command_reused")
