@@ -1,6 +1,6 @@
 """From the doctor's click to the first picture, moment by moment, over an emulated link; JSON lines.
 
-``python -m tests.e2e.call_setup LINK [CALLS]`` makes a hub and a node, lets a nurse bring one patient
+``python -m tests.e2e.call_setup LINK [CALLS [RING_S]]`` makes a hub and a node, lets a nurse bring one patient
 as far as the token, and calls that many times. Both browsers and both servers run on one clock, so
 that moments of both ends can be compared. Needs root.
 """
@@ -50,13 +50,14 @@ WATCH = """
 _SHOWN = ("offer here", "answer made", "ice connected", "media connected", "first sound", "first picture")
 
 
-def one_call(journey: Journey, tablet: Page, doctor: Page) -> dict[str, float]:
-    """Milliseconds from the doctor's click to each moment."""
+def one_call(journey: Journey, tablet: Page, doctor: Page, ring_s: float) -> dict[str, float]:
+    """Milliseconds from the doctor's click to each moment. The nurse lets it ring for ``ring_s``."""
     doctor.evaluate("window.__moments = []")
     clicked_ms = time.time() * 1000
     control(doctor, "call").click()
     expect(control(tablet, "call-banner")).to_be_visible(timeout=30_000)
     seen = {"rings": time.time() * 1000 - clicked_ms}
+    tablet.wait_for_timeout(ring_s * 1000)
     control(tablet, "call-accept").click()
     seen["accepted"] = time.time() * 1000 - clicked_ms
 
@@ -68,6 +69,7 @@ def one_call(journey: Journey, tablet: Page, doctor: Page) -> dict[str, float]:
     for at_ms, what in doctor.evaluate("window.__moments"):
         if what in _SHOWN:
             seen.setdefault(str(what), float(at_ms) - clicked_ms)
+    seen["picture after accept"] = seen["first picture"] - seen["accepted"]
     journey.end_call()
     return {what: round(ms) for what, ms in seen.items()}
 
@@ -75,6 +77,7 @@ def one_call(journey: Journey, tablet: Page, doctor: Page) -> dict[str, float]:
 def main(arguments: list[str]) -> None:
     """Command line."""
     name, calls = arguments[0], int(arguments[1]) if len(arguments) > 1 else 3
+    ring_s = float(arguments[2]) if len(arguments) > 2 else 0.0
     spec = NAMED[name]
     with tempfile.TemporaryDirectory() as scratch, linked(spec) as link:
         folder = Path(scratch)
@@ -94,14 +97,12 @@ def main(arguments: list[str]) -> None:
             results = []
             for _ in range(calls):
                 time.sleep(3)
-                results.append(one_call(journey, tablet_page, doctor_page))
+                results.append(one_call(journey, tablet_page, doctor_page, ring_s))
                 print(json.dumps(results[-1]), flush=True)
             medians = {what: statistics.median(one[what] for one in results if what in one) for what in results[0]}
-            print(json.dumps({"median of": calls, "link": name, **medians}), flush=True)
+            print(json.dumps({"median of": calls, "link": name, "ring_s": ring_s, **medians}), flush=True)
             doctor.close()
             tablet.close()
-        log = (folder / "node.log").read_text()
-    print(log, file=sys.stderr)
 
 
 if __name__ == "__main__":

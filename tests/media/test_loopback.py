@@ -21,15 +21,15 @@ async def browser() -> AsyncIterator[Browser]:
         yield one
 
 
-def _make_film(path: Path, width: int, height: int) -> None:
+def _make_film(path: Path, width: int, height: int, rate: int) -> None:
     """A few seconds of another film with another sound: red, then green; 44.1 kHz stereo."""
     with av.open(str(path), "w") as out:
-        picture = out.add_stream("mpeg4", rate=12)
+        picture = out.add_stream("mpeg4", rate=rate)
         picture.width, picture.height, picture.pix_fmt = width, height, "yuv420p"
         sound = out.add_stream("aac", rate=44_100)
-        for number in range(36):
+        for number in range(3 * rate):
             frame = av.VideoFrame(width, height, "yuv420p")
-            for plane, value in zip(frame.planes, (90, 90, 240) if number % 24 < 12 else (90, 50, 60), strict=True):
+            for plane, value in zip(frame.planes, (90, 90, 240) if number % (2 * rate) < rate else (90, 50, 60), strict=True):
                 plane.update(bytes([value]) * plane.buffer_size)
             frame.pts = number
             out.mux(picture.encode(frame))
@@ -115,12 +115,12 @@ async def test_the_tablets_camera_and_microphone_reach_the_doctor(browser: Brows
         await until(doctor, "window.call.stats().frames > 30 && window.call.stats().audioLevel > 0.01")
 
 
-@pytest.mark.parametrize(("width", "height"), [(176, 144), (720, 1280)])
+@pytest.mark.parametrize(("width", "height", "rate"), [(176, 144, 12), (720, 1280, 30)])
 async def test_any_film_can_be_the_camera_and_keeps_its_shape(
-    browser: Browser, tmp_path: Path, width: int, height: int
+    browser: Browser, tmp_path: Path, width: int, height: int, rate: int
 ) -> None:
     film = tmp_path / "another film.mp4"
-    await asyncio.to_thread(_make_film, film, width, height)
+    await asyncio.to_thread(_make_film, film, width, height, rate)
     async with calling(f"file:{film}") as room:
         doctor = await open_page(browser, f"{room.url}/doctor")
         await until(doctor, "window.call && window.call.stats().frames > 40 && window.call.stats().audioS > 4")
