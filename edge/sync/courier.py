@@ -30,7 +30,7 @@ HEADER_BYTES: Final = len(MAGIC) + 2 + HUB_BYTES
 DIGEST_BYTES: Final = 16
 ROW_BYTES: Final = seal.BUNDLE_ID_BYTES + DIGEST_BYTES + 1
 ROWS_MAX: Final = 1_000
-RANGES_MAX: Final = 1_000
+RANGES_MAX: Final = 10_000
 DOWN_MAX_BYTES: Final = seal.BUNDLE_MAX_BYTES + 1_024
 FILE_MAX_BYTES: Final = 512 * 1024
 """No file of this version is larger."""
@@ -185,7 +185,7 @@ def _down_tbs(node_id: bytes, seq: int, blob: bytes) -> bytes:
 
 
 def stored_file(device_private: bytes, hub: bytes, node_id: bytes, seqs: Iterable[int]) -> bytes:
-    """What a node holds, signed by D. Only the last 1,000 ranges are told."""
+    """What a node holds, signed by D. Only the last 10,000 ranges are told."""
     ranges = ranges_of(seqs)[-RANGES_MAX:]
     body = node_id + len(ranges).to_bytes(2, "big")
     body += b"".join(first.to_bytes(8, "big") + last.to_bytes(8, "big") for first, last in ranges)

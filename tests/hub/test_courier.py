@@ -1,0 +1,141 @@
+"""What the hub's desk does with files of a stick: the link's pipeline, receipts for what is durable, nothing else."""
+
+import asyncio
+
+import msgspec
+import pytest
+from sqlalchemy import func, select
+
+from edge.model import events as ev
+from edge.model.records import Role
+from edge.sync import courier, seal
+from edge.sync.bundle import BundlePayload
+from edge.sync.log import Stream
+from hub import directory, down
+from hub.courier import Desk, DownName
+from hub.keys import Keyring
+from hub.store.schema import entries, quarantine
+
+from .kit import HubKit, NodeKit, new_id, registered, visit_events
+
+
+async def count(kit: HubKit, table: object = entries) -> int:
+    query = select(func.count()).select_from(table)  # type: ignore[arg-type]
+    return int(await kit.hub.store.read(lambda connection: connection.execute(query).scalar() or 0))
+
+
+def up(node: NodeKit, payload: BundlePayload) -> bytes:
+    ref = node.endpoint.seal_bundle(payload)
+    return courier.up_file(courier.hub_of(node.keys.hub_sign), ref.opening, ref.sealed)
+
+
+def visit_of(node: NodeKit) -> BundlePayload:
+    patient_id = new_id()
+    return node.entries([registered(patient_id), *visit_events(new_id(), patient_id)])
+
+
+async def say_something(kit: HubKit, node: NodeKit) -> DownName:
+    staff = ev.StaffPublished("asha", "Dr Asha Rao", Role.DOCTOR, "12345 MCI", "MBBS", bytes(32))
+    said = await kit.hub.store.write(
+        lambda connection: down.speak(connection, kit.hub.speaker, node.node_id, (staff,), "", kit.clock.ms)
+    )
+    return DownName(said.node_id, said.seq)
+
+
+async def test_bundles_by_stick_and_by_link_are_stored_once_and_receipted(kit: HubKit) -> None:
+    node, desk = await kit.enrol(), Desk(kit.hub)
+    payload = visit_of(node)
+    await node.send_payload(payload)
+    raw = up(node, payload)
+    other = up(node, visit_of(node))
+    again, fresh, twice, junk = await desk.take_ups([raw, other, other, b"junk"])
+    assert (again.fresh, fresh.fresh or twice.fresh) == (False, True)
+    assert junk.row is None
+    assert junk.code == "courier_malformed"
+    assert again.row is not None
+    assert fresh.row is not None
+    receipt = courier.parse(await desk.receipt(node.keys.node_id, [again.row, fresh.row]))
+    assert isinstance(receipt, courier.ReceiptFile)
+    courier.check_receipt(receipt, node.keys.hub_sign)
+    assert {row.level for row in receipt.rows} == {1}
+    assert await count(kit) == 2 * len(payload.entries)
+    assert await count(kit, quarantine) == 0
+
+
+async def test_poison_is_quarantined_as_from_the_link_and_the_receipt_says_so(kit: HubKit) -> None:
+    node, desk = await kit.enrol(), Desk(kit.hub)
+    verdict, good = await desk.take_ups(
+        [up(node, BundlePayload(1, node.run, Stream.HUB, 1, (b"not a node's",))), up(node, visit_of(node))]
+    )
+    assert verdict.row is not None
+    assert verdict.row.quarantined
+    assert verdict.code == "stream_forbidden"
+    assert good.fresh
+    assert await count(kit, quarantine) == 1
+
+
+async def test_no_receipt_is_signed_for_what_was_not_taken(kit: HubKit) -> None:
+    node, desk = await kit.enrol(), Desk(kit.hub)
+    (verdict,) = await desk.take_ups([up(node, visit_of(node))])
+    assert verdict.row is not None
+    made_up = courier.Row(bytes(11), bytes(16), 1)
+    for node_id, row in ((node.keys.node_id, made_up), (bytes(8), verdict.row)):
+        with pytest.raises(courier.CourierRefused):
+            await desk.receipt(node_id, [row])
+    with pytest.raises(courier.CourierRefused):
+        await Desk(kit.hub).receipt(node.keys.node_id, [verdict.row])
+
+
+async def test_a_node_gets_its_blobs_until_it_has_signed_for_them(kit: HubKit) -> None:
+    node, other, desk = await kit.enrol(), await kit.enrol("UP02"), Desk(kit.hub)
+    mine = [await say_something(kit, node) for _ in range(2)]
+    theirs = await say_something(kit, other)
+    assert set(await desk.downs()) == {*mine, theirs}
+    file = courier.parse(await desk.down(mine[0]))
+    assert isinstance(file, courier.DownFile)
+    courier.check_down(file, node.keys.hub_sign)
+    assert seal.open_down(file.blob, node.keys.node_id, node.drawn.records, node.keys.hub_sign)[0] == mine[0].seq
+    hub8 = courier.hub_of(node.keys.hub_sign)
+    forged = courier.stored_file(other.drawn.device, hub8, node.keys.node_id, [name.seq for name in mine])
+    with pytest.raises(courier.CourierRefused):
+        await desk.take_stored(forged)
+    held = courier.stored_file(node.drawn.device, hub8, node.keys.node_id, [1, *(name.seq for name in mine)])
+    assert await desk.take_stored(held) == 2
+    assert await desk.take_stored(held) == 0
+    assert await desk.downs() == (theirs,)
+    assert await desk.down(mine[0]) == b""
+
+
+async def test_a_revoked_node_gets_and_gives_nothing(kit: HubKit) -> None:
+    node, desk = await kit.enrol(), Desk(kit.hub)
+    said = await say_something(kit, node)
+    before = await count(kit)
+    raw = up(node, visit_of(node))
+    await kit.hub.store.write(lambda connection: directory.revoke_node(connection, node.node_id, kit.clock.ms))
+    await kit.hub.reload_nodes()
+    (verdict,) = await desk.take_ups([raw])
+    assert (verdict.row, verdict.code) == (None, "node_revoked")
+    assert await desk.downs() == ()
+    assert await desk.down(said) == b""
+    assert await count(kit) == before
+
+
+async def test_a_bundle_whose_hub_key_was_destroyed_is_asked_for_again(kit: HubKit) -> None:
+    node = await kit.enrol()
+    raw = up(node, visit_of(node))
+    late = await asyncio.to_thread(HubKit, kit.settings.data, fresh=False)
+    try:
+        late.hub.keys = _without_kem(late)
+        desk = Desk(late.hub)
+        (verdict,) = await desk.take_ups([raw])
+        assert verdict.row is not None
+        assert verdict.row.level == courier.RESEAL_LEVEL
+        receipt = courier.parse(await desk.receipt(node.keys.node_id, [verdict.row]))
+        assert isinstance(receipt, courier.ReceiptFile)
+        courier.check_receipt(receipt, node.keys.hub_sign)
+    finally:
+        await late.hub.stop()
+
+
+def _without_kem(kit: HubKit) -> Keyring:
+    return msgspec.structs.replace(kit.hub.keys, hub=seal.HubKeys((bytes(range(32)),), kit.hub.keys.hub.sign))
