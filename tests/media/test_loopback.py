@@ -29,7 +29,9 @@ def _make_film(path: Path, width: int, height: int, rate: int) -> None:
         sound = out.add_stream("aac", rate=44_100)
         for number in range(3 * rate):
             frame = av.VideoFrame(width, height, "yuv420p")
-            for plane, value in zip(frame.planes, (90, 90, 240) if number % (2 * rate) < rate else (90, 50, 60), strict=True):
+            for plane, value in zip(
+                frame.planes, (90, 90, 240) if number % (2 * rate) < rate else (90, 50, 60), strict=True
+            ):
                 plane.update(bytes([value]) * plane.buffer_size)
             frame.pts = number
             out.mux(picture.encode(frame))
