@@ -13,6 +13,8 @@ frontier   Frontier: which sequences of a log are held (cursor + bitmap)
 outbox     SendQueue: what leaves next          inbox    judge: bytes → verdict
 arq        Arq: selective repeat over packets   congestion  DelayAimd
 endpoint   NodeEndpoint, HubEndpoint            bearers  NodeRunner, HubRunner, wss_handler
+sms        SmsSealer, open_sms, contents, caps     sms_copy  visit → early copy → words
+sms_pdu    GSM PDUs, parts    sms_modem  AT session    sms_mail  whole messages; bearers.sms, bearers.sms_store
 faults     point(name): where a fault test may kill the process
 ========== ==================================================================================
 
