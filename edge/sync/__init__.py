@@ -11,6 +11,7 @@ enrol      make_token … open_reply; EnrolGrant, EnrolSecrets
 link       events and states: BundleRef, BundleAcked, BundleArrived, LinkState, Cls, Directory …
 frontier   Frontier: which sequences of a log are held (cursor + bitmap)
 outbox     SendQueue: what leaves next          inbox    judge: bytes → verdict
+courier    what lies on a USB stick: up_file, receipt_file, down_file, stored_file, parse, Opener
 arq        Arq: selective repeat over packets   congestion  DelayAimd
 endpoint   NodeEndpoint, HubEndpoint            bearers  NodeRunner, HubRunner, wss_handler
 sms        SmsSealer, open_sms, contents, caps     sms_copy  visit → early copy → words
