@@ -18,8 +18,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="./run bench")
     parser.add_argument("name", choices=sorted(BENCHES))
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows there")
+    parser.add_argument(
+        "--quick", action="store_true", help="sync only: fewer seeds and no slow peers, within a minute"
+    )
     options = parser.parse_args()
-    rows = BENCHES[options.name]()
+    rows = sync.run(quick=True) if options.quick and options.name == "sync" else BENCHES[options.name]()
     for row in rows:
         goal = "" if row.reach is None else f"   goal {row.reach:g}: {'reached' if row.ok else 'MISSED'}"
         peer = "" if row.peer_value is None else f"   peer {row.peer_value:,.10g}"

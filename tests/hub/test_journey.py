@@ -17,6 +17,7 @@ async def test_a_doctor_sees_opens_signs_and_the_node_gets_a_prescription_that_v
     await node.send([registered(patient_id), *visit_events(visit_id, patient_id)])
 
     page = await kit.login()
+    await node.until(lambda: kit.hub.link.online(node.node_id))
     queue = await page.get("/api/queue")
     (item,) = queue["items"]  # type: ignore[misc]
     assert (item["patient_name"], item["place"], item["node_online"]) == ("Sita Devi", 1, True)  # type: ignore[has-type]
