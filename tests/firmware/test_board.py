@@ -137,6 +137,7 @@ def test_an_empty_battery_asks_for_shutdown_then_cuts_and_wakes_with_the_mains(
 def test_a_hung_node_is_power_cycled_but_not_while_it_updates(simulator: Path, firmware: Path, tmp_path: Path) -> None:
     with board(simulator, firmware, tmp_path / "b", speed=20) as made:
         assert made.met()
+        assert store_events(made, EventKind.RESTARTED)
         made.session.updating = True
         assert made.pump(lambda: any(isinstance(n, StatusHeard) for n in made.news))
         time.sleep(3)  # a minute of the board's time without a heartbeat, in an update

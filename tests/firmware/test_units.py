@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge.node.devices import panel_protocol as table
-from edge.node.devices.panel_link import OVERHEAD, unstuff
+from edge.node.devices.panel_link import OVERHEAD, RESIDUE, unstuff
 from edge.node.devices.panel_update import SignedImage
 from tests.kits import panel_board
 
@@ -26,7 +26,7 @@ def test_unit(host: Path, name: str) -> None:
 
 
 def frame(body: bytes) -> bytes:
-    body += binascii.crc_hqx(body, 0xFFFF).to_bytes(2, "big")
+    body += (binascii.crc_hqx(body, 0xFFFF) ^ 0xFFFF).to_bytes(2, "big")
     return b"".join(bytes([len(run) + 1]) + run for run in body.split(b"\0")) + b"\0"
 
 
@@ -57,7 +57,7 @@ def python_hears(line: bytes) -> list[bytes]:
     return [
         body[:-2]
         for body in bodies
-        if body is not None and OVERHEAD <= len(body) <= table.FRAME_MAX and not binascii.crc_hqx(body, 0xFFFF)
+        if body is not None and OVERHEAD <= len(body) <= table.FRAME_MAX and binascii.crc_hqx(body, 0xFFFF) == RESIDUE
     ]
 
 

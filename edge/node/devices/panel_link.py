@@ -12,6 +12,8 @@ from msgspec import Struct, structs
 
 from . import panel_protocol as table
 
+RESIDUE = 0x1D0F
+"""CRC over a whole good frame; not 0, so that zeros added at the end of a frame are found."""
 OVERHEAD = 4
 """Sequence, type and CRC around a payload, in bytes."""
 
@@ -63,7 +65,7 @@ def encode_frame(sequence: int, message: Message) -> bytes:
     body = bytes([sequence, code]) + encode_payload(message)
     if len(body) + 2 > table.FRAME_MAX:
         raise PanelFrameError(f"a frame has at most {table.FRAME_MAX} bytes, not {len(body) + 2}")
-    body += binascii.crc_hqx(body, 0xFFFF).to_bytes(2, "big")
+    body += (binascii.crc_hqx(body, 0xFFFF) ^ 0xFFFF).to_bytes(2, "big")
     return b"".join(bytes([len(run) + 1]) + run for run in body.split(b"\0")) + b"\0"
 
 
@@ -113,7 +115,7 @@ class FrameReader:
 
     def _finish(self, found: list[tuple[int, Message]]) -> None:
         body = None if self._overlong else unstuff(bytes(self._buffer))
-        if body is None or not OVERHEAD <= len(body) <= table.FRAME_MAX or binascii.crc_hqx(body, 0xFFFF):
+        if body is None or not OVERHEAD <= len(body) <= table.FRAME_MAX or binascii.crc_hqx(body, 0xFFFF) != RESIDUE:
             self.bad_frames += 1
             return
         message = decode_payload(body[1], body[2:-2], self._known)

@@ -156,8 +156,8 @@ static void send(uint8_t length)
 
     while (at < end)
         crc = crc16_byte(crc, *at++);
-    *at++ = (uint8_t)(crc >> 8);
-    *at++ = (uint8_t)crc;
+    *at++ = (uint8_t)~(crc >> 8);
+    *at++ = (uint8_t)~crc;
     end = at + 1;
     for (at = answer; at < end; at++) {
         uint8_t run = 0;

@@ -6,7 +6,11 @@
 
 #define CRC16_START 0xFFFFU
 
-/* One byte more. The sum over a message followed by its sum, high byte first, is 0. */
+/* The sum over a message and its complemented sum, high byte first. Sent as it is, the sum over both would be 0, and
+ * a frame with a zero more or less at its end would pass. */
+#define CRC16_RESIDUE 0x1D0FU
+
+/* One byte more. */
 uint16_t crc16_byte(uint16_t crc, uint8_t byte);
 
 #endif

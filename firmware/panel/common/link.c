@@ -5,7 +5,8 @@
 static bool link_finish(struct link *link, uint8_t *payload_length)
 {
     bool seen = link->started || link->broken;
-    bool good = link->started && !link->broken && link->block == 0 && link->length >= LINK_OVERHEAD && link->crc == 0;
+    bool good = link->started && !link->broken && link->block == 0 && link->length >= LINK_OVERHEAD &&
+                link->crc == CRC16_RESIDUE;
 
     *payload_length = (uint8_t)(link->length - LINK_OVERHEAD);
     link->length = 0;
@@ -64,9 +65,9 @@ uint8_t link_encode(uint8_t *wire, uint8_t sequence, uint8_t type, const uint8_t
         else if (i < (uint8_t)(length + 2U))
             byte = payload[i - 2U];
         else if (i == (uint8_t)(length + 2U))
-            byte = (uint8_t)(crc >> 8);
+            byte = (uint8_t)~(crc >> 8);
         else
-            byte = (uint8_t)crc;
+            byte = (uint8_t)~crc;
         if (i < (uint8_t)(length + 2U))
             crc = crc16_byte(crc, byte);
         if (byte == 0) {
