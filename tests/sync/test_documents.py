@@ -18,7 +18,7 @@ def test_every_code_of_sync_stands_in_the_protocol() -> None:
 
 def test_every_fault_point_of_sync_stands_in_the_protocol() -> None:
     points = {name for file in SOURCES for name in re.findall(r"\bpoint\(\"([a-z._]+)\"\)", file.read_text())}
-    on_a_stick = {f"usb.{step}" for step in "begun filled synced checked renamed written deleted".split()}
+    on_a_stick = {f"usb.{step}" for step in ["begun", "filled", "synced", "checked", "renamed", "written", "deleted"]}
     assert points >= {"bundle.sealed", "hub.before_ack"} | on_a_stick
     assert not {name for name in points if f"`{name}`" not in PROTOCOL}
 
