@@ -545,12 +545,12 @@ static void link_finds_every_single_flipped_bit(void)
     const uint8_t payload[] = {0, 1, 2, 0, 0xFF, 0, 0};
     unsigned size = link_encode(wire, 9, 3, payload, sizeof payload);
 
-    for (unsigned bit = 0; bit < 8 * (size - 1); bit++) {
+    for (unsigned bit = 0; bit < 8 * size; bit++) {
         struct link link = {.crc = CRC16_START};
-        uint8_t got, spoilt[LINK_WIRE_MAX];
+        uint8_t got, spoilt[LINK_WIRE_MAX + 1U] = {0}; /* ends the frame when its own end is spoilt */
         memcpy(spoilt, wire, size);
         spoilt[bit / 8] ^= (uint8_t)(1u << bit % 8);
-        CHECK(!link_feed(&link, spoilt, size, &got));
+        CHECK(!link_feed(&link, spoilt, size + 1U, &got));
         CHECK(link_feed(&link, wire, size, &got) && got == sizeof payload);
     }
 }
