@@ -143,6 +143,7 @@ async def test_the_button_calls_the_queue_and_the_display_shows_whose_turn_it_is
         board.close()
 
 
+@pytest.mark.serial
 async def test_a_press_calls_nobody_while_the_records_are_locked_or_when_it_is_old(
     simulator: Path, firmware: Path, tmp_path: Path, setup: Provisioned
 ) -> None:
