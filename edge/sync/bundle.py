@@ -25,6 +25,10 @@ ENTRIES_MAX = 4096
 ENTRY_MAX_BYTES = 256 * 1024
 NO_DICTIONARY = 0
 CURRENT_DICTIONARY = 1
+_SHIPPED = {
+    number: resources.files("edge.sync").joinpath(f"data/dictionary-{number:03d}.bin").read_bytes() for number in (1,)
+}
+"""Read when the process starts: no bundle waits for a disk, and none of a stranger's numbers looks there."""
 _LEVEL = 19
 _WINDOW_MAX_BYTES = 1 << 21
 _SEQ_MAX = 1 << 48
@@ -62,10 +66,9 @@ def _dictionary(number: int) -> zstandard.ZstdCompressionDict | None:
     """A shipped dictionary; None for number 0. Raises BundleRefused for one this release lacks."""
     if number == NO_DICTIONARY:
         return None
-    file = resources.files("edge.sync").joinpath(f"data/dictionary-{number:03d}.bin")
-    if not file.is_file():
+    if number not in _SHIPPED:
         raise BundleRefused("a dictionary this release does not have", code="dictionary_unknown")
-    return zstandard.ZstdCompressionDict(file.read_bytes(), dict_type=zstandard.DICT_TYPE_FULLDICT)
+    return zstandard.ZstdCompressionDict(_SHIPPED[number], dict_type=zstandard.DICT_TYPE_FULLDICT)
 
 
 @cache
@@ -92,12 +95,6 @@ def _decompressor(number: int) -> zstandard.ZstdDecompressor:
     return zstandard.ZstdDecompressor(
         dict_data=dictionary, format=zstandard.FORMAT_ZSTD1_MAGICLESS, max_window_size=_WINDOW_MAX_BYTES
     )
-
-
-def prepare() -> None:
-    """Read the dictionaries of this release and set up zstd, so that no bundle waits for a disk."""
-    for number in (NO_DICTIONARY, CURRENT_DICTIONARY):
-        _compressor(number)
 
 
 def compress(plain: bytes, dictionary: int = NO_DICTIONARY) -> bytes:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Hashable
 from . import frames as fr
 from . import seal
 from .arq import Arq
-from .bundle import prepare
 from .congestion import DelayAimd
 from .faults import point
 from .frontier import Frontier
@@ -81,7 +80,6 @@ class HubEndpoint:
         random: Callable[[int], bytes],
     ) -> None:
         """``unix_offset_s``: Unix time minus ``now``; set the attribute anew when the clock is stepped."""
-        prepare()
         self._keys, self._directory, self._random = keys, directory, random
         self.unix_offset_s = unix_offset_s
         self._now = now

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable
 from . import frames as fr
 from . import seal
 from .arq import Arq
-from .bundle import BundlePayload, pack, prepare
+from .bundle import BundlePayload, pack
 from .congestion import DelayAimd
 from .faults import point
 from .incoming import Incoming
@@ -57,7 +57,6 @@ class NodeEndpoint:
         path: Hashable = "udp",
     ) -> None:
         """``epsilon``: 32 fresh random bytes; ``signer``: private key of the grade (L or D)."""
-        prepare()
         self._keys, self._run, self._random = keys, run, random
         self._grade, self._signer = grade, signer
         self.path = path
