@@ -97,25 +97,35 @@ def go_through(clinic: Clinic, doctor: Stubborn, seed: int) -> None:
     nurse = Stubborn(clinic.node_client(), log_in_nurse)
     visit = NurseVisit(draw_case(rng))
     at_hub = DoctorVisit(visit)
+
+    def seen_at_hub(ask: Callable[[Client], T]) -> T:
+        """What the doctor is told while the nurse has her page open: a node that was cut off is unlocked again."""
+        nurse.do(visit.page)
+        return doctor.do(ask)
+
     reference = nurse.do(lambda client: client.get("/api/reference"))
     killer.start()
     try:
         answers = {name: nurse.do(step) for name, step in visit.steps(reference)}
         token = text(answers["token"], "visit", "token")
-        wait_until(lambda: doctor.do(at_hub.in_queue), "the visit in the hub's queue", PATIENCE_S)
+        wait_until(lambda: seen_at_hub(at_hub.in_queue), "the visit in the hub's queue", PATIENCE_S)
         doctor.do(at_hub.take)
         signed = doctor.do(lambda client: at_hub.sign(client, clinic.doctor.password))
         wait_until(lambda: bool(nurse.do(visit.prescriptions)), "the prescription at the node", PATIENCE_S)
         arrived = text(nurse.do(visit.prescriptions), 0, "prescription_id")
         nurse.do(lambda client: visit.confirm_printed(client, arrived))
         nurse.do(visit.close)
-        wait_until(lambda: doctor.do(at_hub.is_printed), "the mark of the printer at the hub", PATIENCE_S)
+        wait_until(lambda: seen_at_hub(at_hub.is_printed), "the mark of the printer at the hub", PATIENCE_S)
     finally:
         killer.join()
     assert killer.failure == ""
     assert arrived == signed
     check_record(dig(nurse.do(visit.page), "visit"), visit.case, token)
-    wait_until(lambda: dig(doctor.do(at_hub.page), "visit", "state") == "completed", "the close at the hub", PATIENCE_S)
+
+    def is_closed() -> bool:
+        return dig(seen_at_hub(at_hub.page), "visit", "state") == "completed"
+
+    wait_until(is_closed, "the close at the hub", PATIENCE_S)
     check_record(dig(doctor.do(at_hub.page), "visit"), visit.case, token)
     found = items(nurse.do(lambda client: client.get(f"/api/patients?q={visit.case.mobile}")), "items")
     assert [text(one, "patient_id") for one in found] == [visit.patient_id]
