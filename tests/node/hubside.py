@@ -44,7 +44,6 @@ class HubSide:
 
     async def __aenter__(self) -> "HubSide":
         now = time.monotonic()
-        await asyncio.to_thread(bundle.prepare)  # what a hub's start reads, off the loop
         self.endpoint = HubEndpoint(self._setup.hub, self, now, unix_offset_s=time.time() - now, random=os.urandom)
         self._runner = HubRunner(self.endpoint, ("127.0.0.1", self.port), self._heard)
         await self._runner.start()
