@@ -61,7 +61,7 @@ def _from_text(prefix: str, text: str, length: int) -> bytes:
 
 
 def badge_text(badge: bytes) -> str:
-    """The badge as printed: ``UPB1-XXXX-…``, 128 bits in base32."""
+    """The badge as printed: ``UPB1-`` and groups of four, 128 bits in base32."""
     return _to_text(BADGE_PREFIX, badge)
 
 
