@@ -21,8 +21,14 @@ def main() -> int:
     parser.add_argument(
         "--quick", action="store_true", help="sync only: fewer seeds and no slow peers, within a minute"
     )
+    parser.add_argument(
+        "--only", default="", metavar="GROUP,…", help=f"sync only: these groups of rows, of {', '.join(sync.GROUPS)}"
+    )
     options = parser.parse_args()
-    rows = sync.run(quick=True) if options.quick and options.name == "sync" else BENCHES[options.name]()
+    only = tuple(filter(None, options.only.split(",")))
+    if unknown := set(only) - set(sync.GROUPS):
+        parser.error(f"no such group: {', '.join(sorted(unknown))}")
+    rows = sync.run(quick=options.quick, only=only) if options.name == "sync" else BENCHES[options.name]()
     for row in rows:
         goal = "" if row.reach is None else f"   goal {row.reach:g}: {'reached' if row.ok else 'MISSED'}"
         peer = "" if row.peer_value is None else f"   peer {row.peer_value:,.10g}"

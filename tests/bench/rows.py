@@ -21,3 +21,9 @@ class Row(Struct, frozen=True):
 def at_most(name: str, value: float, unit: str, reach: float) -> Row:
     """A figure with a goal that it should not exceed."""
     return Row(name, round(value, 3), unit, reach=reach, ok=value <= reach)
+
+
+def against(name: str, ours: float, unit: str, peer: float, factor: float) -> Row:
+    """A peer's figure over ours, which should be at least ``factor``."""
+    ratio = round(peer / ours, 2)
+    return Row(name, round(ours, 2), unit, round(peer, 2), round(ours / peer, 3), factor, ratio >= factor)
