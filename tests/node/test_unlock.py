@@ -1,15 +1,19 @@
 """Badge, PIN and lock-out: what opens the node, and what a wrong PIN costs."""
 
 import asyncio
+import json
+import os
 import stat
+import sys
 from pathlib import Path
 
 import msgspec
 import pytest
+from argon2.low_level import Type, hash_secret_raw
 
 from edge.model.errors import BadInput, Refused
 from edge.model.records import Role
-from edge.node import provision
+from edge.node import provision, stretch
 from edge.node.unlock import FREE_ATTEMPTS, Attempts, Slots, make_badge, open_with_badge, open_with_recovery
 from edge.web.refusals import TooManyAttempts, WrongPin
 from tests.node.kit import PIN, Provisioned, Served, provisioned
@@ -121,3 +125,22 @@ async def test_files_belong_to_their_owner_alone_and_a_node_is_enrolled_once(set
     slots = await asyncio.to_thread(Slots(setup.folder).load)
     assert {slot.kind for slot in slots} == {"badge", "recovery"}
     assert len(await open_with_recovery(slots, setup.recovery)) == 32
+
+
+async def test_a_pin_is_stretched_by_argon2id_in_a_helper_that_loads_nothing_of_the_node() -> None:
+    salt = bytes(range(16))
+    wanted = hash_secret_raw(b"1234", salt, stretch.PASSES, stretch.MEMORY_KIB, stretch.LANES, 32, Type.ID)
+    assert await stretch.stretch("1234", salt) == wanted
+    helper = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-X", "importtime", *stretch.helper()[1:]),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    request = {"pin": "1234", "salt": salt.hex(), "passes": 1, "memory_kib": 8, "lanes": 1, "length": 32}
+    out, told = await helper.communicate(json.dumps(request).encode())
+    assert helper.returncode == 0 and len(out) == 64
+    loaded = {line.rpartition(b"|")[2].strip().decode() for line in told.splitlines()}
+    assert "argon2.low_level" in loaded
+    assert not {"edge", "edge.model", "asyncio", "msgspec", "site"} & loaded
