@@ -128,6 +128,25 @@ class CloseVisit(Struct, frozen=True, tag="close_visit", forbid_unknown_fields=T
     explained: bool = False
 
 
+class AttachMedia(Struct, frozen=True, tag="attach_media", forbid_unknown_fields=True):
+    """Attach what was uploaded to its visit: a photo with its preview, a voice note, a clip."""
+
+    command_id: Id
+    visit_id: Id
+    upload_id: Id
+    preview_upload_id: Annotated[str, Meta(pattern="^([0-9a-hjkmnp-tv-z]{16})?$")] = ""
+    """The upload that is the preview; a photo needs one."""
+    caption: ShortText = ""
+
+
+class RemoveMedia(Struct, frozen=True, tag="remove_media", forbid_unknown_fields=True):
+    """Take an attached photo, note or clip back, with its preview, before it was sent."""
+
+    command_id: Id
+    visit_id: Id
+    blob_id: Id
+
+
 Command: TypeAlias = (
     RegisterPatient
     | AmendPatient
@@ -142,4 +161,6 @@ Command: TypeAlias = (
     | MoveVisit
     | ConfirmPrinted
     | CloseVisit
+    | AttachMedia
+    | RemoveMedia
 )

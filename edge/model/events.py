@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from .ids import Id
+from .media import Manifest
 from .records import (
     Allergies,
     Code,
@@ -171,6 +172,20 @@ class Accessed(Struct, frozen=True, array_like=True):
     result: ShortText = "ok"
 
 
+class MediaAttached(Struct, frozen=True, array_like=True):
+    """A photo, voice note or clip belongs to this visit from now on; its bytes travel in chunks of their own."""
+
+    visit_id: Id
+    media: Manifest
+
+
+class MediaRemoved(Struct, frozen=True, array_like=True):
+    """Taken back before it was sent (a photo of the wrong thing). The bytes are gone at the node."""
+
+    visit_id: Id
+    blob_id: Id
+
+
 # The hub's log for one node.
 
 
@@ -212,6 +227,23 @@ class DoctorNote(Struct, frozen=True, array_like=True):
     note: Text
 
 
+class MediaSeen(Struct, frozen=True, array_like=True):
+    """A doctor opened an original, or played a note or clip, for the first time."""
+
+    visit_id: Id
+    blob_id: Id
+    doctor_id: ShortText
+
+
+class MediaWanted(Struct, frozen=True, array_like=True):
+    """These chunks did not verify at the hub, or were lost there: send them again."""
+
+    visit_id: Id
+    blob_id: Id
+    missing: bytes
+    """Bit i (least significant bit of the first byte is 0): chunk i."""
+
+
 Event: TypeAlias = (
     PatientRegistered
     | PatientAmended
@@ -231,11 +263,15 @@ Event: TypeAlias = (
     | VisitClosed
     | RunStarted
     | Accessed
+    | MediaAttached
+    | MediaRemoved
     | StaffPublished
     | VisitAssigned
     | VisitSeen
     | PrescriptionSigned
     | DoctorNote
+    | MediaSeen
+    | MediaWanted
 )
 
 KINDS: dict[int, type[Struct]] = {
@@ -257,11 +293,15 @@ KINDS: dict[int, type[Struct]] = {
     16: VisitClosed,
     17: RunStarted,
     18: Accessed,
+    19: MediaAttached,
+    20: MediaRemoved,
     64: StaffPublished,
     65: VisitAssigned,
     66: VisitSeen,
     67: PrescriptionSigned,
     68: DoctorNote,
+    69: MediaSeen,
+    70: MediaWanted,
 }
 """Kind number on the wire → struct. 1–63 are said by nodes, 64–127 by the hub. Never reused."""
 

@@ -14,6 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from . import events as ev
+from .media import MediaType, Purpose, chunk_count
 from .records import (
     Allergies,
     Colour,
@@ -83,6 +84,27 @@ class PrescriptionState(msgspec.Struct, frozen=True):
     copies: int = 0
 
 
+class MediaItem(msgspec.Struct, frozen=True):
+    """A photo, preview, voice note or clip of a visit."""
+
+    blob_id: str
+    purpose: Purpose = Purpose.PREVIEW
+    media_type: MediaType = MediaType.JPEG
+    size_bytes: int = 0
+    """0 while the entry that attached it has not been folded."""
+    chunks: int = 0
+    width_px: int = 0
+    height_px: int = 0
+    duration_ms: int = 0
+    preview_id: str = ""
+    caption: str = ""
+    at_ms: int = 0
+    by: str = ""
+    removed_ms: int = 0
+    seen_ms: int = 0
+    """When a doctor opened or played it first; 0 before."""
+
+
 class Visit(msgspec.Struct, frozen=True):
     """A visit as the entries leave it. Served as JSON by node and hub."""
 
@@ -123,6 +145,10 @@ class Visit(msgspec.Struct, frozen=True):
     """When the patient was called and was not there."""
     early_marks: tuple[PrescriptionState, ...] = ()
     """Stored or printed marks that were folded before their prescription; without its bytes."""
+    media: tuple[MediaItem, ...] = ()
+    """In the order in which it was attached."""
+    early_media: tuple[MediaItem, ...] = ()
+    """Seen or removed marks that were folded before their blob was attached."""
     stamps: dict[str, int] = {}
     """Stamp of the entry that each replaceable part comes from."""
 
@@ -233,7 +259,11 @@ def _changes(visit: Visit, event: ev.Event | ev.Unknown, stamp: int, actor: str)
             )
             return {"calls": _insert(visit.calls, call)}
         case _:
-            return _prescription_changes(visit, event, at_ms) or _hub_changes(visit, event, stamp)
+            return (
+                _prescription_changes(visit, event, at_ms)
+                or _media_changes(visit, event, at_ms, actor)
+                or _hub_changes(visit, event, stamp)
+            )
 
 
 def _hub_changes(visit: Visit, event: ev.Event | ev.Unknown, stamp: int) -> dict[str, object] | None:
@@ -279,6 +309,54 @@ def _prescription_changes(visit: Visit, event: ev.Event | ev.Unknown, at_ms: int
             return _mark(visit, event.prescription_id, printed)
         case _:
             return None
+
+
+def _media_changes(visit: Visit, event: ev.Event | ev.Unknown, at_ms: int, actor: str) -> dict[str, object] | None:
+    match event:
+        case ev.MediaAttached(_, manifest):
+            if any(item.blob_id == manifest.blob_id for item in visit.media):
+                return None
+            early = {item.blob_id: item for item in visit.early_media}
+            mark = early.pop(manifest.blob_id, MediaItem(manifest.blob_id))
+            item = MediaItem(
+                manifest.blob_id,
+                manifest.purpose,
+                manifest.facts.media_type,
+                manifest.size_bytes,
+                chunk_count(manifest.size_bytes),
+                manifest.facts.width_px,
+                manifest.facts.height_px,
+                manifest.facts.duration_ms,
+                manifest.preview_id,
+                manifest.caption,
+                at_ms,
+                actor,
+                mark.removed_ms,
+                mark.seen_ms,
+            )
+            ordered = sorted((*visit.media, item), key=lambda one: (one.at_ms, one.blob_id))
+            return {"media": tuple(ordered), "early_media": tuple(early.values())}
+        case ev.MediaRemoved(_, blob_id):
+            return _mark_media(visit, blob_id, lambda item: {"removed_ms": _earliest(item.removed_ms, at_ms)})
+        case ev.MediaSeen(_, blob_id):
+            return _mark_media(visit, blob_id, lambda item: {"seen_ms": _earliest(item.seen_ms, at_ms)})
+        case _:
+            return None
+
+
+def _mark_media(visit: Visit, blob_id: str, marks: Callable[[MediaItem], dict[str, int]]) -> dict[str, object]:
+    """Set marks on a blob; one that is not attached yet waits in ``early_media``."""
+    if any(item.blob_id == blob_id for item in visit.media):
+        field, items = "media", visit.media
+    else:
+        field, items = "early_media", visit.early_media
+        if all(item.blob_id != blob_id for item in items):
+            items = tuple(sorted((*items, MediaItem(blob_id)), key=lambda item: item.blob_id))
+    return {
+        field: tuple(
+            msgspec.structs.replace(item, **marks(item)) if item.blob_id == blob_id else item for item in items
+        )
+    }
 
 
 _Item = TypeVar("_Item", bound="Consent | VitalsRound | Call")

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.model import events as ev
+from edge.model.media import Facts, Manifest, MediaType, Purpose
 from edge.model.records import (
     Age,
     AgeUnit,
@@ -53,11 +54,27 @@ SAMPLES: list[ev.Event] = [
     ev.VisitClosed(B, VisitState.COMPLETED, True),
     ev.RunStarted("upkendra 0.1.0", 1),
     ev.Accessed("read", B),
+    ev.MediaAttached(
+        B,
+        Manifest(
+            C,
+            Purpose.ORIGINAL,
+            Facts(MediaType.JPEG, 640, 480, 0, (700, 1_400)),
+            9_000,
+            bytes(range(32)),
+            bytes(range(16)),
+            A,
+            "left hand",
+        ),
+    ),
+    ev.MediaRemoved(B, C),
     ev.StaffPublished("doc1", "Dr Rao", Role.DOCTOR, "BR 1", "MBBS", bytes(32)),
     ev.VisitAssigned(B, "doc1", "Dr Rao"),
     ev.VisitSeen(B, "doc1"),
     ev.PrescriptionSigned(B, C, b"\x95raw"),
     ev.DoctorNote(B, "doc1", "Drinks well."),
+    ev.MediaSeen(B, C, "doc1"),
+    ev.MediaWanted(B, C, b"\x05"),
 ]
 
 
