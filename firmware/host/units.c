@@ -305,7 +305,7 @@ static void power_run(struct power *power, unsigned seconds, bool mains, uint16_
 
     for (unsigned s = 0; s < seconds; s++) {
         if (heartbeats && power_pi_on(power))
-            power_heartbeat(power, false);
+            power_heartbeat(power, false, false);
         for (unsigned tick = 0; tick < 1000 / POWER_TICK_MS; tick++)
             happened[power_tick(power, &input)]++;
     }
@@ -460,11 +460,24 @@ static void power_leaves_an_updating_node_alone_for_an_hour(void)
 
     power_fresh(&power, true);
     power_run(&power, 5, true, 12700, true);
-    power_heartbeat(&power, true);
+    power_heartbeat(&power, true, false);
     power_run(&power, UPDATE_MAX_S - 10, true, 12700, false);
     CHECK(power_pi_on(&power));
     power_run(&power, 20, true, 12700, false);
     CHECK(happened[EVENT_POWER_CYCLED] == 1);
+}
+
+static void power_waits_for_a_node_that_took_its_leave_as_for_one_that_starts(void)
+{
+    struct power power;
+
+    power_fresh(&power, true);
+    power_run(&power, 60, true, 12700, true);
+    power_heartbeat(&power, false, true);
+    power_run(&power, BOOT_GRACE_S - 5, true, 12700, false);
+    CHECK(power_pi_on(&power));
+    power_run(&power, 7, true, 12700, false);
+    CHECK(!power_pi_on(&power) && happened[EVENT_POWER_CYCLED] == 1);
 }
 
 static void power_refuses_senseless_acknowledgements(void)
@@ -580,6 +593,7 @@ static const struct {
     TEST(power_does_not_wake_by_timer_on_an_empty_battery),
     TEST(power_cycles_a_hung_node_with_growing_patience),
     TEST(power_leaves_an_updating_node_alone_for_an_hour),
+    TEST(power_waits_for_a_node_that_took_its_leave_as_for_one_that_starts),
     TEST(power_refuses_senseless_acknowledgements),
     TEST(power_never_stays_off_for_ever_with_mains_that_come_and_go),
     TEST(crc_has_its_check_value),

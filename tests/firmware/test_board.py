@@ -124,10 +124,9 @@ def test_an_empty_battery_asks_for_shutdown_then_cuts_and_wakes_with_the_mains(
         made.tell("adc 0 1980")  # 11.0 V
         assert store_events(made, EventKind.SHUTDOWN_ASKED)
         made.session.acknowledge_shutdown(20)
-        asked = time.monotonic()
+        asked_s = made.uptime_s()
         assert made.pump(lambda: any(line[1] == "pi off" for line in made.lines))
-        cut_after_s = (next(at for at, line in made.lines if line == "pi off") - asked) * 10
-        assert 15 <= cut_after_s <= 35, "cut after the 20 s that were asked for, in the board's time"
+        assert 19 <= made.uptime_s() - asked_s <= 45, "cut after the 20 s that were asked for, in the board's time"
         made.tell("adc 0 2290")
         made.tell("mains 1")
         assert store_events(made, EventKind.WOKE_MAINS)
@@ -135,18 +134,17 @@ def test_an_empty_battery_asks_for_shutdown_then_cuts_and_wakes_with_the_mains(
 
 
 def test_a_hung_node_is_power_cycled_but_not_while_it_updates(simulator: Path, firmware: Path, tmp_path: Path) -> None:
-    with board(simulator, firmware, tmp_path / "b", speed=20) as made:
+    with board(simulator, firmware, tmp_path / "b", speed=10) as made:
         assert made.met()
         assert store_events(made, EventKind.RESTARTED)
-        made.session.updating = True
-        assert made.pump(lambda: any(isinstance(n, StatusHeard) for n in made.news))
-        time.sleep(3)  # a minute of the board's time without a heartbeat, in an update
+        made.session.announce(updating=True)
+        assert made.pump(lambda: made.session.announced)
+        made.silence(60)
         assert not [line for line in made.lines if line[1] == "pi off"]
-        made.session.updating = False
-        made.news.clear()
-        assert made.pump(lambda: any(isinstance(n, StatusHeard) for n in made.news))
-        assert made.wait_for("pi off", 5)
-        assert made.wait_for("pi on", 5)
+        made.session.announce()
+        assert made.pump(lambda: made.session.announced)
+        assert made.wait_for("pi off", 60)
+        assert made.wait_for("pi on", 60)
         assert store_events(made, EventKind.POWER_CYCLED)
 
 

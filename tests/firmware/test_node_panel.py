@@ -304,6 +304,10 @@ async def test_a_node_updates_its_board_and_takes_a_bad_application_back_without
             back_s = time.monotonic() - dead
             print(f"the application before runs again {back_s:.1f} s after the bad one was given up")
             assert back_s <= 60
+            assert await panel("hold", "--data", str(setup.folder)) == 0, "confirmed by the board"
+            assert (files / "held").exists()
+            assert await panel("release", "--data", str(setup.folder)) == 0
+            await until(lambda: not (files / "held").exists())
             forged = tmp_path / "forged.upk"
             forged.write_bytes(good.read_bytes()[:-1] + b"x")
             assert await panel("update", str(forged), "--data", str(setup.folder)) == 1

@@ -257,13 +257,95 @@ def test_a_board_that_falls_silent_is_reported_once_and_asked_for_again() -> Non
 
 def test_a_board_that_was_without_power_counts_its_events_anew() -> None:
     session = PanelSession(0.0)
+    news = []
     for number, uptime_s in ((1, 5), (1, 5), (2, 90), (1, 3), (1, 3), (2, 4)):
         session.receive(encode_frame(0, table.Event(number, 1, 0, uptime_s)), 1.0)
+        session.receive(b"".join(answers(session, 1.0, uptime_s)), 1.01)
+        news += events_of(session)
+    assert [(one.number, one.uptime_s) for one in news] == [(1, 5), (2, 90), (1, 3), (2, 4)]
+
+
+def answers(session: PanelSession, now: float, uptime_s: int, flags: int = 1) -> list[bytes]:
+    """What a board of that up-time says to everything that the session wants to send now."""
+    status = table.Status(12_600, 12_600, flags, uptime_s, 0, 0, 0, 1400)
+    heard = FrameReader(table.TO_BOARD).feed(session.bytes_to_send(now))
+    return [encode_frame(sequence, status) for sequence, message in heard if isinstance(message, table.Heartbeat)]
+
+
+def events_of(session: PanelSession) -> list[BoardEvent]:
     news = []
     while (one := session.next_news()) is not None:
-        assert isinstance(one, BoardEvent)
-        news.append((one.number, one.uptime_s))
-    assert news == [(1, 5), (2, 90), (1, 3), (2, 4)]
+        news.append(one)
+    return [one for one in news if isinstance(one, BoardEvent)]
+
+
+def met(uptime_s: int = 100) -> PanelSession:
+    """A session that knows its board."""
+    session = PanelSession(0.0)
+    session.receive(encode_frame(1, table.Identity(1, 0, 1, 7, 1, uptime_s)), 0.0)
+    session.receive(b"".join(answers(session, 0.0, uptime_s)), 0.01)
+    return session
+
+
+def test_the_age_of_a_press_is_asked_for_after_it_was_heard_whatever_lay_in_the_buffers() -> None:
+    session = met(100)
+    late = answers(session, 1.0, 101)
+    # The process stands still for eight seconds; then it reads all that the board said meanwhile at once.
+    press = encode_frame(0, table.Event(1, 1, 0, 101))
+    session.receive(late[0] + press * 16, 9.0)
+    assert events_of(session) == [], "its age is not known"
+    session.receive(b"".join(answers(session, 9.0, 109)), 9.01)
+    assert [(one.number, one.age_s) for one in events_of(session)] == [(1, 8)]
+    session.receive(press, 9.1)
+    session.bytes_to_send(9.1)
+    assert events_of(session) == [], "told once"
+
+
+def test_an_answer_that_was_late_itself_dates_nothing_and_is_asked_for_again() -> None:
+    session = met(100)
+    press = encode_frame(0, table.Event(1, 1, 0, 100))
+    session.receive(press, 0.1)
+    late = answers(session, 0.1, 100)
+    session.receive(b"".join(late), 8.0)
+    assert events_of(session) == []
+    session.receive(press, 8.1)
+    session.receive(b"".join(answers(session, 8.1, 108)), 8.11)
+    assert [one.age_s for one in events_of(session)] == [8]
+
+
+def test_an_event_of_a_life_before_the_board_lost_its_power_is_not_told() -> None:
+    session = met(2)
+    session.receive(encode_frame(0, table.Event(9, 1, 0, 5000)), 0.1)
+    session.receive(b"".join(answers(session, 0.1, 2)), 0.11)
+    assert events_of(session) == []
+
+
+def test_an_unhealthy_node_dates_an_event_too() -> None:
+    session = met(100)
+    session.healthy = False
+    session.receive(encode_frame(0, table.Event(1, 6, 11_100, 100)), 2.0)
+    asked = FrameReader(table.TO_BOARD).feed(session.bytes_to_send(2.0))
+    assert asked
+    assert all(isinstance(message, table.Hello) for _, message in asked)
+    session.receive(b"".join(encode_frame(s, table.Identity(1, 0, 1, 7, 1, 101)) for s, _ in asked), 2.01)
+    assert [one.age_s for one in events_of(session)] == [1]
+
+
+def test_an_announcement_goes_out_at_once_and_stands_only_when_the_board_confirms_it() -> None:
+    session = met()
+    assert session.announced
+    session.announce(updating=True)
+    assert not session.announced, "the status heard before says nothing of it"
+    assert session.get_timer() <= 0.02
+    frames = FrameReader(table.TO_BOARD).feed(session.bytes_to_send(0.02))
+    assert [message for _, message in frames if isinstance(message, table.Heartbeat)] == [table.Heartbeat(1)]
+    session.receive(encode_frame(frames[-1][0], table.Status(12_600, 12_600, 1, 100, 0, 0, 0, 1400)), 0.03)
+    assert not session.announced
+    session.receive(b"".join(answers(session, 1.1, 101, flags=1 | 1 << 4)), 1.11)
+    assert session.announced
+    session.announce(leaving=True)
+    session.receive(b"".join(answers(session, 1.2, 101, flags=1 | 1 << 5)), 1.21)
+    assert session.announced
 
 
 def test_an_unhealthy_node_sends_no_heartbeat() -> None:

@@ -17,7 +17,8 @@ from pathlib import Path
 from queue import Empty, Queue
 
 from edge.node.devices.panel import Image, PanelNews, PanelSession
-from edge.node.devices.panel_link import FrameReader, Message
+from edge.node.devices.panel_link import FrameReader, Message, encode_frame
+from edge.node.devices.panel_protocol import Hello, Identity
 
 ROOT = Path(__file__).parents[2]
 POWER_CUT = 9
@@ -164,6 +165,23 @@ class Board(Simulator):
             while (news := self.session.next_news()) is not None:
                 self.news.append(news)
         return True
+
+    def uptime_s(self) -> int:
+        """The board's own clock, asked for by a hello, which is no heartbeat. Raises TimeoutError."""
+        deadline = time.monotonic() + 20.0
+        while time.monotonic() < deadline:
+            self.write(encode_frame(0, Hello()))
+            while select.select([self._fd], [], [], 0.2)[0]:
+                for _, message in self._frames.feed(os.read(self._fd, 4096)):
+                    if isinstance(message, Identity):
+                        return message.uptime_s
+        raise TimeoutError("the board does not answer")
+
+    def silence(self, seconds: int) -> None:
+        """Lets so much of the board's time pass without a heartbeat."""
+        end_s = self.uptime_s() + seconds
+        while self.uptime_s() < end_s:
+            time.sleep(0.05)
 
     def met(self) -> bool:
         """True when the board has been heard and identified."""

@@ -16,6 +16,8 @@ from .panel_link import FrameReader, Message, encode_frame
 HELLO_EVERY_S = 0.2
 REPEAT_COMMAND_S = 0.3
 """A command and its answer take about 20 ms on the wire; a page write 8 ms more."""
+DATING_ANSWER_S = 1.0
+"""An answer that took longer may have waited somewhere, as long as the node stood still: it dates no event."""
 SILENT_AFTER_S = 5.0
 """No status for so long: the board is away, and hello starts anew."""
 COMMAND_TRIES = 10
@@ -26,6 +28,8 @@ EVENTS_REMEMBERED = 32
 CHUNK_BYTES = 32
 IMAGE_MIN_BYTES, IMAGE_MAX_BYTES = 128, 15_232
 LOADER_MAGIC = 0x4C55
+UPDATE_KNOWN, NOT_EXPECTED = 1 << 4, 1 << 5
+"""Bits of a status' flags."""
 RESULTS = {0: "done", 1: "bad_value", 2: "not_now", 3: "bank_full", 4: "bad_check_sum", 5: "write_failed"}
 
 
@@ -54,6 +58,9 @@ class BoardEvent(Struct, frozen=True):
     """None for a kind of a later firmware."""
     value: int
     uptime_s: int
+    """When it happened, on the board's clock."""
+    age_s: int
+    """How long ago that was when it was told here, to a second."""
 
 
 class CommandDone(Struct, frozen=True):
@@ -166,8 +173,6 @@ class PanelSession:
     def __init__(self, now: float) -> None:
         self.identity: table.Identity | None = None
         self.status: table.Status | None = None
-        self.updating = False
-        """Set while an update of the node runs: the board then does not power-cycle it."""
         self.healthy = True
         """Cleared while the node cannot do its work: it then sends no heartbeat, and the board power-cycles it."""
         self._reader = FrameReader()
@@ -179,6 +184,9 @@ class PanelSession:
         self._heartbeat_at = now
         self._heard_at = now
         self._clock = (0, now)
+        self._updating = self._leaving = False
+        self._undated: dict[int, table.Event] = {}
+        self._dating: tuple[int, float] | None = None
         self._given: dict[int, int] = {}
         self._taken: set[int] = set()
         self._out = bytearray()
@@ -209,6 +217,21 @@ class PanelSession:
         """The event is durable at the node: the board may forget it."""
         self._taken.add(number)
         self._send(table.EventAck(number))
+
+    def announce(self, *, updating: bool = False, leaving: bool = False) -> None:
+        """Tell the board at once, and from now on, why the node may fall silent: an update of the node runs (it is
+        then not power-cycled), or the node ends in order and comes back. Wait for :attr:`announced` before it does.
+        """
+        self._updating, self._leaving = updating, leaving
+        self._heartbeat_at = 0.0
+
+    @property
+    def announced(self) -> bool:
+        """Whether the board has confirmed what :meth:`announce` said last."""
+        if self.status is None:
+            return False
+        flags = self.status.flags
+        return bool(flags & UPDATE_KNOWN) is self._updating and bool(flags & NOT_EXPECTED) is self._leaving
 
     def upload(self, image: Image) -> None:
         """Replace the application. The caller has checked its signature. Raises ImageError."""
@@ -278,11 +301,15 @@ class PanelSession:
             return
         if now >= self._heartbeat_at:
             self._heartbeat_at = now + table.HEARTBEAT_MS / 1000
-            if self.identity.mode == 1 or not self.healthy:
-                self._send(table.Hello())
-            else:
-                self._send(table.Heartbeat(1 if self.updating or self._upload else 0))
+            self._beat()
         self._work_commands(now)
+
+    def _beat(self) -> None:
+        """Say that the node lives, or, when it does not as it should, ask who is there: both answers tell the time."""
+        if not self.healthy or (self.identity is not None and self.identity.mode == 1):
+            self._send(table.Hello())
+        else:
+            self._send(table.Heartbeat((1 if self._updating or self._upload else 0) | (2 if self._leaving else 0)))
 
     def _work_commands(self, now: float) -> None:
         if self._pending is None:
@@ -319,12 +346,14 @@ class PanelSession:
         match message:
             case table.Identity():
                 self._met(message, now)
+                self._date(sequence, message.uptime_s, now)
             case table.Status():
                 self.status = message
                 self._clock = (message.uptime_s, now)
                 self._news.append(StatusHeard(message))
+                self._date(sequence, message.uptime_s, now)
             case table.Event():
-                self._event(message)
+                self._event(message, now)
             case table.Done():
                 if self._pending is not None and message.command == self._pending.sequence:
                     self._done(message.result)
@@ -335,12 +364,37 @@ class PanelSession:
             case _:
                 return
 
-    def _event(self, event: table.Event) -> None:
-        """An event is the same one when number and up-time are: numbers begin anew when the board was without power."""
+    def _event(self, event: table.Event, now: float) -> None:
+        """An event is the same one when number and up-time are: numbers begin anew when the board was without power.
+
+        A new one is told when its age is known. What lies between us and the board (a driver's buffer, our own
+        process that was stopped) may have kept the event, and every status before it, for any time; so the board's
+        clock is asked for once the event is here.
+        """
         if self._given.get(event.number) == event.uptime_s:
             if event.number in self._taken:
                 self._send(table.EventAck(event.number))
             return
+        self._undated[event.number] = event
+        if len(self._undated) > EVENTS_REMEMBERED:
+            self._undated = {event.number: event}
+        if self._dating is None or now - self._dating[1] > REPEAT_COMMAND_S:
+            self._beat()
+            self._dating = (self._sequence, now)
+
+    def _date(self, sequence: int, uptime_s: int, now: float) -> None:
+        """The answer to the question of :meth:`_event`. The board says an event again that was not dated."""
+        if self._dating is None or self._dating[0] != sequence:
+            return
+        asked_at, self._dating = self._dating[1], None
+        undated, self._undated = self._undated, {}
+        if now - asked_at > DATING_ANSWER_S:
+            return
+        for event in undated.values():
+            if event.uptime_s <= uptime_s:  # or it is of a life before the board lost its power
+                self._tell(event, uptime_s - event.uptime_s)
+
+    def _tell(self, event: table.Event, age_s: int) -> None:
         self._given.pop(event.number, None)
         self._given[event.number] = event.uptime_s
         self._taken.discard(event.number)
@@ -349,7 +403,7 @@ class PanelSession:
             del self._given[oldest]
             self._taken.discard(oldest)
         kind = EVENT_KINDS.get(event.kind)
-        self._news.append(BoardEvent(event.number, kind, event.value, event.uptime_s))
+        self._news.append(BoardEvent(event.number, kind, event.value, event.uptime_s, age_s))
 
     def _met(self, identity: table.Identity, now: float) -> None:
         self._clock = (identity.uptime_s, now)

@@ -1,4 +1,4 @@
-"""``panel status|update|off|simulate``: the board from the command line.
+"""``panel status|update|hold|release|off|simulate``: the board from the command line.
 
 ``update`` leaves a signed image for the running node, or talks to the board itself with ``--port``; the port is
 locked, so it cannot be used beside a node that serves. Blocking but for the session.
@@ -10,6 +10,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,10 +29,11 @@ from .panel import (
 )
 from .panel_port import PanelPort, PanelState
 from .panel_protocol import ShutdownAck
-from .panel_update import ImageRefused, ImageStore, SignedImage
+from .panel_update import Holds, ImageRefused, ImageStore, SignedImage
 
 ANSWER_TIMEOUT_S = 5.0
 UPLOAD_TIMEOUT_S = 120.0
+HOLD_TIMEOUT_S = 15.0
 LOG_RECORDS_SHOWN = 10
 
 
@@ -55,6 +57,13 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     update.add_argument("--data", type=Path, required=True, metavar="DIR", help="the node's data folder")
     update.add_argument("--port", default="", metavar="DEVICE", help="do it now; otherwise a running node does it")
 
+    for name, text in (
+        ("hold", "before the node's system is updated: a silent node is not power-cycled for an hour"),
+        ("release", "after it"),
+    ):
+        hold = actions.add_parser(name, help=text, description=text)
+        hold.add_argument("--data", type=Path, required=True, metavar="DIR", help="the data folder of a running node")
+
     off = actions.add_parser("off", help="announce a shutdown by hand, so that the board cuts the power")
     off.add_argument("--port", required=True, metavar="DEVICE")
     off.add_argument("--cut-in", type=int, default=60, metavar="S", help="5 to 250 seconds")
@@ -74,6 +83,8 @@ def run(options: argparse.Namespace) -> None:
             asyncio.run(_status(options.port))
         case "update":
             _update(options)
+        case "hold" | "release":
+            _hold(Holds(options.data / "panel"), options.action == "hold")
         case "off":
             asyncio.run(_off(options.port, options.cut_in, options.wake_in))
         case _:
@@ -145,6 +156,18 @@ async def _upload(device: str, signed: SignedImage) -> None:
         if not ended.ok:
             raise ImageRefused(f"The board did not take the application: {ended.reason}.", code="upload_failed")
         _print(updated=True, version=signed.image.version, bytes=len(signed.image.data))
+
+
+def _hold(holds: Holds, wanted: bool) -> None:
+    """Ends once the board has confirmed a hold to the running node. Raises PanelUnreachable."""
+    holds.ask(wanted)
+    until_s = time.monotonic() + HOLD_TIMEOUT_S
+    while wanted and not holds.held():
+        if time.monotonic() > until_s:
+            holds.ask(False)
+            raise PanelUnreachable("No running node with a panel board has confirmed the hold.")
+        time.sleep(0.1)
+    _print(held=wanted)
 
 
 async def _off(device: str, cut_in_s: int, wake_in_s: int) -> None:

@@ -24,10 +24,10 @@ from edge.web.refusals import Locked
 from ..clinic import Clinic
 from ..config import write_private
 from ..live import Called, Push, VisitChanged
-from .panel import BoardEvent, BoardFound, CommandDone, EventKind, PanelNews
+from .panel import BoardEvent, BoardFound, CommandDone, EventKind, PanelNews, StatusHeard
 from .panel_port import PanelHealth, PanelPort, PanelState
 from .panel_protocol import ShutdownAck
-from .panel_update import ImageStore
+from .panel_update import Holds, ImageStore
 
 logger = logging.getLogger("edge.node.panel")
 
@@ -38,8 +38,12 @@ STORE_TIMEOUT_S = 15.0
 CUT_AFTER_S = 60
 """From the acknowledged shutdown to the power cut: what the operating system takes to halt, and as much again."""
 ACK_TIMEOUT_S = 8.0
+LEAVE_TIMEOUT_S = 2.0
+LOOK_FOR_HOLD_S = 1.0
 NEXT_PATIENT, EMERGENCY, ERROR_TONE, SHORT_TONE = 1, 2, 3, 4
 """Buzzer patterns of protocol.toml."""
+SHUTDOWN_ASKED = 2
+"""``power_state`` of a status."""
 NOISY_FRAMES = 100
 STACK_LOW_BYTES = 128
 
@@ -94,7 +98,8 @@ class PanelDesk:
         self._on_shutdown = on_shutdown
         self._memory = _Memory()
         self._port = PanelPort(device, self._heard, ImageStore(folder / "panel"))
-        self._presses: asyncio.Queue[BoardEvent] = asyncio.Queue()
+        self._holds = Holds(folder / "panel")
+        self._presses: asyncio.Queue[tuple[BoardEvent, float]] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
         self._shutdown_asked = False
         self._cut_accepted = asyncio.Event()
@@ -105,7 +110,8 @@ class PanelDesk:
         self._memory = await asyncio.to_thread(self._load)
         self._clinic.tablets.listeners.append(self._pushed)
         await self._port.start()
-        self._tasks = [asyncio.create_task(self._carry_out()), asyncio.create_task(self._watch_store())]
+        works = (self._carry_out(), self._watch_store(), self._watch_hold())
+        self._tasks = [asyncio.create_task(work) for work in works]
 
     async def rest(self) -> None:
         """The node begins to stop: presses stay with the board, heartbeats go on."""
@@ -116,11 +122,16 @@ class PanelDesk:
         self._clinic.tablets.listeners.remove(self._pushed)
 
     async def stop(self) -> None:
-        """End. Call it when all files are closed: the board that asked for a shutdown now hears that it may cut."""
+        """End. Call it when all files are closed: the board that asked for a shutdown now hears that it may cut, and
+        any other one that a node which restarts with its system is not a hung one."""
         if self._shutdown_asked and self._port.ask(lambda session: session.acknowledge_shutdown(CUT_AFTER_S)):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._cut_accepted.wait(), ACK_TIMEOUT_S)
             say(logger, "panel_shutdown_acknowledged", accepted=self._cut_accepted.is_set())
+        elif self._port.health.state is PanelState.RUNNING:
+            updating = await asyncio.to_thread(self._holds.wanted)
+            heard = await self._port.announce(updating=updating, leaving=True, timeout_s=LEAVE_TIMEOUT_S)
+            say(logger, "panel_leave_taken", heard=heard)
         await self._port.stop()
 
     def report(self) -> PanelReport:
@@ -136,6 +147,8 @@ class PanelDesk:
                 self._show(self._memory.shown if self._memory.day == self._today() else "", 0)
             case BoardEvent():
                 self._event(news)
+            case StatusHeard(status) if status.power_state == SHUTDOWN_ASKED:
+                self._end()  # also when the event waits behind presses that cannot be carried out
             case CommandDone(command=ShutdownAck(), result="done"):
                 self._cut_accepted.set()
             case CommandDone(command, result) if result != "done":
@@ -145,34 +158,39 @@ class PanelDesk:
 
     def _event(self, event: BoardEvent) -> None:
         if event.kind in (EventKind.CALL_NEXT, EventKind.RECALL):
-            self._presses.put_nowait(event)
+            self._presses.put_nowait((event, asyncio.get_running_loop().time() - event.age_s))
             return
         kind = event.kind.value if event.kind else "unknown"
         say(logger, "panel_event", kind=kind, value=event.value, uptime_s=event.uptime_s)
         if event.kind is EventKind.BATTERY_LOW:
             self._port.ask(lambda session: session.buzz(ERROR_TONE))
         self._port.ask(lambda session: session.stored(event.number))
-        if event.kind is EventKind.SHUTDOWN_ASKED and not self._shutdown_asked:
+        if event.kind is EventKind.SHUTDOWN_ASKED:
+            self._end()
+
+    def _end(self) -> None:
+        if not self._shutdown_asked:
             self._shutdown_asked = True
             self._on_shutdown()
 
     async def _carry_out(self) -> None:
         while True:
-            event = await self._presses.get()
+            event, pressed_at = await self._presses.get()
             try:
                 async with self._calling:
-                    await self._press(event)
+                    await self._press(event, pressed_at)
             except (Locked, UpkendraError, OSError) as error:
                 say(logger, "panel_press_refused", why=type(error).__name__)
                 self._port.ask(lambda session: session.buzz(ERROR_TONE))
             self._port.ask(lambda session, number=event.number: session.stored(number))  # type: ignore[misc]
 
-    async def _press(self, event: BoardEvent) -> None:
+    async def _press(self, event: BoardEvent, pressed_at: float) -> None:
         key = (event.number, event.uptime_s)
         if key == self._memory.event:
             return
-        if self._port.board_uptime_s() - event.uptime_s > STALE_PRESS_S:
-            say(logger, "panel_press_stale", uptime_s=event.uptime_s)
+        age_s = asyncio.get_running_loop().time() - pressed_at
+        if age_s > STALE_PRESS_S:
+            say(logger, "panel_press_stale", age_s=round(age_s))
             return
         today = self._today()
         memory = self._memory if self._memory.day == today else _Memory(today)
@@ -229,6 +247,18 @@ class PanelDesk:
                 say(logger, "store_does_not_answer", logging.ERROR)
                 self._port.set_healthy(False)
             await asyncio.sleep(STORE_CHECK_S)
+
+    async def _watch_hold(self) -> None:
+        """An update of the node is announced before anything falls silent, and confirmed to whoever runs it."""
+        held = False
+        await asyncio.to_thread(self._holds.confirm, held)
+        while True:
+            wanted, confirmed = await asyncio.to_thread(lambda: (self._holds.wanted(), self._holds.held()))
+            if (wanted is not held or wanted is not confirmed) and await self._port.announce(updating=wanted):
+                held = wanted
+                say(logger, "panel_hold", held=held)
+                await asyncio.to_thread(self._holds.confirm, held)
+            await asyncio.sleep(LOOK_FOR_HOLD_S)
 
     # -- memory ---------------------------------------------------------------------------------------
 

@@ -89,6 +89,8 @@ class PanelPort:
         self._looked_at: tuple[int, int] = (0, 0)
         self._keeping: set[asyncio.Future[None]] = set()
         self._healthy = True
+        self._announcement = (False, False)
+        self._status_heard = asyncio.Event()
         self._opens = 0
         self._uploaded_at_s = 0.0
 
@@ -155,6 +157,21 @@ class PanelPort:
         if self._session is not None:
             self._session.healthy = healthy
 
+    async def announce(self, *, updating: bool = False, leaving: bool = False, timeout_s: float = 5.0) -> bool:
+        """Tell the board why the node may fall silent (:meth:`PanelSession.announce`), over reopened ports too.
+
+        True once the board has confirmed it: only then may the node be silent.
+        """
+        self._announcement = (updating, leaving)
+        self.ask(lambda session: session.announce(updating=updating, leaving=leaving))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self._session is None or not self._session.announced:
+                    self._status_heard.clear()
+                    await self._status_heard.wait()
+                return True
+        return False
+
     def ask(self, what: Callable[[PanelSession], None]) -> bool:
         """Ask something of the session and send it. False when there is no open port."""
         if self._session is None:
@@ -196,6 +213,8 @@ class PanelPort:
     def _heard(self, news: PanelNews, now: float) -> None:
         if self._policy is not None:
             self._follow(self._policy, news, now)
+        if isinstance(news, StatusHeard):
+            self._status_heard.set()
         self._on_news(news)
 
     def _follow(self, policy: UpdatePolicy, news: PanelNews, now: float) -> None:
@@ -287,6 +306,8 @@ class PanelPort:
         loop = asyncio.get_running_loop()
         self._session = PanelSession(loop.time())
         self._session.healthy = self._healthy
+        updating, leaving = self._announcement
+        self._session.announce(updating=updating, leaving=leaving)
         loop.add_reader(self._descriptor, self._readable)
 
     async def _close(self) -> None:

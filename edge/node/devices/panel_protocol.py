@@ -47,11 +47,12 @@ class Heartbeat(Struct, frozen=True):
     LAYOUT: ClassVar[str] = "<B"
     TAIL: ClassVar[str] = ""
     flags: int
-    """Bit 0: an update of the node runs, do not power-cycle."""
+    """Bit 0: an update of the node runs, do not power-cycle; bit 1: the node ends in order and comes back, wait as
+    after power-up."""
 
 
 class Status(Struct, frozen=True):
-    """Answer to every heartbeat."""
+    """Answer to every heartbeat, with its sequence."""
 
     CODE: ClassVar[int] = 0x42
     LAYOUT: ClassVar[str] = "<HHBIBHHH"
@@ -61,7 +62,8 @@ class Status(Struct, frozen=True):
     input_mv: int
     """Filtered input voltage, mV."""
     flags: int
-    """Bit 0 mains, 1 battery low, 2 shutdown asked, 3 button down."""
+    """Bit 0 mains, 1 battery low, 2 shutdown asked, 3 button down, 4 an update of the node is known, 5 no heartbeat
+    since power-up or since the node took its leave."""
     uptime_s: int
     """Seconds since power came."""
     power_state: int

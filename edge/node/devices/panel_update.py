@@ -119,6 +119,38 @@ class ImageStore:
             os.close(descriptor)
 
 
+class Holds:
+    """``hold`` and ``held`` in a folder: whoever updates the node's system asks by the first that the board does not
+    power-cycle a silent node, and the serving node says by the second that the board knows. The board lets go by
+    itself after an hour. Blocking.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._hold, self._held = folder / "hold", folder / "held"
+
+    def wanted(self) -> bool:
+        return self._hold.exists()
+
+    def held(self) -> bool:
+        return self._held.exists()
+
+    def ask(self, wanted: bool) -> None:
+        """Ask for it, or no more."""
+        self._set(self._held, False)
+        self._set(self._hold, wanted)
+
+    def confirm(self, held: bool) -> None:
+        self._set(self._held, held)
+
+    @staticmethod
+    def _set(path: Path, there: bool) -> None:
+        if there:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.touch()
+        else:
+            path.unlink(missing_ok=True)
+
+
 class Verdict(StrEnum):
     """What is to be done with the files."""
 

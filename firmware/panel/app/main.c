@@ -132,7 +132,8 @@ static void answer_heartbeat(uint8_t sequence)
     put16(out + STATUS_BATTERY_MV, gauge_mv(&gauge, CHANNEL_BATTERY));
     put16(out + STATUS_INPUT_MV, gauge_mv(&gauge, CHANNEL_INPUT));
     out[STATUS_FLAGS] = (uint8_t)((power.mains_seen ? 1U : 0U) | (power.state >= POWER_WARNED ? 2U : 0U) |
-                                  (power.state >= POWER_ASKED ? 4U : 0U) | (button.down ? 8U : 0U));
+                                  (power.state >= POWER_ASKED ? 4U : 0U) | (button.down ? 8U : 0U) |
+                                  (power.updating ? 16U : 0U) | (power.heard ? 0U : 32U));
     put32(out + STATUS_UPTIME_S, kept.uptime_s);
     out[STATUS_POWER_STATE] = (uint8_t)power.state;
     put16(out + STATUS_BAD_FRAMES, link.bad_frames);
@@ -215,7 +216,7 @@ static void dispatch(uint8_t sequence, uint8_t type, const uint8_t *payload, uin
     case MSG_HEARTBEAT:
         if (length != HEARTBEAT_SIZE)
             break;
-        power_heartbeat(&power, payload[HEARTBEAT_FLAGS] & 1U);
+        power_heartbeat(&power, payload[HEARTBEAT_FLAGS] & 1U, payload[HEARTBEAT_FLAGS] & 2U);
         confirm_application();
         answer_heartbeat(sequence);
         return;

@@ -34,10 +34,10 @@ void power_init(struct power *power, bool mains)
     switch_on(power);
 }
 
-void power_heartbeat(struct power *power, bool updating)
+void power_heartbeat(struct power *power, bool updating, bool leaving)
 {
     power->silent_s = 0;
-    power->heard = true;
+    power->heard = !leaving;
     power->cycles = 0;
     if (!updating)
         power->update_s = 0;

@@ -59,7 +59,7 @@ struct power {
     uint16_t silent_s;    /* since the last heartbeat, or since power came on */
     uint16_t update_s;    /* the node has claimed an update for so long */
     bool updating;
-    bool heard;           /* a heartbeat since power came on */
+    bool heard;           /* a heartbeat since power came on, and the node has not taken its leave */
     uint8_t cycles;       /* power-cycles in a row without a heartbeat */
     uint8_t cut_in_s;
     uint32_t wake_in_s;
@@ -75,8 +75,8 @@ void power_init(struct power *power, bool mains);
 /* One tick. Returns what happened; at most one event a tick, a second one waits for the next. */
 enum event_kind power_tick(struct power *power, const struct power_input *input);
 
-/* The node spoke. `updating`: bit 0 of the heartbeat's flags. */
-void power_heartbeat(struct power *power, bool updating);
+/* The node spoke. `updating`, `leaving`: bits 0 and 1 of the heartbeat's flags. */
+void power_heartbeat(struct power *power, bool updating, bool leaving);
 
 /* The node halts. False when the numbers are out of range or the Pi is off already. */
 bool power_shutdown_ack(struct power *power, uint8_t cut_in_s, uint32_t wake_in_s);

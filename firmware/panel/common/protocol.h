@@ -28,7 +28,7 @@
 #define HEARTBEAT_FLAGS 0U
 #define HEARTBEAT_SIZE 1U
 
-/* Answer to every heartbeat. */
+/* Answer to every heartbeat, with its sequence. */
 #define MSG_STATUS 0x42U
 #define STATUS_BATTERY_MV 0U
 #define STATUS_INPUT_MV 2U
