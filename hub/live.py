@@ -153,7 +153,7 @@ class Live:
             await self._from_doctor(console, signal)
         except UpkendraError as error:
             console.tell(_to_json(CallRefused(call_id, error.refusal.code, error.refusal.message)).decode())
-        except (msgspec.DecodeError, UnicodeError):
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
             console.tell(_to_json(CallRefused("", "bad_input", "This is not a call signal.")).decode())
 
     async def _from_doctor(self, console: Console, signal: Signal) -> None:
@@ -187,9 +187,13 @@ class Live:
         owned = await self._desk.store.read(lambda connection: need_open(connection, ring.visit_id))
         if not self._link.online(owned.node_id):
             raise NodeOffline("The node cannot be reached at the moment. The visit keeps its place.")
+        await self._desk.take(ring.visit_id, doctor)
         if known is None:
-            await self._desk.take(ring.visit_id, doctor)
             known = await self._start(ring, owned.node_id, doctor)
+        else:  # the node may have taken or ended it meanwhile
+            known = await self._find(ring.call_id)
+            if known is None or known.phase is Phase.ENDED:
+                raise CallOver("This call is over. Start a new one.")
         self._attached[ring.call_id] = console
         servers = ice_servers(self._turn, owned.node_id, self._desk.wall_ms() // 1000)
         full = msgspec.structs.replace(ring, doctor_id=doctor.doctor_id, doctor_name=doctor.name, ice_servers=servers)
@@ -239,10 +243,10 @@ class Live:
         self._bases[call.call_id] = (base, report)
         kept = msgspec.structs.replace(
             call,
-            video_s=base.video_s + max(report.video_s, 0.0),
-            audio_s=base.audio_s + max(report.audio_s, 0.0),
-            concealed_s=base.concealed_s + max(report.concealed_s, 0.0),
-            frames=base.frames + max(report.frames, 0),
+            video_s=base.video_s + report.video_s,
+            audio_s=base.audio_s + report.audio_s,
+            concealed_s=base.concealed_s + report.concealed_s,
+            frames=base.frames + report.frames,
             mode=report.mode,
         )
         self._calls[call.call_id] = kept
@@ -346,9 +350,10 @@ class Live:
     async def _end_held(self, running: list[LiveCall]) -> None:
         for call in running:
             reason = await self._desk.store.read(_reader_of_end(call))
-            if reason is not None:
-                self._tell_doctor(call, Bye(call.call_id, reason))
-                await self._end(self._calls.get(call.call_id, call), reason)
+            present = self._calls.get(call.call_id)
+            if reason is not None and present is not None and present.phase is not Phase.ENDED:
+                self._tell_doctor(present, Bye(call.call_id, reason))
+                await self._end(present, reason)
 
     async def _end(self, call: LiveCall, reason: str) -> None:
         if call.phase is Phase.ENDED:

@@ -14,6 +14,12 @@ from edge.model.ids import Id
 from edge.model.records import Mode, ShortText
 
 Sdp = Annotated[str, Meta(max_length=20_000)]
+Attempt = Annotated[int, Meta(ge=0, le=1_000_000)]
+"""Counts restarts of the media within one call."""
+Mline = Annotated[int, Meta(ge=0, le=63)]
+"""Index of a media section in the session description."""
+Seconds = Annotated[float, Meta(ge=0, le=1e6)]
+Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 
 # Between the doctor's page, the hub and the node.
 
@@ -52,7 +58,7 @@ class Offer(Struct, frozen=True, tag="offer"):
 
     call_id: Id
     sdp: Sdp
-    attempt: int = 0
+    attempt: Attempt = 0
     fingerprint_signature: bytes = b""
     """Ed25519 by the node's device key over "upk1 dtls" ‖ call_id ‖ fingerprint line; checked by the hub."""
 
@@ -69,7 +75,7 @@ def fingerprint_tbs(call_id: str, sdp: str) -> bytes | None:
 class Answer(Struct, frozen=True, tag="answer"):
     call_id: Id
     sdp: Sdp
-    attempt: int = 0
+    attempt: Attempt = 0
 
 
 class Candidate(Struct, frozen=True, tag="candidate"):
@@ -77,8 +83,8 @@ class Candidate(Struct, frozen=True, tag="candidate"):
 
     call_id: Id
     candidate: Annotated[str, Meta(max_length=600)]
-    mline: int = 0
-    attempt: int = 0
+    mline: Mline = 0
+    attempt: Attempt = 0
 
 
 class Bye(Struct, frozen=True, tag="bye"):
@@ -93,12 +99,12 @@ class Report(Struct, frozen=True, tag="report"):
     """Doctor → hub: what the doctor's browser received so far (cumulative, every 5 s and at the end)."""
 
     call_id: Id
-    video_s: float
-    audio_s: float
-    concealed_s: float
-    frames: int
-    freezes: int = 0
-    freeze_s: float = 0.0
+    video_s: Seconds
+    audio_s: Seconds
+    concealed_s: Seconds
+    frames: Count
+    freezes: Count = 0
+    freeze_s: Seconds = 0.0
     mode: Mode = Mode.AUDIO
 
 
@@ -114,7 +120,7 @@ class StartCall(Struct, frozen=True, tag="start_call"):
     camera: str
     """``test``, ``file:PATH``, ``v4l2:/dev/videoN`` or ``tablet``."""
     ice_servers: tuple[IceServer, ...] = ()
-    attempt: int = 0
+    attempt: Attempt = 0
     start_bps: int = 0
     """Rate remembered for this bearer; 0 when unknown."""
     held: bool = False

@@ -178,7 +178,20 @@ async def test_nobody_speaks_in_anothers_call(kit: HubKit) -> None:
 async def test_rubbish_on_the_socket_is_refused_and_the_page_stays_connected(kit: HubKit) -> None:
     _, page, _ = await ready(kit)
     socket = await connect(kit, page)
-    for text in ("", "{", "[]", '{"type":"no_such"}', '{"type":"ring"}', '{"type":"bye","call_id":7,"reason":"x"}'):
+    named = f'"call_id":"{new_id()}"'
+    for text in (
+        "",
+        "{",
+        "[]",
+        '{"type":"no_such"}',
+        '{"type":"ring"}',
+        '{"type":"bye","call_id":7,"reason":"x"}',
+        f'{{"type":"candidate",{named},"candidate":"candidate:1","mline":-1}}',
+        f'{{"type":"candidate",{named},"candidate":"candidate:1","attempt":{1 << 70}}}',
+        f'{{"type":"report",{named},"video_s":-1,"audio_s":0,"concealed_s":0,"frames":0}}',
+        f'{{"type":"report",{named},"video_s":0,"audio_s":0,"concealed_s":0,"frames":{1 << 63}}}',
+        '{"type":"bye","x":' + "[" * 30_000,
+    ):
         await socket.send_str(text)
         assert (await hear(socket, "refused"))["code"] == "bad_input"
     await kit.hub.live.from_node(bytes(8), b"\xc1")
@@ -224,3 +237,40 @@ async def test_a_call_whose_bye_was_lost_is_over_when_the_nodes_record_says_so(k
     held = ev.CallHeld(visit_id, call_id, "dr", 0, 5_000, 1.0, 4.0, 0.0, Mode.AUDIO, "node", "failed")
     await node.send([held])
     assert (await hear(socket, "bye"))["reason"] == "failed"
+
+
+async def test_a_ring_that_comes_again_while_the_node_answers_keeps_what_the_node_said(kit: HubKit) -> None:
+    node, page, visit_id = await ready(kit)
+    socket = await connect(kit, page)
+    call_id = new_id()
+    await socket.send_str(say(Ring(call_id, visit_id)))
+    await node.until(lambda: len(node.signals) == 1)
+    console = next(iter(kit.hub.live._consoles))
+    again = asyncio.create_task(kit.hub.live.from_console(console, say(Ring(call_id, visit_id))))
+    await asyncio.sleep(0)  # it has looked the call up, and asks the database for the visit
+    await kit.hub.live.from_node(node.keys.node_id, msgspec.msgpack.encode(Accept(call_id, "Meena")))
+    await again
+    kit.clock.pass_s(30)
+    await socket.send_str(say(Report(call_id, 20.0, 21.0, 0.0, 200)))
+    await node.until(lambda: bool(kit.hub.live._calls[call_id].video_s))
+    again = asyncio.create_task(kit.hub.live.from_console(console, say(Ring(call_id, visit_id))))
+    await asyncio.sleep(0)
+    await kit.hub.live.from_node(node.keys.node_id, msgspec.msgpack.encode(Bye(call_id, "hangup")))
+    await again
+    assert (await hear(socket, "refused"))["code"] == "call_over"
+    await socket.close()
+
+
+async def test_a_call_of_a_visit_that_another_doctor_took_meanwhile_does_not_ring_again(kit: HubKit) -> None:
+    node, page, visit_id = await ready(kit)
+    await kit.add_doctor("ravi", "Dr Ravi")
+    other = await kit.login("ravi")
+    socket = await connect(kit, page)
+    call_id = new_id()
+    await socket.send_str(say(Ring(call_id, visit_id)))
+    await node.until(lambda: len(node.signals) == 1)
+    assert (await page.call("POST", f"/api/visits/{visit_id}/put-back")).status == 200
+    assert (await other.call("POST", f"/api/visits/{visit_id}/take")).status == 200
+    await socket.send_str(say(Ring(call_id, visit_id)))
+    assert (await hear(socket, "refused"))["code"] == "visit_taken"
+    await socket.close()
