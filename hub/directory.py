@@ -30,6 +30,8 @@ class Site(Struct, frozen=True):
     site_name: str
     district: str
     demo: bool = False
+    seen_ms: int = 0
+    """When the node was last heard, as the database has it: within half a minute; 0 for never."""
 
 
 class Ports(Struct, frozen=True):
@@ -92,7 +94,7 @@ def _record(row: "Row[tuple[object, ...]]", keys: Keyring) -> NodeRecord:
 
 
 def _site(row: "Row[tuple[object, ...]]") -> Site:
-    return Site(row.node_id, row.site_code, row.site_name, row.district, bool(row.demo))
+    return Site(row.node_id, row.site_code, row.site_name, row.district, bool(row.demo), row.seen_ms)
 
 
 def add_token(

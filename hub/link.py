@@ -66,6 +66,9 @@ class Link:
     def last_ack_age_s(self, node_id: str) -> float | None:
         """Seconds since the node was heard; None for never."""
         age_s = self.endpoint.presence(bytes.fromhex(node_id), self._monotonic_s()).last_ack_age_s
+        seen_ms = self._directory.site(node_id).seen_ms  # by any process of this hub, and before a restart
+        if seen_ms:
+            age_s = min(age_s, max(self._wall_ms() - seen_ms, 0) / 1000)
         return None if age_s == float("inf") else round(age_s, 1)
 
     def send_signal(self, node_id: bytes, blob: bytes) -> None:

@@ -19,6 +19,7 @@ from edge.model.clock import day_of
 from edge.model.decide import Actor
 from edge.model.errors import NotFound, Refusal, UpkendraError
 from edge.model.fold import Patient, Visit
+from edge.model.progress import ItemLine, Line
 from edge.model.queue import Waiting, order, place, since_ms
 from edge.model.records import Colour
 from edge.sync.bundle import BundlePayload
@@ -34,7 +35,7 @@ from .live import Link, QueueChanged, Tablets, VisitChanged
 from .store import Store
 from .stretch import SALT_BYTES, stretch
 from .unlock import Attempts, Slots, open_with_badge
-from .views import Staff, SyncState, Views
+from .views import Staff, Views
 from .web.schema import Queue, QueueItem
 
 logger = logging.getLogger("edge.node")
@@ -73,11 +74,14 @@ class Clinic:
         self.sessions = SessionBook(idle_s=SESSION_IDLE_S, max_s=SESSION_MAX_S)
         self.secrets: Secrets | None = None
         self.sent: set[bytes] = set()
-        """Bundles that have left towards the hub in this process."""
+        """Bundles that have left towards the hub since the link was last found open, and wait for its answer."""
         self.link_now: Callable[[], LinkState] | None = None
         """Asks the endpoint how the link stands."""
         self.on_unlocked: list[Callable[[], Awaitable[None]]] = []
         self.on_sealed: list[Callable[[Outgoing], None]] = []
+        self.more_lines: list[Callable[[Visit], Awaitable[list[ItemLine]]]] = []
+        """Whoever carries things of a visit on another way than the log adds their lines here."""
+        self.sms_fitted = False
         self._slots = Slots(folder)
         self._attempts = Attempts(folder, time.monotonic)
         self._seal_waits = False
@@ -228,9 +232,9 @@ class Clinic:
         now_ms = self.clock.now().wall_ms
         sent = frozenset(self.sent)
 
-        def load(views: Views) -> list[tuple[Visit, Patient | None, SyncState]]:
+        def load(views: Views) -> list[tuple[Visit, Patient | None, Line]]:
             visits = views.open_visits(now_ms - QUEUE_DAYS_MS)
-            return [(visit, views.patient(visit.patient_id), views.sync_line(visit, sent)) for visit in visits]
+            return [(visit, views.patient(visit.patient_id), views.visit_line(visit, sent)) for visit in visits]
 
         loaded = await self.store.read(load)
         ordered = order((Waiting(visit, patient) for visit, patient, _ in loaded), now_ms)
@@ -244,7 +248,9 @@ class Clinic:
                 patient.person.gender.value if patient else "",
                 place(ordered, visit.visit_id),
                 max(0, now_ms - since_ms(visit)) // 1000,
-                line,
+                line.state,
+                line.at_ms,
+                await self._sms_sign(visit),
             )
             for visit, patient, line in loaded
         ]
@@ -256,6 +262,22 @@ class Clinic:
         if visit is None:
             raise NotFound("No such visit is known here.")
         return visit
+
+    async def _sms_sign(self, visit: Visit) -> str:
+        if not self.sms_fitted:
+            return ""
+        return next((line.state.value for line in await self._more(visit) if line.item == "sms"), "")
+
+    async def _more(self, visit: Visit) -> list[ItemLine]:
+        return [line for more in self.more_lines for line in await more(visit)]
+
+    async def lines(self, visit: Visit) -> tuple[list[ItemLine], Line]:
+        """How far each item of a visit has come, and the visit as a whole."""
+        sent = frozenset(self.sent)
+        items, line = await self.store.read(
+            lambda views: (views.item_lines(visit, sent), views.visit_line(visit, sent))
+        )
+        return items + await self._more(visit), line
 
     async def finish(self) -> None:
         """Let background work end, then seal the heads of this run."""

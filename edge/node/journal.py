@@ -297,7 +297,8 @@ class Journal:
         payload = pending.payload
         with self._db.transaction():
             self._db.run(
-                "INSERT INTO bundles (ref, run, stream, first_seq, last_seq, cls, level) VALUES (?,?,?,?,?,?,0)",
+                "INSERT INTO bundles (ref, run, stream, first_seq, last_seq, cls, level, level_ms) "
+                "VALUES (?,?,?,?,?,?,0,0)",
                 ref.bundle_id,
                 payload.run,
                 payload.stream,
@@ -317,11 +318,14 @@ class Journal:
         faults.point("journal.covered")
         return Outgoing(ref, payload.cls)
 
-    def acknowledged(self, ref: bytes, level: int) -> set[str]:
-        """The hub has fsynced a bundle: durable in the outbox first, then known to the views. The visits in it."""
+    def acknowledged(self, ref: bytes, level: int, at_ms: int) -> set[str]:
+        """The hub has fsynced a bundle: durable in the outbox first, then known to the views. The visits in it.
+
+        ``at_ms``: when we heard it, for people to see.
+        """
         self._outbox.acknowledge(ref, level)
         faults.point("ack.stored")
-        self._learn({ref: level})
+        self._learn({ref: level}, at_ms)
         rows = self._db.rows(
             "SELECT DISTINCT e.visit_id FROM entries e JOIN bundles b ON b.run = e.run AND b.stream = e.stream "
             "AND e.seq BETWEEN b.first_seq AND b.last_seq WHERE b.ref = ? AND e.visit_id != ''",
@@ -336,10 +340,17 @@ class Journal:
             if self._outbox.find(ref) is None:
                 self.reseal(ref)
 
-    def _learn(self, levels: dict[bytes, int]) -> None:
+    def _learn(self, levels: dict[bytes, int], at_ms: int = 0) -> None:
         with self._db.transaction():
             for ref, level in levels.items():
-                self._db.run("UPDATE bundles SET level = max(level, ?) WHERE ref = ?", level, ref)
+                self._db.run(
+                    "UPDATE bundles SET level = max(level, ?), level_ms = CASE WHEN ? > level THEN ? ELSE level_ms END "
+                    "WHERE ref = ?",
+                    level,
+                    level,
+                    at_ms,
+                    ref,
+                )
         self._outbox.forget(list(levels))
 
     def reseal(self, ref: bytes) -> None:

@@ -109,8 +109,6 @@ class HubLink:
     def _submit(self, outgoing: Outgoing) -> None:
         self._submitted.add(outgoing.ref.bundle_id)
         self._endpoint.submit_bundle(outgoing.ref, outgoing.cls, time.monotonic())
-        if self._online():
-            self._clinic.sent.add(outgoing.ref.bundle_id)
         self._runner.wake()
 
     async def _unlocked(self) -> None:
@@ -145,8 +143,9 @@ class HubLink:
                 for listener in self.on_signal:
                     await listener(blob)
             case LinkChanged(state):
-                if state.online:
-                    self._clinic.sent |= self._submitted
+                if not state.online:
+                    self._clinic.sent.clear()
+                    self._clinic.tablets.push(QueueChanged())
                 say(logger, "link", online=state.online, bearer=state.bearer)
                 await self._show()
                 for told in self.on_link:
@@ -165,7 +164,8 @@ class HubLink:
         if self._clinic.locked:
             await self._clinic.store.outbox(lambda outbox: outbox.acknowledge(ref, level))
         else:
-            visits = await self._clinic.store.write(lambda journal: journal.acknowledged(ref, level))
+            at_ms = self._clinic.clock.now().wall_ms
+            visits = await self._clinic.store.write(lambda journal: journal.acknowledged(ref, level, at_ms))
         self._submitted.discard(ref)
         if not self._submitted:
             self._drained.set()
@@ -238,7 +238,17 @@ class HubLink:
     async def _show_often(self) -> None:
         while True:
             await asyncio.sleep(STATE_EVERY_S)
+            if self._note_left():
+                self._clinic.tablets.push(QueueChanged())
             await self._show()
+
+    def _note_left(self) -> bool:
+        """Note which bundles have left to a hub that is there; whether there are more than before."""
+        if not self._online():
+            return False
+        left = {ref for ref in self._submitted - self._clinic.sent if self._endpoint.has_left(ref)}
+        self._clinic.sent |= left
+        return bool(left)
 
 
 def _importer(seq: int) -> Callable[[OutboxDb], None]:

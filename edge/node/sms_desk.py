@@ -17,6 +17,7 @@ from msgspec import Struct, structs
 from edge.model.errors import BadInput, NotFound, UpkendraError
 from edge.model.fold import Patient, Visit
 from edge.model.ids import make_id
+from edge.model.progress import ItemLine, SyncState, sms_line
 from edge.model.records import Colour
 from edge.sync import seal, sms
 from edge.sync.bearers.sms import Outcome, SmsBearer, SmsHealth
@@ -27,8 +28,8 @@ from edge.sync.sms_pdu import check_number
 from edge.web.logs import say
 
 from .clinic import QUEUE_DAYS_MS, Clinic
-from .live import VisitChanged
-from .views import SyncState, Views
+from .live import QueueChanged, VisitChanged
+from .views import Views
 
 logger = logging.getLogger("edge.node.sms")
 
@@ -97,6 +98,8 @@ class SmsDesk:
         self._names: dict[int, bytes] = {}
         self._since_s: dict[str, float] = {}
         self._looker: asyncio.Task[None] | None = None
+        clinic.more_lines.append(self._item_lines)
+        clinic.sms_fitted = True
 
     async def start(self) -> None:
         """Open the store and begin to look for the modem."""
@@ -140,7 +143,7 @@ class SmsDesk:
 
         def load(views: Views) -> list[tuple[Visit, Patient | None]]:
             opened = [visit for visit in views.open_visits(now_ms - QUEUE_DAYS_MS) if visit.colour is Colour.RED]
-            behind = [visit for visit in opened if views.sync_line(visit, sent) in UNACKNOWLEDGED]
+            behind = [visit for visit in opened if views.visit_line(visit, sent).state in UNACKNOWLEDGED]
             return [(visit, views.patient(visit.patient_id)) for visit in behind]
 
         behind = await self._clinic.store.read(load)
@@ -191,7 +194,11 @@ class SmsDesk:
                 state = code
         if state != "left":
             del self._names[outcome.key]
-        self._clinic.later(self._store.became(name, state))
+        self._clinic.later(self._became(name, state))
+
+    async def _became(self, name: bytes, state: str) -> None:
+        await self._store.became(name, state)
+        self._clinic.tablets.push(QueueChanged())
 
     # -- down ---------------------------------------------------------------------------------------
 
@@ -226,6 +233,11 @@ class SmsDesk:
             await self._send(sms.Receipt((name,)), emergency=False)
         except SmsNotSent as error:
             say(logger, "sms_not_sent", logging.WARNING, code=error.refusal.code)
+
+    async def _item_lines(self, visit: Visit) -> list[ItemLine]:
+        told = await self._store.gone(visit_prefix(visit.visit_id))
+        line = sms_line((gone.state, gone.at_ms) for gone in told)
+        return [] if line is None else [line]
 
     async def lines(self, visit_id: str) -> list[SmsLine]:
         """Every SMS about a visit, oldest first. Raises Locked."""

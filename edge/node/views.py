@@ -5,34 +5,15 @@ a connection of their own. What is shown about sync is computed from real acknow
 """
 
 import unicodedata
-from enum import StrEnum
 from typing import Any
 
 import msgspec
 
 from edge.model.fold import Patient, Visit
+from edge.model.progress import Carried, ItemLine, Line, item_lines, visit_line
 from edge.model.records import OPEN_STATES, Person, Role
 
 from .database import Database
-
-
-class SyncState(StrEnum):
-    """How far an item has come. Never says more than an acknowledgement has said."""
-
-    WAITING = "waiting"
-    SENT = "sent"
-    HUB_HAS_IT = "hub_has_it"
-    SECOND_COPY = "second_copy"
-    DOCTOR_OPENED = "doctor_opened"
-    ANSWERED = "answered"
-    PRINTED = "printed"
-
-
-class SyncItem(msgspec.Struct, frozen=True):
-    """One kind of content of a visit, and how far the furthest-behind entry of it has come."""
-
-    item: str
-    state: SyncState
 
 
 class Staff(msgspec.Struct, frozen=True):
@@ -57,26 +38,6 @@ class Draft(msgspec.Struct, frozen=True):
 DRAFTS_MAX = 1_000
 """So many half-filled forms are kept, the latest; a clinic has a few at a time."""
 
-_ITEM_OF = {
-    3: "visit",
-    4: "consent",
-    5: "complaints",
-    6: "history",
-    7: "history",
-    8: "vitals",
-    9: "signs",
-    10: "triage",
-    11: "token",
-    12: "visit",
-    13: "call",
-    14: "prescription",
-    15: "slip",
-    16: "closing",
-}
-"""Event kind → item of the sync line."""
-
-_RANK = {SyncState.WAITING: 0, SyncState.SENT: 1, SyncState.HUB_HAS_IT: 2, SyncState.SECOND_COPY: 3}
-
 _patient = msgspec.msgpack.Decoder(Patient)
 _visit = msgspec.msgpack.Decoder(Visit)
 _encode = msgspec.msgpack.Encoder().encode
@@ -93,7 +54,16 @@ def make_tables(db: Database) -> None:
     db.table("logs", {"run": bytes, "stream": int, "sealed_upto": int, "head_due": int}, ("run", "stream"), [])
     db.table(
         "bundles",
-        {"ref": bytes, "run": bytes, "stream": int, "first_seq": int, "last_seq": int, "cls": int, "level": int},
+        {
+            "ref": bytes,
+            "run": bytes,
+            "stream": int,
+            "first_seq": int,
+            "last_seq": int,
+            "cls": int,
+            "level": int,
+            "level_ms": int,
+        },
         "ref",
         [["run", "stream", "first_seq"], ["level"]],
     )
@@ -260,35 +230,26 @@ class Views:
 
     # -- how far it has come ------------------------------------------------------------------------
 
-    def sync_items(self, visit: Visit, sent: frozenset[bytes]) -> list[SyncItem]:
-        """Each item of a visit with the state of its furthest-behind entry; ``sent``: bundles on the link."""
-        states: dict[str, SyncState] = {}
-        for kind, state in self._states(visit.visit_id, sent):
-            item = _ITEM_OF.get(kind, "other")
-            states[item] = min(state, states.get(item, state), key=_RANK.__getitem__)
-        return [SyncItem(item, state) for item, state in states.items()]
+    def item_lines(self, visit: Visit, sent: frozenset[bytes]) -> list[ItemLine]:
+        """A line for each item of a visit; ``sent``: bundles that have left."""
+        return item_lines(self._carried(visit.visit_id, sent), visit.prescriptions)
 
-    def sync_line(self, visit: Visit, sent: frozenset[bytes]) -> SyncState:
-        """The one honest line of a visit: what is furthest behind counts, then the doctor's side."""
-        states = [state for _, state in self._states(visit.visit_id, sent)]
-        behind = min(states, key=_RANK.__getitem__, default=SyncState.WAITING)
-        if behind in (SyncState.WAITING, SyncState.SENT):
-            return behind
-        if any(prescription.printed_ms for prescription in visit.prescriptions):
-            return SyncState.PRINTED
-        if visit.prescriptions:
-            return SyncState.ANSWERED
-        return SyncState.DOCTOR_OPENED if visit.seen_ms else behind
+    def visit_line(self, visit: Visit, sent: frozenset[bytes]) -> Line:
+        """The one honest line of a visit."""
+        return visit_line(self._carried(visit.visit_id, sent), visit.seen_ms, visit.prescriptions)
 
-    def _states(self, visit_id: str, sent: frozenset[bytes]) -> list[tuple[int, SyncState]]:
-        """(event kind, state) of each of our entries of a visit, in their order."""
+    def _carried(self, visit_id: str, sent: frozenset[bytes]) -> list[Carried]:
+        """Each of our entries of a visit and how it was carried, in their order."""
         rows = self._db.rows(
-            "SELECT e.kind, coalesce(max(b.level), -1), b.ref FROM entries e LEFT JOIN bundles b ON b.run = e.run "
-            "AND b.stream = e.stream AND e.seq BETWEEN b.first_seq AND b.last_seq "
+            "SELECT e.kind, e.stamp, max(b.level), b.level_ms, b.ref FROM entries e LEFT JOIN bundles b "
+            "ON b.run = e.run AND b.stream = e.stream AND e.seq BETWEEN b.first_seq AND b.last_seq "
             "WHERE e.visit_id = ? GROUP BY e.rowid ORDER BY e.stamp",
             visit_id,
         )
-        return [(kind, _state_of(level, ref in sent)) for kind, level, ref in rows]
+        return [
+            Carried(kind, stamp >> 16, ref is not None, ref in sent, level or 0, level_ms or 0)
+            for kind, stamp, level, level_ms, ref in rows
+        ]
 
     # -- drafts --------------------------------------------------------------------------------------
 
@@ -362,11 +323,3 @@ def _escaped(word: str) -> str:
 
 def _staff_of(row: tuple[Any, ...]) -> Staff:
     return Staff(row[0], row[1], row[2], Role(row[3]))
-
-
-def _state_of(level: int, sent: bool) -> SyncState:
-    if level >= 2:
-        return SyncState.SECOND_COPY
-    if level == 1:
-        return SyncState.HUB_HAS_IT
-    return SyncState.SENT if sent else SyncState.WAITING

@@ -114,6 +114,11 @@ class NodeEndpoint:
         lead = fr.Open(ref.opening) if ref.opening != self._epoch.opening else None
         self._arq.send(fr.KIND_BUNDLE, cls, ref.sealed, ref.bundle_id, now, lead)
 
+    def has_left(self, bundle_id: bytes) -> bool:
+        """Whether every byte of a bundle has left, and none has to leave again at present."""
+        message = self._arq.queue.find(bundle_id)
+        return message is not None and not message.pending
+
     def withdraw_bundle(self, bundle_id: bytes) -> None:
         """Forget a bundle (it went another way, or was sealed anew)."""
         self._refs.pop(bundle_id, None)

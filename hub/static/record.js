@@ -2,7 +2,7 @@
 // The record of the chosen visit on one screen, with the doctor's notes.
 import { html, useEffect, useSignal } from "/ui/lib/dom.js";
 import { get, post, put } from "/ui/lib/http.js";
-import { clockTime, day, span, t } from "/ui/lib/l10n.js";
+import { ago, clockTime, day, span, t } from "/ui/lib/l10n.js";
 import { ColourBadge, toast } from "/ui/lib/parts.js";
 import { RecordFacts } from "/ui/lib/facts.js";
 import { missingWords, reasonWords } from "/ui/lib/reasons.js";
@@ -58,20 +58,26 @@ export function Record() {
   </div>`;
 }
 
-/** Signed → at the node → printed, for each prescription of the visit. */
+/** When the node was last heard: what it has not said yet may have happened since. @param {import("./store.js").HubRecord} now */
+function heardText({ site, now_ms }) {
+  if (site.last_ack_age_s === null) return t("node-never-heard");
+  return t("node-heard", { time: ago(now_ms - site.last_ack_age_s * 1000, now_ms) });
+}
+
+/** Signed → at the node → printed → read out, for each prescription of the visit. */
 function RxStatus() {
   const now = record.value;
   if (!now || now.visit.prescriptions.length === 0) return null;
   return html`<section class="card" aria-label=${t("rx-status")}><h2>${t("rx-status")}</h2>
     ${now.visit.prescriptions.map((one) => {
       const state = one.printed_ms ? "printed" : one.stored_ms ? "at_node" : "signed";
-      const steps = [["signed", one.signed_ms], ["at-node", one.stored_ms], ["printed", one.printed_ms]];
+      const steps = [["signed", one.signed_ms], ["at-node", one.stored_ms], ["printed", one.printed_ms], ["read-out", now.visit.explained ? now.visit.closed_ms : 0]];
       const written = now.prescriptions.find((found) => found.prescription_id === one.prescription_id);
       return html`<div key=${one.prescription_id}><ol class="rx-steps" data-test="rx-status" data-state=${state}>
         ${steps.map(([name, at]) => html`<li key=${name} class=${at ? "done" : ""}><span>${at ? "✓" : "○"} ${t(String(name))}</span>
           <span class="small num">${at ? clockTime(Number(at)) : ""}</span></li>`)}</ol>
         ${written ? html`<p class="small">${written.diagnosis} · ${written.medicines.map((line) => line.generic).join(", ")}</p>` : null}</div>`;
-    })}</section>`;
+    })}<p class="soft small" data-test="node-heard">${heardText(now)}</p></section>`;
 }
 
 /** @param {{visitId: string}} props */

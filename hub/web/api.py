@@ -4,6 +4,7 @@ import msgspec
 from aiohttp import web
 
 from edge.model import fold
+from edge.model.progress import prescription_line_at_hub
 from edge.model.reference import Reference, formulary, reference
 from edge.sync.enrol import REQUEST_MAX_BYTES, EnrolRefused
 from edge.web.objects import to_objects
@@ -145,12 +146,12 @@ class Api:
             prescriptions=tuple(record_of(one.signed) for one in visit.prescriptions),
             calls=calls,
             sync=tuple(
-                b.SyncLine(
-                    one.prescription_id, "printed" if one.printed_ms else "answered" if one.stored_ms else "waiting"
-                )
+                b.SyncLine(one.prescription_id, line.state, line.at_ms)
                 for one in visit.prescriptions
+                for line in (prescription_line_at_hub(one),)
             ),
             earlier=opened.earlier,
+            now_ms=now_ms,
         )
 
     async def take(self, call: Call[None, None]) -> b.VisitReply:

@@ -8,6 +8,7 @@ from edge.media.signals import IceServer
 from edge.model.fold import Call, Patient, Visit
 from edge.model.ids import Id
 from edge.model.prescribing import Denial, PrescriptionDraft, PrescriptionRecord
+from edge.model.progress import SyncState
 from edge.model.records import ConsultType, Mode
 from edge.model.reference import DrugItem
 
@@ -66,10 +67,13 @@ class SiteView(Struct, frozen=True):
 
 
 class SyncLine(Struct, frozen=True):
+    """How far a prescription has come, as the hub may say it."""
+
     item: str
     """Id of a prescription."""
-    state: str
-    """waiting (not at the node yet), answered (the node holds it), printed."""
+    state: SyncState
+    """waiting (the node has not said that it holds it), answered (it has), printed."""
+    at_ms: int
 
 
 class Record(Struct, frozen=True):
@@ -83,6 +87,7 @@ class Record(Struct, frozen=True):
     sync: tuple[SyncLine, ...]
     earlier: tuple[Visit, ...]
     """Other visits of this patient."""
+    now_ms: int
 
 
 class VisitReply(Struct, frozen=True):

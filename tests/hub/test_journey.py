@@ -46,6 +46,9 @@ async def test_a_doctor_sees_opens_signs_and_the_node_gets_a_prescription_that_v
         [ev.PrescriptionStored(visit_id, prescription_id), ev.SlipPrinted(visit_id, prescription_id, "pdf")]
     )
     after = await page.get(f"/api/visits/{visit_id}")
-    assert after["sync"] == [{"item": prescription_id, "state": "printed"}]
+    sync = after["sync"]
+    assert isinstance(sync, list)
+    assert [(line["item"], line["state"]) for line in sync] == [(prescription_id, "printed")]
+    assert after["now_ms"] >= sync[0]["at_ms"] > 0
     await node.send([ev.VisitClosed(visit_id, VisitState.COMPLETED, True)])
     assert (await page.get("/api/queue"))["items"] == []

@@ -58,7 +58,9 @@ def prescription(setup: Provisioned, visit_id: str, prescription_id: str, site: 
 
 
 async def line_of(tablet: Tablet, visit: str) -> str:
-    return str((await tablet.get(f"/api/visits/{visit}"))["line"])
+    line = (await tablet.get(f"/api/visits/{visit}"))["line"]
+    assert isinstance(line, dict)
+    return str(line["state"])
 
 
 async def test_entries_reach_the_hub_and_the_prescription_comes_back_to_the_slip(setup: Provisioned) -> None:

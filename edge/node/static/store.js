@@ -11,7 +11,9 @@ import { language } from "/ui/lib/l10n.js";
 /** @typedef {import("/ui/api").QueueItem} QueueItem */
 /** @typedef {import("/ui/api").Visit} Visit */
 /** @typedef {import("/ui/api").Patient} Patient */
-/** @typedef {{visit: Visit, patient: Patient, sync: {item: string, state: string}[]}} VisitRecord */
+/** @typedef {{state: string, at_ms: number}} Line */
+/** @typedef {Line & {item: string, subject: string, parts: {unsealed: number, sealed: number, level_1: number, level_2: number}}} ItemLine */
+/** @typedef {{visit: Visit, patient: Patient, sync: ItemLine[], line: Line|null}} VisitRecord */
 /** @typedef {{call_id: string, visit_id: string, doctor_name: string, camera?: string, state?: string}} CallInfo */
 
 /** @template T @typedef {import("/ui/vendor/signals.js").Signal<T>} Signal */
@@ -81,6 +83,9 @@ export function goOn(path) {
 
 export const loggedIn = computed(() => staff.value !== null && status.value !== null && !status.value.locked);
 
+/** The node's own time now, by its last word: the tablet's clock may be wrong. */
+export const nodeNow = () => status.value?.time_ms ?? Date.now();
+
 export async function loadStatus() {
   status.value = await get("/api/status");
 }
@@ -99,7 +104,7 @@ export async function loadQueue() {
 
 /** A visit that was opened just now: nothing else can be known about it. @param {any} reply */
 export function heardOpening(reply) {
-  if (reply?.visit && reply?.patient) record.value = { visit: reply.visit, patient: reply.patient, sync: [] };
+  if (reply?.visit && reply?.patient) record.value = { visit: reply.visit, patient: reply.patient, sync: [], line: null };
 }
 
 /** A visit as it is before anything was said in it. @param {string} visit_id @param {string} patient_id @returns {Visit} */
@@ -122,7 +127,7 @@ export function heardVisit(visit) {
 /** @param {string} visitId */
 export async function loadRecord(visitId) {
   const reply = await get(`/api/visits/${visitId}`);
-  const loaded = { visit: reply.visit, patient: reply.patient, sync: reply.sync ?? [] };
+  const loaded = { visit: reply.visit, patient: reply.patient, sync: reply.sync ?? [], line: reply.line ?? null };
   if (route.value[1] === visitId || record.value?.visit.visit_id === visitId || record.value === null) record.value = loaded;
   return loaded;
 }

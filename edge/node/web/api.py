@@ -81,6 +81,7 @@ class Api:
             await clinic.link_state(),
             len(clinic.tablets),
             VERSION,
+            clinic.sms_fitted,
         )
 
     async def get_panel(self, call: Call[None, None]) -> PanelReport:
@@ -153,14 +154,8 @@ class Api:
     async def get_visit(self, call: Call[None, None]) -> s.VisitPage:
         """A visit, its patient, and how far each item has come."""
         visit = await self._clinic.visit(call.path["visit_id"])
-        sent = frozenset(self._clinic.sent)
-        patient, items, line = await self._clinic.store.read(
-            lambda views: (
-                views.patient(visit.patient_id),
-                views.sync_items(visit, sent),
-                views.sync_line(visit, sent),
-            )
-        )
+        patient = await self._clinic.store.read(lambda views: views.patient(visit.patient_id))
+        items, line = await self._clinic.lines(visit)
         if patient is None:
             raise NotFound("The patient of this visit is not known here.")
         await self._clinic.accessed(call.subject, "read_visit", visit.visit_id)

@@ -11,8 +11,9 @@ from edge.model.errors import Refusal
 from edge.model.fold import Patient, Visit
 from edge.model.ids import Id
 from edge.model.prescribing import PrescriptionRecord
+from edge.model.progress import ItemLine, Line, SyncState
 from edge.node.live import Link
-from edge.node.views import Draft, Staff, SyncItem, SyncState
+from edge.node.views import Draft, Staff
 
 Pin = Annotated[str, Meta(min_length=4, max_length=12, pattern="^[0-9]+$")]
 StaffId = Annotated[str, Meta(min_length=1, max_length=40, pattern="^[0-9a-z-]+$")]
@@ -33,6 +34,8 @@ class Status(Struct, frozen=True):
     link: Link
     tablets: int
     version: str
+    sms_fitted: bool
+    """Whether this node was told of an SMS modem."""
 
 
 class Unlock(Struct, frozen=True, forbid_unknown_fields=True):
@@ -89,6 +92,10 @@ class QueueItem(Struct, frozen=True):
     """1 for the next one; 0 for RED, which stands above the queue, and for visits without a token."""
     wait_s: int
     sync: SyncState
+    sync_ms: int
+    """Since when it stands so; 0 when that is not known."""
+    sms: str
+    """State of the short copy that went by SMS; empty when none did."""
 
 
 class Queue(Struct, frozen=True):
@@ -99,8 +106,8 @@ class Queue(Struct, frozen=True):
 class VisitPage(Struct, frozen=True):
     visit: Visit
     patient: Patient
-    sync: list[SyncItem]
-    line: SyncState
+    sync: list[ItemLine]
+    line: Line
 
 
 class DraftBody(Struct, frozen=True, forbid_unknown_fields=True):

@@ -113,6 +113,13 @@ export function isoDay(ms = Date.now()) {
   return new Intl.DateTimeFormat("en-CA", { timeZone: "Asia/Kolkata" }).format(new Date(ms));
 }
 
+/** How long ago something was; "" when its time is not known. @param {number} ms @param {number} nowMs of the same clock */
+export function ago(ms, nowMs) {
+  if (!ms) return "";
+  const seconds = (nowMs - ms) / 1000;
+  return seconds < 60 ? t("span-now") : t("ago", { time: span(seconds) });
+}
+
 /** A span in words. @param {number} seconds */
 export function span(seconds) {
   const minutes = Math.max(0, Math.floor(seconds / 60));

@@ -11,6 +11,7 @@ import { errorText, submit } from "../commands.js";
 import { listDrafts } from "../drafts.js";
 import { go, goOn, heardOpening, loadRecord, openedVisit, queue } from "../store.js";
 import { EmergencyButton } from "./emergency.js";
+import { SmsSign, SyncLine } from "./progress.js";
 
 const query = signal("");
 /** @type {import("/ui/vendor/signals.js").Signal<import("/ui/api").Patient[]|null>} */
@@ -141,7 +142,8 @@ function Queue() {
           <span class="grow person"><strong>${item.patient_name}</strong>
             <span class="soft">${[ageText(item.patient_age), item.patient_sex && t(`gender-${item.patient_sex}`)].filter(Boolean).join(" · ")}</span>
             <span class="soft small">${t(`state-${item.visit.state.replace("_", "-")}`)} · ${t("waits", { time: span(item.wait_s) })}</span>
-            <${SyncLine} state=${item.sync} />
+            <${SyncLine} state=${item.sync} at=${item.sync_ms} />
+            ${item.sms ? html`<${SmsSign} state=${item.sms} />` : null}
           </span>
           <${ColourBadge} colour=${colour} />
         </button>
@@ -149,10 +151,3 @@ function Queue() {
     })}
   </ol>`;
 }
-
-/** One honest line: how far this visit has come. @param {{state: string}} props */
-export function SyncLine({ state }) {
-  if (!state) return null;
-  return html`<span class="sync" data-test="sync-line" data-state=${state}>${t(`sync-${state.replaceAll("_", "-")}`)}</span>`;
-}
-

@@ -11,6 +11,7 @@ import { go, loadRecord, queue, record, staffName, status } from "../store.js";
 import { EmergencyButton, EmergencyFacts } from "./emergency.js";
 import { RecordFacts } from "/ui/lib/facts.js";
 import { Prescription } from "./prescription.js";
+import { SmsCard, SyncCard, arrived } from "./progress.js";
 import { reasonWords } from "/ui/lib/reasons.js";
 
 const OPEN = ["draft", "triaged", "waiting", "in_call", "rx_pending", "rx_ready"];
@@ -49,11 +50,12 @@ export function VisitPage({ visitId }) {
     </section>
     ${colour === "red" && open ? html`<section class="card red-card stack tight"><strong>${t("colour-meaning-red")}</strong>
       ${visit.triage.reasons.length > 0 ? html`<p>${visit.triage.reasons.map(reasonWords).join(" · ")}</p>` : null}<${EmergencyFacts} /></section>` : null}
-    ${visit.state === "waiting" ? html`<p class="notice" data-test="waiting-line">${arrived(now.sync) ? t("waiting-arrived") : status.value?.link.online ? t("waiting-doctor") : t("waiting-offline")}</p>` : null}
+    ${visit.state === "waiting" ? html`<p class="notice" data-test="waiting-line">${arrived(now.sync.filter((one) => one.item !== "sms" && one.item !== "attachment")) ? t("waiting-arrived") : status.value?.link.online ? t("waiting-doctor") : t("waiting-offline")}</p>` : null}
     ${!visit.token && open ? html`<div class="row"><button type="button" class="primary big" data-test="continue-form" onClick=${() => go(`/visit/${visitId}/step/consent`)}>${t("continue-form")}</button></div>` : null}
     ${visit.prescriptions.map((one) => html`<${Prescription} key=${one.prescription_id} visit=${visit} patient=${patient} state=${one} />`)}
     ${visit.notes.length > 0 ? html`<section class="card"><h2>${t("doctor-notes")}</h2>${visit.notes.map((note, index) => html`<p key=${index} class="prewrap">${note}</p>`)}</section>` : null}
-    <${SyncCard} sync=${now.sync} />
+    <${SyncCard} sync=${now.sync} line=${now.line} />
+    <${SmsCard} visitId=${visitId} open=${open} />
     <${RecordFacts} visit=${visit} patient=${patient} nameOf=${staffName} />
     <div class="foot row print-hide">
       <button type="button" data-test="visit-home" onClick=${() => go("/")}>${t("to-queue")}</button>
@@ -97,16 +99,3 @@ function CloseDialog({ visit, onClose }) {
         onClick=${() => void close()}>${t("close-visit")}</button></div>
   <//>`;
 }
-
-/** Whether the hub has everything of this visit. @param {{item: string, state: string}[]} sync */
-const arrived = (sync) => sync.length > 0 && sync.every((one) => one.state !== "waiting" && one.state !== "sent");
-
-/** How far each thing of this visit has come. @param {{sync: {item: string, state: string}[]}} props */
-function SyncCard({ sync }) {
-  if (sync.length === 0) return null;
-  return html`<section class="card" aria-label=${t("sync-title")}><h2>${t("sync-title")}</h2><ul class="sync-list">
-    ${sync.map((one) => html`<li key=${one.item} data-test="sync-item" data-item=${one.item} data-state=${one.state}>
-      <span>${t(`item-${one.item}`)}</span><span class="sync" data-state=${one.state}>${t(`sync-${one.state.replaceAll("_", "-")}`)}</span></li>`)}
-  </ul></section>`;
-}
-
