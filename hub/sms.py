@@ -241,8 +241,6 @@ class SmsDesk:
             await asyncio.sleep(LOOK_S)
             try:
                 await self.look()
-            except UpkendraError as error:
-                say(logger, "sms_not_sent", logging.WARNING, code=error.refusal.code)
             except Exception:
                 logger.exception("looking for prescriptions failed")
 
@@ -261,7 +259,14 @@ class SmsDesk:
                 )
                 known = hashlib.sha256(sms.encode(content)).digest()[:8] in digests
                 if not signed.stored_ms and now_ms - signed.signed_ms > NOTICE_AFTER_MS and not known:
-                    await self._send(got.node, got.number, content, _NOTICE, got.visit, emergency=True)
+                    await self._announce(got, content)
+
+    async def _announce(self, got: GotSms, content: sms.PrescriptionNotice) -> None:
+        """One notice; a node that hears no SMS any more keeps nobody else's back."""
+        try:
+            await self._send(got.node, got.number, content, _NOTICE, got.visit, emergency=True)
+        except UpkendraError as error:
+            say(logger, "sms_not_sent", logging.WARNING, code=error.refusal.code)
 
     def _later(self, work: Coroutine[None, None, None]) -> None:
         async def guarded() -> None:

@@ -19,6 +19,7 @@ from edge.node.sms_desk import is_due
 from edge.sync import bundle, seal, sms
 from edge.sync.bearers.sms_store import GoneSms, SmsStore
 from edge.sync.link import BundleArrived
+from edge.sync.sms_copy import visit_prefix
 from hub.app import build_app
 from hub.directory import Site
 from hub.receive import Received, receive_bundle
@@ -26,7 +27,7 @@ from hub.sms import SmsDesk, SmsOptions
 from tests.kits.sms import Network, PtyModems, SimModem
 from tests.node.kit import COMPLAINT, NAME, Provisioned, Tablet, contents, provisioned
 
-from .kit import HubKit, Page
+from .kit import DRAFT, HubKit, Page, new_id, registered, visit_events
 
 NODE_SIM, HUB_SIM = "+919000000001", "+919000000002"
 
@@ -225,6 +226,36 @@ async def test_a_summary_leaves_when_a_person_asks_and_a_locked_node_says_nothin
         assert not item.copy.emergency
         assert item.copy.complaints == ("fever 3 day",)
         assert item.copy.note == COMPLAINT
+
+
+async def test_a_prescription_of_a_revoked_node_keeps_no_other_nodes_notice_back(kit: HubKit, tmp_path: Path) -> None:
+    await kit.add_doctor()
+    desk = SmsDesk(kit.hub, SmsOptions(str(tmp_path / "no-modem")))
+    await desk.start()
+    try:
+        page, told = await kit.login(), []
+        for code in ("UP01", "UP02"):
+            node = await kit.enrol(code)
+            patient_id, visit_id = new_id(), new_id()
+            await node.send([registered(patient_id), *visit_events(visit_id, patient_id)])
+            record = kit.hub.directory.by_id(bytes.fromhex(node.node_id))
+            assert record is not None
+            sealer = sms.SmsSealer(record.psk, record.node_id, sms.Way.UP, b"boot5")
+            copy = sms.EarlyCopy(visit_prefix(visit_id), True, code, 34, 0, 1, 3)
+            await desk.keep(NODE_SIM, sealer.seal(sms.encode(copy))[1])
+            body = {"command_id": new_id(), "draft": DRAFT}
+            assert (await page.call("POST", f"/api/visits/{visit_id}/sign", body)).status == 200
+            told.append((record, visit_id))
+            kit.clock.pass_s(1)
+        revoked, other = told
+        kit.hub.directory.put(structs.replace(revoked[0], revoked=True), kit.hub.directory.site(revoked[0].node_id.hex()))
+        kit.clock.pass_s(200)
+        await desk.look()
+        made = await desk._store.gone(visit_prefix(other[1]))
+        assert [gone.kind for gone in made] == [17]
+        assert await desk._store.gone(visit_prefix(revoked[1])) == []
+    finally:
+        await desk.stop()
 
 
 def test_a_visit_is_told_again_only_when_nobody_has_it_or_there_is_news() -> None:
