@@ -248,7 +248,8 @@ async def test_a_prescription_of_a_revoked_node_keeps_no_other_nodes_notice_back
             told.append((record, visit_id))
             kit.clock.pass_s(1)
         revoked, other = told
-        kit.hub.directory.put(structs.replace(revoked[0], revoked=True), kit.hub.directory.site(revoked[0].node_id.hex()))
+        site = kit.hub.directory.site(revoked[0].node_id.hex())
+        kit.hub.directory.put(structs.replace(revoked[0], revoked=True), site)
         kit.clock.pass_s(200)
         await desk.look()
         made = await desk._store.gone(visit_prefix(other[1]))
