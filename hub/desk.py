@@ -103,8 +103,8 @@ class Desk:
 
     async def _login(self, user: str, password: str, code: str, address: str) -> tuple[Doctor, Session]:
         def look(connection: Connection) -> doctors.Account | None:
-            for name in (user, f"@{address}"):
-                doctors.check_backoff(connection, name, self.wall_ms())
+            for key in (doctors.user_key(user), doctors.address_key(address)):
+                doctors.check_backoff(connection, key, self.wall_ms())
             return doctors.find_account(connection, user)
 
         account = await self.store.read(look)
@@ -138,8 +138,8 @@ class Desk:
 
     def _note_failure(self, connection: Connection, user: str, address: str) -> None:
         now_ms = self.wall_ms()
-        doctors.note_failure(connection, user, now_ms)
-        doctors.note_failure(connection, f"@{address}", now_ms, free=20)
+        doctors.note_failure(connection, doctors.user_key(user), now_ms)
+        doctors.note_failure(connection, doctors.address_key(address), now_ms, free=20)
         audit.record(connection, now_ms, "", "login_failed", hashlib.sha256(user.encode()).hexdigest()[:16])
 
     async def _check_password(self, account: doctors.Account | None, password: str) -> SigningKey | None:
@@ -202,16 +202,16 @@ class Desk:
             return held
         if not password:
             raise Refused("Your signing key is locked. Send your password along.", code="password_needed")
-        now_ms = self.wall_ms()
+        now_ms, mine = self.wall_ms(), doctors.user_key(session.subject)
 
         def look(connection: Connection) -> doctors.Account | None:
-            doctors.check_backoff(connection, session.subject, now_ms)
+            doctors.check_backoff(connection, mine, now_ms)
             return doctors.find_account(connection, session.subject)
 
         with self._one_check(session.subject):
             key = await self._check_password(await self.store.read(look), password)
             if key is None:
-                await self.store.write(lambda connection: doctors.note_failure(connection, session.subject, now_ms))
+                await self.store.write(lambda connection: doctors.note_failure(connection, mine, now_ms))
                 raise doctors.wrong_login()
         self._unlocked[session.token] = key
         return key

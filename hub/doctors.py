@@ -154,21 +154,26 @@ def totp_step(secret: bytes, code: str, now_ms: int, last_step: int) -> int | No
     return None
 
 
-def _failure_key(name: str) -> bytes:
-    return hashlib.sha256(b"upk1 login" + name.encode()).digest()
+def user_key(user: str) -> bytes:
+    """Under which the mistakes at a name are counted."""
+    return hashlib.sha256(b"upk1 login user" + user.encode()).digest()
 
 
-def check_backoff(connection: Connection, name: str, now_ms: int) -> None:
-    """Raise TooManyAttempts while ``name`` (a user or an address) has to wait."""
-    row = connection.execute(select(failures.c.until_ms).where(failures.c.key == _failure_key(name))).first()
+def address_key(address: str) -> bytes:
+    """Under which the mistakes from an address are counted; no name has the same."""
+    return hashlib.sha256(b"upk1 login address" + address.encode()).digest()
+
+
+def check_backoff(connection: Connection, key: bytes, now_ms: int) -> None:
+    """Raise TooManyAttempts while a name or an address has to wait."""
+    row = connection.execute(select(failures.c.until_ms).where(failures.c.key == key)).first()
     if row is not None and row.until_ms > now_ms:
         wait_s = (row.until_ms - now_ms + 999) // 1000
         raise TooManyAttempts(f"Too many wrong attempts. Wait {wait_s} s and try again.")
 
 
-def note_failure(connection: Connection, name: str, now_ms: int, free: int = FREE_ATTEMPTS) -> None:
+def note_failure(connection: Connection, key: bytes, now_ms: int, free: int = FREE_ATTEMPTS) -> None:
     """Count a wrong attempt: after ``free`` of them the wait doubles from 2 s up to 15 min."""
-    key = _failure_key(name)
     row = connection.execute(select(failures.c.count, failures.c.until_ms).where(failures.c.key == key)).first()
     forgotten = row is None or (row[1] and now_ms - row[1] > BACKOFF_MAX_S * 1000)
     count = 1 if row is None or forgotten else row[0] + 1
@@ -187,7 +192,7 @@ def accept_login(connection: Connection, keys: Keyring, account: Account, code: 
         raise wrong_login()
     mine = doctors.c.doctor_id == fresh.doctor.doctor_id
     connection.execute(update(doctors).where(mine).values(totp_step=step))
-    connection.execute(failures.delete().where(failures.c.key == _failure_key(fresh.doctor.doctor_id)))
+    connection.execute(failures.delete().where(failures.c.key == user_key(fresh.doctor.doctor_id)))
     audit.record(connection, now_ms, fresh.doctor.doctor_id, "login", fresh.doctor.doctor_id)
 
 

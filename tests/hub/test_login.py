@@ -2,6 +2,7 @@
 
 import pytest
 
+from edge.web.refusals import WrongPin
 from hub import audit
 
 from .kit import PASSWORD, HubKit, Page
@@ -51,6 +52,15 @@ async def test_after_three_mistakes_one_has_to_wait_whether_the_name_exists_or_n
     for _ in range(4):
         assert await attempt(kit, user, "wrong", "123456") == (401, "wrong_pin")
     assert await attempt(kit, user, PASSWORD, kit.code()) == (429, "too_many_attempts")
+
+
+async def test_a_name_that_looks_like_an_address_locks_nobody_out(kit: HubKit) -> None:
+    await kit.add_doctor()
+    for _ in range(4):
+        with pytest.raises(WrongPin):
+            await kit.hub.desk.login("@10.0.0.9", "wrong", "123456", "10.0.0.1")
+    doctor, _ = await kit.hub.desk.login("asha", PASSWORD, kit.code(), "10.0.0.9")
+    assert doctor.doctor_id == "asha"
 
 
 async def test_the_wait_ends_and_survives_a_restart(kit: HubKit) -> None:
