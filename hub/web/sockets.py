@@ -5,6 +5,8 @@ import contextlib
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from edge.web.routes import FindSession
+
 from ..doctors import Doctor
 from ..live import SIGNAL_MAX_BYTES, Live
 
@@ -48,7 +50,7 @@ class SocketConsole:
 
     def __init__(self, doctor: Doctor) -> None:
         self._doctor = doctor
-        self._queue: asyncio.Queue[str | None] = asyncio.Queue(QUEUE_LIMIT)
+        self._queue: asyncio.Queue[str] = asyncio.Queue(QUEUE_LIMIT)
         self._lost = False
 
     @property
@@ -66,15 +68,14 @@ class SocketConsole:
     async def send_all(self, socket: web.WebSocketResponse) -> None:
         """Send what is queued until the page is gone or has fallen behind."""
         while not self._lost:
-            text = await self._queue.get()
-            if text is None:
-                return
-            await socket.send_str(text)
+            await socket.send_str(await self._queue.get())
         await socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"too slow")
 
 
-async def serve_console(request: web.Request, live: Live, doctor: Doctor, session: str) -> web.WebSocketResponse:
-    """Serve one page until it closes or its session (a token) ends."""
+async def serve_console(
+    request: web.Request, live: Live, doctor: Doctor, session: str, find_session: FindSession
+) -> web.WebSocketResponse:
+    """Serve one page until it closes or its session (a token) ends; who says something must still be logged in."""
     socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, timeout=CLOSE_S, max_msg_size=SIGNAL_MAX_BYTES)
     await socket.prepare(request)
     console = SocketConsole(doctor)
@@ -84,6 +85,9 @@ async def serve_console(request: web.Request, live: Live, doctor: Doctor, sessio
     try:
         async for message in socket:
             if message.type is WSMsgType.TEXT:
+                if await find_session(session) is None:
+                    await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"logged out")
+                    break
                 await live.from_console(console, message.data)
     finally:
         request.app[SOCKETS].remove(socket)

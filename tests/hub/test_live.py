@@ -227,6 +227,18 @@ async def test_who_logs_out_hears_no_more(kit: HubKit) -> None:
     assert socket.close_code == WSCloseCode.POLICY_VIOLATION
 
 
+async def test_a_page_whose_session_is_over_calls_nobody(kit: HubKit) -> None:
+    node, page, visit_id = await ready(kit)
+    socket = await connect(kit, page)
+    kit.clock.pass_s(2 * 3600 + 1)
+    await socket.send_str(say(Ring(new_id(), visit_id)))
+    async with asyncio.timeout(5):
+        while (await socket.receive()).type is not WSMsgType.CLOSE:
+            pass
+    assert socket.close_code == WSCloseCode.POLICY_VIOLATION
+    assert node.signals == []
+
+
 async def test_a_call_whose_bye_was_lost_is_over_when_the_nodes_record_says_so(kit: HubKit) -> None:
     node, page, visit_id = await ready(kit)
     call_id = new_id()
