@@ -2,7 +2,8 @@
 
 The offset to the hub and the latest time that was seen lie in ``clock.json``, which says nothing about
 anybody. After a restart the time is a guess until the hub has told it again: never earlier than what
-was seen before, and not trusted. Order never depends on it (:mod:`edge.model.clock`).
+was seen before, and not trusted; the panel board, which counts seconds while the node is off, betters
+it. Order never depends on it (:mod:`edge.model.clock`).
 """
 
 import contextlib
@@ -24,6 +25,18 @@ RESET_MS = 24 * 3600 * 1000
 """An offset beyond this came from a clock that was never set; it may have been set since."""
 
 
+BOARD_DRIFT = 0.001
+"""Both may be right who differ by this part of the time that has passed: a crystal is 20 times better."""
+
+
+class BoardTime(Struct, frozen=True):
+    """The clock of the panel board, which goes on while the node is without power."""
+
+    boots: int
+    """The board's count of power-ups: within one its up-time never goes back."""
+    uptime_s: float
+
+
 class Kept(Struct, frozen=True):
     """``clock.json``."""
 
@@ -31,6 +44,8 @@ class Kept(Struct, frozen=True):
     """Hub time minus our own Unix time."""
     seen_ms: int
     """The latest hub time that was seen."""
+    board: BoardTime | None = None
+    """The board's clock at that time."""
 
 
 class Clock:
@@ -47,6 +62,8 @@ class Clock:
         self._offset_ms = self._guess(unix_ms())
         self.trusted = False
         """Whether the hub has told the time since this process started."""
+        self.board: Callable[[], BoardTime | None] = lambda: None
+        """The board's clock now, where there is a board. Called from any thread."""
 
     def _guess(self, own_ms: int) -> int:
         """The offset until the hub tells: as it was, none where the machine's clock was set, never before seen."""
@@ -67,7 +84,21 @@ class Clock:
         moved_ms = abs(self._offset_ms - self._kept.offset_ms)
         return moved_ms > MOVED_MS or abs(hub_ms - self._kept.seen_ms) > KEEP_EVERY_MS
 
+    def hear_board(self, board: BoardTime) -> bool:
+        """What the board's clock says of the time since the last :meth:`keep`. True when the guess was off and is
+        mended; it stays a guess.
+        """
+        kept = self._kept.board
+        if self.trusted or kept is None or kept.boots != board.boots or board.uptime_s < kept.uptime_s:
+            return False
+        passed_ms = round(1000 * (board.uptime_s - kept.uptime_s))
+        off_ms = self._kept.seen_ms + passed_ms - self.now().wall_ms
+        if abs(off_ms) <= MOVED_MS + BOARD_DRIFT * passed_ms:
+            return False
+        self._offset_ms += off_ms
+        return True
+
     def keep(self) -> None:
         """Write the offset and the time for the next process. Blocking."""
-        self._kept = Kept(self._offset_ms, self.now().wall_ms)
+        self._kept = Kept(self._offset_ms, self.now().wall_ms, self.board())
         write_private(self._path, json.encode(self._kept))

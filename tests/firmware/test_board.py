@@ -243,12 +243,18 @@ def test_the_link_is_as_fast_as_its_wire(simulator: Path, firmware: Path, newer:
 def test_an_update_runs_confirms_itself_and_stays(simulator: Path, firmware: Path, newer: Path, tmp_path: Path) -> None:
     with board(simulator, firmware, tmp_path / "b", speed=4) as made:
         assert made.met()
+        assert store_events(made, EventKind.RESTARTED)
+        made.tell("mains 0")
+        made.silence(3)
+        before_s = made.uptime_s()
         began = time.monotonic()
         assert upload(made, image(newer, 2)) == UploadEnded(True, "running")
         print(f"upload at 4 × speed: {time.monotonic() - began:.1f} s")
         assert made.session.identity is not None
         assert made.session.identity.app_version == 2
+        assert made.session.identity.uptime_s >= before_s, "the time went on"
         assert made.pump(lambda: any(isinstance(n, StatusHeard) for n in made.news))
+        assert made.pump(lambda: EventKind.MAINS_LOST in kinds(made)), "an event that nobody had stored outlived the update"
     for _ in range(5):
         with board(simulator, firmware, tmp_path / "b", speed=4) as made:
             assert made.met()

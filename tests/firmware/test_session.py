@@ -103,7 +103,7 @@ class ModelBoard:
         return encode_frame(0, self.events[0])
 
     def identity(self) -> table.Identity:
-        return table.Identity(1, self.mode, self.version, binascii.crc_hqx(self.image, 0xFFFF), 1, 0)
+        return table.Identity(1, self.mode, self.version, binascii.crc_hqx(self.image, 0xFFFF), 1, 0, 1)
 
     def answer(self, sequence: int, message: Message) -> bytes:
         match message:
@@ -279,10 +279,10 @@ def events_of(session: PanelSession) -> list[BoardEvent]:
     return [one for one in news if isinstance(one, BoardEvent)]
 
 
-def met(uptime_s: int = 100) -> PanelSession:
+def met(uptime_s: int = 100, boots: int = 3) -> PanelSession:
     """A session that knows its board."""
     session = PanelSession(0.0)
-    session.receive(encode_frame(1, table.Identity(1, 0, 1, 7, 1, uptime_s)), 0.0)
+    session.receive(encode_frame(1, table.Identity(1, 0, 1, 7, 1, uptime_s, boots)), 0.0)
     session.receive(b"".join(answers(session, 0.0, uptime_s)), 0.01)
     return session
 
@@ -320,6 +320,18 @@ def test_an_event_of_a_life_before_the_board_lost_its_power_is_not_told() -> Non
     assert events_of(session) == []
 
 
+def test_the_first_event_of_a_new_life_is_told_although_one_like_it_was_known() -> None:
+    session = met(0)
+    restarted = encode_frame(0, table.Event(1, 10, 1, 0))
+    for now in (1.0, 200.0):
+        session.receive(encode_frame(1, table.Identity(1, 0, 1, 7, 1, 0, int(now))), now)
+        session.receive(restarted, now)
+        session.receive(b"".join(answers(session, now, 0)), now + 0.01)
+        assert [one.number for one in events_of(session)] == [1]
+        session.stored(1)
+        session.receive(b"".join(answers(session, now + 20, 20)), now + 20.01)
+
+
 def test_an_unhealthy_node_dates_an_event_too() -> None:
     session = met(100)
     session.healthy = False
@@ -327,7 +339,7 @@ def test_an_unhealthy_node_dates_an_event_too() -> None:
     asked = FrameReader(table.TO_BOARD).feed(session.bytes_to_send(2.0))
     assert asked
     assert all(isinstance(message, table.Hello) for _, message in asked)
-    session.receive(b"".join(encode_frame(s, table.Identity(1, 0, 1, 7, 1, 101)) for s, _ in asked), 2.01)
+    session.receive(b"".join(encode_frame(s, table.Identity(1, 0, 1, 7, 1, 101, 3)) for s, _ in asked), 2.01)
     assert [one.age_s for one in events_of(session)] == [1]
 
 

@@ -14,7 +14,7 @@ WANTED = Image(b"want" * 50, 2)
 
 
 def running(image: Image, mode: int = 0) -> Identity:
-    return Identity(1, mode, image.version, image.crc, 1, 5)
+    return Identity(1, mode, image.version, image.crc, 1, 5, 1)
 
 
 @pytest.fixture(name="key")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from edge.node.clock import KEEP_EVERY_MS, Clock
+from edge.node.clock import KEEP_EVERY_MS, BoardTime, Clock
 from edge.node.config import CLOCK_FILE
 
 NOON_MS = 1_790_000_000_000
@@ -62,3 +62,40 @@ def test_the_card_is_not_written_with_every_answer_of_the_hub(tmp_path: Path) ->
 def test_a_torn_file_is_forgotten(tmp_path: Path) -> None:
     (tmp_path / CLOCK_FILE).write_bytes(b"{")
     assert Clock(tmp_path, Machine(NOON_MS)).now().wall_ms == NOON_MS
+
+
+def kept_beside_a_board(folder: Path) -> None:
+    """The hub told the time at noon, when the board had counted 1,000 s since its third power-up."""
+    clock = Clock(folder, Machine(NOON_MS))
+    clock.board = lambda: BoardTime(3, 1_000.0)
+    clock.correct(NOON_MS)
+    clock.keep()
+
+
+def test_the_board_counts_the_hours_that_a_node_without_a_battery_was_off(tmp_path: Path) -> None:
+    kept_beside_a_board(tmp_path)
+    clock = Clock(tmp_path, Machine(1_000))
+    assert clock.now().wall_ms == NOON_MS
+    assert clock.hear_board(BoardTime(3, 37_000.0))
+    assert (clock.now().wall_ms, clock.now().trusted) == (NOON_MS + 36_000_000, False)
+    assert not clock.hear_board(BoardTime(3, 37_000.0)), "said once"
+
+
+def test_a_clock_that_runs_years_ahead_is_brought_back_by_the_board(tmp_path: Path) -> None:
+    kept_beside_a_board(tmp_path)
+    clock = Clock(tmp_path, Machine(NOON_MS + 10**11))
+    assert clock.hear_board(BoardTime(3, 1_060.0))
+    assert clock.now().wall_ms == NOON_MS + 60_000
+
+
+def test_a_board_that_was_without_power_itself_and_one_beside_a_good_clock_change_nothing(tmp_path: Path) -> None:
+    kept_beside_a_board(tmp_path)
+    clock = Clock(tmp_path, Machine(1_000))
+    assert not clock.hear_board(BoardTime(4, 90_000.0))
+    assert not clock.hear_board(BoardTime(3, 900.0))
+    assert clock.now().wall_ms == NOON_MS
+    right = Clock(tmp_path, Machine(NOON_MS + 3_600_500))
+    assert not right.hear_board(BoardTime(3, 4_600.0))
+    told = Clock(tmp_path, Machine(NOON_MS))
+    told.correct(NOON_MS + 5_000)
+    assert not told.hear_board(BoardTime(3, 90_000.0)), "the hub knows better"

@@ -173,6 +173,8 @@ class PanelSession:
     def __init__(self, now: float) -> None:
         self.identity: table.Identity | None = None
         self.status: table.Status | None = None
+        self.boots = 0
+        """The board's count of power-ups, 0 while it is unknown: with the same one its up-time never went back."""
         self.healthy = True
         """Cleared while the node cannot do its work: it then sends no heartbeat, and the board power-cycles it."""
         self._reader = FrameReader()
@@ -406,7 +408,12 @@ class PanelSession:
         self._news.append(BoardEvent(event.number, kind, event.value, event.uptime_s, age_s))
 
     def _met(self, identity: table.Identity, now: float) -> None:
-        self._clock = (identity.uptime_s, now)
+        if identity.mode == 0:
+            if self.boots not in (0, identity.boots):  # it was without power: its events are counted anew
+                self._given.clear()
+                self._taken.clear()
+            self.boots = identity.boots
+            self._clock = (identity.uptime_s, now)
         fresh = self.identity is None or self.identity.mode != identity.mode
         self.identity = identity
         if fresh:

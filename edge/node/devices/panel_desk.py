@@ -44,7 +44,7 @@ NEXT_PATIENT, EMERGENCY, ERROR_TONE, SHORT_TONE = 1, 2, 3, 4
 """Buzzer patterns of protocol.toml."""
 SHUTDOWN_ASKED = 2
 """``power_state`` of a status."""
-NOISY_FRAMES = 100
+NOISY_FRAMES_AN_HOUR = 100
 STACK_LOW_BYTES = 128
 
 
@@ -75,7 +75,7 @@ def faults_of(health: PanelHealth) -> tuple[str, ...]:
         found.append(f"panel_{health.state.value}")
     elif health.uptime_s and not health.mains:
         found.append("battery_low" if health.battery_low else "on_battery")
-    if health.bad_frames > NOISY_FRAMES:
+    if health.bad_frames > NOISY_FRAMES_AN_HOUR * max(1.0, health.uptime_s / 3600):
         found.append("panel_line_noisy")
     if health.state is PanelState.RUNNING and 0 < health.stack_free < STACK_LOW_BYTES:
         found.append("panel_stack_low")
@@ -109,6 +109,7 @@ class PanelDesk:
         """Begin; the board may be absent."""
         self._memory = await asyncio.to_thread(self._load)
         self._clinic.tablets.listeners.append(self._pushed)
+        self._clinic.clock.board = self._port.board_time
         await self._port.start()
         works = (self._carry_out(), self._watch_store(), self._watch_hold())
         self._tasks = [asyncio.create_task(work) for work in works]
@@ -144,6 +145,9 @@ class PanelDesk:
     def _heard(self, news: PanelNews) -> None:
         match news:
             case BoardFound():
+                board = self._port.board_time()
+                if board is not None and self._clinic.clock.hear_board(board):
+                    say(logger, "clock_set_by_board", uptime_s=round(board.uptime_s))
                 self._show(self._memory.shown if self._memory.day == self._today() else "", 0)
             case BoardEvent():
                 self._event(news)

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import time
 from collections.abc import Callable
 from enum import StrEnum
 
@@ -16,6 +17,7 @@ from msgspec import Struct, structs
 
 from edge.web.logs import say
 
+from ..clock import BoardTime
 from . import panel_protocol as table
 from .panel import (
     BoardEvent,
@@ -147,9 +149,12 @@ class PanelPort:
             stack_free=status.stack_free,
         )
 
-    def board_uptime_s(self) -> float:
-        """The board's up-time now, 0 while it is unknown."""
-        return self._session.board_uptime_s(asyncio.get_running_loop().time()) if self._session else 0.0
+    def board_time(self) -> BoardTime | None:
+        """The board's clock now, None while it is unknown. From any thread."""
+        session = self._session
+        if session is None or not session.boots:
+            return None
+        return BoardTime(session.boots, session.board_uptime_s(time.monotonic()))
 
     def set_healthy(self, healthy: bool) -> None:
         """Whether the node can do its work; when not, heartbeats stop and the board power-cycles it."""

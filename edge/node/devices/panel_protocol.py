@@ -24,7 +24,7 @@ class Identity(Struct, frozen=True):
     """Answer to hello. In the loader `mode` is 1."""
 
     CODE: ClassVar[int] = 0x41
-    LAYOUT: ClassVar[str] = "<BBHHBI"
+    LAYOUT: ClassVar[str] = "<BBHHBIH"
     TAIL: ClassVar[str] = ""
     protocol: int
     """Version of this table."""
@@ -37,7 +37,10 @@ class Identity(Struct, frozen=True):
     reset_cause: int
     """MCUSR at reset: 1 power, 2 pin, 4 brown-out, 8 watchdog."""
     uptime_s: int
-    """Seconds since power came, kept over resets of the processor; 0 in the loader."""
+    """Seconds since power came, kept over resets of the processor, whose time in the loader it leaves out; 0 in the
+    loader."""
+    boots: int
+    """Count of power-ups: with the same one, uptime_s never went back; 0 in the loader."""
 
 
 class Heartbeat(Struct, frozen=True):

@@ -25,14 +25,14 @@ static volatile uint8_t rx_ring[RX_RING], tx_ring[TX_RING];
 static volatile uint8_t rx_head, rx_tail, tx_head, tx_tail;
 static volatile uint16_t milliseconds;
 
-extern uint8_t _end[], __stack[]; /* addresses given by the linker */
+extern uint8_t __bss_end[], __stack[]; /* addresses given by the linker */
 
 /* Before main: paint what the stack may use. */
 void paint_stack(void) __attribute__((naked, used, section(".init1")));
 void paint_stack(void)
 {
-    __asm volatile("ldi r30, lo8(_end)\n"
-                   "ldi r31, hi8(_end)\n"
+    __asm volatile("ldi r30, lo8(__bss_end)\n"
+                   "ldi r31, hi8(__bss_end)\n"
                    "ldi r24, %0\n"
                    "ldi r25, hi8(__stack)\n"
                    "rjmp 2f\n"
@@ -44,9 +44,9 @@ void paint_stack(void)
 
 uint16_t board_stack_free(void)
 {
-    uint16_t free = 0, span = (uint16_t)((uintptr_t)__stack - (uintptr_t)_end);
+    uint16_t free = 0, span = (uint16_t)((uintptr_t)__stack - (uintptr_t)__bss_end);
 
-    while (free <= span && _end[free] == STACK_PAINT)
+    while (free <= span && __bss_end[free] == STACK_PAINT)
         free++;
     return free;
 }

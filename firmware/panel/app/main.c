@@ -26,14 +26,17 @@ _Static_assert(UPK_HEARTBEAT_MISSED * UPK_HEARTBEAT_MS == 30000UL, "power.c wait
 #define RESULT_BAD 1U
 #define RESULT_NOT_NOW 2U
 
-/* RAM that a reset of the processor leaves alone. */
-static struct journal journal __attribute__((section(".noinit")));
+/* RAM that a reset of the processor leaves alone, at the same place in every version (Makefile). Two copies of the
+ * up-time, written one after the other: a reset between two bytes of one leaves the other. */
 static struct {
-    uint16_t magic;
-    uint32_t uptime_s;
-    uint32_t uptime_check;
+    struct journal journal;
+    struct {
+        uint32_t uptime_s;
+        uint32_t check;
+    } uptime[2];
 } kept __attribute__((section(".noinit")));
-#define KEPT_MAGIC 0x6B65U
+#define KEPT_CHECK 0x6B65A5C3UL
+static uint32_t uptime_s;
 
 static struct link link = {.crc = CRC16_START};
 static struct button button;
@@ -89,9 +92,9 @@ static void read_meta(struct meta *meta)
 
 static void happened(uint8_t kind, uint16_t value)
 {
-    struct log_record record = {kind, value, kept.uptime_s, log_state.boots};
+    struct log_record record = {kind, value, uptime_s, log_state.boots};
 
-    journal_add(&journal, kind, value, kept.uptime_s);
+    journal_add(&kept.journal, kind, value, uptime_s);
     /* Presses come a hundred times a day and are the node's to record: they would wear out the log. */
     if (kind != EVENT_CALL_NEXT && kind != EVENT_RECALL)
         log_add(&log_state, &record, board_eeprom_write);
@@ -121,7 +124,8 @@ static void answer_hello(uint8_t sequence)
     put16(out + IDENTITY_APP_VERSION, APP_VERSION);
     put16(out + IDENTITY_APP_CRC, meta.crc);
     out[IDENTITY_RESET_CAUSE] = reset_cause;
-    put32(out + IDENTITY_UPTIME_S, kept.uptime_s);
+    put32(out + IDENTITY_UPTIME_S, uptime_s);
+    put16(out + IDENTITY_BOOTS, log_state.boots);
     send(sequence, MSG_IDENTITY, out, sizeof out);
 }
 
@@ -134,7 +138,7 @@ static void answer_heartbeat(uint8_t sequence)
     out[STATUS_FLAGS] = (uint8_t)((power.mains_seen ? 1U : 0U) | (power.state >= POWER_WARNED ? 2U : 0U) |
                                   (power.state >= POWER_ASKED ? 4U : 0U) | (button.down ? 8U : 0U) |
                                   (power.updating ? 16U : 0U) | (power.heard ? 0U : 32U));
-    put32(out + STATUS_UPTIME_S, kept.uptime_s);
+    put32(out + STATUS_UPTIME_S, uptime_s);
     out[STATUS_POWER_STATE] = (uint8_t)power.state;
     put16(out + STATUS_BAD_FRAMES, link.bad_frames);
     put16(out + STATUS_UNKNOWN, unknown_messages);
@@ -223,7 +227,7 @@ static void dispatch(uint8_t sequence, uint8_t type, const uint8_t *payload, uin
     case MSG_EVENT_ACK:
         if (length != EVENT_ACK_SIZE)
             break;
-        journal_ack(&journal, get16(payload + EVENT_ACK_NUMBER));
+        journal_ack(&kept.journal, get16(payload + EVENT_ACK_NUMBER));
         return;
     case MSG_LOG_READ:
         if (length != LOG_READ_SIZE)
@@ -263,7 +267,7 @@ static void receive(void)
 
 static void say_event(void)
 {
-    const struct event *event = journal_head(&journal);
+    const struct event *event = journal_head(&kept.journal);
     uint8_t out[EVENT_SIZE];
 
     if (!event)
@@ -320,16 +324,29 @@ static void watch_power(void)
         happened((uint8_t)kind, input.battery_mv);
 }
 
+static void keep_uptime(void)
+{
+    for (uint8_t copy = 0; copy < 2; copy++) {
+        kept.uptime[copy].uptime_s = uptime_s;
+        kept.uptime[copy].check = uptime_s ^ KEPT_CHECK;
+    }
+}
+
+static void find_uptime(void)
+{
+    for (uint8_t copy = 0; copy < 2; copy++)
+        if ((kept.uptime[copy].uptime_s ^ kept.uptime[copy].check) == KEPT_CHECK && kept.uptime[copy].uptime_s > uptime_s)
+            uptime_s = kept.uptime[copy].uptime_s;
+}
+
 static void start(void)
 {
     reset_cause = GPIOR0; /* the loader leaves MCUSR there */
     board_init();
-    bool survived = journal_open(&journal);
-    if (!survived || kept.magic != KEPT_MAGIC || kept.uptime_check != ~kept.uptime_s) {
-        kept.magic = KEPT_MAGIC;
-        kept.uptime_s = 0;
-        kept.uptime_check = ~kept.uptime_s;
-    }
+    bool survived = journal_open(&kept.journal);
+    if (survived)
+        find_uptime();
+    keep_uptime();
     gauge_open(&gauge, board_eeprom_read);
     log_open(&log_state, board_eeprom_read);
     if (!survived)
@@ -370,7 +387,7 @@ int main(void)
             watch_power();
         }
         /* A new event at once, then again and again until it is acknowledged. */
-        bool waits = journal_head(&journal) != 0;
+        bool waits = journal_head(&kept.journal) != 0;
         if (waits && (!said || (uint16_t)(now - at_500) >= UPK_EVENT_REPEAT_MS)) {
             at_500 = now;
             say_event();
@@ -378,8 +395,8 @@ int main(void)
         said = waits;
         if ((uint16_t)(now - at_1000) >= 1000U) {
             at_1000 = (uint16_t)(at_1000 + 1000U);
-            kept.uptime_s++;
-            kept.uptime_check = ~kept.uptime_s;
+            uptime_s++;
+            keep_uptime();
             board_display(power_pi_on(&power) ? digits : dark);
         }
         board_idle();

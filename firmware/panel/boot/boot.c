@@ -183,6 +183,7 @@ static void answer_hello(void)
     *(uint16_t *)(answer + 2U + IDENTITY_APP_CRC) = meta_a.crc;
     answer[2U + IDENTITY_RESET_CAUSE] = GPIOR0;
     *(uint32_t *)(answer + 2U + IDENTITY_UPTIME_S) = 0;
+    *(uint16_t *)(answer + 2U + IDENTITY_BOOTS) = 0;
     send(IDENTITY_SIZE);
 }
 
@@ -298,6 +299,7 @@ int main(void)
     GPIOR0 = cause;
     loader_request = 0;
     wdt_enable(WDTO_2S);
+    ee_read(0); /* a reset does not end a write of the application's, and no page can be written while it runs */
     if (!stay)
         try_start();
     listen();

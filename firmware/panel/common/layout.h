@@ -20,8 +20,9 @@ struct meta {
     uint16_t meta_crc; /* CRC of the eight bytes before */
 };
 
-#define EEPROM_TRIAL 0U   /* bits are cleared one at each start of an unconfirmed application */
+/* Address 0 is left alone: it is the one that a sagging supply spoils (datasheet, "Preventing EEPROM corruption"). */
 #define EEPROM_CONFIRM 1U /* CRC of the confirmed application, then its complement; 4 bytes */
+#define EEPROM_TRIAL 5U   /* bits are cleared one at each start of an unconfirmed application */
 #define EEPROM_CALIBRATION 16U
 #define EEPROM_LOG 64U
 #define LOG_RECORDS 80U

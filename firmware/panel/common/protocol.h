@@ -21,7 +21,8 @@
 #define IDENTITY_APP_CRC 4U
 #define IDENTITY_RESET_CAUSE 6U
 #define IDENTITY_UPTIME_S 7U
-#define IDENTITY_SIZE 11U
+#define IDENTITY_BOOTS 11U
+#define IDENTITY_SIZE 13U
 
 /* The node lives and its store answers. Also confirms a freshly updated application. */
 #define MSG_HEARTBEAT 0x02U
