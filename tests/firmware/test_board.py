@@ -254,7 +254,7 @@ def test_an_update_runs_confirms_itself_and_stays(simulator: Path, firmware: Pat
         assert made.session.identity.app_version == 2
         assert made.session.identity.uptime_s >= before_s, "the time went on"
         assert made.pump(lambda: any(isinstance(n, StatusHeard) for n in made.news))
-        assert made.pump(lambda: EventKind.MAINS_LOST in kinds(made)), "an event that nobody had stored outlived the update"
+        assert made.pump(lambda: EventKind.MAINS_LOST in kinds(made)), "an event that nobody stored outlived it"
     for _ in range(5):
         with board(simulator, firmware, tmp_path / "b", speed=4) as made:
             assert made.met()
