@@ -31,6 +31,11 @@ class Settings(Struct, frozen=True):
     """Serial port of a GSM modem; empty: no SMS."""
 
     @property
+    def blobs_folder(self) -> Path:
+        """Where photos, notes and clips lie, sealed."""
+        return self.data / "blobs"
+
+    @property
     def database_url(self) -> str:
         return self.database or default_url(self.data)
 

@@ -12,7 +12,8 @@ from edge.model.reference import reference
 from edge.sync.endpoint import HubEndpoint
 from edge.web.logs import say
 
-from . import directory, down
+from . import directory, down, shelf
+from .blobs import Blobs
 from .config import Settings
 from .desk import Desk
 from .keys import Keyring, load_keys
@@ -22,6 +23,8 @@ from .prescriptions import Prescriptions
 from .store.engine import Store
 
 logger = logging.getLogger("hub")
+SWEEP_AFTER_S = 3600.0
+"""Half-written files of the shelf that are older belong to no process that still lives."""
 RELOAD_S = 2.0
 """How soon a running hub sees nodes revoked and doctors added by a command."""
 
@@ -49,6 +52,16 @@ class Hub:
         self.link = Link(endpoint, self.store, self.directory, wall_ms, monotonic_s)
         self.speaker = down.Speaker(self.keys, secrets.token_bytes(8))
         self.desk = Desk(self.store, self.speaker, self.directory, wall_ms, self.link.send_down, self._visit_changed)
+        shelf.sweep(settings.blobs_folder, wall_ms() / 1000 - SWEEP_AFTER_S)
+        self.blobs = Blobs(
+            self.store,
+            shelf.FolderShelf(settings.blobs_folder),
+            self.speaker,
+            wall_ms,
+            self.link.send_down,
+            self._visit_changed,
+        )
+        self.link.blobs = self.blobs
         self.prescriptions = Prescriptions(self.desk)
         self.live = Live(self.desk, self.link, settings.turn)
         self.link.on_visits = self._visits_arrived
@@ -73,6 +86,7 @@ class Hub:
         for blob in await self.store.read(down.waiting):
             self.link.send_down(blob)
         await self.live.settle_all()
+        await self.blobs.start()
         self._tasks = [
             asyncio.create_task(self._hear_signals(), name="hub-signals"),
             asyncio.create_task(self._keep_loading(), name="hub-reload"),
@@ -85,6 +99,7 @@ class Hub:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.live.close()
         await self.link.close()
+        await self.blobs.close()
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:

@@ -15,14 +15,17 @@ from edge.sync.endpoint import HubEndpoint
 from edge.sync.link import (
     BundleArrived,
     BundleQuarantined,
+    ChunkArrived,
     DownStored,
     HubEvent,
     NodeSeen,
     SignalArrived,
 )
+from edge.sync.seal import NodeRecord
 from edge.web.logs import say
 
-from . import down
+from . import blob_rows, down
+from .blobs import Blobs
 from .directory import NodeDirectory
 from .receive import Received, receive_bundle, receive_poison
 from .store.engine import Store
@@ -52,6 +55,8 @@ class Link:
         self.wake: Callable[[], None] = lambda: None
         """Set by the runner: the endpoint has something to send."""
         self.on_visits: Callable[[frozenset[str]], None] = lambda visit_ids: None
+        self.blobs: Blobs | None = None
+        """Told of what may have become whole."""
         self.signals: asyncio.Queue[tuple[bytes, bytes]] = asyncio.Queue(SIGNALS_WAITING_MAX)
         """What nodes signalled, in order, for :class:`hub.live.Live`."""
         self._seen_ms: dict[bytes, int] = {}
@@ -98,7 +103,7 @@ class Link:
             await self._handle(event)
         except Exception:
             logger.exception("event failed")
-            if isinstance(event, BundleArrived | BundleQuarantined):
+            if isinstance(event, BundleArrived | ChunkArrived | BundleQuarantined):
                 self.endpoint.bundle_failed(event.node_id, event.bundle_id)
 
     def _take_signal(self, event: SignalArrived) -> None:
@@ -109,7 +114,7 @@ class Link:
 
     async def _handle(self, event: HubEvent) -> None:
         match event:
-            case BundleArrived() | BundleQuarantined():
+            case BundleArrived() | ChunkArrived() | BundleQuarantined():
                 await self.receive(event)
             case DownStored():
                 node_id, seq = event.node_id, event.seq
@@ -119,7 +124,7 @@ class Link:
             case _:
                 return
 
-    async def receive(self, event: BundleArrived | BundleQuarantined) -> Received | None:
+    async def receive(self, event: BundleArrived | ChunkArrived | BundleQuarantined) -> Received | None:
         """Store a bundle, whatever brought it, and acknowledge it on the link. None: its node is not known.
 
         When this returns, the bundle is durable.
@@ -127,18 +132,23 @@ class Link:
         if isinstance(event, BundleQuarantined):
             poison = event
             taken = await self._store.write(lambda connection: receive_poison(connection, poison, self._wall_ms()))
+        elif isinstance(event, ChunkArrived):
+            piece = event
+            taken = await self._store.write(lambda connection: blob_rows.take_chunk(connection, piece, self._wall_ms()))
         else:
             arrived, record = event, self._directory.by_id(event.node_id)
             if record is None:
                 return None
             known = record
-            taken = await self._store.write(
-                lambda connection: receive_bundle(connection, arrived, known, self._wall_ms())
-            )
+            taken = await self._store.write(lambda connection: _receive(connection, arrived, known, self._wall_ms()))
         self._acknowledge(event, taken)
+        if self.blobs is not None and isinstance(event, ChunkArrived) and taken.fresh:
+            await self.blobs.settle(event.node_id.hex(), event.chunk.blob_id)
+        elif self.blobs is not None and taken.visit_ids:
+            await self.blobs.settle_visits(taken.visit_ids)
         return taken
 
-    def _acknowledge(self, event: BundleArrived | BundleQuarantined, taken: Received) -> None:
+    def _acknowledge(self, event: BundleArrived | ChunkArrived | BundleQuarantined, taken: Received) -> None:
         faults.point("hub-before-ack")
         self.endpoint.bundle_stored(event.node_id, event.bundle_id, quarantined=bool(taken.quarantined))
         self.wake()
@@ -150,6 +160,8 @@ class Link:
         if event.fresh:
             for blob in await self._store.read(lambda connection: down.waiting(connection, event.node_id)):
                 self.send_down(blob)
+            if self.blobs is not None:
+                await self.blobs.node_seen(event.node_id.hex())
             self.on_visits(frozenset())
         if now_ms - self._seen_ms.get(event.node_id, 0) < SEEN_WRITE_MS:
             return
@@ -163,3 +175,10 @@ class Link:
     async def close(self) -> None:
         """Finish what was taken."""
         await asyncio.gather(*self._at_work, return_exceptions=True)
+
+
+def _receive(connection: Connection, arrived: BundleArrived, record: NodeRecord, now_ms: int) -> Received:
+    """Store a bundle's entries, and what they say about blobs."""
+    taken = receive_bundle(connection, arrived, record, now_ms)
+    blob_rows.note(connection, arrived.node_id.hex(), taken.visit_ids, now_ms)
+    return taken

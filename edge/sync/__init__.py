@@ -9,6 +9,7 @@ log        Stream, Writer (append, sign_head), Chain, verify_entries, salt_of, d
 bundle     BundlePayload, pack, unpack
 enrol      make_token … open_reply; EnrolGrant, EnrolSecrets
 link       events and states: BundleRef, BundleAcked, BundleArrived, LinkState, Cls, Directory …
+blobs      Chunk, pack_chunk; names and checks; Receiving, Sending: what is held and missing of a photo
 frontier   Frontier: which sequences of a log are held (cursor + bitmap)
 outbox     SendQueue: what leaves next          inbox    judge: bytes → verdict
 courier    what lies on a USB stick: up_file, receipt_file, down_file, stored_file, parse, Opener

@@ -57,6 +57,17 @@ class BundlePayload(Struct, frozen=True, array_like=True):
     """The signed head after the last entry, where one was due."""
 
 
+class Chunk(Struct, frozen=True):
+    """One piece of a blob, as it is sealed (:mod:`edge.sync.blobs`)."""
+
+    blob_id: str
+    number: int
+    """From 0."""
+    count: int
+    """How many chunks the blob has, so that "3 of 12" can be said before the manifest is here."""
+    data: bytes
+
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(BundlePayload)
 

@@ -19,8 +19,8 @@ from edge.model.errors import Fault, UpkendraError
 
 from . import seal
 from .frames import QUARANTINED
-from .inbox import Rejected, judge
-from .link import BundleArrived, BundleQuarantined, Directory
+from .inbox import Piece, Rejected, judge
+from .link import BundleArrived, BundleQuarantined, ChunkArrived, Directory
 
 MAGIC: Final = b"UPKC"
 VERSION: Final = 1
@@ -311,7 +311,7 @@ class Opener:
         self._directory = directory
         self._epochs: OrderedDict[bytes, seal.OpenedEpoch] = OrderedDict()
 
-    def open(self, file: UpFile) -> BundleArrived | BundleQuarantined | Stray:
+    def open(self, file: UpFile) -> BundleArrived | ChunkArrived | BundleQuarantined | Stray:
         """Open a bundle. Raises SealRefused for what deserves no receipt: unknown or revoked node, damage."""
         record = self._owner(file.opening)
         if record.revoked:
@@ -330,6 +330,8 @@ class Opener:
         verdict = judge(epoch.open_bundle(file.sealed), epoch.grade, None)
         if isinstance(verdict, Rejected):
             return BundleQuarantined(record.node_id, file.bundle_id, epoch.grade, verdict.reason, file.sealed)
+        if isinstance(verdict, Piece):
+            return ChunkArrived(record.node_id, file.bundle_id, epoch.grade, verdict.chunk, file.sealed)
         return BundleArrived(record.node_id, file.bundle_id, epoch.grade, verdict.payload, file.sealed)
 
     def _owner(self, opening: bytes) -> seal.NodeRecord:

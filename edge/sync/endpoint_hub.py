@@ -13,12 +13,13 @@ from .arq import Arq
 from .congestion import DelayAimd
 from .faults import point
 from .frontier import Frontier
-from .inbox import Gap, Rejected, Verdict, judge, place
+from .inbox import Gap, Piece, Rejected, Verdict, judge, place
 from .link import (
     ATTENDED_KEEPALIVE_S,
     KEEPALIVE_S,
     BundleArrived,
     BundleQuarantined,
+    ChunkArrived,
     Cls,
     Directory,
     DownStored,
@@ -381,12 +382,15 @@ class HubEndpoint:
             node.waiting.popitem(last=False)
         self._owe(node, fr.Wanted(bundle_id[:4]))
 
-    def _offer(self, node: _Node, grade: seal.Grade, bundle_id: bytes, sealed: bytes, verdict: Verdict) -> None:
+    def _offer(self, node: _Node, grade: seal.Grade, bundle_id: bytes, sealed: bytes, verdict: Verdict | Piece) -> None:
         node.waiting.pop(bundle_id, None)
         node.offered.add(bundle_id)
         node_id = node.record.node_id
         if isinstance(verdict, Rejected):
             self._events.append(BundleQuarantined(node_id, bundle_id, grade, verdict.reason, sealed))
+            return
+        if isinstance(verdict, Piece):
+            self._events.append(ChunkArrived(node_id, bundle_id, grade, verdict.chunk, sealed))
             return
         payload = verdict.payload
         held = node.held.get((payload.run, payload.stream))

@@ -11,7 +11,8 @@ from collections.abc import Callable, Hashable
 from . import frames as fr
 from . import seal
 from .arq import Arq
-from .bundle import BundlePayload, pack
+from .blobs import pack_chunk
+from .bundle import BundlePayload, Chunk, pack
 from .congestion import DelayAimd
 from .faults import point
 from .incoming import Incoming
@@ -99,7 +100,14 @@ class NodeEndpoint:
 
         Raises BundleRefused when a limit is exceeded.
         """
-        sealed = self._epoch.seal_bundle(pack(payload))
+        return self._sealed(pack(payload))
+
+    def seal_chunk(self, chunk: Chunk) -> BundleRef:
+        """Seal a piece of a blob. Store the result, then submit it, like any bundle."""
+        return self._sealed(pack_chunk(chunk))
+
+    def _sealed(self, packed: bytes) -> BundleRef:
+        sealed = self._epoch.seal_bundle(packed)
         point("bundle.sealed")
         return BundleRef(self._epoch.opening, sealed, seal.bundle_id(sealed))
 

@@ -8,7 +8,8 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from .bundle import BundlePayload, BundleRefused, unpack
+from .blobs import is_chunk, unpack_chunk
+from .bundle import BundlePayload, BundleRefused, Chunk, unpack
 from .frontier import Frontier
 from .seal import Grade
 
@@ -34,6 +35,12 @@ class Gap(Struct, frozen=True):
     last: int
 
 
+class Piece(Struct, frozen=True):
+    """A chunk of a blob; it stands in no log."""
+
+    chunk: Chunk
+
+
 class Rejected(Struct, frozen=True):
     reason: str
     """Stable code: to quarantine with."""
@@ -42,12 +49,15 @@ class Rejected(Struct, frozen=True):
 Verdict: TypeAlias = Accepted | Duplicate | Gap | Rejected
 
 
-def judge(packed: bytes, grade: Grade, held: Frontier | None) -> Verdict:
+def judge(packed: bytes, grade: Grade, held: Frontier | None) -> Verdict | Piece:
     """Judge an opened bundle's content.
 
     ``held``: what is known to be durable of this log, None for a log not heard of.
     """
     try:
+        if is_chunk(packed):
+            piece = Piece(unpack_chunk(packed))
+            return piece if grade is Grade.LOG else Rejected("device_grade")
         payload = unpack(packed)
     except BundleRefused as error:
         return Rejected(error.refusal.code)

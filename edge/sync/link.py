@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from msgspec import Struct
 
-from .bundle import BundlePayload
+from .bundle import BundlePayload, Chunk
 from .seal import Grade, NodeRecord
 
 KEEPALIVE_S = 15.0
@@ -139,6 +139,16 @@ class BundleArrived(Struct, frozen=True):
     """First and last sequence that have not been heard yet before this one, if any (only informs)."""
 
 
+class ChunkArrived(Struct, frozen=True):
+    """An authentic chunk of a blob. Store it durably, then ``bundle_stored(...)``. May come again."""
+
+    node_id: bytes
+    bundle_id: bytes
+    grade: Grade
+    chunk: Chunk
+    sealed: bytes
+
+
 class BundleQuarantined(Struct, frozen=True):
     """An authentic bundle with bad contents. Keep ``sealed`` aside, then ``bundle_stored(..., quarantined=True)``."""
 
@@ -167,7 +177,7 @@ class NodeSeen(Struct, frozen=True):
 
 
 NodeEvent: TypeAlias = BundleAcked | DownArrived | SignalArrived | LinkChanged | TimeOffset | Reseal
-HubEvent: TypeAlias = BundleArrived | BundleQuarantined | SignalArrived | DownStored | NodeSeen
+HubEvent: TypeAlias = BundleArrived | ChunkArrived | BundleQuarantined | SignalArrived | DownStored | NodeSeen
 
 
 class Directory(Protocol):

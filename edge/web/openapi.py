@@ -24,6 +24,7 @@ _MEANINGS = {
     409: "Well formed, but it does not fit what is recorded.",
     413: "The body is too large.",
     415: "The body has the wrong media type.",
+    416: "There is no such range.",
     422: "The rules deny it.",
     423: "The node is locked.",
     426: "This address speaks WebSocket.",

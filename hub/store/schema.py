@@ -234,3 +234,31 @@ calls = Table(
     Column("mode", String(12), nullable=False),
     Index("calls_by_visit", "visit_id"),
 )
+
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("node_id", String(16), primary_key=True),
+    Column("blob_id", String(16), primary_key=True),
+    Column("visit_id", String(16), nullable=False),
+    Column("manifest", LargeBinary, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("key_sealed", LargeBinary, nullable=False),
+    Column("noted_ms", BigInteger, nullable=False),
+    Column("asked_ms", BigInteger, nullable=False),
+    Column("whole_ms", BigInteger, nullable=False),
+    Index("blobs_by_visit", "visit_id"),
+    Index("blobs_by_state", "state"),
+)
+
+blob_chunks = Table(
+    "blob_chunks",
+    metadata,
+    Column("node_id", String(16), primary_key=True),
+    Column("blob_id", String(16), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("parts", Integer, nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Column("received_ms", BigInteger, nullable=False),
+)

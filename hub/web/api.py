@@ -19,6 +19,7 @@ from ..drafts import Drafts, Sheet
 from ..hub import Hub
 from ..prescriptions import Denied, calls_of, record_of
 from . import bodies as b
+from .media_api import MediaApi
 from .sockets import SOCKETS, serve_console
 
 COOKIE = "upk_hub"
@@ -69,6 +70,7 @@ class Api:
             Route("GET", "/readyz", self.readyz, None, b.Health, Auth.OPEN, errors=(503,)),
             Route("GET", "/openapi.json", self.openapi, None, Raw, Auth.OPEN, reply_media="application/json"),
         ]
+        table += MediaApi(self._hub).routes()
         documented = [route for route in table if route.path != "/openapi.json"]
         self._openapi = reply_of("Upkendra hub", __version__, COOKIE, documented)
         return table

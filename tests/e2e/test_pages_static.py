@@ -91,7 +91,7 @@ SHOWN = {
 """Sections of docs/errors.md whose codes a page may have to show."""
 UNSEEN = {
     "hub_keys", "doctor_exists", "password_short", "token_unknown", "token_used", "io",
-    "entry_malformed", "fork", "stream_forbidden", "stream_unknown", "grade_too_low",
+    "entry_malformed", "fork", "stream_forbidden", "stream_unknown", "grade_too_low", "blob_limit",
 }  # fmt: skip
 """Codes of command lines and of quarantine, which no page shows."""
 

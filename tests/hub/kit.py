@@ -3,7 +3,7 @@
 import asyncio
 import os
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -158,10 +158,18 @@ class Page:
         self.csrf = ""
         self.cookies: dict[str, str] = {}
 
-    async def call(self, method: str, path: str, body: object = None, *, raw: bytes | None = None) -> ClientResponse:
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        raw: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> ClientResponse:
         client = self._kit.client
         assert client is not None
-        headers = {"X-CSRF": self.csrf}
+        headers = {"X-CSRF": self.csrf, **(headers or {})}
         if self.cookies:
             headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         data = raw if raw is not None else None if body is None else msgspec.json.encode(body)

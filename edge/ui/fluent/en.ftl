@@ -518,6 +518,24 @@ error-storage-full = The disk is full or read-only. Nothing was saved; call a te
 error-too-large = This is too much at once. Shorten it.
 error-unsupported-media-type = The page is out of date. Load it again.
 error-unavailable = Not available now. Try again shortly.
+error-media-type-unknown = This file is no photo or recording that can be sent. Take it with the page.
+error-media-damaged = The photo or recording is damaged. Take it again.
+error-media-purpose = This kind of file does not fit here.
+error-media-too-large = The photo or recording is too large. Make it smaller or shorter.
+error-media-too-long = The recording is too long. Record it shorter.
+error-media-dimensions = The photo has too many or too few pixels. Take it again.
+error-media-too-many = This visit holds as many photos and notes as it can. Remove one that was not sent.
+error-preview-missing = The small picture of this photo is missing. Take the photo again.
+error-upload-unknown = This photo or recording is not here. Take it again.
+error-upload-incomplete = This has not come over whole yet. Try again.
+error-upload-gap = A piece is missing before this one. Try again.
+error-media-removed = This was taken back before. Take it anew.
+error-media-sent = It is on its way already and cannot be taken back. Tell the doctor.
+error-no-such-media = There is no such photo or note in this visit.
+error-media-not-whole = It is still on its way. The small picture is here.
+error-media-refused = This is not what the clinic's computer said it is. It is not shown.
+error-vault-refused = The stored file is damaged. It was asked for again; try later.
+error-shelf-failed = The store of photos does not answer. Nothing is lost; try later.
 
 # Doctor's console
 console = Doctor's console

@@ -1,0 +1,227 @@
+"""Blobs in the hub's database: manifests as nodes said them, chunks that wait for the rest.
+
+Everything here runs inside a transaction of the store. A node can speak only about blobs of its own
+visits. Knows no shelf and no doctor.
+"""
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Row as Row_
+
+from edge.model import events as ev
+from edge.model import media
+from edge.model.errors import UpkendraError
+from edge.model.media import Manifest
+from edge.sync import blobs as core
+from edge.sync import faults
+from edge.sync.link import ChunkArrived
+
+from . import views
+from .receive import Received, put_aside
+from .store.dialect import Row, insert_new
+from .store.schema import blob_chunks, blobs, entries, visits
+
+LOOSE_MAX_BYTES = 64 << 20
+"""Chunks of one node that wait for the rest of their blobs. What does not fit is not acknowledged and comes again."""
+_manifest = msgspec.msgpack.Decoder(Manifest)
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class LooseLimit(UpkendraError):
+    """A node has sent more pieces of unfinished photos than the hub keeps for it. They stay with the node."""
+
+    code = "blob_limit"
+
+
+class BlobRow(Struct, frozen=True):
+    """What is known of one blob."""
+
+    node_id: str
+    visit_id: str
+    manifest: Manifest
+    state: str
+    """waiting, whole, removed, or refused (it is not what its manifest says)."""
+    key_sealed: bytes
+    asked_ms: int
+    whole_ms: int
+    """When it was put on the shelf; 0: nothing lies there."""
+
+    @property
+    def blob_id(self) -> str:
+        return self.manifest.blob_id
+
+
+def note(connection: Connection, node_id: str, visit_ids: frozenset[str], now_ms: int) -> None:
+    """Take over what the entries say about blobs of these visits, if the visits are this node's."""
+    kinds = (ev.KIND_OF[ev.MediaAttached], ev.KIND_OF[ev.MediaRemoved])
+    for visit_id in sorted(visit_ids - {""}):
+        owner = connection.execute(select(visits.c.node_id).where(visits.c.visit_id == visit_id)).scalar()
+        if owner != node_id:
+            continue
+        mine = (entries.c.visit_id == visit_id, entries.c.node_id == node_id, entries.c.kind.in_(kinds))
+        for row in connection.execute(select(entries.c.raw).where(*mine).order_by(entries.c.stamp, entries.c.id)):
+            found = views.readable(bytes(row.raw))
+            event = found[1] if found is not None else None
+            if isinstance(event, ev.MediaAttached):
+                _attached(connection, node_id, event, now_ms)
+            elif isinstance(event, ev.MediaRemoved):
+                remove(connection, node_id, event.blob_id)
+
+
+def _attached(connection: Connection, node_id: str, event: ev.MediaAttached, now_ms: int) -> None:
+    manifest = event.media
+    if not media.is_sound(manifest) or core.blob_id_of(manifest.digest) != manifest.blob_id:
+        put_aside(connection, bytes.fromhex(node_id), _encode(event), "manifest_malformed", now_ms)
+        return
+    row: Row = {
+        "node_id": node_id,
+        "blob_id": manifest.blob_id,
+        "visit_id": event.visit_id,
+        "manifest": _encode(manifest),
+        "state": "waiting",
+        "key_sealed": b"",
+        "noted_ms": now_ms,
+        "asked_ms": 0,
+        "whole_ms": 0,
+    }
+    if not insert_new(connection, blobs, row):
+        return
+    receiving = core.Receiving(*_held(connection, node_id, manifest.blob_id))
+    strays = set(receiving.learn(manifest))
+    for number, data in load_chunks(connection, node_id, manifest.blob_id).items():
+        if number in strays or len(data) != media.chunk_span(manifest.size_bytes, number)[1]:
+            put_aside(connection, bytes.fromhex(node_id), data, "chunk_stray", now_ms)
+            drop_chunks(connection, node_id, manifest.blob_id, (number,))
+
+
+def remove(connection: Connection, node_id: str, blob_id: str) -> None:
+    """The node took it back: what is here of it goes."""
+    mine = (blobs.c.node_id == node_id, blobs.c.blob_id == blob_id)
+    connection.execute(update(blobs).where(*mine).values(state="removed", key_sealed=b""))
+    connection.execute(delete(blob_chunks).where(blob_chunks.c.node_id == node_id, blob_chunks.c.blob_id == blob_id))
+
+
+def take_chunk(connection: Connection, arrived: ChunkArrived, now_ms: int) -> Received:
+    """Store a chunk, whatever brought it. Idempotent. Raises LooseLimit: then it is not to be acknowledged."""
+    node_id, chunk = arrived.node_id.hex(), arrived.chunk
+    known = load(connection, node_id, chunk.blob_id)
+    if known is not None and known.state != "waiting":
+        return Received(0)
+    held, count = _held(connection, node_id, chunk.blob_id)
+    receiving = core.Receiving(held, count, known.manifest if known is not None else None)
+    taken = receiving.take(chunk)
+    if taken is core.Taken.REFUSED:
+        return put_aside(connection, arrived.node_id, arrived.sealed, "chunk_stray", now_ms)
+    if taken is core.Taken.DUPLICATE:
+        return Received(0)
+    loose = select(func.coalesce(func.sum(blob_chunks.c.size_bytes), 0)).where(blob_chunks.c.node_id == node_id)
+    if (connection.execute(loose).scalar() or 0) + len(chunk.data) > LOOSE_MAX_BYTES:
+        raise LooseLimit("This node has too many unfinished photos here; finish them first.")
+    row: Row = {
+        "node_id": node_id,
+        "blob_id": chunk.blob_id,
+        "number": chunk.number,
+        "parts": chunk.count,
+        "size_bytes": len(chunk.data),
+        "data": chunk.data,
+        "received_ms": now_ms,
+    }
+    insert_new(connection, blob_chunks, row)
+    faults.point("hub-chunk-stored")
+    return Received(1)
+
+
+def _held(connection: Connection, node_id: str, blob_id: str) -> tuple[list[int], int]:
+    mine = (blob_chunks.c.node_id == node_id, blob_chunks.c.blob_id == blob_id)
+    rows = connection.execute(select(blob_chunks.c.number, blob_chunks.c.parts).where(*mine)).all()
+    return [row.number for row in rows], rows[0].parts if rows else 0
+
+
+def receiving(connection: Connection, row: BlobRow) -> core.Receiving:
+    """How far a blob has come."""
+    held, _ = _held(connection, row.node_id, row.blob_id)
+    asked_s = row.asked_ms / 1000 if row.asked_ms else float("-inf")
+    return core.Receiving(held, 0, row.manifest, asked_s)
+
+
+def load_chunks(connection: Connection, node_id: str, blob_id: str) -> dict[int, bytes]:
+    """The chunks that wait here, by number."""
+    mine = (blob_chunks.c.node_id == node_id, blob_chunks.c.blob_id == blob_id)
+    rows = connection.execute(select(blob_chunks.c.number, blob_chunks.c.data).where(*mine))
+    return {row.number: bytes(row.data) for row in rows}
+
+
+def drop_chunks(connection: Connection, node_id: str, blob_id: str, numbers: tuple[int, ...] | None = None) -> None:
+    """Forget chunks; all without ``numbers``."""
+    mine = [blob_chunks.c.node_id == node_id, blob_chunks.c.blob_id == blob_id]
+    if numbers is not None:
+        mine.append(blob_chunks.c.number.in_(numbers))
+    connection.execute(delete(blob_chunks).where(*mine))
+
+
+def load(connection: Connection, node_id: str, blob_id: str) -> BlobRow | None:
+    """One blob, or None while its manifest has not come."""
+    row = connection.execute(select(blobs).where(blobs.c.node_id == node_id, blobs.c.blob_id == blob_id)).first()
+    return None if row is None else _row(row)
+
+
+def of_visit(connection: Connection, visit_id: str) -> list[BlobRow]:
+    """All blobs of a visit."""
+    return [_row(row) for row in connection.execute(select(blobs).where(blobs.c.visit_id == visit_id))]
+
+
+def of_node(connection: Connection, node_id: str, noted_before_ms: int) -> list[BlobRow]:
+    """Blobs of a node that are not whole although they were announced long ago."""
+    mine = (blobs.c.node_id == node_id, blobs.c.state == "waiting", blobs.c.noted_ms <= noted_before_ms)
+    return [_row(row) for row in connection.execute(select(blobs).where(*mine))]
+
+
+def waiting(connection: Connection) -> list[tuple[str, str]]:
+    """(node, blob) of everything that is not whole."""
+    rows = connection.execute(select(blobs.c.node_id, blobs.c.blob_id).where(blobs.c.state == "waiting"))
+    return [(row.node_id, row.blob_id) for row in rows]
+
+
+def set_state(connection: Connection, row: BlobRow, state: str, key_sealed: bytes = b"", whole_ms: int = 0) -> bool:
+    """Change what is known of a blob; False when it was removed meanwhile."""
+    mine = (blobs.c.node_id == row.node_id, blobs.c.blob_id == row.blob_id, blobs.c.state != "removed")
+    done = connection.execute(update(blobs).where(*mine).values(state=state, key_sealed=key_sealed, whole_ms=whole_ms))
+    return done.rowcount > 0
+
+
+def mark_gone(connection: Connection, row: BlobRow) -> None:
+    """What was removed lies on the shelf no more."""
+    mine = (blobs.c.node_id == row.node_id, blobs.c.blob_id == row.blob_id, blobs.c.state == "removed")
+    connection.execute(update(blobs).where(*mine).values(whole_ms=0))
+
+
+def mark_asked(connection: Connection, row: BlobRow, now_ms: int) -> None:
+    """The node was asked for what is missing."""
+    mine = (blobs.c.node_id == row.node_id, blobs.c.blob_id == row.blob_id)
+    connection.execute(update(blobs).where(*mine).values(asked_ms=now_ms))
+
+
+def salt_of(connection: Connection, row: BlobRow) -> bytes | None:
+    """The salt of the blob's visit; None while its opening has not come, or after it was erased."""
+    raw = connection.execute(
+        select(entries.c.raw).where(
+            entries.c.visit_id == row.visit_id,
+            entries.c.node_id == row.node_id,
+            entries.c.kind == views.VISIT_OPENED,
+        )
+    ).scalar()
+    found = views.readable(bytes(raw)) if raw is not None else None
+    return found[1].salt if found is not None and isinstance(found[1], ev.VisitOpened) else None
+
+
+def _row(row: "Row_[tuple[object, ...]]") -> BlobRow:
+    return BlobRow(
+        row.node_id,
+        row.visit_id,
+        _manifest.decode(row.manifest),
+        row.state,
+        bytes(row.key_sealed),
+        row.asked_ms,
+        row.whole_ms,
+    )

@@ -1,0 +1,319 @@
+"""Photos, notes and clips at the hub: chunks from any bearer → proof → the shelf → a doctor's screen.
+
+A chunk is acknowledged when it is in the database. When all of a blob are there they are proved
+against the manifest that the node signed, looked at for what they really are, sealed under a key of
+their own, put on the shelf, and only then forgotten as chunks. What does not prove is kept aside and
+asked for again. Every look is in the audit log.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from msgspec import Struct
+from sqlalchemy import Connection
+
+from edge.model import events as ev
+from edge.model.errors import NotFound, Refused, UpkendraError
+from edge.model.media import Purpose
+from edge.model.media_probe import probe
+from edge.sync import blobs as core
+from edge.sync import faults, vault
+from edge.sync.link import Cls
+from edge.web.logs import say
+
+from . import audit, blob_rows, down, views
+from .blob_rows import BlobRow
+from .receive import put_aside
+from .shelf import Shelf
+from .store.engine import Store
+
+logger = logging.getLogger("hub.blobs")
+STALE_MS = 3_600_000
+"""What was announced so long ago and is still not whole is asked for when its node is seen anew."""
+ASK_STALE_MS = 24 * 3_600_000
+
+
+class BlobState(Struct, frozen=True):
+    """One blob as a doctor's page sees it."""
+
+    blob_id: str
+    purpose: Purpose
+    state: str
+    """waiting, whole, or refused: it is not what the node said, and is not shown."""
+    parts_here: int
+    parts: int
+    shown_bytes: int
+    """How much of the beginning can be shown already; the size when it is whole."""
+    size_bytes: int
+
+
+class Content(Struct, frozen=True):
+    """Bytes that may be shown, and how to get at them."""
+
+    media_type: str
+    size_bytes: int
+    name: str
+    read: Callable[[int, int], Awaitable[bytes]]
+
+
+class Blobs:
+    """The hub's blobs."""
+
+    def __init__(
+        self,
+        store: Store,
+        shelf: Shelf,
+        speaker: down.Speaker,
+        wall_ms: Callable[[], int],
+        send_down: Callable[[down.DownBlob], None],
+        changed: Callable[[str], None],
+    ) -> None:
+        self._store = store
+        self._shelf = shelf
+        self._speaker = speaker
+        self._keys = speaker.keys
+        self._wall_ms = wall_ms
+        self._send_down = send_down
+        self._changed = changed
+        self._at_work: dict[tuple[str, str], asyncio.Lock] = {}
+
+    async def start(self) -> None:
+        """Finish what a dead process left complete and unproved."""
+        for node_id, blob_id in await self._store.read(blob_rows.waiting):
+            await self.settle(node_id, blob_id)
+
+    async def close(self) -> None:
+        await self._shelf.close()
+
+    # -- arriving -------------------------------------------------------------------------------------
+
+    async def settle(self, node_id: str, blob_id: str) -> None:
+        """See whether a blob is whole now. Never raises: what fails is tried again at the next chunk or start."""
+        lock = self._at_work.setdefault((node_id, blob_id), asyncio.Lock())
+        async with lock:
+            try:
+                await self._settle(node_id, blob_id)
+            except Exception as error:
+                code = error.refusal.code if isinstance(error, UpkendraError) else "internal"
+                logger.exception("a blob could not be settled")
+                say(logger, "blob_not_settled", logging.ERROR, node_id=node_id, blob=blob_id, code=code)
+        if not lock.locked():
+            self._at_work.pop((node_id, blob_id), None)
+
+    async def settle_visits(self, visit_ids: frozenset[str]) -> None:
+        """Manifests or salts of these visits have come: chunks that were here before them count now."""
+        for visit_id in sorted(visit_ids):
+            for row in await self._rows(visit_id):
+                if row.state == "waiting":
+                    await self.settle(row.node_id, row.blob_id)
+                elif row.state == "removed" and row.whole_ms:
+                    await self._forget(row)
+
+    async def _forget(self, row: BlobRow) -> None:
+        await self._shelf.delete(_name(row))
+        await self._store.write(lambda connection: blob_rows.mark_gone(connection, row))
+
+    async def _rows(self, visit_id: str) -> list[BlobRow]:
+        return await self._store.read(lambda connection: blob_rows.of_visit(connection, visit_id))
+
+    async def _settle(self, node_id: str, blob_id: str) -> None:
+        def look(connection: Connection) -> tuple[BlobRow, bytes, dict[int, bytes]] | None:
+            row = blob_rows.load(connection, node_id, blob_id)
+            if row is None or row.state != "waiting" or not blob_rows.receiving(connection, row).complete:
+                return None
+            salt = blob_rows.salt_of(connection, row)
+            return None if salt is None else (row, salt, blob_rows.load_chunks(connection, node_id, blob_id))
+
+        found = await self._store.read(look)
+        if found is None:
+            return
+        row, salt, chunks = found
+        proof = await asyncio.to_thread(core.prove, row.manifest, salt, chunks.__getitem__)
+        if not proof.whole:
+            await self._put_bad_aside(row, {number: chunks[number] for number in proof.bad})
+            return
+        content = b"".join(chunks[number] for number in sorted(chunks))
+        facts = await asyncio.to_thread(probe, lambda at, length: content[at : at + length], len(content))
+        if facts != row.manifest.facts:
+            await self._refuse(row, content)
+            return
+        key = secrets.token_bytes(vault.KEY_BYTES)
+        sealed = await asyncio.to_thread(lambda: b"".join(vault.seal_file(key, content)))
+        await self._shelf.put(_name(row), sealed)
+        faults.point("hub-blob-shelved")
+        key_sealed = self._keys.protect(key, _label(row))
+
+        def finish(connection: Connection) -> bool:
+            blob_rows.drop_chunks(connection, node_id, blob_id)
+            return blob_rows.set_state(connection, row, "whole", key_sealed, self._wall_ms())
+
+        if not await self._store.write(finish):
+            await self._shelf.delete(_name(row))  # taken back while it was being put there
+        faults.point("hub-blob-whole")
+        self._changed(row.visit_id)
+
+    async def _put_bad_aside(self, row: BlobRow, bad: dict[int, bytes]) -> None:
+        def act(connection: Connection) -> down.DownBlob | None:
+            now_ms = self._wall_ms()
+            for data in bad.values():
+                put_aside(connection, bytes.fromhex(row.node_id), data, "chunk_mismatch", now_ms)
+            blob_rows.drop_chunks(connection, row.node_id, row.blob_id, tuple(bad))
+            return self._ask(connection, row, now_ms)
+
+        self._tell(await self._store.write(act))
+
+    async def _refuse(self, row: BlobRow, content: bytes) -> None:
+        def act(connection: Connection) -> None:
+            put_aside(connection, bytes.fromhex(row.node_id), content, "media_untrue", self._wall_ms())
+            blob_rows.set_state(connection, row, "refused")
+            blob_rows.drop_chunks(connection, row.node_id, row.blob_id)
+
+        await self._store.write(act)
+        self._changed(row.visit_id)
+
+    def _ask(self, connection: Connection, row: BlobRow, now_ms: int) -> down.DownBlob | None:
+        """Ask the node for what is missing, at most once in a while."""
+        bitmap = blob_rows.receiving(connection, row).ask(now_ms / 1000)
+        if not bitmap:
+            return None
+        blob_rows.mark_asked(connection, row, now_ms)
+        wanted = ev.MediaWanted(row.visit_id, row.blob_id, bitmap)
+        return down.speak(connection, self._speaker, row.node_id, (wanted,), "", now_ms, Cls.PREVIEW)
+
+    def _tell(self, blob: down.DownBlob | None) -> None:
+        if blob is not None:
+            self._send_down(blob)
+
+    async def node_seen(self, node_id: str) -> None:
+        """A node is there again: ask for what should long have been whole (a hub restored from a backup)."""
+
+        def act(connection: Connection) -> list[down.DownBlob]:
+            now_ms = self._wall_ms()
+            rows = blob_rows.of_node(connection, node_id, now_ms - STALE_MS)
+            due = [row for row in rows if now_ms - row.asked_ms >= ASK_STALE_MS]
+            return [blob for row in due if (blob := self._ask(connection, row, now_ms)) is not None]
+
+        rows = await self._store.read(lambda c: blob_rows.of_node(c, node_id, self._wall_ms() - STALE_MS))
+        for blob in await self._store.write(act) if rows else ():
+            self._tell(blob)
+
+    # -- looking --------------------------------------------------------------------------------------
+
+    async def states(self, visit_id: str) -> tuple[BlobState, ...]:
+        """How far each blob of a visit has come. Raises NotFound for no such visit."""
+
+        def look(connection: Connection) -> tuple[BlobState, ...]:
+            if views.load_visit(connection, visit_id) is None:
+                raise NotFound("There is no such visit here. It may not have arrived yet.")
+            rows = blob_rows.of_visit(connection, visit_id)
+            return tuple(_state(connection, row) for row in rows if row.state != "removed")
+
+        return await self._store.read(look)
+
+    async def open(self, visit_id: str, blob_id: str, doctor_id: str, *, note: bool) -> Content:
+        """Content for a doctor. ``note``: a new look, not the next range of one: audited, and the node hears of it.
+
+        Raises NotFound, Refused(media_not_whole, media_refused), VaultRefused.
+        """
+
+        def look(connection: Connection) -> tuple[BlobRow, core.Receiving]:
+            rows = blob_rows.of_visit(connection, visit_id)
+            row = next((one for one in rows if one.blob_id == blob_id), None)
+            if row is None or row.state == "removed":
+                raise NotFound("There is no such photo or note here. It may not have arrived yet.")
+            return row, blob_rows.receiving(connection, row)
+
+        row, receiving = await self._store.read(look)
+        if row.state == "refused":
+            raise Refused("This is not what the clinic's computer said it is. It is kept aside.", code="media_refused")
+        shown = row.manifest.size_bytes if row.state == "whole" else receiving.shown_bytes()
+        if not shown:
+            held = len(receiving.held)
+            raise Refused(
+                f"{held} of {receiving.count} parts are here. It can be opened later.", code="media_not_whole"
+            )
+        if note:
+            await self._noted(row, doctor_id)
+        read = await self._reader(row, shown)
+        return Content(row.manifest.facts.media_type.value, shown, f"{blob_id}{_suffix(row)}", read)
+
+    async def _noted(self, row: BlobRow, doctor_id: str) -> None:
+        def act(connection: Connection) -> down.DownBlob | None:
+            now_ms = self._wall_ms()
+            preview = row.manifest.purpose is Purpose.PREVIEW
+            audit.record(connection, now_ms, doctor_id, "preview_opened" if preview else "media_opened", row.blob_id)
+            owned = views.load_visit(connection, row.visit_id)
+            item = next((one for one in owned.visit.media if one.blob_id == row.blob_id), None) if owned else None
+            if preview or item is None or item.seen_ms:
+                return None
+            seen = ev.MediaSeen(row.visit_id, row.blob_id, doctor_id)
+            return down.speak(connection, self._speaker, row.node_id, (seen,), doctor_id, now_ms)
+
+        self._tell(await self._store.write(act))
+
+    async def _reader(self, row: BlobRow, shown: int) -> Callable[[int, int], Awaitable[bytes]]:
+        if row.state == "whole":
+            return partial(self._read_shelf, row, self._keys.reveal(row.key_sealed, _label(row)))
+        chunks = await self._store.read(lambda c: blob_rows.load_chunks(c, row.node_id, row.blob_id))
+        begin = b"".join(chunks[number] for number in sorted(chunks) if all(n in chunks for n in range(number)))[:shown]
+
+        async def read(start: int, length: int) -> bytes:
+            return begin[start : start + length]
+
+        return read
+
+    async def _read_shelf(self, row: BlobRow, key: bytes, start: int, length: int) -> bytes:
+        size = row.manifest.size_bytes
+        first, last = vault.sealed_span(start, length)
+        pieces = {0: await self._shelf.read(_name(row), 0, len(vault.HEADER))}
+        text = await self._shelf.read(_name(row), first, last - first)
+
+        def sealed(at: int, count: int) -> bytes:
+            return pieces[0] if at == 0 else text[at - first : at - first + count]
+
+        try:
+            return b"".join(vault.open_range(key, size, start, length, sealed))
+        except vault.VaultRefused:
+            await self._lost(row)
+            raise
+
+    async def _lost(self, row: BlobRow) -> None:
+        """The shelf lost or damaged what it had: it is waited for again, and the node is asked."""
+
+        def act(connection: Connection) -> down.DownBlob | None:
+            now_ms = self._wall_ms()
+            audit.record(connection, now_ms, "", "media_lost", row.blob_id)
+            blob_rows.set_state(connection, row, "waiting")
+            return self._ask(connection, row, now_ms)
+
+        say(logger, "blob_lost", logging.ERROR, node_id=row.node_id, blob=row.blob_id)
+        self._tell(await self._store.write(act))
+
+
+def _state(connection: Connection, row: BlobRow) -> BlobState:
+    receiving = blob_rows.receiving(connection, row)
+    whole = row.state == "whole"
+    return BlobState(
+        row.blob_id,
+        row.manifest.purpose,
+        row.state,
+        receiving.count if whole else len(receiving.held),
+        receiving.count,
+        row.manifest.size_bytes if whole else receiving.shown_bytes(),
+        row.manifest.size_bytes,
+    )
+
+
+def _name(row: BlobRow) -> str:
+    return f"{row.node_id}/{row.blob_id}"
+
+
+def _label(row: BlobRow) -> str:
+    return f"blob {row.node_id} {row.blob_id}"
+
+
+def _suffix(row: BlobRow) -> str:
+    return "." + row.manifest.facts.media_type.value.partition("/")[2]
