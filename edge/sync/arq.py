@@ -5,15 +5,15 @@ what was lost. Every retransmission is a new packet with a new counter. Knows fr
 the endpoint seals what :meth:`Arq.next_frames` returns and tells :meth:`Arq.on_sent` its counter.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
 from . import frames as fr
-from .congestion import ACK_DELAY_MAX_S, PACKET_BYTES, DelayAimd
+from .congestion import ACK_DELAY_MAX_S, FIRST_TIMEOUT_S, PACKET_BYTES, DelayAimd
 from .frontier import Ranges
 from .incoming import Incoming
-from .outbox import COPY_AFTER_S, Message, SendQueue
+from .outbox import CLASSES, COPY_AFTER_S, Message, SendQueue
 
 PROBE_FAST_S = 1.0
 PROBE_SLOW_S = 15.0
@@ -26,9 +26,16 @@ URGENT_CLS_MAX = 1
 """Classes up to this one do not wait for the timeout when the last packet was lost."""
 TAIL_PROBES_MAX = 4
 """Packets sent again unasked between two signs of life: a cut link gets no more."""
+ASK_AFTER_S = 1.0
+"""A message that stops half-way for so long (and one and a half round trips) is asked for, once."""
+BULK_CLS_MIN = 3
+"""Originals, clips and telemetry: what may wait."""
+FIRST_BULK_PACKETS = 2
+"""Of those so many leave before anything was ever heard: the process may have begun in an outage."""
 _BURST_PACKETS = 2
 _SMALLEST_PIECE = 48
 _SENT_MEMORY_S = 60.0
+_LATE_MAX = 512
 _EPSILON_S = 1e-6
 _BITMAP_BITS = 8 * fr.ACK_BITMAP_MAX_BYTES
 
@@ -62,6 +69,8 @@ class Arq:
         """When the first packet left since the other side was last heard."""
         self.unanswered = 0
         """Packets that asked for an answer since then."""
+        self.heard_s = now
+        """When the other side was last heard."""
         self.signal_acked_s: float | None = None
         """When the other side last said that it holds a signal."""
         self._probes = probes
@@ -71,6 +80,8 @@ class Arq:
         self._led: set[fr.Frame] = set()
         self._controls: list[fr.Frame] = []
         self._sent: dict[int, _Sent] = {}
+        self._late: dict[int, _Sent] = {}
+        """Packets that were called lost. What is acknowledged of them all the same is not sent again."""
         self._in_flight = 0
         self._largest_acked = -1
         self._base_s: float | None = None
@@ -121,6 +132,7 @@ class Arq:
         for sent in self._sent.values():
             self._requeue_controls(sent)
         self._sent.clear()
+        self._late.clear()
         self._in_flight = 0
         self._base_s = self._loss_s = None
         self._by_number.clear()
@@ -132,10 +144,14 @@ class Arq:
     def heard(self, now: float) -> None:
         """The other side was heard: an outage is over, go at the remembered rate."""
         self._answered()
+        self.heard_s = now
         if self.timeouts:
             self.timeouts = 0
             self._lose(list(self._sent), now)
             self._pace_s = now
+            for message in self._complete.values():
+                # The durable answer may have been lost with the link: it has its time once more.
+                message.complete_s = now
 
     def lose_all(self, now: float) -> None:
         """The bearer changed: what is in flight is sent again over the new one."""
@@ -161,12 +177,11 @@ class Arq:
     def on_ack(self, ack: fr.Ack, now: float) -> None:
         """Acknowledged packets: their fragments are held there, older ones may be lost."""
         bits = int.from_bytes(ack.bitmap, "little") << 1 | 1
+        for counter in [c for c in self._late if _acknowledges(ack, bits, c)]:
+            self._credit(self._late.pop(counter), now)
         newest: _Sent | None = None
         acked_bytes = 0
-        for counter in [c for c in self._sent if c <= ack.cursor]:
-            behind = ack.cursor - counter
-            if behind > _BITMAP_BITS or not bits >> behind & 1:
-                continue
+        for counter in [c for c in self._sent if _acknowledges(ack, bits, c)]:
             sent = self._sent.pop(counter)
             self._in_flight -= sent.size
             acked_bytes += sent.size
@@ -213,18 +228,21 @@ class Arq:
             else:
                 self._loss_s = late_s if self._loss_s is None else min(self._loss_s, late_s)
         if lost:
-            self.congestion.on_lost(len(lost))
+            self.congestion.on_lost(self._sent[counter].time for counter in lost)
             self._lose(lost, now)
 
     def _lose(self, counters: list[int], now: float) -> None:
         for counter in counters:
             sent = self._sent.pop(counter)
+            self._late[counter] = sent
             self._in_flight -= sent.size
             if not sent.probed:
                 self._requeue_controls(sent)
             for frame in sent.frames:
                 if isinstance(frame, fr.Frag) and not (sent.probed and frame.cls <= URGENT_CLS_MAX):
                     self._requeue(frame)
+        while len(self._late) > _LATE_MAX:
+            self._late.pop(next(iter(self._late)))
         if not self._sent:
             self._base_s = None
 
@@ -249,16 +267,26 @@ class Arq:
         """Let timers run out."""
         if self._loss_s is not None and self._loss_s <= now:
             self._find_losses(now)
+        ask_s = self._ask_s()
+        if ask_s is not None and ask_s <= now + _EPSILON_S:
+            self.incoming.asked = True
+            self.control(fr.Probe())
         if self._base_s is not None and self.timeouts < 2 and self._base_s + self.congestion.timeout_s <= now:
             self._time_out(now)
         if self.timeouts == 0:
             self._probe_tail(now)
-        for message in list(self._complete.values()):
+        for message in list(self._complete.values()) if self.timeouts == 0 else []:
             if message.complete_s is not None and message.complete_s + STORE_TIMEOUT_S <= now:
                 self._renumber(message)
         old = [c for c, sent in self._sent.items() if sent.time + _SENT_MEMORY_S <= now]
         if old:
             self._lose(old, now)
+
+    def _ask_s(self) -> float | None:
+        """When to ask where the rest of a message is. In an outage so both ends probe, and its end is seen sooner."""
+        if self.timeouts or self._sent or self.incoming.asked or not self.incoming.unfinished:
+            return None
+        return self.heard_s + 1.5 * (self.congestion.srtt_s or FIRST_TIMEOUT_S) + ASK_AFTER_S
 
     def _tail_due_s(self, sent: _Sent) -> float | None:
         wait_s = self.congestion.probe_s
@@ -286,7 +314,8 @@ class Arq:
         if self.timeouts == 1:
             self._allowance = 1
             self._outage_s = now
-            if not self._controls and not self.queue.waiting():
+            if not self._controls and not self.queue.waiting(URGENT_CLS_MAX):
+                # Asking is cheaper than repeating bulk into what is perhaps an outage.
                 self.control(fr.Probe())
         else:
             self.congestion.on_outage()
@@ -294,7 +323,9 @@ class Arq:
 
     def next_frames(self, now: float, room: int) -> list[fr.Frame]:
         """Frames of the next packet, at most ``room`` bytes; empty when nothing may leave now."""
-        ack = self.incoming.ack(now)
+        # Who asks for the rest of a message tells what is held of it: only the ACK of that may have been lost.
+        asking = self.timeouts > 0 or fr.Probe() in self._controls
+        ack = self.incoming.ack(now, again=asking and self.incoming.unfinished)
         left = room - (len(fr.encode(ack)) if ack else 0)
         if left < 0:
             return []
@@ -330,7 +361,7 @@ class Arq:
     def _fragments(self, left: int, now: float) -> list[fr.Frame]:
         frames: list[fr.Frame] = []
         base = min((int.from_bytes(m.key, "big") for m in self.queue.urgent() if m.kind == fr.KIND_SIGNAL), default=0)
-        for message, ranges in self.queue.departures(now, signals=self.signals_open, kind_of_signal=fr.KIND_SIGNAL):
+        for message, ranges in self._departures(now):
             if message.lead is not None and message.lead not in self._led:
                 left -= len(fr.encode(message.lead))
                 if left < fr.FRAG_HEAD_MAX_BYTES:
@@ -353,9 +384,14 @@ class Arq:
                 message.copy_s = now + COPY_AFTER_S
         return frames
 
+    def _departures(self, now: float) -> Iterator[tuple[Message, Ranges]]:
+        unmet = not self.congestion.srtt_s and self._in_flight >= FIRST_BULK_PACKETS * PACKET_BYTES
+        cls_end = BULK_CLS_MIN if unmet else CLASSES
+        return self.queue.departures(now, signals=self.signals_open, kind_of_signal=fr.KIND_SIGNAL, cls_end=cls_end)
+
     def _may_send(self, now: float) -> bool:
         if self.timeouts:
-            return self._allowance > 0
+            return self._allowance > 0 and self.queue.waiting(URGENT_CLS_MAX)
         if self._tail:
             return True
         return self._window_open() and self._pace_due_s() <= now + _EPSILON_S
@@ -395,7 +431,7 @@ class Arq:
 
     def get_timer(self, now: float) -> float | None:
         """When :meth:`tick` and :meth:`next_frames` have work again."""
-        times = [t for t in (self.incoming.ack_s, self._loss_s) if t is not None]
+        times = [t for t in (self.incoming.ack_s, self._loss_s, self._ask_s()) if t is not None]
         if self.timeouts >= 2:
             if self._probes or now - self._outage_s < PROBE_FAST_FOR_S:
                 times.append(self._probe_s)
@@ -406,11 +442,17 @@ class Arq:
                 times += [due for due in map(self._tail_due_s, self._sent.values()) if due is not None]
                 copy_s = self.queue.next_copy_s(now)
                 times += [] if copy_s is None else [copy_s]
-            ready = self.queue.departures(now, signals=self.signals_open, kind_of_signal=fr.KIND_SIGNAL)
-            if self.timeouts == 0 and self._window_open() and next(ready, None) is not None:
+            if self.timeouts == 0 and self._window_open() and next(self._departures(now), None) is not None:
                 times.append(self._pace_due_s())
-        times += [m.complete_s + STORE_TIMEOUT_S for m in self._complete.values() if m.complete_s is not None]
+        if self.timeouts == 0:
+            times += [m.complete_s + STORE_TIMEOUT_S for m in self._complete.values() if m.complete_s is not None]
         return min(times, default=None)
+
+
+def _acknowledges(ack: fr.Ack, bits: int, counter: int) -> bool:
+    """``bits``: the bitmap with a bit for the cursor itself in front."""
+    behind = ack.cursor - counter
+    return 0 <= behind <= _BITMAP_BITS and bool(bits >> behind & 1)
 
 
 def _tail_s(frames: list[fr.Frame]) -> float | None:

@@ -1,19 +1,35 @@
 """DelayAimd: the congestion controller of the datagram bearer. Pure; time is an argument.
 
-A window in bytes. It doubles each round trip until the queue grows, then adds one packet a round
-trip (AIMD, Chiu and Jain 1989) and backs off by 0.85 when the queue's delay passes ``QUEUE_HIGH_S`` for a
-round trip (the idea of TCP Vegas), by 0.7 when more than one packet in ten of a round is lost: single
-random losses of a radio link are no congestion. The window has a floor of two packets; it and
-the round trip time survive outages.
+A window in bytes (AIMD, Chiu and Jain 1989) that is steered by the queue's delay (the idea of TCP Vegas), since
+losses of a radio link are mostly no congestion. It doubles each round trip until three samples in a row show a queue,
+then takes what was delivered in the last round trip as the line's rate. Afterwards one packet more a round trip while
+the queue is short, and back to the delivered rate when it passes ``QUEUE_HIGH_S``.
+
+A queue that stays although we gave way, or losses while it is long, are somebody else's: from then on the window
+follows CUBIC (RFC 9438), so that such a flow beside ours does not starve it; every ``TEST_EVERY_S`` it makes room for
+some round trips and looks whether the queue was its own after all. Window and round trip time survive outages.
 """
+
+from collections import deque
+from collections.abc import Iterable
 
 PACKET_BYTES = 1_228
 """A full packet with IP and UDP headers."""
 FLOOR_BYTES = 2 * PACKET_BYTES
 CEILING_BYTES = 4 << 20
 INITIAL_BYTES = 6 * PACKET_BYTES
+QUEUE_START_S = 0.15
+"""So much queue ends the doubling."""
+QUEUE_LOW_S = 0.1
 QUEUE_HIGH_S = 0.25
 LOSS_HIGH = 0.1
+PATIENCE_ROUNDS = 3.0
+"""So many rounds of giving way in vain are somebody else; a good round takes back ``RELIEF``."""
+RELIEF = 0.15
+TEST_EVERY_S = 30.0
+TEST_ROUNDS = 3
+CUBIC_C = 0.4
+CUBIC_BETA = 0.7
 FIRST_TIMEOUT_S = 3.0
 """Before a round trip was measured (GPRS and VSAT answer late; facts/sync-baseline.md)."""
 TIMEOUT_FLOOR_S = 1.0
@@ -33,10 +49,23 @@ class DelayAimd:
         self.rttvar_s = 0.0
         self.min_rtt_s = 0.0
         self._slow_start = True
+        self._competing = False
+        self._suspicion = 0.0
+        self._grew = False
+        self._cubic_max = self._cubic_begin = self._cubic_k_s = self._cubic_s = 0.0
+        self._test_s = 0.0
+        self._test_rounds = 0
+        self._test_window = 0.0
+        self._recent: deque[float] = deque(maxlen=3)
+        self._acks: deque[tuple[float, int]] = deque()
+        self._top_s = 0.0
+        """Longest queue seen lately."""
         self._round_end_s = 0.0
         self._round_min_s = 0.0
+        self._round_max_s = 0.0
         self._round_sent = 0
         self._round_lost = 0
+        self._cut_s = float("-inf")
         self._window_limited = False
 
     @property
@@ -81,18 +110,31 @@ class DelayAimd:
             self.srtt_s += (sample_s - self.srtt_s) / 8
             self.min_rtt_s = min(self.min_rtt_s * 1.000_5, sample_s)
         self._round_min_s = min(self._round_min_s or sample_s, sample_s)
+        self._round_max_s = max(self._round_max_s, sample_s)
+        self._recent.append(sample_s)
 
     def on_acked(self, acked_bytes: int, now: float) -> None:
+        self._acks.append((now, acked_bytes))
+        while len(self._acks) > 2 and self._acks[1][0] < now - max(self.srtt_s, 0.2):
+            self._acks.popleft()
         if self._slow_start and self._window_limited:
-            self._grow(acked_bytes)
+            queued = len(self._recent) == 3 and min(self._recent) - self.min_rtt_s > QUEUE_START_S
+            if queued:
+                self._slow_start = False
+                self._give_way(0.5)
+            else:
+                self._grow(acked_bytes)
         if now >= self._round_end_s:
             self._end_round(now)
 
-    def on_lost(self, packets: int) -> None:
-        self._round_lost += packets
+    def on_lost(self, sent_s: Iterable[float]) -> None:
+        """Packets that were lost, by when they left; what left before the last cut tells nothing new."""
+        self._round_lost += sum(1 for at_s in sent_s if at_s >= self._cut_s)
 
     def on_outage(self) -> None:
         """Nothing came back for a whole timeout. The window is kept but for a fifth."""
+        if not self.srtt_s:
+            return
         self.window_bytes = max(self.window_bytes * 0.8, float(FLOOR_BYTES))
         self._slow_start = False
         self._round_sent = self._round_lost = 0
@@ -100,15 +142,87 @@ class DelayAimd:
     def _grow(self, by_bytes: float) -> None:
         self.window_bytes = min(self.window_bytes + by_bytes, float(CEILING_BYTES))
 
+    @property
+    def _delivered_bytes_per_s(self) -> float:
+        """What arrived in about the last round trip; 0 while unknown."""
+        span_s = self._acks[-1][0] - self._acks[0][0] if self._acks else 0.0
+        return sum(size for _, size in list(self._acks)[1:]) / span_s if span_s > 0 else 0.0
+
+    def _give_way(self, least: float) -> None:
+        """Back to the delivered rate and a short queue, at least ``least`` of the window."""
+        target = self._delivered_bytes_per_s * (self.min_rtt_s + QUEUE_LOW_S)
+        self._shrink(max(target, self.window_bytes * least))
+
+    def _shrink(self, to_bytes: float) -> None:
+        self.window_bytes = max(min(self.window_bytes, to_bytes), float(FLOOR_BYTES))
+
     def _end_round(self, now: float) -> None:
         queue_s = self._round_min_s - self.min_rtt_s if self._round_min_s else 0.0
+        peak_s = self._round_max_s - self.min_rtt_s if self._round_max_s else 0.0
+        self._top_s = max(self._top_s * 0.98, peak_s)
+        before_bytes = self.window_bytes
+        full = self._round_lost > 0 and peak_s > max(0.7 * self._top_s, 0.05)
         heavy = self._round_lost >= 2 and self._round_lost > LOSS_HIGH * max(self._round_sent, 1)
-        if heavy or queue_s > QUEUE_HIGH_S:
-            self._slow_start = False
-            self.window_bytes = max(self.window_bytes * (0.7 if heavy else 0.85), float(FLOOR_BYTES))
-        elif not self._slow_start and self._window_limited:
-            self._grow(PACKET_BYTES)
+        if self._competing:
+            self._compete(queue_s, full or heavy, now)
+        else:
+            self._yield(queue_s, full, heavy, now)
+        if self.window_bytes < before_bytes:
+            self._cut_s = now
         self._round_end_s = now + max(self.srtt_s, 0.05)
-        self._round_min_s = 0.0
+        self._round_min_s = self._round_max_s = 0.0
         self._round_sent = self._round_lost = 0
         self._window_limited = False
+
+    def _yield(self, queue_s: float, full: bool, heavy: bool, now: float) -> None:
+        """Alone, as far as we know: hold the queue short."""
+        high, grew = queue_s > QUEUE_HIGH_S and self._window_limited, False
+        if heavy:
+            self._slow_start = False
+            self._shrink(self.window_bytes * 0.7)
+        elif high:
+            self._slow_start = False
+            self._give_way(0.7)
+        elif full and not self._slow_start:
+            self._shrink(self.window_bytes * 0.85)
+        elif not self._slow_start and self._window_limited and queue_s < QUEUE_LOW_S and not self._grew:
+            # What a packet more does shows a round trip later.
+            self._grow(PACKET_BYTES)
+            grew = True
+        self._grew = grew
+        self._suspicion = max(self._suspicion + (1.0 if high or full else -RELIEF), 0.0)
+        if self._suspicion >= PATIENCE_ROUNDS:
+            self._competing, self._suspicion = True, 0.0
+            self._test_s, self._test_rounds = now + TEST_EVERY_S, 0
+            self._begin_cubic(now, self.window_bytes)
+
+    def _compete(self, queue_s: float, congested: bool, now: float) -> None:
+        """Beside a flow that fills the queue: as that one, by losses."""
+        if self._test_rounds:
+            self._test_rounds -= 1
+            if self._test_rounds:
+                return
+            self._competing = queue_s > QUEUE_LOW_S
+            if self._competing:
+                self.window_bytes = self._test_window
+                self._begin_cubic(now, self._test_window)
+        elif now >= self._test_s:
+            self._test_s, self._test_rounds, self._test_window = now + TEST_EVERY_S, TEST_ROUNDS, self.window_bytes
+            self._shrink(0.75 * self._delivered_bytes_per_s * self.min_rtt_s)
+        elif congested:
+            top = self.window_bytes
+            self._shrink(top * CUBIC_BETA)
+            self._begin_cubic(now, top * (1 + CUBIC_BETA) / 2 if top < self._cubic_max else top)
+        elif self._window_limited:
+            self._grow(min(max(self._cubic(now + self.srtt_s) - self.window_bytes, 0.0), self.window_bytes / 2))
+
+    def _begin_cubic(self, now: float, top_bytes: float) -> None:
+        self._cubic_s, self._cubic_max, self._cubic_begin = now, top_bytes, self.window_bytes
+        self._cubic_k_s = (max(top_bytes - self.window_bytes, 0.0) / PACKET_BYTES / CUBIC_C) ** (1 / 3)
+
+    def _cubic(self, at_s: float) -> float:
+        """RFC 9438 §4.2 and §4.3, in bytes."""
+        since_s = at_s - self._cubic_s
+        cubic = CUBIC_C * (since_s - self._cubic_k_s) ** 3 * PACKET_BYTES + self._cubic_max
+        reno = 3 * (1 - CUBIC_BETA) / (1 + CUBIC_BETA) * since_s / max(self.srtt_s, 0.05) * PACKET_BYTES
+        return max(cubic, self._cubic_begin + reno)

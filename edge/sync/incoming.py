@@ -44,6 +44,8 @@ class Incoming:
         """Whole messages; the endpoint takes them out."""
         self.ack_s: float | None = None
         """When an ACK has to leave by itself."""
+        self.asked = False
+        """The sender of an unfinished message was asked where the rest is, and nothing more of it came since."""
         self._salt2 = salt2
         self._high = -1
         self._bits = 0
@@ -53,6 +55,11 @@ class Incoming:
         self._partials: dict[int, _Partial] = {}
         self._partial_bytes = 0
         self._done = Frontier()
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a message has come in part."""
+        return bool(self._partials)
 
     def take(self, frag: fr.Frag) -> bool:
         """A fragment of the other side; False when there is no room, then the packet must not be acknowledged."""
@@ -67,6 +74,7 @@ class Incoming:
         if len(partial.buffer) != frag.total:
             return False
         end = frag.offset + len(frag.data)
+        self.asked = False
         partial.buffer[frag.offset : end] = frag.data
         partial.held.add(frag.offset, end)
         if partial.held.covers(0, frag.total):
@@ -104,9 +112,9 @@ class Incoming:
             return RIDE_S if frame.message not in self._partials else 0.0
         return 0.0 if isinstance(frame, fr.Probe | fr.Open) else ACK_DELAY_MAX_S
 
-    def ack(self, now: float) -> fr.Ack | None:
-        """The ACK that may ride in a packet leaving now, if there is news."""
-        if not self._ack_news or self._high < 0:
+    def ack(self, now: float, *, again: bool = False) -> fr.Ack | None:
+        """The ACK that may ride in a packet leaving now, if there is news; ``again``: in any case."""
+        if not (self._ack_news or again) or self._high < 0:
             return None
         bits = self._bits >> 1
         bitmap = bits.to_bytes((bits.bit_length() + 7) // 8, "little")

@@ -79,12 +79,14 @@ class SendQueue:
         for messages in self._classes:
             yield from messages.values()
 
-    def departures(self, now: float, *, signals: bool, kind_of_signal: int) -> Iterator[tuple[Message, Ranges]]:
+    def departures(
+        self, now: float, *, signals: bool, kind_of_signal: int, cls_end: int = CLASSES
+    ) -> Iterator[tuple[Message, Ranges]]:
         """Messages with something to send, in the order in which it leaves, and what of them.
 
-        Without ``signals`` (no fresh nonce at hand) call signals are passed over.
+        Only classes below ``cls_end``. Without ``signals`` (no fresh nonce at hand) call signals are passed over.
         """
-        for messages in self._classes:
+        for messages in self._classes[:cls_end]:
             for message in messages.values():
                 if message.pending and (signals or message.kind != kind_of_signal):
                     yield message, message.pending
@@ -103,9 +105,9 @@ class SendQueue:
         """The messages of class 0; signals are among them."""
         return list(self._classes[0].values())
 
-    def waiting(self) -> bool:
-        """Whether anything has still to leave (first copies only)."""
-        return any(message.pending for message in self)
+    def waiting(self, cls_max: int = CLASSES) -> bool:
+        """Whether anything of the classes up to ``cls_max`` has still to leave (first copies only)."""
+        return any(message.pending for message in self if message.cls <= cls_max)
 
     def backlog(self) -> tuple[int, int]:
         """Unfinished messages and their bytes."""
