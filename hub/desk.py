@@ -22,7 +22,7 @@ from edge.model.records import OPEN_STATES, VisitState
 from edge.web.refusals import TooManyAttempts, WrongPin
 from edge.web.sessions import Session, new_session
 
-from . import audit, doctors, down, views
+from . import audit, doctors, down, nodes, views
 from .directory import NodeDirectory, Site
 from .doctors import Doctor, SigningKey
 from .keys import Keyring
@@ -53,6 +53,8 @@ class Opened(Struct, frozen=True):
     patient: Patient | None
     site: Site
     earlier: tuple[Visit, ...]
+    workers: tuple[nodes.Worker, ...] = ()
+    """Who works at its node."""
 
 
 class Desk:
@@ -262,8 +264,9 @@ class Desk:
                 owned = need_visit(connection, visit_id)
             earlier = views.visits_of_patient(connection, owned.visit.patient_id)
             patient = views.load_patient(connection, owned.visit.patient_id)
+            workers = nodes.workers(connection, owned.node_id)
             others = tuple(visit for visit in earlier if visit.visit_id != visit_id)
-            return Opened(owned, patient, self.directory.site(owned.node_id), others), blob
+            return Opened(owned, patient, self.directory.site(owned.node_id), others, workers), blob
 
         opened, blob = await self.store.write(load)
         self.tell(visit_id, blob)

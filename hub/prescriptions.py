@@ -23,7 +23,7 @@ from edge.slips.sign import sign_record
 from edge.slips.verify import verify_signed
 from edge.web.sessions import Session
 
-from . import audit, down, drafts, views
+from . import audit, down, drafts, nodes, views
 from .desk import Desk, need_open, need_visit
 from .doctors import Doctor, SigningKey
 from .store.schema import calls, commands
@@ -186,7 +186,7 @@ class Prescriptions:
             prescription_id=make_id(secrets.token_bytes(ID_BYTES)),
             signed_ms=now_ms,
             time_trusted=True,
-            worker_name=visit.opened_by,
+            worker_name=nodes.worker_name(connection, owned.node_id, visit.opened_by),
             mode=checked.mode,
             consult=checked.consult_type,
             demo=site.demo,

@@ -21,6 +21,7 @@ from edge.sync.seal import Grade, NodeRecord
 from edge.web.logs import say
 
 from . import audit, views
+from . import nodes as nodes_view
 from .store.dialect import Row, insert_new
 from .store.schema import entries, heads, nodes, quarantine
 
@@ -73,6 +74,8 @@ def receive_bundle(connection: Connection, arrived: BundleArrived, record: NodeR
         }
         if insert_new(connection, entries, row):
             fresh += 1
+            if found is not None:
+                nodes_view.fold(connection, node_id, payload.stream, found[1], stamp)
             visit_ids.add(visit_id)
             patient_ids.add(patient_id)
         elif _stored(connection, node_id, payload, seq) != raw:

@@ -16,6 +16,7 @@ from edge.model.fold import Patient, Visit, fold_patient, fold_visit
 from edge.model.records import OPEN_STATES
 from edge.sync.log import Stream
 
+from . import nodes
 from .store.dialect import put_row
 from .store.schema import entries, patients, visits
 
@@ -159,6 +160,7 @@ def visits_of_patient(connection: Connection, patient_id: str) -> list[Visit]:
 
 def rebuild(connection: Connection, now_ms: int) -> int:
     """Compute all views anew; returns the number of visits."""
+    nodes.rebuild(connection)
     rows = connection.execute(select(entries.c.visit_id, entries.c.patient_id).distinct()).all()
     refold(connection, (row.visit_id for row in rows), (row.patient_id for row in rows), now_ms)
     return len({row.visit_id for row in rows} - {""})

@@ -19,6 +19,7 @@ from .records import (
     Guardian,
     History,
     Mode,
+    Name,
     Person,
     Role,
     ShortText,
@@ -186,6 +187,41 @@ class MediaRemoved(Struct, frozen=True, array_like=True):
     blob_id: Id
 
 
+class StaffListed(Struct, frozen=True, array_like=True):
+    """Who works at this node, so that papers can carry a name. Never a PIN, a verifier or a badge."""
+
+    staff_id: ShortText
+    name: Name
+    name_hi: Name
+    role: Role
+    salt: bytes
+    """16 random bytes that salt the hash of this entry, so that the name can be erased by law."""
+
+
+class ClassBacklog(Struct, frozen=True, array_like=True):
+    """What of one priority class the hub has not acknowledged."""
+
+    cls: int
+    items: int
+    size_bytes: int
+    oldest_s: int
+
+
+class NodeTold(Struct, frozen=True, array_like=True):
+    """How the node stands, for whoever looks after many; a few a day. Holds nothing about people."""
+
+    software: ShortText
+    bearer: ShortText
+    rtt_ms: int
+    rate_bps: int
+    backlog: tuple[ClassBacklog, ...] = ()
+    findings: tuple[Code, ...] = ()
+    """``check:grade`` of every health check that is not well."""
+    disk_free_mb: int = 0
+    records_mb: int = 0
+    clock_trusted: bool = False
+
+
 # The hub's log for one node.
 
 
@@ -265,6 +301,8 @@ Event: TypeAlias = (
     | Accessed
     | MediaAttached
     | MediaRemoved
+    | StaffListed
+    | NodeTold
     | StaffPublished
     | VisitAssigned
     | VisitSeen
@@ -295,6 +333,8 @@ KINDS: dict[int, type[Struct]] = {
     18: Accessed,
     19: MediaAttached,
     20: MediaRemoved,
+    24: StaffListed,
+    25: NodeTold,
     64: StaffPublished,
     65: VisitAssigned,
     66: VisitSeen,

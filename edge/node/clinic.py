@@ -110,6 +110,7 @@ class Clinic:
         self.secrets = await self.store.unlock(dmk)
         started = ev.RunStarted(SOFTWARE, SCHEMA)
         await self.store.write(lambda journal: journal.record([started], "", self.clock.now()))
+        await self.store.write(lambda journal: journal.list_staff(self.clock.now()))
         for listener in self.on_unlocked:
             await listener()
         await self.seal_now()

@@ -22,7 +22,7 @@ from edge.model.fold import Patient, Visit, fold_patient, fold_visit
 from edge.model.records import Colour
 from edge.sync import bundle, faults, seal
 from edge.sync.link import BundleRef
-from edge.sync.log import NO_SALT, Position, Stream, Writer
+from edge.sync.log import NO_SALT, Position, Stream, Writer, own_salt
 
 from .config import RECORDS_FILE, NodeConfig
 from .database import Database, WrongKey
@@ -34,6 +34,7 @@ SCHEMA = 1
 BUNDLE_PLAIN_BYTES = 48 * 1024
 """Entries of about this size share one bundle at most."""
 
+SALT_BYTES = 16
 _CLASS_OF = {Stream.URGENT: 0, Stream.CLINICAL: 1, Stream.MEDIA: 2, Stream.AUDIT: 5}
 
 
@@ -126,6 +127,25 @@ class Journal:
         """Record what happened without a command: a call that was held, a slip that was stored, an access."""
         self._record(events, actor, at)
 
+    def list_staff(self, at: Instant) -> int:
+        """Say in the log who works here, where it does not say so already; how many were said."""
+        rows = self._db.rows("SELECT raw FROM entries WHERE kind = ? ORDER BY stamp", ev.KIND_OF[ev.StaffListed])
+        said: dict[str, ev.StaffListed] = {}
+        for (raw,) in rows:
+            event = ev.event_of(msgspec.msgpack.decode(raw, type=ev.Entry)) if raw else None
+            if isinstance(event, ev.StaffListed):
+                said[event.staff_id] = event
+        fresh: list[ev.StaffListed] = []
+        for one in self.views.staff():
+            known = said.get(one.staff_id)
+            if known is None or (known.name, known.name_hi, known.role) != (one.name, one.name_hi, one.role):
+                fresh.append(
+                    ev.StaffListed(one.staff_id, one.name, one.name_hi, one.role, secrets.token_bytes(SALT_BYTES))
+                )
+        if fresh:
+            self.record(fresh, "", at)
+        return len(fresh)
+
     def _state(self, command: cmd.Command, at: Instant) -> NodeState:
         visit_id = getattr(command, "visit_id", "")
         visit = self.views.visit(visit_id) if visit_id else None
@@ -181,7 +201,7 @@ class Journal:
     def _append(self, writers: dict[Stream, Writer], event: ev.Event, entry: ev.Entry, visit: Visit | None) -> None:
         visit_id = ev.visit_of(event)
         stream = Stream.CLINICAL
-        if isinstance(event, ev.RunStarted | ev.Accessed):
+        if isinstance(event, ev.RunStarted | ev.Accessed | ev.NodeTold):
             stream = Stream.AUDIT
         elif visit is not None and visit.visit_id == visit_id and visit.colour is Colour.RED:
             stream = Stream.URGENT
@@ -192,7 +212,7 @@ class Journal:
             stream,
             None if before is None else Position(before.seq, b"", before.head),
         )
-        salt = self.views.salt(visit_id) if visit_id else NO_SALT
+        salt = own_salt(event) or (self.views.salt(visit_id) if visit_id else NO_SALT)
         raw = msgspec.msgpack.encode(entry)
         position = writer.append(raw, salt or NO_SALT)
         writers[stream] = writer

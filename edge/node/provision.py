@@ -12,14 +12,16 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from edge.model.errors import BadInput, Refused, UpkendraError
 from edge.model.ids import ID_BYTES, make_id
-from edge.model.records import Role
+from edge.model.records import Name, Role
 from edge.sync import enrol, seal
 
+from .clock import Clock
 from .config import NODE_FILE, NodeConfig, Site, save_config
 from .journal import SOFTWARE, Journal, Secrets
 from .outbox import OutboxDb
@@ -115,15 +117,24 @@ async def add_staff(
     ``opener``: a recovery code with an empty PIN, or a badge with its PIN. Raises WrongPin, BadInput,
     TooManyAttempts.
     """
+    for text in (name, name_hi or name):
+        try:
+            msgspec.convert(text, Name)
+        except msgspec.ValidationError:
+            raise BadInput("A name has 1 to 80 letters and no < or >.", field="name") from None
     slots = Slots(folder)
     dmk = await _open(folder, slots, opener)
+    clock = await asyncio.to_thread(Clock, folder, lambda: time.time_ns() // 1_000_000)
     staff = Staff(make_id(randomness.token_bytes(ID_BYTES)), name, name_hi or name, role)
     salt = randomness.token_bytes(SALT_BYTES)
     verifier = await stretch(pin, salt)
     badge, slot = await make_badge(dmk, pin)
-    await asyncio.to_thread(
-        _with_records, folder, config, dmk, lambda journal: journal.views.put_staff(staff, salt, verifier)
-    )
+
+    def add(journal: Journal) -> None:
+        journal.views.put_staff(staff, salt, verifier)
+        journal.list_staff(clock.now())
+
+    await asyncio.to_thread(_with_records, folder, config, dmk, add)
     await asyncio.to_thread(slots.add, slot)
     return staff, badge
 

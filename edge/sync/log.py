@@ -143,6 +143,11 @@ def decode_entry(raw: bytes) -> ev.Entry:
         raise LogRefused("the bytes are no log entry", code="entry_malformed") from error
 
 
+def own_salt(event: ev.Event | ev.Unknown) -> bytes | None:
+    """The salt that an event brings along for its own entry; None for all that use their visit's, or none."""
+    return event.salt if isinstance(event, ev.VisitOpened | ev.StaffListed) else None
+
+
 def salt_of(entry: ev.Entry, salts: Mapping[str, bytes]) -> bytes | None:
     """The visit salt under which an entry was committed.
 
@@ -153,8 +158,9 @@ def salt_of(entry: ev.Entry, salts: Mapping[str, bytes]) -> bytes | None:
         event = ev.event_of(entry)
     except msgspec.MsgspecError:
         return NO_SALT
-    if isinstance(event, ev.VisitOpened):
-        return event.salt
+    own = own_salt(event)
+    if own is not None:
+        return own
     visit_id = ev.visit_of(event)
     if not visit_id:
         return NO_SALT

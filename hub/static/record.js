@@ -2,7 +2,7 @@
 // The record of the chosen visit on one screen, with the doctor's notes.
 import { html, useEffect, useSignal } from "/ui/lib/dom.js";
 import { get, post, put } from "/ui/lib/http.js";
-import { ago, clockTime, day, span, t } from "/ui/lib/l10n.js";
+import { ago, clockTime, day, language, span, t } from "/ui/lib/l10n.js";
 import { ColourBadge, toast } from "/ui/lib/parts.js";
 import { RecordFacts } from "/ui/lib/facts.js";
 import { missingWords, reasonWords } from "/ui/lib/reasons.js";
@@ -12,6 +12,12 @@ import { words } from "/ui/lib/reference.js";
 import { doctor, errorText, loadQueue, loadRecord, queue, record } from "./store.js";
 
 const AUTOSAVE_MS = 1500;
+
+/** The name of somebody at the node; "" while it has not arrived. @param {string} id */
+function nameOf(id) {
+  const found = record.value?.workers.find((one) => one.staff_id === id);
+  return found ? (language.value === "hi" ? found.name_hi : found.name) : "";
+}
 
 export function Record() {
   const now = record.value;
@@ -47,7 +53,7 @@ export function Record() {
     ${typeof visit.triage.news2 === "number" ? html`<p class="soft small">NEWS2: <span class="num">${visit.triage.news2}</span></p>` : null}
     ${visit.triage.missing.length > 0 ? html`<p class="notice warn">${t("still-missing")}: ${visit.triage.missing.map(missingWords).join(", ")}</p>` : null}
     <${RxStatus} />
-    ${patient ? html`<${RecordFacts} visit=${visit} patient=${patient} />` : null}
+    ${patient ? html`<${RecordFacts} visit=${visit} patient=${patient} nameOf=${nameOf} />` : null}
     <section class="card"><h2>${t("consents")}</h2>${visit.consents.length === 0 ? html`<em>${t("not-asked")}</em>` : null}<ul>${visit.consents.map((one, index) => html`<li key=${index}>
       ${t(one.purpose === "data" ? "consent-data" : "consent-tele")}: <strong>${one.given ? t("given") : t("refused-consent")}</strong>
       <span class="soft small"> · ${[t(`method-${one.method}`), one.guardian_name ? t("guardian-named", { name: one.guardian_name }) : "", clockTime(one.at_ms)].filter(Boolean).join(" · ")}</span></li>`)}</ul></section>

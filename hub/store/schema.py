@@ -100,6 +100,25 @@ quarantine = Table(
     Column("received_ms", BigInteger, nullable=False),
 )
 
+node_staff = Table(
+    "node_staff",
+    metadata,
+    Column("node_id", String(16), primary_key=True),
+    Column("staff_id", String(200), primary_key=True),
+    Column("name", String(80), nullable=False),
+    Column("name_hi", String(80), nullable=False),
+    Column("role", String(20), nullable=False),
+    Column("stamp", BigInteger, nullable=False),
+)
+
+node_told = Table(
+    "node_told",
+    metadata,
+    Column("node_id", String(16), primary_key=True),
+    Column("stamp", BigInteger, nullable=False),
+    Column("told", LargeBinary, nullable=False),
+)
+
 patients = Table(
     "patients",
     metadata,

@@ -12,7 +12,7 @@ from edge.web.openapi import reply_of
 from edge.web.refusals import Unavailable
 from edge.web.routes import BINARY, WEBSOCKET, AnyRoute, Auth, Call, Gate, Raw, Route, WithSession
 
-from .. import __version__
+from .. import __version__, nodes
 from ..desk import Opened, Place, age_of
 from ..doctors import Doctor
 from ..drafts import Drafts, Sheet
@@ -60,6 +60,7 @@ class Api:
                 b.Signed,
                 errors=(409, 422, 429),
             ),
+            Route("GET", "/api/nodes", self.get_nodes, None, b.NodeList),
             Route("GET", "/api/formulary", self.get_formulary, None, b.FormularyReply, query=b.FormularyQuery),
             Route("GET", "/api/reference", self.get_reference, None, Reference),
             Route("GET", "/api/ice-servers", self.get_ice, None, b.IceReply),
@@ -153,8 +154,32 @@ class Api:
                 for line in (prescription_line_at_hub(one),)
             ),
             earlier=opened.earlier,
+            workers=opened.workers,
             now_ms=now_ms,
         )
+
+    async def get_nodes(self, call: Call[None, None]) -> b.NodeList:
+        """All nodes: when each was last heard, and what it said of itself."""
+        told = await self._hub.store.read(nodes.all_told)
+        directory = self._hub.directory
+        rows: list[b.NodeView] = []
+        for node_id in directory.node_ids():
+            name, record = node_id.hex(), directory.by_id(node_id)
+            site, word = directory.site(name), told.get(name)
+            rows.append(
+                b.NodeView(
+                    name,
+                    site.site_code,
+                    site.site_name,
+                    site.district,
+                    record is not None and record.revoked,
+                    self._hub.link.online(name),
+                    self._hub.link.last_ack_age_s(name),
+                    word.told if word else None,
+                    word.at_ms if word else 0,
+                )
+            )
+        return b.NodeList(tuple(sorted(rows, key=lambda row: row.site_code)), self._hub.wall_ms())
 
     async def take(self, call: Call[None, None]) -> b.VisitReply:
         """Take a visit, so that no other doctor does."""

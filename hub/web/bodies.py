@@ -5,12 +5,15 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from edge.media.signals import IceServer
+from edge.model.events import NodeTold
 from edge.model.fold import Call, Patient, Visit
 from edge.model.ids import Id
 from edge.model.prescribing import Denial, PrescriptionDraft, PrescriptionRecord
 from edge.model.progress import SyncState
 from edge.model.records import ConsultType, Mode
 from edge.model.reference import DrugItem
+
+from ..nodes import Worker
 
 User = Annotated[str, Meta(min_length=1, max_length=60)]
 Password = Annotated[str, Meta(max_length=200)]
@@ -87,6 +90,8 @@ class Record(Struct, frozen=True):
     sync: tuple[SyncLine, ...]
     earlier: tuple[Visit, ...]
     """Other visits of this patient."""
+    workers: tuple[Worker, ...]
+    """Who works at the node: names for the staff ids in the visit."""
     now_ms: int
 
 
@@ -153,6 +158,28 @@ class FormularyReply(Struct, frozen=True):
 
 class IceReply(Struct, frozen=True):
     ice_servers: tuple[IceServer, ...]
+
+
+class NodeView(Struct, frozen=True):
+    """A node as whoever looks after many sees it."""
+
+    node_id: str
+    site_code: str
+    site_name: str
+    district: str
+    revoked: bool
+    online: bool
+    last_ack_age_s: float | None
+    """Seconds since the node was last heard; null for never."""
+    told: NodeTold | None
+    """What it said of itself last: software, bearer, backlog, what is not well."""
+    told_ms: int
+    """When it said that, by its own clock; 0 for never."""
+
+
+class NodeList(Struct, frozen=True):
+    items: tuple[NodeView, ...]
+    now_ms: int
 
 
 class Health(Struct, frozen=True):

@@ -31,7 +31,7 @@ from edge.sync import enrol, seal
 from edge.sync.bundle import BundlePayload, unpack
 from edge.sync.endpoint import NodeEndpoint
 from edge.sync.link import BundleAcked, DownArrived, NodeEvent, SignalArrived
-from edge.sync.log import Stream, Writer
+from edge.sync.log import Stream, Writer, own_salt
 from hub import directory, doctors
 from hub.app import build_app
 from hub.config import Settings
@@ -223,7 +223,7 @@ class NodeKit:
             raw = _encode(ev.entry_of(event, self.stamp, actor))
             if isinstance(event, ev.VisitOpened):
                 self.salts[event.visit_id] = event.salt
-            self.log.append(raw, self.salts.get(ev.visit_of(event), bytes(16)))
+            self.log.append(raw, own_salt(event) or self.salts.get(ev.visit_of(event), bytes(16)))
             raws.append(raw)
         head = self.log.sign_head(self.drawn.log, seal.Grade.LOG)
         return BundlePayload(1, self.run, Stream.CLINICAL, first, tuple(raws), head)

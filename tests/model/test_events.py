@@ -68,6 +68,8 @@ SAMPLES: list[ev.Event] = [
         ),
     ),
     ev.MediaRemoved(B, C),
+    ev.StaffListed("n1", "Sunita Devi", "सुनीता देवी", Role.ANM, bytes(range(16))),
+    ev.NodeTold("node 0.1.0", "udp", 610, 48_000, (ev.ClassBacklog(1, 3, 900, 42),), ("disk:warn",), 900, 12, True),
     ev.StaffPublished("doc1", "Dr Rao", Role.DOCTOR, "BR 1", "MBBS", bytes(32)),
     ev.VisitAssigned(B, "doc1", "Dr Rao"),
     ev.VisitSeen(B, "doc1"),
