@@ -7,6 +7,7 @@ seal       NodeKeys, HubKeys, NodeRecord, Grade; Epoch (node) and OpenedEpoch (h
            seal_down / open_down; bundle_id; SealRefused
 log        Stream, Writer (append, sign_head), Chain, verify_entries, salt_of, decode_entry
 bundle     BundlePayload, pack, unpack
+compact    Walk, Model: entries coded by where their values stand    rangecoder  Writer, Reader
 enrol      make_token … open_reply; EnrolGrant, EnrolSecrets
 link       events and states: BundleRef, BundleAcked, BundleArrived, LinkState, Cls, Directory …
 blobs      Chunk, pack_chunk; names and checks; Receiving, Sending: what is held and missing of a photo

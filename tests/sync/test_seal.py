@@ -210,6 +210,17 @@ def test_the_vector_of_a_payload_holds() -> None:
     assert (payload.first_seq, payload.entries) == (int(v["first_seq"]), (hexed(v, "raw1"), hexed(v, "raw2")))
 
 
+def test_the_vector_of_a_modelled_payload_holds() -> None:
+    v = load("payload_modelled")
+    payload = bundle.unpack(hexed(v, "packed"))
+    assert hexed(v, "packed")[:2] == b"\x02\x02"
+    assert (payload.cls, payload.run, payload.stream) == (int(v["cls"]), hexed(v, "run"), int(v["stream"]))
+    assert payload.entries == tuple(hexed(v, f"raw{place}") for place in range(1, int(v["count"]) + 1))
+    assert payload.head is not None
+    assert (payload.head.seq, payload.head.grade) == (payload.first_seq + int(v["count"]) - 1, "D")
+    assert bundle.pack(payload) == hexed(v, "packed")
+
+
 def test_the_vector_of_frames_holds() -> None:
     v = load("frames")
     decoded = frames.decode(hexed(v, "all"))

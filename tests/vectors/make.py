@@ -9,6 +9,11 @@ import json
 import random
 from pathlib import Path
 
+import msgspec
+
+from edge.model import events as ev
+from edge.model.clock import next_stamp
+from edge.model.records import Age, Complaint, Gender, Person, Reading, Vitals
 from edge.sync import bundle, enrol, frames, log, seal, sms, sms_pdu
 
 FOLDER = Path(__file__).parent
@@ -106,11 +111,39 @@ def main() -> None:
         first_seq=1,
         raw1=b"entry one",
         raw2=b"entry two",
-        packed=bundle.pack(payload, bundle.NO_DICTIONARY),
+        packed=bundle.pack(payload, bundle.NO_DICTIONARY, None),
     )
+    write_modelled(run)
     write_frames(node_id)
     write_sms(node_id, psk)
     write_enrolment(root, seal.HubKeys((kem,), sign), enrol.EnrolSecrets(device, log_key, records, draw(32)), draw(16))
+
+
+def write_modelled(run: bytes) -> None:
+    """Format 02: three entries that have most forms of values, one that is opaque, and a head."""
+    patient, visit = "e2kkk09p947bgav5", "cdyfjqg17jr87ek2"
+    person = Person("Sunita कुमारी", Gender.FEMALE, "नमूनापुर", Age(34), relative_name="😀", mobile="5550100001")
+    complaints = (Complaint("fever", "", 2), Complaint("cough", "", 300, "week"))
+    readings = (Reading("temp_c", 38.6), Reading("hr", 88.0), Reading("rr", 0.12345))
+    said: tuple[ev.Event, ...] = (
+        ev.PatientRegistered(patient, "MP-NMP01-000007", person),
+        ev.VisitOpened(visit, patient, bytes(range(16))),
+        ev.ComplaintsRecorded(visit, complaints, "रात में ज़्यादा"),
+        ev.SignsAnswered(visit, (), ("unresponsive", "stridor", "respiratory_distress", "wheeze")),
+        ev.VitalsRecorded(visit, Vitals(readings, "A", False)),
+        ev.TokenIssued(visit, "NMP01-012", 20775, 12),
+        ev.TokenIssued(visit, "NMP01-013", 20775, 13),
+    )
+    stamps = (0, 9_000, 21_500, 21_500, 30_000, 41_000, 41_000)
+    stamp, raws = 0, [b"no entry"]
+    for event, later_ms in zip(said, stamps, strict=True):
+        stamp = next_stamp(stamp, 1_795_000_000_000 + later_ms)
+        raws.append(msgspec.msgpack.encode(ev.entry_of(event, stamp, "anm1")))
+    head = log.SignedHead(40 + len(raws), bytes(range(32)), "D", bytes(range(64)))
+    payload = bundle.BundlePayload(1, run, log.Stream.CLINICAL, 41, tuple(raws), head)
+    packed = bundle.pack(payload)
+    named = {f"raw{place}": raw for place, raw in enumerate(raws, 1)}
+    write("payload_modelled", cls=1, run=run, stream=2, first_seq=41, count=len(raws), packed=packed, **named)
 
 
 def write_frames(name8: bytes) -> None:
