@@ -12,11 +12,13 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
+from tests.e2e.panel_stage import PanelStage, panel_stage
 from tests.kits.cases import SAMPLES, Case, load_case
 from tests.kits.clinic import Clinic, ClinicError, linked
 from tests.kits.link import NAMED, Link, is_available
@@ -24,6 +26,7 @@ from tests.kits.visit import NurseVisit
 
 NODE_PORT = 8470
 HUB_PORT = 8480
+PANEL_PORT = 8490
 CODE_PERIOD_S = 30
 
 
@@ -35,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--cut", action="store_true", help="with --once: cut the link in the call and at the prescription"
     )
+    made.add_argument("--panel", action="store_true", help="with the panel board in a simulator, on a page of its own")
     made.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="with --once: where the report goes")
     made.add_argument("--data", type=Path, metavar="DIR", help="keep node and hub data here (default: thrown away)")
     made.add_argument("--camera", default="test", metavar="SOURCE", help="test, file:PATH, v4l2:/dev/videoN or tablet")
@@ -44,6 +48,20 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--doctor", default="Dr Anil Demo", metavar="NAME")
     made.add_argument("--call-seconds", type=float, default=20.0, metavar="N", help="length of the measured call")
     return made
+
+
+class Stage(NamedTuple):
+    """What runs while one looks at it."""
+
+    clinic: Clinic
+    panel: PanelStage | None
+
+    def goes_on(self) -> bool:
+        """Whether all runs that should; lets the board switch the node. A node that it has cut may stand still."""
+        if self.panel is not None:
+            self.panel.supply(self.clinic.node)
+            return self.clinic.hub.is_running() and self.panel.board.alive()
+        return self.clinic.hub.is_running() and self.clinic.node.is_running()
 
 
 @contextlib.contextmanager
@@ -60,7 +78,13 @@ def data_folder(wanted: Path | None) -> Iterator[Path]:
         shutil.rmtree(made, ignore_errors=True)
 
 
-def make_clinic(folder: Path, link: Link | None, options: argparse.Namespace, ports: tuple[int, int]) -> Clinic:
+def make_clinic(
+    folder: Path,
+    link: Link | None,
+    options: argparse.Namespace,
+    ports: tuple[int, int],
+    node_options: Sequence[str] = (),
+) -> Clinic:
     """A clinic with the names that were asked for."""
     camera = str(options.camera)
     if camera.startswith("file:"):
@@ -72,22 +96,37 @@ def make_clinic(folder: Path, link: Link | None, options: argparse.Namespace, po
         http_ports=ports,
         nurse_name=(options.nurse, options.nurse_hi),
         doctor_name=options.doctor,
+        node_options=node_options,
     )
+
+
+@contextlib.contextmanager
+def made_stage(folder: Path, options: argparse.Namespace, ports: tuple[int, int, int]) -> Iterator[Stage]:
+    """Hub, node, and the board if it was asked for. ``ports``: hub's, node's and the board's page's; 0: any."""
+    with contextlib.ExitStack() as stack:
+        panel = stack.enter_context(panel_stage(folder / "board", ports[2])) if options.panel else None
+        extra = ("--panel", str(folder / "board" / "port")) if panel else ()
+        clinic = stack.enter_context(make_clinic(folder, None, options, ports[:2], extra))
+        if panel:
+            panel.supply(clinic.node)
+        yield Stage(clinic, panel)
 
 
 def stay(options: argparse.Namespace) -> int:
     """Hub and node on loopback with a few people waiting; until Ctrl-C."""
     if options.link not in ("", "lan"):
         print("A link is emulated only with --once; this demo runs on loopback.", flush=True)
-    with data_folder(options.data) as folder, make_clinic(folder, None, options, (HUB_PORT, NODE_PORT)) as clinic:
+    ports = HUB_PORT, NODE_PORT, PANEL_PORT
+    with data_folder(options.data) as folder, made_stage(folder, options, ports) as stage:
+        clinic = stage.clinic
         nurse = clinic.nurse_client()
         print("Registering made-up patients …", flush=True)
         tokens = [NurseVisit(case).run(nurse) for case in people(options.patient)[1:]]
         nurse.close()
-        show(clinic, tokens)
+        show(stage, tokens)
         with contextlib.suppress(KeyboardInterrupt):
             shown = ""
-            while clinic.hub.is_running() and clinic.node.is_running():
+            while stage.goes_on():
                 code = clinic.doctor.code()
                 if code != shown and sys.stdout.isatty():
                     print(f"\r  current code for the doctor: {code} ", end="", flush=True)
@@ -106,8 +145,10 @@ def people(patient: Path | None) -> tuple[Case, ...]:
     return (load_case(patient), *SAMPLES[1:]) if patient else SAMPLES
 
 
-def show(clinic: Clinic, tokens: list[str]) -> None:
+def show(stage: Stage, tokens: list[str]) -> None:
     """Say where to go and how to get in."""
+    clinic = stage.clinic
+    panel = f"\n  Panel board            {stage.panel.url}   (simulated)\n" if stage.panel else ""
     nurse, doctor = clinic.nurse, clinic.doctor
     print(
         f"""
@@ -124,7 +165,7 @@ Everybody here is made up. Open both pages in Chromium or Chrome:
     code                 {doctor.code()}   (changes every {CODE_PERIOD_S} s; secret {doctor.totp_secret})
 
   Waiting                tokens {", ".join(tokens) or "none"}
-
+{panel}
 What to do next: log in on both pages. At the tablet register somebody, or take a token that waits.
 At the hub open the visit, take it, call; accept on the tablet; write and sign a prescription; print
 the slip at the tablet and close the visit. Ctrl-C ends everything.
@@ -135,6 +176,9 @@ the slip at the tablet and close the visit. Ctrl-C ends everything.
 
 def once(options: argparse.Namespace) -> int:
     """One whole consultation in two browsers; 0 when every step worked."""
+    if options.panel:
+        print("--panel is there to be looked at: without --once.", file=sys.stderr)
+        return 2
     from playwright.sync_api import sync_playwright
 
     from tests.e2e import browsers

@@ -42,7 +42,7 @@ def test_the_demo_takes_the_options_of_the_contract() -> None:
     named = set(re.findall(r"--[a-z-]+", contract_of("demo")))
     also = set(re.findall(r"`(--[a-z-]+)", README.split("The demo\nalso takes")[1].split("; the shape")[0]))
     assert named | also <= known
-    assert len(named) == 4
+    assert len(named) == 5
     assert len(also) == 6
 
 

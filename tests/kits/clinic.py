@@ -199,8 +199,11 @@ class Clinic:
         nurse_name: tuple[str, str] = ("Sunita Demo", "सुनीता डेमो"),
         doctor_name: str = "Dr Anil Demo",
         site: tuple[str, str] = ("NMP01", "Namunapur"),
+        node_options: Sequence[str] = (),
     ) -> None:
-        """``http_ports``: hub's and node's; 0 takes a free one. ``link``: running; node left, hub right."""
+        """``http_ports``: hub's and node's; 0 takes a free one. ``link``: running; node left, hub right.
+        ``node_options``: more of ``node serve``.
+        """
         self.folder = folder
         self.link = link
         self.hub_ground: Ground = Across(link.right) if link else Here()
@@ -210,6 +213,7 @@ class Clinic:
         self._nurse_name = nurse_name
         self._doctor_name = doctor_name
         self._site = site
+        self._node_options = tuple(node_options)
         self.recovery_code = ""
         self._hub_key = ""
         self._used_code = ""
@@ -334,6 +338,7 @@ class Clinic:
                 "--camera",
                 self._camera,
                 "--no-announce",
+                *self._node_options,
             ],
             self.folder / "node.log",
         )
