@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from typing import Protocol
 
-from tests.bench import sync_urgent, sync_visits
+from tests.bench import sync_bulk, sync_fair, sync_photo, sync_urgent, sync_visits
 from tests.bench.rows import Row
 
 DEFINITIONS = """\
@@ -12,7 +12,9 @@ bytes: IP bytes that used the line, both ways, lost ones too, until one second a
 seconds: from the first packet's call to the last durable acknowledgement at the sender; both sides fsync before it
 50: fixed corpus tests/bench/data, whole visits of eleven entries, wording that no dictionary was trained on
 cold: a fresh process with nothing but its keys; warm: the link was idle for three seconds; medians over seeds
-urgent: from submit to durable at the hub (one clock), every 4 s while 5 MB of photos are under way"""
+urgent: from submit to durable at the hub (one clock), every 4 s while 5 MB of photos are under way
+photo: 300 kB in three bundles; a window is 8 s in every 60 s; sent twice: fragment bytes that left over the photo's, less 1
+fairness: IP bytes that arrived in 100 s, ours over those of one TCP flow under CUBIC; reach 0.3 to 3"""
 
 
 class Group(Protocol):
@@ -21,7 +23,14 @@ class Group(Protocol):
     def __call__(self, *, quick: bool) -> list[Row]: ...
 
 
-GROUPS: dict[str, Group] = {"visits": sync_visits.run, "urgent": sync_urgent.run}
+GROUPS: dict[str, Group] = {
+    "visits": sync_visits.run,
+    "urgent": sync_urgent.run,
+    "photo": sync_photo.run,
+    "mixed": sync_bulk.run,
+    "cost": sync_bulk.cost,
+    "fairness": sync_fair.run,
+}
 QUICK = ("visits",)
 """What ``--quick`` measures unless ``--only`` says otherwise."""
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.bench.consultations import as_json, load_corpus
@@ -32,7 +32,8 @@ class Stand:
         if self._server == "sshd":
             self._sshd()
         else:
-            command = [sys.executable, "-m", "tests.bench.sync_peers", self._server, str(self.folder)]
+            program = "sync_peers" if self._server in ("hub", "https-server") else "sync_long_ends"
+            command = [sys.executable, "-m", f"tests.bench.{program}", self._server, str(self.folder)]
             self.server = self.link.right.popen(command, stdout=subprocess.PIPE)
             assert self.server.stdout is not None
             self.server.stdout.readline()
@@ -73,6 +74,17 @@ class Stand:
         said = json.loads(client.stdout.readline())
         time.sleep(TAIL_S)
         return float(said["seconds"]), self.bytes_now() - before, said.get("sent", {})
+
+    def end(self, *command: str, start: Callable[[], None] = lambda: None) -> dict[str, float]:
+        """Run a program of ``sync_long_ends`` on the left side; ``start`` is called at the moment when it begins."""
+        argv = [sys.executable, "-m", "tests.bench.sync_long_ends", *command]
+        child = self.link.left.popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert child.stdin is not None and child.stdout is not None
+        child.stdout.readline()
+        start()
+        child.stdin.write(b"\n")
+        child.stdin.flush()
+        return dict(json.loads(child.stdout.readline()))
 
     def rsync(self) -> tuple[float, int]:
         """rsync -z of one JSON file a visit over ssh, keys exchanged before."""

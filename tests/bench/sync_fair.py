@@ -1,0 +1,102 @@
+"""Our bulk beside one TCP CUBIC flow, on links with a long and a short queue, either of them first."""
+
+import contextlib
+import json
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+from tests.bench.rows import Row
+from tests.bench.sync_stand import Stand
+from tests.kits.link import LinkSpec
+
+HEAD_START_S, SETTLE_S, MEASURED_S = 15.0, 20.0, 100.0
+MSS_IP = 1_500 / 1_448
+"""IP bytes for each byte of a TCP stream (timestamps on)."""
+
+
+class Case(NamedTuple):
+    """A link and who comes first."""
+
+    rate_kbps: int
+    rtt_ms: int
+    queue_s: float
+    loss_pct: float
+    tcp_first: bool
+
+    def name(self) -> str:
+        first = "TCP" if self.tcp_first else "we"
+        return f"{self.rate_kbps} kbit/s {self.rtt_ms} ms queue {self.queue_s:g} s {self.loss_pct:g} %, {first} first"
+
+
+CASES = (
+    Case(128, 300, 1.0, 0, True),
+    Case(128, 300, 1.0, 0, False),
+    Case(384, 300, 0.3, 0.5, True),
+    Case(64, 600, 1.0, 1, True),
+)
+
+
+def share(case: Case) -> float:
+    """Our goodput over the TCP flow's, in IP bytes that arrived."""
+    spec = LinkSpec.both(
+        rate_kbps=case.rate_kbps,
+        rtt_ms=case.rtt_ms,
+        loss_pct=case.loss_pct,
+        queue_bytes=max(6_000, int(case.rate_kbps * 125 * case.queue_s)),
+    )
+    whole_s = HEAD_START_S + SETTLE_S + MEASURED_S
+    with Stand(spec, "hub") as stand:
+        program = [sys.executable, "-m", "tests.bench.sync_long_ends"]
+        sink = stand.link.right.popen([*program, "tcp-sink"], stdout=subprocess.PIPE)
+        assert sink.stdout is not None
+        sink.stdout.readline()
+        seen: list[tuple[float, int]] = []
+
+        def follow() -> None:
+            for text in sink.stdout or ():
+                said = json.loads(text)
+                seen.append((said["at"], said["bytes"]))
+
+        threading.Thread(target=follow, daemon=True).start()
+
+        def tcp() -> None:
+            source = stand.link.left.popen(
+                [*program, "tcp-source", str(whole_s)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+            )
+            assert source.stdin is not None
+            source.stdin.write(b"\n")
+            source.stdin.flush()
+
+        def we() -> None:
+            threading.Thread(target=send, daemon=True).start()
+
+        def send() -> None:
+            with contextlib.suppress(ValueError):  # the link ends while it still sends
+                stand.end("bulk", str(whole_s))
+
+        first, second = (tcp, we) if case.tcp_first else (we, tcp)
+        first()
+        time.sleep(HEAD_START_S)
+        second()
+        time.sleep(SETTLE_S)
+        marks = []
+        for pause_s in (MEASURED_S, 0.0):
+            marks.append((stand.link.stats().uplink.delivered_bytes, seen[-1][1] if seen else 0))
+            time.sleep(pause_s)
+    theirs = (marks[1][1] - marks[0][1]) * MSS_IP
+    return (marks[1][0] - marks[0][0] - theirs) / max(theirs, 1.0)
+
+
+def run(*, quick: bool = False) -> list[Row]:
+    """The rows; ``quick``: one link."""
+    cases = CASES[:1] if quick else CASES
+    with ThreadPoolExecutor(8) as pool:
+        shares = list(pool.map(share, cases))
+    return [
+        Row(f"ours over cubic, {case.name()}", round(value, 2), "×", reach=0.3, ok=0.3 <= value <= 3.0)
+        for case, value in zip(cases, shares, strict=True)
+    ]
