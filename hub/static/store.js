@@ -54,14 +54,23 @@ function kept(name) {
   }
 }
 
+/** Questions in the order in which they were put: the reply to an earlier one shows an older state. */
+let asked = 0;
+const taken = { queue: 0, record: 0 };
+
 export async function loadQueue() {
+  const mine = ++asked;
   const reply = await get("/api/queue");
+  if (mine < taken.queue) return;
+  taken.queue = mine;
   queue.value = reply.items;
 }
 
 /** @param {string} visitId */
 export async function loadRecord(visitId) {
+  const mine = ++asked;
   const reply = await get(`/api/visits/${visitId}`);
-  if (chosen.value !== visitId) return;
+  if (chosen.value !== visitId || mine < taken.record) return;
+  taken.record = mine;
   record.value = reply;
 }

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+from playwright.sync_api import APIResponse, Browser, BrowserContext, Page, Request, Route, sync_playwright
 
 from .pages import (
     BROWSER_ARGS,
@@ -171,6 +171,48 @@ def test_a_node_that_is_away_is_said_to_be_away_and_nothing_is_sent_twice(
     visit = page.url.split("/visit/")[1].split("/")[0]
     record = page.request.get(f"{clinic.node_url}/api/visits/{visit}").json()
     assert sorted(consent["purpose"] for consent in record["visit"]["consents"]) == ["data", "teleconsultation"]
+
+
+def test_a_slow_reply_does_not_take_back_what_the_node_said_since(context: BrowserContext, clinic: Clinic) -> None:
+    page = context.new_page()
+    log_in_nurse(page, clinic)
+    register(page, "मीना कुमारी", gender="male", age="44")
+    held: list[tuple[Route, APIResponse]] = []
+
+    def hold_the_first(route: Route) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append((route, route.fetch()))
+
+    for name in ("consent-tele-yes", "consent-data-yes", "step-next", "complaint-fever"):
+        tap(page, name)
+    fill(page, "duration-fever", "3")
+    for name in ("step-next", "allergy-none", "step-next", "signs-rest-absent"):
+        tap(page, name)
+    page.route("**/api/visits/*", hold_the_first)
+    with page.expect_request("**/api/visits/*"):
+        tap(page, "step-next")
+    tap(page, "avpu-A")
+    for vital, value in (("temp_c", "37"), ("sbp", "118"), ("dbp", "76"), ("hr", "72"), ("spo2", "98"), ("rr", "16")):
+        fill(page, f"vital-{vital}", value)
+    tap(page, "step-next")
+    colour = page.locator('[data-test="triage-colour"]')
+    colour.wait_for()
+    shown = colour.get_attribute("data-colour")
+    assert shown in ("green", "yellow")
+    colour.evaluate(
+        """place => {
+          window.__shown = [];
+          const look = () => window.__shown.push(place.dataset.colour);
+          new MutationObserver(look).observe(place, {attributes: true});
+        }"""
+    )
+    for route, reply in held:
+        route.fulfill(response=reply)
+    page.wait_for_timeout(500)
+    assert held and page.evaluate("window.__shown") == []
+    assert colour.get_attribute("data-colour") == shown
 
 
 def test_the_red_button_makes_an_emergency_of_somebody_nobody_knows(context: BrowserContext, clinic: Clinic) -> None:

@@ -97,8 +97,17 @@ export function enter(reply) {
   staff.value = reply.staff;
 }
 
+/** Questions and answers in the order in which they were put: a reply that was asked for earlier shows an older state. */
+let asked = 0;
+const taken = { queue: 0, record: 0 };
+/** When a command was last answered with a visit: what was asked for before that may not know of it. */
+let heard = 0;
+
 export async function loadQueue() {
+  const mine = ++asked;
   const reply = await get("/api/queue");
+  if (mine < taken.queue) return;
+  taken.queue = mine;
   queue.value = reply.items;
 }
 
@@ -121,13 +130,18 @@ export function openedVisit(visit_id, patient_id) {
 export function heardVisit(visit) {
   const now = record.value;
   if (!visit || !now || now.visit.visit_id !== visit.visit_id) return;
+  heard = ++asked;
   record.value = { ...now, visit };
 }
 
-/** @param {string} visitId */
+/** @param {string} visitId @returns {Promise<VisitRecord>} */
 export async function loadRecord(visitId) {
+  const mine = ++asked;
   const reply = await get(`/api/visits/${visitId}`);
+  if (mine < heard) return loadRecord(visitId);
   const loaded = { visit: reply.visit, patient: reply.patient, sync: reply.sync ?? [], line: reply.line ?? null };
+  if (mine < taken.record) return loaded;
+  taken.record = mine;
   if (route.value[1] === visitId || record.value?.visit.visit_id === visitId || record.value === null) record.value = loaded;
   return loaded;
 }
