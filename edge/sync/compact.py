@@ -219,6 +219,8 @@ class Walk:
             stamp = (before >> COUNTER_BITS) + later << COUNTER_BITS
         else:
             stamp = self._coder.plain(64, stamp)
+        if stamp >= 1 << 63:
+            raise Malformed("a stamp beyond all time")
         self._stamp = stamp
         return stamp
 
