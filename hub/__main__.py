@@ -1,4 +1,4 @@
-"""The hub's command line: init, serve, add-doctor, site-token, status, revoke, rebuild, courier.
+"""The hub's command line: init, serve, add-doctor, site-token, status, revoke, rebuild, backup, restore, courier.
 
 Results go to stdout as one JSON line each, logs as JSON lines to stderr; exit code 1 means refused.
 """
@@ -23,10 +23,10 @@ from edge.model.errors import BadInput, UpkendraError
 from edge.model.records import Name
 from edge.web.logs import start_logging
 
-from . import audit, courier_cli, directory, doctors, views
+from . import audit, backup, courier_cli, directory, doctors, returns, views
 from .app import Server, serve, wall_ms
 from .config import Settings, parse_address
-from .keys import Keyring, init_keys, load_keys
+from .keys import Keyring, load_keys
 from .store.engine import Store
 from .store.schema import down, entries, nodes, quarantine, visits
 from .turn import Turn
@@ -79,6 +79,12 @@ def _parser() -> argparse.ArgumentParser:
     revoke.add_argument("--node", required=True, metavar="ID")
     courier_cli.add_parser(add("courier", "Take records from a USB stick, and leave receipts and answers on it."))
     add("rebuild", "Compute all views anew from the entries.")
+    saved = add("backup", "Copy the database of a hub that may be running into a new folder.")
+    saved.add_argument("--to", type=Path, required=True, metavar="DIR", help="a folder that does not exist yet")
+    saved.add_argument("--with-keys", action="store_true", help="the keys too: keep that copy in a safe")
+    back = add("restore", "Put a backup back; nodes then send what it lacks.")
+    back.add_argument("--from", type=Path, required=True, metavar="DIR", dest="source", help="a folder made by backup")
+    back.add_argument("--replace", action="store_true", help="put the database that is here aside")
     return parser
 
 
@@ -97,9 +103,7 @@ def _with_store(arguments: argparse.Namespace, work: Callable[[Connection, Keyri
 
 
 def _init(arguments: argparse.Namespace) -> None:
-    init_keys(arguments.data)
-    keys = load_keys(arguments.data)
-    Store(Settings(arguments.data, database=arguments.database).database_url).close()
+    keys = backup.init_hub(Settings(arguments.data, database=arguments.database))
     _say(hub_key=keys.sign_public.hex(), root_key=keys.root_public.hex(), tls_fingerprint=keys.tls_fingerprint.hex())
 
 
@@ -188,6 +192,7 @@ def _status(arguments: argparse.Namespace) -> None:
         waiting = select(func.count()).select_from(down).where(down.c.stored_ms == 0)
         found["down_waiting"] = connection.execute(waiting).scalar()
         found["audit_broken_at"] = audit.verify(connection)
+        found["notices"] = returns.load_notices(connection)
         found["hub_key"] = keys.sign_public.hex()
         found["node_ids"] = [row.node_id for row in connection.execute(select(nodes.c.node_id))]
         return found
@@ -204,6 +209,20 @@ def _rebuild(arguments: argparse.Namespace) -> None:
     _say(visits=_with_store(arguments, lambda connection, keys: views.rebuild(connection, wall_ms())))
 
 
+def _backup(arguments: argparse.Namespace) -> None:
+    settings = Settings(arguments.data, database=arguments.database)
+    made = backup.make_backup(settings, arguments.to, wall_ms(), with_keys=arguments.with_keys)
+    _say(backup=str(arguments.to), files=sorted(made.files))
+
+
+def _restore(arguments: argparse.Namespace) -> None:
+    if asyncio.run(courier_cli.is_running(arguments.data)):
+        raise backup.BackupRefused("The hub is running here. Stop it first.", code="hub_running")
+    settings = Settings(arguments.data, database=arguments.database)
+    done = backup.restore(settings, arguments.source, wall_ms(), replace=arguments.replace)
+    _say(restored=True, **msgspec.structs.asdict(done))
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "init": _init,
     "serve": _serve,
@@ -212,6 +231,8 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "status": _status,
     "revoke": _revoke,
     "rebuild": _rebuild,
+    "backup": _backup,
+    "restore": _restore,
     "courier": lambda arguments: courier_cli.run(arguments, wall_ms),
 }
 

@@ -257,3 +257,11 @@ def add_parser(command: argparse.ArgumentParser) -> None:
     """The options of ``courier`` besides --data and --database."""
     command.add_argument("--stick", type=Path, required=True, metavar="PATH", help="where the stick is mounted")
     command.add_argument("--seconds", type=float, default=DEFAULT_SECONDS, help="give a slow stick up after this time")
+
+
+async def is_running(data: Path) -> bool:
+    """Whether a hub serves this data folder."""
+    client = await ControlClient.open(data) if await asyncio.to_thread(data.is_dir) else None
+    if client is not None:
+        await client.close()
+    return client is not None

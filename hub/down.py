@@ -88,15 +88,36 @@ def speak(
         raws.append(raw)
     faults.point("hub-said")
     payload = bundle.BundlePayload(cls.value, speaker.run, Stream.HUB.value, first_seq, tuple(raws))
+    blob = seal_payload(connection, speaker, record, payload, now_ms)
+    views.refold(connection, visit_ids, (), now_ms)
+    return blob
+
+
+def seal_payload(
+    connection: Connection, speaker: Speaker, record: seal.NodeRecord, payload: bundle.BundlePayload, now_ms: int
+) -> DownBlob:
+    """Seal entries for a node under a number that was never given; the row waits until the node holds it."""
+    node_id = record.node_id.hex()
     last = connection.execute(select(func.max(down.c.seq)).where(down.c.node_id == node_id)).scalar()
-    # Not merely the next number: a database restored from a backup would give numbers again that the node knows.
-    seq = max((last or 0) + 1, now_ms)
+    # Time and 16 random bits of this process: a database restored from a backup gives no number again, even when
+    # its clock is wrong.
+    seq = max(now_ms, ((last or 0) >> 16) + 1) << 16 | int.from_bytes(speaker.run[:2], "big")
     blob = seal.seal_down(record, seq, bundle.pack(payload), speaker.keys.hub.sign)
     connection.execute(
-        down.insert().values(node_id=node_id, seq=seq, cls=cls.value, blob=blob, made_ms=now_ms, stored_ms=0)
+        down.insert().values(
+            node_id=node_id,
+            seq=seq,
+            cls=payload.cls,
+            blob=blob,
+            made_ms=now_ms,
+            stored_ms=0,
+            run=payload.run,
+            stream=payload.stream,
+            first_seq=payload.first_seq,
+            last_seq=payload.first_seq + len(payload.entries) - 1,
+        )
     )
-    views.refold(connection, visit_ids, (), now_ms)
-    return DownBlob(record.node_id, seq, blob, cls.value)
+    return DownBlob(record.node_id, seq, blob, payload.cls)
 
 
 def mark_stored(connection: Connection, node_id: bytes, seq: int, now_ms: int) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection, update
 
-from edge.sync import faults
+from edge.sync import faults, holdings
 from edge.sync.endpoint import HubEndpoint
 from edge.sync.link import (
     BundleArrived,
@@ -19,12 +19,14 @@ from edge.sync.link import (
     DownStored,
     HubEvent,
     NodeSeen,
+    NodeTwice,
     SignalArrived,
+    StateArrived,
 )
 from edge.sync.seal import NodeRecord
 from edge.web.logs import say
 
-from . import blob_rows, down
+from . import blob_rows, down, returns
 from .blobs import Blobs
 from .directory import NodeDirectory
 from .receive import Received, receive_bundle, receive_poison
@@ -34,6 +36,8 @@ from .store.schema import nodes
 logger = logging.getLogger("hub.link")
 SEEN_WRITE_MS = 30_000
 SIGNALS_WAITING_MAX = 1000
+STATE_CLASS, LONG_STATE_CLASS = 1, 3
+LONG_STATE_BYTES = 2048
 
 
 class Link:
@@ -44,12 +48,14 @@ class Link:
         endpoint: HubEndpoint,
         store: Store,
         directory: NodeDirectory,
+        speaker: down.Speaker,
         wall_ms: Callable[[], int],
         monotonic_s: Callable[[], float],
     ) -> None:
         self.endpoint = endpoint
         self._store = store
         self._directory = directory
+        self._speaker = speaker
         self._wall_ms = wall_ms
         self._monotonic_s = monotonic_s
         self.wake: Callable[[], None] = lambda: None
@@ -121,6 +127,10 @@ class Link:
                 await self._store.write(lambda connection: down.mark_stored(connection, node_id, seq, self._wall_ms()))
             case NodeSeen():
                 await self._seen(event)
+            case StateArrived(node_id, body):
+                await self._hear_state(node_id, body)
+            case NodeTwice():
+                await self._twice(event)
             case _:
                 return
 
@@ -140,7 +150,10 @@ class Link:
             if record is None:
                 return None
             known = record
-            taken = await self._store.write(lambda connection: _receive(connection, arrived, known, self._wall_ms()))
+            hub_public = self._speaker.keys.sign_public
+            taken = await self._store.write(
+                lambda connection: _receive(connection, arrived, known, hub_public, self._wall_ms())
+            )
         self._acknowledge(event, taken)
         if self.blobs is not None and isinstance(event, ChunkArrived) and taken.fresh:
             await self.blobs.settle(event.node_id.hex(), event.chunk.blob_id)
@@ -172,13 +185,58 @@ class Link:
 
         await self._store.write(act)
 
+    async def _hear_state(self, node_id: bytes, body: bytes) -> None:
+        """A node says what it holds: answer what is lacking here, send what is lacking there."""
+        try:
+            message = holdings.decode(body)
+        except holdings.HoldingsRefused:
+            say(logger, "state_refused", logging.WARNING, node_id=node_id.hex())
+            return
+        record = self._directory.by_id(node_id)
+        if record is None:
+            return
+        known, now_ms = record, self._wall_ms()
+        if isinstance(message, holdings.Notice):
+            code, count = message.code, max(0, min(message.count, 1 << 40))
+            if code == holdings.GONE:
+                await self._notice(node_id, code, count)
+        elif isinstance(message, holdings.Holdings):
+            told = message
+            found = await self._store.write(
+                lambda connection: returns.answer(connection, self._speaker, known, told, now_ms, copied=False)
+            )
+            self.send_state(node_id, found.message)
+            for blob in found.blobs:
+                self.send_down(blob)
+
+    def send_state(self, node_id: bytes, message: holdings.Message) -> None:
+        """Say something about what is held, in the node's present session."""
+        body = holdings.encode(message)
+        cls = STATE_CLASS if len(body) <= LONG_STATE_BYTES else LONG_STATE_CLASS
+        self.endpoint.send_state(node_id, body, cls, self._monotonic_s())
+        self.wake()
+
+    async def _notice(self, node_id: bytes, code: str, count: int) -> None:
+        say(logger, code, logging.ERROR, node_id=node_id.hex(), count=count)
+        await self._store.write(
+            lambda connection: returns.put_notice(connection, node_id.hex(), code, count, self._wall_ms())
+        )
+
+    async def _twice(self, event: NodeTwice) -> None:
+        """Two machines speak as one node: a person has to find the copy; both are told, and given what they lack."""
+        await self._notice(event.node_id, holdings.NODE_TWICE, 1)
+        self.send_state(event.node_id, holdings.Notice(holdings.NODE_TWICE, 1))
+        self.send_state(event.node_id, holdings.AskAll())
+
     async def close(self) -> None:
         """Finish what was taken."""
         await asyncio.gather(*self._at_work, return_exceptions=True)
 
 
-def _receive(connection: Connection, arrived: BundleArrived, record: NodeRecord, now_ms: int) -> Received:
+def _receive(
+    connection: Connection, arrived: BundleArrived, record: NodeRecord, hub_public: bytes, now_ms: int
+) -> Received:
     """Store a bundle's entries, and what they say about blobs."""
-    taken = receive_bundle(connection, arrived, record, now_ms)
+    taken = receive_bundle(connection, arrived, record, hub_public, now_ms)
     blob_rows.note(connection, arrived.node_id.hex(), taken.visit_ids, now_ms)
     return taken

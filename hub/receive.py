@@ -20,7 +20,7 @@ from edge.sync.log import Chain, Position, SignedHead, Stream, salt_of, verify_h
 from edge.sync.seal import Grade, NodeRecord
 from edge.web.logs import say
 
-from . import audit, views
+from . import audit, returns, views
 from . import nodes as nodes_view
 from .store.dialect import Row, insert_new
 from .store.schema import entries, heads, nodes, quarantine
@@ -44,9 +44,13 @@ class Received(Struct, frozen=True):
     """Why the bundle lies in quarantine; empty when it was taken."""
 
 
-def receive_bundle(connection: Connection, arrived: BundleArrived, record: NodeRecord, now_ms: int) -> Received:
-    """Store a bundle's entries. Idempotent. Runs inside a writer's transaction."""
+def receive_bundle(
+    connection: Connection, arrived: BundleArrived, record: NodeRecord, hub_public: bytes, now_ms: int
+) -> Received:
+    """Store a bundle's entries. Idempotent. Runs inside a writer's transaction. ``hub_public``: H."""
     payload = arrived.payload
+    if payload.stream == Stream.RETURNED and arrived.grade is Grade.LOG:
+        return _receive_returned(connection, arrived, record, hub_public, now_ms)
     reason = _objection(payload, arrived.grade)
     if reason:
         return put_aside(connection, arrived.node_id, arrived.sealed, reason, now_ms)
@@ -97,6 +101,16 @@ def receive_bundle(connection: Connection, arrived: BundleArrived, record: NodeR
         views.refold(connection, visit_ids, patient_ids, now_ms)
         faults.point("hub-views-folded")
     return Received(fresh, frozenset(visit_ids - {""}))
+
+
+def _receive_returned(
+    connection: Connection, arrived: BundleArrived, record: NodeRecord, hub_public: bytes, now_ms: int
+) -> Received:
+    fresh, visit_ids, refused = returns.take_returned(connection, hub_public, arrived, record, now_ms)
+    if refused:
+        return put_aside(connection, arrived.node_id, arrived.sealed, refused, now_ms)
+    views.refold(connection, visit_ids, (), now_ms)
+    return Received(fresh, frozenset(visit_ids))
 
 
 def receive_poison(connection: Connection, poison: BundleQuarantined, now_ms: int) -> Received:

@@ -75,6 +75,8 @@ class Clinic:
         self.secrets: Secrets | None = None
         self.sent: set[bytes] = set()
         """Bundles that have left towards the hub since the link was last found open, and wait for its answer."""
+        self.notices: dict[str, int] = {}
+        """What the hub wants a person to know: code → when it said so last, Unix ms."""
         self.link_now: Callable[[], LinkState] | None = None
         """Asks the endpoint how the link stands."""
         self.on_unlocked: list[Callable[[], Awaitable[None]]] = []

@@ -26,14 +26,12 @@ from edge.sync.log import NO_SALT, Position, Stream, Writer, own_salt
 
 from .config import RECORDS_FILE, NodeConfig
 from .database import Database, WrongKey
+from .held import BUNDLE_PLAIN_BYTES, HeldLogs
 from .outbox import OutboxDb
 from .views import Views, make_tables
 
 SOFTWARE = "upkendra-node 0.1.0"
 SCHEMA = 1
-BUNDLE_PLAIN_BYTES = 48 * 1024
-"""Entries of about this size share one bundle at most."""
-
 SALT_BYTES = 16
 _CLASS_OF = {Stream.URGENT: 0, Stream.CLINICAL: 1, Stream.MEDIA: 2, Stream.AUDIT: 5}
 
@@ -57,6 +55,8 @@ class Pending(msgspec.Struct, frozen=True):
     last_seq: int
     head_due: bool
     """A signed head is still due after this bundle."""
+    wanted: int = 0
+    """Row of the wanted range that this is; 0 for entries that were never sealed."""
 
 
 class Outgoing(msgspec.Struct, frozen=True):
@@ -89,6 +89,7 @@ class Journal:
         self._config = config
         self._outbox = outbox
         self._run = run
+        self.held = HeldLogs(self._db, self.views, config, run)
         self._stamp = int((self._db.row("SELECT coalesce(max(stamp), 0) FROM entries") or (0,))[0])
         self._writers: dict[Stream, Writer] = {}
 
@@ -258,7 +259,7 @@ class Journal:
         """Compute all views anew from the entries, ours and the hub's, in causal order; how many visits there are."""
         with self._db.transaction():
             raws = self._db.rows("SELECT raw FROM entries UNION ALL SELECT raw FROM hub_entries")
-            entries = [msgspec.msgpack.decode(raw, type=ev.Entry) for (raw,) in raws]
+            entries = [msgspec.msgpack.decode(raw, type=ev.Entry) for (raw,) in raws if raw]
             self.views.clear()
             for entry in sorted(entries, key=lambda entry: entry.stamp):
                 self.fold(ev.event_of(entry), entry.stamp, entry.actor)
@@ -284,7 +285,7 @@ class Journal:
         found: list[Pending] = []
         for run, number, upto, head_due in logs:
             found += self._pending_of(run, Stream(number), upto, bool(head_due))
-        return found
+        return found + [Pending(one.payload, one.last_seq, False, one.rowid) for one in self.held.again()]
 
     def _pending_of(self, run: bytes, stream: Stream, upto: int, head_due: bool) -> list[Pending]:
         sql = "SELECT seq, raw, h FROM entries WHERE run = ? AND stream = ? AND seq > ? ORDER BY seq"
@@ -317,8 +318,8 @@ class Journal:
         payload = pending.payload
         with self._db.transaction():
             self._db.run(
-                "INSERT INTO bundles (ref, run, stream, first_seq, last_seq, cls, level, level_ms) "
-                "VALUES (?,?,?,?,?,?,0,0)",
+                "INSERT INTO bundles (ref, run, stream, first_seq, last_seq, cls, level, level_ms, quarantined) "
+                "VALUES (?,?,?,?,?,?,0,0,0)",
                 ref.bundle_id,
                 payload.run,
                 payload.stream,
@@ -326,26 +327,30 @@ class Journal:
                 pending.last_seq,
                 payload.cls,
             )
-            self._db.run(
-                "INSERT INTO logs (run, stream, sealed_upto, head_due) VALUES (?, ?, ?, ?) ON CONFLICT "
-                "(run, stream) DO UPDATE SET sealed_upto = max(sealed_upto, excluded.sealed_upto), "
-                "head_due = excluded.head_due",
-                payload.run,
-                payload.stream,
-                pending.last_seq,
-                int(pending.head_due),
-            )
+            if pending.wanted:
+                self.held.sealed(pending.wanted)
+            else:
+                self._db.run(
+                    "INSERT INTO logs (run, stream, sealed_upto, head_due) VALUES (?, ?, ?, ?) ON CONFLICT "
+                    "(run, stream) DO UPDATE SET sealed_upto = max(sealed_upto, excluded.sealed_upto), "
+                    "head_due = excluded.head_due",
+                    payload.run,
+                    payload.stream,
+                    pending.last_seq,
+                    int(pending.head_due),
+                )
         faults.point("journal.covered")
         return Outgoing(ref, payload.cls)
 
-    def acknowledged(self, ref: bytes, level: int, at_ms: int) -> set[str]:
+    def acknowledged(self, ref: bytes, level: int, at_ms: int, quarantined: bool = False) -> set[str]:
         """The hub has fsynced a bundle: durable in the outbox first, then known to the views. The visits in it.
 
         ``at_ms``: when we heard it, for people to see.
         """
-        self._outbox.acknowledge(ref, level)
+        self._outbox.acknowledge(ref, level, quarantined)
         faults.point("ack.stored")
-        self._learn({ref: level}, at_ms)
+        self._learn({ref: (level, quarantined)}, at_ms)
+        self.held.noted(ref)
         rows = self._db.rows(
             "SELECT DISTINCT e.visit_id FROM entries e JOIN bundles b ON b.run = e.run AND b.stream = e.stream "
             "AND e.seq BETWEEN b.first_seq AND b.last_seq WHERE b.ref = ? AND e.visit_id != ''",
@@ -360,56 +365,70 @@ class Journal:
             if self._outbox.find(ref) is None:
                 self.reseal(ref)
 
-    def _learn(self, levels: dict[bytes, int], at_ms: int = 0) -> None:
+    def _learn(self, levels: dict[bytes, tuple[int, bool]], at_ms: int = 0) -> None:
         with self._db.transaction():
-            for ref, level in levels.items():
+            for ref, (level, quarantined) in levels.items():
                 self._db.run(
-                    "UPDATE bundles SET level = max(level, ?), level_ms = CASE WHEN ? > level THEN ? ELSE level_ms END "
-                    "WHERE ref = ?",
+                    "UPDATE bundles SET level = max(level, ?), "
+                    "level_ms = CASE WHEN ? > level THEN ? ELSE level_ms END, "
+                    "quarantined = max(quarantined, ?) WHERE ref = ?",
                     level,
                     level,
                     at_ms,
+                    int(quarantined),
                     ref,
                 )
         self._outbox.forget(list(levels))
 
     def reseal(self, ref: bytes) -> None:
         """The hub cannot open this bundle any more: its entries are to be sealed anew."""
-        row = self._db.row("SELECT run, stream, first_seq FROM bundles WHERE ref = ?", ref)
+        row = self._db.row("SELECT run, stream, first_seq, last_seq, cls FROM bundles WHERE ref = ?", ref)
         with self._db.transaction():
             if row is not None:
-                self._db.run(
-                    "UPDATE logs SET sealed_upto = min(sealed_upto, ?) WHERE run = ? AND stream = ?",
-                    row[2] - 1,
-                    row[0],
-                    row[1],
-                )
+                self.held.reseal(*row)
             self._db.run("DELETE FROM bundles WHERE ref = ?", ref)
         self._outbox.forget([ref])
 
     # -- downlink -------------------------------------------------------------------------------
 
-    def import_down(self, payload: bundle.BundlePayload, own: Mapping[int, ev.Event], at: Instant) -> set[str]:
-        """Keep the hub's entries and fold the new ones. The visits touched.
+    def import_down(
+        self,
+        payload: bundle.BundlePayload,
+        own: Mapping[int, ev.Event],
+        at: Instant,
+        down: seal.SignedDown | None = None,
+    ) -> set[str]:
+        """Keep the hub's entries and fold the new ones; take back our own that were lost here. The visits touched.
 
-        ``own``: what we say to the entry of that seq; said once, however often the blob comes.
+        ``own``: what we say to the entry of that seq; said once, however often the blob comes. ``down``: as it was
+        signed, to be given back to a hub that has lost it.
         """
-        touched: set[str] = set()
+        if payload.stream != Stream.HUB:
+            with self._db.transaction():
+                touched = self.held.take_back(payload)
+                self.held.refold(touched)
+            stamps = [msgspec.msgpack.decode(raw, type=ev.Entry).stamp for raw in payload.entries]
+            self._stamp = max(self._stamp, min(max(stamps, default=0), next_stamp(0, at.wall_ms)))
+            return touched
+        touched = set()
         answers: list[ev.Event] = []
         stamp, writers = self._stamp, dict(self._writers)
         with self._db.transaction():
+            if down is not None:
+                self.held.keep_said(down, payload)
             for seq, raw in enumerate(payload.entries, payload.first_seq):
+                entry = msgspec.msgpack.decode(raw, type=ev.Entry)
+                event = ev.event_of(entry)
                 fresh = self._db.run(
-                    "INSERT OR IGNORE INTO hub_entries (run, stream, seq, raw) VALUES (?, ?, ?, ?)",
+                    "INSERT OR IGNORE INTO hub_entries (run, stream, seq, raw, visit_id) VALUES (?, ?, ?, ?, ?)",
                     payload.run,
                     payload.stream,
                     seq,
                     raw,
+                    ev.visit_of(event),
                 )
                 if not fresh:
                     continue
-                entry = msgspec.msgpack.decode(raw, type=ev.Entry)
-                event = ev.event_of(entry)
                 stamp = max(stamp, min(entry.stamp, next_stamp(0, at.wall_ms)))
                 self.fold(event, entry.stamp, entry.actor)
                 touched.add(ev.visit_of(event))

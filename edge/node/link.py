@@ -17,18 +17,21 @@ from edge.model import events as ev
 from edge.model.errors import Fault, UpkendraError
 from edge.model.prescribing import SignedPrescription
 from edge.slips.verify import verify_signed
-from edge.sync import bundle, seal
+from edge.sync import bundle, holdings, seal
 from edge.sync.bearers.runner import NodeRunner
 from edge.sync.endpoint import NodeEndpoint
 from edge.sync.link import (
     BundleAcked,
     DownArrived,
+    HubMet,
     LinkChanged,
     NodeEvent,
     Reseal,
     SignalArrived,
+    StateArrived,
     TimeOffset,
 )
+from edge.sync.log import Stream
 from edge.web.logs import say
 
 from .clinic import Clinic
@@ -40,6 +43,8 @@ from .outbox import OutboxDb
 logger = logging.getLogger("edge.node.link")
 
 STATE_EVERY_S = 5.0
+STATE_CLASS, LONG_STATE_CLASS = 1, 3
+LONG_STATE_BYTES = 2048
 LOCKED_CLASS = 1
 """Class of bundles whose own class only the locked records know."""
 OF_A_LATER_RELEASE = frozenset({"format_unknown", "dictionary_unknown"})
@@ -73,6 +78,8 @@ class HubLink:
         self._drained = asyncio.Event()
         self._showing: asyncio.Task[None] | None = None
         self._one_importer = asyncio.Lock()
+        self._ready = False
+        """The records are open, and what came while they were locked is in them."""
         self.on_signal: list[Callable[[bytes], Awaitable[None]]] = []
         self.on_link: list[Callable[[bool], Awaitable[None]]] = []
         clinic.link_now = lambda: endpoint.link_state(time.monotonic())
@@ -120,6 +127,8 @@ class HubLink:
             await self._clinic.store.write(_resealer(bundle_id))
         await self._clinic.store.outbox(lambda outbox: outbox.reconsider_downs(OF_A_LATER_RELEASE))
         await self._import_downs()
+        self._ready = True
+        await self._tell_holdings(whole=False)
 
     async def hear_from_stick(self, event: BundleAcked | Reseal | DownArrived) -> None:
         """The hub's verified word that came by courier; the link does not carry the same again."""
@@ -155,6 +164,11 @@ class HubLink:
                     await asyncio.to_thread(self._clinic.clock.keep)
             case Reseal(bundle_id):
                 await self._reseal(bundle_id)
+            case HubMet():
+                if self._ready:
+                    await self._tell_holdings(whole=False)
+            case StateArrived(_, body):
+                await self._hear_state(body)
 
     async def _acked(self, event: BundleAcked) -> None:
         ref, level = event.bundle_id, event.level
@@ -162,10 +176,12 @@ class HubLink:
             say(logger, "bundle_quarantined", logging.WARNING, bundle=ref.hex())
         visits: set[str] = set()
         if self._clinic.locked:
-            await self._clinic.store.outbox(lambda outbox: outbox.acknowledge(ref, level))
+            await self._clinic.store.outbox(lambda outbox: outbox.acknowledge(ref, level, event.quarantined))
         else:
             at_ms = self._clinic.clock.now().wall_ms
-            visits = await self._clinic.store.write(lambda journal: journal.acknowledged(ref, level, at_ms))
+            visits = await self._clinic.store.write(
+                lambda journal: journal.acknowledged(ref, level, at_ms, event.quarantined)
+            )
         self._submitted.discard(ref)
         if not self._submitted:
             self._drained.set()
@@ -184,6 +200,49 @@ class HubLink:
             return
         await self._clinic.store.write(_resealer(bundle_id))
         await self._clinic.seal_now()
+
+    # -- who holds what -------------------------------------------------------------------------------
+
+    async def _tell_holdings(self, *, whole: bool) -> None:
+        """Tell the hub what the records hold; it answers with what it lacks and sends what is lacking here."""
+        refused = await self._clinic.store.outbox(lambda outbox: outbox.refused_downs())
+        seqs = tuple(seq for seq, _ in refused)
+        told = await self._clinic.store.write(lambda journal: journal.held.describe(seqs, whole=whole))
+        self._send_state(told)
+
+    def _send_state(self, message: holdings.Message) -> None:
+        body = holdings.encode(message)
+        cls = STATE_CLASS if len(body) <= LONG_STATE_BYTES else LONG_STATE_CLASS
+        self._endpoint.send_state(body, cls, time.monotonic())
+        self._runner.wake()
+
+    async def _hear_state(self, body: bytes) -> None:
+        try:
+            message = holdings.decode(body)
+        except holdings.HoldingsRefused:
+            say(logger, "state_refused", logging.WARNING)
+            return
+        match message:
+            case holdings.Notice(code):
+                say(logger, "hub_notice", logging.WARNING, code=code)
+                self._clinic.notices[code] = self._clinic.clock.now().wall_ms
+            case holdings.AskAll() if self._ready:
+                await self._tell_holdings(whole=True)
+            case holdings.Wanted(spans, copied) if self._ready:
+                await self._give_again(spans, copied=copied)
+            case _:
+                pass
+
+    async def _give_again(self, spans: tuple[holdings.Span, ...], *, copied: bool) -> None:
+        gone = await self._clinic.store.write(lambda journal: journal.held.want(spans)) if spans else 0
+        if copied:
+            await self._clinic.store.write(lambda journal: journal.held.copied())
+        if gone:
+            say(logger, "entries_gone", logging.ERROR, entries=gone)
+            self._send_state(holdings.Notice(holdings.GONE, gone))
+        if spans:
+            say(logger, "sealing_again", ranges=len(spans))
+            await self._clinic.seal_now()
 
     # -- downlink -------------------------------------------------------------------------------------
 
@@ -210,21 +269,21 @@ class HubLink:
     async def _import(self, seq: int, blob: bytes) -> set[str]:
         config, keys = self._clinic.config, self._clinic.secrets
         assert keys is not None
-        told, packed = await asyncio.to_thread(seal.open_down, blob, config.node_id, keys.records, config.hub_sign)
-        if told != seq:
+        down = await asyncio.to_thread(seal.open_down, blob, config.node_id, keys.records, config.hub_sign)
+        if down.seq != seq:
             raise seal.SealRefused("the hub signed another number", code="down_sequence")
-        payload = await asyncio.to_thread(bundle.unpack, packed)
+        payload = await asyncio.to_thread(bundle.unpack, down.payload)
         own: dict[int, ev.Event] = {}
         for place, raw in enumerate(payload.entries, payload.first_seq):
             event = ev.event_of(msgspec.msgpack.decode(raw, type=ev.Entry))
-            if isinstance(event, ev.PrescriptionSigned):
+            if isinstance(event, ev.PrescriptionSigned) and payload.stream == Stream.HUB:
                 signed = msgspec.msgpack.decode(event.signed, type=SignedPrescription)
                 verified = await asyncio.to_thread(verify_signed, signed, config.hub_sign)
                 if verified.record.visit_id != event.visit_id:
                     raise seal.SealRefused("the prescription is for another visit", code="prescription_other_visit")
                 own[place] = ev.PrescriptionStored(event.visit_id, event.prescription_id)
         now = self._clinic.clock.now()
-        touched = await self._clinic.store.write(lambda journal: journal.import_down(payload, own, now))
+        touched = await self._clinic.store.write(lambda journal: journal.import_down(payload, own, now, down))
         for mine in own.values():
             self._clinic.tablets.push(PrescriptionCame(ev.visit_of(mine)))
         return touched

@@ -20,7 +20,7 @@ class OutboxDb:
         self._db = Database(folder / OUTBOX_FILE)
         self._db.table(
             "bundles",
-            {"ref": bytes, "opening": bytes, "bundle": bytes, "level": int, "size_bytes": int},
+            {"ref": bytes, "opening": bytes, "bundle": bytes, "level": int, "size_bytes": int, "quarantined": int},
             "ref",
             [["level"]],
         )
@@ -32,7 +32,8 @@ class OutboxDb:
         """Keep a sealed bundle durably."""
         with self._db.transaction():
             self._db.run(
-                "INSERT OR IGNORE INTO bundles (ref, opening, bundle, level, size_bytes) VALUES (?, ?, ?, 0, ?)",
+                "INSERT OR IGNORE INTO bundles (ref, opening, bundle, level, size_bytes, quarantined) "
+                "VALUES (?, ?, ?, 0, ?, 0)",
                 ref.bundle_id,
                 ref.opening,
                 ref.sealed,
@@ -63,16 +64,20 @@ class OutboxDb:
         row = self._db.row("SELECT opening, bundle, ref, level FROM bundles WHERE ref = ?", ref)
         return None if row is None else (BundleRef(*row[:3]), row[3])
 
-    def acknowledge(self, ref: bytes, level: int) -> None:
+    def acknowledge(self, ref: bytes, level: int, quarantined: bool = False) -> None:
         """The hub has it (1), or has it twice (2): the sealed bytes may go, the level stays."""
         with self._db.transaction():
             self._db.run(
-                "UPDATE bundles SET level = max(level, ?), opening = x'', bundle = x'' WHERE ref = ?", level, ref
+                "UPDATE bundles SET level = max(level, ?), quarantined = ?, opening = x'', bundle = x'' WHERE ref = ?",
+                level,
+                int(quarantined),
+                ref,
             )
 
-    def levels(self) -> dict[bytes, int]:
-        """Acknowledged bundles and their level, for the records to learn from at unlock."""
-        return {row[0]: row[1] for row in self._db.rows("SELECT ref, level FROM bundles WHERE level > 0")}
+    def levels(self) -> dict[bytes, tuple[int, bool]]:
+        """Acknowledged bundles, their level and whether the hub keeps them aside; the records learn it at unlock."""
+        rows = self._db.rows("SELECT ref, level, quarantined FROM bundles WHERE level > 0")
+        return {row[0]: (row[1], bool(row[2])) for row in rows}
 
     def forget(self, refs: list[bytes]) -> None:
         """Drop rows whose level the records know, or whose entries were sealed anew."""

@@ -50,7 +50,11 @@ def make_tables(db: Database) -> None:
     entry = {"run": bytes, "stream": int, "seq": int, "raw": bytes}
     more = {"c": bytes, "h": bytes, "stamp": int, "kind": int, "visit_id": str}
     db.table("entries", {**entry, **more}, ("run", "stream", "seq"), [["visit_id"], ["stamp"]])
-    db.table("hub_entries", entry, ("run", "stream", "seq"), [])
+    db.table("hub_entries", {**entry, "visit_id": str}, ("run", "stream", "seq"), [["visit_id"]])
+    said = {"seq": int, "run": bytes, "first_seq": int, "last_seq": int, "payload": bytes, "signature": bytes}
+    db.table("hub_said", said, "seq", [["run", "first_seq"]])
+    wanted = {"run": bytes, "stream": int, "first_seq": int, "last_seq": int, "cls": int}
+    db.table("wanted", wanted, ("run", "stream", "first_seq", "last_seq"), [])
     db.table("logs", {"run": bytes, "stream": int, "sealed_upto": int, "head_due": int}, ("run", "stream"), [])
     db.table(
         "bundles",
@@ -63,6 +67,7 @@ def make_tables(db: Database) -> None:
             "cls": int,
             "level": int,
             "level_ms": int,
+            "quarantined": int,
         },
         "ref",
         [["run", "stream", "first_seq"], ["level"]],

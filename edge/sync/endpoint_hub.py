@@ -26,7 +26,9 @@ from .link import (
     HubEvent,
     LinkState,
     NodeSeen,
+    NodeTwice,
     SignalArrived,
+    StateArrived,
     online_limit_s,
 )
 from .session import Session
@@ -44,6 +46,10 @@ WAITING_MAX = 16
 """Bundles per node that wait for the opening of their epoch."""
 COLLISIONS_MAX = 4
 SEEN_EVERY_S = 5.0
+TWICE_AFTER_S = 60.0
+"""A process that is heard so long after its successor came is no late packet: two are alive."""
+TWICE_EVERY_S = 600.0
+RUNS_REMEMBERED = 16
 UNKNOWN_PER_S = 50.0
 """Answers to packets of unknown epochs, all addresses together."""
 
@@ -64,8 +70,12 @@ class _Node:
         self.downs: dict[int, tuple[bytes, int]] = {}
         self.orders: OrderedDict[bytes, SignalOrder] = OrderedDict()
         self.signals = 0
+        self.states = 0
         self.heard_s: float | None = None
         self.seen_s = float("-inf")
+        self.runs: OrderedDict[bytes, float] = OrderedDict()
+        """Processes of the node in the order in which they proved to be there, and when."""
+        self.twice_s = float("-inf")
 
 
 class HubEndpoint:
@@ -146,6 +156,16 @@ class HubEndpoint:
         node.current.arq.send(fr.KIND_SIGNAL, Cls.SIGNAL, body, node.signals.to_bytes(8, "big"), self._latest(now))
         self._dirty[node.current] = None
         return True
+
+    def send_state(self, node_id: bytes, body: bytes, cls: int, now: float | None = None) -> None:
+        """Send a message of :mod:`edge.sync.holdings` in the present session; nothing without one."""
+        node = self._node(node_id)
+        if node is None or node.current is None:
+            return
+        node.states += 1
+        key = b"state" + node.states.to_bytes(8, "big")
+        node.current.arq.send(fr.KIND_STATE, cls, body, key, self._latest(now))
+        self._dirty[node.current] = None
 
     def ask_reseal(self, node_id: bytes, bundle_id: bytes) -> None:
         """The bundle can never be opened here: ask the node to seal its entries anew."""
@@ -260,6 +280,7 @@ class HubEndpoint:
             node.heard_s = now
             if counter == session.epoch.highest:
                 self._live(node, session, now)
+                self._note_run(node, session.epoch.run, now)
             self._seen(node, session, now, fresh=False)
 
     def _try(self, sessions: list[Session], data: bytes) -> tuple[Session, int, bytes]:
@@ -286,6 +307,8 @@ class HubEndpoint:
         match frame:
             case fr.Frag(kind=fr.KIND_SIGNAL):
                 return session.nonce_fresh(frame.nonce, now) and session.arq.incoming.take(frame)
+            case fr.Frag(kind=fr.KIND_STATE):
+                return session.live and session.arq.incoming.take(frame)
             case fr.Frag():
                 room = frame.kind == fr.KIND_BUNDLE and len(node.offered) < OFFERED_MAX
                 return room and session.arq.incoming.take(frame)
@@ -317,6 +340,17 @@ class HubEndpoint:
         if fresh:
             self._seen(node, session, now, fresh=True)
 
+    def _note_run(self, node: _Node, run: bytes, now: float) -> None:
+        """A process of the node speaks now. One that has a successor should long have fallen silent."""
+        if run not in node.runs:
+            node.runs[run] = now
+            while len(node.runs) > RUNS_REMEMBERED:
+                node.runs.popitem(last=False)
+        newest, since_s = next(reversed(node.runs.items()))
+        if newest != run and now - since_s >= TWICE_AFTER_S and now - node.twice_s >= TWICE_EVERY_S:
+            node.twice_s = now
+            self._events.append(NodeTwice(node.record.node_id, run, newest))
+
     def _seen(self, node: _Node, session: Session, now: float, *, fresh: bool) -> None:
         if fresh or now - node.seen_s >= SEEN_EVERY_S:
             node.seen_s = now
@@ -342,6 +376,10 @@ class HubEndpoint:
         for message in arrived:
             if message.kind == fr.KIND_BUNDLE:
                 self._bundle(node, message.body)
+                continue
+            if message.kind == fr.KIND_STATE:
+                if session.epoch.grade is seal.Grade.LOG:
+                    self._events.append(StateArrived(node.record.node_id, message.body))
                 continue
             signal = unpack_signal(message.body)
             if signal is not None:

@@ -24,12 +24,14 @@ from .link import (
     BundleRef,
     Cls,
     DownArrived,
+    HubMet,
     LinkChanged,
     LinkState,
     NodeEvent,
     Reseal,
     SignalArrived,
     Silence,
+    StateArrived,
     TimeOffset,
     online_limit_s,
 )
@@ -67,6 +69,7 @@ class NodeEndpoint:
         self._refs: dict[bytes, tuple[BundleRef, int]] = {}
         self._downs: dict[int, bool] = {}
         self._signals = 0
+        self._states = 0
         self._heard_s: float | None = None
         self._attended_s = float("-inf")
         self._online = False
@@ -139,6 +142,12 @@ class NodeEndpoint:
         body = pack_signal(self._signals, blob)
         key = self._signals.to_bytes(8, "big")
         self._arq.send(fr.KIND_SIGNAL, Cls.SIGNAL, body, key, self._latest(now))
+
+    def send_state(self, body: bytes, cls: int, now: float | None = None) -> None:
+        """Send a message of :mod:`edge.sync.holdings`; lost with the session, said again at the next ``HubMet``."""
+        self._states += 1
+        key = b"state" + self._states.to_bytes(8, "big")
+        self._arq.send(fr.KIND_STATE, cls, body, key, self._latest(now))
 
     def down_stored(self, seq: int) -> None:
         """The down blob ``seq`` is durable here; tell the hub."""
@@ -249,6 +258,8 @@ class NodeEndpoint:
                 return False
             del self._retired[salt]
         self._retire()
+        if salt not in self._peers:
+            self._events.append(HubMet())
         self._salt = salt
         self._arq.incoming, self._order = self._peers.setdefault(salt, (Incoming(salt[:2]), SignalOrder()))
         return True
@@ -303,6 +314,8 @@ class NodeEndpoint:
         for message in arrived:
             if message.kind == fr.KIND_DOWN and len(message.body) > 8:
                 self._down(int.from_bytes(message.body[:8], "big"), message.body[8:])
+            elif message.kind == fr.KIND_STATE:
+                self._events.append(StateArrived(self._keys.node_id, message.body))
             elif message.kind == fr.KIND_SIGNAL:
                 signal = unpack_signal(message.body)
                 if signal is not None:

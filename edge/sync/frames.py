@@ -15,6 +15,8 @@ from . import seal
 KIND_BUNDLE = 1
 KIND_DOWN = 2
 KIND_SIGNAL = 3
+KIND_STATE = 4
+"""What is held (:mod:`edge.sync.holdings`); done when it has arrived."""
 MESSAGE_MAX_BYTES = 300 * 1024
 """Largest message that is put together from fragments."""
 ACK_BITMAP_MAX_BYTES = 32
@@ -228,7 +230,7 @@ def _frag(reader: _Reader, nonce: int, base: int, *, signal: bool) -> Frag:
     message, offset, total = reader.varint(), reader.varint(), reader.varint()
     data = reader.take(reader.varint())
     kind, cls = first >> 4, first & 15
-    if kind not in (KIND_BUNDLE, KIND_DOWN, KIND_SIGNAL) or signal != (kind == KIND_SIGNAL) or cls > 5:
+    if kind not in (KIND_BUNDLE, KIND_DOWN, KIND_SIGNAL, KIND_STATE) or signal != (kind == KIND_SIGNAL) or cls > 5:
         raise FrameRefused("a fragment of an unknown kind", code="frame_unknown")
     if not 0 < total <= MESSAGE_MAX_BYTES or not data or offset + len(data) > total:
         raise FrameRefused("a fragment does not fit its message", code="frame_malformed")

@@ -111,6 +111,10 @@ class Reseal(Struct, frozen=True):
     bundle_id: bytes
 
 
+class HubMet(Struct, frozen=True):
+    """A hub session answered that was not heard before in this epoch: tell it what is held (holdings)."""
+
+
 # Heard by both.
 
 
@@ -119,6 +123,13 @@ class SignalArrived(Struct, frozen=True):
 
     node_id: bytes
     blob: bytes
+
+
+class StateArrived(Struct, frozen=True):
+    """A message of :mod:`edge.sync.holdings`; at the hub only from a live session of log grade."""
+
+    node_id: bytes
+    body: bytes
 
 
 # Heard by the hub.
@@ -176,8 +187,20 @@ class NodeSeen(Struct, frozen=True):
     fresh: bool
 
 
-NodeEvent: TypeAlias = BundleAcked | DownArrived | SignalArrived | LinkChanged | TimeOffset | Reseal
-HubEvent: TypeAlias = BundleArrived | ChunkArrived | BundleQuarantined | SignalArrived | DownStored | NodeSeen
+class NodeTwice(Struct, frozen=True):
+    """Two processes of one node are alive at the same time: a card was copied. Told again every ten minutes."""
+
+    node_id: bytes
+    run: bytes
+    other: bytes
+
+
+NodeEvent: TypeAlias = (
+    BundleAcked | DownArrived | SignalArrived | LinkChanged | TimeOffset | Reseal | HubMet | StateArrived
+)
+HubEvent: TypeAlias = (
+    BundleArrived | ChunkArrived | BundleQuarantined | SignalArrived | DownStored | NodeSeen | StateArrived | NodeTwice
+)
 
 
 class Directory(Protocol):

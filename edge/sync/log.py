@@ -33,6 +33,8 @@ class Stream(IntEnum):
     HUB = 5
     """The hub's log for one node; ``node_id`` of the log is that node's."""
     FLEET = 6
+    RETURNED = 7
+    """No log: what the hub said to a node (``seal.SignedDown``), given back to a hub that was restored."""
 
 
 class LogRefused(UpkendraError):

@@ -470,13 +470,26 @@ def seal_down(record: NodeRecord, seq: int, payload: bytes, hub_sign: bytes) -> 
     return bytes((TYPE_DOWN,)) + hpke_seal(record.records_public, _DOWN_LABEL + record.node_id, plain)
 
 
-def open_down(blob: bytes, node_id: bytes, records_private: bytes, hub_sign_public: bytes) -> tuple[int, bytes]:
-    """(seq, payload) of a down blob whose H-signature holds. Raises SealRefused."""
+class SignedDown(Struct, frozen=True, array_like=True):
+    """What was in a down blob. Whoever keeps it can give it back: H signed it for this node and this number."""
+
+    seq: int
+    payload: bytes
+    signature: bytes
+
+
+def open_down(blob: bytes, node_id: bytes, records_private: bytes, hub_sign_public: bytes) -> SignedDown:
+    """What is in a down blob whose H-signature holds. Raises SealRefused."""
     if len(blob) < 1 + 32 + 8 + SIGNATURE_BYTES + TAG_BYTES or blob[0] != TYPE_DOWN:
         raise SealRefused("not a down blob", code="down_malformed")
     plain = hpke_open(records_private, _DOWN_LABEL + node_id, blob[1:])
-    seq = int.from_bytes(plain[:8], "big")
-    payload, signature = plain[8:-SIGNATURE_BYTES], plain[-SIGNATURE_BYTES:]
-    if not verify(hub_sign_public, down_tbs(node_id, public_of(records_private), seq, payload), signature):
+    down = SignedDown(int.from_bytes(plain[:8], "big"), plain[8:-SIGNATURE_BYTES], plain[-SIGNATURE_BYTES:])
+    check_down(down, node_id, public_of(records_private), hub_sign_public)
+    return down
+
+
+def check_down(down: SignedDown, node_id: bytes, records_public: bytes, hub_sign_public: bytes) -> None:
+    """Check H's signature over what was said to this node. Raises SealRefused."""
+    tbs = down_tbs(node_id, records_public, down.seq, down.payload)
+    if not verify(hub_sign_public, tbs, down.signature):
         raise SealRefused("the hub's signature does not hold", code="down_signature")
-    return seq, payload

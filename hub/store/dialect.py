@@ -7,10 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.url import make_url
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import ConnectionPoolEntry
+
+from edge.model.errors import Fault, UpkendraError
 
 Value = bytes | str | int | float | bool | None
 Row = Mapping[str, Value]
@@ -35,7 +39,37 @@ def make_engine(url: str) -> Engine:
         event.listen(engine, "connect", _on_sqlite_connect)
         event.listen(engine, "begin", _on_sqlite_begin)
         return engine
-    return create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), pool_pre_ping=True)
+    # A server, database or role may have been set to answer a commit before it is on the disk: not for us.
+    return create_engine(
+        url.replace("postgresql://", "postgresql+psycopg://", 1),
+        pool_pre_ping=True,
+        connect_args={"options": "-c synchronous_commit=on"},
+    )
+
+
+class StoreGone(UpkendraError):
+    """The hub's database is missing, empty or damaged, but its keys are here. Put a backup back: ``hub restore``."""
+
+    code = "store_gone"
+    fault = Fault.STATE
+
+
+def require_store(url: str) -> None:
+    """Make sure that there is a database of a hub, and not the beginning of a new one. Raises StoreGone. Blocking."""
+    path = make_url(url).database if url.startswith("sqlite") else None
+    if path is not None and not (Path(path).is_file() and Path(path).stat().st_size):
+        raise StoreGone("The hub's database is missing or empty. Put a backup back with `hub restore`.")
+    engine = make_engine(url)
+    try:
+        tables = set(inspect(engine).get_table_names())
+    except DatabaseError as error:
+        if path is None:
+            raise
+        raise StoreGone("The hub's database is damaged. Put a backup back with `hub restore`.") from error
+    finally:
+        engine.dispose()
+    if not {"alembic_version", "nodes", "entries"} <= tables:
+        raise StoreGone("The hub's database holds no hub. Put a backup back with `hub restore`.")
 
 
 def _on_sqlite_connect(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine
 
 from edge.sync import faults
 
-from .dialect import make_engine
+from .dialect import make_engine, require_store
 from .migrate import upgrade
 
 T = TypeVar("T")
@@ -54,8 +54,10 @@ class _Job:
 class Store:
     """The hub's database."""
 
-    def __init__(self, url: str) -> None:
-        """Open, and bring the schema up to date. Blocking."""
+    def __init__(self, url: str, *, create: bool = False) -> None:
+        """Open, and bring the schema up to date. Blocking. Raises StoreGone unless ``create``."""
+        if not create:
+            require_store(url)
         self.engine: Engine = make_engine(url)
         upgrade(self.engine)
         self._jobs: queue.Queue[_Job | None] = queue.Queue()

@@ -153,7 +153,21 @@ down = Table(
     Column("blob", LargeBinary, nullable=False),
     Column("made_ms", BigInteger, nullable=False),
     Column("stored_ms", BigInteger, nullable=False),
+    Column("run", LargeBinary),
+    Column("stream", Integer),
+    Column("first_seq", BigInteger),
+    Column("last_seq", BigInteger),
     Index("down_waiting", "stored_ms"),
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("node_id", String(16), primary_key=True),
+    Column("code", String(40), primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Column("first_ms", BigInteger, nullable=False),
+    Column("last_ms", BigInteger, nullable=False),
 )
 
 doctors = Table(

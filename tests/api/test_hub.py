@@ -12,6 +12,7 @@ from edge.sync.bearers.wss import WssBearer
 from edge.sync.endpoint import NodeEndpoint
 from edge.sync.link import BundleAcked
 from hub.app import Server
+from hub.backup import init_hub
 from hub.config import Settings
 from hub.keys import init_keys, load_keys
 from tests.hub.kit import DRAFT, Clock, HubKit, Page, new_id, registered, visit_events
@@ -123,8 +124,8 @@ async def test_every_action_but_the_log_in_answers_within_100_ms(kit: HubKit) ->
 
 async def test_a_node_without_udp_is_served_over_tls_with_the_pinned_certificate(tmp_path: Path) -> None:
     data = tmp_path / "hub"
-    await asyncio.to_thread(init_keys, data)
     settings = Settings(data, http_port=0, link_host="127.0.0.1", udp_port=0, tls_port=0)
+    await asyncio.to_thread(init_hub, settings)
     server = await asyncio.to_thread(Server, settings)
     await server.start()
     drawn = HubKit.__new__(HubKit)

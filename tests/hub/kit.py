@@ -34,9 +34,9 @@ from edge.sync.link import BundleAcked, DownArrived, NodeEvent, SignalArrived
 from edge.sync.log import Stream, Writer, own_salt
 from hub import directory, doctors
 from hub.app import build_app
+from hub.backup import init_hub
 from hub.config import Settings
 from hub.hub import Hub
-from hub.keys import init_keys
 from hub.store.engine import Store
 from hub.store.schema import metadata
 
@@ -69,7 +69,7 @@ class Clock:
 
 def empty(url: str) -> None:
     """Drop everything in a database that is given for tests."""
-    store = Store(url)
+    store = Store(url, create=True)
     with store.engine.begin() as connection:
         metadata.drop_all(connection)
         connection.exec_driver_sql("DROP TABLE IF EXISTS alembic_version")
@@ -85,7 +85,7 @@ class HubKit:
         if fresh:
             if DATABASE:
                 empty(DATABASE)
-            init_keys(data)
+            init_hub(self.settings)
         self.hub = Hub(self.settings, self.clock.wall_ms, self.clock.monotonic_s)
         self.totp: dict[str, str] = {}
         self.client: TestClient | None = None  # type: ignore[type-arg]
@@ -282,9 +282,9 @@ class NodeKit:
         """All events in the down blobs that arrived, opened and verified."""
         found: list[ev.Event | ev.Unknown] = []
         for seq in sorted(self.downs):
-            opened, packed = seal.open_down(self.downs[seq], self.keys.node_id, self.drawn.records, self.keys.hub_sign)
-            assert opened == seq
-            found += [ev.event_of(msgspec.msgpack.decode(raw, type=ev.Entry)) for raw in unpack(packed).entries]
+            down = seal.open_down(self.downs[seq], self.keys.node_id, self.drawn.records, self.keys.hub_sign)
+            assert down.seq == seq
+            found += [ev.event_of(msgspec.msgpack.decode(raw, type=ev.Entry)) for raw in unpack(down.payload).entries]
         return found
 
 

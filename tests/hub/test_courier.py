@@ -94,7 +94,7 @@ async def test_a_node_gets_its_blobs_until_it_has_signed_for_them(kit: HubKit) -
     file = courier.parse(await desk.down(mine[0]))
     assert isinstance(file, courier.DownFile)
     courier.check_down(file, node.keys.hub_sign)
-    assert seal.open_down(file.blob, node.keys.node_id, node.drawn.records, node.keys.hub_sign)[0] == mine[0].seq
+    assert seal.open_down(file.blob, node.keys.node_id, node.drawn.records, node.keys.hub_sign).seq == mine[0].seq
     hub8 = courier.hub_of(node.keys.hub_sign)
     forged = courier.stored_file(other.drawn.device, hub8, node.keys.node_id, [name.seq for name in mine])
     with pytest.raises(courier.CourierRefused):

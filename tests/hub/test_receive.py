@@ -231,7 +231,7 @@ KILLED = textwrap.dedent(
         raw = msgspec.msgpack.encode(ev.entry_of(registered(f"{seq:016d}"), seq << 16, "anm1"))
         payload = BundlePayload(1, bytes(8), 2, seq, (raw,))
         arrived = BundleArrived(node_id, seq.to_bytes(11, "big"), Grade.LOG, payload, b"")
-        store.write_now(lambda c: receive_bundle(c, arrived, record, 1))
+        store.write_now(lambda c: receive_bundle(c, arrived, record, bytes(32), 1))
         print(seq, flush=True)
     """
 )

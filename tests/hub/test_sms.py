@@ -170,7 +170,7 @@ async def test_when_the_entries_come_the_early_copy_gives_way_and_nothing_is_dou
 
 
 def _taker(arrived: BundleArrived, record: seal.NodeRecord, now_ms: int) -> Callable[[Connection], Received]:
-    return lambda connection: receive_bundle(connection, arrived, record, now_ms)
+    return lambda connection: receive_bundle(connection, arrived, record, bytes(32), now_ms)
 
 
 async def _until_early(stage: Stage) -> None:

@@ -119,7 +119,9 @@ class TwoEnds(RuleBasedStateMachine):
             seal.open_down(blob, world.keys.node_id, world.keys.records, world.keys.node.hub_sign)
             for blob in world.downs_held.values()
         ]
-        assert sorted(opened) == [(seq, b"rx %d" % seq) for seq in range(1, self.downs + 1)]
+        assert sorted((down.seq, down.payload) for down in opened) == [
+            (seq, b"rx %d" % seq) for seq in range(1, self.downs + 1)
+        ]
 
 
 TwoEnds.TestCase.settings = settings(

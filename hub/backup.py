@@ -1,0 +1,209 @@
+"""Copies of a hub's data, made while it runs, and putting one back. SQLite only: PostgreSQL has its own tools.
+
+A backup is a folder: the database as one consistent snapshot, the keys when asked for, and a manifest with the hash of
+each file. Restoring is not the end: nodes are asked what they hold as soon as they are heard (:mod:`hub.returns`).
+"""
+
+import hashlib
+import os
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection, delete, func, select
+
+from edge.model.errors import Fault, UpkendraError
+
+from . import audit
+from .config import Settings
+from .keys import KEYS_FILE, LEAF_FILE, LEAF_KEY_FILE, Keyring, init_keys, load_keys
+from .store.engine import Store
+from .store.schema import entries, nodes, sessions
+
+DATABASE_FILE: Final = "hub.db"
+MANIFEST_FILE: Final = "backup.json"
+KEY_FILES: Final = (KEYS_FILE, LEAF_FILE, LEAF_KEY_FILE)
+_BLOCK_BYTES = 1 << 20
+
+
+class BackupRefused(UpkendraError):
+    """This backup could not be made or put back. Nothing was changed; the message says what is in the way."""
+
+    code = "backup_refused"
+    fault = Fault.STATE
+
+
+class Manifest(Struct, frozen=True):
+    """``backup.json``."""
+
+    format: int
+    made_ms: int
+    hub_key: str
+    """H in hexadecimal: whose backup this is."""
+    files: dict[str, str]
+    """Name → SHA-256 in hexadecimal."""
+
+
+class Restored(Struct, frozen=True):
+    """What stands in a restored store."""
+
+    made_ms: int
+    nodes: int
+    revoked: int
+    entries: int
+
+
+def init_hub(settings: Settings) -> Keyring:
+    """Make a hub's database and then its keys, so that keys without a database always mean damage.
+
+    Raises KeysRefused when there are keys, BackupRefused when the database belongs to another hub.
+    """
+    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not (settings.data / KEYS_FILE).exists():
+        store = Store(settings.database_url, create=True)
+        try:
+            known = store.read_now(lambda connection: connection.execute(select(nodes.c.node_id)).first())
+        finally:
+            store.close()
+        if known is not None:
+            raise BackupRefused("This database belongs to a hub whose keys are not here.", code="hub_keys_missing")
+    init_keys(settings.data)
+    return load_keys(settings.data)
+
+
+def _database(settings: Settings) -> Path:
+    if settings.database:
+        raise BackupRefused(
+            "This hub uses PostgreSQL: take its own backups (pg_basebackup, pg_dump).", code="backup_sqlite"
+        )
+    return settings.data / DATABASE_FILE
+
+
+def make_backup(settings: Settings, target: Path, now_ms: int, *, with_keys: bool) -> Manifest:
+    """A consistent snapshot of a hub that may be running, in a new folder. Raises BackupRefused. Blocking."""
+    source = _database(settings)
+    keys = load_keys(settings.data)
+    if target.exists():
+        raise BackupRefused("There is something under this name. Name a new folder.", code="backup_exists")
+    if not source.exists():
+        raise BackupRefused("There is no database to be copied.", code="store_gone")
+    draft = target.with_name(target.name + ".part")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(mode=0o700, parents=True)
+    snapshot(source, draft / DATABASE_FILE)
+    names = [DATABASE_FILE]
+    for name in KEY_FILES if with_keys else ():
+        shutil.copyfile(settings.data / name, draft / name)
+        (draft / name).chmod(0o600)
+        names.append(name)
+    manifest = Manifest(1, now_ms, keys.sign_public.hex(), {name: _digest(draft / name) for name in names})
+    (draft / MANIFEST_FILE).write_bytes(msgspec.json.encode(manifest))
+    for path in (*draft.iterdir(), draft):
+        _sync(path)
+    draft.rename(target)
+    _sync(target.parent)
+    return manifest
+
+
+def snapshot(source: Path, target: Path) -> None:
+    """Copy a database by SQLite's own backup call, in one read transaction, and check the copy. Blocking."""
+    reading = sqlite3.connect(f"file:{source}?mode=ro", uri=True, timeout=30)
+    writing = sqlite3.connect(target)
+    try:
+        reading.backup(writing)
+        found = writing.execute("PRAGMA quick_check").fetchall()
+    except sqlite3.Error as error:
+        raise BackupRefused("The database cannot be copied: it is damaged.", code="store_damaged") from error
+    finally:
+        writing.close()
+        reading.close()
+    target.chmod(0o600)
+    if found != [("ok",)]:
+        raise BackupRefused("The copied database is damaged.", code="store_damaged")
+
+
+def read_backup(source: Path) -> Manifest:
+    """The manifest of a backup whose files are all as they were written. Raises BackupRefused. Blocking."""
+    try:
+        manifest = msgspec.json.decode((source / MANIFEST_FILE).read_bytes(), type=Manifest)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise BackupRefused("This folder holds no backup.", code="backup_damaged") from error
+    for name, digest in manifest.files.items():
+        if name not in (DATABASE_FILE, *KEY_FILES) or not (source / name).is_file() or _digest(source / name) != digest:
+            raise BackupRefused("A file of this backup is missing or was changed.", code="backup_damaged")
+    if manifest.format != 1 or DATABASE_FILE not in manifest.files:
+        raise BackupRefused("This backup is of another release.", code="backup_damaged")
+    return manifest
+
+
+def restore(settings: Settings, source: Path, now_ms: int, *, replace: bool) -> Restored:
+    """Put a backup back into the data folder of a hub that does not run. Raises BackupRefused. Blocking.
+
+    What stood there is kept beside it under another name.
+    """
+    target = _database(settings)
+    manifest = read_backup(source)
+    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if target.exists() and target.stat().st_size and not replace:
+        raise BackupRefused("There is a database here. Say --replace to put it aside.", code="store_in_the_way")
+    if not (settings.data / KEYS_FILE).exists():
+        _restore_keys(settings, source, manifest)
+    if load_keys(settings.data).sign_public.hex() != manifest.hub_key:
+        raise BackupRefused("This backup belongs to another hub.", code="backup_other_hub")
+    fresh = settings.data / (DATABASE_FILE + ".restoring")
+    shutil.copyfile(source / DATABASE_FILE, fresh)
+    fresh.chmod(0o600)
+    _sync(fresh)
+    for suffix in ("", "-wal", "-shm"):
+        old = settings.data / (DATABASE_FILE + suffix)
+        if old.exists():
+            old.rename(settings.data / f"{DATABASE_FILE}.before-{now_ms}{suffix}")
+    fresh.rename(target)
+    _sync(settings.data)
+    return settle(settings, manifest.made_ms, now_ms)
+
+
+def settle(settings: Settings, made_ms: int, now_ms: int) -> Restored:
+    """After a restore: nobody is logged in, the audit says what happened. Blocking."""
+
+    def act(connection: Connection) -> Restored:
+        connection.execute(delete(sessions))
+        audit.record(connection, now_ms, "", "restored", "", str(made_ms))
+        count = connection.execute(select(func.count()).select_from(nodes)).scalar() or 0
+        revoked = connection.execute(select(func.count()).select_from(nodes).where(nodes.c.revoked_ms > 0)).scalar()
+        held = connection.execute(select(func.count()).select_from(entries)).scalar() or 0
+        return Restored(made_ms, count, revoked or 0, held)
+
+    store = Store(settings.database_url)
+    try:
+        return store.write_now(act)
+    finally:
+        store.close()
+
+
+def _restore_keys(settings: Settings, source: Path, manifest: Manifest) -> None:
+    if KEYS_FILE not in manifest.files:
+        raise BackupRefused("This backup holds no keys, and there are none here. Put them back first.", code="hub_keys")
+    for name in reversed(KEY_FILES):  # keys.json last: it says that the others are there
+        shutil.copyfile(source / name, settings.data / name)
+        (settings.data / name).chmod(0o600)
+        _sync(settings.data / name)
+
+
+def _digest(path: Path) -> str:
+    state = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            state.update(block)
+    return state.hexdigest()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
