@@ -21,8 +21,8 @@ from . import seal
 from .bundle import BundleRefused, Chunk
 from .link import Cls
 
-FORMAT = 2
-"""First byte of a packed chunk; 1 is a bundle of entries."""
+FORMAT = 3
+"""First byte of a packed chunk; 1 and 2 are bundles of entries."""
 HEADER_BYTES = 1 + ID_BYTES + 2 + 2 + 3
 COUNT_MAX = 1 << 10
 """No manifest has more chunks; without one, a larger count is not believed."""
@@ -40,7 +40,7 @@ _PURPOSES = tuple(Purpose)
 
 
 def pack_chunk(chunk: Chunk) -> bytes:
-    """``02 ‖ blob_id10 ‖ number2 ‖ count2 ‖ length3 ‖ data ‖ zeros to a multiple of 32``: the bytes to seal."""
+    """``03 ‖ blob_id10 ‖ number2 ‖ count2 ‖ length3 ‖ data ‖ zeros to a multiple of 32``: the bytes to seal."""
     head = bytes((FORMAT,)) + id_bytes(chunk.blob_id)
     head += chunk.number.to_bytes(2, "big") + chunk.count.to_bytes(2, "big") + len(chunk.data).to_bytes(3, "big")
     return seal.pad(head + chunk.data)
