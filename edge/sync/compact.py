@@ -32,6 +32,8 @@ RECENT_MAX = 64
 WORD_BITS = 11
 _GOLDEN = 0x9E3779B1
 _TAIL_DIGITS_MAX = 9
+_PIECE_BYTES = 64
+"""Even, so that long bytes are the same code in one piece or many; short, so that numbers stay small."""
 
 Value: TypeAlias = "bool | int | float | str | bytes | list[Value] | None"
 
@@ -342,7 +344,12 @@ class Walk:
     def _bytes(self, context: int, value: bytes) -> bytes:
         length = self.number(context, len(value))
         self._weigh(length)
-        return self._coder.plain(8 * length, int.from_bytes(value, "big")).to_bytes(length, "big")
+        pieces = []
+        for start in range(0, length, _PIECE_BYTES):
+            size = min(_PIECE_BYTES, length - start)
+            piece = int.from_bytes(value[start : start + size], "big")
+            pieces.append(self._coder.plain(8 * size, piece).to_bytes(size, "big"))
+        return b"".join(pieces)
 
     # Text.
 

@@ -153,6 +153,23 @@ def test_endless_work_ends_at_the_budget() -> None:
             reader.tree(0, 1)
 
 
+def test_bytes_that_are_said_to_be_long_cost_what_they_weigh_and_no_more() -> None:
+    writer = Writer(MODEL.slots(), 10**9)
+    walk = Walk(writer, MODEL, reading=False)
+    writer.tree(_context(50, 0), 3, 1)
+    writer.tree(_context(51, 0), 8, 2)
+    walk.number(_context(52, 0), 1)
+    writer.plain(64, 0)
+    walk.number(_context(53, 0), 1)
+    writer.tree(_context(1, 0), 8, 0)
+    walk.number(_context(2, 0), LENGTH_MAX - 1)
+    began_s = time.process_time()
+    with pytest.raises(BundleRefused) as refused:
+        bundle.unpack(bytes((bundle.MODELLED, bundle.CURRENT_MODEL)) + writer.finish())
+    assert refused.value.refusal.code == "too_large"
+    assert time.process_time() - began_s < 8
+
+
 def test_values_nested_deeper_than_the_limit_are_left_to_the_plain_format() -> None:
     deep: object = []
     for _ in range(60):
