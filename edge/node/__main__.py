@@ -26,10 +26,11 @@ from edge.slips.verify import verify_slip
 from edge.sync import seal
 from edge.web.logs import start_logging
 
-from . import announce, courier_cli, provision
+from . import announce, courier, courier_cli, provision
 from .app import Node
 from .config import load_config
 from .devices import panel_cli
+from .report import at_rest
 from .sms_desk import sms_options_of
 
 PIN_DIGITS = 6
@@ -84,8 +85,10 @@ def _parser() -> argparse.ArgumentParser:
 
     courier_cli.add_parser(add("courier", "Carry sealed records to a USB stick, and the hub's answers from it."))
 
-    status = add("status", "Show what a running node says about itself.", data=False)
-    status.add_argument("--http", default=DEFAULT_HTTP, metavar="ADDR:PORT")
+    status = add("status", "Show how a node stands, running or not: link, backlog, health checks.", data=False)
+    where = status.add_mutually_exclusive_group()
+    where.add_argument("--data", type=Path, metavar="DIR", help="the node's data folder: the whole report")
+    where.add_argument("--http", default=DEFAULT_HTTP, metavar="ADDR:PORT", help="its address: what everybody may see")
     panel_cli.add_parser(commands)
     return parser
 
@@ -217,7 +220,18 @@ async def _find(options: argparse.Namespace) -> None:
         print(msgspec.json.encode(found).decode(), flush=True)
 
 
+async def _report(folder: Path) -> None:
+    config = await asyncio.to_thread(load_config, folder)
+    raw = await courier.report_of(folder)
+    if raw is None:
+        raw = msgspec.json.encode(await asyncio.to_thread(at_rest, folder, config))
+    print(raw.decode(), flush=True)
+
+
 async def _status(options: argparse.Namespace) -> None:
+    if options.data is not None:
+        await _report(options.data)
+        return
     host, port = _address(options.http)
     try:
         async with (

@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 
 from edge.sync import seal
+from edge.sync.bearers.sms import SmsHealth
 from edge.web import static
 from edge.web.server import new_app
 from edge.web.sessions import Session
@@ -19,8 +20,11 @@ from .clinic import Clinic
 from .config import NodeConfig, load_config
 from .devices.panel_desk import PanelDesk, PanelReport
 from .link import HubLink, new_endpoint
+from .report import Parts, Reporter
 from .sms_desk import SmsDesk, SmsOptions
+from .telling import Telling
 from .web.api import Api
+from .web.report_api import ReportApi
 from .web.sms_api import mount_sms
 
 LINGER_S = 2.0
@@ -43,10 +47,15 @@ class Node:
         self.calls.connect(self.link.send_signal)
         self.link.on_signal.append(self.calls.hear)
         self.link.on_link.append(self.calls.link_changed)
-        self.courier = courier.control(folder, self.clinic, self.link)
         self.panel: PanelDesk | None = None
         self.sms: SmsDesk | None = None
-        self.api = Api(self.clinic, self.calls, self._panel_report)
+        sticks = courier.Desk(self.clinic, self.link)
+        parts = Parts(self.clinic, self.link, self.calls, sticks, self._panel_report, self._sms_health, camera)
+        self.reporter = Reporter(folder, parts)
+        self.telling = Telling(self.clinic, self.reporter)
+        self.courier = courier.control(folder, sticks, self.reporter.as_json)
+        more = ReportApi(self.clinic, self.reporter).routes()
+        self.api = Api(self.clinic, self.calls, self._panel_report, more)
 
     @classmethod
     def load(cls, folder: Path, run: bytes, camera: str = "test", hub_host: str = "") -> "Node":
@@ -61,6 +70,7 @@ class Node:
         await self.clinic.store.open()
         await self.link.start()
         await self.courier.start()
+        self.telling.start()
 
     async def fit_panel(self, device: str, folder: Path, on_shutdown: Callable[[], None]) -> None:
         """Use the panel board on a serial port, present or not; ``on_shutdown`` ends the process in order."""
@@ -71,6 +81,9 @@ class Node:
         """Use an SMS modem, present or not; before :meth:`web_app`."""
         self.sms = SmsDesk(self.clinic, folder, options)
         await self.sms.start()
+
+    def _sms_health(self) -> SmsHealth | None:
+        return self.sms.health if self.sms is not None else None
 
     def _panel_report(self) -> PanelReport:
         return self.panel.report() if self.panel is not None else PanelReport(False)
@@ -97,6 +110,7 @@ class Node:
         """End calls, seal what is left, close the run and the files."""
         if self.panel is not None:
             await self.panel.rest()
+        await self.telling.stop()
         await self.courier.stop()
         await self.calls.close()
         if self.sms is not None:

@@ -87,6 +87,8 @@ class CallDesk:
     def __init__(self, clinic: Clinic, camera: str) -> None:
         self._clinic = clinic
         self._camera = camera
+        self.camera_failures = 0
+        """Attempts since the start that could not open their source."""
         self._camera_kind = "tablet" if camera == "tablet" else "node"
         self._calls: dict[str, _Running] = {}
         self._send: Callable[[bytes], None] | None = None
@@ -353,6 +355,7 @@ class CallDesk:
     async def _died(self, running: _Running, reason: str) -> None:
         """An attempt ended by itself: the next one may mend it, unless there is no camera to open."""
         if reason == NO_CAMERA:
+            self.camera_failures += 1
             await self._step(running, machine.Kind.HANG_UP, reason=NO_CAMERA)
         else:
             await self._step(running, machine.Kind.PROCESS_DIED)

@@ -9,7 +9,8 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
@@ -28,6 +29,7 @@ from .link import HubLink, new_endpoint
 from .outbox import OutboxDb
 
 logger = logging.getLogger("edge.node.courier")
+RECEIPTS_SHOWN: Final = 20
 PAGE: Final = 256
 """Bundles that are looked at together."""
 
@@ -38,6 +40,15 @@ class Learned(msgspec.Struct, frozen=True, tag=True):
     acknowledged: int = 0
     reseal: int = 0
     quarantined: int = 0
+
+
+class StickReceipt(msgspec.Struct, frozen=True):
+    """A receipt of the hub that a stick brought."""
+
+    at_ms: int
+    acknowledged: int
+    reseal: int
+    quarantined: int
 
 
 class AskWaiting(msgspec.Struct, frozen=True, tag=True):
@@ -79,6 +90,7 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
 
 Question: TypeAlias = AskWaiting | AskFile | AskStored | GiveReceipt | GiveDown
 Answer: TypeAlias = WaitingList | File | Learned | Taken | Failed
+ASK_REPORT: Final = b"upk1 report"
 _encode = msgspec.msgpack.Encoder().encode
 _questions: msgspec.msgpack.Decoder[Question] = msgspec.msgpack.Decoder(Question)
 _answers: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer)
@@ -121,6 +133,10 @@ class Desk:
         self._link = link
         self._config = clinic.config
         self._hub = courier.hub_of(clinic.config.hub_sign)
+        self.receipts: deque[StickReceipt] = deque(maxlen=RECEIPTS_SHOWN)
+        """What sticks settled since the start, the latest last."""
+        self.downs_taken = 0
+        """Blobs of the hub that came by stick since the start."""
 
     async def waiting(self) -> tuple[Waiting, ...]:
         if not self._clinic.locked:
@@ -163,6 +179,8 @@ class Desk:
                 quarantined += row.quarantined
                 await self._link.hear_from_stick(BundleAcked(row.bundle_id, row.durable, row.quarantined))
         say(logger, "receipt_taken", acknowledged=acknowledged, reseal=reseal, quarantined=quarantined)
+        at_ms = self._clinic.clock.now().wall_ms
+        self.receipts.append(StickReceipt(at_ms, acknowledged, reseal, quarantined))
         return Learned(acknowledged, reseal, quarantined)
 
     async def _concerns_us(self, row: courier.Row) -> bool:
@@ -183,6 +201,7 @@ class Desk:
         if file.seq in await self._clinic.store.outbox(lambda outbox: set(outbox.down_seqs())):
             return False
         await self._link.hear_from_stick(DownArrived(file.seq, file.blob))
+        self.downs_taken += 1
         return True
 
     async def answer(self, body: bytes) -> bytes:
@@ -252,10 +271,24 @@ class RemoteDesk:
         return answer.fresh
 
 
-def control(folder: Path, clinic: Clinic, link: HubLink) -> ControlServer:
-    """The socket of a running node."""
-    desk = Desk(clinic, link)
-    return ControlServer(folder, lambda: desk.answer)
+def control(folder: Path, desk: Desk, report: Callable[[], Awaitable[bytes]]) -> ControlServer:
+    """The socket of a running node: the courier's questions, and :data:`ASK_REPORT`, answered by ``report``."""
+
+    async def answer(body: bytes) -> bytes:
+        return await report() if body == ASK_REPORT else await desk.answer(body)
+
+    return ControlServer(folder, lambda: answer)
+
+
+async def report_of(folder: Path) -> bytes | None:
+    """What the running node of a data folder says about itself (JSON); None when none runs. Raises ControlRefused."""
+    client = await ControlClient.open(folder)
+    if client is None:
+        return None
+    try:
+        return await client.ask(ASK_REPORT)
+    finally:
+        await client.close()
 
 
 @contextlib.asynccontextmanager

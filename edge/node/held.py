@@ -14,7 +14,7 @@ from edge.model.fold import Visit, fold_patient, fold_visit
 from edge.sync import bundle, holdings, seal
 from edge.sync.frontier import Ranges
 from edge.sync.holdings import Span
-from edge.sync.log import NO_SALT, Position, Stream, Writer
+from edge.sync.log import NO_SALT, Position, Stream, Writer, own_salt
 
 from .config import NodeConfig
 from .database import Database
@@ -318,9 +318,7 @@ class HeldLogs:
         return visits
 
     def _salt(self, event: ev.Event | ev.Unknown, visit_id: str) -> bytes | None:
-        if isinstance(event, ev.VisitOpened):
-            return event.salt
-        return self._views.salt(visit_id) if visit_id else NO_SALT
+        return own_salt(event) or (self._views.salt(visit_id) if visit_id else NO_SALT)
 
     def _place(self, run: bytes, stream: Stream, seq: int, raw: bytes, salt: bytes | None) -> Position:
         """Where the entry stands in its chain; empty hashes while something before it is missing."""

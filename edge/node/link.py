@@ -18,6 +18,7 @@ from edge.model.errors import Fault, UpkendraError
 from edge.model.prescribing import SignedPrescription
 from edge.slips.verify import verify_signed
 from edge.sync import bundle, holdings, seal
+from edge.sync.bearers.base import BearerState
 from edge.sync.bearers.runner import NodeRunner
 from edge.sync.endpoint import NodeEndpoint
 from edge.sync.link import (
@@ -80,6 +81,8 @@ class HubLink:
         self._one_importer = asyncio.Lock()
         self._ready = False
         """The records are open, and what came while they were locked is in them."""
+        self.resealed = 0
+        """Bundles that the hub wanted sealed anew, since the start."""
         self.on_signal: list[Callable[[bytes], Awaitable[None]]] = []
         self.on_link: list[Callable[[bool], Awaitable[None]]] = []
         clinic.link_now = lambda: endpoint.link_state(time.monotonic())
@@ -109,6 +112,10 @@ class HubLink:
         """A call signal to the doctor's page."""
         self._endpoint.send_signal(blob, time.monotonic())
         self._runner.wake()
+
+    def bearers(self) -> tuple[BearerState, ...]:
+        """How each bearer stands, the one in use first."""
+        return self._runner.bearers()
 
     def _online(self) -> bool:
         return self._endpoint.link_state(time.monotonic()).online
@@ -194,6 +201,7 @@ class HubLink:
     async def _reseal(self, bundle_id: bytes) -> None:
         """Durably noted first: a locked node seals the entries anew when it is unlocked."""
         self._submitted.discard(bundle_id)
+        self.resealed += 1
         await self._clinic.store.outbox(lambda outbox: outbox.want_reseal(bundle_id))
         if self._clinic.locked:
             say(logger, "reseal_waits_for_unlock", bundle=bundle_id.hex())

@@ -101,6 +101,10 @@ class OutboxDb:
         assert row is not None
         return row[0], row[1]
 
+    def sizes(self) -> dict[bytes, int]:
+        """Bytes of every bundle that the hub has not acknowledged."""
+        return {row[0]: row[1] for row in self._db.rows("SELECT ref, size_bytes FROM bundles WHERE level = 0")}
+
     def add_down(self, seq: int, blob: bytes) -> bool:
         """Keep a sealed downlink blob durably; False when it was here already."""
         with self._db.transaction():

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from edge.model.events import KINDS, Entry
 from edge.model.fold import Patient, Visit
 from edge.model.progress import Carried, ItemLine, Line, item_lines, visit_line
 from edge.model.records import OPEN_STATES, Person, Role
@@ -40,6 +41,7 @@ DRAFTS_MAX = 1_000
 
 _patient = msgspec.msgpack.Decoder(Patient)
 _visit = msgspec.msgpack.Decoder(Visit)
+_entry = msgspec.msgpack.Decoder(Entry)
 _encode = msgspec.msgpack.Encoder().encode
 _OPEN = ",".join(f"'{state.value}'" for state in sorted(OPEN_STATES))
 
@@ -255,6 +257,38 @@ class Views:
             Carried(kind, stamp >> 16, ref is not None, ref in sent, level or 0, level_ms or 0)
             for kind, stamp, level, level_ms, ref in rows
         ]
+
+    # -- for the technician ---------------------------------------------------------------------------
+
+    def unacknowledged(self) -> list[tuple[int, bytes, int]]:
+        """(class, bundle id, when its first entry was recorded in Unix ms) of what the hub has not acknowledged."""
+        rows = self._db.rows(
+            "SELECT b.cls, b.ref, coalesce(e.stamp, 0) FROM bundles b LEFT JOIN entries e ON e.run = b.run "
+            "AND e.stream = b.stream AND e.seq = b.first_seq WHERE b.level = 0"
+        )
+        return [(cls, ref, stamp >> 16) for cls, ref, stamp in rows]
+
+    def quarantined(self) -> int:
+        """Bundles whose contents the hub could not read; it keeps them aside."""
+        row = self._db.row("SELECT count(*) FROM bundles WHERE quarantined = 1")
+        return int(row[0]) if row else 0
+
+    def unsealed(self) -> int:
+        """Entries that no bundle covers yet."""
+        row = self._db.row(
+            "SELECT count(*) FROM entries e LEFT JOIN logs l ON l.run = e.run AND l.stream = e.stream "
+            "WHERE e.seq > coalesce(l.sealed_upto, 0)"
+        )
+        return int(row[0]) if row else 0
+
+    def later_kinds(self) -> dict[tuple[int, int], int]:
+        """(kind, version) → number of the hub's entries that this release keeps but cannot read."""
+        found: dict[tuple[int, int], int] = {}
+        for (raw,) in self._db.rows("SELECT raw FROM hub_entries WHERE length(raw) > 0"):
+            entry = _entry.decode(raw)
+            if entry.kind not in KINDS or entry.version != 1:
+                found[entry.kind, entry.version] = found.get((entry.kind, entry.version), 0) + 1
+        return found
 
     # -- drafts --------------------------------------------------------------------------------------
 

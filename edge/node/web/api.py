@@ -35,7 +35,11 @@ TITLE = "Upkendra node"
 class Api:
     """The node's API over one clinic."""
 
-    def __init__(self, clinic: Clinic, calls: CallDesk, panel: Callable[[], PanelReport]) -> None:
+    def __init__(
+        self, clinic: Clinic, calls: CallDesk, panel: Callable[[], PanelReport], more: Sequence[AnyRoute] = ()
+    ) -> None:
+        """``more``: routes of other parts of the node that are always there."""
+        self._more = tuple(more)
         self._clinic = clinic
         self._calls = calls
         self._panel = panel
@@ -316,6 +320,7 @@ class Api:
             ),
             Route("POST", "/api/calls/{call_id}/end", self.end_call, reply=s.CallList, errors=(423,)),
             Route("GET", "/api/live", self.get_live, reply_media=WEBSOCKET, errors=(423,)),
+            *self._more,
         )
 
 

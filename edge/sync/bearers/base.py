@@ -6,6 +6,8 @@ Bearers do I/O and decide nothing; security never depends on them.
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
+from msgspec import Struct
+
 from edge.model.errors import Fault, UpkendraError
 
 Received: TypeAlias = Callable[[bytes, str], None]
@@ -17,6 +19,20 @@ class BearerRefused(UpkendraError):
 
     code = "bearer_refused"
     fault = Fault.US
+
+
+class BearerState(Struct, frozen=True):
+    """How a bearer stands, for people."""
+
+    name: str
+    in_use: bool
+    up: bool
+    """Its socket is open. That says nothing about the hub."""
+    why: str
+    """Why it is not used, or not well: silent (packets without an answer), blocked (it fell silent and the other one
+    works), not_needed, not_configured; empty when there is nothing to say."""
+    moves: int
+    """Changes between the bearers since the start."""
 
 
 class Bearer(Protocol):

@@ -15,7 +15,7 @@ from edge.sync.endpoint_hub import HubEndpoint
 from edge.sync.endpoint_node import NodeEndpoint
 from edge.sync.link import BundleArrived, BundleQuarantined, DownArrived, HubEvent, NodeEvent
 
-from .base import BearerRefused
+from .base import BearerRefused, BearerState
 from .switch import Switch
 from .udp import UdpBearer
 from .wss import MESSAGE_MAX_BYTES, QUEUE_MAX, WssBearer
@@ -73,6 +73,17 @@ class NodeRunner:
     def wake(self) -> None:
         """Call after any call of the endpoint: there may be something to send."""
         self._wake.set()
+
+    def bearers(self) -> tuple[BearerState, ...]:
+        """How each bearer stands, the one in use first."""
+        now = time.monotonic()
+        silence, on_udp = self.endpoint.silence(now), self._switch.path == "udp"
+        udp_why = "" if on_udp and not silence.seconds else "silent" if on_udp else "blocked"
+        wss_up = self._wss is not None and self._wss.up
+        wss_why = "not_configured" if self._wss is None else "not_needed" if on_udp and not wss_up else ""
+        udp = BearerState("udp", on_udp, self._udp.up, udp_why, self._switch.moves)
+        wss = BearerState("wss", not on_udp, wss_up, wss_why, self._switch.moves)
+        return (udp, wss) if on_udp else (wss, udp)
 
     def _received(self, data: bytes, path: str) -> None:
         now = time.monotonic()

@@ -1,0 +1,62 @@
+"""What a check is given and what it says. Knows no node: facts are measured by :mod:`edge.node.report`."""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+
+class CheckGrade(StrEnum):
+    """How grave it is."""
+
+    OK = "ok"
+    WARN = "warn"
+    """Look after it this week."""
+    FAIL = "fail"
+    """Look after it now."""
+
+
+class Finding(Struct, frozen=True):
+    """What one check says."""
+
+    check: str
+    grade: CheckGrade
+    value: str = ""
+    """What was measured, with its unit; no sentence."""
+    do_hi: str = ""
+    """What to do, in Hindi; empty when all is well."""
+    do_en: str = ""
+
+
+class Facts(Struct, frozen=True):
+    """What was measured. None: cannot be known as things stand (a locked or a stopped node); that is no fault."""
+
+    running: bool
+    disk_free_bytes: int
+    disk_bytes: int
+    clock_ms: int
+    clock_trusted: bool
+    records_bytes: int
+    last_ack_age_s: float | None = None
+    """None: the hub was not heard since the start."""
+    up_s: float = 0.0
+    """Since the start of the node."""
+    outbox_items: int = 0
+    outbox_oldest_s: int | None = None
+    camera: str = "test"
+    """test, tablet, file:… or v4l2:/dev/…"""
+    camera_there: bool = True
+    """Whether the file or device is there at all."""
+    camera_failures: int = 0
+    """Call processes since the start that ended because their camera or microphone did not open."""
+    panel_fitted: bool = False
+    panel_faults: tuple[str, ...] = ()
+    modem_fitted: bool = False
+    modem_up: bool = False
+    modem_trouble: str = ""
+    sms_used: int = 0
+    sms_cap: int = 0
+
+
+def ok(check: str, value: str = "") -> Finding:
+    """All is well."""
+    return Finding(check, CheckGrade.OK, value)

@@ -1,0 +1,22 @@
+"""All checks, in the order in which people should look at them."""
+
+from collections.abc import Callable
+
+from . import camera, clock, disk, last_ack, modem, outbox_age, panel, records_size
+from .base import Facts, Finding
+
+CHECKS: tuple[Callable[[Facts], Finding], ...] = (
+    disk.check,
+    records_size.check,
+    clock.check,
+    last_ack.check,
+    outbox_age.check,
+    camera.check,
+    panel.check,
+    modem.check,
+)
+
+
+def look(facts: Facts) -> tuple[Finding, ...]:
+    """What every check says."""
+    return tuple(check(facts) for check in CHECKS)

@@ -1,0 +1,277 @@
+"""How a node stands, in figures, for its technician: page, command line and the entry for whoever looks after many.
+
+Gathers what link, outbox, records, courier, modem and board say of themselves, measures the disk, and runs the health
+checks. Holds nothing of a patient. Works while the node is locked, with less to say.
+"""
+
+import asyncio
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from edge.model import events as ev
+from edge.sync.bearers.base import BearerState
+from edge.sync.bearers.sms import SmsHealth
+from edge.web.logs import RECENT, LogLine
+
+from .calls import CallDesk
+from .checks.base import Facts, Finding
+from .checks.run import look
+from .clinic import VERSION, Clinic
+from .clock import Clock
+from .config import RECORDS_FILE, NodeConfig
+from .courier import Desk, StickReceipt
+from .devices.panel_desk import PanelReport
+from .link import HubLink
+from .live import Link
+from .outbox import OutboxDb
+
+UNKNOWN_CLASS = -1
+
+
+class ClassLine(Struct, frozen=True):
+    """What of one priority class the hub has not acknowledged."""
+
+    cls: int
+    """0 urgent, 1 clinical, 2 previews and voice notes, 3 originals, 4 clips, 5 audit and telemetry; -1 while the
+    node is locked, when the classes cannot be told apart."""
+    items: int
+    size_bytes: int
+    oldest_s: int | None
+    """Age of the oldest entry in it; null while the node is locked."""
+
+
+class RefusedDown(Struct, frozen=True):
+    """Something of the hub that was put aside here."""
+
+    seq: int
+    reason: str
+    """A code of docs/errors.md."""
+
+
+class LaterKind(Struct, frozen=True):
+    """Entries of a later release: kept, not read."""
+
+    kind: int
+    version: int
+    entries: int
+
+
+class Notice(Struct, frozen=True):
+    """Something that the hub wants a person to know."""
+
+    code: str
+    at_ms: int
+
+
+class Report(Struct, frozen=True):
+    """Everything. Counters without another word count since the start of the process."""
+
+    node_id: str
+    site_code: str
+    site_name: str
+    version: str
+    running: bool
+    locked: bool
+    up_s: int
+    time_ms: int
+    time_trusted: bool
+    findings: tuple[Finding, ...]
+    link: Link
+    bearers: tuple[BearerState, ...] = ()
+    backlog: tuple[ClassLine, ...] = ()
+    unsealed: int | None = None
+    """Entries that no bundle covers yet; null while the node is locked."""
+    quarantined: int | None = None
+    """Bundles that the hub could not read and keeps aside; null while the node is locked."""
+    refused: tuple[RefusedDown, ...] = ()
+    reseals: int = 0
+    reseals_waiting: int = 0
+    later: tuple[LaterKind, ...] = ()
+    receipts: tuple[StickReceipt, ...] = ()
+    downs_by_stick: int = 0
+    sms: SmsHealth | None = None
+    panel: PanelReport = PanelReport(False)
+    disk_free_mb: int = 0
+    records_mb: int = 0
+    notices: tuple[Notice, ...] = ()
+    log: tuple[LogLine, ...] = ()
+
+
+class Parts(Struct, frozen=True):
+    """Whom a running node's report is gathered from."""
+
+    clinic: Clinic
+    link: HubLink
+    calls: CallDesk
+    sticks: Desk
+    panel: Callable[[], PanelReport]
+    sms: Callable[[], SmsHealth | None]
+    camera: str
+
+
+def records_bytes(folder: Path) -> int:
+    """Size of the records with their journal. Blocking."""
+    return sum(path.stat().st_size for path in folder.glob(RECORDS_FILE + "*"))
+
+
+def camera_is_there(camera: str) -> bool:
+    """Whether the file or device that a camera source names exists. Blocking."""
+    kind, _, path = camera.partition(":")
+    return Path(path).exists() if kind in ("file", "v4l2") else True
+
+
+def backlog_lines(waiting: list[tuple[int, bytes, int]], sizes: dict[bytes, int], now_ms: int) -> tuple[ClassLine, ...]:
+    """Bundles (class, id, time of the first entry) with their sizes, summed up by class."""
+    by_class: dict[int, list[tuple[int, int]]] = {}
+    for cls, ref, at_ms in waiting:
+        by_class.setdefault(cls, []).append((sizes.get(ref, 0), at_ms))
+    return tuple(
+        ClassLine(
+            cls, len(rows), sum(size for size, _ in rows), max(0, now_ms - min(at_ms for _, at_ms in rows)) // 1000
+        )
+        for cls, rows in sorted(by_class.items())
+    )
+
+
+class Reporter:
+    """Reports of one running node."""
+
+    def __init__(self, folder: Path, parts: Parts) -> None:
+        self._folder = folder
+        self._parts = parts
+        self._started_s = time.monotonic()
+
+    async def report(self) -> Report:
+        """The present state."""
+        parts, clinic = self._parts, self._parts.clinic
+        now, link = clinic.clock.now(), await clinic.link_state()
+        refused, reseals, sizes = await clinic.store.outbox(_of_outbox)
+        backlog: tuple[ClassLine, ...] = ()
+        unsealed: int | None = None
+        quarantined: int | None = None
+        later: tuple[LaterKind, ...] = ()
+        if clinic.locked:
+            if sizes:
+                backlog = (ClassLine(UNKNOWN_CLASS, len(sizes), sum(sizes.values()), None),)
+        else:
+            waiting, unsealed, kinds, quarantined = await clinic.store.read(
+                lambda views: (views.unacknowledged(), views.unsealed(), views.later_kinds(), views.quarantined())
+            )
+            backlog = backlog_lines(waiting, sizes, now.wall_ms)
+            later = tuple(LaterKind(kind, version, n) for (kind, version), n in sorted(kinds.items()))
+        panel, sms = parts.panel(), parts.sms()
+        up_s = time.monotonic() - self._started_s
+        ages_s = [line.oldest_s for line in backlog if line.oldest_s is not None]
+        facts = msgspec.structs.replace(
+            await asyncio.to_thread(measured, self._folder, clinic.clock, parts.camera),
+            running=True,
+            last_ack_age_s=link.last_ack_age_s,
+            up_s=up_s,
+            outbox_items=link.backlog_items,
+            outbox_oldest_s=max(ages_s, default=None),
+            camera_failures=parts.calls.camera_failures,
+            panel_fitted=panel.fitted,
+            panel_faults=panel.faults,
+            modem_fitted=sms is not None,
+            modem_up=sms is not None and sms.up,
+            modem_trouble=sms.trouble if sms is not None else "",
+            sms_used=sms.last_day if sms is not None else 0,
+            sms_cap=sms.per_day if sms is not None else 0,
+        )
+        return msgspec.structs.replace(
+            _outline(clinic.config, facts, link),
+            locked=clinic.locked,
+            bearers=parts.link.bearers(),
+            backlog=backlog,
+            unsealed=unsealed,
+            quarantined=quarantined,
+            refused=tuple(RefusedDown(seq, reason) for seq, reason in refused),
+            reseals=parts.link.resealed,
+            reseals_waiting=reseals,
+            later=later,
+            receipts=tuple(reversed(parts.sticks.receipts)),
+            downs_by_stick=parts.sticks.downs_taken,
+            sms=sms,
+            panel=panel,
+            notices=tuple(Notice(code, at_ms) for code, at_ms in sorted(clinic.notices.items())),
+            log=RECENT.lines(),
+        )
+
+    async def as_json(self) -> bytes:
+        """The same as JSON, for the command line."""
+        return msgspec.json.encode(await self.report())
+
+
+def _of_outbox(outbox: OutboxDb) -> tuple[list[tuple[int, str]], int, dict[bytes, int]]:
+    return outbox.refused_downs(), len(outbox.reseals()), outbox.sizes()
+
+
+def measured(folder: Path, clock: Clock, camera: str) -> Facts:
+    """What can be measured on the disk, whether the node runs or not. Blocking."""
+    disk, now = shutil.disk_usage(folder), clock.now()
+    return Facts(
+        running=False,
+        disk_free_bytes=disk.free,
+        disk_bytes=disk.total,
+        clock_ms=now.wall_ms,
+        clock_trusted=now.trusted,
+        records_bytes=records_bytes(folder),
+        camera=camera,
+        camera_there=camera_is_there(camera),
+    )
+
+
+def at_rest(folder: Path, config: NodeConfig) -> Report:
+    """The report of a node that does not run. Blocking."""
+    outbox = OutboxDb(folder)
+    try:
+        refused, reseals, sizes = _of_outbox(outbox)
+    finally:
+        outbox.close()
+    facts = measured(folder, Clock(folder, lambda: time.time_ns() // 1_000_000), "test")
+    facts = msgspec.structs.replace(facts, outbox_items=len(sizes))
+    link = Link(False, None, "", 0, 0, len(sizes), sum(sizes.values()))
+    return msgspec.structs.replace(
+        _outline(config, facts, link),
+        backlog=(ClassLine(UNKNOWN_CLASS, len(sizes), sum(sizes.values()), None),) if sizes else (),
+        refused=tuple(RefusedDown(seq, reason) for seq, reason in refused),
+        reseals_waiting=reseals,
+    )
+
+
+def _outline(config: NodeConfig, facts: Facts, link: Link) -> Report:
+    return Report(
+        node_id=config.node_id.hex(),
+        site_code=config.site.code,
+        site_name=config.site.name,
+        version=VERSION,
+        running=facts.running,
+        locked=True,
+        up_s=int(facts.up_s),
+        time_ms=facts.clock_ms,
+        time_trusted=facts.clock_trusted,
+        findings=look(facts),
+        link=link,
+        disk_free_mb=facts.disk_free_bytes // 1_000_000,
+        records_mb=facts.records_bytes // 1_000_000,
+    )
+
+
+def told_of(report: Report) -> ev.NodeTold:
+    """What of a report goes to the hub."""
+    return ev.NodeTold(
+        f"upkendra-node {report.version}",
+        report.link.bearer,
+        report.link.rtt_ms,
+        report.link.rate_bps,
+        tuple(ev.ClassBacklog(one.cls, one.items, one.size_bytes, one.oldest_s or 0) for one in report.backlog),
+        tuple(f"{one.check}:{one.grade.value}" for one in report.findings if one.do_en),
+        report.disk_free_mb,
+        report.records_mb,
+        report.time_trusted,
+    )

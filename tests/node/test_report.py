@@ -1,0 +1,126 @@
+"""The technician's report: true figures, for technicians alone, and nothing of a patient in it."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from edge.model import events as ev
+from edge.model.records import Role
+from edge.node import provision
+from edge.node.journal import Journal
+from edge.node.report import Report
+from edge.node.telling import AGAIN_S, EVERY_S, is_due
+from tests.node.kit import COMPLAINT, MOBILE, NAME, PIN, VILLAGE, Provisioned, Served, provisioned, settled
+
+WORD = ev.NodeTold("node", "udp", 1, 1)
+WORSE = msgspec.structs.replace(WORD, findings=("disk:fail",))
+
+
+@pytest.fixture
+async def setup(tmp_path: Path) -> Provisioned:
+    return await provisioned(tmp_path / "data")
+
+
+async def test_the_page_is_for_the_technician_and_says_how_much_of_each_class_waits(setup: Provisioned) -> None:
+    opener = (setup.recovery, "")
+    technician, badge = await provision.add_staff(setup.folder, setup.config, opener, "Ravi", "", Role.TECHNICIAN, PIN)
+    async with Served(setup) as served:
+        tablet = served.tablet
+        await tablet.login(setup)
+        _, visit = await tablet.register()
+        await tablet.fill(visit)
+        await settled()
+        status, refused = await tablet.call("GET", "/api/report")
+        assert (status, refused["code"]) == (403, "forbidden")
+        await tablet.login(msgspec.structs.replace(setup, staff_id=technician.staff_id, badge=badge))
+        await settled()
+        raw = await tablet.get("/api/report")
+        report = msgspec.convert(raw, Report)
+        lines = {line.cls: line for line in report.backlog}
+        assert lines[1].items >= 1
+        assert lines[1].size_bytes > 100
+        assert sum(line.items for line in report.backlog) == report.link.backlog_items
+        assert sum(line.size_bytes for line in report.backlog) == report.link.backlog_bytes
+        assert all(line.oldest_s is not None and line.oldest_s < 600 for line in report.backlog)
+        assert report.unsealed == 0
+        assert [one.name for one in report.bearers if one.in_use] == ["udp"]
+        assert {one.check for one in report.findings} >= {"disk", "clock", "last_ack", "modem"}
+        text = json.dumps(raw, ensure_ascii=False)
+        assert [word for word in (NAME, VILLAGE, MOBILE, COMPLAINT, visit) if word in text] == []
+
+
+async def test_a_locked_node_reports_what_waits_without_its_classes(setup: Provisioned) -> None:
+    async with Served(setup) as served:
+        await served.tablet.login(setup)
+        await served.tablet.register()
+        await settled()
+    async with Served(setup) as again:
+        report = await again.node.reporter.report()
+        assert report.locked
+        assert [line.cls for line in report.backlog] == [-1]
+        assert report.backlog[0].items == report.link.backlog_items > 0
+        assert report.unsealed is None
+
+
+async def test_entries_of_a_later_release_are_counted(setup: Provisioned) -> None:
+    later = msgspec.msgpack.encode(ev.Entry(99, 1, 1 << 16, "", b"\x90"))
+    newer = msgspec.msgpack.encode(ev.Entry(65, 2, 1 << 16, "", b"\x90"))
+    known = msgspec.msgpack.encode(ev.entry_of(ev.VisitSeen("0" * 16, "d"), 1 << 16, ""))
+    async with Served(setup) as served:
+        await served.tablet.login(setup)
+        sql = "INSERT INTO hub_entries (run, stream, seq, raw) VALUES (?, 5, ?, ?)"
+
+        def put(journal: Journal) -> None:
+            for seq, raw in enumerate((later, newer, known, later), 1):
+                journal._db.run(sql, bytes(8), seq, raw)
+
+        await served.node.clinic.store.write(put)
+        report = await served.node.reporter.report()
+        assert [(one.kind, one.version, one.entries) for one in report.later] == [(65, 2, 1), (99, 1, 2)]
+
+
+async def ask_status(folder: Path) -> Report:
+    command = (sys.executable, "-m", "edge.node", "status", "--data", str(folder))
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, timeout=60, check=True)
+    return msgspec.json.decode(done.stdout, type=Report)
+
+
+async def test_the_command_line_asks_the_running_node_and_looks_for_itself_when_none_runs(setup: Provisioned) -> None:
+    async with Served(setup) as served:
+        await served.tablet.login(setup)
+        await served.tablet.register()
+        await settled()
+        live = await ask_status(setup.folder)
+        assert (live.running, live.locked, live.unsealed) == (True, False, 0)
+    still = await ask_status(setup.folder)
+    assert (still.running, still.locked) == (False, True)
+    assert still.link.backlog_items >= live.link.backlog_items > 0
+    assert still.node_id == live.node_id == setup.config.node_id.hex()
+
+
+def test_the_hub_is_told_hourly_and_when_a_check_turns_but_never_twice_in_ten_minutes() -> None:
+    assert is_due(None, 0.0, WORD)
+    assert not is_due(WORD, EVERY_S - 1, WORD)
+    assert is_due(WORD, EVERY_S, WORD)
+    assert not is_due(WORD, AGAIN_S - 1, WORSE)
+    assert is_due(WORD, AGAIN_S, WORSE)
+
+
+async def test_what_the_hub_is_told_is_one_small_entry_of_the_audit_stream(setup: Provisioned) -> None:
+    async with Served(setup) as served:
+        telling = served.node.telling
+        assert not await telling.look(10_000.0)
+        await served.tablet.login(setup)
+        assert await telling.look(10_000.0)
+        assert not await telling.look(10_000.0 + AGAIN_S)
+        rows = await served.node.clinic.store.write(
+            lambda journal: journal._db.rows("SELECT stream, length(raw) FROM entries WHERE kind = 25")
+        )
+        ((stream, size_bytes),) = rows
+        assert stream == 4
+        assert size_bytes <= 200
