@@ -15,7 +15,12 @@
 #define MAINS_PIN PD6
 #define CS_PIN PB2
 #define MOSI_PIN PB3
+#define MISO_PIN PB4 /* the programming header's alone */
 #define SCK_PIN PB5
+/* Connected to nothing: pulled up, because an input that floats draws current. */
+#define SPARE_B (1U << PB0 | 1U << PB1)
+#define SPARE_C (1U << PC2 | 1U << PC3 | 1U << PC4 | 1U << PC5)
+#define SPARE_D (1U << PD5 | 1U << PD7)
 
 #define RX_RING 64U
 #define TX_RING 128U
@@ -78,9 +83,10 @@ void board_display(const uint8_t digits[DIGITS])
 void board_init(void)
 {
     wdt_enable(WDTO_2S);
-    PORTD = (uint8_t)(1U << BUTTON_PIN | 1U << PD0);
+    PORTD = (uint8_t)(1U << BUTTON_PIN | 1U << PD0 | SPARE_D);
     DDRD = (uint8_t)(1U << BUZZER_PIN | 1U << CUT_PIN | 1U << PD1);
-    PORTB = (uint8_t)(1U << CS_PIN);
+    PORTB = (uint8_t)(1U << CS_PIN | 1U << MISO_PIN | SPARE_B);
+    PORTC = (uint8_t)SPARE_C;
     DDRB = (uint8_t)(1U << CS_PIN | 1U << MOSI_PIN | 1U << SCK_PIN);
 
     SPCR = (uint8_t)(1U << SPE | 1U << MSTR | 1U << SPR0); /* 1 MHz */
