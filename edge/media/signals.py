@@ -136,11 +136,14 @@ class LanOffer(Struct, frozen=True, tag="lan_offer"):
 
     sdp: Sdp
     tablet: ShortText = ""
+    number: int = 0
+    """Counts the offers of all tablets; the answer names it."""
 
 
 class LanAnswer(Struct, frozen=True, tag="lan_answer"):
     sdp: Sdp
     tablet: ShortText = ""
+    number: int = 0
 
 
 class Budget(Struct, frozen=True, tag="budget"):

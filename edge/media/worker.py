@@ -203,7 +203,7 @@ class Worker:
         except ValueError as error:
             self._refuse(BadInput(str(error)))
         else:
-            self.say(LanAnswer(sdp, offer.tablet))
+            self.say(LanAnswer(sdp, offer.tablet, offer.number))
 
     async def _load_lan(self) -> None:
         """Import what the tablets' legs need, when the offer is on its way and nobody waits for this process."""

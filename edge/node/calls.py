@@ -18,6 +18,7 @@ from edge.media.signals import (
     Answer,
     Bye,
     CallEnded,
+    CallError,
     CallStats,
     Candidate,
     FromCall,
@@ -70,7 +71,10 @@ class _Running:
         self.stats: CallStats | None = None
         self.carried = (0.0, 0.0, 0.0)
         """Seconds of video, sound and concealed sound of attempts that are over."""
+        self.asked = 0
+        """Number of the tablets' latest offer."""
         self.lan: asyncio.Future[str] | None = None
+        """The answer to it."""
 
     def wants(self, attempt: int) -> bool:
         """Whether this attempt is the one that the machine wants to run."""
@@ -191,8 +195,11 @@ class CallDesk:
     async def _make_ready(self, running: _Running) -> None:
         """Begin to make the offer while it rings, so that nobody waits for it when somebody takes the call."""
         ring = running.ring
+        late = False
 
         async def heard(message: FromCall) -> None:
+            if late:
+                return
             if running.state.attempt >= 0:
                 await self._heard(running, 0, message)
             elif isinstance(message, CallEnded):
@@ -207,7 +214,8 @@ class CallDesk:
             return
         if running.state.phase is machine.Phase.RINGING:
             running.ready = process
-        else:
+        else:  # taken or over while it was being started: it never was the attempt
+            late = True
             process.kill()
 
     async def _follow_link(self, online: bool) -> None:
@@ -226,6 +234,8 @@ class CallDesk:
         if running.state.phase is machine.Phase.RINGING:
             running.accepted_by = staff.name
             await self._move(running, VisitState.IN_CALL)
+            if self._calls.get(call_id) is not running:  # it ended meanwhile, when there was nothing to move back
+                await self._move(running, VisitState.WAITING)
         await self._step(running, machine.Kind.ACCEPTED)
 
     async def lan(self, call_id: str, sdp: str, tablet: str) -> str:
@@ -236,8 +246,8 @@ class CallDesk:
         if running.lan is not None and not running.lan.done():
             running.lan.cancel()
         answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        running.lan = answer
-        await running.process.send(LanOffer(sdp, tablet))
+        running.lan, running.asked = answer, running.asked + 1
+        await running.process.send(LanOffer(sdp, tablet, running.asked))
         try:
             return await asyncio.wait_for(asyncio.shield(answer), LAN_TIMEOUT_S)
         except TimeoutError:
@@ -313,14 +323,16 @@ class CallDesk:
         running.process, running.ready = running.ready, None
         waiting, running.waiting = running.waiting, []
         assert running.process is not None
-        await running.process.send(GoOn())
-        for message in waiting:
+        for message in waiting:  # before anything that it says from now on
             await self._heard(running, 0, message)
+        await running.process.send(GoOn())
 
     async def _stop(self, running: _Running, reason: str) -> None:
         process, running.process = running.process, None
         if process is None:
             return
+        if running.lan is not None:
+            running.lan.cancel()  # nobody will answer any more
         await process.stop(reason)
         running.carried, running.stats = running.totals(), None
 
@@ -338,8 +350,10 @@ class CallDesk:
             case Candidate():
                 self._tell(message)
             case LanAnswer():
-                if running.lan is not None and not running.lan.done():
+                if running.lan is not None and message.number == running.asked and not running.lan.done():
                     running.lan.set_result(message.sdp)
+            case CallError():
+                say(logger, "call_part_failed", logging.WARNING, code=message.refusal.code, attempt=attempt)
             case CallStats():
                 running.stats = message
                 await self._follow(running, message)

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from edge.media.signals import Accept, Bye, Offer, Ring, Signal, fingerprint_tbs
+from edge.media.call import Kind
+from edge.media.signals import Accept, Bye, LanAnswer, Offer, Ring, Signal, fingerprint_tbs
 from edge.model import events as ev
+from edge.node.live import Push, RingPush
 from edge.sync import seal
+from edge.web.refusals import Unavailable
 from tests.node.hubside import HubSide
 from tests.node.kit import Provisioned, Served, new_id, provisioned
 from tests.node.test_link import at_hub, until
@@ -153,3 +156,105 @@ async def test_a_call_that_ends_while_its_process_is_being_started_leaves_no_pro
 
         await until(silent)
         assert (await tablet.get("/api/calls"))["items"] == []
+
+
+def children() -> int:
+    """How many call processes this one has."""
+    found = 0
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with contextlib.suppress(OSError):
+            command = status.with_name("cmdline").read_bytes()
+            found += f"PPid:\t{os.getpid()}\n" in status.read_text() and b"edge.media" in command
+    return found
+
+
+async def test_a_call_that_is_taken_before_its_first_process_runs_has_one_attempt_and_one_process(
+    setup: Provisioned,
+) -> None:
+    async with HubSide(setup) as hub, Served(at_hub(setup, hub)) as served:
+        await served.tablet.login(setup)
+        _, visit = await served.tablet.register()
+        await served.tablet.fill(visit)
+        call_id, desk = new_id(), served.node.calls
+        taking: list[asyncio.Task[None]] = []
+
+        def take(message: Push) -> None:
+            if isinstance(message, RingPush):
+                taking.append(asyncio.create_task(desk._step(desk._calls[call_id], Kind.ACCEPTED)))
+
+        served.node.clinic.tablets.listeners.append(take)
+        hub.signal(Ring(call_id, visit, "dr-1", "Dr Meera Iyer"))
+
+        async def says_how_it_stands() -> bool:
+            running = desk._calls.get(call_id)
+            return running is not None and running.stats is not None and await asyncio.to_thread(children) == 1
+
+        await until(says_how_it_stands)
+        assert len(taking) == 1
+        assert desk._calls[call_id].state.attempt == 0, "the process that came too late is no attempt"
+        await desk.end(call_id)
+
+
+async def test_a_visit_is_back_in_the_queue_when_the_doctor_hangs_up_while_the_call_is_being_taken(
+    setup: Provisioned,
+) -> None:
+    async with HubSide(setup) as hub, Served(at_hub(setup, hub)) as served:
+        await served.tablet.login(setup)
+        _, visit = await served.tablet.register()
+        await served.tablet.fill(visit)
+        desk, clinic = served.node.calls, served.node.clinic
+        call_id = new_id()
+        hub.signal(Ring(call_id, visit, "dr-1", "Dr Meera Iyer"))
+
+        async def rings() -> bool:
+            return bool(desk.current())
+
+        await until(rings)
+        taking = asyncio.create_task(desk.accept(call_id, setup.staff_id, "one"))
+        running = desk._calls[call_id]
+        for _ in range(100_000):
+            if running.accepted_by:
+                break
+            await asyncio.sleep(0)
+        await desk._step(running, Kind.BYE)
+        await taking
+        assert (await clinic.visit(visit)).state == "waiting"
+
+
+async def test_each_tablet_gets_the_answer_to_its_own_offer(setup: Provisioned) -> None:
+    from aiortc import RTCConfiguration, RTCPeerConnection
+
+    offers = []
+    for kinds in (("audio",), ("audio", "video")):
+        connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        for kind in kinds:
+            connection.addTransceiver(kind, direction="recvonly")
+        await connection.setLocalDescription(await connection.createOffer())
+        offers.append(connection.localDescription.sdp)
+        await connection.close()
+    async with HubSide(setup) as hub, Served(at_hub(setup, hub)) as served:
+        await served.tablet.login(setup)
+        _, visit = await served.tablet.register()
+        await served.tablet.fill(visit)
+        call_id, desk = new_id(), served.node.calls
+        hub.signal(Ring(call_id, visit, "dr-1", "Dr Meera Iyer"))
+
+        async def rings() -> bool:
+            return bool(desk.current())
+
+        await until(rings)
+        await desk.accept(call_id, setup.staff_id, "one")
+        asked = asyncio.gather(
+            desk.lan(call_id, offers[0], "one"), desk.lan(call_id, offers[1], "two"), return_exceptions=True
+        )
+        running = desk._calls[call_id]
+        for _ in range(100_000):
+            if running.asked == 2:
+                break
+            await asyncio.sleep(0)
+        await desk._heard(running, running.state.attempt, LanAnswer("the answer to the first", "one", 1))
+        first, second = await asked
+        assert isinstance(first, Unavailable)
+        assert isinstance(second, str)
+        assert second.count("\nm=") == 2
+        await desk.end(call_id)
