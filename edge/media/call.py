@@ -57,6 +57,11 @@ class Limits(Struct, frozen=True):
     """An attempt that is not connected by then is replaced."""
     repair_s: float = 8.0
     """A lost attempt may repair itself for this long while the link is up."""
+    return_s: float = 3.0
+    """The same, counted from the moment when the link is back after an outage."""
+    survive_s: float = 10.0
+    """An attempt that is lost for so long is dead. It says that it is lost after 5 s of silence, and a browser gives
+    up a path that has not answered for 15 s (libwebrtc's CONNECTION_WRITE_TIMEOUT)."""
     restart_s: float = 1.0
     """Between the death of a process and the next attempt; doubled with every crash in a row."""
     crash_s: float = 5.0
@@ -79,6 +84,8 @@ class CallState(Struct, frozen=True):
     link_up: bool = True
     since_s: float = 0.0
     """When this phase began."""
+    repair_by_s: float = 0.0
+    """While interrupted: when the running attempt is given up, if the link is up."""
     attempt_s: float = 0.0
     """When the running attempt began, or the last one died."""
     media_s: float = 0.0
@@ -93,6 +100,10 @@ class StartAttempt(Struct, frozen=True, tag="start_attempt"):
     """Effect: start a call process with this attempt number; one that still runs is stopped first."""
 
     attempt: int
+
+
+class PrepareAttempt(Struct, frozen=True, tag="prepare_attempt"):
+    """Effect: load what the next attempt needs, so that its offer can leave as soon as the link is back."""
 
 
 class StopAttempt(Struct, frozen=True, tag="stop_attempt"):
@@ -117,7 +128,7 @@ class ShowCall(Struct, frozen=True, tag="show_call"):
     phase: Phase
 
 
-Effect: TypeAlias = StartAttempt | StopAttempt | TellAccept | TellBye | ShowCall
+Effect: TypeAlias = StartAttempt | PrepareAttempt | StopAttempt | TellAccept | TellBye | ShowCall
 
 TABLE: dict[Phase, dict[Kind, Phase]] = {
     Phase.RINGING: {
@@ -180,7 +191,7 @@ def step(
     if state.phase is Phase.CONNECTED:
         state = replace(state, media_s=now_s)
     if following is not state.phase:
-        state = replace(state, phase=following, since_s=now_s)
+        state = replace(state, phase=following, since_s=now_s, repair_by_s=now_s + limits.repair_s)
     effects: tuple[Effect, ...] = ()
     match kind:
         case Kind.BYE | Kind.HANG_UP:
@@ -201,13 +212,15 @@ def step(
         case Kind.LINK_UP | Kind.LINK_DOWN:
             state = replace(state, link_up=kind is Kind.LINK_UP)
             if kind is Kind.LINK_UP and not before.link_up:
-                state, effects = _link_returned(state, now_s)
+                state, effects = _link_returned(state, now_s, limits)
         case Kind.TICK:
             return _pass_time(state, now_s, limits)
         case _:
             pass
     if state.phase is not before.phase:
         effects = (*effects, ShowCall(state.phase))
+    if _waits_for_link(state) and not _waits_for_link(before):
+        effects = (*effects, PrepareAttempt())
     return state, effects
 
 
@@ -223,14 +236,21 @@ def due_s(state: CallState, limits: Limits | None = None) -> float | None:
             return None
 
 
+def _waits_for_link(state: CallState) -> bool:
+    return state.phase in (Phase.CONNECTING, Phase.INTERRUPTED) and not state.link_up
+
+
 def _restart_due_s(state: CallState, limits: Limits) -> float:
+    """When the next attempt has to begin, or a dead one to end."""
     if not state.link_up:
-        return float("inf")  # an offer would not get through
+        # An offer would not get through; but what a dead attempt holds can be let go.
+        dying = state.phase is Phase.INTERRUPTED and state.running
+        return state.media_s + limits.survive_s if dying else float("inf")
     if not state.running:
         return state.attempt_s + limits.restart_s * (1 << max(state.crashes - 1, 0))
     if state.phase is Phase.CONNECTING:
         return max(state.attempt_s, state.since_s) + limits.connect_s
-    return state.since_s + limits.repair_s
+    return state.repair_by_s
 
 
 def _pass_time(state: CallState, now_s: float, limits: Limits) -> tuple[CallState, tuple[Effect, ...]]:
@@ -242,20 +262,29 @@ def _pass_time(state: CallState, now_s: float, limits: Limits) -> tuple[CallStat
         return _end(state, "failed", tell=True)
     if now_s < _restart_due_s(state, limits):
         return state, ()
-    state, effects = _start(state, now_s)
+    if not state.link_up:
+        return replace(state, running=False), (StopAttempt("silent"),)
+    following, effects = _start_again(state, now_s)
+    if following.phase is not state.phase:
+        effects = (*effects, ShowCall(following.phase))
+    return following, effects
+
+
+def _start_again(state: CallState, now_s: float) -> tuple[CallState, tuple[Effect, ...]]:
     if state.phase is not Phase.CONNECTING:
         state = replace(state, phase=Phase.CONNECTING, since_s=now_s)
-        effects = (*effects, ShowCall(Phase.CONNECTING))
-    return state, effects
+    return _start(state, now_s)
 
 
-def _link_returned(state: CallState, now_s: float) -> tuple[CallState, tuple[Effect, ...]]:
+def _link_returned(state: CallState, now_s: float, limits: Limits) -> tuple[CallState, tuple[Effect, ...]]:
     if state.phase is Phase.CONNECTING and state.running:
         return _start(state, now_s)  # the offer was made for a dead link and is stale
-    if state.phase is Phase.INTERRUPTED:
-        # The attempt gets the time to repair itself from now on, not from the loss.
-        return replace(state, since_s=now_s), ()
-    return state, ()
+    if state.phase is not Phase.INTERRUPTED:
+        return state, ()
+    # What may still live gets time to repair itself from now on, not from the loss.
+    dead = now_s >= state.media_s + limits.survive_s
+    state = replace(state, repair_by_s=now_s if dead else now_s + limits.return_s)
+    return (state, ()) if now_s < _restart_due_s(state, limits) else _start_again(state, now_s)
 
 
 def _start(state: CallState, now_s: float) -> tuple[CallState, tuple[Effect, ...]]:

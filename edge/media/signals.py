@@ -125,10 +125,12 @@ class StartCall(Struct, frozen=True, tag="start_call"):
     """Rate remembered for this bearer; 0 when unknown."""
     held: bool = False
     """Make the offer, but open camera and microphone only when :class:`GoOn` says that the call was taken."""
+    link_down: bool = False
+    """With ``held``: make the offer, too, only then; what it would gather now, no relay would answer."""
 
 
 class GoOn(Struct, frozen=True, tag="go_on"):
-    """Node → process: somebody took the call that was held."""
+    """Node → process: somebody took the call that was held, or its link is back."""
 
 
 class LanOffer(Struct, frozen=True, tag="lan_offer"):

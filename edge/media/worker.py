@@ -62,6 +62,8 @@ class Worker:
         self._budget_bps = float("inf")
         self._connected = False
         self._failed = False
+        self._going = False
+        """The leg to the doctor was started."""
         self._heard_s = 0.0
         self._sent_before = self._received_before = 0
         self._source_failure = ""
@@ -153,6 +155,7 @@ class Worker:
             case _ if self._wan is None or self._start is None or self._lan is None:
                 raise BadInput("the first message has to be start_call")
             case GoOn():
+                self._go(self._wan)
                 await self._open_source(self._start.camera, self._wan)
             case LanOffer():
                 # Not awaited: the doctor's answer stands in the same queue.
@@ -177,9 +180,17 @@ class Worker:
         self._allocation = self._ladder.allocate(self._estimator.rate_bps, now_s)
         self._wan = wan = WanLeg(self, start.ice_servers, self._allocation)
         self._lan = LanLegs(wan.ask_doctor_for_key_frame)
-        wan.start()
+        if start.held and start.link_down:
+            self._offered.set()  # all the time to load the rest
+            return
+        self._go(wan)
         if not start.held:
             await self._open_source(start.camera, wan)
+
+    def _go(self, wan: WanLeg) -> None:
+        if not self._going:
+            self._going = True
+            wan.start()
 
     async def _open_source(self, camera: str, wan: WanLeg) -> None:
         """Open camera and microphone; before that nothing of the room is taken in."""
@@ -258,7 +269,7 @@ class Worker:
         count = 0
         while True:
             await asyncio.sleep(CONTROL_INTERVAL_S)
-            if self._wan is None:
+            if self._wan is None or not self._going:
                 continue
             self._control(self._wan)
             count += 1

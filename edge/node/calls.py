@@ -46,8 +46,12 @@ logger = logging.getLogger("edge.node.calls")
 
 LAN_TIMEOUT_S = 15.0
 TICK_S = 0.5
+CAUTION = 0.8
+"""Share of what the link carried before an outage with which the next attempt begins."""
 VIDEO_FROM_S = 5.0
 """Less picture than this makes no video consultation."""
+NO_LINK = "call-why-no-link"
+"""The reason that a call process gives while it hears nothing of what it sends."""
 NO_CAMERA = "no_camera"
 """Why an attempt ended that could not open its source; the next one could not either."""
 
@@ -65,9 +69,14 @@ class _Running:
         self.accepted_by = ""
         self.process: CallProcess | None = None
         self.ready: CallProcess | None = None
-        """While it rings: the first attempt's process, its offer made, camera and microphone still shut."""
+        """The next attempt's process, camera and microphone still shut: while it rings with its offer made, while
+        the link is away without."""
         self.waiting: list[FromCall] = []
         """What the process in ``ready`` wants to tell the doctor once somebody has taken the call."""
+        self.dropped: set[CallProcess] = set()
+        """Processes that were made ready and never wanted: what they say is nothing."""
+        self.rate_bps = 0
+        """What the link last carried: where the next attempt begins."""
         self.stats: CallStats | None = None
         self.carried = (0.0, 0.0, 0.0)
         """Seconds of video, sound and concealed sound of attempts that are over."""
@@ -192,31 +201,47 @@ class CallDesk:
             self._ticker = asyncio.create_task(self._tick())
         await self._make_ready(running)
 
-    async def _make_ready(self, running: _Running) -> None:
-        """Begin to make the offer while it rings, so that nobody waits for it when somebody takes the call."""
-        ring = running.ring
-        late = False
+    async def _make_ready(self, running: _Running, *, link_down: bool = False) -> None:
+        """Load the next attempt while it rings or the link is away, so that nobody waits for it afterwards."""
+        attempt = running.state.attempt + 1
+        start = self._start_call(running, attempt, held=True, link_down=link_down)
+
+        made: list[CallProcess] = []
 
         async def heard(message: FromCall) -> None:
-            if late:
+            if made and made[0] in running.dropped:
                 return
-            if running.state.attempt >= 0:
-                await self._heard(running, 0, message)
+            if running.state.attempt >= attempt:
+                await self._heard(running, attempt, message)
             elif isinstance(message, CallEnded):
                 running.ready, running.waiting = None, []
             elif isinstance(message, Offer | Candidate):
                 running.waiting.append(message)
 
         try:
-            process = await CallProcess.start(StartCall(ring.call_id, self._camera, ring.ice_servers, held=True), heard)
+            process = await CallProcess.start(start, heard)
         except OSError:
             logger.exception("call process could not be started")
             return
-        if running.state.phase is machine.Phase.RINGING:
+        made.append(process)
+        ringing = running.state.phase is machine.Phase.RINGING
+        waits = running.state.phase in (machine.Phase.CONNECTING, machine.Phase.INTERRUPTED)
+        if running.ready is None and attempt == running.state.attempt + 1 and (waits if link_down else ringing):
             running.ready = process
         else:  # taken or over while it was being started: it never was the attempt
-            late = True
+            running.dropped.add(process)
             process.kill()
+
+    def _start_call(self, running: _Running, attempt: int, *, held: bool = False, link_down: bool = False) -> StartCall:
+        ring = running.ring
+        start_bps = int(running.rate_bps * CAUTION)
+        return StartCall(ring.call_id, self._camera, ring.ice_servers, attempt, start_bps, held, link_down)
+
+    def _drop_ready(self, running: _Running) -> None:
+        if running.ready is not None:
+            running.dropped.add(running.ready)
+            running.ready.kill()
+            running.ready, running.waiting = None, []
 
     async def _follow_link(self, online: bool) -> None:
         if online == self._link_up:
@@ -283,26 +308,31 @@ class CallDesk:
                     await self._start(running, attempt)
                 case machine.StopAttempt(reason):
                     await self._stop(running, reason)
+                case machine.PrepareAttempt():
+                    if running.ready is None:
+                        await self._make_ready(running, link_down=True)
                 case machine.TellAccept():
                     self._tell(Accept(call_id, running.accepted_by))
                 case machine.TellBye(reason):
                     self._tell(Bye(call_id, reason))
                 case machine.ShowCall():
                     self._show(running)
+        if running.state.phase in (machine.Phase.CONNECTED, machine.Phase.ENDED):
+            self._drop_ready(running)
         if running.state.phase is machine.Phase.ENDED and self._calls.pop(call_id, None) is not None:
-            if running.ready is not None:
-                running.ready.kill()
             await self._over(running)
 
     async def _start(self, running: _Running, attempt: int) -> None:
         await self._stop(running, "restart")
         if not running.wants(attempt):
             return
-        say(logger, "call_attempt", attempt=attempt, ready=running.ready is not None)
-        if running.ready is not None:
-            await self._take_ready(running)
+        fits = running.ready is not None and running.ready.start_call.attempt == attempt
+        say(logger, "call_attempt", attempt=attempt, ready=fits)
+        if fits:
+            await self._take_ready(running, attempt)
             return
-        start = StartCall(running.ring.call_id, self._camera, running.ring.ice_servers, attempt)
+        self._drop_ready(running)
+        start = self._start_call(running, attempt)
 
         async def heard(message: FromCall) -> None:
             await self._heard(running, attempt, message)
@@ -319,12 +349,12 @@ class CallDesk:
             return
         running.process = process
 
-    async def _take_ready(self, running: _Running) -> None:
+    async def _take_ready(self, running: _Running, attempt: int) -> None:
         running.process, running.ready = running.ready, None
         waiting, running.waiting = running.waiting, []
         assert running.process is not None
         for message in waiting:  # before anything that it says from now on
-            await self._heard(running, 0, message)
+            await self._heard(running, attempt, message)
         await running.process.send(GoOn())
 
     async def _stop(self, running: _Running, reason: str) -> None:
@@ -356,6 +386,8 @@ class CallDesk:
                 say(logger, "call_part_failed", logging.WARNING, code=message.refusal.code, attempt=attempt)
             case CallStats():
                 running.stats = message
+                if message.state == "connected" and message.why != NO_LINK:
+                    running.rate_bps = message.estimate_bps
                 await self._follow(running, message)
             case CallEnded():
                 if message.stats is not None:

@@ -25,14 +25,22 @@ async def setup(tmp_path: Path) -> Provisioned:
     return await provisioned(tmp_path / "data")
 
 
-def call_process() -> int:
-    """The call process that is a child of this one."""
+def call_processes() -> list[int]:
+    """The call processes that are children of this one."""
+    found: list[int] = []
     for status in Path("/proc").glob("[0-9]*/status"):
         with contextlib.suppress(OSError):
             command = status.with_name("cmdline").read_bytes()
             if f"PPid:\t{os.getpid()}\n" in status.read_text() and b"edge.media" in command:
-                return int(status.parent.name)
-    raise AssertionError("there is no call process")
+                found.append(int(status.parent.name))
+    return found
+
+
+def call_process() -> int:
+    """One of them."""
+    found = call_processes()
+    assert found, "there is no call process"
+    return found[0]
 
 
 async def next_of(hub: HubSide, kind: type[Signal]) -> Signal:
@@ -158,16 +166,6 @@ async def test_a_call_that_ends_while_its_process_is_being_started_leaves_no_pro
         assert (await tablet.get("/api/calls"))["items"] == []
 
 
-def children() -> int:
-    """How many call processes this one has."""
-    found = 0
-    for status in Path("/proc").glob("[0-9]*/status"):
-        with contextlib.suppress(OSError):
-            command = status.with_name("cmdline").read_bytes()
-            found += f"PPid:\t{os.getpid()}\n" in status.read_text() and b"edge.media" in command
-    return found
-
-
 async def test_a_call_that_is_taken_before_its_first_process_runs_has_one_attempt_and_one_process(
     setup: Provisioned,
 ) -> None:
@@ -187,7 +185,9 @@ async def test_a_call_that_is_taken_before_its_first_process_runs_has_one_attemp
 
         async def says_how_it_stands() -> bool:
             running = desk._calls.get(call_id)
-            return running is not None and running.stats is not None and await asyncio.to_thread(children) == 1
+            return (
+                running is not None and running.stats is not None and len(await asyncio.to_thread(call_processes)) == 1
+            )
 
         await until(says_how_it_stands)
         assert len(taking) == 1
@@ -258,3 +258,47 @@ async def test_each_tablet_gets_the_answer_to_its_own_offer(setup: Provisioned) 
         assert isinstance(second, str)
         assert second.count("\nm=") == 2
         await desk.end(call_id)
+
+
+async def test_while_the_link_is_away_the_next_attempt_is_loaded_and_its_offer_leaves_with_the_return(
+    setup: Provisioned,
+) -> None:
+    async with HubSide(setup) as hub, Served(at_hub(setup, hub)) as served:
+        tablet = served.tablet
+        await tablet.login(setup)
+        _, visit = await tablet.register()
+        await tablet.fill(visit)
+        call_id = new_id()
+        hub.signal(Ring(call_id, visit, "dr-1", "Dr Meera Iyer"))
+
+        async def rings() -> bool:
+            return bool((await tablet.get("/api/calls"))["items"])
+
+        await until(rings)
+        desk = served.node.calls
+        await desk.accept(call_id, setup.staff_id, "one")
+        first = await next_of(hub, Offer)
+        assert isinstance(first, Offer) and first.attempt == 0
+        (running,) = await asyncio.to_thread(call_processes)
+
+        await desk.link_changed(False)
+
+        async def loaded() -> bool:
+            return len(await asyncio.to_thread(call_processes)) == 2
+
+        await until(loaded)
+        (spare,) = set(await asyncio.to_thread(call_processes)) - {running}
+        await desk.link_changed(True)
+        second = await next_of(hub, Offer)
+        assert isinstance(second, Offer) and second.attempt == 1
+        assert await asyncio.to_thread(call_processes) == [spare], "the process that was loaded makes the offer"
+
+        await desk.link_changed(False)
+        await until(loaded)
+        await desk.end(call_id)
+
+        async def silent() -> bool:
+            return not await asyncio.to_thread(call_processes)
+
+        await until(silent)
+        assert hub.signals.empty() or not isinstance(hub.signals.get_nowait(), Offer)
