@@ -33,6 +33,7 @@ from .link import (
 )
 from .session import Session
 from .signals import FRESH_S, SignalOrder, pack_signal, unpack_signal
+from .versions import FIRST, OURS, Reads, common_level
 
 SESSIONS_PER_NODE = 4
 SESSIONS_MAX = 4_096
@@ -187,7 +188,14 @@ class HubEndpoint:
         rtt_ms = int(congestion.srtt_s * 1000)
         keepalive_s = ATTENDED_KEEPALIVE_S if session.attended(now) else KEEPALIVE_S
         online = age_s < online_limit_s(keepalive_s, congestion.srtt_s) and session.arq.timeouts < 2
-        return LinkState(online, age_s, rtt_ms, congestion.rate_bps, bearer, items, size)
+        return LinkState(
+            online, age_s, rtt_ms, congestion.rate_bps, bearer, items, size, common_level(session.reads) or 0
+        )
+
+    def reads(self, node_id: bytes) -> Reads:
+        """What the node said that it reads; a first release's abilities until it has."""
+        node = self._nodes.get(node_id)
+        return node.current.reads if node is not None and node.current is not None else FIRST
 
     # What the bearer says.
 
@@ -214,6 +222,7 @@ class HubEndpoint:
             return
         node, epoch = self._open(opening)
         session = Session(node.record.node_id, epoch, self._random, Arq(DelayAimd(), now, probes=False), now)
+        session.arq.control(fr.Hello(OURS))
         node.sessions.append(session)
         self._sessions.setdefault(epoch_id, []).append(session)
         while len(node.sessions) > SESSIONS_PER_NODE:
@@ -309,9 +318,10 @@ class HubEndpoint:
                 return session.nonce_fresh(frame.nonce, now) and session.arq.incoming.take(frame)
             case fr.Frag(kind=fr.KIND_STATE):
                 return session.live and session.arq.incoming.take(frame)
-            case fr.Frag():
-                room = frame.kind == fr.KIND_BUNDLE and len(node.offered) < OFFERED_MAX
-                return room and session.arq.incoming.take(frame)
+            case fr.Frag(kind=fr.KIND_BUNDLE):
+                return len(node.offered) < OFFERED_MAX and session.arq.incoming.take(frame)
+            case fr.Hello():
+                session.reads = frame.reads
             case fr.Ack() if frame.salt2 == session.salt[:2]:
                 session.arq.on_ack(frame, now)
             case fr.Path() if frame.echo:

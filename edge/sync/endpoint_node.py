@@ -12,7 +12,7 @@ from . import frames as fr
 from . import seal
 from .arq import Arq
 from .blobs import pack_chunk
-from .bundle import BundlePayload, Chunk, pack
+from .bundle import CURRENT_DICTIONARY, CURRENT_MODEL, MODELLED, NO_DICTIONARY, BundlePayload, Chunk, pack
 from .congestion import DelayAimd
 from .faults import point
 from .incoming import Incoming
@@ -36,6 +36,7 @@ from .link import (
     online_limit_s,
 )
 from .signals import FRESH_S, NONCE_USE_S, SignalOrder, pack_signal, unpack_signal
+from .versions import FIRST, OURS, common_level
 
 DATAGRAM_MAX_BYTES = 1_200
 IP_UDP_BYTES = 28
@@ -74,10 +75,17 @@ class NodeEndpoint:
         self._attended_s = float("-inf")
         self._online = False
         self._told_bearer: Hashable = None
+        self.hub_reads = FIRST
+        """What the hub said that it reads; kept over epochs and hub processes until it says otherwise."""
         self._now = now
         self._begin(epsilon, now)
-        self._arq = Arq(self._congestion[path], now, probes=True)
-        self._arq.control(fr.Probe())
+        self._arq = self._fresh_arq(now)
+
+    def _fresh_arq(self, now: float) -> Arq:
+        arq = Arq(self._congestion[self.path], now, probes=True)
+        arq.control(fr.Probe())
+        arq.control(fr.Hello(OURS))
+        return arq
 
     def _begin(self, epsilon: bytes, now: float) -> None:
         self._epoch = seal.Epoch.new(self._keys, self._run, epsilon, self._grade, self._signer)
@@ -99,11 +107,14 @@ class NodeEndpoint:
         return self._epoch.opening
 
     def seal_bundle(self, payload: BundlePayload) -> BundleRef:
-        """Pack and seal entries under the present epoch. Store the result, then submit it.
+        """Pack and seal entries under the present epoch, as the hub can read them. Store the result, then submit it.
 
         Raises BundleRefused when a limit is exceeded.
         """
-        return self._sealed(pack(payload))
+        reads = self.hub_reads
+        modelled = MODELLED in reads.formats and CURRENT_MODEL in reads.models
+        dictionary = CURRENT_DICTIONARY if CURRENT_DICTIONARY in reads.dictionaries else NO_DICTIONARY
+        return self._sealed(pack(payload, dictionary, CURRENT_MODEL if modelled else None))
 
     def seal_chunk(self, chunk: Chunk) -> BundleRef:
         """Seal a piece of a blob. Store the result, then submit it, like any bundle."""
@@ -179,11 +190,10 @@ class NodeEndpoint:
         """Begin a new epoch and take unfinished messages along."""
         old = self._arq
         self._begin(self._random(seal.EPSILON_BYTES), now)
-        self._arq = Arq(self._congestion[self.path], now, probes=True)
+        self._arq = self._fresh_arq(now)
         for ref, cls in self._refs.values():
             self._queue(ref, cls, now)
         self._arq.adopt(old, (fr.KIND_SIGNAL,), now)
-        self._arq.control(fr.Probe())
 
     def use_path(self, path: Hashable, now: float) -> None:
         """The bearer changed: everything leaves on ``path`` from now on."""
@@ -211,6 +221,7 @@ class NodeEndpoint:
             bearer=str(self.path),
             backlog_items=items,
             backlog_bytes=size,
+            level=common_level(self.hub_reads) or 0,
         )
 
     # What the bearer says.
@@ -273,12 +284,15 @@ class NodeEndpoint:
 
     def _restart(self) -> None:
         self._arq.peer_restarted(self._now)
+        self._arq.control(fr.Hello(OURS))
         self._nonce = None
 
     def _take(self, frame: fr.Frame, path: Hashable, now: float) -> bool:
         match frame:
-            case fr.Frag():
-                return frame.kind != fr.KIND_BUNDLE and self._arq.incoming.take(frame)
+            case fr.Frag(kind=fr.KIND_DOWN | fr.KIND_SIGNAL | fr.KIND_STATE):
+                return self._arq.incoming.take(frame)
+            case fr.Hello():
+                self.hub_reads = frame.reads
             case fr.Ack():
                 self._arq.on_ack(frame, now)
             case fr.Time():

@@ -1,7 +1,9 @@
 """Frames: what a packet carries once it is opened. Codec only; all frames are idempotent.
 
-Integers are big-endian; ``v`` is a LEB128 varint of at most 4 bytes. :func:`decode` takes any bytes
-and raises :class:`FrameRefused` for what is not a sequence of frames (docs/protocol.md has the table).
+Types from 40 to 7f carry their length, so that a later release's can be passed over: an :class:`Unknown` is
+acknowledged (up to 5f) and otherwise ignored, and so is a fragment of an unknown kind. Integers are big-endian; ``v``
+is a LEB128 varint of at most 4 bytes. :func:`decode` takes any bytes and raises :class:`FrameRefused` for what is not a
+sequence of frames (docs/protocol.md has the table).
 """
 
 from typing import TypeAlias
@@ -11,6 +13,7 @@ from msgspec import Struct
 from edge.model.errors import Fault, UpkendraError
 
 from . import seal
+from .versions import Reads, Span
 
 KIND_BUNDLE = 1
 KIND_DOWN = 2
@@ -37,6 +40,7 @@ class Frag(Struct, frozen=True):
     """A piece of a message. ``nonce`` and ``base`` stand only in SIGNAL frames (kind 3)."""
 
     kind: int
+    """A kind of a later release is acknowledged and passed over."""
     cls: int
     message: int
     offset: int
@@ -105,15 +109,36 @@ class DownStored(Struct, frozen=True):
     seq: int
 
 
-Frame: TypeAlias = Frag | Ack | Probe | Time | Path | Open | Wanted | Reseal | Stored | DownStored
+class Hello(Struct, frozen=True):
+    """Both ways, once a session: what this release reads. Fields are only appended, and unknown ones skipped."""
+
+    reads: Reads
+
+
+class Unknown(Struct, frozen=True):
+    """A frame of a later release. Passed over."""
+
+    type: int
+    body: bytes
+
+
+Frame: TypeAlias = Hello | Unknown | Frag | Ack | Probe | Time | Path | Open | Wanted | Reseal | Stored | DownStored
 
 _PADDING = 0
 _FRAG, _ACK, _PROBE, _TIME, _SIGNAL, _PATH, _OPEN, _WANTED, _RESEAL, _STORED, _DOWN_STORED = range(1, 12)
+_HELLO = 0x40
+_SIZED = range(0x40, 0x80)
+"""Types whose length stands behind them."""
+_QUIET = 0x60
+"""From this type on they are not acknowledged."""
+_HELLO_BYTES = 8
 FRAG_HEAD_MAX_BYTES = 24
 
 
 def eliciting(frame: Frame) -> bool:
     """Whether a packet with this frame is to be acknowledged."""
+    if isinstance(frame, Unknown):
+        return frame.type < _QUIET
     return not isinstance(frame, Ack | Time | Path)
 
 
@@ -154,6 +179,10 @@ def encode(frame: Frame) -> bytes:
             return bytes((_STORED, frame.level)) + frame.bundle_id
         case DownStored():
             return bytes((_DOWN_STORED,)) + frame.seq.to_bytes(8, "big")
+        case Hello():
+            return bytes((_HELLO, _HELLO_BYTES, *(number for span in frame.reads for number in span)))
+        case Unknown():
+            return bytes((frame.type,)) + varint(len(frame.body)) + frame.body
 
 
 class _Reader:
@@ -222,7 +251,18 @@ def _one(reader: _Reader, kind: int) -> Frame:
         return Stored(reader.take(seal.BUNDLE_ID_BYTES), level)
     if kind == _DOWN_STORED:
         return DownStored(reader.number(8))
-    raise FrameRefused("a frame of a later release", code="frame_unknown")
+    if kind in _SIZED:
+        return _sized(kind, reader.take(reader.varint()))
+    raise FrameRefused("a frame that no release has", code="frame_unknown")
+
+
+def _sized(kind: int, body: bytes) -> Frame:
+    if kind != _HELLO:
+        return Unknown(kind, body)
+    if len(body) < _HELLO_BYTES:
+        raise FrameRefused("a greeting is too short", code="frame_malformed")
+    spans = [Span(body[place], body[place + 1]) for place in range(0, _HELLO_BYTES, 2)]
+    return Hello(Reads(*spans))
 
 
 def _frag(reader: _Reader, nonce: int, base: int, *, signal: bool) -> Frag:
@@ -230,8 +270,8 @@ def _frag(reader: _Reader, nonce: int, base: int, *, signal: bool) -> Frag:
     message, offset, total = reader.varint(), reader.varint(), reader.varint()
     data = reader.take(reader.varint())
     kind, cls = first >> 4, first & 15
-    if kind not in (KIND_BUNDLE, KIND_DOWN, KIND_SIGNAL, KIND_STATE) or signal != (kind == KIND_SIGNAL) or cls > 5:
-        raise FrameRefused("a fragment of an unknown kind", code="frame_unknown")
+    if not kind or signal != (kind == KIND_SIGNAL):
+        raise FrameRefused("a fragment of no kind", code="frame_unknown")
     if not 0 < total <= MESSAGE_MAX_BYTES or not data or offset + len(data) > total:
         raise FrameRefused("a fragment does not fit its message", code="frame_malformed")
     return Frag(kind, cls, message, offset, total, data, nonce, base)

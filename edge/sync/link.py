@@ -73,6 +73,8 @@ class LinkState(Struct, frozen=True):
     """``udp``, ``wss`` or ""."""
     backlog_items: int = 0
     backlog_bytes: int = 0
+    level: int = 1
+    """Protocol level that both sides speak; 0: they have none in common, one of them has to be updated."""
 
 
 # Heard by the node.

@@ -15,6 +15,7 @@ from .arq import Arq
 from .congestion import DelayAimd
 from .link import ATTENDED_FOR_S
 from .signals import FRESH_S
+from .versions import FIRST
 
 DATAGRAM_MAX_BYTES = 1_200
 IP_UDP_BYTES = 28
@@ -55,6 +56,8 @@ class Session:
         self.heard_s = now
         self.signal_s = float("-inf")
         """When the node last sent a signal."""
+        self.reads = FIRST
+        """What the node's process said that it reads."""
         self.live = False
         self.active: Hashable = None
         self._random = random

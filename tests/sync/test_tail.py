@@ -66,7 +66,8 @@ def test_one_lost_packet_costs_an_urgent_message_about_two_round_trips(
 ) -> None:
     for measure in (prescription_s, visit_s, signal_s, answer_s):
         took = sorted(measure(seed, rate_bps, delay_s, loss) for seed in range(SEEDS))
-        assert took[int(SEEDS * 0.95)] < 2 * delay_s + 0.2, measure.__name__
+        # As many as lose their only packet take longer, and with 200 draws some more.
+        assert took[int(SEEDS * (0.98 - loss))] < 2 * delay_s + 0.2, measure.__name__
         assert took[int(SEEDS * 0.99) - 1] < 8 * delay_s, measure.__name__
 
 
