@@ -84,7 +84,7 @@ class Server:
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     async def _listen(self, app: web.Application, host: str, port: int, tls: ssl.SSLContext | None) -> web.AppRunner:
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0, auto_decompress=False)
         self._runners.append(runner)
         await runner.setup()
         await web.TCPSite(runner, host, port, ssl_context=tls).start()

@@ -175,7 +175,7 @@ async def _serve(options: argparse.Namespace) -> None:
         await node.fit_panel(options.panel, options.data, stopping.set)
     if sms_options is not None:
         await node.fit_sms(options.data, sms_options)
-    runner = web.AppRunner(await node.web_app(), access_log=None)
+    runner = web.AppRunner(await node.web_app(), access_log=None, auto_decompress=False)
     await runner.setup()
     site = web.TCPSite(runner, host, port, shutdown_timeout=2.0)
     await site.start()

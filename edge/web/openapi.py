@@ -22,6 +22,7 @@ _MEANINGS = {
     403: "Not allowed, or the CSRF header is missing.",
     404: "There is no such thing here.",
     409: "Well formed, but it does not fit what is recorded.",
+    408: "The body came too slowly.",
     413: "The body is too large.",
     415: "The body has the wrong media type.",
     416: "There is no such range.",
@@ -133,7 +134,7 @@ def _responses(route: AnyRoute, schema_of: dict[int, Json]) -> Json:
     if route.query is not None:
         statuses.add(400)
     if route.body is not None:
-        statuses |= {400, 413, 415}
+        statuses |= {400, 408, 413, 415}
     if route.auth is Auth.SESSION:
         statuses |= {401, 403}
     if route.reply_media == WEBSOCKET:

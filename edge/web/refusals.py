@@ -20,6 +20,7 @@ STATUS_OF: dict[str, int] = {
     "forbidden": 403,
     "role_not_allowed": 403,
     "csrf": 403,
+    "too_slow": 408,
     "not_found": 404,
     "no_such_patient": 404,
     "no_such_visit": 404,
@@ -129,6 +130,13 @@ class TooLarge(UpkendraError):
     """The request body is larger than allowed here."""
 
     code = "too_large"
+    fault = Fault.CALLER
+
+
+class TooSlow(UpkendraError):
+    """The request's body took too long to arrive. Send it again."""
+
+    code = "too_slow"
     fault = Fault.CALLER
 
 

@@ -5,6 +5,7 @@ decoding into frozen structs, refusals as JSON. ``openapi.py`` reads the same li
 :class:`Call` and return a struct; they never touch JSON.
 """
 
+import asyncio
 import inspect
 import logging
 import time
@@ -23,6 +24,7 @@ from .logs import say
 from .objects import from_objects, object_form, to_objects
 from .refusals import (
     TooLarge,
+    TooSlow,
     Unauthorised,
     UnsupportedMediaType,
     WrongCsrf,
@@ -33,6 +35,8 @@ from .refusals import (
 from .sessions import Session, csrf_fits, origin_fits
 
 BODY_LIMIT_BYTES = 256 * 1024
+BODY_TIMEOUT_S = 60.0
+"""How long a body may take: the largest one at 35 kbit/s."""
 JSON = "application/json"
 BINARY = "application/octet-stream"
 WEBSOCKET = "websocket"
@@ -202,7 +206,14 @@ async def _body_of(route: AnyRoute, decoder: "msgspec.json.Decoder[object] | Non
         return None
     if request.content_type != route.body_media:
         raise UnsupportedMediaType(f"Send the body as {route.body_media}.")
-    raw = await request.read()
+    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise UnsupportedMediaType("Send the body without a content encoding.")
+    if (request.content_length or 0) > BODY_LIMIT_BYTES:
+        raise TooLarge(f"At most {BODY_LIMIT_BYTES} bytes are taken.")
+    try:
+        raw = await asyncio.wait_for(request.read(), BODY_TIMEOUT_S)
+    except TimeoutError:
+        raise TooSlow(f"The body did not come within {BODY_TIMEOUT_S:.0f} seconds.") from None
     if decoder is None:
         return raw
     try:

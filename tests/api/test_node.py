@@ -9,6 +9,7 @@ from aiohttp import WSCloseCode, WSMsgType
 
 from edge.node.journal import Journal
 from edge.node.views import DRAFTS_MAX, Draft
+from edge.web import routes
 from tests.node.kit import COMPLAINT, MOBILE, PIN, VILLAGE, Provisioned, Served, contents, new_id, provisioned
 
 
@@ -98,6 +99,31 @@ async def test_every_refusal_of_the_door_is_json_and_has_its_status(setup: Provi
             assert reply.status == 415
         assert (await tablet.call("DELETE", "/api/session"))[0] == 204
         assert (await tablet.call("GET", "/api/session"))[0] == 401
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "code"),
+    [
+        ("Content-Length: 99999999999", 413, "too_large"),
+        ("Content-Encoding: gzip\r\nContent-Length: 2", 415, "unsupported_media_type"),
+        ("Content-Length: 40", 408, "too_slow"),
+    ],
+)
+async def test_a_body_that_cannot_be_taken_is_refused_without_waiting_for_its_end(
+    setup: Provisioned, monkeypatch: pytest.MonkeyPatch, headers: str, status: int, code: str
+) -> None:
+    monkeypatch.setattr(routes, "BODY_TIMEOUT_S", 0.2)
+    async with Served(setup) as served:
+        server = served.tablet.http.server
+        assert server.port is not None
+        reader, writer = await asyncio.open_connection(server.host, server.port)
+        request = f"POST /api/unlock HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{headers}\r\n\r\n{{}}"
+        writer.write(request.encode())
+        async with asyncio.timeout(5):
+            head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(f"HTTP/1.1 {status} ".encode())
+        assert f'"code":"{code}"'.encode() in await reader.readuntil(b"}")
+        writer.close()
 
 
 async def test_a_locked_node_answers_its_status_and_says_what_to_do(setup: Provisioned) -> None:
