@@ -10,6 +10,8 @@ from .reference import FrequencyItem, RouteItem, UnitItem, dosing
 
 FOOD_CODES = frozenset({"AC", "PC"})
 """In the frequency table of hindi.json, but said by ``food``; they are no frequency by themselves."""
+_HALF = frozenset({"1/2", "½", "0.5"})
+_QUARTER = frozenset({"1/4", "¼", "0.25"})
 
 
 @cache
@@ -23,22 +25,23 @@ def routes() -> dict[str, RouteItem]:
     return {item.code: item for item in dosing().routes}
 
 
-def _unit(form: str) -> UnitItem | None:
+def counted(form: str) -> UnitItem | None:
+    """The word that is counted for a form; None where a bare number says nothing: a liquid, a cream, one of two."""
     lowered = form.lower()
-    return next((unit for unit in dosing().units if unit.form in lowered), None)
+    return None if "/" in lowered else next((unit for unit in dosing().units if unit.form in lowered), None)
 
 
 def dose_words(dose: str, form: str, language: str) -> str:
     """The amount with its unit: "1 गोली", "2 tablets", "आधी गोली"; a dose that names its unit stays as it is."""
     amount = dose.strip()
-    unit = _unit(form)
+    unit = counted(form)
     if unit is None or any(character.isalpha() for character in amount):
         return amount
+    part = "आधी" if amount in _HALF else "चौथाई" if amount in _QUARTER else ""
     if language == "hi":
-        half = amount in ("1/2", "½", "0.5")
-        return f"आधी {unit.hi}" if half and unit.form == "tablet" else f"{amount} {unit.hi}"
-    plural = "" if amount in ("1", "1/2", "½", "0.5") or unit.en.endswith("s") else "s"
-    return f"{amount} {unit.en}{plural}"
+        return f"{part if part and unit.form == 'tablet' else amount} {unit.hi}"
+    many = f"{unit.en[:-1]}ies" if unit.en.endswith("y") else f"{unit.en}s"
+    return f"{amount} {unit.en if part or amount == '1' else many}"
 
 
 def dose_line(line: MedicineLine, language: str = "hi") -> str:

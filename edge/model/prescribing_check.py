@@ -14,7 +14,7 @@ from msgspec import Struct
 from . import consent
 from .age import age_days
 from .clock import day_of
-from .doses import frequencies, routes
+from .doses import counted, frequencies, routes
 from .drug_gate import FOLLOW_UP_WINDOW_DAYS, Prior, allowed, approved, is_prohibited_name, letter_of
 from .fold import Patient, Visit
 from .prescription import (
@@ -137,7 +137,7 @@ def check(
     for number, line in enumerate(draft.medicines):
         field = f"medicines[{number}]"
         drug = drugs.get(line.drug_id)
-        denials += _incomplete(line, field)
+        denials += _incomplete(line, drug, field)
         if drug is None:
             denials.append(Denial("unknown_drug", "This medicine is not in the formulary.", f"{field}.drug_id"))
             continue
@@ -213,10 +213,12 @@ def _about_patient(draft: PrescriptionDraft, patient: Patient, visit: Visit, day
     return found
 
 
-def _incomplete(line: DraftLine, field: str) -> list[Denial]:
+def _incomplete(line: DraftLine, drug: DrugItem | None, field: str) -> list[Denial]:
     found: list[Denial] = []
     if not line.dose.strip():
         found.append(Denial("dose_missing", "Write the dose.", f"{field}.dose"))
+    elif drug is not None and counted(drug.form) is None and not any(letter.isalpha() for letter in line.dose):
+        found.append(Denial("dose_unit_missing", "Say what is counted: 5 mL, not 5.", f"{field}.dose"))
     if line.route not in routes():
         found.append(Denial("route_missing", "Choose the route.", f"{field}.route"))
     elif line.route == "injection":

@@ -145,7 +145,7 @@ def _india(unix_ms: int) -> datetime:
 
 
 def _dose(line: MedicineLine, words: Labels) -> Pair:
-    """The amount at a time with its unit: "1/2" of a tablet is "आधी गोली", "5 mL" is "5 मिली"."""
+    """The amount at a time with its unit: "1/2" of a tablet is "आधी गोली", "0.5 mL" is "0.5 मिली"."""
     dose = clean(line.dose)
     match = _NUMBER.match(dose)
     if not match:
@@ -157,7 +157,9 @@ def _dose(line: MedicineLine, words: Labels) -> Pair:
         hindi, one, many = words.units.get(line.form.lower(), ("", "", ""))
         english = one if amount == "1" or amount in _HALF | _QUARTER else many
     spoken = words.dose_half if amount in _HALF else words.dose_quarter if amount in _QUARTER else amount
-    return (f"{spoken} {hindi}" if hindi else amount).strip(), f"{amount} {english}".strip()
+    # "आधी" is said of a tablet; of a capsule it is the wrong gender, and of millilitres nobody can measure it.
+    whole = spoken if hindi == words.units["tablet"][0] else amount
+    return f"{whole} {hindi}".strip(), f"{amount} {english}".strip()
 
 
 def _slots(pattern: str, amount: str) -> tuple[str, ...]:

@@ -326,5 +326,5 @@ DRAFT: dict[str, object] = {
 
 
 def draft_with(drug_id: str) -> dict[str, object]:
-    line = {"drug_id": drug_id, "dose": "1", "route": "oral", "frequency": "BD", "duration_days": 3}
+    line = {"drug_id": drug_id, "dose": "1 measure", "route": "oral", "frequency": "BD", "duration_days": 3}
     return {**DRAFT, "medicines": [line]}

@@ -47,6 +47,7 @@ from tests.model.kit import NOW_MS, VISIT, an_id, consented, patient, readings, 
 
 DRUGS = formulary().items
 BY_ID = {drug.id: drug for drug in DRUGS}
+SYRUP = next(drug.id for drug in DRUGS if drug.form == "syrup")
 FIRST, FOLLOW_UP = ConsultType.FIRST, ConsultType.FOLLOW_UP
 VIDEO, AUDIO, TEXT = Mode.VIDEO, Mode.AUDIO, Mode.TEXT
 DAY_MS = 86_400_000
@@ -175,6 +176,7 @@ def codes(
 
 def test_a_complete_draft_may_be_signed() -> None:
     assert codes(draft()) == set()
+    assert "dose_unit_missing" not in codes(draft(line(SYRUP, dose="5 mL"), line(PARACETAMOL, dose="1/2")))
 
 
 @pytest.mark.parametrize(
@@ -182,6 +184,7 @@ def test_a_complete_draft_may_be_signed() -> None:
     [
         (draft(diagnosis=" "), "diagnosis_missing"),
         (draft(line(PARACETAMOL, dose="")), "dose_missing"),
+        (draft(line(SYRUP, dose="5")), "dose_unit_missing"),
         (draft(line(PARACETAMOL, route="")), "route_missing"),
         (draft(line(PARACETAMOL, route="injection")), "not_by_tele"),
         (draft(line(PARACETAMOL, frequency="")), "frequency_missing"),
@@ -190,10 +193,10 @@ def test_a_complete_draft_may_be_signed() -> None:
         (draft(line("F999")), "unknown_drug"),
         (draft(line(ALPRAZOLAM)), "prohibited"),
         (draft(line(CHLOROQUINE)), "unclassified"),
-        (draft(line("F005")), "not_by_tele"),
+        (draft(line("F005", dose="1 vial")), "not_by_tele"),
         (draft(line(METFORMIN)), "refill_needs_follow_up"),
         (draft(line(THIAZIDE)), "list_b_needs_follow_up"),
-        (draft(line(CLOTRIMAZOLE), declared_mode=AUDIO), "list_a_needs_video"),
+        (draft(line(CLOTRIMAZOLE, dose="thin layer"), declared_mode=AUDIO), "list_a_needs_video"),
         (draft(medicines=()), "nothing_advised"),
         (draft(follow_up_date="2020-01-01"), "follow_up_wrong"),
         (draft(follow_up_date="2026-02-31"), "follow_up_wrong"),

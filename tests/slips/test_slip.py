@@ -18,12 +18,14 @@ from msgspec.structs import replace
 from PIL import Image
 from pypdf import PdfReader, PdfWriter
 
+from edge.model.doses import dose_words
 from edge.model.prescribing import PrescriptionRecord, SignedPrescription
 from edge.model.records import ConsultType, Mode, Referral
+from edge.model.reference import formulary
 from edge.slips.refusal import SlipCode, SlipRefused
 from edge.slips.render import render_pages, render_slip, render_token
 from edge.slips.verify import embedded_record, verify_qr, verify_slip
-from edge.slips.words import TEMPLATES_DIR, labels
+from edge.slips.words import TEMPLATES_DIR, _dose, labels
 
 from .samples import CETIRIZINE, HUB_KEY, ORS, PARACETAMOL, RECORD, SYRUP, sign
 
@@ -135,6 +137,30 @@ def test_an_unanswered_allergy_question_is_not_printed_as_none() -> None:
     assert "पूछा नहीं गया not asked" in slip_text(replace(RECORD, allergies="not asked"))
     assert "none known" in slip_text(RECORD)
     assert "penicillin" in slip_text(replace(RECORD, allergies="penicillin"))
+
+
+def test_the_screen_says_an_amount_as_the_paper_does() -> None:
+    """Whatever the formulary holds: the nurse reads out what the patient carries home."""
+    words = labels("rx-1")
+    for drug in formulary().items:
+        for dose in ("1", "2", "1/2", "½", "0.5", "1/4", "1.5", "10"):
+            line = replace(PARACETAMOL, form=drug.form, dose=dose)
+            assert _dose(line, words) == (dose_words(dose, drug.form, "hi"), dose_words(dose, drug.form, "en"))
+
+
+@pytest.mark.parametrize(
+    ("form", "dose", "hindi"),
+    [
+        ("tablet", "1/2", "आधी गोली"),
+        ("tablet", "1/4 tab", "चौथाई गोली"),
+        ("capsule", "1/2", "1/2 कैप्सूल"),
+        ("sachet", "½", "½ पैकेट"),
+        ("syrup", "0.5 mL", "0.5 मिली"),
+        ("oral liquid", "0.25 ml", "0.25 मिली"),
+    ],
+)
+def test_a_half_is_said_of_a_tablet_and_a_volume_keeps_its_figure(form: str, dose: str, hindi: str) -> None:
+    assert _dose(replace(PARACETAMOL, form=form, dose=dose), labels("rx-1"))[0] == hindi
 
 
 def test_an_unknown_frequency_is_said_to_be_what_the_doctor_told() -> None:

@@ -476,6 +476,7 @@ error-registration-missing = The doctor's registration number is not on record.
 error-diagnosis-missing = Write a diagnosis, provisional or final.
 error-nothing-advised = Write a medicine, advice, a test or a referral.
 error-dose-missing = Write the dose.
+error-dose-unit-missing = Say what is counted: 5 mL, not 5.
 error-route-missing = Choose the route.
 error-frequency-missing = Choose how often.
 error-duration-missing = Say for how many days.

@@ -476,6 +476,7 @@ error-registration-missing = डॉक्टर का पंजीकरण न
 error-diagnosis-missing = बीमारी लिखें, पक्की या संभावित।
 error-nothing-advised = दवा, सलाह, जाँच या रेफ़र में से कुछ लिखें।
 error-dose-missing = खुराक लिखें।
+error-dose-unit-missing = मात्रा के साथ इकाई लिखें: 5 mL, केवल 5 नहीं।
 error-route-missing = चुनें कि दवा कैसे लेनी है।
 error-frequency-missing = चुनें कि दवा कितनी बार लेनी है।
 error-duration-missing = लिखें कि कितने दिन लेनी है।

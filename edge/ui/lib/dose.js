@@ -1,19 +1,23 @@
 // @ts-check
-// A medicine line in words, the same words as on the slip (edge/model/doses.py).
+// A medicine line in words, as edge/model/doses.py has them; amounts are said as on the slip.
 import { item, list, reference } from "./reference.js";
 
 /** Said by `food`, no frequency by themselves. */
 const FOOD_CODES = ["AC", "PC"];
 export const frequencies = () => list("frequencies").filter((one) => !FOOD_CODES.includes(one.code ?? ""));
 
+const HALF = ["1/2", "½", "0.5"];
+const QUARTER = ["1/4", "¼", "0.25"];
+
 /** @param {string} dose @param {string} form @param {"hi"|"en"} language */
 function doseWords(dose, form, language) {
   const amount = dose.trim();
-  const unit = list("units").find((one) => form.toLowerCase().includes(one.form));
+  const unit = form.includes("/") ? undefined : list("units").find((one) => form.toLowerCase().includes(one.form));
   if (!unit || /\p{L}/u.test(amount)) return amount;
-  if (language === "hi") return ["1/2", "½", "0.5"].includes(amount) && unit.form === "tablet" ? `आधी ${unit.hi}` : `${amount} ${unit.hi}`;
-  const plural = ["1", "1/2", "½", "0.5"].includes(amount) || unit.en?.endsWith("s") ? "" : "s";
-  return `${amount} ${unit.en}${plural}`;
+  const part = HALF.includes(amount) ? "आधी" : QUARTER.includes(amount) ? "चौथाई" : "";
+  if (language === "hi") return `${part && unit.form === "tablet" ? part : amount} ${unit.hi}`;
+  const many = unit.en?.endsWith("y") ? `${unit.en.slice(0, -1)}ies` : `${unit.en}s`;
+  return `${amount} ${part || amount === "1" ? unit.en : many}`;
 }
 
 /**
