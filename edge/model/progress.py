@@ -94,6 +94,7 @@ _ITEM_OF = {
     15: "receipt",
     16: "closing",
     19: "attachment_list",
+    20: "attachment_list",
 }
 """Event kind → item. The list of attachments is no attachment: each of those has a line that its keeper adds."""
 

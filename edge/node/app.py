@@ -20,6 +20,7 @@ from .clinic import Clinic
 from .config import NodeConfig, load_config
 from .devices.panel_desk import PanelDesk, PanelReport
 from .link import HubLink, new_endpoint
+from .media import MediaDesk
 from .report import Parts, Reporter
 from .sms_desk import SmsDesk, SmsOptions
 from .telling import Telling
@@ -43,6 +44,8 @@ class Node:
         endpoint = new_endpoint(config, run)
         self.clinic = Clinic(folder, config, run, endpoint.seal_bundle)
         self.link = HubLink(self.clinic, endpoint)
+        self.media = MediaDesk(self.clinic, folder, endpoint.seal_chunk)
+        self.media.on_withdrawn.append(self.link.withdraw)
         self.calls = CallDesk(self.clinic, camera)
         self.calls.connect(self.link.send_signal)
         self.link.on_signal.append(self.calls.hear)
@@ -55,7 +58,7 @@ class Node:
         self.telling = Telling(self.clinic, self.reporter)
         self.courier = courier.control(folder, sticks, self.reporter.as_json)
         more = ReportApi(self.clinic, self.reporter).routes()
-        self.api = Api(self.clinic, self.calls, self._panel_report, more)
+        self.api = Api(self.clinic, self.calls, self.media, self._panel_report, more)
 
     @classmethod
     def load(cls, folder: Path, run: bytes, camera: str = "test", hub_host: str = "") -> "Node":

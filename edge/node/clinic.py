@@ -84,6 +84,8 @@ class Clinic:
         self.more_lines: list[Callable[[Visit], Awaitable[list[ItemLine]]]] = []
         """Whoever carries things of a visit on another way than the log adds their lines here."""
         self.sms_fitted = False
+        self.more_to_seal: Callable[[], Awaitable[None]] | None = None
+        """Seals photos and notes, which must never hold up an entry; asked after the entries are sealed."""
         self._slots = Slots(folder)
         self._attempts = Attempts(folder, time.monotonic)
         self._seal_waits = False
@@ -216,6 +218,8 @@ class Clinic:
                 outgoing = await self.store.write(_keeper(piece, self._seal(piece.payload)))
                 for listener in self.on_sealed:
                     listener(outgoing)
+        if self.more_to_seal is not None:
+            self.later(self.more_to_seal())
 
     # -- the link -------------------------------------------------------------------------------------
 

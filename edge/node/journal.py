@@ -27,6 +27,7 @@ from edge.sync.log import NO_SALT, Position, Stream, Writer, own_salt
 from .config import RECORDS_FILE, NodeConfig
 from .database import Database, WrongKey
 from .held import BUNDLE_PLAIN_BYTES, HeldLogs
+from .media_rows import MediaLog, Withdrawn
 from .outbox import OutboxDb
 from .views import Views, make_tables
 
@@ -92,6 +93,7 @@ class Journal:
         self.held = HeldLogs(self._db, self.views, config, run)
         self._stamp = int((self._db.row("SELECT coalesce(max(stamp), 0) FROM entries") or (0,))[0])
         self._writers: dict[Stream, Writer] = {}
+        self.media = MediaLog(self._db, self.views.media, outbox)
 
     # -- keys -----------------------------------------------------------------------------------
 
@@ -155,6 +157,9 @@ class Journal:
         duplicates: tuple[str, ...] = ()
         if isinstance(command, cmd.RegisterPatient):
             duplicates = self.views.same_name(command.person)
+        uploads = (getattr(command, "upload_id", ""), getattr(command, "preview_upload_id", ""))
+        blob_id = getattr(command, "blob_id", "")
+        blobs = [item for item in visit.media if item.blob_id == blob_id] if visit is not None else []
         return NodeState(
             self._config.site.code,
             self._config.site.name,
@@ -165,6 +170,8 @@ class Journal:
             day_serial=self.views.day_serial(today),
             queue_length=self.views.queue_length(today),
             duplicate_ids=duplicates,
+            uploads=tuple(found for name in uploads if name and (found := self.views.media.upload(name)) is not None),
+            media_left=self.views.media.has_left(name for item in blobs for name in (item.blob_id, item.preview_id)),
         )
 
     def _record(
@@ -178,6 +185,7 @@ class Journal:
         stamp, writers, reply = self._stamp, dict(self._writers), None
         patient: Patient | None = None
         visit: Visit | None = None
+        withdrawn: list[Withdrawn] = []
         with self._db.transaction():
             for event in events:
                 stamp = next_stamp(stamp, at.wall_ms)
@@ -186,6 +194,7 @@ class Journal:
                 patient = folded if isinstance(folded, Patient) else patient
                 visit = folded if isinstance(folded, Visit) else visit
                 self._append(writers, event, entry, visit)
+                withdrawn.append(self.views.media.recorded(event))
             faults.point("journal.appended")
             if command is not None:
                 reply = Reply(command.command_id, len(events), patient, visit, warnings, _digest(command))
@@ -197,6 +206,7 @@ class Journal:
             faults.point("journal.committing")
         faults.point("journal.committed")
         self._stamp, self._writers = stamp, writers
+        self.media.taken_back(withdrawn)
         return reply
 
     def _append(self, writers: dict[Stream, Writer], event: ev.Event, entry: ev.Entry, visit: Visit | None) -> None:
@@ -204,6 +214,8 @@ class Journal:
         stream = Stream.CLINICAL
         if isinstance(event, ev.RunStarted | ev.Accessed | ev.NodeTold):
             stream = Stream.AUDIT
+        elif isinstance(event, ev.MediaAttached | ev.MediaRemoved):
+            stream = Stream.MEDIA
         elif visit is not None and visit.visit_id == visit_id and visit.colour is Colour.RED:
             stream = Stream.URGENT
         before = writers.get(stream)
@@ -356,12 +368,15 @@ class Journal:
             "AND e.seq BETWEEN b.first_seq AND b.last_seq WHERE b.ref = ? AND e.visit_id != ''",
             ref,
         )
-        return {row[0] for row in rows}
+        return {row[0] for row in rows} | ({self.views.media.visit_of(ref)} - {""})
 
     def learn_levels(self) -> None:
         """What was acknowledged while the node was locked; what a damaged outbox has lost is sealed anew."""
         self._learn(self._outbox.levels())
         for (ref,) in self._db.rows("SELECT ref FROM bundles WHERE level = 0"):
+            if self._outbox.find(ref) is None:
+                self.reseal(ref)
+        for ref in self.views.media.unacknowledged():
             if self._outbox.find(ref) is None:
                 self.reseal(ref)
 
@@ -378,6 +393,7 @@ class Journal:
                     int(quarantined),
                     ref,
                 )
+                self.views.media.learn(ref, level, at_ms)
         self._outbox.forget(list(levels))
 
     def reseal(self, ref: bytes) -> None:
@@ -387,6 +403,7 @@ class Journal:
             if row is not None:
                 self.held.reseal(*row)
             self._db.run("DELETE FROM bundles WHERE ref = ?", ref)
+            self.views.media.forget_ref(ref)
         self._outbox.forget([ref])
 
     # -- downlink -------------------------------------------------------------------------------
@@ -431,6 +448,8 @@ class Journal:
                     continue
                 stamp = max(stamp, min(entry.stamp, next_stamp(0, at.wall_ms)))
                 self.fold(event, entry.stamp, entry.actor)
+                if isinstance(event, ev.MediaWanted):
+                    self.views.media.wanted(event)
                 touched.add(ev.visit_of(event))
                 if seq in own:
                     answers.append(own[seq])

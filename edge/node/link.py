@@ -23,6 +23,7 @@ from edge.sync.bearers.runner import NodeRunner
 from edge.sync.endpoint import NodeEndpoint
 from edge.sync.link import (
     BundleAcked,
+    Cls,
     DownArrived,
     HubMet,
     LinkChanged,
@@ -48,6 +49,11 @@ STATE_CLASS, LONG_STATE_CLASS = 1, 3
 LONG_STATE_BYTES = 2048
 LOCKED_CLASS = 1
 """Class of bundles whose own class only the locked records know."""
+BULK_FIRST, BULK_LAST = Cls.ORIGINAL, Cls.CLIP
+BULK_BYTES = 7 * 1024
+"""While locked: a bundle of this size is taken for a photo's chunk and waits behind the small ones."""
+WINDOW_BYTES = 1 << 20
+"""Photos' chunks in memory at the same time; a month of photos waits in the outbox."""
 OF_A_LATER_RELEASE = frozenset({"format_unknown", "dictionary_unknown"})
 """Reasons for which downlink is put aside only until an update can read it."""
 
@@ -76,6 +82,10 @@ class HubLink:
             endpoint, config.hub_host, config.udp_port, config.wss_port, config.tls_fingerprint, self._heard
         )
         self._submitted: set[bytes] = set()
+        self._bulk: tuple[dict[bytes, int], ...] = tuple({} for _ in range(BULK_LAST + 1))
+        """Names and sizes of photos' chunks that wait for room, by class."""
+        self._in_window: dict[bytes, int] = {}
+        self._feeding = asyncio.Lock()
         self._drained = asyncio.Event()
         self._showing: asyncio.Task[None] | None = None
         self._one_importer = asyncio.Lock()
@@ -94,8 +104,12 @@ class HubLink:
         await self._runner.start()
         for seq in await self._clinic.store.outbox(lambda outbox: outbox.down_seqs()):
             self._endpoint.down_stored(seq)
-        for ref in await self._clinic.store.outbox(lambda outbox: outbox.waiting()):
-            self._submit(Outgoing(ref, LOCKED_CLASS))
+        for name, size_bytes in await self._clinic.store.outbox(lambda outbox: outbox.waiting()):
+            if size_bytes >= BULK_BYTES:
+                self._bulk[Cls.ORIGINAL][name] = size_bytes
+            else:
+                await self._load(name, LOCKED_CLASS)
+        await self._feed()
         self._showing = asyncio.create_task(self._show_often())
 
     async def stop(self, linger_s: float = 0.0) -> None:
@@ -120,7 +134,55 @@ class HubLink:
     def _online(self) -> bool:
         return self._endpoint.link_state(time.monotonic()).online
 
+    async def _load(self, name: bytes, cls: int) -> bool:
+        """Submit a bundle that lies in the outbox; False when it was acknowledged meanwhile."""
+        found = await self._clinic.store.outbox(lambda outbox: outbox.find(name))
+        if found is None or found[1] or not found[0].sealed:
+            return False
+        self._send(Outgoing(found[0], cls))
+        return True
+
+    async def _feed(self) -> None:
+        """Let as many photos' chunks into memory as there is room for; the others wait on the disk."""
+        async with self._feeding:
+            while sum(self._in_window.values()) < WINDOW_BYTES:
+                queue = next(((cls, names) for cls, names in enumerate(self._bulk) if names), None)
+                if queue is None:
+                    return
+                cls, names = queue
+                name, size_bytes = next(iter(names.items()))
+                self._in_window[name] = size_bytes
+                if not await self._load(name, cls):
+                    self._in_window.pop(name, None)
+                names.pop(name, None)
+
+    def withdraw(self, name: bytes) -> None:
+        """A bundle that is not to be sent any more."""
+        self._endpoint.withdraw_bundle(name)
+        self._settled(name)
+
+    def _settled(self, name: bytes) -> None:
+        """A bundle is done with: its place is free."""
+        self._submitted.discard(name)
+        self._clinic.sent.discard(name)
+        for names in self._bulk:
+            names.pop(name, None)
+        if self._in_window.pop(name, None) is not None:
+            self._clinic.later(self._feed())
+        if not self._submitted:
+            self._drained.set()
+
     def _submit(self, outgoing: Outgoing) -> None:
+        size_bytes = len(outgoing.ref.sealed)
+        if not BULK_FIRST <= outgoing.cls <= BULK_LAST:
+            self._send(outgoing)
+        elif sum(self._in_window.values()) < WINDOW_BYTES and not any(self._bulk):
+            self._in_window[outgoing.ref.bundle_id] = size_bytes
+            self._send(outgoing)
+        else:
+            self._bulk[outgoing.cls][outgoing.ref.bundle_id] = size_bytes
+
+    def _send(self, outgoing: Outgoing) -> None:
         self._submitted.add(outgoing.ref.bundle_id)
         self._endpoint.submit_bundle(outgoing.ref, outgoing.cls, time.monotonic())
         self._runner.wake()
@@ -189,10 +251,7 @@ class HubLink:
             visits = await self._clinic.store.write(
                 lambda journal: journal.acknowledged(ref, level, at_ms, event.quarantined)
             )
-        self._submitted.discard(ref)
-        if not self._submitted:
-            self._drained.set()
-        self._clinic.sent.discard(ref)
+        self._settled(ref)
         for visit_id in visits:
             self._clinic.tablets.push(VisitChanged(visit_id))
         if visits:
@@ -200,7 +259,7 @@ class HubLink:
 
     async def _reseal(self, bundle_id: bytes) -> None:
         """Durably noted first: a locked node seals the entries anew when it is unlocked."""
-        self._submitted.discard(bundle_id)
+        self._settled(bundle_id)
         self.resealed += 1
         await self._clinic.store.outbox(lambda outbox: outbox.want_reseal(bundle_id))
         if self._clinic.locked:

@@ -30,24 +30,26 @@ class OutboxDb:
 
     def add(self, ref: BundleRef) -> None:
         """Keep a sealed bundle durably."""
+        self.add_all([ref])
+
+    def add_all(self, refs: list[BundleRef]) -> None:
+        """Keep several sealed bundles durably, or none of them."""
         with self._db.transaction():
-            self._db.run(
-                "INSERT OR IGNORE INTO bundles (ref, opening, bundle, level, size_bytes, quarantined) "
-                "VALUES (?, ?, ?, 0, ?, 0)",
-                ref.bundle_id,
-                ref.opening,
-                ref.sealed,
-                len(ref.sealed),
-            )
+            for ref in refs:
+                self._db.run(
+                    "INSERT OR IGNORE INTO bundles (ref, opening, bundle, level, size_bytes, quarantined) "
+                    "VALUES (?, ?, ?, 0, ?, 0)",
+                    ref.bundle_id,
+                    ref.opening,
+                    ref.sealed,
+                    len(ref.sealed),
+                )
         faults.point("outbox.added")
 
-    def waiting(self) -> list[BundleRef]:
-        """Bundles that the hub has not acknowledged and can still open, in the order in which they were sealed."""
-        sql = (
-            "SELECT opening, bundle, ref FROM bundles WHERE level = 0 AND ref NOT IN (SELECT ref FROM reseals) "
-            "ORDER BY rowid"
-        )
-        return [BundleRef(*row) for row in self._db.rows(sql)]
+    def waiting(self) -> list[tuple[bytes, int]]:
+        """Names and sizes of what the hub has not acknowledged and can still open, in the order of sealing."""
+        sql = "SELECT ref, size_bytes FROM bundles WHERE level = 0 AND ref NOT IN (SELECT ref FROM reseals) "
+        return [(row[0], row[1]) for row in self._db.rows(sql + "ORDER BY rowid")]
 
     def waiting_names(self, after: int, limit: int) -> tuple[list[tuple[bytes, bytes]], int]:
         """Ids and sealed bytes of at most ``limit`` waiting bundles after row ``after``; the last row, 0 at the end."""

@@ -14,6 +14,7 @@ from edge.model.fold import Patient, Visit
 from edge.model.progress import Carried, ItemLine, Line, item_lines, visit_line
 from edge.model.records import OPEN_STATES, Person, Role
 
+from . import media_rows
 from .database import Database
 
 
@@ -105,6 +106,7 @@ def make_tables(db: Database) -> None:
         "staff_id",
         [],
     )
+    media_rows.make_tables(db)
 
 
 def folded_text(text: str) -> str:
@@ -127,6 +129,7 @@ class Views:
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        self.media = media_rows.MediaRows(db)
 
     # -- patients and visits ----------------------------------------------------------------------
 
@@ -266,7 +269,7 @@ class Views:
             "SELECT b.cls, b.ref, coalesce(e.stamp, 0) FROM bundles b LEFT JOIN entries e ON e.run = b.run "
             "AND e.stream = b.stream AND e.seq = b.first_seq WHERE b.level = 0"
         )
-        return [(cls, ref, stamp >> 16) for cls, ref, stamp in rows]
+        return [(cls, ref, stamp >> 16) for cls, ref, stamp in rows] + self.media.waiting()
 
     def quarantined(self) -> int:
         """Bundles whose contents the hub could not read; it keeps them aside."""

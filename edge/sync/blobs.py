@@ -1,6 +1,6 @@
 """Photos, notes and clips as chunks: names, checks, the chunk's wire format, what is held and what is missing.
 
-A chunk travels in a sealed bundle of its own (payload format 02), so every bearer carries it, the
+A chunk travels in a sealed bundle of its own (payload format 03), so every bearer carries it, the
 outbox keeps it, and it is acknowledged when it is durable, like any other bundle. Its names are
 keyed with the visit's salt: who has no salt can confirm no guess, and once the salt is erased
 nobody can. Without I/O; time is an argument. Knows no store and no visit.

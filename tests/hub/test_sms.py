@@ -14,11 +14,12 @@ from sqlalchemy import Connection
 
 from edge.model.errors import NotFound
 from edge.node.app import Node
+from edge.node.outbox import OutboxDb
 from edge.node.sms_desk import SmsOptions as NodeSmsOptions
 from edge.node.sms_desk import is_due
 from edge.sync import bundle, seal, sms
 from edge.sync.bearers.sms_store import GoneSms, SmsStore
-from edge.sync.link import BundleArrived
+from edge.sync.link import BundleArrived, BundleRef
 from edge.sync.sms_copy import visit_prefix
 from hub.app import build_app
 from hub.directory import Site
@@ -156,7 +157,7 @@ async def test_when_the_entries_come_the_early_copy_gives_way_and_nothing_is_dou
         await _until_early(stage)
         hub, setup = stage.kit.hub, stage.setup
         assert not await hub.desk.queue()
-        for ref in await stage.node.clinic.store.outbox(lambda outbox: outbox.waiting()):
+        for ref in await stage.node.clinic.store.outbox(_waiting):
             opened = seal.open_opening(ref.opening, setup.hub, setup.record)
             payload = bundle.unpack(opened.open_bundle(ref.sealed))
             arrived = BundleArrived(opened.node_id, ref.bundle_id, opened.grade, payload, ref.sealed)
@@ -290,3 +291,8 @@ async def test_the_store_keeps_names_and_spendings_over_a_restart(tmp_path: Path
     (gone,) = await again.gone(b"visit")
     assert gone.state == "delivered"
     await again.close()
+
+
+def _waiting(outbox: OutboxDb) -> list[BundleRef]:
+    found = (outbox.find(name) for name, _ in outbox.waiting())
+    return [one[0] for one in found if one is not None]

@@ -13,7 +13,7 @@ from edge.model.clock import next_stamp
 from edge.sync import bundle, seal
 from edge.sync.bearers.runner import HubRunner
 from edge.sync.endpoint import HubEndpoint
-from edge.sync.link import BundleArrived, DownStored, HubEvent, NodeSeen, SignalArrived
+from edge.sync.link import BundleArrived, ChunkArrived, DownStored, HubEvent, NodeSeen, SignalArrived
 from edge.sync.log import Stream
 from tests.node.kit import Provisioned
 
@@ -28,6 +28,9 @@ class HubSide:
         self._down: dict[int, bytes] = {}
         self.entries: dict[tuple[bytes, int, int], ev.Entry] = {}
         """What a hub would have stored, by (run, stream, seq)."""
+        self.chunks: dict[tuple[str, int], bytes] = {}
+        """Chunks by (blob, number), in the order in which they came."""
+        self.chunk_copies = 0
         self.conflicts = 0
         """Entries that came twice with different bytes."""
         self.heads: list[bundle.BundlePayload] = []
@@ -58,6 +61,11 @@ class HubSide:
         match event:
             case BundleArrived():
                 self._keep(event)
+                self.endpoint.bundle_stored(node_id, event.bundle_id)
+            case ChunkArrived():
+                place = (event.chunk.blob_id, event.chunk.number)
+                self.chunk_copies += place in self.chunks
+                self.conflicts += self.chunks.setdefault(place, event.chunk.data) != event.chunk.data
                 self.endpoint.bundle_stored(node_id, event.bundle_id)
             case NodeSeen(fresh=True):
                 for seq, blob in self._down.items():

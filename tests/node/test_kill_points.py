@@ -26,10 +26,10 @@ POINTS = (
     "journal.appended:3",
     "journal.committing:3",
     "journal.committed:3",
-    "journal.sealed:2",
-    "outbox.added:2",
-    "journal.covered:2",
-    "ack.stored:2",
+    "journal.sealed:4",
+    "outbox.added:4",
+    "journal.covered:4",
+    "ack.stored:4",
 )
 
 

@@ -212,8 +212,8 @@ async def test_a_bundle_that_the_hub_cannot_open_is_sealed_anew_at_unlock(setup:
 
         def refuse_all(outbox: OutboxDb) -> int:
             refs = outbox.waiting()
-            for ref in refs:
-                outbox.want_reseal(ref.bundle_id)
+            for ref, _ in refs:
+                outbox.want_reseal(ref)
             return len(refs)
 
         outbox = await asyncio.to_thread(OutboxDb, setup.folder)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 from aiohttp import web
 
-from edge.model.commands import Command
+from edge.model.commands import AttachMedia, Command, RemoveMedia
 from edge.model.errors import NotFound, Refusal
 from edge.model.fold import PrescriptionState, Visit
 from edge.model.prescribing import SignedPrescription
@@ -19,6 +19,7 @@ from edge.node.calls import CallDesk
 from edge.node.clinic import VERSION, Clinic
 from edge.node.devices.panel_desk import PanelReport
 from edge.node.live import DraftChanged
+from edge.node.media import MediaDesk
 from edge.node.views import Draft, Staff
 from edge.slips.render import render_slip
 from edge.slips.verify import verify_signed
@@ -27,6 +28,7 @@ from edge.web.refusals import Locked
 from edge.web.routes import JSON, WEBSOCKET, AnyRoute, Auth, Call, FindSession, Gate, Raw, Route, WithSession, mount
 
 from . import schema as s
+from .media_api import MediaApi
 
 COOKIE = "upk_session"
 TITLE = "Upkendra node"
@@ -36,12 +38,18 @@ class Api:
     """The node's API over one clinic."""
 
     def __init__(
-        self, clinic: Clinic, calls: CallDesk, panel: Callable[[], PanelReport], more: Sequence[AnyRoute] = ()
+        self,
+        clinic: Clinic,
+        calls: CallDesk,
+        media: MediaDesk,
+        panel: Callable[[], PanelReport],
+        more: Sequence[AnyRoute] = (),
     ) -> None:
         """``more``: routes of other parts of the node that are always there."""
         self._more = tuple(more)
         self._clinic = clinic
         self._calls = calls
+        self._media = media
         self._panel = panel
         self._openapi: Raw | None = None
         body = msgspec.json.encode(reference())
@@ -132,6 +140,8 @@ class Api:
     async def post_command(self, call: Call[Command, None]) -> s.CommandReply:
         """Say what happened. The same command sent again gives the same reply and is recorded once."""
         reply = await self._clinic.command(call.body, call.subject)
+        if isinstance(call.body, AttachMedia | RemoveMedia):
+            await self._media.attached(reply.visit)
         return s.CommandReply(reply.command_id, reply.events, reply.patient, reply.visit, reply.warnings)
 
     async def get_patients(self, call: Call[None, s.PatientQuery]) -> s.PatientList:
@@ -320,6 +330,7 @@ class Api:
             ),
             Route("POST", "/api/calls/{call_id}/end", self.end_call, reply=s.CallList, errors=(423,)),
             Route("GET", "/api/live", self.get_live, reply_media=WEBSOCKET, errors=(423,)),
+            *MediaApi(self._clinic, self._media).routes(),
             *self._more,
         )
 
