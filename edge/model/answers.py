@@ -27,7 +27,10 @@ def _today(at: Instant) -> date:
 
 
 def check_person(person: Person, at: Instant) -> Refusal | None:
-    """Age told or date of birth given, of the calendar, not ahead of a clock that can be trusted, ≤ 120 years."""
+    """A name with a letter in it; age told or date of birth given, of the calendar, not ahead of a clock that can
+    be trusted, ≤ 120 years."""
+    if not any(letter.isalpha() for letter in person.name):
+        return _refuse("name_needed", "Ask for the name; a name has letters.", "person.name")
     if person.age is None and not person.birth_date:
         return _refuse("age_needed", "Ask for the age or the date of birth; an estimate will do.", "person.age")
     if person.birth_date:
@@ -39,9 +42,9 @@ def check_person(person: Person, at: Instant) -> Refusal | None:
             earliest = born.replace(day=1)
         if at.trusted and earliest > _today(at):
             return _refuse("birth_date_wrong", "The date of birth lies in the future.", "person.birth_date")
-        if at.trusted and (_today(at) - born).days > MAX_AGE_DAYS:
+        if at.trusted and (_today(at) - born).days >= MAX_AGE_DAYS:
             return _refuse("age_impossible", "Nobody is older than 120 years.", "person.birth_date")
-    if person.age is not None and told_days(person.age) > MAX_AGE_DAYS:
+    if person.age is not None and told_days(person.age) >= MAX_AGE_DAYS:
         return _refuse("age_impossible", "Nobody is older than 120 years.", "person.age")
     return None
 

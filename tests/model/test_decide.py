@@ -16,6 +16,7 @@ from edge.model.errors import Refusal
 from edge.model.fold import COLOUR_ORDER, Visit
 from edge.model.records import (
     Age,
+    AgeUnit,
     Allergies,
     Colour,
     Complaint,
@@ -98,14 +99,17 @@ def test_a_new_patient_gets_the_next_local_number() -> None:
 @pytest.mark.parametrize(
     ("who", "code"),
     [
+        (Person("   ", Gender.MALE, "v", Age(40)), "name_needed"),
+        (Person("\u200f\U0001f600 .", Gender.MALE, "v", Age(40)), "name_needed"),
         (Person("A", Gender.MALE, "v"), "age_needed"),
         (Person("A", Gender.MALE, "v", birth_date="2026-02-30"), "birth_date_wrong"),
         (Person("A", Gender.MALE, "v", birth_date="2031"), "birth_date_wrong"),
         (Person("A", Gender.MALE, "v", birth_date="1890-01-01"), "age_impossible"),
-        (Person("A", Gender.MALE, "v", Age(122)), "age_impossible"),
+        (Person("A", Gender.MALE, "v", Age(121)), "age_impossible"),
+        (Person("A", Gender.MALE, "v", Age(1452, AgeUnit.MONTHS)), "age_impossible"),
     ],
 )
-def test_a_person_whose_age_makes_no_sense_is_refused(who: Person, code: str) -> None:
+def test_a_person_whose_name_or_age_makes_no_sense_is_refused(who: Person, code: str) -> None:
     assert refused(register(who), NodeState("BR01", "Rampur", False)) == code
     assert refused(cmd.AmendPatient(COMMAND, PATIENT, who), state()) == code
 

@@ -86,7 +86,7 @@ async function openUnknown() {
   const patientId = newId();
   const visitId = newId();
   const person = {
-    name: name.value.trim() || t("emergency-unknown-name"), gender: gender.value, village: "",
+    name: /\p{L}/u.test(name.value) ? name.value.trim() : t("emergency-unknown-name"), gender: gender.value, village: "",
     age: { value: Number(age.value), unit: /** @type {"years"} */ (unit.value) }, birth_date: "", relative_name: "", mobile: "",
     mobile_owner: "", abha_number: "", abha_address: "", language: "hi",
   };

@@ -22,7 +22,7 @@ const refused = new Map();
 function faults(form) {
   /** @type {Record<string, string>} */
   const found = {};
-  if (!form.name.trim()) found.name = t("wrong-name");
+  if (!/\p{L}/u.test(form.name)) found.name = t("wrong-name");
   else if (/[<>\d]/.test(form.name)) found.name = t("wrong-name-letters");
   if (!form.gender) found.gender = t("wrong-gender");
   if (form.birth_date) {
