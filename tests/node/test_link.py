@@ -251,3 +251,20 @@ async def test_the_head_of_a_run_that_was_killed_is_signed_by_the_next_one(setup
             assert head is not None
             public, stream = setup.config.log_public, Stream(payload.stream)
             assert verify_head(head, setup.config.node_id, payload.run, stream, public)
+
+
+async def test_a_prescription_that_does_not_verify_any_more_is_neither_shown_nor_printed(setup: Provisioned) -> None:
+    async with Served(setup) as served:
+        tablet = served.tablet
+        await tablet.login(setup)
+        _, visit = await tablet.register()
+        await tablet.fill(visit)
+        rx = new_id()
+        signed = prescription(setup, visit, rx)
+        other = msgspec.structs.replace(signed, signature=bytes(64))
+        await served.node.clinic.record(ev.PrescriptionSigned(visit, rx, msgspec.msgpack.encode(other)))
+        path = f"/api/visits/{visit}/prescriptions/{rx}"
+        for refused in (path, f"{path}/slip.pdf"):
+            async with tablet.http.get(refused) as reply:
+                assert reply.status == 400
+                assert (await reply.json())["code"] == "slip_signature_bad"

@@ -211,9 +211,14 @@ class Api:
         return s.PrescriptionPage(verified.record, True, state.prescription_id)
 
     async def get_slip(self, call: Call[None, s.SlipQuery]) -> Raw:
-        """The slip as a PDF that carries the signed record."""
+        """The slip as a PDF that carries the signed record, checked again."""
         visit, state = await self._prescription(call.path["visit_id"], call.path["prescription_id"])
-        pdf = await asyncio.to_thread(lambda: render_slip(_signed(state), paper=call.query.paper))
+
+        def render() -> bytes:
+            verify_signed(_signed(state), self._clinic.config.hub_sign)
+            return render_slip(_signed(state), paper=call.query.paper)
+
+        pdf = await asyncio.to_thread(render)
         await self._clinic.accessed(call.subject, "slip", state.prescription_id)
         name = f'inline; filename="{visit.token or "slip"}.pdf"'
         return Raw(pdf, "application/pdf", (("Content-Disposition", name),))
