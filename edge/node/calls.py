@@ -315,7 +315,9 @@ class CallDesk:
                     self._tell(Accept(call_id, running.accepted_by))
                 case machine.TellBye(reason):
                     self._tell(Bye(call_id, reason))
-                case machine.ShowCall():
+                case machine.ShowCall(phase):
+                    if phase is machine.Phase.ENDED:  # first, so that whoever shows the call can say why it is over
+                        self._clinic.tablets.push(ByePush(call_id, running.state.reason))
                     self._show(running)
         if running.state.phase in (machine.Phase.CONNECTED, machine.Phase.ENDED):
             self._drop_ready(running)
@@ -433,7 +435,6 @@ class CallDesk:
     async def _over(self, running: _Running) -> None:
         ring = running.ring
         video_s, audio_s, concealed_s = running.totals()
-        self._clinic.tablets.push(ByePush(ring.call_id, running.state.reason))
         if running.state.attempt < 0:
             return
         mode = Mode.VIDEO if video_s >= VIDEO_FROM_S else Mode.AUDIO if audio_s > 0 else Mode.TEXT

@@ -12,7 +12,7 @@ import pytest
 from edge.media.call import Kind
 from edge.media.signals import Accept, Bye, LanAnswer, Offer, Ring, Signal, fingerprint_tbs
 from edge.model import events as ev
-from edge.node.live import Push, RingPush
+from edge.node.live import ByePush, CallPush, Push, RingPush
 from edge.sync import seal
 from edge.web.refusals import Unavailable
 from tests.node.hubside import HubSide
@@ -129,6 +129,8 @@ async def test_a_camera_that_does_not_open_ends_the_call_with_that_reason(setup:
             return bool((await tablet.get("/api/calls"))["items"])
 
         await until(rings)
+        told: list[Push] = []
+        served.node.clinic.tablets.listeners.append(told.append)
         assert (await tablet.call("POST", f"/api/calls/{call_id}/accept", {"tablet": "one"}))[0] == 200
         assert await next_of(hub, Bye) == Bye(call_id, "no_camera")
         assert (await tablet.get("/api/calls"))["items"] == []
@@ -138,6 +140,9 @@ async def test_a_camera_that_does_not_open_ends_the_call_with_that_reason(setup:
             return (page["visit"]["state"], page["visit"]["token"]) == ("waiting", token)  # type: ignore[index]
 
         await until(back_in_the_queue)
+        over = [one for one in told if isinstance(one, ByePush) or (isinstance(one, CallPush) and one.state == "ended")]
+        assert over[0] == ByePush(call_id, "no_camera"), "the first word of the end says why"
+        assert len([one for one in over if isinstance(one, ByePush)]) == 1
 
 
 async def test_a_call_that_ends_while_its_process_is_being_started_leaves_no_process(setup: Provisioned) -> None:
