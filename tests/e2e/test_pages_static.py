@@ -94,6 +94,7 @@ UNSEEN = {
     "entry_malformed", "fork", "stream_forbidden", "stream_unknown", "grade_too_low", "blob_limit",
     "backup_damaged", "backup_exists", "backup_other_hub", "backup_sqlite", "entries_gone", "hub_keys_missing",
     "hub_running", "node_twice", "returned_refused", "store_damaged", "store_gone", "store_in_the_way",
+    "too_slow",
 }  # fmt: skip
 """Codes of command lines and of quarantine, which no page shows."""
 
@@ -116,6 +117,13 @@ def test_every_code_that_a_page_may_show_is_said_in_both_languages() -> None:
     for language in ("hi", "en"):
         known = messages(language)
         assert {code for code in codes if f"error-{code.replace('_', '-')}" not in known} == set(), language
+
+
+def test_every_screen_that_lists_a_medicine_says_when_no_medical_officer_approved_it() -> None:
+    listing = [path for path in OURS if "doseLine(" in path.read_text("utf-8") and path.name != "dose.js"]
+    assert len(listing) >= 2
+    for path in listing:
+        assert 't("not-approved")' in path.read_text("utf-8"), path.name
 
 
 def test_runbooks_show_small_pictures_that_exist_and_none_is_left_over() -> None:

@@ -58,6 +58,7 @@ export function Prescription({ visit, state }) {
         ${language.value === "en" ? html`<p class="soft">${doseLine(medicine, "en")}</p>` : null}
         ${medicine.instructions ? html`<p>${medicine.instructions}</p>` : null}
         ${medicine.quantity ? html`<p class="soft">${t("quantity")}: ${medicine.quantity}</p>` : null}
+        ${medicine.approved ? null : html`<p class="notice warn slim" data-test="rx-unapproved">${t("not-approved")}</p>`}
       </li>`)}</ol>`}
     ${rx.advice ? html`<div><h3>${t("advice")}</h3><p class="prewrap">${rx.advice}</p></div>` : null}
     ${rx.tests.length > 0 ? html`<div><h3>${t("tests")}</h3><ul class="dots">${rx.tests.map((test) => html`<li key=${test}>${test}</li>`)}</ul></div>` : null}
