@@ -97,6 +97,14 @@ def _passing_track(kind_of_track: str) -> Any:
             super().__init__()
             self._frames: asyncio.Queue[Any] = asyncio.Queue(_QUEUED_FRAMES)
             self.needs_key = True
+            self.on_gap: Callable[[], None] = lambda: None
+            """Called when pictures had to be thrown away: the next one that can be shown is a key frame."""
+
+        def forget(self) -> None:
+            """Throw away what waits."""
+            while not self._frames.empty():
+                self._frames.get_nowait()
+            self.needs_key = True
 
         def put(self, frame: bytes, pts: int, base: Fraction) -> None:
             packet = av.Packet(frame)
@@ -107,7 +115,8 @@ def _passing_track(kind_of_track: str) -> Any:
 
         def put_video(self, frame: bytes, pts_ns: int, key: bool) -> None:
             if self._frames.full():
-                self.needs_key = True
+                self.forget()
+                self.on_gap()
             if key:
                 self.needs_key = False
             if not self.needs_key:
@@ -132,7 +141,9 @@ class _Leg:
         self._pulling: list[asyncio.Task[None]] = []
         self.audio = _passing_track("audio")
         self.video = _passing_track("video")
+        self.video.on_gap = self._want_key_frame_when_connected
         self._pc.on("track", self._on_track)
+        self._pc.on("connectionstatechange", self._on_state)
 
     @property
     def state(self) -> str:
@@ -165,6 +176,17 @@ class _Leg:
 
     def _want_key_frame(self) -> None:
         self._ask_key_frame()
+
+    def _want_key_frame_when_connected(self) -> None:
+        if self.state == "connected":
+            self._want_key_frame()
+
+    def _on_state(self) -> None:
+        """What came while the tablet was still connecting is stale, and its key frame may be gone: begin afresh."""
+        if self.state == "connected":
+            self.audio.forget()
+            self.video.forget()
+            self._want_key_frame()
 
     def _on_track(self, track: Any) -> None:
         if self._camera is None:
