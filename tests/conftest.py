@@ -31,6 +31,18 @@ def pytest_report_header() -> str:
     return "links: left out, because network namespaces need root and /dev/net/tun"
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Figures that tests want to be read also when they pass (``record_property("figure", …)``)."""
+    figures = [
+        value
+        for report in terminalreporter.getreports("passed")
+        for name, value in report.user_properties
+        if name == "figure"
+    ]
+    for value in dict.fromkeys(figures):
+        terminalreporter.write_line(f"measured: {value}")
+
+
 @pytest.fixture(autouse=True)
 def _no_blocking_call_in_the_event_loop() -> Iterator[None]:
     """A blocking call of our own code in an event loop fails the test that met it."""

@@ -1,14 +1,14 @@
 /* The board as a program: simavr runs the very same flash image, with the UART on a pty, the display decoded,
  * buttons, voltages and mains by lines on standard input, and power cuts at any flash or EEPROM write.
  *
- * A separate test program: libsimavr is GPL-3. Lines in: "button 0|1", "mains 0|1", "adc CHANNEL MILLIVOLT",
- * "reset", "cut", "quit". Lines out: "pty PATH", "pi on|off", "display ABCDEFGH", "buzz on|off", "watchdog",
- * "op N KIND ADDRESS" (with --trace), "cut N", "ops N". Exit status 9 after a power cut. */
+ * A separate test program: libsimavr is GPL-3. Lines in: "button 0|1", "press MS" and "bounce 0|1" (both in the
+ * board's time), "mains 0|1", "adc CHANNEL MILLIVOLT", "reset", "cut", "quit". Lines out: "pty PATH", "pi on|off",
+ * "display ABCDEFGH", "buzz on|off", "released", "watchdog", "op N KIND ADDRESS" (with -t), "cut N", "ops N". Exit
+ * status 9 after a power cut. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pty.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,18 +17,13 @@
 #include <unistd.h>
 
 #include <simavr/avr_adc.h>
-#include <simavr/avr_eeprom.h>
 #include <simavr/avr_extint.h>
-#include <simavr/avr_flash.h>
 #include <simavr/avr_ioport.h>
 #include <simavr/avr_spi.h>
-#include <simavr/avr_uart.h>
 #include <simavr/avr_watchdog.h>
-#include <simavr/sim_avr.h>
-#include <simavr/sim_io.h>
 
-#define FLASH_BYTES 32768
-#define EEPROM_BYTES 1024
+#include "sim.h"
+
 #define BOOT_START 0x7800
 #define MCUSR_ADDRESS 0x54
 #define EECR_ADDRESS 0x3F
@@ -36,137 +31,14 @@
 #define DDRD_ADDRESS 0x2A
 #define PORTD_ADDRESS 0x2B
 #define TCCR2A_ADDRESS 0xB0
-#define PAGE_CYCLES 64000 /* 4 ms, datasheet table 31-18: 3.7 to 4.5 ms */
+#define BOUNCE_CYCLES 64000 /* 4 ms */
 
-static struct {
-    avr_t *avr;
-    avr_flash_t *flash;
-    avr_eeprom_t *eeprom;
-    avr_uart_t *uart;
-    unsigned uart_factor;
-    int (*flash_ioctl)(avr_io_t *io, uint32_t ctl, void *param);
-    uint8_t eeprom_shadow[EEPROM_BYTES];
-    const char *state;
-    unsigned long ops, cut_at;
-    unsigned seed;
-    bool trace, cut_now;
-    int pty;
-    bool xoff;
-    uint8_t spi[2];
-    int spi_bytes;
-    uint8_t digits[8];
-    bool pi_on, buzz;
-} sim = {.pi_on = true, .uart_factor = 1};
+struct sim sim = {.pi_on = true, .uart_factor = 1};
 
-static void die(const char *what)
+void die(const char *what)
 {
     fprintf(stderr, "panel_sim: %s: %s\n", what, strerror(errno));
     exit(2);
-}
-
-static void store(const char *name, const uint8_t *bytes, size_t size)
-{
-    char path[4096];
-
-    if (!sim.state)
-        return;
-    snprintf(path, sizeof path, "%s/%s", sim.state, name);
-    FILE *file = fopen(path, "wb");
-    if (!file || fwrite(bytes, 1, size, file) != size || fclose(file))
-        die(path);
-}
-
-static bool load(const char *name, uint8_t *bytes, size_t size)
-{
-    char path[4096];
-
-    if (!sim.state)
-        return false;
-    snprintf(path, sizeof path, "%s/%s", sim.state, name);
-    FILE *file = fopen(path, "rb");
-    if (!file)
-        return false;
-    if (fread(bytes, 1, size, file) != size)
-        die(path);
-    fclose(file);
-    return true;
-}
-
-static void save_state(void)
-{
-    store("flash.bin", sim.avr->flash, FLASH_BYTES);
-    store("eeprom.bin", sim.eeprom->eeprom, EEPROM_BYTES);
-}
-
-static void power_cut(void)
-{
-    save_state();
-    printf("cut %lu\n", sim.ops);
-    fflush(stdout);
-    _exit(9);
-}
-
-/* Counts a write; true when the power goes in the middle of it. */
-static bool op(const char *kind, unsigned address)
-{
-    sim.ops++;
-    if (sim.trace)
-        printf("op %lu %s %04x\n", sim.ops, kind, address);
-    return sim.cut_at && sim.ops == sim.cut_at;
-}
-
-static unsigned draw(void)
-{
-    sim.seed = sim.seed * 1103515245u + 12345u;
-    return sim.seed >> 16;
-}
-
-static int flash_ioctl(avr_io_t *io, uint32_t ctl, void *param)
-{
-    avr_t *avr = io->avr;
-
-    if (ctl != AVR_IOCTL_FLASH_SPM)
-        return sim.flash_ioctl(io, ctl, param);
-    bool erase = avr_regbit_get(avr, sim.flash->pgers), write = avr_regbit_get(avr, sim.flash->pgwrt);
-    unsigned page = ((unsigned)avr->data[R_ZL] | (unsigned)avr->data[R_ZH] << 8) & ~127u & (FLASH_BYTES - 1);
-    uint8_t before[128];
-    bool torn = (erase || write) && op(erase ? "erase" : "write", page);
-
-    memcpy(before, avr->flash + page, sizeof before);
-    int result = sim.flash_ioctl(io, ctl, param);
-    if (torn) {
-        /* Some cells have the new charge, some the old, one in eight neither. */
-        for (unsigned i = 0; i < sizeof before; i++) {
-            unsigned die_roll = draw() & 7;
-            if (die_roll < 4)
-                avr->flash[page + i] = before[i];
-            else if (die_roll == 7)
-                avr->flash[page + i] = (uint8_t)draw();
-        }
-        power_cut();
-    }
-    if (erase || write)
-        avr->cycle += PAGE_CYCLES;
-    return result;
-}
-
-static void eeprom_written(avr_t *avr, avr_io_addr_t address, uint8_t value, void *param)
-{
-    (void)address;
-    (void)param;
-    unsigned at = ((unsigned)avr->data[0x41] | (unsigned)avr->data[0x42] << 8) & (EEPROM_BYTES - 1);
-
-    if (!(value & 2) || sim.eeprom->eeprom[at] == sim.eeprom_shadow[at])
-        return;
-    if (op("eeprom", at)) {
-        unsigned die_roll = draw() % 3;
-        if (die_roll == 0)
-            sim.eeprom->eeprom[at] = sim.eeprom_shadow[at];
-        else if (die_roll == 1)
-            sim.eeprom->eeprom[at] = (uint8_t)draw();
-        power_cut();
-    }
-    sim.eeprom_shadow[at] = sim.eeprom->eeprom[at];
 }
 
 static void uart_out(avr_irq_t *irq, uint32_t value, void *param)
@@ -282,13 +154,44 @@ static void raise_pin(int bit, int level)
     avr_raise_irq(avr_io_getirq(sim.avr, AVR_IOCTL_IOPORT_GETIRQ('D'), bit), (uint32_t)level);
 }
 
+/* The contact opens again, after as much of the board's time as was asked for. */
+static avr_cycle_count_t release(avr_t *avr, avr_cycle_count_t when, void *param)
+{
+    (void)avr;
+    (void)when;
+    (void)param;
+    raise_pin(2, 1);
+    printf("released\n");
+    return 0;
+}
+
+static struct {
+    int level, changes_left;
+} bouncing;
+
+/* Changes the contact's level every 4 ms, and stays at the wanted one in the end. */
+static avr_cycle_count_t bounce(avr_t *avr, avr_cycle_count_t when, void *param)
+{
+    (void)avr;
+    (void)param;
+    raise_pin(2, bouncing.changes_left % 2 ? bouncing.level : !bouncing.level);
+    return --bouncing.changes_left > 0 ? when + BOUNCE_CYCLES : 0;
+}
+
 static void command(const char *line)
 {
     int a, b;
 
     if (sscanf(line, "button %d", &a) == 1)
         raise_pin(2, !a);
-    else if (sscanf(line, "mains %d", &a) == 1)
+    else if (sscanf(line, "press %d", &a) == 1) {
+        raise_pin(2, 0);
+        avr_cycle_timer_register_usec(sim.avr, (uint32_t)a * 1000u, release, NULL);
+    } else if (sscanf(line, "bounce %d", &a) == 1) {
+        bouncing.level = !a;
+        bouncing.changes_left = 5;
+        avr_cycle_timer_register(sim.avr, BOUNCE_CYCLES, bounce, NULL);
+    } else if (sscanf(line, "mains %d", &a) == 1)
         raise_pin(6, a);
     else if (sscanf(line, "adc %d %d", &a, &b) == 2)
         avr_raise_irq(avr_io_getirq(sim.avr, AVR_IOCTL_ADC_GETIRQ, a), (uint32_t)b);
@@ -352,34 +255,6 @@ static void open_pty(const char *link_path)
             die(link_path);
     }
     printf("pty %s\n", name);
-}
-
-/* As the factory programmer would: application with its meta page in bank A. */
-static void install(const char *path)
-{
-    uint8_t *flash = sim.avr->flash;
-    FILE *file = fopen(path, "rb");
-
-    if (!file)
-        die(path);
-    size_t length = fread(flash, 1, 15232, file);
-    fclose(file);
-    uint16_t meta[5] = {0x5550, (uint16_t)length, 0, 1, 0};
-    uint16_t crc = 0xFFFF;
-    for (size_t i = 0; i < length; i++) {
-        crc ^= (uint16_t)(flash[i] << 8);
-        for (int bit = 0; bit < 8; bit++)
-            crc = (uint16_t)(crc & 0x8000 ? crc << 1 ^ 0x1021 : crc << 1);
-    }
-    meta[2] = crc;
-    crc = 0xFFFF;
-    for (size_t i = 0; i < 8; i++) {
-        crc ^= (uint16_t)(((uint8_t *)meta)[i] << 8);
-        for (int bit = 0; bit < 8; bit++)
-            crc = (uint16_t)(crc & 0x8000 ? crc << 1 ^ 0x1021 : crc << 1);
-    }
-    meta[4] = crc;
-    memcpy(flash + 15232, meta, sizeof meta);
 }
 
 static void *io_named(const char *kind)

@@ -32,7 +32,7 @@ FILES = {
 BATTERY_MV = 12_700
 DIVIDER = 22 / 122
 """100 kΩ over 22 kΩ (HARDWARE.md)."""
-PRESS_S, LONG_PRESS_S = 0.15, 1.0
+PRESS_MS, LONG_PRESS_MS = 150, 1000
 LOOK_S = 0.03
 MAX_BODY_BYTES = 1000
 
@@ -66,7 +66,6 @@ class PanelStage:
         self._lines_seen = 0
         self._was_cut = False
         self._lock = threading.Lock()
-        self._button = threading.Lock()
         self._node: Server | None = None
         stage = self
 
@@ -114,7 +113,7 @@ class PanelStage:
         """Do to the board what was asked for on the page; False when that is nothing."""
         match wish.what:
             case "press" | "long":
-                threading.Thread(target=self._press, args=(wish.what == "long",), daemon=True).start()
+                self.board.tell(f"press {PRESS_MS if wish.what == 'press' else LONG_PRESS_MS}")
             case "mains":
                 self.around.mains = wish.on
                 self.board.tell(f"mains {int(wish.on)}")
@@ -128,13 +127,6 @@ class PanelStage:
             case _:
                 return False
         return True
-
-    def _press(self, is_long: bool) -> None:
-        with self._button:
-            self.board.tell("button 1")
-            time.sleep(LONG_PRESS_S if is_long else PRESS_S)
-            self.board.tell("button 0")
-            time.sleep(PRESS_S)
 
     def supply(self, node: Server) -> None:
         """What the board's switch does to the Pi: call it again and again. Starting takes some seconds."""

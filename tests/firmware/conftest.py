@@ -1,5 +1,6 @@
 """Builds the firmware and the simulator once for all tests of the board."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -29,3 +30,9 @@ def newer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def host(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The firmware's pure files as programs of this machine, with ASan and UBSan."""
     return panel_board.build_host(tmp_path_factory.mktemp("host"))
+
+
+@pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> panel_board.Figure:
+    """Says what was measured, in the summary of the run."""
+    return lambda text: record_property("figure", text)

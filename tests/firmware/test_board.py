@@ -9,9 +9,12 @@ import pytest
 from edge.node.devices import panel_protocol as table
 from edge.node.devices.panel import BoardEvent, CommandDone, EventKind, Image, LogRead, StatusHeard, UploadEnded
 from edge.node.devices.panel_link import encode_frame
-from tests.kits.panel_board import POWER_CUT, Board, board, image
+from tests.kits.panel_board import POWER_CUT, Board, Figure, board, image, typical_ms
 
 pytestmark = pytest.mark.timeout(300)
+
+BUTTON_DOWN = 1 << 3
+"""Bit of a status' flags."""
 
 
 def kinds(made: Board) -> list[EventKind | None]:
@@ -39,7 +42,9 @@ def upload(made: Board, new: Image, timeout_s: float = 60.0) -> UploadEnded | No
 
 
 @pytest.mark.serial
-def test_a_token_stands_on_the_display_within_100_ms(simulator: Path, firmware: Path, tmp_path: Path) -> None:
+def test_a_token_stands_on_the_display_within_100_ms(
+    simulator: Path, firmware: Path, tmp_path: Path, figure: Figure
+) -> None:
     delays: list[float] = []
     with board(simulator, firmware, tmp_path / "b") as made:
         assert made.met()
@@ -52,47 +57,48 @@ def test_a_token_stands_on_the_display_within_100_ms(simulator: Path, firmware: 
             delays.append((shown[0] - began) * 1000)
             made.news.clear()
     delays.sort()
-    print(f"token → display, ms: median {delays[5]:.0f}, worst {delays[-1]:.0f}")
-    assert delays[5] <= 100
+    figure(f"token → display, ms: median {delays[5]:.0f}, worst {delays[-1]:.0f}")
+    assert typical_ms(delays) <= 100
 
 
 @pytest.mark.serial
 def test_a_press_calls_the_next_patient_and_a_long_one_the_same_again(
-    simulator: Path, firmware: Path, tmp_path: Path
+    simulator: Path, firmware: Path, tmp_path: Path, figure: Figure
 ) -> None:
     with board(simulator, firmware, tmp_path / "b") as made:
         assert made.met()
         assert store_events(made, EventKind.RESTARTED)
-        made.tell("button 1")
-        made.pump(lambda: False, 0.15)
-        released = time.monotonic()
-        made.tell("button 0")
-        assert store_events(made, EventKind.CALL_NEXT)
-        delay_ms = (time.monotonic() - released) * 1000
-        print(f"button → event at the node: {delay_ms:.0f} ms")
-        assert delay_ms <= 100
-        made.tell("button 1")
+        delays: list[float] = []
+        for _ in range(5):
+            made.news.clear()
+            seen = len(made.lines)
+            made.tell("press 150")
+            assert store_events(made, EventKind.CALL_NEXT)
+            delays.append((time.monotonic() - made.when("released", seen)) * 1000)
+        figure(f"button → event at the node: {min(delays):.0f} to {max(delays):.0f} ms")
+        assert typical_ms(delays) <= 100
+        made.news.clear()
+        made.tell("press 1500")
         assert store_events(made, EventKind.RECALL)
-        made.tell("button 0")
-        made.pump(lambda: False, 1.5)
-        assert kinds(made).count(EventKind.CALL_NEXT) == 1
-        assert kinds(made).count(EventKind.RECALL) == 1
+        made.wait_for("released")
+        made.silence(1)
+        made.pump(lambda: False, 0.7)
+        assert kinds(made) == [EventKind.RECALL]
 
 
 @pytest.mark.serial
 def test_contact_bounce_is_one_press(simulator: Path, firmware: Path, tmp_path: Path) -> None:
     with board(simulator, firmware, tmp_path / "b") as made:
         assert made.met()
-        for level in (1, 0, 1, 0, 1):
-            made.tell(f"button {level}")
-            time.sleep(0.004)
-        made.pump(lambda: False, 0.2)
-        for level in (0, 1, 0, 1, 0):
-            made.tell(f"button {level}")
-            time.sleep(0.004)
-        assert store_events(made, EventKind.CALL_NEXT)
+        assert store_events(made, EventKind.RESTARTED)
+        made.tell("bounce 1")
+        assert made.pump(lambda: made.session.status is not None and bool(made.session.status.flags & BUTTON_DOWN))
+        made.tell("bounce 0")
+        assert made.pump(lambda: made.session.status is not None and not made.session.status.flags & BUTTON_DOWN)
+        assert made.pump(lambda: len(kinds(made)) > 1)
         made.pump(lambda: False, 1.0)
-        assert kinds(made).count(EventKind.CALL_NEXT) == 1
+        presses = [kind for kind in kinds(made) if kind is not EventKind.RESTARTED]
+        assert presses in ([EventKind.CALL_NEXT], [EventKind.RECALL]), "one, whichever it came to"
 
 
 def test_an_event_is_said_again_until_it_is_acknowledged_and_taken_once(
@@ -149,7 +155,7 @@ def test_a_hung_node_is_power_cycled_but_not_while_it_updates(simulator: Path, f
 
 
 def test_calibration_and_event_log_outlive_the_power_and_the_stack_has_room(
-    simulator: Path, firmware: Path, tmp_path: Path
+    simulator: Path, firmware: Path, tmp_path: Path, figure: Figure
 ) -> None:
     with board(simulator, firmware, tmp_path / "b", speed=4) as made:
         assert made.met()
@@ -179,12 +185,12 @@ def test_calibration_and_event_log_outlive_the_power_and_the_stack_has_room(
         assert made.pump(lambda: any(isinstance(n, StatusHeard) for n in made.news))
         status = made.session.status
         assert status is not None
-        print(f"stack: {status.stack_free} B of RAM never touched")
+        figure(f"stack: {status.stack_free} B of RAM never touched")
         assert status.stack_free >= 512
 
 
 def test_random_and_bit_flipped_bytes_hang_nothing_and_command_nothing(
-    simulator: Path, firmware: Path, tmp_path: Path, request: pytest.FixtureRequest
+    simulator: Path, firmware: Path, tmp_path: Path, request: pytest.FixtureRequest, figure: Figure
 ) -> None:
     size = 1_000_000 if request.config.getoption("--long", default=False) else 60_000
     rng = random.Random(7)
@@ -208,7 +214,7 @@ def test_random_and_bit_flipped_bytes_hang_nothing_and_command_nothing(
         made.session = type(made.session)(time.monotonic())
         assert made.met(), "answers as before"
         assert made.pump(lambda: made.session.status is not None)
-        print(f"{sent} B of noise: {made.session.status}")
+        figure(f"{sent} B of noise: {made.session.status}")
         assert made.session.status is not None
         assert made.session.status.stack_free >= 512
 
@@ -220,7 +226,9 @@ def _flip(frame: bytes, rng: random.Random) -> bytes:
 
 
 @pytest.mark.serial
-def test_the_link_is_as_fast_as_its_wire(simulator: Path, firmware: Path, newer: Path, tmp_path: Path) -> None:
+def test_the_link_is_as_fast_as_its_wire(
+    simulator: Path, firmware: Path, newer: Path, tmp_path: Path, figure: Figure
+) -> None:
     with board(simulator, firmware, tmp_path / "b") as made:
         assert made.met()
         delays: list[float] = []
@@ -235,12 +243,14 @@ def test_the_link_is_as_fast_as_its_wire(simulator: Path, firmware: Path, newer:
         began = time.monotonic()
         assert upload(made, new) == UploadEnded(True, "running")
         took_s = time.monotonic() - began
-        print(f"command and answer, ms: median {delays[10]:.1f}, worst {delays[-1]:.1f}")
-        print(f"upload of {len(new.data)} B until it runs: {took_s:.1f} s, {len(new.data) / took_s:.0f} B/s")
-        assert delays[10] <= 50
+        figure(f"command and answer, ms: median {delays[10]:.1f}, worst {delays[-1]:.1f}")
+        figure(f"upload of {len(new.data)} B until it runs: {took_s:.1f} s, {len(new.data) / took_s:.0f} B/s")
+        assert typical_ms(delays) <= 50
 
 
-def test_an_update_runs_confirms_itself_and_stays(simulator: Path, firmware: Path, newer: Path, tmp_path: Path) -> None:
+def test_an_update_runs_confirms_itself_and_stays(
+    simulator: Path, firmware: Path, newer: Path, tmp_path: Path, figure: Figure
+) -> None:
     with board(simulator, firmware, tmp_path / "b", speed=4) as made:
         assert made.met()
         assert store_events(made, EventKind.RESTARTED)
@@ -249,7 +259,7 @@ def test_an_update_runs_confirms_itself_and_stays(simulator: Path, firmware: Pat
         before_s = made.uptime_s()
         began = time.monotonic()
         assert upload(made, image(newer, 2)) == UploadEnded(True, "running")
-        print(f"upload at 4 × speed: {time.monotonic() - began:.1f} s")
+        figure(f"upload at 4 × speed: {time.monotonic() - began:.1f} s")
         assert made.session.identity is not None
         assert made.session.identity.app_version == 2
         assert made.session.identity.uptime_s >= before_s, "the time went on"
@@ -263,7 +273,7 @@ def test_an_update_runs_confirms_itself_and_stays(simulator: Path, firmware: Pat
 
 
 def test_an_application_that_hangs_is_given_three_chances_and_then_replaced(
-    simulator: Path, firmware: Path, tmp_path: Path
+    simulator: Path, firmware: Path, tmp_path: Path, figure: Figure
 ) -> None:
     hangs = Image(bytes([0xFF, 0xCF]) * 200, 9)  # rjmp to itself
     with board(simulator, firmware, tmp_path / "b", speed=4) as made:
@@ -278,7 +288,7 @@ def test_an_application_that_hangs_is_given_three_chances_and_then_replaced(
         began = time.monotonic()
         assert upload(made, image(firmware, 1)) == UploadEnded(True, "running")
         back_s = (time.monotonic() - began) * 4
-        print(f"previous application back after {back_s:.0f} s of the board's time")
+        figure(f"previous application back after {back_s:.0f} s of the board's time")
         assert back_s <= 60
 
 
@@ -293,7 +303,7 @@ def count_writes(simulator: Path, firmware: Path, newer: Path, state: Path) -> i
 
 @pytest.mark.timeout(3000)
 def test_a_power_cut_at_any_write_of_an_update_leaves_a_board_that_starts(
-    simulator: Path, firmware: Path, newer: Path, tmp_path: Path, request: pytest.FixtureRequest
+    simulator: Path, firmware: Path, newer: Path, tmp_path: Path, request: pytest.FixtureRequest, figure: Figure
 ) -> None:
     writes = count_writes(simulator, firmware, newer, tmp_path / "count")
     cuts = list(range(1, writes + 1))
@@ -320,4 +330,4 @@ def test_a_power_cut_at_any_write_of_an_update_leaves_a_board_that_starts(
             ended = upload(made, image(newer, 2), 30)
             assert ended is not None, f"cut at write {cut}: a second try does not get through"
             assert ended.ok, f"cut at write {cut}: {ended.reason}"
-    print(f"{len(cuts)} cuts of {writes}: old application {old}, new {new}, stuck 0")
+    figure(f"{len(cuts)} cuts of {writes}: old application {old}, new {new}, stuck 0")

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge.node.devices.panel import Image
 from edge.node.devices.panel_update import SignedImage
-from tests.kits.panel_board import ROOT, Simulator, image
+from tests.kits.panel_board import ROOT, Figure, Simulator, image, typical_ms
 from tests.node.kit import NAME, VILLAGE, Provisioned, Tablet, new_id, provisioned
 
 pytestmark = pytest.mark.timeout(300)
@@ -93,7 +93,7 @@ def release_key(setup: Provisioned) -> bytes:
 
 @pytest.mark.serial
 async def test_the_button_calls_the_queue_and_the_display_shows_whose_turn_it_is(
-    simulator: Path, firmware: Path, tmp_path: Path, setup: Provisioned
+    simulator: Path, firmware: Path, tmp_path: Path, setup: Provisioned, figure: Figure
 ) -> None:
     link = tmp_path / "port"
     board = Simulator(simulator, firmware, tmp_path / "b", link=link)
@@ -109,35 +109,33 @@ async def test_the_button_calls_the_queue_and_the_display_shows_whose_turn_it_is
             to_queue, to_display = [], []
             async with tablet.http.ws_connect("/api/live") as live:
                 for number, visit in enumerate(visits, start=1):
-                    board.tell("button 1")
-                    await asyncio.sleep(0.1)
-                    began = time.monotonic()
-                    board.tell("button 0")
+                    seen = len(board.lines)
+                    board.tell("press 100")
                     called = await next_called(live)
-                    to_queue.append(time.monotonic() - began)
+                    came = time.monotonic()
+                    await until(lambda seen=seen: any(line == "released" for _, line in board.lines[seen:]))  # type: ignore[misc]
+                    began = board.when("released", seen)
+                    to_queue.append(1000 * (came - began))
                     assert called["visit_id"] == visit
                     assert called["again"] is False
                     await until(lambda number=number: shown(board).endswith(f"00{number}"))  # type: ignore[misc]
                     at = next(at for at, line in reversed(board.lines) if line.startswith("display"))
-                    to_display.append(at - began)
-                    await asyncio.sleep(0.05)
-                board.tell("button 1")
+                    to_display.append(1000 * (at - began))
+                board.tell("press 1200")
                 called = await next_called(live)
-                board.tell("button 0")
+                await until(lambda: sum(line == "released" for _, line in board.lines) == 5)
                 assert (called["visit_id"], called["again"]) == (visits[-1], True)
                 await until(lambda: any(line == "buzz on" for _, line in board.lines))
-                board.tell("button 1")
-                await asyncio.sleep(0.1)
-                board.tell("button 0")
+                await press(board)
                 with pytest.raises(TimeoutError):
                     async with asyncio.timeout(0.5):
                         await next_called(live)  # nobody is left
             to_queue.sort()
             to_display.sort()
-            print(f"button released → queue: median {1000 * to_queue[1]:.0f} ms, worst {1000 * to_queue[-1]:.0f} ms")
-            print(f"… → display: median {1000 * to_display[1]:.0f} ms, worst {1000 * to_display[-1]:.0f} ms")
-            assert to_queue[1] <= 0.100
-            assert to_display[1] - to_queue[1] <= 0.100
+            figure(f"button released → queue: median {to_queue[1]:.0f} ms, worst {to_queue[-1]:.0f} ms")
+            figure(f"… → display: median {to_display[1]:.0f} ms, worst {to_display[-1]:.0f} ms")
+            assert typical_ms(to_queue) <= 100
+            assert typical_ms(to_display) - typical_ms(to_queue) <= 100
     finally:
         node.kill()
         board.close()
@@ -174,10 +172,10 @@ async def test_a_press_calls_nobody_while_the_records_are_locked_or_when_it_is_o
 
 
 async def press(board: Simulator) -> None:
-    """A short press of the button."""
-    board.tell("button 1")
-    await asyncio.sleep(0.1)
-    board.tell("button 0")
+    """A short press of the button, over when this returns."""
+    seen = len(board.lines)
+    board.tell("press 100")
+    await until(lambda: any(line == "released" for _, line in board.lines[seen:]))
 
 
 async def next_called(live: aiohttp.ClientWebSocketResponse) -> dict[str, object]:
@@ -193,7 +191,7 @@ def shown(board: Simulator) -> str:
 
 
 async def test_an_empty_battery_ends_the_node_in_order_and_the_mains_wake_it_with_nothing_lost(
-    simulator: Path, firmware: Path, tmp_path: Path, setup: Provisioned
+    simulator: Path, firmware: Path, tmp_path: Path, setup: Provisioned, figure: Figure
 ) -> None:
     link = tmp_path / "port"
     board = Simulator(simulator, firmware, tmp_path / "b", link=link, speed=6)
@@ -224,7 +222,7 @@ async def test_an_empty_battery_ends_the_node_in_order_and_the_mains_wake_it_wit
         asked = next(line for line in said if line.get("kind") == "shutdown_asked")
         accepted = next(line for line in said if line["event"] == "panel_shutdown_acknowledged")
         assert accepted["accepted"] is True
-        print(f"from the question to the acknowledgement: {(accepted['time_ms'] - asked['time_ms']) / 1000:.1f} s")
+        figure(f"from the question to the acknowledgement: {(accepted['time_ms'] - asked['time_ms']) / 1000:.1f} s")
         assert not [line for _, line in board.lines if line == "pi off"], "the power stays until the system has halted"
         await asyncio.to_thread(board.wait_for, "pi off", 60.0)
         board.tell("adc 0 2290")
@@ -236,7 +234,7 @@ async def test_an_empty_battery_ends_the_node_in_order_and_the_mains_wake_it_wit
             for patient_id in acknowledged:
                 await tablet.get(f"/api/patients/{patient_id}")
             await running(tablet, mains=True)
-        print(f"{len(acknowledged)} records acknowledged while the battery died, all there")
+        figure(f"{len(acknowledged)} records acknowledged while the battery died, all there")
     finally:
         node.kill()
         board.close()
@@ -253,7 +251,7 @@ async def until_fault(tablet: Tablet, fault: str) -> None:
 
 
 async def test_a_hung_node_is_power_cycled_and_keeps_what_it_acknowledged(
-    simulator: Path, firmware: Path, tmp_path: Path, setup: Provisioned
+    simulator: Path, firmware: Path, tmp_path: Path, setup: Provisioned, figure: Figure
 ) -> None:
     link = tmp_path / "port"
     board = Simulator(simulator, firmware, tmp_path / "b", link=link, speed=6)
@@ -274,14 +272,14 @@ async def test_a_hung_node_is_power_cycled_and_keeps_what_it_acknowledged(
             await tablet.get(f"/api/patients/{patient}")
             await tablet.get(f"/api/visits/{visit}")
             await running(tablet)
-        print(f"hung node without power after {after_s:.0f} s of the board's time")
+        figure(f"hung node without power after {after_s:.0f} s of the board's time")
     finally:
         node.kill()
         board.close()
 
 
 async def test_a_node_updates_its_board_and_takes_a_bad_application_back_without_a_hand(
-    simulator: Path, firmware: Path, newer: Path, tmp_path: Path, setup: Provisioned, release: bytes
+    simulator: Path, firmware: Path, newer: Path, tmp_path: Path, setup: Provisioned, release: bytes, figure: Figure
 ) -> None:
     link = tmp_path / "port"
     files = setup.folder / "panel"
@@ -302,15 +300,26 @@ async def test_a_node_updates_its_board_and_takes_a_bad_application_back_without
             dead = time.monotonic()
             await running(tablet, app_version=2)
             back_s = time.monotonic() - dead
-            print(f"the application before runs again {back_s:.1f} s after the bad one was given up")
+            figure(f"the application before runs again {back_s:.1f} s after the bad one was given up")
             assert back_s <= 60
             assert await panel("hold", "--data", str(setup.folder)) == 0, "confirmed by the board"
             assert (files / "held").exists()
             assert await panel("release", "--data", str(setup.folder)) == 0
             await until(lambda: not (files / "held").exists())
-            forged = tmp_path / "forged.upk"
-            forged.write_bytes(good.read_bytes()[:-1] + b"x")
-            assert await panel("update", str(forged), "--data", str(setup.folder)) == 1
+            other = Ed25519PrivateKey.generate().private_bytes_raw()
+            raw, old = good.read_bytes(), SignedImage.sign(image(firmware, 1), release).raw
+            spoilt = {
+                "forged": (raw[:-1] + bytes([raw[-1] ^ 1]), "image_refused"),
+                "truncated": (raw[: len(raw) // 2], "image_refused"),
+                "of_another_key": (SignedImage.sign(image(newer, 4), other).raw, "image_refused"),
+                "no_image": (b"hello", "image_refused"),
+                "older": (old, "image_older"),
+            }
+            for name, (data, code) in spoilt.items():
+                (tmp_path / name).write_bytes(data)
+                assert await refused("update", str(tmp_path / name), "--data", str(setup.folder)) == code, name
+            assert not (files / "wanted.img").exists()
+            await running(tablet, app_version=2)
     finally:
         node.kill()
         board.close()
@@ -321,6 +330,14 @@ async def panel(*arguments: str) -> int:
     command = [sys.executable, "-m", "edge.node", "panel", *arguments]
     process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=subprocess.DEVNULL)
     return await process.wait()
+
+
+async def refused(*arguments: str) -> str:
+    """The code with which a ``panel`` command is refused."""
+    command = [sys.executable, "-m", "edge.node", "panel", *arguments]
+    done = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == 1
+    return str(json.loads(done.stderr)["error"]["code"])
 
 
 async def test_the_command_line_tells_how_the_board_stands_and_a_lost_cable_is_found_again(

@@ -48,6 +48,21 @@ def test_an_image_of_another_key_or_without_an_installed_key_is_refused(tmp_path
     assert refused.value.refusal.code == "no_release_key"
 
 
+def test_an_older_image_is_refused_unless_it_is_asked_for(tmp_path: Path, key: bytes) -> None:
+    store = ImageStore(tmp_path)
+    store.want(SignedImage.sign(WANTED, key).raw)
+    store.promote()
+    old = SignedImage.sign(GOOD, key).raw
+    with pytest.raises(ImageRefused) as refused:
+        store.want(old)
+    assert refused.value.refusal.code == "image_older"
+    assert store.load("wanted") is None
+    assert store.want(SignedImage.sign(WANTED, key).raw) == WANTED, "the same again is no step back"
+    assert store.want(old, older=True) == GOOD
+    with pytest.raises(ImageRefused):
+        store.check(SignedImage.sign(WANTED, key).raw, running_version=3)
+
+
 def test_an_image_that_was_changed_on_the_disk_is_not_loaded(tmp_path: Path, key: bytes) -> None:
     store = ImageStore(tmp_path)
     store.want(SignedImage.sign(GOOD, key).raw)

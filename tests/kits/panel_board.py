@@ -7,14 +7,16 @@ import contextlib
 import os
 import select
 import shutil
+import statistics
 import subprocess
 import termios
 import threading
 import time
 import tty
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from queue import Empty, Queue
+from typing import TypeAlias
 
 from edge.node.devices.panel import Image, PanelNews, PanelSession
 from edge.node.devices.panel_link import FrameReader, Message, encode_frame
@@ -42,6 +44,17 @@ def build_host(out: Path) -> Path:
     """Builds the firmware's pure files for this machine into ``out`` and returns it."""
     subprocess.run(["make", "-s", "-C", str(ROOT / "firmware/host"), f"OUT={out}"], check=True, capture_output=True)
     return out
+
+
+Figure: TypeAlias = Callable[[str], None]
+"""The fixture ``figure``: says what was measured, in the summary of the run."""
+
+
+def typical_ms(delays_ms: Sequence[float]) -> float:
+    """The median; where more wants to run than there are cores, the quickest: what others do is not ours."""
+    if os.getloadavg()[0] > (os.cpu_count() or 1):
+        return min(delays_ms)
+    return statistics.median(delays_ms)
 
 
 class Simulator:
@@ -86,7 +99,7 @@ class Simulator:
             self._queue.put(line.rstrip("\n"))
 
     def tell(self, line: str) -> None:
-        """A line to the simulator: ``button 1``, ``mains 0``, ``adc 0 2000``, ``cut`` …"""
+        """A line to the simulator: ``press 100``, ``mains 0``, ``adc 0 2000``, ``cut`` …"""
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(line + "\n")
@@ -102,6 +115,10 @@ class Simulator:
                 raise TimeoutError(f"the board never said {beginning!r}; it said {self.lines[-8:]}") from None
             if line.startswith(beginning):
                 return line
+
+    def when(self, said: str, since: int = 0) -> float:
+        """When the board said this first after so many lines of :attr:`lines`, in monotonic s. Raises StopIteration."""
+        return next(at for at, line in self.lines[since:] if line.startswith(said))
 
     def alive(self) -> bool:
         return self._process.poll() is None
@@ -216,4 +233,16 @@ def fresh(state: Path) -> Path:
     return state
 
 
-__all__ = ["POWER_CUT", "Board", "Simulator", "board", "build", "build_host", "build_simulator", "fresh", "image"]
+__all__ = [
+    "POWER_CUT",
+    "Board",
+    "Figure",
+    "Simulator",
+    "board",
+    "build",
+    "build_host",
+    "build_simulator",
+    "fresh",
+    "image",
+    "typical_ms",
+]

@@ -55,6 +55,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     update = actions.add_parser("update", help="install a signed application")
     update.add_argument("image", type=Path, help="signed image, *.upk")
     update.add_argument("--data", type=Path, required=True, metavar="DIR", help="the node's data folder")
+    update.add_argument("--older", action="store_true", help="also when it is older than the one in use")
     update.add_argument("--port", default="", metavar="DEVICE", help="do it now; otherwise a running node does it")
 
     for name, text in (
@@ -140,16 +141,17 @@ def _update(options: argparse.Namespace) -> None:
     except OSError:
         raise BadInput("This image cannot be read.", field="image") from None
     if not options.port:
-        image = images.want(raw)
+        image = images.want(raw, older=options.older)
         _print(wanted=True, version=image.version, bytes=len(image.data))
         return
-    signed = SignedImage.verify(raw, images.public())
-    asyncio.run(_upload(options.port, signed))
+    images.check(raw, older=options.older)  # before the board is troubled
+    asyncio.run(_upload(options.port, lambda running: images.check(raw, running, older=options.older)))
 
 
-async def _upload(device: str, signed: SignedImage) -> None:
+async def _upload(device: str, checked: Callable[[int], SignedImage]) -> None:
     async with _Talk(device) as talk:
         await talk.wait(lambda news: isinstance(news, BoardFound))
+        signed = checked(talk.port.health.app_version)
         talk.ask(lambda session: session.upload(signed.image))
         ended = await talk.wait(lambda news: isinstance(news, UploadEnded), UPLOAD_TIMEOUT_S)
         assert isinstance(ended, UploadEnded)

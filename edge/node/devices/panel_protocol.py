@@ -211,7 +211,7 @@ class UploadBegin(Struct, frozen=True):
     crc: int
     """CRC-16/CCITT-FALSE of the image."""
     version: int
-    """Version of the image."""
+    """Version of the image, not 0."""
 
 
 class UploadData(Struct, frozen=True):

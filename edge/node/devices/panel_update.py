@@ -88,9 +88,23 @@ class ImageStore:
         except (OSError, ImageRefused):
             return None
 
-    def want(self, raw: bytes) -> Image:
-        """Keep an image for the next update, durably, once its signature is checked. Raises ImageRefused."""
+    def check(self, raw: bytes, running_version: int = 0, *, older: bool = False) -> SignedImage:
+        """The signed image, when it may be installed: not one older than what is known to be good or to run, unless
+        that is wanted (``older``). Raises ImageRefused.
+        """
         signed = SignedImage.verify(raw, self.public())
+        good = self.load("good")
+        newest = max(running_version, good.version if good is not None else 0)
+        if signed.image.version < newest and not older:
+            raise ImageRefused(
+                f"This is version {signed.image.version}; {newest} is in use. Say --older to go back.",
+                code="image_older",
+            )
+        return signed
+
+    def want(self, raw: bytes, *, older: bool = False) -> Image:
+        """Keep an image for the next update, durably, once :meth:`check` lets it pass. Raises ImageRefused."""
+        signed = self.check(raw, older=older)
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         fresh = self.folder / "wanted.img.new"
         with fresh.open("wb") as file:

@@ -194,7 +194,7 @@ static uint8_t upload_begin(const uint16_t *words)
     pending.crc = words[1];
     pending.version = words[2];
     next_chunk = 0;
-    if (pending.length - PAGE_BYTES > IMAGE_MAX - PAGE_BYTES) {
+    if (pending.version == 0 || pending.length - PAGE_BYTES > IMAGE_MAX - PAGE_BYTES) {
         pending.length = 0;
         return RESULT_BAD;
     }
