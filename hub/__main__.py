@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--link-address", default="0.0.0.0", metavar="ADDR", help="where nodes connect")
     run.add_argument("--udp", type=int, default=8481, metavar="PORT", help="UDP port for nodes")
     run.add_argument("--tls", type=int, default=8482, metavar="PORT", help="TLS port for nodes without UDP")
+    run.add_argument("--copy", type=Path, metavar="DIR", help="second copy of every change, on another disk")
     run.add_argument("--turn", action="append", default=[], metavar="URL", help="TURN server, turn:host:port…")
     run.add_argument("--turn-secret-file", type=Path, metavar="FILE", help="coturn's static-auth-secret")
     run.add_argument("--secure-cookie", action="store_true", help="a proxy in front speaks HTTPS to browsers")
@@ -83,7 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     saved.add_argument("--to", type=Path, required=True, metavar="DIR", help="a folder that does not exist yet")
     saved.add_argument("--with-keys", action="store_true", help="the keys too: keep that copy in a safe")
     back = add("restore", "Put a backup back; nodes then send what it lacks.")
-    back.add_argument("--from", type=Path, required=True, metavar="DIR", dest="source", help="a folder made by backup")
+    back.add_argument("--from", type=Path, metavar="DIR", dest="source", help="a folder made by backup")
+    back.add_argument("--copy", type=Path, metavar="DIR", help="the second copy: what was changed later, or all of it")
     back.add_argument("--replace", action="store_true", help="put the database that is here aside")
     return parser
 
@@ -121,6 +123,7 @@ def _serve(arguments: argparse.Namespace) -> None:
         Turn(tuple(arguments.turn), secret),
         arguments.secure_cookie,
         arguments.sms_modem,
+        copy=arguments.copy,
     )
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # keys and records are in memory
     server = Server(settings)
@@ -218,8 +221,13 @@ def _backup(arguments: argparse.Namespace) -> None:
 def _restore(arguments: argparse.Namespace) -> None:
     if asyncio.run(courier_cli.is_running(arguments.data)):
         raise backup.BackupRefused("The hub is running here. Stop it first.", code="hub_running")
-    settings = Settings(arguments.data, database=arguments.database)
-    done = backup.restore(settings, arguments.source, wall_ms(), replace=arguments.replace)
+    settings = Settings(arguments.data, database=arguments.database, copy=arguments.copy)
+    if arguments.source is not None:
+        done = backup.restore(settings, arguments.source, wall_ms(), replace=arguments.replace)
+    elif arguments.copy is not None:
+        done = backup.restore_copy(settings, arguments.copy, wall_ms(), replace=arguments.replace)
+    else:
+        raise BadInput("Say from where: --from a backup, --copy of the second copy, or both.", field="from")
     _say(restored=True, **msgspec.structs.asdict(done))
 
 

@@ -20,10 +20,11 @@ from edge.model.errors import Fault, UpkendraError
 from . import audit
 from .config import Settings
 from .keys import KEYS_FILE, LEAF_FILE, LEAF_KEY_FILE, Keyring, init_keys, load_keys
+from .store.copy import FolderCopy, end_history, replay
+from .store.dialect import DATABASE_FILE
 from .store.engine import Store
 from .store.schema import entries, nodes, sessions
 
-DATABASE_FILE: Final = "hub.db"
 MANIFEST_FILE: Final = "backup.json"
 KEY_FILES: Final = (KEYS_FILE, LEAF_FILE, LEAF_KEY_FILE)
 _BLOCK_BYTES = 1 << 20
@@ -54,6 +55,8 @@ class Restored(Struct, frozen=True):
     nodes: int
     revoked: int
     entries: int
+    changes: int
+    """Taken over from the second copy."""
 
 
 def init_hub(settings: Settings) -> Keyring:
@@ -140,9 +143,10 @@ def read_backup(source: Path) -> Manifest:
 
 
 def restore(settings: Settings, source: Path, now_ms: int, *, replace: bool) -> Restored:
-    """Put a backup back into the data folder of a hub that does not run. Raises BackupRefused. Blocking.
+    """Put a backup back into the data folder of a hub that does not run. Raises BackupRefused, CopyRefused. Blocking.
 
-    What stood there is kept beside it under another name.
+    What stood there is kept beside it under another name. With a second copy in the settings what was changed after
+    the backup follows.
     """
     target = _database(settings)
     manifest = read_backup(source)
@@ -153,29 +157,54 @@ def restore(settings: Settings, source: Path, now_ms: int, *, replace: bool) -> 
         _restore_keys(settings, source, manifest)
     if load_keys(settings.data).sign_public.hex() != manifest.hub_key:
         raise BackupRefused("This backup belongs to another hub.", code="backup_other_hub")
+    _put(settings, source / DATABASE_FILE, now_ms)
+    return settle(settings, manifest.made_ms, now_ms)
+
+
+def restore_copy(settings: Settings, copy: Path, now_ms: int, *, replace: bool) -> Restored:
+    """Make a hub's database from its second copy alone; its keys must be here. As :func:`restore`."""
+    target = _database(settings)
+    load_keys(settings.data)
+    folder = FolderCopy(copy)
+    if target.exists() and target.stat().st_size and not replace:
+        raise BackupRefused("There is a database here. Say --replace to put it aside.", code="store_in_the_way")
+    histories = folder.histories()
+    if not histories:
+        raise BackupRefused("This folder holds no second copy.", code="backup_damaged")
+    base = folder.base(histories[0])
+    made_ms = int(base.stat().st_mtime * 1000)
+    _put(settings, base, now_ms)
+    return settle(msgspec.structs.replace(settings, copy=copy), made_ms, now_ms)
+
+
+def _put(settings: Settings, database: Path, now_ms: int) -> None:
     fresh = settings.data / (DATABASE_FILE + ".restoring")
-    shutil.copyfile(source / DATABASE_FILE, fresh)
+    shutil.copyfile(database, fresh)
     fresh.chmod(0o600)
     _sync(fresh)
     for suffix in ("", "-wal", "-shm"):
         old = settings.data / (DATABASE_FILE + suffix)
         if old.exists():
             old.rename(settings.data / f"{DATABASE_FILE}.before-{now_ms}{suffix}")
-    fresh.rename(target)
+    fresh.rename(settings.data / DATABASE_FILE)
     _sync(settings.data)
-    return settle(settings, manifest.made_ms, now_ms)
 
 
 def settle(settings: Settings, made_ms: int, now_ms: int) -> Restored:
-    """After a restore: nobody is logged in, the audit says what happened. Blocking."""
+    """After a restore: later changes from the second copy, nobody is logged in, the audit says so. Blocking."""
+    replayed = 0
+    if settings.copy is not None:
+        replayed = replay(settings.data / DATABASE_FILE, FolderCopy(settings.copy))
 
     def act(connection: Connection) -> Restored:
+        if settings.copy is None:
+            end_history(connection)  # what happens from here on belongs to no copy that was begun before
         connection.execute(delete(sessions))
         audit.record(connection, now_ms, "", "restored", "", str(made_ms))
         count = connection.execute(select(func.count()).select_from(nodes)).scalar() or 0
         revoked = connection.execute(select(func.count()).select_from(nodes).where(nodes.c.revoked_ms > 0)).scalar()
         held = connection.execute(select(func.count()).select_from(entries)).scalar() or 0
-        return Restored(made_ms, count, revoked or 0, held)
+        return Restored(made_ms, count, revoked or 0, held, replayed)
 
     store = Store(settings.database_url)
     try:

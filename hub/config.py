@@ -35,6 +35,9 @@ class Settings(Struct, frozen=True):
         """Where photos, notes and clips lie, sealed."""
         return self.data / "blobs"
 
+    copy: Path | None = None
+    """Folder of the second copy, on another disk; None: nothing is ever acknowledged at level 2."""
+
     @property
     def database_url(self) -> str:
         return self.database or default_url(self.data)

@@ -16,6 +16,7 @@ from edge.model.errors import Refusal, UpkendraError
 from edge.sync import courier, seal
 from edge.sync.bearers.usb_control import ControlClient, ControlServer
 from edge.sync.frames import QUARANTINED
+from edge.sync.link import BundleArrived
 
 from .hub import Hub
 from .store.schema import down
@@ -165,7 +166,8 @@ class Desk:
         taken = await self._hub.link.receive(event)
         if taken is None:
             return Verdict(code="node_unknown")
-        level = 1 | (QUARANTINED if taken.quarantined else 0)
+        level = await self._hub.link.level_now() if isinstance(event, BundleArrived) else 1
+        level |= QUARANTINED if taken.quarantined else 0
         row = courier.Row(event.bundle_id, file.digest, level)
         return Verdict(event.node_id, row, taken.fresh > 0, taken.quarantined)
 

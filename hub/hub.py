@@ -20,6 +20,8 @@ from .keys import Keyring, load_keys
 from .link import Link
 from .live import Live
 from .prescriptions import Prescriptions
+from .store.copy import Copier, CopyRefused, FolderCopy, end_history
+from .store.dialect import DATABASE_FILE
 from .store.engine import Store
 
 logger = logging.getLogger("hub")
@@ -38,6 +40,7 @@ class Hub:
         self.wall_ms = wall_ms
         self.keys: Keyring = load_keys(settings.data)
         self.store = Store(settings.database_url)
+        self.copier = self._second_copy()
         self.directory = directory.NodeDirectory()
         self._load_nodes()
         reference()  # read and cached here, not while serving
@@ -50,7 +53,7 @@ class Hub:
             random=secrets.token_bytes,
         )
         self.speaker = down.Speaker(self.keys, secrets.token_bytes(8))
-        self.link = Link(endpoint, self.store, self.directory, self.speaker, wall_ms, monotonic_s)
+        self.link = Link(endpoint, self.store, self.directory, self.speaker, wall_ms, monotonic_s, self.copier)
         self.desk = Desk(self.store, self.speaker, self.directory, wall_ms, self.link.send_down, self._visit_changed)
         shelf.sweep(settings.blobs_folder, wall_ms() / 1000 - SWEEP_AFTER_S)
         self.blobs = Blobs(
@@ -66,6 +69,14 @@ class Hub:
         self.live = Live(self.desk, self.link, settings.turn)
         self.link.on_visits = self._visits_arrived
         self._tasks: list[asyncio.Task[None]] = []
+
+    def _second_copy(self) -> Copier | None:
+        if self.settings.copy is None:
+            self.store.write_now(end_history)
+            return None
+        if self.settings.database:
+            raise CopyRefused("A second copy in a folder needs SQLite; PostgreSQL has replicas.", code="copy_sqlite")
+        return Copier(self.store, FolderCopy(self.settings.copy), self.settings.data / DATABASE_FILE)
 
     def _load_nodes(self) -> None:
         for record, site in self.store.read_now(lambda connection: directory.load_directory(connection, self.keys)):
@@ -104,6 +115,8 @@ class Hub:
 
     def _close(self) -> None:
         self.desk.close()
+        if self.copier is not None:
+            self.copier.close()
         self.store.close()
 
     async def enrol(self, body: bytes) -> bytes:

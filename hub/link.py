@@ -30,12 +30,15 @@ from . import blob_rows, down, returns
 from .blobs import Blobs
 from .directory import NodeDirectory
 from .receive import Received, receive_bundle, receive_poison
+from .store.copy import Copier
 from .store.engine import Store
 from .store.schema import nodes
 
 logger = logging.getLogger("hub.link")
 SEEN_WRITE_MS = 30_000
 SIGNALS_WAITING_MAX = 1000
+COPY_MOMENT_S = 0.03
+COPY_PATIENCE_S = 1.0
 STATE_CLASS, LONG_STATE_CLASS = 1, 3
 LONG_STATE_BYTES = 2048
 
@@ -51,7 +54,9 @@ class Link:
         speaker: down.Speaker,
         wall_ms: Callable[[], int],
         monotonic_s: Callable[[], float],
+        copier: Copier | None = None,
     ) -> None:
+        self._copier = copier
         self.endpoint = endpoint
         self._store = store
         self._directory = directory
@@ -66,6 +71,7 @@ class Link:
         self.signals: asyncio.Queue[tuple[bytes, bytes]] = asyncio.Queue(SIGNALS_WAITING_MAX)
         """What nodes signalled, in order, for :class:`hub.live.Live`."""
         self._seen_ms: dict[bytes, int] = {}
+        self._copying: set[asyncio.Task[None]] = set()
         self._at_work: set[asyncio.Task[None]] = set()
 
     # What the hub says
@@ -154,19 +160,42 @@ class Link:
             taken = await self._store.write(
                 lambda connection: _receive(connection, arrived, known, hub_public, self._wall_ms())
             )
-        self._acknowledge(event, taken)
+        await self._acknowledge(event, taken)
         if self.blobs is not None and isinstance(event, ChunkArrived) and taken.fresh:
             await self.blobs.settle(event.node_id.hex(), event.chunk.blob_id)
         elif self.blobs is not None and taken.visit_ids:
             await self.blobs.settle_visits(taken.visit_ids)
         return taken
 
-    def _acknowledge(self, event: BundleArrived | ChunkArrived | BundleQuarantined, taken: Received) -> None:
+    async def _acknowledge(self, event: BundleArrived | ChunkArrived | BundleQuarantined, taken: Received) -> None:
+        """Level 1 now, level 2 when the second copy has it: at once, if that takes no longer than a moment."""
         faults.point("hub-before-ack")
-        self.endpoint.bundle_stored(event.node_id, event.bundle_id, quarantined=bool(taken.quarantined))
+        aside, lsn = bool(taken.quarantined), self._store.lsn
+        # The content of blobs is in no second copy.
+        copied = not isinstance(event, ChunkArrived) and await self.is_copied(lsn, COPY_MOMENT_S)
+        self.endpoint.bundle_stored(event.node_id, event.bundle_id, 2 if copied else 1, quarantined=aside)
         self.wake()
+        if not copied and self._copier is not None and not isinstance(event, ChunkArrived):
+            task = asyncio.get_running_loop().create_task(self._acknowledge_copy(event, lsn, aside))
+            self._copying.add(task)
+            task.add_done_callback(self._copying.discard)
         if taken.visit_ids:
             self.on_visits(taken.visit_ids)
+
+    async def is_copied(self, lsn: int, timeout_s: float | None) -> bool:
+        """Whether a change is in the second copy, or comes there within the time. Never without a second copy."""
+        return self._copier is not None and await self._copier.reached(lsn, timeout_s)
+
+    async def level_now(self) -> int:
+        """The level of everything that was committed until now."""
+        return 2 if await self.is_copied(self._store.lsn, COPY_PATIENCE_S) else 1
+
+    async def _acknowledge_copy(
+        self, event: BundleArrived | ChunkArrived | BundleQuarantined, lsn: int, aside: bool
+    ) -> None:
+        if await self.is_copied(lsn, None):
+            self.endpoint.bundle_stored(event.node_id, event.bundle_id, 2, quarantined=aside)
+            self.wake()
 
     async def _seen(self, event: NodeSeen) -> None:
         now_ms = self._wall_ms()
@@ -203,9 +232,12 @@ class Link:
         elif isinstance(message, holdings.Holdings):
             told = message
             found = await self._store.write(
-                lambda connection: returns.answer(connection, self._speaker, known, told, now_ms, copied=False)
+                lambda connection: returns.answer(connection, self._speaker, known, told, now_ms)
             )
-            self.send_state(node_id, found.message)
+            reply = found.message
+            if isinstance(reply, holdings.Wanted):
+                reply = holdings.Wanted(reply.spans, await self.level_now() == 2)
+            self.send_state(node_id, reply)
             for blob in found.blobs:
                 self.send_down(blob)
 
@@ -229,7 +261,10 @@ class Link:
         self.send_state(event.node_id, holdings.AskAll())
 
     async def close(self) -> None:
-        """Finish what was taken."""
+        """Finish what was taken; what waits for the second copy is acknowledged another time."""
+        for task in self._copying:
+            task.cancel()
+        await asyncio.gather(*self._copying, return_exceptions=True)
         await asyncio.gather(*self._at_work, return_exceptions=True)
 
 

@@ -38,9 +38,9 @@ class Answer(Struct, frozen=True):
 
 
 def answer(
-    connection: Connection, speaker: Speaker, record: NodeRecord, told: holdings.Holdings, now_ms: int, *, copied: bool
+    connection: Connection, speaker: Speaker, record: NodeRecord, told: holdings.Holdings, now_ms: int
 ) -> Answer:
-    """Compare, and make what goes back to the node durable. ``copied``: all that is here has a second copy."""
+    """Compare, and make what goes back to the node durable."""
     node_id = record.node_id.hex()
     held = _held(connection, node_id, told.refused)
     difference = holdings.compare(told, held)
@@ -56,7 +56,7 @@ def answer(
     if difference.lacking:
         count = sum(span.last - span.first + 1 for span in difference.lacking)
         audit.record(connection, now_ms, "", "entries_wanted", node_id, str(count))
-    return Answer(holdings.Wanted(difference.lacking, copied), tuple(blobs))
+    return Answer(holdings.Wanted(difference.lacking), tuple(blobs))
 
 
 def _held(connection: Connection, node_id: str, refused: tuple[int, ...]) -> dict[holdings.Log, Ranges]:

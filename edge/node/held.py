@@ -25,6 +25,9 @@ BUNDLE_PLAIN_BYTES = 48 * 1024
 AGAIN_CLASS = 2
 """What goes again after a restore waits behind what is new."""
 LISTED_HUB_RUNS = 2
+RETENTION_DAYS = 90
+RETENTION_VISITS = 1_000
+"""Visits that are younger, or among the latest so many, keep their content also when there is a second copy."""
 OWN_STREAMS = frozenset({Stream.URGENT, Stream.CLINICAL, Stream.MEDIA, Stream.AUDIT})
 
 

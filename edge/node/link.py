@@ -38,6 +38,7 @@ from edge.web.logs import say
 
 from .clinic import Clinic
 from .config import NodeConfig
+from .held import RETENTION_DAYS, RETENTION_VISITS
 from .journal import Journal, Outgoing
 from .live import LinkPush, PrescriptionCame, QueueChanged, VisitChanged
 from .outbox import OutboxDb
@@ -300,10 +301,20 @@ class HubLink:
             case _:
                 pass
 
+    async def _prune(self) -> None:
+        """Old content that is in a second copy may go, when it is certain how old it is."""
+        now = self._clinic.clock.now()
+        if now.trusted:
+            before_ms = now.wall_ms - RETENTION_DAYS * 86_400_000
+            pruned = await self._clinic.store.write(lambda journal: journal.held.prune(before_ms, RETENTION_VISITS))
+            if pruned:
+                say(logger, "pruned", visits=pruned)
+
     async def _give_again(self, spans: tuple[holdings.Span, ...], *, copied: bool) -> None:
         gone = await self._clinic.store.write(lambda journal: journal.held.want(spans)) if spans else 0
         if copied:
             await self._clinic.store.write(lambda journal: journal.held.copied())
+            await self._prune()
         if gone:
             say(logger, "entries_gone", logging.ERROR, entries=gone)
             self._send_state(holdings.Notice(holdings.GONE, gone))

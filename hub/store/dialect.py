@@ -16,6 +16,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from edge.model.errors import Fault, UpkendraError
 
+DATABASE_FILE = "hub.db"
 Value = bytes | str | int | float | bool | None
 Row = Mapping[str, Value]
 """Column name → value."""
@@ -29,7 +30,7 @@ class _Sqlite(Protocol):
 
 def default_url(data: Path) -> str:
     """The embedded database of a hub that was given no ``--database``."""
-    return f"sqlite:///{data / 'hub.db'}"
+    return f"sqlite:///{data / DATABASE_FILE}"
 
 
 def make_engine(url: str) -> Engine:

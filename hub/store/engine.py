@@ -12,14 +12,19 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine
+import msgspec
+from sqlalchemy import Connection, Engine, event, insert, select, update
 
 from edge.sync import faults
 
-from .dialect import make_engine, require_store
+from .dialect import Value, make_engine, require_store
 from .migrate import upgrade
+from .schema import copy_log, copy_state
 
 T = TypeVar("T")
+Statement = tuple[str, tuple[Value, ...]]
+_CHANGES = ("INSERT", "UPDATE", "DELETE")
+_NOT_COPIED = ("copy_log", "copy_state")
 GROUP_LIMIT = 256
 """Most jobs in one transaction."""
 
@@ -32,17 +37,19 @@ class _Job:
     def __init__(self, work: Callable[[Connection], T], future: "Future[T]") -> None:
         self._outcome: Callable[[], None] | None = None
 
-        def run(connection: Connection) -> None:
+        def run(connection: Connection) -> bool:
             try:
                 with connection.begin_nested():
                     value = work(connection)
             except Exception as error:
                 refused = error
                 self._outcome = lambda: future.set_exception(refused)
-            else:
-                self._outcome = lambda: future.set_result(value)
+                return False
+            self._outcome = lambda: future.set_result(value)
+            return True
 
         self.run = run
+        """Do the work; False when it was rolled back."""
         self.fail: Callable[[BaseException], None] = future.set_exception
 
     def settle(self) -> None:
@@ -60,12 +67,18 @@ class Store:
             require_store(url)
         self.engine: Engine = make_engine(url)
         upgrade(self.engine)
+        self._said: list[Statement] = []
+        """What the transaction under way has changed so far."""
+        event.listen(self.engine, "before_cursor_execute", self._note)
         self._jobs: queue.Queue[_Job | None] = queue.Queue()
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="hub-read")
         self._writer = threading.Thread(target=self._write_forever, name="hub-write", daemon=True)
         self._writer.start()
         self.commits = 0
         """How many transactions the writer committed."""
+        self.lsn = 0
+        """Number of the last committed change, while a second copy is kept."""
+        self.on_commit: Callable[[], None] = lambda: None
 
     def write_later(self, work: Callable[[Connection], T]) -> "Future[T]":
         """Queue ``work``; the future is settled after its transaction is committed."""
@@ -121,8 +134,12 @@ class Store:
     def _write_group(self, group: list[_Job]) -> None:
         try:
             with self.engine.connect().execution_options(writing=True) as connection, connection.begin():
+                self._said.clear()
                 for job in group:
-                    job.run(connection)
+                    kept = len(self._said)
+                    if not job.run(connection):
+                        del self._said[kept:]
+                lsn = self._keep_for_copy(connection)
                 faults.point("hub-before-commit")
         except Exception as error:
             for job in group:
@@ -130,5 +147,35 @@ class Store:
             return
         faults.point("hub-after-commit")
         self.commits += 1
+        self.lsn = lsn
         for job in group:
             job.settle()
+        self.on_commit()
+
+    def _note(
+        self, connection: Connection, cursor: object, statement: str, parameters: object, context: object, many: bool
+    ) -> None:
+        """Remember a change. Every value is in its parameters, so that it can be done again elsewhere."""
+        if threading.current_thread() is not self._writer or statement[:6].upper() not in (
+            "INSERT",
+            "UPDATE",
+            "DELETE",
+        ):
+            return
+        if any(name in statement for name in _NOT_COPIED):
+            return
+        rows = parameters if many else [parameters]
+        assert isinstance(rows, list | tuple)
+        self._said += [(statement, tuple(row)) for row in rows]
+
+    def _keep_for_copy(self, connection: Connection) -> int:
+        """The changes of this transaction, for the second copy if one is kept; their number."""
+        state = connection.execute(select(copy_state.c.lsn)).first()
+        if state is None:
+            return 0
+        if not self._said:
+            return int(state.lsn)
+        lsn = int(state.lsn) + 1
+        connection.execute(insert(copy_log).values(lsn=lsn, body=msgspec.msgpack.encode(self._said)))
+        connection.execute(update(copy_state).values(lsn=lsn))
+        return lsn

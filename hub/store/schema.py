@@ -295,3 +295,17 @@ blob_chunks = Table(
     Column("data", LargeBinary, nullable=False),
     Column("received_ms", BigInteger, nullable=False),
 )
+
+copy_state = Table(
+    "copy_state",
+    metadata,
+    Column("history", String(16), primary_key=True),
+    Column("lsn", BigInteger, nullable=False),
+)
+
+copy_log = Table(
+    "copy_log",
+    metadata,
+    Column("lsn", BigInteger, primary_key=True, autoincrement=False),
+    Column("body", LargeBinary, nullable=False),
+)

@@ -201,6 +201,7 @@ class NodeKit:
         self.stamp = 0
         self.salts: dict[str, bytes] = {}
         self.acked: dict[bytes, bool] = {}
+        self.levels: list[int] = []
         self.downs: dict[int, bytes] = {}
         self.signals: list[bytes] = []
         self.stores_downs = True
@@ -269,6 +270,7 @@ class NodeKit:
         match event:
             case BundleAcked():
                 self.acked[event.bundle_id] = event.quarantined
+                self.levels.append(event.level)
             case DownArrived():
                 self.downs[event.seq] = event.blob
                 if self.stores_downs:

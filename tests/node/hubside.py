@@ -10,10 +10,18 @@ import msgspec
 from edge.media.signals import Signal
 from edge.model import events as ev
 from edge.model.clock import next_stamp
-from edge.sync import bundle, seal
+from edge.sync import bundle, holdings, seal
 from edge.sync.bearers.runner import HubRunner
 from edge.sync.endpoint import HubEndpoint
-from edge.sync.link import BundleArrived, ChunkArrived, DownStored, HubEvent, NodeSeen, SignalArrived
+from edge.sync.link import (
+    BundleArrived,
+    ChunkArrived,
+    DownStored,
+    HubEvent,
+    NodeSeen,
+    SignalArrived,
+    StateArrived,
+)
 from edge.sync.log import Stream
 from tests.node.kit import Provisioned
 
@@ -36,6 +44,7 @@ class HubSide:
         self.heads: list[bundle.BundlePayload] = []
         self.grades: set[str] = set()
         self.signals: asyncio.Queue[Signal] = asyncio.Queue()
+        self.states: asyncio.Queue[holdings.Message] = asyncio.Queue()
         self.down_stored: set[int] = set()
         self.port = port
 
@@ -73,6 +82,8 @@ class HubSide:
                         self.endpoint.send_down(node_id, seq, blob, 1)
             case DownStored(_, seq):
                 self.down_stored.add(seq)
+            case StateArrived(_, body):
+                self.states.put_nowait(holdings.decode(body))
             case SignalArrived(_, blob):
                 self.signals.put_nowait(msgspec.msgpack.decode(blob, type=Signal))
             case _:
@@ -88,6 +99,17 @@ class HubSide:
             entry = msgspec.msgpack.decode(raw, type=ev.Entry)
             known = self.entries.setdefault((payload.run, payload.stream, seq), entry)
             self.conflicts += known != entry
+
+    def wake(self) -> None:
+        """Something was given to the endpoint."""
+        self._runner.wake()
+
+    async def notice(self, code: str) -> holdings.Notice:
+        """The next notice of that code."""
+        while True:
+            message = await self.states.get()
+            if isinstance(message, holdings.Notice) and message.code == code:
+                return message
 
     def events(self) -> list[ev.Event | ev.Unknown]:
         """All events, in the order in which the node said them."""
