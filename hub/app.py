@@ -35,10 +35,8 @@ def build_app(
     """What doctors' browsers and enrolling nodes talk to."""
     app = new_app()
     app[SOCKETS] = OpenSockets()
-    api = Api(hub)
+    api = Api(hub, SmsApi(hub, sms).routes() if sms is not None else ())
     mount(app, api.routes(), api.gate())
-    if sms is not None:
-        mount(app, SmsApi(hub, sms).routes(), api.gate())
     add_static(app, "/ui/", ui)
     add_static(app, "/", console)
     app.on_shutdown.append(_close_sockets)

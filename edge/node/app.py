@@ -26,7 +26,7 @@ from .sms_desk import SmsDesk, SmsOptions
 from .telling import Telling
 from .web.api import Api
 from .web.report_api import ReportApi
-from .web.sms_api import mount_sms
+from .web.sms_api import SmsApi
 
 LINGER_S = 2.0
 """How long a stopping node waits for the hub to acknowledge what it has just sealed."""
@@ -83,6 +83,7 @@ class Node:
     async def fit_sms(self, folder: Path, options: SmsOptions) -> None:
         """Use an SMS modem, present or not; before :meth:`web_app`."""
         self.sms = SmsDesk(self.clinic, folder, options)
+        self.api.add(SmsApi(self.sms).routes())
         await self.sms.start()
 
     def _sms_health(self) -> SmsHealth | None:
@@ -95,8 +96,6 @@ class Node:
         """The node's pages and API."""
         app = new_app()
         self.api.mount(app, self._find_session)
-        if self.sms is not None:
-            mount_sms(app, self.clinic, self.sms, self._find_session)
         files, ui = await asyncio.to_thread(lambda: (static.load(STATIC), static.load(UI)))
         static.add_static(app, "/ui/", ui)
         static.add_static(app, "/", files)

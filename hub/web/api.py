@@ -1,5 +1,7 @@
 """The hub's HTTP API: routes that decode, ask the desk, and reply. No rule lives here."""
 
+from collections.abc import Sequence
+
 import msgspec
 from aiohttp import web
 
@@ -28,8 +30,10 @@ COOKIE = "upk_hub"
 class Api:
     """Handlers over one hub."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, more: Sequence[AnyRoute] = ()) -> None:
+        """``more``: routes of parts that this hub was fitted with."""
         self._hub = hub
+        self._more = tuple(more)
         self._drafts = Drafts(hub.desk)
         self._reference = Raw(msgspec.json.encode(reference()), "application/json")
         self._openapi = Raw(b"", "application/json")
@@ -71,7 +75,7 @@ class Api:
             Route("GET", "/readyz", self.readyz, None, b.Health, Auth.OPEN, errors=(503,)),
             Route("GET", "/openapi.json", self.openapi, None, Raw, Auth.OPEN, reply_media="application/json"),
         ]
-        table += MediaApi(self._hub).routes()
+        table += [*MediaApi(self._hub).routes(), *self._more]
         documented = [route for route in table if route.path != "/openapi.json"]
         self._openapi = reply_of("Upkendra hub", __version__, COOKIE, documented)
         return table

@@ -211,6 +211,13 @@ async def test_a_replayed_a_forged_and_a_revoked_nodes_sms_change_nothing(tmp_pa
             await stage.desk.answer("00" * 8, newest.early_id, doctor, sms.Advice.SEEN, "")
 
 
+async def test_both_apis_describe_the_sms_routes_when_there_is_a_modem(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        hub, node = await stage.doctor.get("/openapi.json"), await stage.tablet.get("/openapi.json")
+        assert {"/api/sms", "/api/early", "/api/early/{node_id}/{early_id}/answer"} <= set(hub["paths"])  # type: ignore[call-overload]
+        assert {"/api/sms", "/api/visits/{visit_id}/sms"} <= set(node["paths"])  # type: ignore[call-overload]
+
+
 async def test_a_summary_leaves_when_a_person_asks_and_a_locked_node_says_nothing(tmp_path: Path) -> None:
     async with staged(tmp_path) as stage:
         assert stage.node.sms is not None

@@ -56,6 +56,10 @@ class Api:
         self._reference = body
         self._reference_etag = '"' + hashlib.sha256(body).hexdigest()[:20] + '"'
 
+    def add(self, more: Sequence[AnyRoute]) -> None:
+        """Routes of a part that the node was fitted with; before :meth:`mount`."""
+        self._more += tuple(more)
+
     def mount(self, app: web.Application, find_session: FindSession) -> None:
         """Add all routes to an application."""
         mount(app, self.routes(), Gate(COOKIE, find_session, guard=self._guard))

@@ -1,15 +1,9 @@
 """Routes that are there when the node has an SMS modem: how it stands, what was said, say it now."""
 
-from aiohttp import web
 
-from edge.model.errors import Refusal
-from edge.node.clinic import Clinic
 from edge.node.sms_desk import SmsDesk, SmsLine
 from edge.sync.bearers.sms import SmsHealth
-from edge.web.refusals import Locked
-from edge.web.routes import AnyRoute, Call, FindSession, Gate, Route, mount
-
-from .api import COOKIE
+from edge.web.routes import AnyRoute, Call, Route
 
 
 class SmsApi:
@@ -38,14 +32,3 @@ class SmsApi:
         """Send a short summary of the visit to the doctor by SMS."""
         await self._desk.request(call.path["visit_id"])
         return await self._desk.lines(call.path["visit_id"])
-
-
-def mount_sms(app: web.Application, clinic: Clinic, desk: SmsDesk, find_session: FindSession) -> None:
-    """Add the routes to the node's application."""
-
-    def guard(route: AnyRoute) -> Refusal | None:
-        if clinic.locked and not route.while_locked:
-            return Locked("The node is locked. Unlock it with a staff badge and its PIN.").refusal
-        return None
-
-    mount(app, SmsApi(desk).routes(), Gate(COOKIE, find_session, guard=guard))
