@@ -11,9 +11,12 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import aiohttp
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from edge.node.clock import BoardTime, Kept
+from edge.node.config import CLOCK_FILE
 from edge.node.devices.panel import Image
 from edge.node.devices.panel_update import SignedImage
 from tests.kits.panel_board import ROOT, Figure, Simulator, image, typical_ms
@@ -340,6 +343,12 @@ async def refused(*arguments: str) -> str:
     return str(json.loads(done.stderr)["error"]["code"])
 
 
+def said_by(node: NodeProcess, event: str) -> list[dict[str, object]]:
+    """What the node has logged of an event."""
+    lines = [json.loads(line) for line in node.log.read_text().splitlines()]
+    return [line for line in lines if line.get("event") == event]
+
+
 async def test_the_command_line_tells_how_the_board_stands_and_a_lost_cable_is_found_again(
     simulator: Path, firmware: Path, tmp_path: Path, setup: Provisioned
 ) -> None:
@@ -351,10 +360,14 @@ async def test_the_command_line_tells_how_the_board_stands_and_a_lost_cable_is_f
     said = json.loads(done.stdout)
     assert (said["state"], said["app_version"], said["mains"]) == ("running", 1, True)
     assert said["log"][0]["kind"] == 10, "the restart"
+    # The machine's clock runs ten hours ahead of what board and hub told last.
+    told = Kept(0, time.time_ns() // 1_000_000 - 36_000_000, BoardTime(1, 0.0))
+    (setup.folder / CLOCK_FILE).write_bytes(msgspec.json.encode(told))
     node = NodeProcess(setup, link)
     try:
         async with node.tablet() as tablet:
             await running(tablet)
+            await until(lambda: bool(said_by(node, "clock_set_by_board")))
             busy = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, capture_output=True, check=False)
             assert busy.returncode == 1
             assert json.loads(busy.stderr)["error"]["code"] == "panel_unreachable"
@@ -363,6 +376,9 @@ async def test_the_command_line_tells_how_the_board_stands_and_a_lost_cable_is_f
             board = Simulator(simulator, firmware, tmp_path / "b", link=link)
             health = await running(tablet)
             assert health["opens"] == 2
+        node.process.terminate()
+        assert await node.wait() == 0
+        assert said_by(node, "panel_leave_taken")[-1]["heard"] is True, "the board waits for it as for one that starts"
     finally:
         node.kill()
         board.close()

@@ -3,6 +3,7 @@
 import binascii
 from collections import deque
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
@@ -18,7 +19,9 @@ from edge.node.devices.panel import (
     PanelSession,
     UploadEnded,
 )
+from edge.node.devices.panel_desk import faults_of
 from edge.node.devices.panel_link import FrameReader, Message, encode_frame
+from edge.node.devices.panel_port import PanelHealth, PanelState
 
 SIZES = {"B": 255, "H": 65_535, "I": 2**32 - 1}
 
@@ -358,6 +361,13 @@ def test_an_announcement_goes_out_at_once_and_stands_only_when_the_board_confirm
     session.announce(leaving=True)
     session.receive(b"".join(answers(session, 1.2, 101, flags=1 | 1 << 5)), 1.21)
     assert session.announced
+
+
+def test_a_line_is_noisy_by_what_it_spoils_in_an_hour_and_not_for_ever() -> None:
+    day = PanelHealth(PanelState.RUNNING, uptime_s=86_400, mains=True, bad_frames=150, stack_free=1000)
+    assert faults_of(day) == ()
+    assert faults_of(msgspec.structs.replace(day, uptime_s=600)) == ("panel_line_noisy",)
+    assert faults_of(msgspec.structs.replace(day, bad_frames=60_000, mains=False)) == ("on_battery", "panel_line_noisy")
 
 
 def test_an_unhealthy_node_sends_no_heartbeat() -> None:
