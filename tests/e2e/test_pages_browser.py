@@ -144,6 +144,29 @@ def test_what_was_typed_survives_a_reload_in_the_middle_of_a_form(context: Brows
     page.wait_for_function("document.querySelector('[data-test=reg-name]').value === 'अधूरी कुमारी'")
 
 
+def test_a_form_that_is_gone_through_again_records_only_what_was_changed(
+    context: BrowserContext, clinic: Clinic
+) -> None:
+    page = context.new_page()
+    log_in_nurse(page, clinic)
+    register(page, "पुनः देवी")
+    take_visit(page)
+    said: list[str] = []
+    page.on("request", lambda request: said.append(request.url) if request.url.endswith("/api/commands") else None)
+    tap(page, "edit-form")
+    for step in ("complaint", "history", "signs", "vitals"):
+        see(page, f"step-{step}")
+        tap(page, "step-next")
+    see(page, "step-triage")
+    assert said == [], "an old reading would stand there under a new time"
+    tap(page, "go-vitals")
+    with page.expect_request(lambda request: '"value":96' in (request.post_data or "")):
+        fill(page, "vital-hr", "96")
+        tap(page, "step-next")
+    see(page, "step-triage")
+    assert len(said) == 1
+
+
 def test_a_node_that_is_away_is_said_to_be_away_and_nothing_is_sent_twice(
     context: BrowserContext, clinic: Clinic
 ) -> None:

@@ -42,7 +42,7 @@ export function blankForm() {
 const MEASURED = ["hr", "rr", "temp_c", "spo2"];
 
 /** The form as the record has it, for a visit that another tablet began. @param {Visit} visit @returns {VisitForm} */
-export function formOf(visit) {
+function formOf(visit) {
   const form = blankForm();
   for (const consent of visit.consents) {
     if (consent.purpose === "teleconsultation") form.tele = consent.given;
@@ -154,6 +154,28 @@ export async function sendStep(step, form, record, change) {
     change({ sent: { [mark]: text } });
   }
   return "";
+}
+
+/**
+ * The form as the record has it, with what the record says marked as said: going through the steps
+ * again records nothing anew, above all no old reading under a new time.
+ * @param {{visit: Visit, patient: Patient}} record @returns {VisitForm}
+ */
+export function recordedForm(record) {
+  const { visit } = record;
+  const form = formOf(visit);
+  const answered = {
+    consent: visit.consents.length > 0, complaint: visit.complaints.length > 0, history: visit.history !== null,
+    signs: visit.signs_present.length + visit.signs_absent.length > 0, vitals: visit.vitals.length > 0,
+  };
+  for (const [step, is] of Object.entries(answered)) {
+    if (!is) continue;
+    for (const { mark, body } of commandsOf(step, form, record)) {
+      const asked = step !== "consent" || visit.consents.some((one) => `consent-${one.purpose}` === mark);
+      if (asked) form.sent[mark] = JSON.stringify(body);
+    }
+  }
+  return form;
 }
 
 /** @param {string} step @param {VisitForm} form @param {{visit: Visit, patient: Patient}} record */

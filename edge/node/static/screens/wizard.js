@@ -9,7 +9,7 @@ import { errorText } from "../commands.js";
 import { keepDraft, openDraft, otherWriter, saveDraft, takeBack, watchDraft } from "../drafts.js";
 import { go, loadRecord, record, staffName } from "../store.js";
 import { EmergencyButton } from "./emergency.js";
-import { blankForm, formOf, sendStep, stepFaults } from "./visitform.js";
+import { blankForm, recordedForm, sendStep, stepFaults } from "./visitform.js";
 import { ConsentStep } from "./step_consent.js";
 import { ComplaintStep } from "./step_complaint.js";
 import { HistoryStep } from "./step_history.js";
@@ -33,13 +33,14 @@ async function prepare(visitId) {
   const known = record.value;
   if (known?.visit.visit_id !== visitId) record.value = null;
   else if (known.sync.length === 0 && known.visit.state === "draft") {
-    form.value = formOf(known.visit);
+    form.value = recordedForm(known);
     ready.value = visitId;
     return;
   }
   try {
-    const [{ visit }, kept] = await Promise.all([loadRecord(visitId), openDraft(`visit-${visitId}`)]);
-    form.value = { ...formOf(visit), ...(kept ?? {}) };
+    const [loaded, kept] = await Promise.all([loadRecord(visitId), openDraft(`visit-${visitId}`)]);
+    const recorded = recordedForm(loaded);
+    form.value = { ...recorded, ...(kept ?? {}), sent: { ...recorded.sent, ...kept?.sent } };
     ready.value = visitId;
   } catch (error) {
     toast("bad", errorText(error));
