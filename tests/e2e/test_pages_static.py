@@ -94,7 +94,7 @@ UNSEEN = {
     "entry_malformed", "fork", "stream_forbidden", "stream_unknown", "grade_too_low", "blob_limit",
     "backup_damaged", "backup_exists", "backup_other_hub", "backup_sqlite", "entries_gone", "hub_keys_missing",
     "hub_running", "node_twice", "returned_refused", "store_damaged", "store_gone", "store_in_the_way",
-    "too_slow", "copy_ahead", "copy_damaged", "copy_gap", "copy_other", "copy_sqlite", "name_needed",
+    "too_slow", "copy_ahead", "copy_damaged", "copy_gap", "copy_other", "copy_sqlite",
 }  # fmt: skip
 """Codes of command lines and of quarantine, which no page shows."""
 

@@ -475,6 +475,7 @@ error-vital-unusual = This reading is unusual.
 error-registration-missing = The doctor's registration number is not on record.
 error-diagnosis-missing = Write a diagnosis, provisional or final.
 error-nothing-advised = Write a medicine, advice, a test or a referral.
+error-name-needed = Write a name with at least one letter.
 error-dose-missing = Write the dose.
 error-dose-unit-missing = Say what is counted: 5 mL, not 5.
 error-route-missing = Choose the route.

@@ -475,6 +475,7 @@ error-vital-unusual = यह रीडिंग असामान्य है�
 error-registration-missing = डॉक्टर का पंजीकरण नंबर दर्ज नहीं है।
 error-diagnosis-missing = बीमारी लिखें, पक्की या संभावित।
 error-nothing-advised = दवा, सलाह, जाँच या रेफ़र में से कुछ लिखें।
+error-name-needed = नाम लिखें: उसमें कम से कम एक अक्षर हो।
 error-dose-missing = खुराक लिखें।
 error-dose-unit-missing = मात्रा के साथ इकाई लिखें: 5 mL, केवल 5 नहीं।
 error-route-missing = चुनें कि दवा कैसे लेनी है।
