@@ -8,6 +8,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import resource
 import secrets
 import signal
@@ -176,8 +177,10 @@ def _site_token(arguments: argparse.Namespace) -> None:
             raise BadInput("Between 1 and 80 printable characters are needed.", field=field) from None
     if not 1 <= arguments.hours <= 24 * 365:
         raise BadInput("A token is good for between one hour and a year.", field="hours")
-    if len(arguments.code) > 40:
-        raise BadInput("A site code has at most 40 characters.", field="code")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}", arguments.code):
+        raise BadInput(
+            "A site code has at most 40 letters, digits, dots and dashes: it stands on tokens.", field="code"
+        )
     site = directory.Site("", arguments.code, arguments.name, arguments.district, arguments.demo)
     token = _with_store(
         arguments,
@@ -257,7 +260,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(json.dumps({"code": error.refusal.code, "message": error.refusal.message}), file=sys.stderr)
         return 1
     except OSError as error:
-        print(json.dumps({"code": "io", "message": error.strerror or "input or output failed"}), file=sys.stderr)
+        place = f"{error.filename}: " if error.filename else ""
+        message = place + (error.strerror or "input or output failed")
+        print(json.dumps({"code": "io", "message": message}), file=sys.stderr)
         return 1
     return 0
 

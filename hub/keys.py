@@ -134,6 +134,10 @@ def load_keys(data: Path) -> Keyring:
         leaf = x509.load_pem_x509_certificate((data / LEAF_FILE).read_bytes())
     except FileNotFoundError as error:
         raise KeysRefused("There are no keys in this data folder. Run `hub init` first.") from error
+    except PermissionError as error:
+        raise KeysRefused(
+            "The hub's keys belong to somebody else. Start the hub as the owner of its folder."
+        ) from error
     except (OSError, ValueError, msgspec.DecodeError) as error:
         raise KeysRefused("The hub's keys cannot be read. Restore them from the backup.") from error
     hub = seal.HubKeys(keys.kem, keys.sign)

@@ -5,6 +5,7 @@ link). The node's call process speaks JSON lines on stdin and stdout. This modul
 and what the node signs of an offer.
 """
 
+import re
 from typing import Annotated, TypeAlias
 
 from msgspec import Meta, Struct
@@ -14,6 +15,14 @@ from edge.model.ids import Id
 from edge.model.records import Mode, ShortText
 
 Sdp = Annotated[str, Meta(max_length=20_000)]
+_CAMERA = re.compile(r"test|tablet|file:.+|v4l2:/dev/video\d{1,3}")
+
+
+def is_camera(source: str) -> bool:
+    """Whether this is written as a source of picture and sound; not, whether it is there."""
+    return _CAMERA.fullmatch(source) is not None
+
+
 Attempt = Annotated[int, Meta(ge=0, le=1_000_000)]
 """Counts restarts of the media within one call."""
 Mline = Annotated[int, Meta(ge=0, le=63)]

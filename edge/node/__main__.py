@@ -20,6 +20,7 @@ import msgspec
 import segno
 from aiohttp import web
 
+from edge.media.signals import is_camera
 from edge.model.errors import BadInput, UpkendraError
 from edge.model.records import Role
 from edge.slips.verify import verify_slip
@@ -162,6 +163,8 @@ async def _serve(options: argparse.Namespace) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     start_logging()
     host, port = _address(options.http)
+    if not is_camera(options.camera):
+        raise BadInput("A camera is test, tablet, file:PATH or v4l2:/dev/videoN.", field="camera")
     sms_options = sms_options_of(
         options.sms_modem, options.sms_hub, options.sms_cap, options.sms_after, options.sms_cost
     )
@@ -216,8 +219,11 @@ def _hex_key(text: str) -> bytes:
 
 
 async def _find(options: argparse.Namespace) -> None:
-    for found in await announce.find(options.seconds):
+    nodes = await announce.find(options.seconds)
+    for found in nodes:
         print(msgspec.json.encode(found).decode(), flush=True)
+    if not nodes:
+        print("No node said on this network that it is there.", file=sys.stderr)
 
 
 async def _report(folder: Path) -> None:
@@ -271,7 +277,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps({"error": msgspec.to_builtins(error.refusal)}, ensure_ascii=False), file=sys.stderr)
         return 1
     except OSError as error:
-        refusal = {"code": "io", "message": error.strerror or "Input or output failed."}
+        place = f"{error.filename}: " if error.filename else ""
+        refusal = {"code": "io", "message": place + (error.strerror or "input or output failed")}
         print(json.dumps({"error": refusal}, ensure_ascii=False), file=sys.stderr)
         return 1
     return 0

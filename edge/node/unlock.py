@@ -56,6 +56,8 @@ def _from_text(prefix: str, text: str, length: int) -> bytes:
     except ValueError:
         raw = b""
     if len(raw) != length:
+        if prefix == RECOVERY_PREFIX:
+            raise BadInput("This is no recovery code. Type it again, with all its groups.", field="recovery_code")
         raise BadInput("This is no code of a badge. Scan or type it again.", field="badge")
     return raw
 

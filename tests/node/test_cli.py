@@ -82,6 +82,7 @@ def test_commands_on_a_folder_or_hub_that_is_not_there_say_so(
         (["enrol", "--data", str(tmp_path / "a"), "--hub", "http://127.0.0.1:9", "--token", token], "hub_unreachable"),
         (["enrol", "--data", str(tmp_path / "a"), "--hub", "http://127.0.0.1:9", "--token", "x"], "token_malformed"),
         (["status", "--http", "127.0.0.1:9"], "node_unreachable"),
+        (["serve", "--data", str(tmp_path), "--http", "127.0.0.1:0", "--camera", "webcam"], "bad_input"),
     ):
         ran = subprocess.run(
             [sys.executable, "-m", "edge.node", *arguments], capture_output=True, text=True, timeout=60, check=False

@@ -1,0 +1,36 @@
+"""The hub's commands, as an administrator types them wrongly."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def refused(*arguments: str, **options: int) -> dict[str, str]:
+    """What a command that has to fail says."""
+    command = [sys.executable, "-m", "hub", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **options)  # type: ignore[call-overload]
+    assert done.returncode == 1, done.stdout
+    said: dict[str, str] = json.loads(done.stderr.strip().splitlines()[-1])
+    return said
+
+
+def test_a_site_code_is_what_can_stand_on_a_token(tmp_path: Path) -> None:
+    for code in ("bad code!", "-1", "../x", "A" * 41):
+        arguments = ("--data", str(tmp_path), f"--code={code}", "--name", "Namunapur", "--district", "Demo")
+        assert refused("site-token", *arguments)["code"] == "bad_input"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another owner takes root")
+def test_a_hub_started_by_another_user_is_told_so_and_not_sent_to_its_backup(tmp_path: Path) -> None:
+    folder = tmp_path / "hub"
+    subprocess.run([sys.executable, "-m", "hub", "init", "--data", str(folder)], check=True, capture_output=True)
+    folder.chmod(0o755)
+    for part in (tmp_path, *tmp_path.parents[:-2]):
+        part.chmod(0o755)
+    said = refused("site-token", "--data", str(folder), "--code=A", "--name=B", "--district=C", user=65534)
+    assert said["code"] == "hub_keys"
+    assert "owner" in said["message"]
