@@ -1,6 +1,8 @@
 """The very same binary, run by the simulator: display, button, power, loader and update."""
 
 import random
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 from edge.node.devices import panel_protocol as table
 from edge.node.devices.panel import BoardEvent, CommandDone, EventKind, Image, LogRead, StatusHeard, UploadEnded
 from edge.node.devices.panel_link import encode_frame
-from tests.kits.panel_board import POWER_CUT, Board, Figure, board, image, typical_ms
+from tests.kits.panel_board import POWER_CUT, ROOT, Board, Figure, board, image, typical_ms
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -152,6 +154,14 @@ def test_a_hung_node_is_power_cycled_but_not_while_it_updates(simulator: Path, f
         assert made.wait_for("pi off", 60)
         assert made.wait_for("pi on", 60)
         assert store_events(made, EventKind.POWER_CYCLED)
+
+
+def test_a_look_by_hand_does_not_make_the_board_miss_a_node(simulator: Path, firmware: Path, tmp_path: Path) -> None:
+    with board(simulator, firmware, tmp_path / "b", speed=10) as made:
+        command = [sys.executable, "-m", "edge.node", "panel", "status", "--port", made.port]
+        assert subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=False).returncode == 0
+        made.silence(60)
+        assert not [line for line in made.lines if line[1] == "pi off"]
 
 
 def test_calibration_and_event_log_outlive_the_power_and_the_stack_has_room(

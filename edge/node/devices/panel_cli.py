@@ -34,6 +34,7 @@ from .panel_update import Holds, ImageRefused, ImageStore, SignedImage
 ANSWER_TIMEOUT_S = 5.0
 UPLOAD_TIMEOUT_S = 120.0
 HOLD_TIMEOUT_S = 15.0
+LEAVE_TIMEOUT_S = 2.0
 LOG_RECORDS_SHOWN = 10
 
 
@@ -117,6 +118,9 @@ class _Talk:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        if self.port.health.state is PanelState.RUNNING:
+            # Heartbeats were sent; without this the board would miss them in 30 s and power-cycle the Pi.
+            await self.port.announce(leaving=True, timeout_s=LEAVE_TIMEOUT_S)
         await self.port.stop()
 
 

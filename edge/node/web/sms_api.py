@@ -1,6 +1,5 @@
 """Routes that are there when the node has an SMS modem: how it stands, what was said, say it now."""
 
-
 from edge.node.sms_desk import SmsDesk, SmsLine
 from edge.sync.bearers.sms import SmsHealth
 from edge.web.routes import AnyRoute, Call, Route
