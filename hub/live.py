@@ -18,7 +18,7 @@ from edge.media.call import Kind, Phase, advance
 from edge.media.signals import Accept, Answer, Bye, Candidate, IceServer, Offer, Report, Ring, Signal, fingerprint_tbs
 from edge.model import events as ev
 from edge.model.errors import Fault, UpkendraError
-from edge.model.records import Mode
+from edge.model.records import OPEN_STATES, Mode
 from edge.sync.seal import verify
 from edge.web.logs import say
 
@@ -371,7 +371,12 @@ class Live:
 
     def _keep(self, task: "asyncio.Task[None]") -> None:
         self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: "asyncio.Task[None]") -> None:
+        self._ending.discard(task)
+        if not task.cancelled() and task.exception() is not None:  # what is not written is written at the next start
+            logger.error("the end of a call was not written", exc_info=task.exception())
 
     async def _settle(self, call_id: str) -> None:
         """Write the doctor's side of the proof of consultation, after the last report had its time."""
@@ -432,10 +437,14 @@ class Live:
 
 def _reader_of_end(call: LiveCall) -> Callable[[Connection], str | None]:
     def read(connection: Connection) -> str | None:
-        """Why the node says that the call ended; None when it has not said so."""
+        """Why the call is over by the node's records: it says so, or closed the visit of one that still rings."""
         owned = views.load_visit(connection, call.visit_id)
-        held = owned.visit.calls if owned is not None else ()
-        return next((one.ended_because for one in held if one.call_id == call.call_id and one.side == "node"), None)
+        if owned is None:
+            return None
+        for one in owned.visit.calls:
+            if one.call_id == call.call_id and one.side == "node":
+                return one.ended_because
+        return "no_answer" if call.phase is Phase.RINGING and owned.visit.state not in OPEN_STATES else None
 
     return read
 

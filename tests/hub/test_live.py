@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from edge.media.signals import Accept, Answer, Bye, Candidate, Offer, Report, Ring, Signal, fingerprint_tbs
 from edge.model import events as ev
-from edge.model.records import Mode
+from edge.model.records import Mode, VisitState
 from edge.sync import seal
 from hub.store.schema import calls
 from hub.turn import Turn, ice_servers
@@ -285,4 +285,16 @@ async def test_a_call_of_a_visit_that_another_doctor_took_meanwhile_does_not_rin
     assert (await other.call("POST", f"/api/visits/{visit_id}/take")).status == 200
     await socket.send_str(say(Ring(call_id, visit_id)))
     assert (await hear(socket, "refused"))["code"] == "visit_taken"
+    await socket.close()
+
+
+async def test_a_call_that_nobody_took_is_over_when_its_visit_is_closed(kit: HubKit) -> None:
+    node, page, visit_id = await ready(kit)
+    call_id = new_id()
+    await node.until(lambda: kit.hub.link.online(node.node_id))
+    socket = await connect(kit, page)
+    await socket.send_str(say(Ring(call_id, visit_id)))
+    await node.until(lambda: bool(heard(node)))
+    await node.send([ev.VisitClosed(visit_id, VisitState.NO_SHOW, False)])
+    assert (await hear(socket, "bye"))["reason"] == "no_answer"
     await socket.close()
