@@ -31,6 +31,7 @@ LEFT_ADDRESS: Final = "10.77.0.1"
 RIGHT_ADDRESS: Final = "10.77.0.2"
 _SOURCE: Final = Path(__file__).with_name("link.c")
 _BUILD: Final = Path(__file__).resolve().parents[2] / "build"
+_BUILDING: Final = threading.Lock()
 _CLONE_NEWNET: Final = 0x40000000
 _MIN_QUEUE_BYTES: Final = 6_000
 _UNLIMITED_QUEUE_BYTES: Final = 4_000_000
@@ -161,6 +162,11 @@ def is_available() -> bool:
 
 def build_helper() -> Path:
     """Compile ``link.c`` into ``build/`` unless that very source is there already. Raises LinkError."""
+    with _BUILDING:
+        return _build_helper()
+
+
+def _build_helper() -> Path:
     target = _BUILD / f"link-{hashlib.sha256(_SOURCE.read_bytes()).hexdigest()[:12]}"
     if target.exists():
         return target
