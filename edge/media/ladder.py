@@ -84,6 +84,21 @@ def video_payload_bps(rules: Rules, rung: Rung, total_bps: float) -> int:
     return int(min(max(min(full_packets_bps, small_packets_bps), rung.video_min_bps), rung.video_max_bps))
 
 
+BULK_FLOOR_BPS = 4_000
+
+
+def bulk_bps(estimate_bps: float, call_bps: float) -> int:
+    """What photos and other bulk of the sync link may take beside a call, IP bits per second.
+
+    At most half of what the estimate leaves above what the call sends, so that the call can still climb; in coarse
+    steps, since each change costs a message; never nothing, for the doctor may have asked for a picture.
+    """
+    spare_bps, step_bps = (estimate_bps - call_bps) / 2, BULK_FLOOR_BPS
+    while step_bps * 1.5 <= spare_bps:
+        step_bps = int(step_bps * 1.5)
+    return step_bps
+
+
 class Ladder:
     """Remembers the rung and decides when to leave it. One per direction of a call."""
 

@@ -57,6 +57,16 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--camera", default="test", metavar="SOURCE", help="test, file:PATH, v4l2:/dev/videoN or tablet")
     serve.add_argument("--no-announce", action="store_true", help="do not announce the node on the LAN (zeroconf)")
     serve.add_argument("--hub-host", default="", metavar="HOST", help="reach the hub under another name or address")
+    serve.add_argument(
+        "--data-cap",
+        action="append",
+        default=[],
+        metavar="BEARER=MB",
+        help="after so many million bytes a day (udp=50, wss=20) photos and the like wait; once for each bearer",
+    )
+    serve.add_argument(
+        "--bulk-hours", default=None, metavar="HH:MM-HH:MM", help="photos and the like leave only then (Indian time)"
+    )
     serve.add_argument("--panel", default="", metavar="DEVICE", help="serial port of the panel and power board")
 
     serve.add_argument("--sms-modem", default="", metavar="DEVICE", help="serial port of a GSM modem, for emergencies")
@@ -172,7 +182,9 @@ async def _serve(options: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     run = secrets.token_bytes(seal.RUN_BYTES)
-    node = await asyncio.to_thread(Node.load, options.data, run, options.camera, options.hub_host)
+    node = await asyncio.to_thread(
+        Node.load, options.data, run, options.camera, options.hub_host, options.data_cap, options.bulk_hours
+    )
     await node.start()
     if options.panel:
         await node.fit_panel(options.panel, options.data, stopping.set)

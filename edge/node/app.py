@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -24,6 +24,7 @@ from .media import MediaDesk
 from .report import Parts, Reporter
 from .sms_desk import SmsDesk, SmsOptions
 from .telling import Telling
+from .usage import KeptMeter, parse_caps
 from .web.api import Api
 from .web.report_api import ReportApi
 from .web.sms_api import SmsApi
@@ -43,11 +44,11 @@ class Node:
             raise ValueError("a run has 8 bytes")
         endpoint = new_endpoint(config, run)
         self.clinic = Clinic(folder, config, run, endpoint.seal_bundle)
-        self.link = HubLink(self.clinic, endpoint)
+        self.link = HubLink(self.clinic, endpoint, KeptMeter(folder, config))
         self.media = MediaDesk(self.clinic, folder, endpoint.seal_chunk)
         self.media.on_withdrawn.append(self.link.withdraw)
         self.calls = CallDesk(self.clinic, camera)
-        self.calls.connect(self.link.send_signal)
+        self.calls.connect(self.link.send_signal, self.link.limit_bulk)
         self.link.on_signal.append(self.calls.hear)
         self.link.on_link.append(self.calls.link_changed)
         self.panel: PanelDesk | None = None
@@ -61,11 +62,26 @@ class Node:
         self.api = Api(self.clinic, self.calls, self.media, self._panel_report, more)
 
     @classmethod
-    def load(cls, folder: Path, run: bytes, camera: str = "test", hub_host: str = "") -> "Node":
-        """The node of a data folder; ``hub_host`` overrides where the hub is. Raises NotEnrolled. Blocking."""
+    def load(
+        cls,
+        folder: Path,
+        run: bytes,
+        camera: str = "test",
+        hub_host: str = "",
+        data_caps: Sequence[str] = (),
+        bulk_hours: str | None = None,
+    ) -> "Node":
+        """The node of a data folder; what is given overrides where the hub is, and what bulk may use and when.
+
+        Raises NotEnrolled, BadInput. Blocking.
+        """
         config = load_config(folder)
-        if hub_host:
-            config = msgspec.structs.replace(config, hub_host=hub_host)
+        config = msgspec.structs.replace(
+            config,
+            hub_host=hub_host or config.hub_host,
+            data_caps_mb=parse_caps(config.data_caps_mb, data_caps),
+            bulk_hours=config.bulk_hours if bulk_hours is None else bulk_hours,
+        )
         return cls(folder, config, run, camera)
 
     async def start(self) -> None:

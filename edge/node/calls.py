@@ -12,6 +12,7 @@ from collections.abc import Callable
 import msgspec
 
 from edge.media import call as machine
+from edge.media.ladder import BULK_FLOOR_BPS, bulk_bps
 from edge.media.process import CallProcess
 from edge.media.signals import (
     Accept,
@@ -105,15 +106,19 @@ class CallDesk:
         self._camera_kind = "tablet" if camera == "tablet" else "node"
         self._calls: dict[str, _Running] = {}
         self._send: Callable[[bytes], None] | None = None
+        self._limit_bulk: Callable[[float | None], None] = lambda rate_bps: None
         self._ticker: asyncio.Task[None] | None = None
         self._inbox: asyncio.Queue[bytes | bool] = asyncio.Queue()
         """Signals, and whether the link came or went, in their order."""
         self._listener: asyncio.Task[None] | None = None
         self._link_up = False
 
-    def connect(self, send: Callable[[bytes], None]) -> None:
-        """Signals to the doctor leave through ``send``."""
+    def connect(
+        self, send: Callable[[bytes], None], limit_bulk: Callable[[float | None], None] = lambda rate_bps: None
+    ) -> None:
+        """Signals to the doctor leave through ``send``; ``limit_bulk`` hears what a call leaves to photos."""
         self._send = send
+        self._limit_bulk = limit_bulk
 
     def current(self) -> list[CallNow]:
         """Calls that ring or run."""
@@ -322,6 +327,7 @@ class CallDesk:
         if running.state.phase in (machine.Phase.CONNECTED, machine.Phase.ENDED):
             self._drop_ready(running)
         if running.state.phase is machine.Phase.ENDED and self._calls.pop(call_id, None) is not None:
+            self._share_link()
             await self._over(running)
 
     async def _start(self, running: _Running, attempt: int) -> None:
@@ -350,9 +356,11 @@ class CallDesk:
             await process.stop("replaced")
             return
         running.process = process
+        self._share_link()
 
     async def _take_ready(self, running: _Running, attempt: int) -> None:
         running.process, running.ready = running.ready, None
+        self._share_link()
         waiting, running.waiting = running.waiting, []
         assert running.process is not None
         for message in waiting:  # before anything that it says from now on
@@ -367,6 +375,16 @@ class CallDesk:
             running.lan.cancel()  # nobody will answer any more
         await process.stop(reason)
         running.carried, running.stats = running.totals(), None
+        self._share_link()
+
+    def _share_link(self) -> None:
+        """Leave photos and the like what a call leaves; everything once no process of a call runs."""
+        running = next((running for running in self._calls.values() if running.process is not None), None)
+        if running is None:
+            self._limit_bulk(None)
+        else:
+            stats = running.stats
+            self._limit_bulk(bulk_bps(stats.estimate_bps, stats.send_bps) if stats is not None else BULK_FLOOR_BPS)
 
     async def _heard(self, running: _Running, attempt: int, message: FromCall) -> None:
         if attempt != running.state.attempt and not isinstance(message, CallEnded):
@@ -388,6 +406,7 @@ class CallDesk:
                 say(logger, "call_part_failed", logging.WARNING, code=message.refusal.code, attempt=attempt)
             case CallStats():
                 running.stats = message
+                self._share_link()
                 if message.state == "connected" and message.why != NO_LINK:
                     running.rate_bps = message.estimate_bps
                 await self._follow(running, message)
@@ -398,6 +417,7 @@ class CallDesk:
                 if running.wants(attempt):
                     running.process = None
                     running.carried, running.stats = running.totals(), None
+                    self._share_link()
                     await self._died(running, message.reason)
 
     async def _died(self, running: _Running, reason: str) -> None:

@@ -230,7 +230,20 @@ class Clinic:
             return Link(False, None, "", 0, 0, items, size_bytes)
         told = self.link_now()
         age_s = None if math.isinf(told.last_ack_age_s) else round(told.last_ack_age_s, 1)
-        return Link(told.online, age_s, told.bearer, told.rtt_ms, told.rate_bps, items, size_bytes)
+        return Link(
+            told.online,
+            age_s,
+            told.bearer,
+            told.rtt_ms,
+            told.rate_bps,
+            items,
+            size_bytes,
+            told.today_bytes,
+            told.cap_bytes,
+            told.waits.value,
+            told.waiting_items,
+            told.waiting_bytes,
+        )
 
     # -- looking up -----------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ RECORDS_FILE = "records.db"
 OUTBOX_FILE = "outbox.db"
 LOCK_FILE = "serving.lock"
 CLOCK_FILE = "clock.json"
+METER_FILE = "meter.json"
 
 
 class NotEnrolled(UpkendraError):
@@ -59,6 +60,10 @@ class NodeConfig(msgspec.Struct, frozen=True):
     site: Site
     demo: bool = False
     language: str = "hi"
+    data_caps_mb: dict[str, int] = {}
+    """Million IP bytes a day and bearer, both ways; photos and the like wait when they are used up."""
+    bulk_hours: str = ""
+    """HH:MM-HH:MM, when photos and the like may leave; "" is any time."""
 
     def __repr__(self) -> str:
         return f"NodeConfig({self.node_id.hex()})"

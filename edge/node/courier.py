@@ -27,6 +27,7 @@ from .clinic import Clinic
 from .config import NodeConfig, load_config
 from .link import HubLink, new_endpoint
 from .outbox import OutboxDb
+from .usage import KeptMeter
 
 logger = logging.getLogger("edge.node.courier")
 RECEIPTS_SHOWN: Final = 20
@@ -318,4 +319,4 @@ def _at_rest(folder: Path, config: NodeConfig) -> tuple[Clinic, HubLink]:
     run = secrets.token_bytes(seal.RUN_BYTES)
     endpoint = new_endpoint(config, run)
     clinic = Clinic(folder, config, run, endpoint.seal_bundle)
-    return clinic, HubLink(clinic, endpoint)
+    return clinic, HubLink(clinic, endpoint, KeptMeter(folder, config))

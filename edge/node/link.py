@@ -42,6 +42,7 @@ from .held import RETENTION_DAYS, RETENTION_VISITS
 from .journal import Journal, Outgoing
 from .live import LinkPush, PrescriptionCame, QueueChanged, VisitChanged
 from .outbox import OutboxDb
+from .usage import KeptMeter
 
 logger = logging.getLogger("edge.node.link")
 
@@ -75,8 +76,10 @@ def new_endpoint(config: NodeConfig, run: bytes) -> NodeEndpoint:
 class HubLink:
     """Carries bundles, downlink and signals between the clinic and the hub."""
 
-    def __init__(self, clinic: Clinic, endpoint: NodeEndpoint) -> None:
+    def __init__(self, clinic: Clinic, endpoint: NodeEndpoint, usage: KeptMeter) -> None:
         config = clinic.config
+        self._usage = usage
+        endpoint.meter = usage.meter
         self._clinic = clinic
         self._endpoint = endpoint
         self._runner = NodeRunner(
@@ -102,6 +105,7 @@ class HubLink:
 
     async def start(self) -> None:
         """Send what lies in the outbox from earlier, and whatever comes."""
+        await self._note_usage()
         await self._runner.start()
         for seq in await self._clinic.store.outbox(lambda outbox: outbox.down_seqs()):
             self._endpoint.down_stored(seq)
@@ -122,10 +126,16 @@ class HubLink:
         if self._showing is not None:
             self._showing.cancel()
         await self._runner.stop()
+        await asyncio.to_thread(self._usage.exact())
 
     def send_signal(self, blob: bytes) -> None:
         """A call signal to the doctor's page."""
         self._endpoint.send_signal(blob, time.monotonic())
+        self._runner.wake()
+
+    def limit_bulk(self, rate_bps: float | None) -> None:
+        """A call is up and leaves so much to photos and the like; None: it is over."""
+        self._endpoint.limit_bulk(rate_bps)
         self._runner.wake()
 
     def bearers(self) -> tuple[BearerState, ...]:
@@ -375,9 +385,17 @@ class HubLink:
     async def _show_often(self) -> None:
         while True:
             await asyncio.sleep(STATE_EVERY_S)
+            await self._note_usage()
             if self._note_left():
                 self._clinic.tablets.push(QueueChanged())
             await self._show()
+
+    async def _note_usage(self) -> None:
+        """Tell the meter the time, and keep it where it has moved on."""
+        self._usage.meter.set_time(self._clinic.clock.now())
+        keep = self._usage.keeper()
+        if keep is not None:
+            await asyncio.to_thread(keep)
 
     def _note_left(self) -> bool:
         """Note which bundles have left to a hub that is there; whether there are more than before."""

@@ -48,6 +48,14 @@ class Link(msgspec.Struct, frozen=True):
     rate_bps: int
     backlog_items: int
     backlog_bytes: int
+    today_bytes: int = 0
+    """IP bytes both ways on this bearer since midnight."""
+    cap_bytes: int | None = None
+    """After so many photos and the like wait until midnight."""
+    waits: str = ""
+    """Why they wait now: cap, hours, call (which leaves them little); empty when they do not."""
+    waiting_items: int = 0
+    waiting_bytes: int = 0
 
 
 class LinkPush(Link, frozen=True, tag="link"):

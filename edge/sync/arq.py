@@ -30,6 +30,10 @@ ASK_AFTER_S = 1.0
 """A message that stops half-way for so long (and one and a half round trips) is asked for, once."""
 BULK_CLS_MIN = 3
 """Originals, clips and telemetry: what may wait."""
+LIMITED_CLS_MIN = 2
+"""Classes that share the rate that a call leaves."""
+LIMITED_PIECE_S, LIMITED_PIECE_BYTES = 0.2, 200
+"""Their pieces are short then (seconds of that rate, and at least so much): sound waits behind each."""
 FIRST_BULK_PACKETS = 2
 """Of those so many leave before anything was ever heard: the process may have begun in an outage."""
 _BURST_PACKETS = 2
@@ -73,6 +77,11 @@ class Arq:
         """When the other side was last heard."""
         self.signal_acked_s: float | None = None
         """When the other side last said that it holds a signal."""
+        self.held = False
+        """Classes 3 to 5 wait (a cap, or the hours)."""
+        self.bulk_bps: float | None = None
+        """At most so much of classes 2 to 5 leaves, IP bits per second; None: no limit."""
+        self._bulk_s = now
         self._probes = probes
         self._numbers = 0
         self._by_number: dict[int, Message] = {}
@@ -363,6 +372,10 @@ class Arq:
         frames: list[fr.Frame] = []
         base = min((int.from_bytes(m.key, "big") for m in self.queue.urgent() if m.kind == fr.KIND_SIGNAL), default=0)
         for message, ranges in self._departures(now):
+            if self.bulk_bps and message.cls >= LIMITED_CLS_MIN:
+                left = min(
+                    left, fr.FRAG_HEAD_MAX_BYTES + max(int(self.bulk_bps * LIMITED_PIECE_S / 8), LIMITED_PIECE_BYTES)
+                )
             if message.lead is not None and message.lead not in self._led:
                 left -= len(fr.encode(message.lead))
                 if left < fr.FRAG_HEAD_MAX_BYTES:
@@ -386,9 +399,16 @@ class Arq:
         return frames
 
     def _departures(self, now: float) -> Iterator[tuple[Message, Ranges]]:
+        return self.queue.departures(
+            now, signals=self.signals_open, kind_of_signal=fr.KIND_SIGNAL, cls_end=self._cls_end(now)
+        )
+
+    def _cls_end(self, now: float) -> int:
+        """Classes from here on may not leave now."""
+        if self.bulk_bps is not None and (self.bulk_bps <= 0 or self._bulk_s > now + _EPSILON_S):
+            return LIMITED_CLS_MIN
         unmet = not self.congestion.srtt_s and self._in_flight >= FIRST_BULK_PACKETS * PACKET_BYTES
-        cls_end = BULK_CLS_MIN if unmet else CLASSES
-        return self.queue.departures(now, signals=self.signals_open, kind_of_signal=fr.KIND_SIGNAL, cls_end=cls_end)
+        return BULK_CLS_MIN if unmet or self.held else CLASSES
 
     def _may_send(self, now: float) -> bool:
         if self.timeouts:
@@ -428,6 +448,8 @@ class Arq:
         self._sent[counter] = _Sent(now, size, tuple(frames), _tail_s(frames))
         self._in_flight += size
         self._pace_s = max(self._pace_s, now) + size / self.congestion.pace_bytes_per_s
+        if self.bulk_bps and any(isinstance(frame, fr.Frag) and frame.cls >= LIMITED_CLS_MIN for frame in frames):
+            self._bulk_s = max(self._bulk_s, now) + 8 * size / self.bulk_bps
         self.congestion.on_sent(self._in_flight)
 
     def get_timer(self, now: float) -> float | None:
@@ -445,6 +467,8 @@ class Arq:
                 times += [] if copy_s is None else [copy_s]
             if self.timeouts == 0 and self._window_open() and next(self._departures(now), None) is not None:
                 times.append(self._pace_due_s())
+            if self.bulk_bps and self._bulk_s > now and self.queue.waiting():
+                times.append(self._bulk_s)
         if self.timeouts == 0:
             times += [m.complete_s + STORE_TIMEOUT_S for m in self._complete.values() if m.complete_s is not None]
         return min(times, default=None)

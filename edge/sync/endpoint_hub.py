@@ -322,6 +322,8 @@ class HubEndpoint:
                 return len(node.offered) < OFFERED_MAX and session.arq.incoming.take(frame)
             case fr.Hello():
                 session.reads = frame.reads
+            case fr.Limit():
+                session.arq.held, session.arq.bulk_bps = frame.held, frame.bulk_bps
             case fr.Ack() if frame.salt2 == session.salt[:2]:
                 session.arq.on_ack(frame, now)
             case fr.Path() if frame.echo:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable
 
 from . import frames as fr
 from . import seal
-from .arq import Arq
+from .arq import LIMITED_CLS_MIN, Arq
 from .blobs import pack_chunk
 from .bundle import CURRENT_DICTIONARY, CURRENT_MODEL, MODELLED, NO_DICTIONARY, BundlePayload, Chunk, pack
 from .congestion import DelayAimd
@@ -35,6 +35,8 @@ from .link import (
     TimeOffset,
     online_limit_s,
 )
+from .meter import HELD_CLS_MIN, Meter, Wait
+from .outbox import CLASSES
 from .signals import FRESH_S, NONCE_USE_S, SignalOrder, pack_signal, unpack_signal
 from .versions import FIRST, OURS, common_level
 
@@ -77,6 +79,10 @@ class NodeEndpoint:
         self._told_bearer: Hashable = None
         self.hub_reads = FIRST
         """What the hub said that it reads; kept over epochs and hub processes until it says otherwise."""
+        self.meter = Meter()
+        """Counts what this link carries; the application puts in its own, with caps."""
+        self._bulk_bps: float | None = None
+        self._said = fr.Limit(False, None)
         self._now = now
         self._begin(epsilon, now)
         self._arq = self._fresh_arq(now)
@@ -85,6 +91,7 @@ class NodeEndpoint:
         arq = Arq(self._congestion[self.path], now, probes=True)
         arq.control(fr.Probe())
         arq.control(fr.Hello(OURS))
+        self._said = fr.Limit(False, None)
         return arq
 
     def _begin(self, epsilon: bytes, now: float) -> None:
@@ -172,6 +179,23 @@ class NodeEndpoint:
         if not self._downs.get(seq):
             self._downs.pop(seq, None)
 
+    def limit_bulk(self, rate_bps: float | None) -> None:
+        """A call is up: at most so much of classes 2 to 5 leaves and comes, IP bits per second. None: it is over."""
+        self._bulk_bps = rate_bps
+
+    def _apply_limits(self) -> None:
+        """Hold and limit what leaves, and tell the hub when it changes."""
+        self._arq.held = self.meter.waits(str(self.path)) is not Wait.NO
+        self._arq.bulk_bps = self._bulk_bps
+        limit = fr.Limit(self._arq.held, None if self._bulk_bps is None else int(self._bulk_bps) // 100 * 100)
+        if limit != self._said:
+            self._said = limit
+            self._arq.control(limit)
+
+    def _waits(self) -> Wait:
+        held = self.meter.waits(str(self.path))
+        return Wait.CALL if held is Wait.NO and self._bulk_bps is not None else held
+
     def silent_for_s(self, now: float) -> float:
         """Seconds since the first packet on this path that is still unanswered; 0 for none."""
         since_s = self._arq.silent_since_s
@@ -212,6 +236,9 @@ class NodeEndpoint:
     def link_state(self, now: float) -> LinkState:
         """How the hub was last heard, and what waits."""
         items, size = self._arq.queue.backlog()
+        waits = self._waits()
+        cls_min = CLASSES if waits is Wait.NO else LIMITED_CLS_MIN if waits is Wait.CALL else HELD_CLS_MIN
+        waiting_items, waiting_bytes = self._arq.queue.backlog(cls_min)
         congestion = self._arq.congestion
         return LinkState(
             online=self._is_online(now),
@@ -222,6 +249,11 @@ class NodeEndpoint:
             backlog_items=items,
             backlog_bytes=size,
             level=common_level(self.hub_reads) or 0,
+            today_bytes=self.meter.today_bytes(str(self.path)),
+            cap_bytes=self.meter.cap_bytes(str(self.path)),
+            waits=waits,
+            waiting_items=waiting_items,
+            waiting_bytes=waiting_bytes,
         )
 
     # What the bearer says.
@@ -229,6 +261,7 @@ class NodeEndpoint:
     def receive(self, data: bytes, path: Hashable, now: float) -> bool:
         """A datagram came; True if it is the hub's. Never raises: what is not ours is dropped."""
         self._now = max(self._now, now)
+        self.meter.count(str(path), len(data), up=False)
         if data[:1] == bytes((seal.TYPE_UNKNOWN_EPOCH,)):
             return self._hub_forgot(data)
         try:
@@ -285,6 +318,7 @@ class NodeEndpoint:
     def _restart(self) -> None:
         self._arq.peer_restarted(self._now)
         self._arq.control(fr.Hello(OURS))
+        self._said = fr.Limit(False, None)
         self._nonce = None
 
     def _take(self, frame: fr.Frame, path: Hashable, now: float) -> bool:
@@ -353,6 +387,7 @@ class NodeEndpoint:
         if self._rotation_due(now):
             self.rotate(now)
         self._arq.tick(now)
+        self._apply_limits()
         self._keep_alive(now)
         self._freshen(now)
         while True:
@@ -364,6 +399,8 @@ class NodeEndpoint:
             self._outgoing.append((datagram, self.path))
         self._note_link(now)
         outgoing, self._outgoing = self._outgoing, []
+        for datagram, path in outgoing:
+            self.meter.count(str(path), len(datagram), up=True)
         return outgoing
 
     def _room(self) -> int:

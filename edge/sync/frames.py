@@ -115,6 +115,15 @@ class Hello(Struct, frozen=True):
     reads: Reads
 
 
+class Limit(Struct, frozen=True):
+    """Node → hub: how much bulk it may send down, until the next one; at first anything."""
+
+    held: bool
+    """Nothing of classes 3 to 5."""
+    bulk_bps: int | None
+    """At most so much of classes 2 to 5, IP bits per second, in steps of 100."""
+
+
 class Unknown(Struct, frozen=True):
     """A frame of a later release. Passed over."""
 
@@ -122,16 +131,20 @@ class Unknown(Struct, frozen=True):
     body: bytes
 
 
-Frame: TypeAlias = Hello | Unknown | Frag | Ack | Probe | Time | Path | Open | Wanted | Reseal | Stored | DownStored
+Frame: TypeAlias = (
+    Limit | Hello | Unknown | Frag | Ack | Probe | Time | Path | Open | Wanted | Reseal | Stored | DownStored
+)
 
 _PADDING = 0
 _FRAG, _ACK, _PROBE, _TIME, _SIGNAL, _PATH, _OPEN, _WANTED, _RESEAL, _STORED, _DOWN_STORED = range(1, 12)
-_HELLO = 0x40
+_HELLO, _LIMIT = 0x40, 0x41
 _SIZED = range(0x40, 0x80)
 """Types whose length stands behind them."""
 _QUIET = 0x60
 """From this type on they are not acknowledged."""
 _HELLO_BYTES = 8
+_LIMIT_BYTES = 3
+_NO_LIMIT = 0xFFFF
 FRAG_HEAD_MAX_BYTES = 24
 
 
@@ -181,6 +194,9 @@ def encode(frame: Frame) -> bytes:
             return bytes((_DOWN_STORED,)) + frame.seq.to_bytes(8, "big")
         case Hello():
             return bytes((_HELLO, _HELLO_BYTES, *(number for span in frame.reads for number in span)))
+        case Limit():
+            rate = _NO_LIMIT if frame.bulk_bps is None else min(frame.bulk_bps // 100, _NO_LIMIT - 1)
+            return bytes((_LIMIT, _LIMIT_BYTES, frame.held)) + rate.to_bytes(2, "big")
         case Unknown():
             return bytes((frame.type,)) + varint(len(frame.body)) + frame.body
 
@@ -257,6 +273,9 @@ def _one(reader: _Reader, kind: int) -> Frame:
 
 
 def _sized(kind: int, body: bytes) -> Frame:
+    if kind == _LIMIT and len(body) >= _LIMIT_BYTES:
+        rate = int.from_bytes(body[1:3], "big")
+        return Limit(bool(body[0]), None if rate == _NO_LIMIT else rate * 100)
     if kind != _HELLO:
         return Unknown(kind, body)
     if len(body) < _HELLO_BYTES:

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 from msgspec import Struct
 
 from .bundle import BundlePayload, Chunk
+from .meter import Wait
 from .seal import Grade, NodeRecord
 
 KEEPALIVE_S = 15.0
@@ -75,6 +76,14 @@ class LinkState(Struct, frozen=True):
     backlog_bytes: int = 0
     level: int = 1
     """Protocol level that both sides speak; 0: they have none in common, one of them has to be updated."""
+    today_bytes: int = 0
+    """IP bytes both ways on this bearer since the site's midnight (the node's side)."""
+    cap_bytes: int | None = None
+    waits: Wait = Wait.NO
+    """Why bulk does not leave, or hardly."""
+    waiting_items: int = 0
+    """What of the backlog that concerns."""
+    waiting_bytes: int = 0
 
 
 # Heard by the node.

@@ -109,7 +109,7 @@ class SendQueue:
         """Whether anything of the classes up to ``cls_max`` has still to leave (first copies only)."""
         return any(message.pending for message in self if message.cls <= cls_max)
 
-    def backlog(self) -> tuple[int, int]:
-        """Unfinished messages and their bytes."""
-        sizes = [len(message.body) for message in self]
+    def backlog(self, cls_min: int = 0) -> tuple[int, int]:
+        """Unfinished messages of the classes from ``cls_min`` on, and their bytes."""
+        sizes = [len(message.body) for message in self if message.cls >= cls_min]
         return len(sizes), sum(sizes)

@@ -45,7 +45,8 @@ export interface Prescription {
 }
 export interface Link {
   online: boolean; last_ack_age_s: number | null; bearer: string; rtt_ms: number | null; rate_bps: number | null;
-  backlog_items: number; backlog_bytes: number;
+  backlog_items: number; backlog_bytes: number; today_bytes: number; cap_bytes: number | null;
+  waits: "" | "cap" | "hours" | "call"; waiting_items: number; waiting_bytes: number;
 }
 export interface NodeStatus {
   node_id: string; site_code: string; site_name: string; demo: boolean; locked: boolean; language: string;

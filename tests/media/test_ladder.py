@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.media.ladder import Ladder, audio_wire_bps, load_rules, video_payload_bps
+from edge.media.ladder import BULK_FLOOR_BPS, Ladder, audio_wire_bps, bulk_bps, load_rules, video_payload_bps
 
 RULES = load_rules()
 
@@ -65,6 +65,15 @@ def test_the_nodes_budget_is_a_ceiling_and_is_named_as_the_reason() -> None:
     allocation = ladder.allocate(500_000, 0, budget_bps=40_000)
     assert allocation.rung == "video-120p"
     assert allocation.why == "call-why-budget"
+
+
+@given(estimate_bps=st.floats(0, 5e6), call_bps=st.floats(0, 5e6))
+def test_bulk_beside_a_call_takes_at_most_half_of_what_is_left_and_seldom_changes(
+    estimate_bps: float, call_bps: float
+) -> None:
+    share_bps = bulk_bps(estimate_bps, call_bps)
+    assert share_bps == BULK_FLOOR_BPS or share_bps <= (estimate_bps - call_bps) / 2 < share_bps * 1.51
+    assert bulk_bps(128_000, 60_000) == 30_375
 
 
 @given(st.lists(st.tuples(st.floats(0, 3e6), st.floats(0, 5)), min_size=1, max_size=60))

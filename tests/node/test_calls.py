@@ -83,6 +83,10 @@ async def test_a_call_rings_is_taken_offers_signed_media_and_is_recorded_when_it
         assert signed is not None
         assert seal.verify(device, signed, offer.fingerprint_signature)
 
+        async def photos_wait() -> str:
+            return str((await tablet.get("/api/status"))["link"]["waits"])  # type: ignore[index]
+
+        assert await photos_wait() == "call", "photos and the like leave the link to the call"
         os.kill(await asyncio.to_thread(call_process), signal.SIGKILL)
         killed_s = time.monotonic()
         again = await next_of(hub, Offer)
@@ -92,6 +96,7 @@ async def test_a_call_rings_is_taken_offers_signed_media_and_is_recorded_when_it
 
         assert (await tablet.call("POST", f"/api/calls/{call_id}/end"))[0] == 200
         assert isinstance(await next_of(hub, Bye), Bye)
+        assert await photos_wait() == ""
         page = await tablet.get(f"/api/visits/{visit}")
         assert page["visit"]["state"] == "waiting"  # type: ignore[index]
         assert page["visit"]["token"] == token  # type: ignore[index]

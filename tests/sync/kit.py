@@ -154,10 +154,10 @@ class World:
         self.node.submit_bundle(ref, cls, self.now)
         return ref.bundle_id
 
-    def prescribe(self, seq: int, payload: bytes) -> None:
+    def prescribe(self, seq: int, payload: bytes, cls: int = 1) -> None:
         blob = seal.seal_down(self.keys.record, seq, payload, self.keys.sign)
         self.downs_wanted[seq] = blob
-        self.hub.send_down(self.keys.node_id, seq, blob, 1, self.now)
+        self.hub.send_down(self.keys.node_id, seq, blob, cls, self.now)
 
     def step(self) -> None:
         """Everything that happens at the present moment."""

@@ -15,7 +15,7 @@ from . import level1
 from .kit import Keyring, Medium, World
 
 RECORDED = json.loads((Path(__file__).parents[1] / "vectors" / "level1.json").read_text())
-AHEAD = bytes((0x41, 3)) + b"new" + bytes((0x7F, 0)) + level1.frag(9, 1, 7, b"a kind of a later release")
+AHEAD = bytes((0x50, 3)) + b"new" + bytes((0x7F, 0)) + level1.frag(9, 1, 7, b"a kind of a later release")
 """A frame that asks to be acknowledged, one that does not, and a message of an unknown kind."""
 
 
@@ -130,7 +130,7 @@ def test_frames_of_a_later_release_are_acknowledged_and_passed_over() -> None:
     world.go(2)
     session = world.hub._nodes[world.keys.node_id].current
     assert session is not None
-    session.arq.control(fr.Unknown(0x41, b"new"))
+    session.arq.control(fr.Unknown(0x50, b"new"))
     world.hub._dirty[session] = None
     world.go(0.01)
     assert session.arq._sent

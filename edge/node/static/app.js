@@ -138,8 +138,9 @@ function LinkLine() {
   if (!reachable.value) return html`<span class="link off" data-test="link-line" role="status">${t("node-away")}</span>`;
   if (!link) return null;
   const waiting = link.backlog_items > 0 ? ` · ${t("link-waiting", { n: link.backlog_items })}` : "";
+  const why = link.waits && link.waiting_items > 0 ? ` · ${t(`link-waits-${link.waits}`)}` : "";
   return html`<span class=${link.online ? "link on" : "link off"} data-test="link-line" data-online=${String(Boolean(link.online))} role="status">
-    ${link.online ? t("link-online") : t("link-offline")}${waiting}
+    ${link.online ? t("link-online") : t("link-offline")}${waiting}${why}
   </span>`;
 }
 

@@ -33,6 +33,9 @@ doctor = Doctor
 link-online = Internet is on
 link-offline = No internet — everything is kept here
 link-waiting = { $n } waiting to be sent
+link-waits-cap = photos wait: today's data is used up
+link-waits-hours = photos wait for their hours
+link-waits-call = photos go slowly during the call
 node-away = The clinic's box does not answer — trying again
 unsaved-line = What you typed is in this tablet but has not reached the clinic's box. Do not close the page; it is sent again by itself.
 
