@@ -69,6 +69,8 @@ class Hub:
         self.live = Live(self.desk, self.link, settings.turn)
         self.link.on_visits = self._visits_arrived
         self._tasks: list[asyncio.Task[None]] = []
+        self.sms_fitted = False
+        """Whether this hub was told of an SMS modem."""
 
     def _second_copy(self) -> Copier | None:
         if self.settings.copy is None:

@@ -77,6 +77,7 @@ class SmsDesk:
 
     def __init__(self, hub: Hub, options: SmsOptions) -> None:
         self._hub = hub
+        hub.sms_fitted = True
         self._boot = secrets.token_bytes(sms.BOOT_BYTES)
         self._store = SmsStore(hub.settings.data / SMS_FILE)
         self._ledger = sms.Ledger(options.budget, on_spend=self._store.spend)

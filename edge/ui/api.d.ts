@@ -56,3 +56,22 @@ export interface Staff { staff_id: string; name: string; name_hi: string; role: 
 export interface QueueItem {
   visit: Visit; patient_name: string; patient_age: string; patient_sex: string; place: number; wait_s: number; sync: string; sync_ms: number; sms: string;
 }
+export interface Finding { check: string; grade: "ok" | "warn" | "fail"; value: string; do_hi: string; do_en: string }
+export interface SmsHealth {
+  up: boolean; trouble: string; waiting: number; last_hour: number; last_day: number; per_hour: number; per_day: number;
+  cost_paise: number; sim_used: number; sim_slots: number; foreign: number; opens: number;
+}
+export interface PanelReport {
+  fitted: boolean; faults: string[];
+  health: { state: string; app_version: number; battery_mv: number; input_mv: number; mains: boolean } | null;
+}
+export interface NodeReport {
+  site_name: string; version: string; running: boolean; locked: boolean; up_s: number; time_ms: number; time_trusted: boolean;
+  findings: Finding[]; link: Link; bearers: { name: string; in_use: boolean; up: boolean; why: string; moves: number }[];
+  backlog: { cls: number; items: number; size_bytes: number; oldest_s: number | null }[]; unsealed: number | null;
+  quarantined: number | null; refused: { seq: number; reason: string }[]; reseals: number; reseals_waiting: number;
+  later: { kind: number; version: number; entries: number }[];
+  receipts: { at_ms: number; acknowledged: number; reseal: number; quarantined: number }[]; downs_by_stick: number;
+  sms: SmsHealth | null; panel: PanelReport; disk_free_mb: number; records_mb: number; notices: { code: string; at_ms: number }[];
+  log: { time_ms: number; level: string; logger: string; event: string; fields: [string, string][] }[];
+}

@@ -9,6 +9,7 @@ import { loadReference, reference } from "/ui/lib/reference.js";
 import { ageText } from "/ui/lib/ages.js";
 import { colourOf } from "/ui/lib/colour.js";
 import { CallPanel, callSignal, channelOpen, hangUp, rejoin, setSender } from "./call.js";
+import { EarlyList, loadEarly } from "./early.js";
 import { Record } from "./record.js";
 import { forgetDrafts, RxForm } from "./rx.js";
 import { canSign, chosen, doctor, enter, errorText, keepHere, loadQueue, loadRecord, queue, record, wasHere } from "./store.js";
@@ -35,9 +36,13 @@ async function start() {
 function heard(message) {
   if (message.type === "open") {
     void loadQueue().catch(() => {});
+    void loadEarly().catch(() => {});
     if (chosen.value) void loadRecord(chosen.value).catch(() => {});
     channelOpen();
-  } else if (message.type === "queue") void loadQueue().catch(() => {});
+  } else if (message.type === "queue") {
+    void loadQueue().catch(() => {});
+    void loadEarly().catch(() => {});
+  }
   else if (message.type === "visit") {
     void loadQueue().catch(() => {});
     if (message.visit_id === chosen.value) void loadRecord(message.visit_id).catch(() => {});
@@ -173,6 +178,7 @@ function Queue() {
         ${others ? html`<span class="small">${t("taken-by", { name: item.visit.doctor_name })}</span>` : null}
       </button></li>`;
     })}</ol>
+    <${EarlyList} />
   </nav>`;
 }
 

@@ -12,6 +12,8 @@ export { errorText, refusalText } from "/ui/lib/errors.js";
 export const doctor = signal(/** @type {Doctor|null} */ (null));
 /** False after a restart of the hub: signing then asks for the password. */
 export const canSign = signal(true);
+/** Whether early copies come by SMS. */
+export const smsFitted = signal(false);
 export const queue = signal(/** @type {HubItem[]|null} */ (null));
 /** The visit that the doctor looks at; "" for none. */
 export const chosen = signal("");
@@ -21,6 +23,7 @@ export const record = signal(/** @type {HubRecord|null} */ (null));
 export function enter(reply) {
   setCsrf(reply.csrf ?? "");
   canSign.value = reply.can_sign !== false;
+  smsFitted.value = reply.sms_fitted === true;
   doctor.value = reply.doctor;
   keepHere("1");
 }

@@ -86,14 +86,14 @@ class Api:
         """Log in with name, password and the present code."""
         address = call.request.remote or ""
         doctor, session = await self._hub.desk.login(call.body.user, call.body.password, call.body.totp, address)
-        return WithSession(b.LoggedIn(_doctor_view(doctor), session.csrf), session)
+        return WithSession(b.LoggedIn(_doctor_view(doctor), session.csrf, sms_fitted=self._hub.sms_fitted), session)
 
     async def get_session(self, call: Call[None, None]) -> b.LoggedIn:
         """Who is logged in."""
         doctor = await self._hub.desk.doctor(call.subject)
         session = call.session
         assert session is not None
-        return b.LoggedIn(_doctor_view(doctor), session.csrf, self._hub.desk.can_sign(session))
+        return b.LoggedIn(_doctor_view(doctor), session.csrf, self._hub.desk.can_sign(session), self._hub.sms_fitted)
 
     async def logout(self, call: Call[None, None]) -> WithSession:
         """End the session."""

@@ -38,6 +38,8 @@ class LoggedIn(Struct, frozen=True):
     """Echo it in ``X-CSRF`` on everything that is not a GET."""
     can_sign: bool = True
     """False after a restart of the hub: the next signing asks for the password."""
+    sms_fitted: bool = False
+    """Whether early copies come by SMS (``/api/early``)."""
 
 
 class QueueItem(Struct, frozen=True):

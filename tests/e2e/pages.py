@@ -32,6 +32,7 @@ class Clinic(Struct, frozen=True):
     badge: str
     staff_id: str
     totp_secret: str
+    technician_id: str
 
 
 def _free_port() -> int:
@@ -98,13 +99,23 @@ class Stage:
             ),
             PIN + "\n",
         )
+        technician = _run(
+            (
+                *("edge.node", "add-staff", "--data", node, "--name", "Raghunandan Prasad Vishwakarma"),
+                *("--name-hi", "रघुनंदन प्रसाद विश्वकर्मा", "--role", "technician", "--pin-stdin"),
+                *("--recovery-code", recovery),
+            ),
+            PIN + "\n",
+        )
         node_url = self._serve(
             (
                 *("edge.node", "serve", "--data", node, "--http", f"127.0.0.1:{_free_port()}", "--no-announce"),
                 *("--camera", self._camera),
             )
         )
-        return Clinic(node_url, hub_url, _value(staff, "badge"), _value(staff, "staff_id"), secret)
+        return Clinic(
+            node_url, hub_url, _value(staff, "badge"), _value(staff, "staff_id"), secret, _value(technician, "staff_id")
+        )
 
     def _serve(self, arguments: Sequence[str]) -> str:
         log = (self._folder / f"{arguments[0]}.log").open("w")
@@ -189,6 +200,15 @@ def log_in_nurse(page: Page, clinic: Clinic) -> None:
     fill(page, "login-pin", PIN)
     tap(page, "login-submit")
     see(page, "new-patient")
+
+
+def log_in_technician(page: Page, clinic: Clinic) -> None:
+    """To the technician's page of a node that is unlocked."""
+    page.goto(clinic.node_url)
+    tap(page, f"staff-{clinic.technician_id}")
+    fill(page, "login-pin", PIN)
+    tap(page, "login-submit")
+    see(page, "tech-page")
 
 
 def register(page: Page, name: str, *, gender: str = "female", age: str = "34", mobile: str = "") -> None:

@@ -20,6 +20,7 @@ from .pages import (
     fill,
     log_in_doctor,
     log_in_nurse,
+    log_in_technician,
     register,
     see,
     take_visit,
@@ -274,6 +275,42 @@ def test_a_wrong_pin_is_refused_in_words(context: BrowserContext, clinic: Clinic
     fill(page, "login-pin", "0000" if PIN != "0000" else "1111")
     tap(page, "login-submit")
     see(page, "login-wrong")
+
+
+def test_each_thing_of_a_visit_says_how_far_it_has_come_and_since_when(context: BrowserContext, clinic: Clinic) -> None:
+    page = context.new_page()
+    log_in_nurse(page, clinic)
+    register(page, f"{NAME} पाँच", age="61")
+    take_visit(page)
+    page.locator('[data-test="visit-line"][data-state="hub_has_it"]').wait_for()
+    tap(page, "language-toggle")
+    line = page.locator('[data-test="visit-line"]')
+    line.get_by_text("the hub has it, just now").wait_for()
+    late = page.locator('[data-test="sync-item"][data-state="waiting"], [data-test="sync-item"][data-state="sent"]')
+    assert late.count() == 0
+    tap(page, "language-toggle")
+    tap(page, "visit-home")
+    page.locator('[data-test="sync-line"][data-state="hub_has_it"]').first.wait_for()
+    assert look(page) == []
+
+
+def test_the_technician_sees_the_link_what_waits_and_the_health_checks_and_no_patient(
+    context: BrowserContext, clinic: Clinic
+) -> None:
+    nurse = context.new_page()
+    log_in_nurse(nurse, clinic)
+    register(nurse, f"{NAME} छह", age="29")
+    tap(nurse, "logout")
+    page = context.new_page()
+    watch = Watch(page, clinic.node_url)
+    log_in_technician(page, clinic)
+    page.locator('[data-test="bearer"][data-bearer="udp"][data-in-use="true"]').wait_for()
+    assert page.locator('[data-test="finding"]').count() == 8
+    assert NAME not in page.content()
+    for width, height in SIZES:
+        page.set_viewport_size({"width": width, "height": height})
+        assert look(page) == [], (width, height)
+    watch.none()
 
 
 def test_the_console_shows_queue_and_record_without_a_fault(context: BrowserContext, clinic: Clinic) -> None:

@@ -124,6 +124,7 @@ async def test_an_emergency_without_any_link_reaches_the_doctor_and_the_answer_c
         assert (copy["vitals"]["spo2"], copy["vitals"]["temp_c"], copy["avpu"]) == (81, 38.2, "V")
         assert (item["site_name"], item["early_id"]) == ("Rampur", visit[:8])
         assert NAME not in str(item)
+        assert (await stage.doctor.get("/api/session"))["sms_fitted"] is True
 
         path = f"/api/early/{item['node_id']}/{item['early_id']}/answer"
         reply = await stage.doctor.call("POST", path, {"advice": "none"})
@@ -135,6 +136,13 @@ async def test_an_emergency_without_any_link_reaches_the_doctor_and_the_answer_c
             assert time.monotonic() < end
             await asyncio.sleep(0.1)
             lines = await lines_of(stage, visit)
+        page = await stage.tablet.get(f"/api/visits/{visit}")
+        sync = page["sync"]
+        assert isinstance(sync, list)
+        assert [one["state"] for one in sync if one["item"] == "sms"] == ["hub_has_it"]
+        assert page["line"]["state"] == "waiting"  # type: ignore[index]
+        (row,) = (await stage.tablet.get("/api/queue"))["items"]  # type: ignore[misc]
+        assert (row["sms"], row["sync"]) == ("hub_has_it", "waiting")  # type: ignore[has-type]
         assert [line["way"] for line in lines] == ["sent", "came"]
         assert (lines[1]["advice"], lines[1]["doctor"]) == ("call_108", "Dr Asha Rao")
         assert lines[1]["text"] == "Keep her flat, oxygen if any."

@@ -156,10 +156,21 @@ function Screen() {
   if (!staff.value) return html`<${Login} />`;
   if (!reference.value) return html`<p class="card" role="status">${t("loading")}</p>`;
   const [place, id, third, step] = route.value;
+  if (staff.value.role === "technician" && !place) return html`<${Technician} />`;
   if (place === "register") return html`<${Register} key=${id ?? "new"} />`;
   if (place === "visit" && id && third === "step") return html`<${Wizard} key=${id} visitId=${id} step=${step ?? "consent"} />`;
   if (place === "visit" && id) return html`<${VisitPage} key=${id} visitId=${id} />`;
   return html`<${Home} />`;
+}
+
+/** @type {import("/ui/vendor/signals.js").Signal<(() => any)|null>} */
+const techPage = signal(null);
+
+/** The technician's page, loaded when a technician is here: nobody else needs it. */
+function Technician() {
+  if (techPage.value) return html`<${techPage.value} />`;
+  void import("./screens/tech.js").then((loaded) => (techPage.value = loaded.TechPage)).catch(() => {});
+  return html`<p class="card" role="status">${t("loading")}</p>`;
 }
 
 function App() {

@@ -1,0 +1,169 @@
+// @ts-check
+// How this node stands, for its technician: health, link, what waits, what was put aside, sticks, SMS, board, log.
+// Nothing of a patient comes here.
+import { html, signal, useEffect } from "/ui/lib/dom.js";
+import { get } from "/ui/lib/http.js";
+import { ago, clockTime, day, known, language, span, t } from "/ui/lib/l10n.js";
+import { errorText } from "../commands.js";
+import { status } from "../store.js";
+
+const EVERY_MS = 5000;
+/** @type {import("/ui/vendor/signals.js").Signal<import("/ui/api").NodeReport|null>} */
+const report = signal(null);
+const wrong = signal("");
+
+async function load() {
+  try {
+    report.value = await get("/api/report");
+    wrong.value = "";
+  } catch (error) {
+    wrong.value = errorText(error);
+  }
+}
+
+/** @param {number} count */
+function bytes(count) {
+  if (count < 1000) return `${count} B`;
+  return count < 1_000_000 ? `${(count / 1000).toFixed(1)} kB` : `${(count / 1_000_000).toFixed(1)} MB`;
+}
+
+/** A word of ours for a code of the program, or the code itself. @param {string} prefix @param {string|number} code */
+function worded(prefix, code) {
+  const id = `${prefix}-${String(code).replaceAll("_", "-")}`;
+  return known(id) ? t(id) : String(code);
+}
+
+/** @param {{title: string, test: string, children?: unknown}} props */
+const Card = ({ title, test, children }) => html`<section class="card stack tight" data-test=${test} aria-label=${title}><h2>${title}</h2>${children}</section>`;
+
+/** @param {{rows: [string, unknown][]}} props */
+const Facts = ({ rows }) => html`<dl class="facts">${rows.map(([label, value]) => html`<dt>${label}</dt><dd class="num">${value}</dd>`)}</dl>`;
+
+/** @param {{head: string[], rows: unknown[][]}} props */
+const Table = ({ head, rows }) => html`<div class="scroll"><table><thead><tr>${head.map((one) => html`<th scope="col">${one}</th>`)}</tr></thead>
+  <tbody>${rows.map((row, index) => html`<tr key=${index}>${row.map((cell) => html`<td class="num">${cell}</td>`)}</tr>`)}</tbody></table></div>`;
+
+export function TechPage() {
+  useEffect(() => {
+    void load();
+    const timer = setInterval(() => {
+      if (document.visibilityState === "visible") void load();
+    }, EVERY_MS);
+    return () => clearInterval(timer);
+  }, []);
+  const now = report.value;
+  if (!now) return html`<p class=${wrong.value ? "notice bad" : "card"} role="status" data-test="tech-wait">${wrong.value || t("loading")}</p>`;
+  return html`<div class="stack page" data-test="tech-page">
+    <h1>${t("tech-title")}</h1>
+    ${wrong.value ? html`<p class="notice bad" role="alert">${wrong.value}</p>` : null}
+    <${Health} findings=${now.findings} />
+    <${LinkCard} now=${now} />
+    <${Backlog} now=${now} />
+    <${Aside} now=${now} />
+    <${Sticks} now=${now} />
+    <${SmsCard} sms=${now.sms} />
+    <${Panel} panel=${now.panel} />
+    <${Log} now=${now} />
+  </div>`;
+}
+
+/** @param {{findings: import("/ui/api").Finding[]}} props */
+function Health({ findings }) {
+  return html`<${Card} title=${t("tech-health")} test="tech-health"><ul class="stack tight">${findings.map((one) => html`<li key=${one.check}
+    class=${`notice ${{ ok: "good", warn: "warn", fail: "bad" }[one.grade]}`} data-test="finding" data-check=${one.check} data-grade=${one.grade}>
+    <strong>${worded("check", one.check)}: ${t(`grade-${one.grade}`)}</strong>${one.value ? html` <span class="num">(${one.value})</span>` : null}
+    ${one.do_en ? html`<div>${language.value === "hi" ? one.do_hi : one.do_en}</div>` : null}</li>`)}</ul><//>`;
+}
+
+/** @param {{now: import("/ui/api").NodeReport}} props */
+function LinkCard({ now }) {
+  const { link, bearers } = now;
+  const heard = link.last_ack_age_s === null ? t("tech-never") : ago(now.time_ms - link.last_ack_age_s * 1000, now.time_ms);
+  /** @type {[string, unknown][]} */
+  const rows = [
+    [t("tech-last-ack"), heard],
+    [t("tech-rtt"), link.rtt_ms ? `${link.rtt_ms} ms` : "—"],
+    [t("tech-rate"), link.rate_bps ? `${Math.round(link.rate_bps / 1000)} kbit/s` : "—"],
+    [t("tech-up"), span(now.up_s)],
+    [t("tech-clock"), `${day(now.time_ms)} ${clockTime(now.time_ms)} · ${now.time_trusted ? t("tech-clock-trusted") : t("tech-clock-guess")}`],
+    [t("tech-version"), now.version],
+    [t("tech-disk"), t("tech-disk-free", { free: `${now.disk_free_mb} MB`, records: `${now.records_mb} MB` })],
+  ];
+  return html`<${Card} title=${t("tech-link")} test="tech-link"><p><strong>${link.online ? t("link-online") : t("link-offline")}</strong></p>
+    <ul>${bearers.map((one) => html`<li key=${one.name} data-test="bearer" data-bearer=${one.name} data-in-use=${String(one.in_use)}>
+      <strong>${worded("bearer", one.name)}</strong>: ${one.in_use ? t("bearer-in-use") : t("bearer-not-used")}${one.why ? ` · ${worded("bearer-why", one.why)}` : ""}</li>`)}</ul>
+    <${Facts} rows=${rows} /><//>`;
+}
+
+/** @param {{now: import("/ui/api").NodeReport}} props */
+function Backlog({ now }) {
+  const rows = now.backlog.map((one) => [
+    one.cls < 0 ? t("tech-class-unknown") : worded("tech-class", one.cls), one.items, bytes(one.size_bytes), one.oldest_s === null ? "—" : span(one.oldest_s),
+  ]);
+  return html`<${Card} title=${t("tech-backlog")} test="tech-backlog">
+    ${rows.length === 0 ? html`<p>${t("tech-nothing-waits")}</p>`
+      : html`<${Table} head=${[t("tech-class"), t("tech-items"), t("tech-bytes"), t("tech-oldest")]} rows=${rows} />`}
+    ${now.unsealed ? html`<p class="soft">${t("tech-unsealed", { n: now.unsealed })}</p>` : null}<//>`;
+}
+
+/** What was put aside, here or at the hub. @param {{now: import("/ui/api").NodeReport}} props */
+function Aside({ now }) {
+  /** @type {[string, unknown][]} */
+  const rows = [
+    [t("tech-quarantined"), now.quarantined ?? "—"],
+    [t("tech-refused"), now.refused.length === 0 ? "0" : now.refused.map((one) => html`<div key=${one.seq}>#${one.seq}: ${one.reason}</div>`)],
+    [t("tech-reseals"), t("tech-reseals-n", { n: now.reseals, waiting: now.reseals_waiting })],
+    [t("tech-later"), now.later.length === 0 ? "0" : now.later.map((one) => html`<div>${t("tech-later-n", { n: one.entries, kind: one.kind, version: one.version })}</div>`)],
+    [t("tech-notices"), now.notices.length === 0 ? "0" : now.notices.map((one) => html`<div key=${one.code}>${one.code} · ${ago(one.at_ms, now.time_ms)}</div>`)],
+  ];
+  return html`<${Card} title=${t("tech-aside")} test="tech-aside"><${Facts} rows=${rows} /><//>`;
+}
+
+/** @param {{now: import("/ui/api").NodeReport}} props */
+function Sticks({ now }) {
+  const rows = now.receipts.map((one) => [ago(one.at_ms, now.time_ms), one.acknowledged, one.reseal, one.quarantined]);
+  return html`<${Card} title=${t("tech-sticks")} test="tech-sticks">
+    ${rows.length === 0 ? html`<p class="soft">${t("tech-no-stick")}</p>`
+      : html`<${Table} head=${[t("tech-when"), t("tech-settled"), t("tech-reseals"), t("tech-quarantined")]} rows=${rows} />`}
+    <p class="soft">${t("tech-downs-by-stick", { n: now.downs_by_stick })}</p><//>`;
+}
+
+/** @param {{sms: import("/ui/api").SmsHealth|null}} props */
+function SmsCard({ sms }) {
+  if (!sms) return html`<${Card} title=${t("tech-sms")} test="tech-sms"><p class="soft">${t("tech-no-modem")}</p><//>`;
+  /** @type {[string, unknown][]} */
+  const rows = [
+    [t("tech-sms-hour"), `${sms.last_hour} / ${sms.per_hour}`],
+    [t("tech-sms-day"), `${sms.last_day} / ${sms.per_day}`],
+    [t("tech-sms-waiting"), sms.waiting],
+    [t("tech-sms-sim"), `${sms.sim_used} / ${sms.sim_slots}`],
+    [t("tech-sms-foreign"), sms.foreign],
+    [t("tech-sms-cost"), `₹ ${(sms.cost_paise / 100).toFixed(2)}`],
+    [t("tech-sms-opens"), sms.opens],
+  ];
+  return html`<${Card} title=${t("tech-sms")} test="tech-sms"><p data-test="modem" data-up=${String(sms.up)}><strong>${sms.up ? t("tech-modem-up") : t("tech-modem-down")}</strong>
+    ${sms.trouble ? html` · ${sms.trouble}` : null}</p><${Facts} rows=${rows} /><//>`;
+}
+
+/** @param {{panel: import("/ui/api").PanelReport}} props */
+function Panel({ panel }) {
+  const health = panel.health;
+  if (!panel.fitted || !health) return html`<${Card} title=${t("tech-panel")} test="tech-panel"><p class="soft">${t("tech-no-panel")}</p><//>`;
+  /** @type {[string, unknown][]} */
+  const rows = [
+    [t("tech-panel-state"), worded("panel-state", health.state)],
+    [t("tech-panel-battery"), `${health.battery_mv} mV`],
+    [t("tech-panel-mains"), `${health.mains ? t("yes") : t("no")} · ${health.input_mv} mV`],
+    [t("tech-version"), health.app_version],
+    [t("tech-panel-faults"), panel.faults.length === 0 ? "0" : panel.faults.join(", ")],
+  ];
+  return html`<${Card} title=${t("tech-panel")} test="tech-panel"><${Facts} rows=${rows} /><//>`;
+}
+
+/** @param {{now: import("/ui/api").NodeReport}} props */
+function Log({ now }) {
+  const rows = now.log.map((one) => [clockTime(one.time_ms), one.level, one.event, one.fields.map(([name, value]) => `${name}=${value}`).join(" ")]);
+  return html`<${Card} title=${t("tech-log")} test="tech-log">
+    ${rows.length === 0 ? html`<p class="soft">${t("tech-no-log")}</p>` : html`<${Table} head=${[t("tech-when"), t("tech-level"), t("tech-event"), ""]} rows=${rows} />`}
+    <p class="soft small">${t("tech-privacy", { site: status.value?.site_name ?? "" })}</p><//>`;
+}
