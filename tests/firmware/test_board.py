@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 from edge.node.devices import panel_protocol as table
-from edge.node.devices.panel import BoardEvent, CommandDone, EventKind, Image, LogRead, StatusHeard, UploadEnded
+from edge.node.devices.panel import (
+    LOADER_MAGIC,
+    BoardEvent,
+    CommandDone,
+    EventKind,
+    Image,
+    LogRead,
+    StatusHeard,
+    UploadEnded,
+)
 from edge.node.devices.panel_link import encode_frame
 from tests.kits.panel_board import POWER_CUT, ROOT, Board, Figure, board, image, typical_ms
 
@@ -227,6 +236,32 @@ def test_random_and_bit_flipped_bytes_hang_nothing_and_command_nothing(
         figure(f"{sent} B of noise: {made.session.status}")
         assert made.session.status is not None
         assert made.session.status.stack_free >= 512
+
+
+def test_the_loader_hears_nothing_in_noise_and_takes_an_application_afterwards(
+    simulator: Path, firmware: Path, newer: Path, tmp_path: Path, request: pytest.FixtureRequest, figure: Figure
+) -> None:
+    size = 1_000_000 if request.config.getoption("--long", default=False) else 40_000
+    rng = random.Random(8)
+    commands = (table.UploadBegin(2000, 1, 3), table.UploadCommit(), table.Start(), table.UploadData(0, bytes(32)))
+    with board(simulator, firmware, tmp_path / "b", speed=4, uart=16, trace=True) as made:
+        assert made.met()
+        made.write(encode_frame(9, table.EnterLoader(LOADER_MAGIC)))
+        assert made.hello().mode == 1
+        written = sum(line.startswith("op ") for _, line in made.lines)
+        sent = 0
+        while sent < size:
+            # Each frame has one bit flipped; some random bytes between them.
+            blob = b"".join(_flip(encode_frame(rng.randrange(256), one), rng) + b"\0" for one in commands * 4)
+            blob += rng.randbytes(200) + b"\0"
+            made.write(blob)
+            sent += len(blob)
+            if sent // 20_000 != (sent - len(blob)) // 20_000:
+                assert made.hello().mode == 1, "still there"
+        assert made.hello().mode == 1
+        assert sum(line.startswith("op ") for _, line in made.lines) == written, "nothing was erased or written"
+        figure(f"{sent} B of noise into the loader: no write, no start")
+        assert upload(made, image(newer, 2)) == UploadEnded(True, "running")
 
 
 def _flip(frame: bytes, rng: random.Random) -> bytes:

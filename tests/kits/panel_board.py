@@ -184,14 +184,18 @@ class Board(Simulator):
         return True
 
     def uptime_s(self) -> int:
-        """The board's own clock, asked for by a hello, which is no heartbeat. Raises TimeoutError."""
+        """The board's own clock. Raises TimeoutError."""
+        return self.hello().uptime_s
+
+    def hello(self) -> Identity:
+        """Who is there, asked beside the session; a hello is no heartbeat. Raises TimeoutError."""
         deadline = time.monotonic() + 20.0
         while time.monotonic() < deadline:
             self.write(encode_frame(0, Hello()))
             while select.select([self._fd], [], [], 0.2)[0]:
                 for _, message in self._frames.feed(os.read(self._fd, 4096)):
                     if isinstance(message, Identity):
-                        return message.uptime_s
+                        return message
         raise TimeoutError("the board does not answer")
 
     def silence(self, seconds: int) -> None:
