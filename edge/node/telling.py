@@ -17,7 +17,7 @@ logger = logging.getLogger("edge.node.telling")
 
 EVERY_S = 3600.0
 AGAIN_S = 600.0
-LOOK_S = 60.0
+LOOK_S = 300.0
 FIRST_S = 30.0
 """After the unlocking, so that the first word knows the link."""
 

@@ -47,6 +47,8 @@ class HubSide:
         self.states: asyncio.Queue[holdings.Message] = asyncio.Queue()
         self.down_stored: set[int] = set()
         self.port = port
+        self.answers = True
+        """False: bundles come, and nothing is said about them."""
 
     def by_hint(self, hint: bytes) -> Sequence[seal.NodeRecord]:
         return [self._setup.record] if seal.node_hint(self._setup.record.node_id) == hint else []
@@ -70,7 +72,8 @@ class HubSide:
         match event:
             case BundleArrived():
                 self._keep(event)
-                self.endpoint.bundle_stored(node_id, event.bundle_id)
+                if self.answers:
+                    self.endpoint.bundle_stored(node_id, event.bundle_id)
             case ChunkArrived():
                 place = (event.chunk.blob_id, event.chunk.number)
                 self.chunk_copies += place in self.chunks

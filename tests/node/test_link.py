@@ -17,6 +17,7 @@ from edge.node.outbox import OutboxDb
 from edge.slips.sign import certify_doctor, sign_record
 from edge.slips.verify import verify_slip
 from edge.sync import bundle, seal
+from edge.sync.link import LinkChanged
 from edge.sync.log import Stream, verify_head
 from tests.node.hubside import HubSide
 from tests.node.kit import Provisioned, Served, Tablet, new_id, provisioned, settled
@@ -61,6 +62,26 @@ async def line_of(tablet: Tablet, visit: str) -> str:
     line = (await tablet.get(f"/api/visits/{visit}"))["line"]
     assert isinstance(line, dict)
     return str(line["state"])
+
+
+async def test_what_has_left_is_sent_and_waits_again_when_the_link_is_lost_before_the_answer(
+    setup: Provisioned,
+) -> None:
+    async with HubSide(setup) as hub, Served(at_hub(setup, hub)) as served:
+        hub.answers = False
+        tablet = served.tablet
+        await tablet.login(setup)
+        _, visit = await tablet.register()
+        assert await line_of(tablet, visit) == "waiting"
+
+        async def sent() -> bool:
+            return await line_of(tablet, visit) == "sent"
+
+        await until(sent, 30.0)
+        await settled()
+        state = msgspec.structs.replace(served.node.link._endpoint.link_state(time.monotonic()), online=False)
+        await served.node.link._heard(LinkChanged(state))
+        assert await line_of(tablet, visit) == "waiting"
 
 
 async def test_entries_reach_the_hub_and_the_prescription_comes_back_to_the_slip(setup: Provisioned) -> None:
