@@ -150,6 +150,21 @@ def test_an_empty_battery_asks_for_shutdown_then_cuts_and_wakes_with_the_mains(
         assert made.lines[-1][1] == "pi on" or any(line[1] == "pi on" for line in made.lines)
 
 
+def test_a_node_that_halts_for_a_time_is_cut_and_woken_by_the_timer(
+    simulator: Path, firmware: Path, tmp_path: Path
+) -> None:
+    with board(simulator, firmware, tmp_path / "b", speed=10) as made:
+        assert made.met()
+        assert store_events(made, EventKind.RESTARTED)
+        made.session.acknowledge_shutdown(5, wake_in_s=30)
+        assert made.pump(lambda: any(isinstance(n, CommandDone) and n.result == "done" for n in made.news))
+        assert made.wait_for("pi off")
+        off_s = made.uptime_s()
+        assert made.wait_for("pi on")
+        assert 28 <= made.uptime_s() - off_s <= 60
+        assert store_events(made, EventKind.WOKE_TIMER)
+
+
 def test_a_hung_node_is_power_cycled_but_not_while_it_updates(simulator: Path, firmware: Path, tmp_path: Path) -> None:
     with board(simulator, firmware, tmp_path / "b", speed=10) as made:
         assert made.met()

@@ -343,6 +343,25 @@ async def refused(*arguments: str) -> str:
     return str(json.loads(done.stderr)["error"]["code"])
 
 
+async def test_a_developer_simulates_a_board_by_the_command_line_and_looks_at_it(tmp_path: Path) -> None:
+    link = tmp_path / "port"
+    command = [sys.executable, "-m", "edge.node", "panel", "simulate", "--build", str(tmp_path), "--link", str(link)]
+    simulated = await asyncio.create_subprocess_exec(
+        *command, cwd=ROOT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert simulated.stdout is not None and simulated.stdin is not None
+        async with asyncio.timeout(120):
+            assert (await simulated.stdout.readline()).startswith(b"pty ")
+        assert await panel("status", "--port", str(link)) == 0
+        simulated.stdin.write(b"quit\n")
+        assert await asyncio.wait_for(simulated.wait(), 30) == 0
+    finally:
+        if simulated.returncode is None:
+            simulated.terminate()
+            await simulated.wait()
+
+
 def said_by(node: NodeProcess, event: str) -> list[dict[str, object]]:
     """What the node has logged of an event."""
     lines = [json.loads(line) for line in node.log.read_text().splitlines()]
