@@ -1,4 +1,4 @@
-"""The hub's command line: init, serve, add-doctor, site-token, status, revoke, rebuild, backup, restore, courier.
+"""The hub's command line: making a hub, serving, people and nodes, copies, keys and the courier.
 
 Results go to stdout as one JSON line each, logs as JSON lines to stderr; exit code 1 means refused.
 """
@@ -27,7 +27,7 @@ from edge.web.logs import start_logging
 from . import audit, backup, courier_cli, directory, doctors, returns, views
 from .app import Server, serve, wall_ms
 from .config import Settings, parse_address
-from .keys import Keyring, load_keys
+from .keys import KEEP_DAYS, Keyring, load_keys, rotate
 from .store.engine import Store
 from .store.schema import down, entries, nodes, quarantine, visits
 from .turn import Turn
@@ -81,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     revoke.add_argument("--node", required=True, metavar="ID")
     courier_cli.add_parser(add("courier", "Take records from a USB stick, and leave receipts and answers on it."))
     add("rebuild", "Compute all views anew from the entries.")
+    add("rotate-key", "Make a new KEM key and tell the nodes; older ones open for 400 days and are then destroyed.")
     saved = add("backup", "Copy the database of a hub that may be running into a new folder.")
     saved.add_argument("--to", type=Path, required=True, metavar="DIR", help="a folder that does not exist yet")
     saved.add_argument("--with-keys", action="store_true", help="the keys too: keep that copy in a safe")
@@ -215,6 +216,12 @@ def _rebuild(arguments: argparse.Namespace) -> None:
     _say(visits=_with_store(arguments, lambda connection, keys: views.rebuild(connection, wall_ms())))
 
 
+def _rotate(arguments: argparse.Namespace) -> None:
+    kept = rotate(arguments.data, wall_ms()).kem
+    _with_store(arguments, lambda connection, keys: audit.record(connection, wall_ms(), "", "key_rotated"))
+    _say(rotated=True, keys=len(kept), destroyed_after_days=KEEP_DAYS)
+
+
 def _backup(arguments: argparse.Namespace) -> None:
     settings = Settings(arguments.data, database=arguments.database)
     made = backup.make_backup(settings, arguments.to, wall_ms(), with_keys=arguments.with_keys)
@@ -243,6 +250,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "revoke": _revoke,
     "rebuild": _rebuild,
     "backup": _backup,
+    "rotate-key": _rotate,
     "restore": _restore,
     "courier": lambda arguments: courier_cli.run(arguments, wall_ms),
 }

@@ -205,7 +205,7 @@ class Desk:
             return _encode(await self._answer(_questions.decode(body)))
         except UpkendraError as error:
             return _encode(Failed(error.refusal))
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             return _encode(Failed(Refusal("bad_input", "This question is not understood here. Update the hub.")))
 
     async def _answer(self, question: Question) -> Answer:

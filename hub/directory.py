@@ -164,6 +164,7 @@ def enrol_node(connection: Connection, keys: Keyring, body: bytes, ports: Ports,
             enrolled_ms=now_ms,
             seen_ms=0,
             revoked_ms=0,
+            told_key_ms=keys.hub.made_ms,
         )
     )
     grant = enrol.EnrolGrant(

@@ -13,14 +13,14 @@ from sqlalchemy import Connection, func, select, update
 from edge.model import events as ev
 from edge.model.clock import next_stamp
 from edge.model.errors import NotFound
-from edge.sync import bundle, faults, seal
+from edge.sync import bundle, faults, hubkey, seal
 from edge.sync.link import Cls
 from edge.sync.log import NO_SALT, Chain, Position, Stream
 
 from . import views
 from .directory import load_record
 from .keys import Keyring
-from .store.schema import down, entries
+from .store.schema import down, entries, nodes
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -118,6 +118,23 @@ def seal_payload(
         )
     )
     return DownBlob(record.node_id, seq, blob, payload.cls)
+
+
+def lacking_key(connection: Connection, keys: Keyring) -> list[str]:
+    """Nodes that have not been told the newest KEM key."""
+    query = select(nodes.c.node_id).where(nodes.c.told_key_ms < keys.hub.made_ms, nodes.c.revoked_ms == 0)
+    return [row.node_id for row in connection.execute(query)]
+
+
+def tell_key(connection: Connection, speaker: Speaker, keys: Keyring, now_ms: int) -> list[DownBlob]:
+    """Tell the newest KEM key to every node that has not been told."""
+    key = hubkey.sign_key(keys.hub.sign, keys.hub.made_ms, seal.public_of(keys.hub.kem[0]))
+    event = ev.HubKeyPublished(key.made_ms, key.public, key.signature)
+    blobs = []
+    for node_id in lacking_key(connection, keys):
+        blobs.append(speak(connection, speaker, node_id, (event,), "", now_ms))
+        connection.execute(update(nodes).where(nodes.c.node_id == node_id).values(told_key_ms=key.made_ms))
+    return blobs
 
 
 def mark_stored(connection: Connection, node_id: bytes, seq: int, now_ms: int) -> None:

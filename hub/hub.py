@@ -16,7 +16,7 @@ from . import directory, down, shelf
 from .blobs import Blobs
 from .config import Settings
 from .desk import Desk
-from .keys import Keyring, load_keys
+from .keys import Keyring, destroy_old, load_keys
 from .link import Link
 from .live import Live
 from .prescriptions import Prescriptions
@@ -160,10 +160,25 @@ class Hub:
                         await self.publish(staff)
                 known = {staff.person_id for staff in doctors}
                 await self.reload_nodes()
+                await self._reload_keys()
                 await self.desk.forget_sessions()
             except Exception:
                 logger.exception("reloading failed")  # a database that went away comes back
             await asyncio.sleep(RELOAD_S)
+
+    async def _reload_keys(self) -> None:
+        """Destroy KEM keys that are due, take over a new one, and tell the nodes that do not know it."""
+        data, now_ms = self.settings.data, self.wall_ms()
+        await asyncio.to_thread(destroy_old, data, now_ms)
+        keys = await asyncio.to_thread(load_keys, data)
+        if keys.hub != self.keys.hub:
+            self.keys = keys
+            self.link.endpoint.use_keys(keys.hub)
+            say(logger, "kem_keys_changed", keys=len(keys.hub.kem))
+        if await self.store.read(lambda connection: down.lacking_key(connection, keys)):
+            told = await self.store.write(lambda connection: down.tell_key(connection, self.speaker, keys, now_ms))
+            for blob in told:
+                self.link.send_down(blob)
 
     async def _hear_signals(self) -> None:
         while True:

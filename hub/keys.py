@@ -36,6 +36,23 @@ class KeysRefused(UpkendraError):
     fault = Fault.STATE
 
 
+KEEP_DAYS = 400
+"""A KEM key is destroyed so long after a newer one came: a stick may be months late."""
+DAY_MS = 86_400_000
+
+
+class KemKey(msgspec.Struct, frozen=True):
+    """One KEM key."""
+
+    private: bytes
+    made_ms: int
+    retired_ms: int = 0
+    """When a newer one came; 0 for the newest."""
+
+    def __repr__(self) -> str:
+        return f"KemKey(made_ms={self.made_ms})"
+
+
 class KeyFile(msgspec.Struct, frozen=True):
     """What ``keys.json`` holds. ``root`` belongs off line after the ceremony; then it is empty here."""
 
@@ -44,7 +61,7 @@ class KeyFile(msgspec.Struct, frozen=True):
     root_signature: bytes
     """F over H."""
     sign: bytes
-    kem: tuple[bytes, ...]
+    kem: tuple[KemKey, ...]
     """Newest first."""
     data: bytes
 
@@ -118,7 +135,7 @@ def init_keys(data: Path) -> None:
         root_public=seal.verifier_of(root),
         root_signature=enrol.certify_sign(root, seal.verifier_of(sign)),
         sign=sign,
-        kem=(kem,),
+        kem=(KemKey(kem, 0),),
         data=secrets.token_bytes(32),
     )
     draft = data / (KEYS_FILE + ".draft")
@@ -130,7 +147,7 @@ def init_keys(data: Path) -> None:
 def load_keys(data: Path) -> Keyring:
     """The keys of the hub in ``data``. Raises KeysRefused when they are missing or damaged."""
     try:
-        keys = msgspec.json.decode((data / KEYS_FILE).read_bytes(), type=KeyFile)
+        keys = _read(data)
         leaf = x509.load_pem_x509_certificate((data / LEAF_FILE).read_bytes())
     except FileNotFoundError as error:
         raise KeysRefused("There are no keys in this data folder. Run `hub init` first.") from error
@@ -140,7 +157,7 @@ def load_keys(data: Path) -> Keyring:
         ) from error
     except (OSError, ValueError, msgspec.DecodeError) as error:
         raise KeysRefused("The hub's keys cannot be read. Restore them from the backup.") from error
-    hub = seal.HubKeys(keys.kem, keys.sign)
+    hub = seal.HubKeys(tuple(key.private for key in keys.kem), keys.sign, keys.kem[0].made_ms)
     return Keyring(
         hub=hub,
         root_public=keys.root_public,
@@ -151,6 +168,59 @@ def load_keys(data: Path) -> Keyring:
         leaf_key_path=data / LEAF_KEY_FILE,
         tls_fingerprint=hashlib.sha256(leaf.public_bytes(serialization.Encoding.DER)).digest(),
     )
+
+
+def rotate(data: Path, now_ms: int) -> KeyFile:
+    """Make a new KEM key and destroy those that are due. Raises KeysRefused. Blocking."""
+    keys = _read(data)
+    newest = keys.kem[0]
+    fresh = KemKey(secrets.token_bytes(32), max(now_ms, newest.made_ms + 1))
+    kept = (fresh, msgspec.structs.replace(newest, retired_ms=now_ms), *keys.kem[1:])
+    return _replace(data, msgspec.structs.replace(keys, kem=_still_kept(kept, now_ms)))
+
+
+def destroy_old(data: Path, now_ms: int) -> int:
+    """Destroy KEM keys that were retired more than 400 days ago; how many. Raises KeysRefused. Blocking."""
+    keys = _read(data)
+    kept = _still_kept(keys.kem, now_ms)
+    if len(kept) < len(keys.kem):
+        _replace(data, msgspec.structs.replace(keys, kem=kept))
+    return len(keys.kem) - len(kept)
+
+
+def _still_kept(kem: tuple[KemKey, ...], now_ms: int) -> tuple[KemKey, ...]:
+    return tuple(key for key in kem if not key.retired_ms or now_ms - key.retired_ms <= KEEP_DAYS * DAY_MS)
+
+
+def _read(data: Path) -> KeyFile:
+    try:
+        return msgspec.json.decode((data / KEYS_FILE).read_bytes(), type=KeyFile)
+    except FileNotFoundError as error:
+        raise KeysRefused("There are no keys in this data folder. Run `hub init` first.") from error
+    except (OSError, msgspec.DecodeError) as error:
+        raise KeysRefused("The hub's keys cannot be read. Restore them from the backup.") from error
+
+
+def _replace(data: Path, keys: KeyFile) -> KeyFile:
+    """Durably, over the old bytes: they are overwritten once, which is all that a file system promises."""
+    draft = data / (KEYS_FILE + ".draft")
+    draft.unlink(missing_ok=True)
+    write_private(draft, msgspec.json.encode(keys))
+    old = data / (KEYS_FILE + ".old")
+    old.unlink(missing_ok=True)
+    os.link(data / KEYS_FILE, old)
+    draft.rename(data / KEYS_FILE)
+    with old.open("r+b") as file:
+        file.write(bytes(old.stat().st_size))
+        file.flush()
+        os.fsync(file.fileno())
+    old.unlink()
+    folder = os.open(data, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return keys
 
 
 def _make_leaf() -> tuple[bytes, bytes]:

@@ -73,7 +73,7 @@ def rebuild(connection: Connection) -> None:
     for row in rows:
         try:
             event = ev.event_of(_entry.decode(bytes(row.raw)))
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             continue
         fold(connection, row.node_id, row.stream, event, row.stamp)
 

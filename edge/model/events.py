@@ -257,6 +257,16 @@ class PrescriptionSigned(Struct, frozen=True, array_like=True):
     """msgpack of :class:`edge.model.prescribing.SignedPrescription`, kept byte for byte."""
 
 
+class HubKeyPublished(Struct, frozen=True, array_like=True):
+    """The hub's new KEM key; the older ones are destroyed after 400 days."""
+
+    made_ms: int
+    public: bytes
+    """X25519, 32 B."""
+    signature: bytes
+    """By H, :mod:`edge.sync.hubkey`."""
+
+
 class DoctorNote(Struct, frozen=True, array_like=True):
     visit_id: Id
     doctor_id: ShortText
@@ -308,6 +318,7 @@ Event: TypeAlias = (
     | VisitSeen
     | PrescriptionSigned
     | DoctorNote
+    | HubKeyPublished
     | MediaSeen
     | MediaWanted
 )
@@ -342,6 +353,7 @@ KINDS: dict[int, type[Struct]] = {
     68: DoctorNote,
     69: MediaSeen,
     70: MediaWanted,
+    80: HubKeyPublished,
 }
 """Kind number on the wire → struct. 1–63 are said by nodes, 64–127 by the hub. Never reused."""
 

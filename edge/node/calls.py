@@ -164,7 +164,7 @@ class CallDesk:
     async def _signal(self, blob: bytes) -> None:
         try:
             signal = _signals.decode(blob)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             say(logger, "signal_unreadable", logging.WARNING, size_bytes=len(blob))
             return
         if isinstance(signal, Ring):

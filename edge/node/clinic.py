@@ -66,6 +66,7 @@ class Clinic:
         self, folder: Path, config: NodeConfig, run: bytes, seal: Callable[[BundlePayload], BundleRef]
     ) -> None:
         """``seal`` packs and seals entries under the link's present epoch. Reads two small files."""
+        self.folder = folder
         self.config = config
         self.run = run
         self.store = Store(folder, config, run)

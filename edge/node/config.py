@@ -59,6 +59,7 @@ class NodeConfig(msgspec.Struct, frozen=True):
     wss_port: int
     site: Site
     demo: bool = False
+    hub_kem_made_ms: int = 0
     language: str = "hi"
     data_caps_mb: dict[str, int] = {}
     """Million IP bytes a day and bearer, both ways; photos and the like wait when they are used up."""
@@ -71,7 +72,14 @@ class NodeConfig(msgspec.Struct, frozen=True):
     def keys(self) -> NodeKeys:
         """The keys that the sync engine needs."""
         return NodeKeys(
-            self.node_id, self.psk, self.device, self.hub_root, self.hub_sign, self.hub_kem, self.tls_fingerprint
+            self.node_id,
+            self.psk,
+            self.device,
+            self.hub_root,
+            self.hub_sign,
+            self.hub_kem,
+            self.tls_fingerprint,
+            self.hub_kem_made_ms,
         )
 
 

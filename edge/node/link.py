@@ -17,7 +17,7 @@ from edge.model import events as ev
 from edge.model.errors import Fault, UpkendraError
 from edge.model.prescribing import SignedPrescription
 from edge.slips.verify import verify_signed
-from edge.sync import bundle, holdings, seal
+from edge.sync import bundle, holdings, hubkey, seal
 from edge.sync.bearers.base import BearerState
 from edge.sync.bearers.runner import NodeRunner
 from edge.sync.endpoint import NodeEndpoint
@@ -25,6 +25,7 @@ from edge.sync.link import (
     BundleAcked,
     Cls,
     DownArrived,
+    HubKeyTold,
     HubMet,
     LinkChanged,
     NodeEvent,
@@ -37,7 +38,7 @@ from edge.sync.log import Stream
 from edge.web.logs import say
 
 from .clinic import Clinic
-from .config import NodeConfig
+from .config import NodeConfig, save_config
 from .held import RETENTION_DAYS, RETENTION_VISITS
 from .journal import Journal, Outgoing
 from .live import LinkPush, PrescriptionCame, QueueChanged, VisitChanged
@@ -244,6 +245,8 @@ class HubLink:
                     await asyncio.to_thread(self._clinic.clock.keep)
             case Reseal(bundle_id):
                 await self._reseal(bundle_id)
+            case HubKeyTold(key):
+                await self._keep_hub_key(key)
             case HubMet():
                 if self._ready:
                     await self._tell_holdings(whole=False)
@@ -278,6 +281,15 @@ class HubLink:
             return
         await self._clinic.store.write(_resealer(bundle_id))
         await self._clinic.seal_now()
+
+    async def _keep_hub_key(self, key: hubkey.HubKey) -> None:
+        """Durably, before anything else is done with it; also while locked."""
+        config = self._clinic.config
+        known = tuple(public for public in config.hub_kem if public != key.public)
+        fresh = msgspec.structs.replace(config, hub_kem=(key.public, *known), hub_kem_made_ms=key.made_ms)
+        await asyncio.to_thread(save_config, self._clinic.folder, fresh)
+        self._clinic.config = fresh
+        say(logger, "hub_key_kept", made_ms=key.made_ms)
 
     # -- who holds what -------------------------------------------------------------------------------
 
@@ -340,7 +352,7 @@ class HubLink:
             for seq, blob in await self._clinic.store.outbox(lambda outbox: outbox.downs()):
                 try:
                     touched = await self._import(seq, blob)
-                except (UpkendraError, msgspec.MsgspecError) as error:
+                except (UpkendraError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
                     if isinstance(error, UpkendraError) and error.refusal.fault is Fault.US:
                         raise
                     code = error.refusal.code if isinstance(error, UpkendraError) else "payload_malformed"
@@ -364,6 +376,11 @@ class HubLink:
         own: dict[int, ev.Event] = {}
         for place, raw in enumerate(payload.entries, payload.first_seq):
             event = ev.event_of(msgspec.msgpack.decode(raw, type=ev.Entry))
+            if isinstance(event, ev.HubKeyPublished) and payload.stream == Stream.HUB:
+                key = hubkey.HubKey(event.made_ms, event.public, event.signature)
+                if hubkey.holds(key, config.hub_sign, self._clinic.config.hub_kem_made_ms):
+                    await self._keep_hub_key(key)
+                    self._endpoint.adopt_hub_key(key, time.monotonic())
             if isinstance(event, ev.PrescriptionSigned) and payload.stream == Stream.HUB:
                 signed = msgspec.msgpack.decode(event.signed, type=SignedPrescription)
                 verified = await asyncio.to_thread(verify_signed, signed, config.hub_sign)

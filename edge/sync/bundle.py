@@ -180,7 +180,7 @@ def _read_plain(packed: bytes) -> BundlePayload:
     plain = decompress(packed[HEADER_BYTES:end], packed[1])
     try:
         return _decoder.decode(plain)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BundleRefused("the payload is not a bundle's", code="payload_malformed") from error
 
 

@@ -8,7 +8,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 
 from . import frames as fr
-from . import seal
+from . import hubkey, seal
 from .arq import Arq
 from .congestion import DelayAimd
 from .faults import point
@@ -93,6 +93,7 @@ class HubEndpoint:
     ) -> None:
         """``unix_offset_s``: Unix time minus ``now``; set the attribute anew when the clock is stepped."""
         self._keys, self._directory, self._random = keys, directory, random
+        self._hub_key = _hub_key_of(keys)
         self.unix_offset_s = unix_offset_s
         self._now = now
         self._nodes: dict[bytes, _Node] = {}
@@ -205,12 +206,27 @@ class HubEndpoint:
         size = len(data)
         try:
             if data[:1] == bytes((seal.TYPE_OPENING,)):
-                self._meet(data[: seal.OPENING_BYTES], now)
+                self._meet_or_tell(data, path, now)
                 data = data[seal.OPENING_BYTES :]
             if data[:1] == bytes((seal.TYPE_PACKET_UP,)):
                 self._packet(data, path, size, now)
         except (seal.SealRefused, fr.FrameRefused):
             return
+
+    def use_keys(self, keys: seal.HubKeys) -> None:
+        """KEM keys were added or destroyed."""
+        self._keys = keys
+        self._hub_key = _hub_key_of(keys)
+
+    def _meet_or_tell(self, data: bytes, path: Hashable, now: float) -> None:
+        """A node that knows only a key that is gone is told the newest one, within the bytes that it sent."""
+        opening = data[: seal.OPENING_BYTES]
+        try:
+            self._meet(opening, now)
+        except seal.SealRefused as error:
+            if error.refusal.code == "hub_key_gone" and self._hub_key is not None and len(data) > seal.OPENING_BYTES:
+                self._say_alone(hubkey.encode(self._hub_key, opening, data), path, now)
+            raise
 
     def _meet(self, opening: bytes, now: float) -> None:
         """A session for an opening; the same opening finds its session again."""
@@ -306,11 +322,14 @@ class HubEndpoint:
     def _say_unknown(self, data: bytes, path: Hashable, now: float) -> None:
         if len(data) < seal.PACKET_UP_OVERHEAD_BYTES:
             return
+        self._say_alone(bytes((seal.TYPE_UNKNOWN_EPOCH,)) + data[1:5] + data[-8:], path, now)
+
+    def _say_alone(self, answer: bytes, path: Hashable, now: float) -> None:
         self._unknown_credit = min(UNKNOWN_PER_S, self._unknown_credit + (now - self._unknown_s) * UNKNOWN_PER_S)
         self._unknown_s = now
         if self._unknown_credit >= 1:
             self._unknown_credit -= 1
-            self._alone.append((bytes((seal.TYPE_UNKNOWN_EPOCH,)) + data[1:5] + data[-8:], path))
+            self._alone.append((answer, path))
 
     def _take(self, node: _Node, session: Session, frame: fr.Frame, path: Hashable, now: float) -> bool:
         match frame:
@@ -517,3 +536,7 @@ class HubEndpoint:
         if now is not None:
             self._now = max(self._now, now)
         return self._now
+
+
+def _hub_key_of(keys: seal.HubKeys) -> hubkey.HubKey | None:
+    return hubkey.sign_key(keys.sign, keys.made_ms, seal.public_of(keys.kem[0])) if keys.made_ms else None

@@ -8,8 +8,10 @@ runs backwards. Not thread-safe.
 from collections import deque
 from collections.abc import Callable, Hashable
 
+import msgspec
+
 from . import frames as fr
-from . import seal
+from . import hubkey, seal
 from .arq import LIMITED_CLS_MIN, Arq
 from .blobs import pack_chunk
 from .bundle import CURRENT_DICTIONARY, CURRENT_MODEL, MODELLED, NO_DICTIONARY, BundlePayload, Chunk, pack
@@ -24,6 +26,7 @@ from .link import (
     BundleRef,
     Cls,
     DownArrived,
+    HubKeyTold,
     HubMet,
     LinkChanged,
     LinkState,
@@ -264,6 +267,8 @@ class NodeEndpoint:
         self.meter.count(str(path), len(data), up=False)
         if data[:1] == bytes((seal.TYPE_UNKNOWN_EPOCH,)):
             return self._hub_forgot(data)
+        if data[:1] == bytes((hubkey.TYPE_HUB_KEY,)):
+            return self._hub_key(data, now)
         try:
             salt, counter, plain = self._epoch.open_packet(data)
             frames = fr.decode(plain)
@@ -281,6 +286,23 @@ class NodeEndpoint:
             self._arq.incoming.received(counter, frames, now)
         self._deliver(now)
         self._note_link(now)
+        return True
+
+    def _hub_key(self, data: bytes, now: float) -> bool:
+        """The hub cannot open our opening any more: its key was destroyed."""
+        key = hubkey.decode(data, self._epoch.epoch_id, list(self._tags))
+        if key is None or not self.adopt_hub_key(key, now):
+            return False
+        self._events.append(HubKeyTold(key))
+        return True
+
+    def adopt_hub_key(self, key: hubkey.HubKey, now: float) -> bool:
+        """Seal to this key from now on, in a new epoch; False for one that is not H's or not newer."""
+        if not hubkey.holds(key, self._keys.hub_sign, self._keys.kem_made_ms):
+            return False
+        known = tuple(public for public in self._keys.hub_kem if public != key.public)
+        self._keys = msgspec.structs.replace(self._keys, hub_kem=(key.public, *known), kem_made_ms=key.made_ms)
+        self.rotate(now)
         return True
 
     def _hub_forgot(self, data: bytes) -> bool:

@@ -168,7 +168,7 @@ def check_announcement(body: bytes, token: SiteToken) -> CheckedKeys:
     """The hub's keys, if they go back to the token. Raises EnrolRefused."""
     try:
         told = _announcements.decode(body[:REQUEST_MAX_BYTES])
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise EnrolRefused("the answer is not a hub's", code="hub_keys_malformed") from error
     if not hmac.compare_digest(hashlib.sha256(told.root).digest()[:ROOT_HASH_BYTES], token.root_hash):
         raise EnrolRefused("the token belongs to another hub", code="hub_other")
@@ -215,7 +215,7 @@ def open_request(body: bytes, hub: seal.HubKeys) -> EnrolRequest:
             continue
         try:
             request = _requests.decode(seal.hpke_open(private, _ENROL, body[3:]))
-        except (seal.SealRefused, msgspec.MsgspecError) as error:
+        except (seal.SealRefused, msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise EnrolRefused("the enrolment request was altered", code="enrol_malformed") from error
         return _believe(request, public)
     raise EnrolRefused("the request is sealed to another hub key", code="enrol_malformed")
@@ -253,7 +253,7 @@ def open_reply(reply: bytes, body: bytes, secrets: EnrolSecrets, hub: CheckedKey
     try:
         plain = seal.hpke_open(secrets.response, info, reply[1:])
         grant = _grants.decode(plain[seal.SIGNATURE_BYTES :])
-    except (seal.SealRefused, msgspec.MsgspecError) as error:
+    except (seal.SealRefused, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise EnrolRefused("the enrolment reply was altered", code="enrol_malformed") from error
     if not seal.verify(hub.sign, info + plain[seal.SIGNATURE_BYTES :], plain[: seal.SIGNATURE_BYTES]):
         raise EnrolRefused("the enrolment reply is not the hub's", code="enrol_malformed")

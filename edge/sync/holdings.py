@@ -101,7 +101,7 @@ def decode(body: bytes) -> Message:
     """Opposite of :func:`encode`. Raises HoldingsRefused for any other bytes."""
     try:
         message = _messages.decode(body)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise HoldingsRefused("not a message about what is held") from error
     if isinstance(message, Holdings) and not (len(message.logs) <= LOGS_MAX and all(map(_is_sound, message.logs))):
         raise HoldingsRefused("a list of logs that is none")

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 from msgspec import Struct
 
 from .bundle import BundlePayload, Chunk
+from .hubkey import HubKey
 from .meter import Wait
 from .seal import Grade, NodeRecord
 
@@ -122,6 +123,12 @@ class Reseal(Struct, frozen=True):
     bundle_id: bytes
 
 
+class HubKeyTold(Struct, frozen=True):
+    """The hub has a newer KEM key (its signature was checked, and new epochs use it): keep it."""
+
+    key: HubKey
+
+
 class HubMet(Struct, frozen=True):
     """A hub session answered that was not heard before in this epoch: tell it what is held (holdings)."""
 
@@ -207,7 +214,7 @@ class NodeTwice(Struct, frozen=True):
 
 
 NodeEvent: TypeAlias = (
-    BundleAcked | DownArrived | SignalArrived | LinkChanged | TimeOffset | Reseal | HubMet | StateArrived
+    BundleAcked | DownArrived | SignalArrived | LinkChanged | TimeOffset | Reseal | HubMet | HubKeyTold | StateArrived
 )
 HubEvent: TypeAlias = (
     BundleArrived | ChunkArrived | BundleQuarantined | SignalArrived | DownStored | NodeSeen | StateArrived | NodeTwice

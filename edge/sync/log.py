@@ -141,7 +141,7 @@ def decode_entry(raw: bytes) -> ev.Entry:
     """The entry in raw bytes. Raises LogRefused."""
     try:
         return _entry_decoder.decode(raw)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise LogRefused("the bytes are no log entry", code="entry_malformed") from error
 
 
@@ -158,7 +158,7 @@ def salt_of(entry: ev.Entry, salts: Mapping[str, bytes]) -> bytes | None:
     """
     try:
         event = ev.event_of(entry)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return NO_SALT
     own = own_salt(event)
     if own is not None:

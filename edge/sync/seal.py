@@ -92,6 +92,8 @@ class NodeKeys(Struct, frozen=True):
     """X25519 public keys K_i, the preferred one first."""
     tls_fingerprint: bytes = b""
     """SHA-256 of the hub's TLS leaf certificate (DER)."""
+    kem_made_ms: int = 0
+    """When the preferred K was made, as far as the hub has said."""
 
     def __repr__(self) -> str:
         return f"NodeKeys({self.node_id.hex()})"
@@ -104,6 +106,8 @@ class HubKeys(Struct, frozen=True):
     """X25519 private keys K_i, 32 B raw, the newest first, kept 400 days."""
     sign: bytes
     """Ed25519 private key H, 32 B raw."""
+    made_ms: int = 0
+    """When the newest K was made, Unix ms; 0 for one that was never announced."""
 
     def __repr__(self) -> str:
         return "HubKeys(…)"

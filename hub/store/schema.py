@@ -38,6 +38,7 @@ nodes = Table(
     Column("enrolled_ms", BigInteger, nullable=False),
     Column("seen_ms", BigInteger, nullable=False),
     Column("revoked_ms", BigInteger, nullable=False),
+    Column("told_key_ms", BigInteger, nullable=False, server_default="0"),
     Index("nodes_by_hint", "hint"),
 )
 

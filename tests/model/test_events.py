@@ -77,6 +77,7 @@ SAMPLES: list[ev.Event] = [
     ev.DoctorNote(B, "doc1", "Drinks well."),
     ev.MediaSeen(B, C, "doc1"),
     ev.MediaWanted(B, C, b"\x05"),
+    ev.HubKeyPublished(1_790_000_000_000, bytes(32), bytes(64)),
 ]
 
 

@@ -2,6 +2,7 @@
 
 import os
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -336,3 +337,14 @@ def test_a_hub_that_stores_slowly_is_not_flooded_and_gets_everything_in_the_end(
 
     assert world.go(120, all_acknowledged)
     assert OFFERED_MAX <= peak < OFFERED_MAX + 30, "one packet's bundles may come on top"
+
+
+def test_text_that_is_no_text_is_refused_and_stops_nothing() -> None:
+    """A decoder of strings raises what no decoder of structures does."""
+    head = [1, bytes(32), "@@", bytes(64)]
+    plain = msgspec.msgpack.encode([1, bytes(8), 2, 1, [b"x"], head]).replace(b"\xa2@@", b"\xa2\xff\xfe")
+    body = bundle.compress(plain)
+    packed = seal.pad(bytes((1, 0)) + len(body).to_bytes(3, "big") + body)
+    with pytest.raises(bundle.BundleRefused) as met:
+        bundle.unpack(packed)
+    assert met.value.refusal.code == "payload_malformed"
