@@ -4,8 +4,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from edge.sync import frames as fr
 from edge.sync import seal
 from edge.sync.link import DownArrived
+from edge.sync.meter import Meter, Used
+from edge.sync.versions import OURS, Reads, Span
 from tests.sync.kit import Medium, World, watch_nonces
 
 
@@ -66,6 +69,24 @@ class TwoEnds(RuleBasedStateMachine):
     def the_disk_is_fast_or_slow(self, delay_s: float) -> None:
         self.world.store_delay_s = delay_s
 
+    @rule(used=st.booleans())
+    def the_days_cap_is_used_up_or_a_new_day_begins(self, used: bool) -> None:
+        self.world.node.meter = Meter({"udp": 1}, used=Used(0, {"udp": 1}, {})) if used else Meter()
+
+    @rule(rate_bps=st.sampled_from((None, 0.0, 4_000.0, 30_000.0)))
+    def a_call_begins_or_ends(self, rate_bps: float | None) -> None:
+        self.world.node.limit_bulk(rate_bps)
+
+    @rule(newest=st.integers(1, 9), at_hub=st.booleans())
+    def the_other_side_is_of_another_release(self, newest: int, at_hub: bool) -> None:
+        """It says so, and sends frames and a message that this release does not know."""
+        world = self.world
+        arqs = [world.node._arq] if at_hub else [s.arq for node in world.hub._nodes.values() for s in node.sessions[:1]]
+        for arq in arqs:
+            arq.control(fr.Hello(Reads(Span(1, newest), *OURS[1:])))
+            arq.control(fr.Unknown(0x55, world.draw.randbytes(9)))
+            arq.control(fr.Frag(11, 7, 4_000 + newest, 0, 3, b"new"))
+
     @rule()
     def the_node_restarts(self) -> None:
         self.world.start_node()
@@ -108,6 +129,8 @@ class TwoEnds(RuleBasedStateMachine):
         medium = world.medium
         medium.cut, medium.loss, medium.rate_bps, medium.jitter_s = False, 0.0, None, 0.0
         world.store_delay_s = 0.0
+        world.node.meter = Meter()
+        world.node.limit_bulk(None)
         world.go(400, lambda: not world.outbox and not world.downs_wanted and set(self.names) <= set(world.hub_offers))
         assert not world.outbox, "an entry was not delivered"
         assert not world.downs_wanted, "a prescription was not delivered"
