@@ -199,6 +199,11 @@ class NodeEndpoint:
         held = self.meter.waits(str(self.path))
         return Wait.CALL if held is Wait.NO and self._bulk_bps is not None else held
 
+    @property
+    def window_bytes(self) -> float:
+        """What may be under way on the present path."""
+        return self._arq.congestion.window_bytes
+
     def silent_for_s(self, now: float) -> float:
         """Seconds since the first packet on this path that is still unanswered; 0 for none."""
         since_s = self._arq.silent_since_s

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from typing import Protocol
 
-from tests.bench import sync_bulk, sync_fair, sync_photo, sync_urgent, sync_visits
+from tests.bench import sync_bulk, sync_call, sync_fair, sync_month, sync_photo, sync_urgent, sync_visits
 from tests.bench.rows import Row
 
 DEFINITIONS = """\
@@ -14,7 +14,8 @@ seconds: from the first packet's call to the last durable acknowledgement at the
 cold: a fresh process with nothing but its keys; warm: the link was idle for three seconds; medians over seeds
 urgent: from submit to durable at the hub (one clock), every 4 s while 5 MB of photos are under way
 photo: 300 kB in three bundles; windows of 8 s in every 60 s; sent twice: bytes that left beyond the photo's own
-fairness: IP bytes that arrived in 100 s, ours over those of one TCP flow under CUBIC; reach 0.3 to 3"""
+fairness: IP bytes that arrived in 100 s, ours over those of one TCP flow under CUBIC; reach 0.3 to 3
+call: synthetic, 60 kbit/s of paced UDP; sound that is lost or later than 200 ms after the fastest is made up"""
 
 
 class Group(Protocol):
@@ -30,6 +31,8 @@ GROUPS: dict[str, Group] = {
     "mixed": sync_bulk.run,
     "cost": sync_bulk.cost,
     "fairness": sync_fair.run,
+    "call": sync_call.run,
+    "month": sync_month.run,
 }
 QUICK = ("visits",)
 """What ``--quick`` measures unless ``--only`` says otherwise."""

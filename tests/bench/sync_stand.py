@@ -28,11 +28,11 @@ class Stand:
         self.folder = Path(self._temporary.name)
         self.link = Link(self._spec).__enter__()
         if self._server != "sshd":
-            certificate(self.folder, "hub")
+            _, self.fingerprint = certificate(self.folder, "hub")
         if self._server == "sshd":
             self._sshd()
         else:
-            program = "sync_peers" if self._server in ("hub", "https-server") else "sync_long_ends"
+            program = "sync_peers" if self._server in ("hub", "wss-hub", "https-server") else "sync_long_ends"
             command = [sys.executable, "-m", f"tests.bench.{program}", self._server, str(self.folder)]
             self.server = self.link.right.popen(command, stdout=subprocess.PIPE)
             assert self.server.stdout is not None

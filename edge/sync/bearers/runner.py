@@ -49,6 +49,8 @@ class NodeRunner:
         self._udp = UdpBearer(hub_host, udp_port, self._received)
         self._wss = WssBearer(hub_host, wss_port, tls_fingerprint, self._received) if wss_port else None
         self._wake = asyncio.Event()
+        if self._wss is not None:
+            self._wss.on_room = self._wake.set
         self._events: asyncio.Queue[NodeEvent] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
         self._opening: set[asyncio.Task[None]] = set()
@@ -97,14 +99,21 @@ class NodeRunner:
     async def _turn(self) -> None:
         now = time.monotonic()
         self._steer(now)
-        for datagram, path in self.endpoint.datagrams_to_send(now):
+        for datagram, path in [] if self._crowded() else self.endpoint.datagrams_to_send(now):
             if path == "wss" and self._wss is not None:
                 self._wss.send(datagram)
             else:
                 self._udp.send(datagram)
         while (event := self.endpoint.next_event()) is not None:
             self._events.put_nowait(event)
-        await _sleep(self._wake, self.endpoint.get_timer())
+        await _sleep(self._wake, None if self._crowded() else self.endpoint.get_timer())
+
+    def _crowded(self) -> bool:
+        """Whether the WebSocket has no room. Nothing is taken from the endpoint then: priority is decided later."""
+        if self._wss is None or self._switch.path != "wss":
+            return False
+        self._wss.fit(self.endpoint.window_bytes)
+        return self._wss.full
 
     def _steer(self, now: float) -> None:
         wss_up = self._wss is not None and self._wss.up

@@ -6,10 +6,14 @@ matter (a node's clock may stand at 1970). A small send buffer keeps priorities 
 
 import asyncio
 import contextlib
+import fcntl
 import hashlib
 import hmac
 import socket
 import ssl
+import struct
+import termios
+from collections.abc import Callable
 
 import aiohttp
 
@@ -17,7 +21,12 @@ from .base import BearerRefused, Received
 
 MESSAGE_MAX_BYTES = 2_048
 SEND_BUFFER_BYTES = 8_192
-"""About one to one and a half bandwidth-delay products of a slow link (facts/sync-baseline.md)."""
+"""Least SO_SNDBUF: about one to one and a half bandwidth-delay products of a slow link."""
+SEND_BUFFER_MAX_BYTES = 262_144
+_RESIZE = 1.3
+"""The buffer follows the transport's window when that has changed by this factor."""
+_LOOK_S = 0.02
+"""How often a full connection is looked at."""
 QUEUE_MAX = 64
 """Packets that wait for the connection; beyond it they are lost, and sent again by the transport."""
 CONNECT_TIMEOUT_S = 15.0
@@ -32,12 +41,22 @@ def client_context() -> ssl.SSLContext:
     return context
 
 
-def _narrow(transport: asyncio.BaseTransport | None, connection: socket.socket | None) -> None:
+def _narrow(
+    transport: asyncio.BaseTransport | None, connection: socket.socket | None, size_bytes: int = SEND_BUFFER_BYTES
+) -> None:
     if isinstance(transport, asyncio.WriteTransport):
         transport.set_write_buffer_limits(high=SEND_BUFFER_BYTES)
     if connection is not None:
         with contextlib.suppress(OSError):
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size_bytes)
+
+
+def _unsent_bytes(connection: socket.socket | None) -> int:
+    """What the kernel holds and the other side has not acknowledged (SIOCOUTQ, tcp(7)); 0 where that is unknown."""
+    try:
+        return 0 if connection is None else struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))[0]
+    except OSError:
+        return 0
 
 
 class WssBearer:
@@ -53,6 +72,22 @@ class WssBearer:
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._queue: asyncio.Queue[bytes] = asyncio.Queue(QUEUE_MAX)
         self._tasks: list[asyncio.Task[None]] = []
+        self._limit_bytes = SEND_BUFFER_BYTES
+        self.on_room: Callable[[], None] = lambda: None
+        """Called when something that had to wait has left."""
+
+    @property
+    def full(self) -> bool:
+        """Whether something waits here already. What leaves next is better decided when there is room for it."""
+        return not self._queue.empty()
+
+    def fit(self, window_bytes: float) -> None:
+        """Let the kernel hold about as much as the transport has under way."""
+        wanted = min(max(int(window_bytes), SEND_BUFFER_BYTES), SEND_BUFFER_MAX_BYTES)
+        if not 1 / _RESIZE < wanted / self._limit_bytes < _RESIZE:
+            self._limit_bytes = wanted
+            if self._socket is not None:
+                _narrow(None, self._socket.get_extra_info("socket"), wanted)
 
     @property
     def up(self) -> bool:
@@ -88,9 +123,12 @@ class WssBearer:
         while True:
             datagram = await self._queue.get()
             try:
+                while _unsent_bytes(connection.get_extra_info("socket")) > self._limit_bytes:  # noqa: ASYNC110
+                    await asyncio.sleep(_LOOK_S)
                 await connection.send_bytes(datagram)
             except (ConnectionError, aiohttp.ClientError):
                 return
+            self.on_room()
 
     def send(self, datagram: bytes) -> None:
         if self.up:
