@@ -43,7 +43,7 @@ class Node:
         if len(run) != seal.RUN_BYTES:
             raise ValueError("a run has 8 bytes")
         endpoint = new_endpoint(config, run)
-        self.clinic = Clinic(folder, config, run, endpoint.seal_bundle)
+        self.clinic = Clinic(folder, config, run, endpoint.pack, endpoint.seal_packed)
         self.link = HubLink(self.clinic, endpoint, KeptMeter(folder, config))
         self.media = MediaDesk(self.clinic, folder, endpoint.seal_chunk)
         self.media.on_withdrawn.append(self.link.withdraw)

@@ -21,7 +21,6 @@ from edge.model.errors import NotFound, Refusal, UpkendraError
 from edge.model.fold import Patient, Visit
 from edge.model.progress import ItemLine, Line
 from edge.model.queue import Waiting, order, place, since_ms
-from edge.model.records import Colour
 from edge.sync.bundle import BundlePayload
 from edge.sync.link import BundleRef, LinkState
 from edge.web.logs import say
@@ -32,6 +31,7 @@ from .clock import Clock
 from .config import NodeConfig
 from .journal import SCHEMA, SOFTWARE, Journal, Outgoing, Pending, Reply, Secrets
 from .live import Link, QueueChanged, Tablets, VisitChanged
+from .sealing import AUDIT_S, SealPlan, delay_s
 from .store import Store
 from .stretch import SALT_BYTES, stretch
 from .unlock import Attempts, Slots, open_with_badge
@@ -42,8 +42,6 @@ logger = logging.getLogger("edge.node")
 
 SESSION_IDLE_S = 30 * 60.0
 SESSION_MAX_S = 14 * 3600.0
-SEAL_DELAY_S = 0.15
-"""Entries of commands that follow each other this closely share a bundle. Urgent ones do not wait."""
 QUEUE_DAYS_MS = 36 * 3600 * 1000
 """Open visits that are older leave the queue page; they stay in the record."""
 AUDIT_AGAIN_S = 600.0
@@ -63,9 +61,14 @@ class Clinic:
     """One node's service. Everything awaitable here is quick except PIN checks (about 0.3 s)."""
 
     def __init__(
-        self, folder: Path, config: NodeConfig, run: bytes, seal: Callable[[BundlePayload], BundleRef]
+        self,
+        folder: Path,
+        config: NodeConfig,
+        run: bytes,
+        pack: Callable[[BundlePayload], bytes],
+        seal: Callable[[bytes], BundleRef],
     ) -> None:
-        """``seal`` packs and seals entries under the link's present epoch. Reads two small files."""
+        """``pack`` runs in a thread; ``seal`` seals its result under the present epoch. Reads two small files."""
         self.folder = folder
         self.config = config
         self.run = run
@@ -89,8 +92,9 @@ class Clinic:
         """Seals photos and notes, which must never hold up an entry; asked after the entries are sealed."""
         self._slots = Slots(folder)
         self._attempts = Attempts(folder, time.monotonic)
-        self._seal_waits = False
-        self._seal = seal
+        self._plan = SealPlan()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._pack, self._seal = pack, seal
         self._one_sealer = asyncio.Lock()
         self._unlocking = asyncio.Lock()
         self._seen: dict[tuple[str, str], float] = {}
@@ -152,8 +156,7 @@ class Clinic:
         outcome = await self.store.write(lambda journal: journal.apply(command, actor, self.clock.now()))
         if isinstance(outcome, Refusal):
             raise CommandRefused(outcome)
-        urgent = outcome.visit is not None and outcome.visit.colour is Colour.RED
-        self.seal_soon(0.0 if urgent else SEAL_DELAY_S)
+        self.seal_soon(delay_s(command, outcome.visit))
         if outcome.visit is not None:
             self.tablets.push(VisitChanged(outcome.visit.visit_id))
             self.tablets.push(QueueChanged())
@@ -179,7 +182,7 @@ class Clinic:
     async def _access(self, staff_id: str, action: str, subject: str) -> None:
         event = ev.Accessed(action, subject)
         await self.store.write(lambda journal: journal.record([event], staff_id, self.clock.now()))
-        self.seal_soon(SEAL_DELAY_S)
+        self.seal_soon(AUDIT_S, audit=True)
 
     def later(self, work: "Awaitable[None]") -> None:
         """Do something without anybody waiting for it; a failure is logged."""
@@ -198,25 +201,34 @@ class Clinic:
 
     # -- sealing --------------------------------------------------------------------------------------
 
-    def seal_soon(self, delay_s: float) -> None:
-        """Seal what was committed: at once, or after ``delay_s`` together with what else comes until then."""
-        if delay_s > 0.0:
-            if self._seal_waits:
-                return
-            self._seal_waits = True
-        self.later(self._seal_after(delay_s))
+    def seal_soon(self, wait_s: float, *, audit: bool = False) -> None:
+        """Seal what was committed at once, or within ``wait_s`` together with what else comes until then."""
+        self._plan.want(time.monotonic(), wait_s, audit=audit)
+        self._arm()
 
-    async def _seal_after(self, delay_s: float) -> None:
-        if delay_s > 0.0:
-            await asyncio.sleep(delay_s)
-            self._seal_waits = False  # before the sealing reads: what is committed from now on needs its own
-        await self.seal_now()
+    def _arm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if self._plan.next_s is not None:
+            wait_s = max(0.0, self._plan.next_s - time.monotonic())
+            self._alarm = asyncio.get_running_loop().call_later(wait_s, lambda: self.later(self._seal_due()))
+
+    async def _seal_due(self) -> None:
+        await self._seal_all(everything=False)
 
     async def seal_now(self) -> None:
         """Seal every committed entry and hand the bundles to whoever sends them."""
+        await self._seal_all(everything=True)
+
+    async def _seal_all(self, *, everything: bool) -> None:
         async with self._one_sealer:
-            for piece in await self.store.write(Journal.pending):
-                outgoing = await self.store.write(_keeper(piece, self._seal(piece.payload)))
+            # Before the entries are read: what is committed from now on needs its own.
+            audit = self._plan.take(time.monotonic(), everything=everything)
+            self._arm()
+            for piece in await self.store.write(lambda journal: journal.pending(audit=audit)):
+                packed = await asyncio.to_thread(self._pack, piece.payload)
+                outgoing = await self.store.write(_keeper(piece, self._seal(packed)))
                 for listener in self.on_sealed:
                     listener(outgoing)
         if self.more_to_seal is not None:
@@ -302,6 +314,8 @@ class Clinic:
 
     async def finish(self) -> None:
         """Let background work end, then seal the heads of this run."""
+        if self._alarm is not None:
+            self._alarm.cancel()
         if self._background:
             await asyncio.wait(set(self._background), timeout=5.0)
         if not self.locked:

@@ -318,5 +318,5 @@ def _at_rest(folder: Path, config: NodeConfig) -> tuple[Clinic, HubLink]:
     """A node without its services. Blocking."""
     run = secrets.token_bytes(seal.RUN_BYTES)
     endpoint = new_endpoint(config, run)
-    clinic = Clinic(folder, config, run, endpoint.seal_bundle)
+    clinic = Clinic(folder, config, run, endpoint.pack, endpoint.seal_packed)
     return clinic, HubLink(clinic, endpoint, KeptMeter(folder, config))

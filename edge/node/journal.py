@@ -286,8 +286,11 @@ class Journal:
             for stream in self._writers:
                 self._want_head(stream)
 
-    def pending(self) -> list[Pending]:
-        """Every entry that no bundle covers, of this run and of earlier ones, in pieces fit to be sealed."""
+    def pending(self, *, audit: bool = True) -> list[Pending]:
+        """Every entry that no bundle covers, of this run and of earlier ones, in pieces fit to be sealed.
+
+        Without ``audit`` the audit streams are left for later.
+        """
         logs = self._db.rows(
             "SELECT e.run, e.stream, coalesce(l.sealed_upto, 0), coalesce(l.head_due, 0) FROM "
             "(SELECT run, stream, max(seq) AS last FROM entries GROUP BY run, stream) e "
@@ -296,6 +299,8 @@ class Journal:
         )
         found: list[Pending] = []
         for run, number, upto, head_due in logs:
+            if number == Stream.AUDIT and not audit:
+                continue
             found += self._pending_of(run, Stream(number), upto, bool(head_due))
         return found + [Pending(one.payload, one.last_seq, False, one.rowid) for one in self.held.again()]
 

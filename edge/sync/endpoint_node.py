@@ -117,14 +117,22 @@ class NodeEndpoint:
         return self._epoch.opening
 
     def seal_bundle(self, payload: BundlePayload) -> BundleRef:
-        """Pack and seal entries under the present epoch, as the hub can read them. Store the result, then submit it.
+        """Pack and seal entries under the present epoch. Store the result, then submit it.
 
-        Raises BundleRefused when a limit is exceeded.
+        Packs in the caller's thread, some milliseconds a visit. Raises BundleRefused when a limit is exceeded.
         """
+        return self.seal_packed(self.pack(payload))
+
+    def pack(self, payload: BundlePayload) -> bytes:
+        """The bytes to seal, as the hub can read them. May run in another thread than the endpoint."""
         reads = self.hub_reads
         modelled = MODELLED in reads.formats and CURRENT_MODEL in reads.models
         dictionary = CURRENT_DICTIONARY if CURRENT_DICTIONARY in reads.dictionaries else NO_DICTIONARY
-        return self._sealed(pack(payload, dictionary, CURRENT_MODEL if modelled else None))
+        return pack(payload, dictionary, CURRENT_MODEL if modelled else None)
+
+    def seal_packed(self, packed: bytes) -> BundleRef:
+        """Seal what :meth:`pack` made, under the present epoch."""
+        return self._sealed(packed)
 
     def seal_chunk(self, chunk: Chunk) -> BundleRef:
         """Seal a piece of a blob. Store the result, then submit it, like any bundle."""

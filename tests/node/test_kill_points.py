@@ -73,7 +73,7 @@ async def logged_in(process: Process, setup: Provisioned) -> AsyncIterator[Table
 
 
 def commands() -> list[dict[str, object]]:
-    """Three patients, each with a visit and a complaint."""
+    """Three patients, each with a visit, a complaint and a token."""
     said: list[dict[str, object]] = []
     for _ in range(3):
         patient, visit = new_id(), new_id()
@@ -87,6 +87,17 @@ def commands() -> list[dict[str, object]]:
                 "visit_id": visit,
                 "complaints": [{"code": "fever", "duration": 2}],
             },
+            {
+                "type": "record_consent",
+                "command_id": new_id(),
+                "visit_id": visit,
+                "purpose": "teleconsultation",
+                "given": True,
+                "method": "spoken",
+                "language": "hi",
+                "statement_version": "tele-1",
+            },
+            {"type": "issue_token", "command_id": new_id(), "visit_id": visit},
         ]
     return said
 
@@ -127,14 +138,15 @@ async def test_a_kill_loses_and_doubles_nothing(original: Provisioned, tmp_path:
                 assert len(found["items"]) == 3  # type: ignore[arg-type]
 
                 async def hub_has_all() -> bool:
-                    return sum(isinstance(event, ev.ComplaintsRecorded) for event in hub.events()) >= 3
+                    return sum(isinstance(event, ev.TokenIssued) for event in hub.events()) >= 3
 
                 await until(hub_has_all)
         finally:
             code = await process.stop()
         assert code == 0
         kinds = Counter(type(event) for event in hub.events())
-        assert (kinds[ev.PatientRegistered], kinds[ev.VisitOpened], kinds[ev.ComplaintsRecorded]) == (3, 3, 3)
+        said_kinds = (ev.PatientRegistered, ev.VisitOpened, ev.ComplaintsRecorded, ev.TokenIssued)
+        assert [kinds[kind] for kind in said_kinds] == [3, 3, 3, 3]
         assert hub.conflicts == 0
 
 
