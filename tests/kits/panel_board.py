@@ -117,8 +117,16 @@ class Simulator:
                 return line
 
     def when(self, said: str, since: int = 0) -> float:
-        """When the board said this first after so many lines of :attr:`lines`, in monotonic s. Raises StopIteration."""
-        return next(at for at, line in self.lines[since:] if line.startswith(said))
+        """When the board said this first after so many lines of :attr:`lines`, in monotonic s. Waits for a line that is
+        still on its way; raises TimeoutError.
+        """
+        deadline = time.monotonic() + 20.0
+        while time.monotonic() < deadline:
+            for at, line in self.lines[since:]:
+                if line.startswith(said):
+                    return at
+            time.sleep(0.005)
+        raise TimeoutError(f"the board never said {said!r}; it said {self.lines[-8:]}")
 
     def alive(self) -> bool:
         return self._process.poll() is None
