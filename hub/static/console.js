@@ -2,7 +2,7 @@
 // Start of the doctor's console: session, live channel, the three columns.
 import { effect, html, render, signal, useSignal } from "/ui/lib/dom.js";
 import { ApiError, del, get, post, reachable, signedOut } from "/ui/lib/http.js";
-import { ensureLanguage, language, setLanguage, span, startLanguage, t } from "/ui/lib/l10n.js";
+import { addWords, ensureLanguage, language, setLanguage, span, startLanguage, t } from "/ui/lib/l10n.js";
 import { Live } from "/ui/lib/live.js";
 import { ColourBadge, TextField, Toasts, toast } from "/ui/lib/parts.js";
 import { loadReference, reference } from "/ui/lib/reference.js";
@@ -20,6 +20,7 @@ let live = null;
 
 async function start() {
   try {
+    await addWords("console");
     await startLanguage("en");
     await ensureLanguage("hi");
     if (wasHere()) enter(await get("/api/session"));

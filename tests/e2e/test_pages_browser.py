@@ -280,7 +280,7 @@ def test_a_wrong_pin_is_refused_in_words(context: BrowserContext, clinic: Clinic
 def test_each_thing_of_a_visit_says_how_far_it_has_come_and_since_when(context: BrowserContext, clinic: Clinic) -> None:
     page = context.new_page()
     log_in_nurse(page, clinic)
-    register(page, f"{NAME} पाँच", age="61")
+    register(page, f"{NAME} पाँच", age="31")
     take_visit(page)
     page.locator('[data-test="visit-line"][data-state="hub_has_it"]').wait_for()
     tap(page, "language-toggle")

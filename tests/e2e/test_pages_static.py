@@ -22,11 +22,13 @@ OURS = [
 
 
 def messages(language: str) -> dict[str, str]:
-    """Id → pattern of a Fluent file of one-line messages."""
-    found = {}
-    for line in (UI / "fluent" / f"{language}.ftl").read_text("utf-8").splitlines():
+    """Id → pattern of the Fluent files of one-line messages, the page's own ones with those of all pages."""
+    found: dict[str, str] = {}
+    files = sorted((UI / "fluent").glob(f"{language}*.ftl"))
+    for line in [line for path in files for line in path.read_text("utf-8").splitlines()]:
         match = re.fullmatch(r"([a-z][a-z0-9-]*) = (.+)", line)
         if match:
+            assert match.group(1) not in found, f"said twice: {match.group(1)}"
             found[match.group(1)] = match.group(2)
         else:
             assert line == "" or line.startswith("#"), f"not a message of one line: {line!r}"

@@ -2,7 +2,7 @@
 // Start of the tablet's page: language, session, live channel, and which screen is shown.
 import { effect, html, render, signal } from "/ui/lib/dom.js";
 import { ApiError, api, del, get, reachable, signedOut } from "/ui/lib/http.js";
-import { ensureLanguage, language, setLanguage, startLanguage, t } from "/ui/lib/l10n.js";
+import { addWords, ensureLanguage, language, setLanguage, startLanguage, t } from "/ui/lib/l10n.js";
 import { Live } from "/ui/lib/live.js";
 import { Toasts, toast } from "/ui/lib/parts.js";
 import { draftHeard, draftsFailing, forgetDrafts } from "./drafts.js";
@@ -13,10 +13,10 @@ import { Login } from "./screens/login.js";
 import { Unlock } from "./screens/unlock.js";
 import { Home } from "./screens/home.js";
 import { Register } from "./screens/register.js";
-import { Wizard } from "./screens/wizard.js";
 import { VisitPage } from "./screens/visit.js";
 import { CallBanner, CallScreen, callMessage, callOnScreen, findCall } from "./screens/call.js";
 
+const WIZARD_AFTER_MS = 1500;
 const started = signal(false);
 /** @type {Live|null} */
 let live = null;
@@ -76,6 +76,7 @@ function heard(message) {
 effect(() => {
   if (loggedIn.value && !live) {
     live = new Live("/api/live", heard);
+    setTimeout(wizard.fetchIt, WIZARD_AFTER_MS); // before it is needed, and while the node is surely near
     void loadReference().catch(() => setTimeout(() => void loadReference().catch(() => {}), 2000));
     void loadQueue().catch(() => {});
     if (!people.value) void loadPeople().catch(() => {});
@@ -156,22 +157,37 @@ function Screen() {
   if (!staff.value) return html`<${Login} />`;
   if (!reference.value) return html`<p class="card" role="status">${t("loading")}</p>`;
   const [place, id, third, step] = route.value;
-  if (staff.value.role === "technician" && !place) return html`<${Technician} />`;
+  if (staff.value.role === "technician" && !place) return html`<${technician.Screen} />`;
   if (place === "register") return html`<${Register} key=${id ?? "new"} />`;
-  if (place === "visit" && id && third === "step") return html`<${Wizard} key=${id} visitId=${id} step=${step ?? "consent"} />`;
+  if (place === "visit" && id && third === "step") return html`<${wizard.Screen} key=${id} visitId=${id} step=${step ?? "consent"} />`;
   if (place === "visit" && id) return html`<${VisitPage} key=${id} visitId=${id} />`;
   return html`<${Home} />`;
 }
 
-/** @type {import("/ui/vendor/signals.js").Signal<(() => any)|null>} */
-const techPage = signal(null);
-
-/** The technician's page, loaded when a technician is here: nobody else needs it. */
-function Technician() {
-  if (techPage.value) return html`<${techPage.value} />`;
-  void import("./screens/tech.js").then((loaded) => (techPage.value = loaded.TechPage)).catch(() => {});
-  return html`<p class="card" role="status">${t("loading")}</p>`;
+/**
+ * A screen that is loaded when it is first needed, so that the first load stays small.
+ * @param {() => Promise<(props: any) => any>} load
+ */
+function lazy(load) {
+  /** @type {import("/ui/vendor/signals.js").Signal<((props: any) => any)|null>} */
+  const found = signal(null);
+  let asked = false;
+  const fetchIt = () => {
+    if (asked) return;
+    asked = true;
+    load().then((screen) => (found.value = screen)).catch(() => setTimeout(() => (asked = false, fetchIt()), 2000));
+  };
+  /** @param {any} props */
+  const Screen = (props) => {
+    if (found.value) return html`<${found.value} ...${props} />`;
+    fetchIt();
+    return html`<p class="card" role="status">${t("loading")}</p>`;
+  };
+  return { Screen, fetchIt };
 }
+
+const wizard = lazy(async () => (await import("./screens/wizard.js")).Wizard);
+const technician = lazy(async () => (await Promise.all([import("./screens/tech.js"), addWords("technician")]))[0].TechPage);
 
 function App() {
   document.title = status.value?.site_name ? `${status.value.site_name} · Upkendra` : "Upkendra";

@@ -12,14 +12,30 @@ const version = signal(0);
 /** @type {Record<string, FluentBundle>} */
 const bundles = {};
 
+/** Pages whose words are in files of their own, so that the others do not load them. @type {string[]} */
+const parts = [];
+
 /** @param {"hi"|"en"} code */
 async function load(code) {
   if (bundles[code]) return;
-  const reply = await fetch(`/ui/fluent/${code}.ftl`);
-  if (!reply.ok) throw new Error(`messages ${code}: HTTP ${reply.status}`);
   const bundle = new FluentBundle(code === "hi" ? "hi-IN" : "en-IN", { useIsolating: false });
-  for (const error of bundle.addResource(new FluentResource(await reply.text()))) console.error(error.message);
+  await Promise.all(["", ...parts].map((part) => read(bundle, code, part)));
   bundles[code] = bundle;
+  version.value += 1;
+}
+
+/** @param {FluentBundle} bundle @param {string} code @param {string} part */
+async function read(bundle, code, part) {
+  const reply = await fetch(`/ui/fluent/${code}${part && `-${part}`}.ftl`);
+  if (!reply.ok) throw new Error(`messages ${code} ${part}: HTTP ${reply.status}`);
+  for (const error of bundle.addResource(new FluentResource(await reply.text()))) console.error(error.message);
+}
+
+/** Load the words of one more page, in every language that is or will be loaded. @param {string} part */
+export async function addWords(part) {
+  if (parts.includes(part)) return;
+  parts.push(part);
+  await Promise.all(Object.entries(bundles).map(([code, bundle]) => read(bundle, code, part)));
   version.value += 1;
 }
 
