@@ -197,7 +197,11 @@ def _read(data: Path) -> KeyFile:
         return msgspec.json.decode((data / KEYS_FILE).read_bytes(), type=KeyFile)
     except FileNotFoundError as error:
         raise KeysRefused("There are no keys in this data folder. Run `hub init` first.") from error
-    except (OSError, msgspec.DecodeError) as error:
+    except PermissionError as error:
+        raise KeysRefused(
+            "The hub's keys belong to somebody else. Start the hub as the owner of its folder."
+        ) from error
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise KeysRefused("The hub's keys cannot be read. Restore them from the backup.") from error
 
 
