@@ -429,6 +429,9 @@ class NodeEndpoint:
             frames = self._arq.next_frames(now, self._room())
             if not frames:
                 break
+            if self._salt is None and any(isinstance(frame, fr.Frag) for frame in frames):
+                # Who meets us for the first time says the time unasked, and a fragment asks for an ACK as well.
+                frames = [frame for frame in frames if not isinstance(frame, fr.Probe)]
             counter, datagram = self._seal(frames)
             self._arq.on_sent(counter, frames, len(datagram) + IP_UDP_BYTES, now)
             self._outgoing.append((datagram, self.path))

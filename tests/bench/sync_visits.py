@@ -1,15 +1,23 @@
 """Whole visits of text: 50 on a very bad link beside plain tools, and one alone on an idle link."""
 
+import random
 import shutil
 import statistics
+import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench.rows import Row, against, at_most
 from tests.bench.sync_stand import Stand
-from tests.kits.link import LinkSpec
+from tests.kits.cases import draw_case
+from tests.kits.clinic import Clinic, linked
+from tests.kits.link import Link, LinkSpec
+from tests.kits.visit import DoctorVisit, NurseVisit
 
 QUICK_SEEDS, SEEDS, PEER_SEEDS = 2, 20, 5
+REAL_QUICK_VISITS, REAL_VISITS = 2, 5
+SETTLE_S = 3.0
 
 
 def fifty(seed: int) -> LinkSpec:
@@ -33,6 +41,30 @@ def repeat(
     return sorted(seconds), sorted(sizes)
 
 
+def real_visits(count: int) -> tuple[list[int], list[float]]:
+    """Bytes of a real node's visits up to the token, and seconds from the token's answer to the doctor's queue."""
+    sizes, waits = [], []
+    with tempfile.TemporaryDirectory() as folder, linked(one(1)) as link, Clinic(Path(folder), link=link) as clinic:
+        assert link is not None
+        nurse, doctor = clinic.nurse_client(), clinic.doctor_client()
+        for number in range(count + 1):
+            before = line_bytes(link)
+            visit = NurseVisit(draw_case(random.Random(number)))
+            visit.run(nurse)
+            waits.append(DoctorVisit(visit).wait_in_queue(doctor))
+            time.sleep(SETTLE_S)
+            sizes.append(line_bytes(link) - before)
+        nurse.close()
+        doctor.close()
+    return sorted(sizes[1:]), sorted(waits[1:])  # the first one meets the hub and logs in
+
+
+def line_bytes(link: Link) -> int:
+    """IP bytes that used the line so far, both ways."""
+    stats = link.stats()
+    return stats.uplink.sent_bytes + stats.downlink.sent_bytes
+
+
 def run(*, quick: bool = False) -> list[Row]:
     """The rows; ``quick``: two seeds, and no slow peers."""
     seeds = QUICK_SEEDS if quick else SEEDS
@@ -51,6 +83,11 @@ def run(*, quick: bool = False) -> list[Row]:
         took, cost = repeat(one, "hub", "node", work, QUICK_SEEDS if quick else PEER_SEEDS)
         rows.append(at_most(f"one visit {work}, 64 kbit/s, 600 ms", statistics.median(cost), "B", goal))
         rows.append(at_most(f"one visit {work}, until acknowledged", statistics.median(took), "s", 1.2))
+    took_bytes, waits = real_visits(REAL_QUICK_VISITS if quick else REAL_VISITS)
+    rows += [
+        Row("a visit through a real node, registration to token", statistics.median(took_bytes), "B"),
+        Row("the same, from the token to the doctor's queue", round(statistics.median(waits), 2), "s"),
+    ]
     if quick:
         return rows
     seconds, sizes = repeat(fifty, "hub", "node", "each", peer_seeds)

@@ -73,6 +73,7 @@ async def test_what_has_left_is_sent_and_waits_again_when_the_link_is_lost_befor
         await tablet.login(setup)
         _, visit = await tablet.register()
         assert await line_of(tablet, visit) == "waiting"
+        await served.node.clinic.seal_now()
 
         async def sent() -> bool:
             return await line_of(tablet, visit) == "sent"

@@ -91,6 +91,7 @@ async def test_a_photo_goes_to_the_hub_its_preview_first_and_its_line_is_honest(
         await tablet.login(setup)
         _, visit = await tablet.register()
         photo, small = await attach(tablet, visit)
+        await served.node.clinic.seal_now()
         await until(all_are(tablet, visit, "hub_has_it"))
         assert (arrived(hub, photo), arrived(hub, small)) == (PHOTO, SMALL)
         assert next(iter(hub.chunks))[0] == small
