@@ -4,6 +4,7 @@ import { effect, html, render, signal, useSignal } from "/ui/lib/dom.js";
 import { ApiError, del, get, post, reachable, signedOut } from "/ui/lib/http.js";
 import { addWords, ensureLanguage, language, setLanguage, span, startLanguage, t } from "/ui/lib/l10n.js";
 import { Live } from "/ui/lib/live.js";
+import { often } from "/ui/lib/often.js";
 import { ColourBadge, TextField, Toasts, toast } from "/ui/lib/parts.js";
 import { loadReference, reference } from "/ui/lib/reference.js";
 import { ageText } from "/ui/lib/ages.js";
@@ -33,19 +34,20 @@ async function start() {
   started.value = true;
 }
 
+const queueChanged = often(loadQueue);
+
 /** @param {import("/ui/lib/live.js").LiveMessage} message */
 function heard(message) {
   if (message.type === "open") {
-    void loadQueue().catch(() => {});
+    void queueChanged();
     void loadEarly().catch(() => {});
     if (chosen.value) void loadRecord(chosen.value).catch(() => {});
     channelOpen();
   } else if (message.type === "queue") {
-    void loadQueue().catch(() => {});
+    void queueChanged();
     void loadEarly().catch(() => {});
-  }
-  else if (message.type === "visit") {
-    void loadQueue().catch(() => {});
+  } else if (message.type === "visit") {
+    void queueChanged();
     if (message.visit_id === chosen.value) void loadRecord(message.visit_id).catch(() => {});
   } else callSignal(message);
 }

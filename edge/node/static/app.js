@@ -4,6 +4,7 @@ import { effect, html, render, signal } from "/ui/lib/dom.js";
 import { ApiError, api, del, get, reachable, signedOut } from "/ui/lib/http.js";
 import { addWords, ensureLanguage, language, setLanguage, startLanguage, t } from "/ui/lib/l10n.js";
 import { Live } from "/ui/lib/live.js";
+import { often } from "/ui/lib/often.js";
 import { Toasts, toast } from "/ui/lib/parts.js";
 import { draftHeard, draftsFailing, forgetDrafts } from "./drafts.js";
 import { unsaved } from "./commands.js";
@@ -42,22 +43,29 @@ async function start() {
   started.value = true;
 }
 
+/** No form shows the queue, and every step of one changes it. */
+const showsQueue = () => route.value[0] !== "register" && route.value[2] !== "step";
+const queueChanged = often(loadQueue, { wanted: showsQueue });
+effect(() => {
+  if (showsQueue()) void queueChanged(false);
+});
+
 /** @param {import("/ui/lib/live.js").LiveMessage} message */
 function heard(message) {
   switch (message.type) {
     case "open":
       void loadStatus().catch(() => {});
-      void loadQueue().catch(() => {});
+      void queueChanged();
       void findCall();
       break;
     case "queue":
-      void loadQueue().catch(() => {});
+      void queueChanged();
       break;
     case "visit":
     case "prescription":
       if (message.type === "prescription") toast("good", t("rx-arrived"));
       if (record.value?.visit.visit_id === message.visit_id) void loadRecord(message.visit_id).catch(() => {});
-      void loadQueue().catch(() => {});
+      void queueChanged();
       break;
     case "draft":
       void draftHeard(/** @type {any} */ (message)).catch(() => {});

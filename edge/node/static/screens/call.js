@@ -32,6 +32,7 @@ export function callMessage(message) {
     if (callOnScreen.value?.call_id === message.call_id || declined.has(message.call_id)) return;
     ringing.value = { call_id: message.call_id, visit_id: message.visit_id, doctor_name: message.doctor_name ?? "" };
     useCamera.value = message.camera === "tablet";
+    void loadQueue().catch(() => {}); // a form does not follow the queue: the banner names who is called
   } else if (message.type === "call") {
     if (message.call_id === callOnScreen.value?.call_id) {
       line.value = { rung: message.rung ?? "", why: message.why ?? "", state: message.state ?? "" };
