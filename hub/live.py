@@ -25,6 +25,7 @@ from edge.web.logs import say
 from . import audit, down, views
 from .desk import Desk, need_open
 from .doctors import Doctor
+from .prescriptions import calls_of
 from .store.dialect import Row, insert_new
 from .store.schema import calls
 from .turn import Turn, ice_servers
@@ -408,18 +409,19 @@ class Live:
             if row is None or row.held_ms:
                 return "", None
             connection.execute(update(calls).where(this).values(held_ms=now_ms))
+            seen = next(one for one in calls_of(connection, row.visit_id, now_ms) if one.call_id == call_id)
             held = ev.CallHeld(
                 row.visit_id,
-                row.call_id,
-                row.doctor_id,
-                row.started_ms,
-                row.ended_ms,
-                row.video_s,
-                row.audio_s,
-                row.concealed_s,
-                Mode(row.mode),
-                "doctor",
-                row.ended_because,
+                seen.call_id,
+                seen.doctor_id,
+                seen.started_ms,
+                seen.ended_ms,
+                seen.video_s,
+                seen.audio_s,
+                seen.concealed_s,
+                seen.mode,
+                seen.side,
+                seen.ended_because,
             )
             return row.visit_id, down.speak(connection, self._desk.speaker, row.node_id, (held,), row.doctor_id, now_ms)
 

@@ -69,7 +69,7 @@ def calls_of(connection: Connection, visit_id: str, now_ms: int) -> list[Call]:
                 ended_ms,
                 min(row.video_s, longest_s),
                 min(row.audio_s, longest_s),
-                row.concealed_s,
+                min(row.concealed_s, longest_s),
                 Mode(row.mode),
                 row.ended_because,
             )

@@ -82,6 +82,28 @@ async def test_a_call_is_set_up_reported_and_ended_and_stands_in_the_record(kit:
     await socket.close()
 
 
+async def test_a_page_that_reports_more_seconds_than_have_passed_gets_those_that_passed_into_the_log(
+    kit: HubKit,
+) -> None:
+    node, page, visit_id = await ready(kit)
+    call_id = new_id()
+    await node.until(lambda: kit.hub.link.online(node.node_id))
+    socket = await connect(kit, page)
+    await socket.send_str(say(Ring(call_id, visit_id)))
+    await node.until(lambda: len(node.signals) == 1)
+    await kit.hub.live.from_node(node.keys.node_id, msgspec.msgpack.encode(Accept(call_id, "Meena")))
+    taken_ms = kit.clock.ms
+    kit.clock.pass_s(60)
+    await socket.send_str(say(Report(call_id, 5_000.0, 6_000.0, 7_000.0, 90_000, mode=Mode.VIDEO)))
+    await socket.send_str(say(Bye(call_id, "hangup")))
+    await node.until(lambda: any(isinstance(event, ev.CallHeld) for event in node.said_by_hub()), 8000)
+    held = next(event for event in node.said_by_hub() if isinstance(event, ev.CallHeld))
+    lasted_s = (held.ended_ms - taken_ms) / 1000
+    assert 60 <= lasted_s < 1_000
+    assert (held.video_s, held.audio_s, held.concealed_s) == (lasted_s, lasted_s, lasted_s)
+    await socket.close()
+
+
 async def test_a_node_that_is_not_there_is_said_so_at_once_and_the_visit_keeps_its_place(kit: HubKit) -> None:
     _, page, visit_id = await ready(kit)
     kit.clock.pass_s(600)
