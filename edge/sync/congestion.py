@@ -143,6 +143,11 @@ class DelayAimd:
         self.window_bytes = min(self.window_bytes + by_bytes, float(CEILING_BYTES))
 
     @property
+    def line_bytes(self) -> float:
+        """What the line holds at the rate that was delivered lately: one bandwidth-delay product; 0 while unknown."""
+        return self._delivered_bytes_per_s * self.min_rtt_s
+
+    @property
     def _delivered_bytes_per_s(self) -> float:
         """What arrived in about the last round trip; 0 while unknown."""
         span_s = self._acks[-1][0] - self._acks[0][0] if self._acks else 0.0

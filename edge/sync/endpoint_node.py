@@ -208,9 +208,9 @@ class NodeEndpoint:
         return Wait.CALL if held is Wait.NO and self._bulk_bps is not None else held
 
     @property
-    def window_bytes(self) -> float:
-        """What may be under way on the present path."""
-        return self._arq.congestion.window_bytes
+    def line_bytes(self) -> float:
+        """The bandwidth-delay product of the present path; 0 while unknown."""
+        return self._arq.congestion.line_bytes
 
     def silent_for_s(self, now: float) -> float:
         """Seconds since the first packet on this path that is still unanswered; 0 for none."""

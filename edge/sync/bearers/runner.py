@@ -112,7 +112,7 @@ class NodeRunner:
         """Whether the WebSocket has no room. Nothing is taken from the endpoint then: priority is decided later."""
         if self._wss is None or self._switch.path != "wss":
             return False
-        self._wss.fit(self.endpoint.window_bytes)
+        self._wss.fit(self.endpoint.line_bytes)
         return self._wss.full
 
     def _steer(self, now: float) -> None:

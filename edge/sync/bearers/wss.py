@@ -24,7 +24,7 @@ SEND_BUFFER_BYTES = 8_192
 """Least SO_SNDBUF: about one to one and a half bandwidth-delay products of a slow link."""
 SEND_BUFFER_MAX_BYTES = 262_144
 _RESIZE = 1.3
-"""The buffer follows the transport's window when that has changed by this factor."""
+"""The buffer follows the line when that has changed by this factor."""
 _LOOK_S = 0.02
 """How often a full connection is looked at."""
 QUEUE_MAX = 64
@@ -81,9 +81,9 @@ class WssBearer:
         """Whether something waits here already. What leaves next is better decided when there is room for it."""
         return not self._queue.empty()
 
-    def fit(self, window_bytes: float) -> None:
-        """Let the kernel hold about as much as the transport has under way."""
-        wanted = min(max(int(window_bytes), SEND_BUFFER_BYTES), SEND_BUFFER_MAX_BYTES)
+    def fit(self, line_bytes: float) -> None:
+        """Let the kernel hold one and a quarter of the bandwidth-delay product."""
+        wanted = min(max(int(1.25 * line_bytes), SEND_BUFFER_BYTES), SEND_BUFFER_MAX_BYTES)
         if not 1 / _RESIZE < wanted / self._limit_bytes < _RESIZE:
             self._limit_bytes = wanted
             if self._socket is not None:
