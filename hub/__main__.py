@@ -20,7 +20,7 @@ from typing import TypeVar
 import msgspec
 from sqlalchemy import Connection, func, select
 
-from edge.model.errors import BadInput, UpkendraError
+from edge.model.errors import BadInput, NotFound, UpkendraError
 from edge.model.records import Name
 from edge.web.logs import start_logging
 
@@ -76,6 +76,9 @@ def _parser() -> argparse.ArgumentParser:
     token.add_argument("--hours", type=int, default=TOKEN_HOURS, help="how long the token is good for")
     token.add_argument("--demo", action="store_true", help="synthetic patients: papers carry a watermark")
 
+    other = add("replace-token", "Make a one-time token for the machine that takes a node's place.")
+    other.add_argument("--node", required=True, metavar="ID", help="the node that is replaced; its keys end then")
+    other.add_argument("--hours", type=int, default=TOKEN_HOURS, help="how long the token is good for")
     add("status", "Count what the hub holds, and verify the audit chain.")
     revoke = add("revoke", "Never believe a node again.")
     revoke.add_argument("--node", required=True, metavar="ID")
@@ -190,6 +193,22 @@ def _site_token(arguments: argparse.Namespace) -> None:
     _say(token=token, site_code=site.site_code, hours=arguments.hours)
 
 
+def _replace_token(arguments: argparse.Namespace) -> None:
+    if not 1 <= arguments.hours <= 24 * 365:
+        raise BadInput("A token is good for between one hour and a year.", field="hours")
+
+    def act(connection: Connection, keys: Keyring) -> tuple[str, str]:
+        known = next(
+            (site for _, site in directory.load_directory(connection, keys) if site.node_id == arguments.node), None
+        )
+        if known is None:
+            raise NotFound("There is no such node.")
+        return directory.add_token(connection, keys, known, wall_ms(), arguments.hours * 3600), known.site_code
+
+    token, code = _with_store(arguments, act)
+    _say(token=token, site_code=code, replaces=arguments.node, hours=arguments.hours)
+
+
 def _status(arguments: argparse.Namespace) -> None:
     def count(connection: Connection, keys: Keyring) -> dict[str, object]:
         tables = {"nodes": nodes, "entries": entries, "visits": visits, "quarantined": quarantine}
@@ -246,6 +265,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "serve": _serve,
     "add-doctor": _add_doctor,
     "site-token": _site_token,
+    "replace-token": _replace_token,
     "status": _status,
     "revoke": _revoke,
     "rebuild": _rebuild,

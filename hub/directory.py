@@ -9,7 +9,8 @@ import secrets
 from collections.abc import Sequence
 
 from msgspec import Struct
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, select, update
+from sqlalchemy import Row as Found
 
 from edge.model.errors import NotFound
 from edge.model.events import StaffPublished
@@ -19,7 +20,8 @@ from edge.sync.seal import NodeRecord, node_hint
 
 from . import audit
 from .keys import Keyring
-from .store.schema import doctors, nodes, tokens
+from .store.dialect import Row
+from .store.schema import doctors, down, heads, nodes, tokens
 
 
 class Site(Struct, frozen=True):
@@ -82,7 +84,7 @@ def load_record(connection: Connection, keys: Keyring, node_id: str) -> NodeReco
     return None if row is None else _record(row, keys)
 
 
-def _record(row: "Row[tuple[object, ...]]", keys: Keyring) -> NodeRecord:
+def _record(row: "Found[tuple[object, ...]]", keys: Keyring) -> NodeRecord:
     return NodeRecord(
         node_id=bytes.fromhex(row.node_id),
         psk=keys.reveal(bytes(row.psk_sealed), f"psk {row.node_id}"),
@@ -93,7 +95,7 @@ def _record(row: "Row[tuple[object, ...]]", keys: Keyring) -> NodeRecord:
     )
 
 
-def _site(row: "Row[tuple[object, ...]]") -> Site:
+def _site(row: "Found[tuple[object, ...]]") -> Site:
     return Site(row.node_id, row.site_code, row.site_name, row.district, bool(row.demo), row.seen_ms)
 
 
@@ -104,7 +106,7 @@ def add_token(
     now_ms: int,
     life_s: int,
 ) -> str:
-    """A one-time token for a site; ``site.node_id`` is not used. The text is shown once and not kept."""
+    """A one-time token for a site, shown once and not kept. With ``site.node_id``: for the machine that replaces it."""
     secret = secrets.token_bytes(enrol.TOKEN_SECRET_BYTES)
     connection.execute(
         tokens.insert().values(
@@ -118,7 +120,7 @@ def add_token(
             used_ms=0,
             request_hash=None,
             reply=None,
-            node_id="",
+            node_id=site.node_id,
         )
     )
     audit.record(connection, now_ms, "", "token_made", site.site_code)
@@ -146,27 +148,30 @@ def enrol_node(connection: Connection, keys: Keyring, body: bytes, ports: Ports,
         raise enrol.EnrolRefused("This token was used before. Ask for a new one.", code="token_used")
     if token.expires_ms <= now_ms:
         raise enrol.EnrolRefused("This token has expired. Ask for a new one.", code="token_expired")
-    node_id, psk, unlock = secrets.token_bytes(8), secrets.token_bytes(32), secrets.token_bytes(32)
+    node_id = bytes.fromhex(token.node_id) if token.node_id else secrets.token_bytes(8)
+    psk, unlock = secrets.token_bytes(32), secrets.token_bytes(32)
     name = node_id.hex()
-    connection.execute(
-        nodes.insert().values(
-            node_id=name,
-            hint=node_hint(node_id),
-            site_code=token.site_code,
-            site_name=token.site_name,
-            district=token.district,
-            demo=token.demo,
-            device_public=request.device_public,
-            log_public=request.log_public,
-            records_public=request.records_public,
-            psk_sealed=keys.protect(psk, f"psk {name}"),
-            unlock_sealed=keys.protect(unlock, f"unlock {name}"),
-            enrolled_ms=now_ms,
-            seen_ms=0,
-            revoked_ms=0,
-            told_key_ms=keys.hub.made_ms,
-        )
-    )
+    row: Row = {
+        "node_id": name,
+        "hint": node_hint(node_id),
+        "site_code": token.site_code,
+        "site_name": token.site_name,
+        "district": token.district,
+        "demo": token.demo,
+        "device_public": request.device_public,
+        "log_public": request.log_public,
+        "records_public": request.records_public,
+        "psk_sealed": keys.protect(psk, f"psk {name}"),
+        "unlock_sealed": keys.protect(unlock, f"unlock {name}"),
+        "enrolled_ms": now_ms,
+        "seen_ms": 0,
+        "revoked_ms": 0,
+        "told_key_ms": keys.hub.made_ms,
+    }
+    if token.node_id:
+        _replace(connection, name, row, now_ms)
+    else:
+        connection.execute(nodes.insert().values(dict(row)))
     grant = enrol.EnrolGrant(
         node_id=node_id,
         psk=psk,
@@ -187,6 +192,19 @@ def enrol_node(connection: Connection, keys: Keyring, body: bytes, ports: Ports,
     audit.record(connection, now_ms, name, "enrolled", name)
     faults.point("hub-enrolled")
     return reply
+
+
+def _replace(connection: Connection, name: str, row: Row, now_ms: int) -> None:
+    """Another machine takes a node's place: the old one's keys open nothing any more.
+
+    What waited was sealed to the old records key; the new machine says that it holds nothing, and is sent it anew.
+    """
+    connection.execute(update(nodes).where(nodes.c.node_id == name).values(dict(row)))
+    connection.execute(update(down).where(down.c.node_id == name, down.c.stored_ms == 0).values(stored_ms=now_ms))
+    connection.execute(
+        update(heads).where(heads.c.node_id == name, heads.c.state == "waiting").values(state="replaced")
+    )
+    audit.record(connection, now_ms, name, "replaced", name)
 
 
 def published_doctors(connection: Connection) -> tuple[StaffPublished, ...]:

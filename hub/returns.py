@@ -19,10 +19,12 @@ from edge.sync.seal import NodeRecord
 from . import audit, views
 from .down import DownBlob, Speaker, seal_payload
 from .store.dialect import Row, insert_new
-from .store.schema import down, entries, notices
+from .store.schema import down, entries, notices, visits
 
 SHARED_STREAMS = (Stream.URGENT, Stream.CLINICAL, Stream.MEDIA, Stream.AUDIT, Stream.HUB)
 BLOB_PLAIN_BYTES = 48 * 1024
+KEPT_DAYS, KEPT_VISITS = 90, 1_000
+"""What a node that lost more than that is sent back."""
 BLOBS_MAX = 1_000
 """Blobs that one answer sends back; the next meeting goes on."""
 _CLASS_OF = {Stream.HUB: 1, Stream.AUDIT: 5}
@@ -47,10 +49,11 @@ def answer(
     if difference.unclear:
         return Answer(holdings.AskAll())
     blobs: list[DownBlob] = []
+    wanted = _wanted_visits(connection, node_id, now_ms) if difference.surplus else frozenset()
     for span in sorted(difference.surplus, key=lambda span: _ORDER.get(Stream(span.stream), 9)):
         if len(blobs) >= BLOBS_MAX:
             break
-        blobs += _give_back(connection, speaker, record, span, now_ms)
+        blobs += _give_back(connection, speaker, record, span, wanted, now_ms)
     if blobs:
         audit.record(connection, now_ms, "", "entries_returned", node_id, str(len(blobs)))
     if difference.lacking:
@@ -99,11 +102,26 @@ def _pieces(connection: Connection, node_id: str, log: holdings.Log) -> Ranges:
     return Ranges(*spans)
 
 
+def _wanted_visits(connection: Connection, node_id: str, now_ms: int) -> frozenset[str]:
+    """The visits that a node keeps: younger than 90 days, or among the last 1,000."""
+    mine = select(visits.c.visit_id).where(visits.c.node_id == node_id)
+    young = mine.where(visits.c.arrived_ms >= now_ms - KEPT_DAYS * 86_400_000)
+    last = mine.order_by(visits.c.arrived_ms.desc()).limit(KEPT_VISITS)
+    return frozenset(row.visit_id for query in (young, last) for row in connection.execute(query))
+
+
 def _give_back(
-    connection: Connection, speaker: Speaker, record: NodeRecord, span: holdings.Span, now_ms: int
+    connection: Connection,
+    speaker: Speaker,
+    record: NodeRecord,
+    span: holdings.Span,
+    wanted: frozenset[str],
+    now_ms: int,
 ) -> list[DownBlob]:
-    rows = connection.execute(
-        select(entries.c.seq, entries.c.raw)
+    """Entries of these visits and of no visit, in blobs; old audit lines stay here."""
+    oldest = now_ms - KEPT_DAYS * 86_400_000 if span.stream == Stream.AUDIT else 0
+    found = connection.execute(
+        select(entries.c.seq, entries.c.raw, entries.c.visit_id, entries.c.stamp)
         .where(
             entries.c.node_id == record.node_id.hex(),
             entries.c.run == span.run,
@@ -112,13 +130,14 @@ def _give_back(
         )
         .order_by(entries.c.seq)
     ).all()
+    rows = [row for row in found if (not row.visit_id or row.visit_id in wanted) and row.stamp >> 16 >= oldest]
     cls = _CLASS_OF.get(Stream(span.stream), 2)
     blobs: list[DownBlob] = []
     chunk: list[bytes] = []
     size_bytes = first = 0
     for row in rows:
         raw = bytes(row.raw)
-        if chunk and size_bytes + len(raw) > BLOB_PLAIN_BYTES:
+        if chunk and (size_bytes + len(raw) > BLOB_PLAIN_BYTES or row.seq != first + len(chunk)):
             payload = BundlePayload(cls, span.run, span.stream, first, tuple(chunk))
             blobs.append(seal_payload(connection, speaker, record, payload, now_ms))
             chunk, size_bytes = [], 0

@@ -289,6 +289,9 @@ class HubEndpoint:
         node = self._nodes[session.node_id]
         if record is None or record.revoked:
             return
+        if record.psk != node.record.psk:
+            self._forget(session.node_id)
+            return
         node.record = record
         frames = fr.decode(plain)
         session.heard(path, size, counter, now)
@@ -307,6 +310,12 @@ class HubEndpoint:
                 self._live(node, session, now)
                 self._note_run(node, session.epoch.run, now)
             self._seen(node, session, now, fresh=False)
+
+    def _forget(self, node_id: bytes) -> None:
+        """Another machine has taken the node's place: nothing that was open under the old keys goes on."""
+        node = self._nodes.pop(node_id)
+        for session in list(node.sessions):
+            self._drop(node, session)
 
     def _try(self, sessions: list[Session], data: bytes) -> tuple[Session, int, bytes]:
         refused: seal.SealRefused | None = None

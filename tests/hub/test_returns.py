@@ -1,0 +1,78 @@
+"""What a node that lost everything is sent back: the young and the last visits, whole, and no more."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection
+
+from edge.model import events as ev
+from edge.sync import holdings, seal
+from edge.sync.bundle import BundlePayload, unpack
+from edge.sync.log import decode_entry
+from hub import returns
+from tests.hub.kit import HubKit, NodeKit, new_id, registered, visit_events
+
+DAY_S = 86_400
+
+
+@pytest.fixture
+async def kit(tmp_path: Path) -> AsyncIterator[HubKit]:
+    made = await asyncio.to_thread(HubKit, tmp_path / "hub")
+    await made.start()
+    yield made
+    await made.stop()
+
+
+async def ask(kit: HubKit, node: NodeKit) -> returns.Answer:
+    record = kit.hub.directory.by_id(node.keys.node_id)
+    assert record is not None
+    nothing = holdings.Holdings(True, holdings.digest_of({}), ())
+
+    def act(connection: Connection) -> returns.Answer:
+        return returns.answer(connection, kit.hub.speaker, record, nothing, kit.clock.ms)
+
+    return await kit.hub.store.write(act)
+
+
+def payloads(node: NodeKit, answer: returns.Answer) -> list[BundlePayload]:
+    opened = [
+        seal.open_down(blob.blob, node.keys.node_id, node.drawn.records, node.keys.hub_sign) for blob in answer.blobs
+    ]
+    return [unpack(down.payload) for down in opened]
+
+
+async def test_old_visits_beyond_the_last_ones_are_not_sent_back(kit: HubKit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(returns, "KEPT_VISITS", 2)
+    node = await kit.enrol()
+    made: list[str] = []
+    for _ in range(4):
+        patient, visit = new_id(), new_id()
+        made.append(visit)
+        await node.send([registered(patient), *visit_events(visit, patient)])
+        kit.clock.pass_s(100 * DAY_S)
+    answer = await ask(kit, node)
+    assert isinstance(answer.message, holdings.Wanted)
+    found: dict[str, int] = {}
+    people = 0
+    for payload in payloads(node, answer):
+        for raw in payload.entries:
+            event = ev.event_of(decode_entry(raw))
+            people += isinstance(event, ev.PatientRegistered)
+            if ev.visit_of(event):
+                found[ev.visit_of(event)] = found.get(ev.visit_of(event), 0) + 1
+    assert set(found) == set(made[2:])
+    assert set(found.values()) == {9}
+    assert people == 4
+
+
+async def test_what_is_on_its_way_is_not_sent_back_twice(kit: HubKit) -> None:
+    node = await kit.enrol()
+    patient, visit = new_id(), new_id()
+    await node.send([registered(patient), *visit_events(visit, patient)])
+    first = await ask(kit, node)
+    assert first.blobs
+    assert not (await ask(kit, node)).blobs
+    numbers = [blob.seq for blob in first.blobs]
+    assert len(set(numbers)) == len(numbers)
