@@ -49,11 +49,11 @@ def answer(
     if difference.unclear:
         return Answer(holdings.AskAll())
     blobs: list[DownBlob] = []
-    wanted = _wanted_visits(connection, node_id, now_ms) if difference.surplus else frozenset()
+    old = _old_visits(connection, node_id, now_ms) if difference.surplus else frozenset()
     for span in sorted(difference.surplus, key=lambda span: _ORDER.get(Stream(span.stream), 9)):
         if len(blobs) >= BLOBS_MAX:
             break
-        blobs += _give_back(connection, speaker, record, span, wanted, now_ms)
+        blobs += _give_back(connection, speaker, record, span, old, now_ms)
     if blobs:
         audit.record(connection, now_ms, "", "entries_returned", node_id, str(len(blobs)))
     if difference.lacking:
@@ -102,12 +102,15 @@ def _pieces(connection: Connection, node_id: str, log: holdings.Log) -> Ranges:
     return Ranges(*spans)
 
 
-def _wanted_visits(connection: Connection, node_id: str, now_ms: int) -> frozenset[str]:
-    """The visits that a node keeps: younger than 90 days, or among the last 1,000."""
-    mine = select(visits.c.visit_id).where(visits.c.node_id == node_id)
-    young = mine.where(visits.c.arrived_ms >= now_ms - KEPT_DAYS * 86_400_000)
-    last = mine.order_by(visits.c.arrived_ms.desc()).limit(KEPT_VISITS)
-    return frozenset(row.visit_id for query in (young, last) for row in connection.execute(query))
+def _old_visits(connection: Connection, node_id: str, now_ms: int) -> frozenset[str]:
+    """Visits that a node need not keep: older than 90 days and not among the last 1,000. One unknown is not old."""
+    old = select(visits.c.visit_id).where(
+        visits.c.node_id == node_id, visits.c.arrived_ms < now_ms - KEPT_DAYS * 86_400_000
+    )
+    last = select(visits.c.visit_id).where(visits.c.node_id == node_id)
+    last = last.order_by(visits.c.arrived_ms.desc()).limit(KEPT_VISITS)
+    kept = {row.visit_id for row in connection.execute(last)}
+    return frozenset(row.visit_id for row in connection.execute(old) if row.visit_id not in kept)
 
 
 def _give_back(
@@ -115,10 +118,10 @@ def _give_back(
     speaker: Speaker,
     record: NodeRecord,
     span: holdings.Span,
-    wanted: frozenset[str],
+    old: frozenset[str],
     now_ms: int,
 ) -> list[DownBlob]:
-    """Entries of these visits and of no visit, in blobs; old audit lines stay here."""
+    """In blobs; entries of old visits and old audit lines stay here."""
     oldest = now_ms - KEPT_DAYS * 86_400_000 if span.stream == Stream.AUDIT else 0
     found = connection.execute(
         select(entries.c.seq, entries.c.raw, entries.c.visit_id, entries.c.stamp)
@@ -130,7 +133,7 @@ def _give_back(
         )
         .order_by(entries.c.seq)
     ).all()
-    rows = [row for row in found if (not row.visit_id or row.visit_id in wanted) and row.stamp >> 16 >= oldest]
+    rows = [row for row in found if row.visit_id not in old and row.stamp >> 16 >= oldest]
     cls = _CLASS_OF.get(Stream(span.stream), 2)
     blobs: list[DownBlob] = []
     chunk: list[bytes] = []
