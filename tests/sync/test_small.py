@@ -29,7 +29,7 @@ def test_one_consultation_keeps_within_its_bytes_and_is_durable_within_a_round_t
     costs = [
         sent(Line(seed, rate_bps=64_000, rtt_s=0.6), one.raw, idle_s) for seed, one in enumerate(load_corpus()[:25], 1)
     ]
-    assert statistics.median(size for size, _ in costs) <= goal_bytes
+    assert statistics.mean(size for size, _ in costs) <= goal_bytes
     assert max(took_s for _, took_s in costs) <= 1.2
 
 
