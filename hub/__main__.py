@@ -69,6 +69,15 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--contact", default="")
     doctor.add_argument("--password-stdin", action="store_true", help="read the password from the first line of stdin")
 
+    for name, text in (
+        (
+            "disable-doctor",
+            "Close a doctor's account: sessions end, nothing is signed, her visits go back to the queue.",
+        ),
+        ("enable-doctor", "Open a closed account again."),
+    ):
+        add(name, text).add_argument("--id", required=True, help="name to log in with")
+
     token = add("site-token", "Make a one-time token with which a node enrols.")
     token.add_argument("--code", required=True, help="site code, as it stands on tokens")
     token.add_argument("--name", required=True, help="name of the site")
@@ -231,6 +240,16 @@ def _revoke(arguments: argparse.Namespace) -> None:
     _say(revoked=arguments.node)
 
 
+def _disable_doctor(arguments: argparse.Namespace) -> None:
+    _with_store(arguments, lambda connection, keys: doctors.disable_doctor(connection, arguments.id, wall_ms()))
+    _say(disabled=arguments.id)
+
+
+def _enable_doctor(arguments: argparse.Namespace) -> None:
+    _with_store(arguments, lambda connection, keys: doctors.enable_doctor(connection, arguments.id, wall_ms()))
+    _say(enabled=arguments.id)
+
+
 def _rebuild(arguments: argparse.Namespace) -> None:
     _say(visits=_with_store(arguments, lambda connection, keys: views.rebuild(connection, wall_ms())))
 
@@ -264,6 +283,8 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "init": _init,
     "serve": _serve,
     "add-doctor": _add_doctor,
+    "disable-doctor": _disable_doctor,
+    "enable-doctor": _enable_doctor,
     "site-token": _site_token,
     "replace-token": _replace_token,
     "status": _status,

@@ -23,11 +23,12 @@ from edge.web.refusals import TooManyAttempts, WrongPin
 from edge.web.sessions import Session, new_session
 
 from . import audit, doctors, down, nodes, views
-from .directory import NodeDirectory, Site
+from .directory import NodeDirectory, Site, closed_accounts
 from .doctors import Doctor, SigningKey
 from .keys import Keyring
 from .store.dialect import put_row
 from .store.engine import Store
+from .store.schema import doctors as accounts
 from .store.schema import notes, sessions
 
 SESSION_IDLE_MS = 2 * 3600 * 1000
@@ -150,20 +151,33 @@ class Desk:
 
     async def find_session(self, token: str) -> Session | None:
         """The live session behind a cookie; survives a restart of the hub, its signing key does not."""
-        hashed = _token_hash(token)
-        row = await self.store.read(
-            lambda connection: connection.execute(select(sessions).where(sessions.c.token_hash == hashed)).first()
-        )
+        found = await self._look_up(token)
+        if found is None:
+            return None
+        session, used_ms = found
         now_ms = self.wall_ms()
+        if now_ms - used_ms > TOUCH_MS:
+            touch = update(sessions).where(sessions.c.token_hash == _token_hash(token)).values(used_ms=now_ms)
+            self.store.write_later(lambda connection: connection.execute(touch) and None)
+        return session
+
+    async def is_live(self, token: str) -> bool:
+        """Whether a session goes on; asking keeps none alive."""
+        return await self._look_up(token) is not None
+
+    async def _look_up(self, token: str) -> tuple[Session, int] | None:
+        """A live session and when it was used last, Unix ms; one that is over, or of a closed account, goes."""
+        this = (sessions.c.token_hash == _token_hash(token)) & (sessions.c.doctor_id == accounts.c.doctor_id)
+        query = select(sessions, accounts.c.disabled_ms).where(this)
+        row = await self.store.read(lambda connection: connection.execute(query).first())
         if row is None:
             return None
-        if now_ms - row.used_ms > SESSION_IDLE_MS or now_ms - row.started_ms > SESSION_MAX_MS:
+        now_ms = self.wall_ms()
+        over = now_ms - row.used_ms > SESSION_IDLE_MS or now_ms - row.started_ms > SESSION_MAX_MS
+        if over or row.disabled_ms:
             await self.logout(token)
             return None
-        if now_ms - row.used_ms > TOUCH_MS:
-            touch = update(sessions).where(sessions.c.token_hash == hashed).values(used_ms=now_ms)
-            self.store.write_later(lambda connection: connection.execute(touch) and None)
-        return Session(token, row.csrf, row.doctor_id, row.started_ms / 1000)
+        return Session(token, row.csrf, row.doctor_id, row.started_ms / 1000), row.used_ms
 
     async def logout(self, token: str) -> None:
         """End a session and forget its signing key."""
@@ -197,8 +211,10 @@ class Desk:
     async def signing_key(self, session: Session, password: str) -> SigningKey:
         """The session's signing key, unlocked with ``password`` if need be.
 
-        Raises Refused(password_needed) when it is locked and no password came, WrongPin, TooManyAttempts.
+        Raises Refused(password_needed) when it is locked and no password came, Refused(doctor_disabled), WrongPin,
+        TooManyAttempts.
         """
+        await self.store.read(lambda connection: doctors.need_enabled(connection, session.subject))
         held = self._unlocked.get(session.token)
         if held is not None:
             return held
@@ -307,6 +323,26 @@ class Desk:
         visit, blob = await self.store.write(act)
         self.tell(visit_id, blob)
         return visit
+
+    async def free_visits(self) -> None:
+        """Give the open visits of closed accounts back to the queue, so that another doctor can take them."""
+
+        def act(connection: Connection) -> list[tuple[str, down.DownBlob]]:
+            gone = closed_accounts(connection)
+            freed = []
+            for owned in views.load_open(connection) if gone else ():
+                visit = owned.visit
+                if visit.doctor_name and visit.doctor_id in gone:
+                    event = ev.VisitAssigned(visit.visit_id, "", "")
+                    blob = down.speak(
+                        connection, self.speaker, owned.node_id, (event,), visit.doctor_id, self.wall_ms()
+                    )
+                    audit.record(connection, self.wall_ms(), "", "visit_put_back", visit.visit_id)
+                    freed.append((visit.visit_id, blob))
+            return freed
+
+        for visit_id, blob in await self.store.write(act):
+            self.tell(visit_id, blob)
 
     # Notes
 

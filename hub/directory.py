@@ -216,6 +216,12 @@ def published_doctors(connection: Connection) -> tuple[StaffPublished, ...]:
     )
 
 
+def closed_accounts(connection: Connection) -> frozenset[str]:
+    """Ids of the doctors whose accounts are closed."""
+    rows = connection.execute(select(doctors.c.doctor_id).where(doctors.c.disabled_ms != 0))
+    return frozenset(row.doctor_id for row in rows)
+
+
 def revoke_node(connection: Connection, node_id: str, now_ms: int) -> None:
     """Never believe this node again. Raises NotFound."""
     done = connection.execute(update(nodes).where(nodes.c.node_id == node_id).values(revoked_ms=now_ms))

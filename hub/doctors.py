@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from msgspec import Struct
 from sqlalchemy import Connection, select, update
 
-from edge.model.errors import Refused
+from edge.model.errors import NotFound, Refused
 from edge.slips.sign import certify_doctor
 from edge.sync import seal
 from edge.web.refusals import TooManyAttempts, WrongPin
@@ -25,7 +25,7 @@ from edge.web.refusals import TooManyAttempts, WrongPin
 from . import audit
 from .keys import Keyring
 from .store.dialect import insert_new, put_row
-from .store.schema import doctors, failures
+from .store.schema import doctors, failures, sessions
 
 TOTP_STEP_S = 30
 TOTP_SECRET_BYTES = 20
@@ -141,6 +141,34 @@ def find_account(connection: Connection, doctor_id: str) -> Account | None:
         row.certificate,
         bool(row.disabled_ms),
     )
+
+
+def disable_doctor(connection: Connection, doctor_id: str, now_ms: int) -> None:
+    """Close an account: its sessions end, and nothing is signed with its key any more. Raises NotFound.
+
+    What she signed before stays good. The running hub gives her visits back to the queue.
+    """
+    _set_disabled(connection, doctor_id, now_ms)
+    connection.execute(sessions.delete().where(sessions.c.doctor_id == doctor_id))
+    audit.record(connection, now_ms, "", "doctor_disabled", doctor_id)
+
+
+def enable_doctor(connection: Connection, doctor_id: str, now_ms: int) -> None:
+    """Open a closed account again, with the password and the authenticator that it had. Raises NotFound."""
+    _set_disabled(connection, doctor_id, 0)
+    audit.record(connection, now_ms, "", "doctor_enabled", doctor_id)
+
+
+def _set_disabled(connection: Connection, doctor_id: str, disabled_ms: int) -> None:
+    done = connection.execute(update(doctors).where(doctors.c.doctor_id == doctor_id).values(disabled_ms=disabled_ms))
+    if done.rowcount == 0:
+        raise NotFound("There is no such doctor.")
+
+
+def need_enabled(connection: Connection, doctor_id: str) -> None:
+    """Raise Refused(doctor_disabled) when the account was closed."""
+    if connection.execute(select(doctors.c.disabled_ms).where(doctors.c.doctor_id == doctor_id)).scalar():
+        raise Refused("This account was closed. Ask the administrator.", code="doctor_disabled")
 
 
 def totp_step(secret: bytes, code: str, now_ms: int, last_step: int) -> int | None:

@@ -69,6 +69,8 @@ class Hub:
         self.live = Live(self.desk, self.link, settings.turn)
         self.link.on_visits = self._visits_arrived
         self._tasks: list[asyncio.Task[None]] = []
+        self._freed: frozenset[str] = frozenset()
+        """Closed accounts whose visits were given back."""
         self.sms_fitted = False
         """Whether this hub was told of an SMS modem."""
 
@@ -162,9 +164,17 @@ class Hub:
                 await self.reload_nodes()
                 await self._reload_keys()
                 await self.desk.forget_sessions()
+                await self._free_visits()
             except Exception:
                 logger.exception("reloading failed")  # a database that went away comes back
             await asyncio.sleep(RELOAD_S)
+
+    async def _free_visits(self) -> None:
+        """Look for visits of closed accounts, after an account was closed and at the start."""
+        closed = await self.store.read(directory.closed_accounts)
+        if closed - self._freed:
+            await self.desk.free_visits()
+        self._freed = closed
 
     async def _reload_keys(self) -> None:
         """Destroy KEM keys that are due, take over a new one, and tell the nodes that do not know it."""

@@ -25,7 +25,7 @@ from edge.web.sessions import Session
 
 from . import audit, down, drafts, nodes, views
 from .desk import Desk, need_open, need_visit
-from .doctors import Doctor, SigningKey
+from .doctors import Doctor, SigningKey, need_enabled
 from .store.schema import calls, commands
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -129,7 +129,8 @@ class Prescriptions:
     ) -> str:
         """Sign a draft and send it to the node; returns the prescription's id. Idempotent by ``command_id``.
 
-        Raises Denied, NotFound, Refused(visit_closed, visit_taken, command_reused, password_needed), WrongPin.
+        Raises Denied, NotFound, WrongPin,
+        Refused(visit_closed, visit_taken, command_reused, password_needed, doctor_disabled).
         """
         body_hash = hashlib.sha256(visit_id.encode() + _encode(draft)).digest()
         done = await self._desk.store.read(lambda connection: _done(connection, command_id, doctor, body_hash))
@@ -168,6 +169,7 @@ class Prescriptions:
     ) -> tuple[str, down.DownBlob]:
         desk = self._desk
         now_ms = desk.wall_ms()
+        need_enabled(connection, doctor.doctor_id)
         owned = need_open(connection, visit_id)
         visit = owned.visit
         if visit.doctor_name and visit.doctor_id != doctor.doctor_id:

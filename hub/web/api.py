@@ -259,9 +259,7 @@ class Api:
         """What changes, and call signals both ways."""
         doctor = await self._hub.desk.doctor(call.subject)
         assert call.session is not None
-        return await serve_console(
-            call.request, self._hub.live, doctor, call.session.token, self._hub.desk.find_session
-        )
+        return await serve_console(call.request, self._hub.live, doctor, call.session.token, self._hub.desk)
 
     # Enrolment and health
 

@@ -1,18 +1,20 @@
 """A doctor's page on a WebSocket: an outgoing queue that never blocks, incoming signals one by one."""
 
 import asyncio
-import contextlib
+import logging
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from edge.web.routes import FindSession
-
+from ..desk import Desk
 from ..doctors import Doctor
 from ..live import SIGNAL_MAX_BYTES, Live
 
+logger = logging.getLogger("hub.sockets")
 QUEUE_LIMIT = 500
 """A page that does not read so many messages is cut off; it connects again and loads anew."""
 HEARTBEAT_S = 15.0
+LOOK_S = 2.0
+"""So soon a page is cut off whose session has ended without its doing."""
 CLOSE_S = 2.0
 """How long a page may take to say goodbye."""
 
@@ -73,7 +75,7 @@ class SocketConsole:
 
 
 async def serve_console(
-    request: web.Request, live: Live, doctor: Doctor, session: str, find_session: FindSession
+    request: web.Request, live: Live, doctor: Doctor, session: str, desk: Desk
 ) -> web.WebSocketResponse:
     """Serve one page until it closes or its session (a token) ends; who says something must still be logged in."""
     socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, timeout=CLOSE_S, max_msg_size=SIGNAL_MAX_BYTES)
@@ -82,10 +84,11 @@ async def serve_console(
     live.add(console)
     request.app[SOCKETS].add(socket, session)
     sender = asyncio.create_task(console.send_all(socket))
+    watcher = asyncio.create_task(_cut_off(socket, session, desk))
     try:
         async for message in socket:
             if message.type is WSMsgType.TEXT:
-                if await find_session(session) is None:
+                if await desk.find_session(session) is None:
                     await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"logged out")
                     break
                 await live.from_console(console, message.data)
@@ -93,6 +96,19 @@ async def serve_console(
         request.app[SOCKETS].remove(socket)
         live.remove(console)
         sender.cancel()
-        with contextlib.suppress(asyncio.CancelledError, ConnectionError):
-            await sender
+        watcher.cancel()
+        await asyncio.gather(sender, watcher, return_exceptions=True)
     return socket
+
+
+async def _cut_off(socket: web.WebSocketResponse, session: str, desk: Desk) -> None:
+    """Close the page when its session has run out, or its doctor's account was closed."""
+    live = True
+    while live:
+        await asyncio.sleep(LOOK_S)
+        try:
+            live = await desk.is_live(session)
+        except Exception:
+            logger.exception("whether a session goes on could not be asked")
+            break
+    await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"logged out")

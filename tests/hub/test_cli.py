@@ -34,3 +34,19 @@ def test_a_hub_started_by_another_user_is_told_so_and_not_sent_to_its_backup(tmp
     said = refused("site-token", "--data", str(folder), "--code=A", "--name=B", "--district=C", user=65534)
     assert said["code"] == "hub_keys"
     assert "owner" in said["message"]
+
+
+def test_a_doctor_is_disabled_and_enabled_by_hand(tmp_path: Path) -> None:
+    folder = str(tmp_path / "hub")
+
+    def done(*arguments: str) -> dict[str, object]:
+        command = [sys.executable, "-m", "hub", *arguments, "--data", folder]
+        ran = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+        said: dict[str, object] = json.loads(ran.stdout)
+        return said
+
+    done("init")
+    done("add-doctor", "--id=anil", "--name=Dr Anil", "--registration=DEMO/1", "--qualification=MBBS")
+    assert done("disable-doctor", "--id=anil") == {"disabled": "anil"}
+    assert done("enable-doctor", "--id=anil") == {"enabled": "anil"}
+    assert refused("disable-doctor", "--id=nobody", "--data", folder)["code"] == "not_found"

@@ -1,11 +1,17 @@
 """Who gets in, and who does not."""
 
+import asyncio
+
+import msgspec
 import pytest
+from aiohttp import ClientWebSocketResponse, WSCloseCode, WSMsgType
 
+from edge.model.errors import Refused
+from edge.model.prescribing import PrescriptionDraft
 from edge.web.refusals import WrongPin
-from hub import audit
+from hub import audit, doctors
 
-from .kit import PASSWORD, HubKit, Page
+from .kit import DRAFT, PASSWORD, HubKit, Page, new_id, registered, visit_events
 
 
 async def attempt(kit: HubKit, user: str, password: str, totp: str) -> tuple[int, str]:
@@ -123,3 +129,65 @@ async def test_every_log_in_stands_in_the_audit_chain_and_the_chain_notices_a_ch
         lambda connection: connection.exec_driver_sql("UPDATE audit SET actor = 'other' WHERE seq = 2") and None
     )
     assert await kit.hub.store.read(audit.verify) == 2
+
+
+async def ended(socket: ClientWebSocketResponse) -> int | None:
+    """Read until the hub closes; returns its code."""
+    async with asyncio.timeout(20):
+        while (await socket.receive()).type is not WSMsgType.CLOSE:
+            pass
+    return socket.close_code
+
+
+async def test_a_disabled_doctor_is_out_signs_nothing_and_keeps_no_visit(kit: HubKit) -> None:
+    await kit.add_doctor()
+    await kit.add_doctor("ravi", "Dr Ravi")
+    node = await kit.enrol()
+    patient_id, visit_id = new_id(), new_id()
+    await node.send([registered(patient_id), *visit_events(visit_id, patient_id)])
+    page, other = await kit.login(), await kit.login("ravi")
+    assert (await page.call("POST", f"/api/visits/{visit_id}/take")).status == 200
+    assert (await other.call("POST", f"/api/visits/{visit_id}/take")).status == 409
+    desk = kit.hub.desk
+    token = page.cookies["upk_hub"]
+    session = await desk.find_session(token)
+    assert session is not None
+    assert await desk.signing_key(session, PASSWORD)
+    assert kit.client is not None
+    socket = await kit.client.ws_connect("/api/live", headers={"Cookie": f"upk_hub={token}"})
+
+    await kit.hub.store.write(lambda connection: doctors.disable_doctor(connection, "asha", kit.clock.ms))
+    assert (await page.call("GET", "/api/session")).status == 401
+    assert await ended(socket) == WSCloseCode.POLICY_VIOLATION
+    with pytest.raises(Refused) as refused:
+        await desk.signing_key(session, PASSWORD)
+    assert refused.value.refusal.code == "doctor_disabled"
+    asha = await desk.doctor("asha")
+    key = doctors.SigningKey(bytes(32), b"")
+    with pytest.raises(Refused, match="closed"):  # also when the key was in hand before
+        await kit.hub.store.write(
+            lambda connection: kit.hub.prescriptions._sign(
+                connection, visit_id, asha, key, new_id(), msgspec.convert(DRAFT, PrescriptionDraft), b""
+            )
+        )
+    kit.clock.pass_s(30)
+    assert await attempt(kit, "asha", PASSWORD, kit.code()) == (401, "wrong_pin")
+    async with asyncio.timeout(20):  # the hub finds out by itself, as when another process closed the account
+        while (await other.call("POST", f"/api/visits/{visit_id}/take")).status != 200:
+            await node.step()
+    assert kit.hub.desk._unlocked.keys() == {other.cookies["upk_hub"]}
+
+    await kit.hub.store.write(lambda connection: doctors.enable_doctor(connection, "asha", kit.clock.ms))
+    kit.clock.pass_s(30)
+    assert (await attempt(kit, "asha", PASSWORD, kit.code()))[0] == 200
+    assert (await page.call("GET", "/api/session")).status == 401
+    assert await kit.hub.store.read(audit.verify) == 0
+
+
+async def test_a_page_that_only_listens_hears_nothing_after_its_session_ran_out(kit: HubKit) -> None:
+    await kit.add_doctor()
+    page = await kit.login()
+    assert kit.client is not None
+    socket = await kit.client.ws_connect("/api/live", headers={"Cookie": f"upk_hub={page.cookies['upk_hub']}"})
+    kit.clock.pass_s(2 * 3600 + 1)
+    assert await ended(socket) == WSCloseCode.POLICY_VIOLATION
