@@ -227,6 +227,8 @@ def _status(arguments: argparse.Namespace) -> None:
         waiting = select(func.count()).select_from(down).where(down.c.stored_ms == 0)
         found["down_waiting"] = connection.execute(waiting).scalar()
         found["audit_broken_at"] = audit.verify(connection)
+        found["of_a_later_release"] = returns.unknown_kinds(connection)
+        found["quarantine"] = returns.quarantined_by_reason(connection)
         found["notices"] = returns.load_notices(connection)
         found["hub_key"] = keys.sign_public.hex()
         found["node_ids"] = [row.node_id for row in connection.execute(select(nodes.c.node_id))]

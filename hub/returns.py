@@ -19,7 +19,7 @@ from edge.sync.seal import NodeRecord
 from . import audit, views
 from .down import DownBlob, Speaker, seal_payload
 from .store.dialect import Row, insert_new
-from .store.schema import down, entries, notices, visits
+from .store.schema import down, entries, notices, quarantine, visits
 
 SHARED_STREAMS = (Stream.URGENT, Stream.CLINICAL, Stream.MEDIA, Stream.AUDIT, Stream.HUB)
 BLOB_PLAIN_BYTES = 48 * 1024
@@ -207,3 +207,15 @@ def load_notices(connection: Connection) -> list[dict[str, object]]:
     """All notices, latest first."""
     rows = connection.execute(select(notices).order_by(notices.c.last_ms.desc()))
     return [dict(row._mapping) for row in rows]
+
+
+def unknown_kinds(connection: Connection) -> dict[str, int]:
+    """Entries of kinds that this release does not know, by kind: kept, passed on, shown by a later release."""
+    query = select(entries.c.kind, func.count().label("many")).where(entries.c.kind.not_in([0, *ev.KINDS]))
+    return {str(row.kind): row.many for row in connection.execute(query.group_by(entries.c.kind))}
+
+
+def quarantined_by_reason(connection: Connection) -> dict[str, int]:
+    """What lies aside, by the reason for it."""
+    query = select(quarantine.c.reason, func.count().label("many")).group_by(quarantine.c.reason)
+    return {row.reason: row.many for row in connection.execute(query)}

@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from sqlalchemy import Connection
 
 from edge.model import events as ev
 from edge.sync import holdings, seal
 from edge.sync.bundle import BundlePayload, unpack
-from edge.sync.log import decode_entry
+from edge.sync.link import BundleRef
+from edge.sync.log import Stream, decode_entry
 from hub import returns
 from tests.hub.kit import HubKit, NodeKit, new_id, registered, visit_events
 
@@ -76,3 +78,21 @@ async def test_what_is_on_its_way_is_not_sent_back_twice(kit: HubKit) -> None:
     assert not (await ask(kit, node)).blobs
     numbers = [blob.seq for blob in first.blobs]
     assert len(set(numbers)) == len(numbers)
+
+
+async def test_what_this_release_cannot_read_is_kept_passed_on_and_counted_for_a_person(kit: HubKit) -> None:
+    """An unknown kind, a dictionary and a format of another release: from the node to the report, and back."""
+    node = await kit.enrol()
+    raw = msgspec.msgpack.encode(ev.Entry(60, 3, 1 << 20, "anm1", b"\x91\x01"))
+    await node.send_payload(BundlePayload(1, node.run, Stream.CLINICAL, 1, (raw,)))
+    for first in (b"\x01\xfe", b"\x7f\x00"):
+        sealed = node.endpoint._epoch.seal_bundle(seal.pad(first + bytes(30)))
+        ref = BundleRef(node.endpoint.opening, sealed, seal.bundle_id(sealed))
+        node.endpoint.submit_bundle(ref, 1, kit.clock.monotonic_s())
+        await node.until(lambda ref=ref: ref.bundle_id in node.acked)  # type: ignore[misc]
+        assert node.acked[ref.bundle_id] is True
+    assert await kit.hub.store.read(returns.unknown_kinds) == {"60": 1}
+    aside = await kit.hub.store.read(returns.quarantined_by_reason)
+    assert aside == {"dictionary_unknown": 1, "format_unknown": 1}
+    again = payloads(node, await ask(kit, node))
+    assert raw in [entry for payload in again for entry in payload.entries]
