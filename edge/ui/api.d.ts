@@ -25,13 +25,18 @@ export interface Consent { purpose: string; given: boolean; method: string; lang
 export interface PrescriptionState {
   prescription_id: string; signed_ms: number; stored_ms: number; printed_ms: number; copies: number;
 }
+export interface MediaItem {
+  blob_id: string; purpose: string; media_type: string; size_bytes: number; chunks: number; width_px: number; height_px: number;
+  duration_ms: number; preview_id: string; caption: string; at_ms: number; by: string; removed_ms: number; seen_ms: number;
+}
+
 export interface Visit {
   visit_id: string; patient_id: string; opened_ms: number; opened_by: string; state: string; token: string;
   queued_ms: number; consents: Consent[]; complaints: Complaint[]; complaint_notes: string; history: History | null;
   allergies: Allergies | null; vitals: { at_ms: number; by: string; vitals: Vitals }[]; signs_present: string[];
   signs_absent: string[]; triage: TriageResult; staff_colour: Colour | null; doctor_id: string; doctor_name: string;
   seen_ms: number; notes: string[]; calls: unknown[]; prescriptions: PrescriptionState[]; closed_ms: number;
-  explained: boolean;
+  explained: boolean; media: MediaItem[];
 }
 export interface Medicine {
   drug_id: string; generic: string; form: string; strength: string; dose: string; route: string; frequency: string;

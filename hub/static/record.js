@@ -9,6 +9,7 @@ import { missingWords, reasonWords } from "/ui/lib/reasons.js";
 import { ageText } from "/ui/lib/ages.js";
 import { colourOf } from "/ui/lib/colour.js";
 import { words } from "/ui/lib/reference.js";
+import { Media } from "./media.js";
 import { doctor, errorText, loadQueue, loadRecord, queue, record } from "./store.js";
 
 const AUTOSAVE_MS = 1500;
@@ -53,6 +54,7 @@ export function Record() {
     ${typeof visit.triage.news2 === "number" ? html`<p class="soft small">NEWS2: <span class="num">${visit.triage.news2}</span></p>` : null}
     ${visit.triage.missing.length > 0 ? html`<p class="notice warn">${t("still-missing")}: ${visit.triage.missing.map(missingWords).join(", ")}</p>` : null}
     <${RxStatus} />
+    <${Media} key=${visit.visit_id} visitId=${visit.visit_id} media=${visit.media} />
     ${patient ? html`<${RecordFacts} visit=${visit} patient=${patient} nameOf=${nameOf} />` : null}
     <section class="card"><h2>${t("consents")}</h2>${visit.consents.length === 0 ? html`<em>${t("not-asked")}</em>` : null}<ul>${visit.consents.map((one, index) => html`<li key=${index}>
       ${t(one.purpose === "data" ? "consent-data" : "consent-tele")}: <strong>${one.given ? t("given") : t("refused-consent")}</strong>

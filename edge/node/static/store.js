@@ -122,7 +122,7 @@ export function openedVisit(visit_id, patient_id) {
     visit_id, patient_id, opened_ms: Date.now(), opened_by: staff.value?.staff_id ?? "", state: "draft", token: "", queued_ms: 0,
     consents: [], complaints: [], complaint_notes: "", history: null, allergies: null, vitals: [], signs_present: [],
     signs_absent: [], triage: { colour: "not_triaged", reasons: [], missing: [], news2: null }, staff_colour: null, doctor_id: "",
-    doctor_name: "", seen_ms: 0, notes: [], calls: [], prescriptions: [], closed_ms: 0, explained: false,
+    doctor_name: "", seen_ms: 0, notes: [], calls: [], prescriptions: [], closed_ms: 0, explained: false, media: [],
   };
 }
 

@@ -93,3 +93,10 @@ early-advice = Advice
 early-text = A few words (go out as SMS)
 early-send = Answer by SMS
 early-sent = The answer is on its way by SMS.
+
+# Photos and voice notes
+media-preview-comes = The small picture is on its way
+media-preview-only = Small picture only; { $n } of { $all } parts are here
+media-note-comes = { $n } of { $all } parts are here
+media-not-sharp = Not whole yet: it will become sharper.
+media-close = Close

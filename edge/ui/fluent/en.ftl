@@ -533,6 +533,7 @@ error-media-too-many = This visit holds as many photos and notes as it can. Remo
 error-preview-missing = The small picture of this photo is missing. Take the photo again.
 error-upload-unknown = This photo or recording is not here. Take it again.
 error-upload-incomplete = This has not come over whole yet. Try again.
+error-upload-reused = This upload was used before. Take the photo again.
 error-upload-gap = A piece is missing before this one. Try again.
 error-media-removed = This was taken back before. Take it anew.
 error-media-sent = It is on its way already and cannot be taken back. Tell the doctor.
@@ -554,3 +555,18 @@ food = Food
 sign-confirm = Type your password to sign
 sign-refused = Not signed: put right what stands below.
 error-denied = The rules do not allow this. See below.
+
+# Photos and voice notes
+
+media-title = Photos and voice notes
+photo-take = Take a photo
+media-saving = Saving…
+media-failed = This did not work. Try again.
+photo-alt = Photo, { $time }
+note-record = Record a voice note
+note-stop = Stop ({ $seconds } s)
+note-alt = Voice note, { $time }
+note-no-microphone = The microphone cannot be used. Allow it in the browser.
+media-remove = Remove
+media-removed-toast = Removed
+media-parts = { $n } of { $all } parts have arrived

@@ -93,3 +93,10 @@ early-advice = सलाह
 early-text = थोड़े शब्द (एसएमएस से जाएँगे)
 early-send = एसएमएस से जवाब दें
 early-sent = जवाब एसएमएस से जा रहा है।
+
+# Photos and voice notes
+media-preview-comes = छोटी तस्वीर आ रही है
+media-preview-only = अभी छोटी तस्वीर ही है; { $all } में से { $n } हिस्से आए हैं
+media-note-comes = { $all } में से { $n } हिस्से आए हैं
+media-not-sharp = अभी पूरी नहीं आई; थोड़ी देर में साफ़ दिखेगी।
+media-close = बंद करें

@@ -533,6 +533,7 @@ error-media-too-many = इस विज़िट में और फ़ोट�
 error-preview-missing = फ़ोटो की छोटी तस्वीर नहीं मिली। फ़ोटो दोबारा लें।
 error-upload-unknown = यह फ़ोटो या रिकॉर्डिंग यहाँ नहीं है। दोबारा लें।
 error-upload-incomplete = यह अभी पूरी नहीं आई। फिर कोशिश करें।
+error-upload-reused = यह पहले भेजी जा चुकी है। फ़ोटो दोबारा लें।
 error-upload-gap = इससे पहले का हिस्सा नहीं आया। फिर कोशिश करें।
 error-media-removed = यह पहले हटाई जा चुकी है। नई लें।
 error-media-sent = यह भेजी जा रही है, अब हटा नहीं सकते। डॉक्टर को बताएँ।
@@ -554,3 +555,18 @@ food = खाना
 sign-confirm = अपना पासवर्ड लिखकर हस्ताक्षर करें
 sign-refused = हस्ताक्षर नहीं हुआ: नीचे लिखी बातें ठीक करें।
 error-denied = नियम के अनुसार इसकी अनुमति नहीं है। नीचे देखें।
+
+# Photos and voice notes
+
+media-title = फ़ोटो और आवाज़
+photo-take = फ़ोटो लें
+media-saving = सेव हो रही है…
+media-failed = यह नहीं हो पाया। फिर कोशिश करें।
+photo-alt = फ़ोटो, { $time }
+note-record = आवाज़ रिकॉर्ड करें
+note-stop = रोकें ({ $seconds } से॰)
+note-alt = आवाज़, { $time }
+note-no-microphone = माइक नहीं चल रहा। ब्राउज़र में उसे अनुमति दें।
+media-remove = हटाएँ
+media-removed-toast = हटा दी गई
+media-parts = { $all } में से { $n } हिस्से पहुँचे

@@ -32,7 +32,7 @@ export const reachable = signal(true);
 export const signedOut = signal(0);
 
 /**
- * @param {string} method @param {string} path @param {unknown} [body]
+ * @param {string} method @param {string} path @param {unknown} [body] a Blob goes as it is, everything else as JSON
  * @param {{timeout_ms?: number}} [options]
  * @returns {Promise<any>} the decoded reply, null when it has no body
  */
@@ -40,7 +40,8 @@ export async function api(method, path, body, options = {}) {
   /** @type {Record<string, string>} */
   const headers = { Accept: "application/json" };
   if (method !== "GET") headers["X-CSRF"] = csrf;
-  if (body !== undefined) headers["Content-Type"] = "application/json";
+  const raw = body instanceof Blob;
+  if (body !== undefined) headers["Content-Type"] = raw ? "application/octet-stream" : "application/json";
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort(), options.timeout_ms ?? 10_000);
   let reply;
@@ -49,7 +50,7 @@ export async function api(method, path, body, options = {}) {
     reply = await fetch(path, {
       method,
       headers,
-      body: body === undefined ? undefined : JSON.stringify(body),
+      body: body === undefined ? undefined : raw ? body : JSON.stringify(body),
       credentials: "same-origin",
       cache: method === "GET" ? "no-cache" : "no-store",
       signal: stop.signal,

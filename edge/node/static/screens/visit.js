@@ -10,6 +10,7 @@ import { dropDraft } from "../drafts.js";
 import { go, loadRecord, queue, record, staffName, status } from "../store.js";
 import { EmergencyButton, EmergencyFacts } from "./emergency.js";
 import { RecordFacts } from "/ui/lib/facts.js";
+import { MediaCard } from "./media.js";
 import { Prescription } from "./prescription.js";
 import { SmsCard, SyncCard, arrived } from "./progress.js";
 import { reasonWords } from "/ui/lib/reasons.js";
@@ -54,6 +55,7 @@ export function VisitPage({ visitId }) {
     ${!visit.token && open ? html`<div class="row"><button type="button" class="primary big" data-test="continue-form" onClick=${() => go(`/visit/${visitId}/step/consent`)}>${t("continue-form")}</button></div>` : null}
     ${visit.prescriptions.map((one) => html`<${Prescription} key=${one.prescription_id} visit=${visit} patient=${patient} state=${one} />`)}
     ${visit.notes.length > 0 ? html`<section class="card"><h2>${t("doctor-notes")}</h2>${visit.notes.map((note, index) => html`<p key=${index} class="prewrap">${note}</p>`)}</section>` : null}
+    <${MediaCard} visitId=${visitId} media=${visit.media} sync=${now.sync} open=${open} />
     <${SyncCard} sync=${now.sync} line=${now.line} />
     <${SmsCard} visitId=${visitId} open=${open} />
     <${RecordFacts} visit=${visit} patient=${patient} nameOf=${staffName} />

@@ -1,0 +1,166 @@
+// @ts-check
+// Photos and voice notes of a visit: taken, made small in the tablet, handed to the node piece by piece, and
+// shown with how far each has come. Nothing of them stays in the browser.
+import { html, useEffect, useRef, useSignal } from "/ui/lib/dom.js";
+import { ApiError, put } from "/ui/lib/http.js";
+import { newId } from "/ui/lib/ids.js";
+import { clockTime, t } from "/ui/lib/l10n.js";
+import { toast } from "/ui/lib/parts.js";
+import { errorText, submit } from "../commands.js";
+import { loadRecord } from "../store.js";
+import { SyncLine } from "./progress.js";
+
+/** @typedef {import("/ui/api").MediaItem} MediaItem */
+/** @typedef {import("../store.js").ItemLine} ItemLine */
+
+const PHOTO = { side: 1600, bytes: 300_000 };
+const PREVIEW = { side: 240, bytes: 8_000 };
+const PART_BYTES = 128 * 1024;
+const NOTE_MAX_S = 120;
+const NOTE_BPS = 16_000;
+const TRIES = 20;
+
+/** @param {HTMLCanvasElement} canvas @param {string} type @param {number} quality @returns {Promise<Blob|null>} */
+const encode = (canvas, type, quality) => new Promise((resolve) => canvas.toBlob(resolve, type, quality));
+
+/** A picture no longer than `side` pixels and no larger than `bytes`. @param {ImageBitmap} picture @param {{side: number, bytes: number}} most */
+async function small(picture, { side, bytes }) {
+  let scale = Math.min(1, side / Math.max(picture.width, picture.height));
+  for (let round = 0; round < 8; round += 1, scale *= 0.75) {
+    const canvas = document.createElement("canvas");
+    canvas.width = Math.max(1, Math.round(picture.width * scale));
+    canvas.height = Math.max(1, Math.round(picture.height * scale));
+    canvas.getContext("2d")?.drawImage(picture, 0, 0, canvas.width, canvas.height);
+    for (const quality of [0.82, 0.68, 0.54, 0.4]) {
+      const made = (await encode(canvas, "image/webp", quality)) ?? (await encode(canvas, "image/jpeg", quality));
+      if (made && made.size <= bytes) return made;
+    }
+  }
+  throw new ApiError(400, { code: "media_too_large", message: "cannot be made small enough" }, null);
+}
+
+/** Hand over what the node does not hold yet; goes on where it stopped. @param {string} visitId @param {string} purpose @param {Blob} content */
+async function upload(visitId, purpose, content) {
+  const id = newId();
+  const path = `/api/visits/${visitId}/uploads/${id}`;
+  for (let tries = 0; ; ) {
+    try {
+      let state = await put(path, { purpose, size_bytes: content.size });
+      while (state.held_bytes < content.size) {
+        state = await put(`${path}/parts/${state.held_bytes}`, content.slice(state.held_bytes, state.held_bytes + PART_BYTES));
+      }
+      if (state.refusal) throw new ApiError(400, state.refusal, null);
+      return id;
+    } catch (error) {
+      tries += 1;
+      if (!(error instanceof ApiError) || !error.unreachable || tries >= TRIES) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 1500));
+    }
+  }
+}
+
+/** @param {string} visitId @param {string} upload_id @param {string} [preview_upload_id] */
+async function attach(visitId, upload_id, preview_upload_id = "") {
+  const outcome = await submit({ type: "attach_media", visit_id: visitId, upload_id, preview_upload_id });
+  if (!outcome.ok && "error" in outcome) throw outcome.error;
+}
+
+/** @param {{visitId: string, media: MediaItem[], sync: ItemLine[], open: boolean}} props */
+export function MediaCard({ visitId, media, sync, open }) {
+  const busy = useSignal("");
+  const work = async (/** @type {string} */ name, /** @type {() => Promise<void>} */ act) => {
+    busy.value = name;
+    try {
+      await act();
+    } catch (error) {
+      toast("bad", error instanceof ApiError ? errorText(error) : t("media-failed"));
+    } finally {
+      busy.value = "";
+      void loadRecord(visitId).catch(() => {});
+    }
+  };
+  const photo = (/** @type {any} */ event) => {
+    const file = event.currentTarget.files?.[0];
+    event.currentTarget.value = "";
+    if (!file) return;
+    void work("photo", async () => {
+      let picture;
+      try {
+        picture = await createImageBitmap(file);
+      } catch {
+        throw new ApiError(400, { code: "media_damaged", message: "the browser cannot read it" }, null);
+      }
+      const preview = await upload(visitId, "preview", await small(picture, PREVIEW));
+      await attach(visitId, await upload(visitId, "original", await small(picture, PHOTO)), preview);
+      picture.close();
+    });
+  };
+  const shown = media.filter((one) => !one.removed_ms && one.purpose !== "preview");
+  if (!open && shown.length === 0) return null;
+  return html`<section class="card stack tight print-hide" data-test="media-card" aria-label=${t("media-title")}><h2>${t("media-title")}</h2>
+    ${open ? html`<div class="row">
+      <label class="button" data-test="photo-take" aria-busy=${busy.value === "photo" ? "true" : "false"}>
+        <input type="file" accept="image/*" capture="environment" class="visually-hidden" data-test="photo-file" disabled=${busy.value !== ""} onChange=${photo} />
+        ${busy.value === "photo" ? t("media-saving") : t("photo-take")}</label>
+      <${NoteButton} busy=${busy.value !== ""} onNote=${(/** @type {Blob} */ note) => void work("note", async () => attach(visitId, await upload(visitId, "voice_note", note)))} />
+    </div>` : null}
+    <ul class="media-list">${shown.map((one) => html`<${Item} key=${one.blob_id} visitId=${visitId} one=${one} open=${open}
+      line=${sync.find((line) => line.item === "attachment" && line.subject === one.blob_id)} />`)}</ul>
+  </section>`;
+}
+
+/** One photo or note, and how far it has come. @param {{visitId: string, one: MediaItem, line?: ItemLine, open: boolean}} props */
+function Item({ visitId, one, line, open }) {
+  const at = `/api/visits/${visitId}/media/`;
+  const parts = line ? line.parts.level_1 + line.parts.level_2 : 0;
+  const state = one.seen_ms ? "doctor_opened" : (line?.state ?? "waiting");
+  const remove = async () => {
+    const outcome = await submit({ type: "remove_media", visit_id: visitId, blob_id: one.blob_id });
+    if (outcome.ok) toast("good", t("media-removed-toast"));
+    else if ("error" in outcome) toast("bad", errorText(outcome.error));
+    await loadRecord(visitId).catch(() => {});
+  };
+  return html`<li class="media-item" data-test="media-item" data-blob=${one.blob_id} data-purpose=${one.purpose} data-state=${state}>
+    ${one.preview_id ? html`<img src=${at + one.preview_id} alt=${t("photo-alt", { time: clockTime(one.at_ms) })} />`
+    : html`<audio controls preload="none" src=${at + one.blob_id} aria-label=${t("note-alt", { time: clockTime(one.at_ms) })}></audio>`}
+    <div class="grow"><${SyncLine} state=${state} at=${line?.at_ms ?? one.at_ms} />
+      ${parts > 0 && parts < one.chunks ? html`<div class="soft small num" data-test="media-parts">${t("media-parts", { n: parts, all: one.chunks })}</div>` : null}</div>
+    ${open && (state === "waiting" || state === "sent") ? html`<button type="button" data-test="media-remove" onClick=${() => void remove()}>${t("media-remove")}</button>` : null}
+  </li>`;
+}
+
+/** Begins and ends a recording. @param {{busy: boolean, onNote: (note: Blob) => void}} props */
+function NoteButton({ busy, onNote }) {
+  const seconds = useSignal(-1);
+  const recorder = useRef(/** @type {MediaRecorder|null} */ (null));
+  const stop = () => recorder.current?.state === "recording" && recorder.current.stop();
+  useEffect(() => () => {
+    if (recorder.current) recorder.current.ondataavailable = null;
+    stop();
+  }, []);
+  const start = async () => {
+    try {
+      const stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: true, noiseSuppression: true, channelCount: 1 } });
+      const type = ["audio/webm;codecs=opus", "audio/ogg;codecs=opus"].find((one) => MediaRecorder.isTypeSupported(one)) ?? "";
+      const made = new MediaRecorder(stream, { mimeType: type, audioBitsPerSecond: NOTE_BPS });
+      recorder.current = made;
+      seconds.value = 0;
+      const timer = setInterval(() => {
+        seconds.value += 1;
+        if (seconds.value >= NOTE_MAX_S) stop();
+      }, 1000);
+      made.ondataavailable = (event) => event.data.size > 0 && onNote(event.data);
+      made.onstop = () => {
+        clearInterval(timer);
+        seconds.value = -1;
+        for (const track of stream.getTracks()) track.stop();
+      };
+      made.start();
+    } catch {
+      toast("bad", t("note-no-microphone"));
+    }
+  };
+  const running = seconds.value >= 0;
+  return html`<button type="button" class=${running ? "danger" : ""} data-test=${running ? "note-stop" : "note-record"} disabled=${busy && !running}
+    onClick=${() => (running ? stop() : void start())}>${running ? t("note-stop", { seconds: seconds.value }) : t("note-record")}</button>`;
+}

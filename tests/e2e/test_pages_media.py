@@ -1,0 +1,137 @@
+"""Photos and a voice note by the pages' own controls: taken at the tablet, seen and heard at the doctor's."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.kits import media as made
+
+from .pages import (
+    BROWSER_ARGS,
+    CHROMIUM,
+    Clinic,
+    Stage,
+    Watch,
+    log_in_doctor,
+    log_in_nurse,
+    register,
+    see,
+    take_visit,
+    tap,
+)
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+LOOK = (Path(__file__).parent / "pages_look.js").read_text("utf-8")
+PICTURES = os.environ.get("UPKENDRA_PICTURES", "")
+"""A folder: keep screenshots there, to be looked at."""
+
+
+@pytest.fixture(scope="module")
+def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
+    stage = Stage(tmp_path_factory.mktemp("clinic"))
+    try:
+        yield stage.start()
+    finally:
+        stage.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=list(BROWSER_ARGS))
+        yield started
+        started.close()
+
+
+def faults(page: Page, name: str, least_px: int, sizes: tuple[tuple[int, int], ...]) -> list[str]:
+    """Faults of the page in both languages and these sizes."""
+    found: list[str] = []
+    for width, height in sizes:
+        page.set_viewport_size({"width": width, "height": height})
+        for language in ("a", "b"):
+            page.wait_for_timeout(200)
+            found += page.evaluate(LOOK, least_px)
+            if PICTURES:
+                page.screenshot(path=f"{PICTURES}/{name}-{width}-{language}.png", full_page=True)
+            tap(page, "language-toggle")
+    return found
+
+
+def test_a_photo_and_a_voice_note_go_from_the_tablet_to_the_doctors_screen(
+    browser: Browser, clinic: Clinic, tmp_path: Path
+) -> None:
+    camera = tmp_path / "camera.jpg"
+    camera.write_bytes(made.jpeg(2400, 1800, 3, quality=85))
+    assert camera.stat().st_size > 1_000_000
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, permissions=["microphone"])
+    context.set_default_timeout(20_000)
+    nurse = context.new_page()
+    watch = Watch(nurse, clinic.node_url)
+    log_in_nurse(nurse, clinic)
+    register(nurse, "सत्यभामा देवी", age="34")
+    take_visit(nurse)
+    see(nurse, "media-card")
+    nurse.locator('[data-test="photo-file"]').set_input_files(camera)
+    nurse.locator('[data-test="media-item"][data-purpose="original"]').wait_for()
+    tap(nurse, "note-record")
+    see(nurse, "note-stop")
+    nurse.wait_for_timeout(1_500)
+    tap(nurse, "note-stop")
+    nurse.locator('[data-test="media-item"][data-purpose="voice_note"]').wait_for()
+    nurse.wait_for_function("document.querySelector('[data-test=media-item] img').naturalWidth > 100")
+
+    other = tmp_path / "wrong.jpg"
+    other.write_bytes(made.jpeg(800, 600, 4))
+    nurse.locator('[data-test="photo-take"][aria-busy="false"]').wait_for()
+    nurse.locator('[data-test="photo-file"]').set_input_files(other)
+    nurse.locator('[data-test="media-item"][data-purpose="original"]').nth(1).wait_for()
+    nurse.locator('[data-test="media-item"][data-purpose="original"]').nth(1).locator(
+        '[data-test="media-remove"]'
+    ).click()
+    see(nurse, "toast-good")
+    nurse.wait_for_function("document.querySelectorAll('[data-test=media-item]').length === 2")
+    page_text = tmp_path / "page.jpg"
+    page_text.write_bytes(b"<html>not a photo</html>")
+    nurse.locator('[data-test="photo-file"]').set_input_files(page_text)
+    see(nurse, "toast-bad")
+    nurse.wait_for_function(
+        "[...document.querySelectorAll('[data-test=media-item]')].every((one) => one.dataset.state === 'hub_has_it')",
+        timeout=40_000,
+    )
+    assert faults(nurse, "nurse", 48, ((1280, 800), (360, 640))) == []
+    watch.none()
+
+    doctor = context.new_page()
+    heard = Watch(doctor, clinic.hub_url)
+    log_in_doctor(doctor, clinic)
+    doctor.set_viewport_size({"width": 1440, "height": 900})
+    tap(doctor, "queue-row")
+    see(doctor, "media")
+    doctor.locator('[data-test="media-item"][data-purpose="original"][data-state="whole"]').wait_for()
+    doctor.wait_for_function("document.querySelector('.thumb img').naturalWidth > 100")
+    assert faults(doctor, "doctor", 26, ((1440, 900), (1366, 768))) == []
+    tap(doctor, "media-open")
+    doctor.wait_for_function("document.querySelector('[data-test=media-big]').naturalWidth > 600")
+    if PICTURES:
+        doctor.screenshot(path=f"{PICTURES}/doctor-big.png")
+    tap(doctor, "media-close")
+    played = doctor.evaluate(
+        """() => new Promise((resolve) => {
+             const note = document.querySelector('[data-test=media-item] audio');
+             note.muted = true;
+             note.ontimeupdate = () => note.currentTime > 0.3 && resolve('played');
+             note.onerror = () => resolve('error ' + note.error.message);
+             note.play().catch((error) => resolve('refused ' + error));
+           })"""
+    )
+    assert played == "played"
+    heard.none()
+    nurse.bring_to_front()
+    nurse.wait_for_function(
+        "[...document.querySelectorAll('[data-test=media-item]')].every((o) => o.dataset.state === 'doctor_opened')",
+        timeout=40_000,
+    )
+    context.close()
