@@ -57,6 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--copy", type=Path, metavar="DIR", help="second copy of every change, on another disk")
     run.add_argument("--turn", action="append", default=[], metavar="URL", help="TURN server, turn:host:port…")
     run.add_argument("--turn-secret-file", type=Path, metavar="FILE", help="coturn's static-auth-secret")
+    run.add_argument("--blobs", default="", metavar="URL", help="https://HOST/BUCKET of an S3 store for photos")
+    run.add_argument("--blobs-keys", type=Path, metavar="FILE", help="JSON: access_key, secret_key, region")
     run.add_argument("--secure-cookie", action="store_true", help="a proxy in front speaks HTTPS to browsers")
 
     run.add_argument("--sms-modem", default="", metavar="DEVICE", help="serial port of a GSM modem for early copies")
@@ -138,6 +140,8 @@ def _serve(arguments: argparse.Namespace) -> None:
         arguments.secure_cookie,
         arguments.sms_modem,
         copy=arguments.copy,
+        blobs=arguments.blobs,
+        blobs_keys=arguments.blobs_keys,
     )
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # keys and records are in memory
     server = Server(settings)

@@ -37,6 +37,10 @@ class Settings(Struct, frozen=True):
 
     copy: Path | None = None
     """Folder of the second copy, on another disk; None: nothing is ever acknowledged at level 2."""
+    blobs: str = ""
+    """``https://HOST/BUCKET`` of an S3-compatible store for photos and notes; empty: a folder of the data."""
+    blobs_keys: Path | None = None
+    """File with the keys of that store."""
 
     @property
     def database_url(self) -> str:

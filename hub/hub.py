@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection, select
 
+from edge.model.errors import BadInput
 from edge.model.events import StaffPublished
 from edge.model.reference import reference
 from edge.sync.endpoint import HubEndpoint
 from edge.web.logs import say
 
-from . import directory, down, shelf
+from . import directory, down, shelf, shelf_s3
 from .blobs import Blobs
 from .config import Settings
 from .desk import Desk
@@ -29,6 +30,14 @@ SWEEP_AFTER_S = 3600.0
 """Half-written files of the shelf that are older belong to no process that still lives."""
 RELOAD_S = 2.0
 """How soon a running hub sees nodes revoked and doctors added by a command."""
+
+
+def _shelf_of(settings: Settings) -> shelf.Shelf:
+    if not settings.blobs:
+        return shelf.FolderShelf(settings.blobs_folder)
+    if settings.blobs_keys is None:
+        raise BadInput("Name the file with the keys of the S3 store: --blobs-keys.", field="blobs_keys")
+    return shelf_s3.S3Shelf(settings.blobs, shelf_s3.load_keys(settings.blobs_keys))
 
 
 class Hub:
@@ -58,13 +67,12 @@ class Hub:
         shelf.sweep(settings.blobs_folder, wall_ms() / 1000 - SWEEP_AFTER_S)
         self.blobs = Blobs(
             self.store,
-            shelf.FolderShelf(settings.blobs_folder),
+            _shelf_of(settings),
             self.speaker,
             wall_ms,
             self.link.send_down,
             self._visit_changed,
         )
-        self.link.blobs = self.blobs
         self.prescriptions = Prescriptions(self.desk)
         self.live = Live(self.desk, self.link, settings.turn)
         self.link.on_visits = self._visits_arrived
@@ -101,6 +109,7 @@ class Hub:
         for blob in await self.store.read(down.waiting):
             self.link.send_down(blob)
         await self.live.settle_all()
+        self.link.blobs = self.blobs  # not before: a command at rest leaves it to the hub that serves
         await self.blobs.start()
         self._tasks = [
             asyncio.create_task(self._hear_signals(), name="hub-signals"),
