@@ -46,6 +46,15 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
+def until(page: Page, told: str, seconds: int = 20) -> None:
+    """Ask the page again and again; its policy forbids the evaluating that playwright's own waiting does."""
+    for _ in range(seconds * 5):
+        if page.evaluate(told):
+            return
+        page.wait_for_timeout(200)
+    raise AssertionError(f"not within {seconds} s: {told}")
+
+
 def faults(page: Page, name: str, least_px: int, sizes: tuple[tuple[int, int], ...]) -> list[str]:
     """Faults of the page in both languages and these sizes."""
     found: list[str] = []
@@ -81,7 +90,7 @@ def test_a_photo_and_a_voice_note_go_from_the_tablet_to_the_doctors_screen(
     nurse.wait_for_timeout(1_500)
     tap(nurse, "note-stop")
     nurse.locator('[data-test="media-item"][data-purpose="voice_note"]').wait_for()
-    nurse.wait_for_function("document.querySelector('[data-test=media-item] img').naturalWidth > 100")
+    until(nurse, "document.querySelector('[data-test=media-item] img').naturalWidth > 100")
 
     other = tmp_path / "wrong.jpg"
     other.write_bytes(made.jpeg(800, 600, 4))
@@ -92,14 +101,15 @@ def test_a_photo_and_a_voice_note_go_from_the_tablet_to_the_doctors_screen(
         '[data-test="media-remove"]'
     ).click()
     see(nurse, "toast-good")
-    nurse.wait_for_function("document.querySelectorAll('[data-test=media-item]').length === 2")
+    until(nurse, "document.querySelectorAll('[data-test=media-item]').length === 2")
     page_text = tmp_path / "page.jpg"
     page_text.write_bytes(b"<html>not a photo</html>")
     nurse.locator('[data-test="photo-file"]').set_input_files(page_text)
     see(nurse, "toast-bad")
-    nurse.wait_for_function(
+    until(
+        nurse,
         "[...document.querySelectorAll('[data-test=media-item]')].every((one) => one.dataset.state === 'hub_has_it')",
-        timeout=40_000,
+        40,
     )
     assert faults(nurse, "nurse", 48, ((1280, 800), (360, 640))) == []
     watch.none()
@@ -111,10 +121,10 @@ def test_a_photo_and_a_voice_note_go_from_the_tablet_to_the_doctors_screen(
     tap(doctor, "queue-row")
     see(doctor, "media")
     doctor.locator('[data-test="media-item"][data-purpose="original"][data-state="whole"]').wait_for()
-    doctor.wait_for_function("document.querySelector('.thumb img').naturalWidth > 100")
+    until(doctor, "document.querySelector('.thumb img').naturalWidth > 100")
     assert faults(doctor, "doctor", 26, ((1440, 900), (1366, 768))) == []
     tap(doctor, "media-open")
-    doctor.wait_for_function("document.querySelector('[data-test=media-big]').naturalWidth > 600")
+    until(doctor, "document.querySelector('[data-test=media-big]').naturalWidth > 600")
     if PICTURES:
         doctor.screenshot(path=f"{PICTURES}/doctor-big.png")
     tap(doctor, "media-close")
@@ -130,8 +140,9 @@ def test_a_photo_and_a_voice_note_go_from_the_tablet_to_the_doctors_screen(
     assert played == "played"
     heard.none()
     nurse.bring_to_front()
-    nurse.wait_for_function(
+    until(
+        nurse,
         "[...document.querySelectorAll('[data-test=media-item]')].every((o) => o.dataset.state === 'doctor_opened')",
-        timeout=40_000,
+        40,
     )
     context.close()

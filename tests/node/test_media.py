@@ -96,13 +96,18 @@ async def test_a_photo_goes_to_the_hub_its_preview_first_and_its_line_is_honest(
         tablet = served.tablet
         await tablet.login(setup)
         _, visit = await tablet.register()
+        await tablet.fill(visit)
         photo, small = await attach(tablet, visit)
         await served.node.clinic.seal_now()
         await until(all_are(tablet, visit, "hub_has_it"))
         assert (arrived(hub, photo), arrived(hub, small)) == (PHOTO, SMALL)
         assert next(iter(hub.chunks))[0] == small
-        attached = [event for event in hub.events() if isinstance(event, ev.MediaAttached)]
-        assert [event.media.blob_id for event in attached] == [small, photo]
+
+        async def announced() -> bool:
+            attached = [event for event in hub.events() if isinstance(event, ev.MediaAttached)]
+            return [event.media.blob_id for event in attached] == [small, photo]
+
+        await until(announced)
         assert hub.chunk_copies == hub.conflicts == 0
         hub.say(ev.MediaSeen(visit, photo, "dr-1"))
 
@@ -322,7 +327,9 @@ async def test_kills_between_the_steps_of_an_upload_lose_and_double_nothing(setu
             process = await Process.start(setup.folder, kill_at)
             try:
                 async with logged_in(process, setup) as tablet:
-                    visit = visit or (await tablet.register())[1]
+                    if not visit:
+                        _, visit = await tablet.register()
+                        await tablet.fill(visit)
                     with contextlib.suppress(aiohttp.ClientError):
                         await _take(tablet, visit, preview, original)
                         if kill_at:

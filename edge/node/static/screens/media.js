@@ -68,6 +68,7 @@ async function attach(visitId, upload_id, preview_upload_id = "") {
 /** @param {{visitId: string, media: MediaItem[], sync: ItemLine[], open: boolean}} props */
 export function MediaCard({ visitId, media, sync, open }) {
   const busy = useSignal("");
+  const camera = useRef(/** @type {HTMLInputElement|null} */ (null));
   const work = async (/** @type {string} */ name, /** @type {() => Promise<void>} */ act) => {
     busy.value = name;
     try {
@@ -99,9 +100,9 @@ export function MediaCard({ visitId, media, sync, open }) {
   if (!open && shown.length === 0) return null;
   return html`<section class="card stack tight print-hide" data-test="media-card" aria-label=${t("media-title")}><h2>${t("media-title")}</h2>
     ${open ? html`<div class="row">
-      <label class="button" data-test="photo-take" aria-busy=${busy.value === "photo" ? "true" : "false"}>
-        <input type="file" accept="image/*" capture="environment" class="visually-hidden" data-test="photo-file" disabled=${busy.value !== ""} onChange=${photo} />
-        ${busy.value === "photo" ? t("media-saving") : t("photo-take")}</label>
+      <input ref=${camera} type="file" accept="image/*" capture="environment" hidden data-test="photo-file" onChange=${photo} />
+      <button type="button" data-test="photo-take" disabled=${busy.value !== ""} aria-busy=${busy.value === "photo" ? "true" : "false"}
+        onClick=${() => camera.current?.click()}>${busy.value === "photo" ? t("media-saving") : t("photo-take")}</button>
       <${NoteButton} busy=${busy.value !== ""} onNote=${(/** @type {Blob} */ note) => void work("note", async () => attach(visitId, await upload(visitId, "voice_note", note)))} />
     </div>` : null}
     <ul class="media-list">${shown.map((one) => html`<${Item} key=${one.blob_id} visitId=${visitId} one=${one} open=${open}
