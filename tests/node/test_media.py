@@ -335,7 +335,7 @@ async def test_kills_between_the_steps_of_an_upload_lose_and_double_nothing(setu
                         if kill_at:
                             await asyncio.wait_for(process.child.wait(), 20)
                         else:
-                            await until(all_are(tablet, visit, "hub_has_it"), 30)
+                            await until(all_are(tablet, visit, "hub_has_it"), 60)
             finally:
                 if not kill_at:
                     assert await process.stop() == 0
