@@ -318,6 +318,7 @@ class Lives:
         self.said: Counter[str] = Counter()
         self._nonces: dict[bytes, bytes] = {}
         self.reused = 0
+        self._told: dict[str, int] = {}
         make_home(home)
 
     def go(self, kills: int) -> None:
@@ -353,13 +354,14 @@ class Lives:
             self.kills += 1
             self.points[point] += 1
             if point in TEARABLE and self.draw.random() < 0.5:
-                self.torn += tear(self.home / TEARABLE[point], self.draw)
+                self.torn += tear(self.home / TEARABLE[point], self.draw, self._told[TEARABLE[point]])
         elif os.waitstatus_to_exitcode(status) != 0:
             raise AssertionError(told.rpartition(b"failed ")[2].decode(errors="replace"))
 
     def _live(self, writing: int, kill_at: int, seed: int, *, last: bool) -> None:
         def tell(line: bytes) -> None:
-            os.write(writing, line + b"\n")
+            sizes = [f"wal {name} {_size(self.home / name)}".encode() for name in sorted(set(TEARABLE.values()))]
+            os.write(writing, b"\n".join([line, *sizes, b""]))
 
         watch = watch_nonces()
         lines: list[bytes] = []
@@ -382,6 +384,7 @@ class Lives:
 
     def _hear(self, told: bytes) -> str:
         point = ""
+        self._told = dict.fromkeys(TEARABLE.values(), 0)
         for line in told.split(b"\n"):
             word, _, rest = line.partition(b" ")
             if word == b"saved":
@@ -391,6 +394,9 @@ class Lives:
             elif word == b"nonce":
                 place, _, content = rest.partition(b" ")
                 self.reused += self._nonces.setdefault(place, content) != content
+            elif word == b"wal":
+                name, _, size = rest.decode().partition(" ")
+                self._told[name] = int(size)
             elif word == b"reused":
                 self.reused += 1
             elif word == b"point":
@@ -429,8 +435,15 @@ def _nonce_lines(sealed: dict[tuple[bytes, bytes], bytes]) -> list[bytes]:
     return found
 
 
-def tear(wal: Path, draw: random.Random) -> bool:
-    """Cut a WAL somewhere inside its last transaction. False when there is none that may be torn."""
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def tear(wal: Path, draw: random.Random, told: int = 0) -> bool:
+    """Cut a WAL somewhere inside its last transaction. False when there is none that may be torn.
+
+    ``told``: its size when somebody was last answered; what stood there then was on the disk.
+    """
     if not wal.exists():
         return False
     raw = wal.read_bytes()
@@ -443,6 +456,8 @@ def tear(wal: Path, draw: random.Random) -> bool:
         if raw[place - frame_bytes + 4 : place - frame_bytes + 8] != bytes(4):
             commits.append(place)
     if len(commits) < 2 or commits[-1] != place or (place - 32) // frame_bytes > WAL_FRAMES_MAX:
+        return False
+    if commits[-2] < told:
         return False
     with wal.open("r+b") as file:
         file.truncate(draw.randrange(commits[-2], commits[-1]))
