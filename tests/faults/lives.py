@@ -353,7 +353,7 @@ class Lives:
         if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
             self.kills += 1
             self.points[point] += 1
-            if point in TEARABLE and self.draw.random() < 0.5:
+            if point in TEARABLE and self.draw.random() < 0.9:
                 self.torn += tear(self.home / TEARABLE[point], self.draw, self._told[TEARABLE[point]])
         elif os.waitstatus_to_exitcode(status) != 0:
             raise AssertionError(told.rpartition(b"failed ")[2].decode(errors="replace"))
