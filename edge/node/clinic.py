@@ -73,9 +73,9 @@ class Clinic:
         self.config = config
         self.run = run
         self.store = Store(folder, config, run)
-        self.tablets = Tablets()
         self.clock = Clock(folder, lambda: time.time_ns() // 1_000_000)
         self.sessions = SessionBook(idle_s=SESSION_IDLE_S, max_s=SESSION_MAX_S)
+        self.tablets = Tablets(lambda token: self.sessions.is_live(token, time.monotonic()))
         self.secrets: Secrets | None = None
         self.sent: set[bytes] = set()
         """Bundles that have left towards the hub since the link was last found open, and wait for its answer."""

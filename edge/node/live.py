@@ -14,6 +14,8 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 MAX_WAITING = 200
 HEARTBEAT_S = 20.0
+LOOK_S = 5.0
+"""So soon a tablet is cut off whose session has ended without its doing."""
 CLOSE_S = 2.0
 """How long a page may take to say goodbye."""
 
@@ -110,7 +112,10 @@ class _Channel(msgspec.Struct, frozen=True, eq=False):
 class Tablets:
     """All connected tablets."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_live: Callable[[str], bool], look_s: float = LOOK_S) -> None:
+        """``is_live`` says whether the session with this token goes on; it is asked every ``look_s``."""
+        self._is_live = is_live
+        self.look_s = look_s
         self._channels: dict[web.WebSocketResponse, _Channel] = {}
         self.listeners: list[Callable[[Push], None]] = []
         """Other parts of the node that hear what the tablets hear."""
@@ -135,6 +140,7 @@ class Tablets:
         await socket.prepare(request)
         channel = self._channels[socket] = _Channel(session, asyncio.Queue(MAX_WAITING))
         sender = asyncio.create_task(self._send(socket, channel))
+        watcher = asyncio.create_task(self._cut_off(socket, session))
         try:
             async for message in socket:
                 if message.type in (WSMsgType.ERROR, WSMsgType.BINARY):
@@ -142,8 +148,8 @@ class Tablets:
         finally:
             self._channels.pop(socket, None)
             sender.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await sender
+            watcher.cancel()
+            await asyncio.gather(sender, watcher, return_exceptions=True)
         return socket
 
     async def _send(self, socket: web.WebSocketResponse, channel: _Channel) -> None:
@@ -151,6 +157,14 @@ class Tablets:
             while socket in self._channels:
                 await socket.send_str(await channel.waiting.get())
             await socket.close(code=WSCloseCode.TRY_AGAIN_LATER)
+
+    async def _cut_off(self, socket: web.WebSocketResponse, session: str) -> None:
+        """Close the channel when its session has run out: nobody stands before this tablet any more."""
+        live = True
+        while live:
+            await asyncio.sleep(self.look_s)
+            live = self._is_live(session)
+        await socket.close(code=WSCloseCode.POLICY_VIOLATION)
 
     async def end_session(self, session: str) -> None:
         """Somebody logged out: what her tablet's page hears ends, too."""

@@ -188,10 +188,10 @@ def _decoder_of(route: AnyRoute) -> "msgspec.json.Decoder[object] | None":
 
 
 async def _session_of(route: AnyRoute, gate: Gate, request: web.Request) -> Session | None:
+    if route.auth is Auth.OPEN:
+        return None  # what a page asks by itself, every few seconds, keeps no session alive
     token = request.cookies.get(gate.cookie, "")
     session = await gate.find_session(token) if token else None
-    if route.auth is Auth.OPEN:
-        return session
     if session is None:
         raise Unauthorised("Nobody is logged in. Log in first.")
     if route.reply_media == WEBSOCKET and not origin_fits(request):

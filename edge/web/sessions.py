@@ -61,14 +61,21 @@ class SessionBook:
 
     def find(self, token: str, now_s: float) -> Session | None:
         """The live session behind a token; being looked up keeps it alive."""
-        session, used_s = self._sessions.get(token, (None, 0.0))
-        if session is None:
+        if not self.is_live(token, now_s):
             return None
-        if now_s - used_s > self._idle_s or now_s - session.started_s > self._max_s:
-            del self._sessions[token]
-            return None
+        session, _ = self._sessions[token]
         self._sessions[token] = (session, now_s)
         return session
+
+    def is_live(self, token: str, now_s: float) -> bool:
+        """Whether a session goes on; asking keeps none alive."""
+        session, used_s = self._sessions.get(token, (None, 0.0))
+        if session is None:
+            return False
+        if now_s - used_s > self._idle_s or now_s - session.started_s > self._max_s:
+            del self._sessions[token]
+            return False
+        return True
 
     def close(self, token: str) -> None:
         self._sessions.pop(token, None)

@@ -1,6 +1,7 @@
 """The node's API as a tablet uses it: unlock, log in, from registration to token, bad input, locked mode."""
 
 import asyncio
+import contextlib
 import time
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from aiohttp import WSCloseCode, WSMsgType
 from edge.node.journal import Journal
 from edge.node.views import DRAFTS_MAX, Draft
 from edge.web import routes
+from edge.web.sessions import SessionBook
 from tests.node.kit import COMPLAINT, MOBILE, PIN, VILLAGE, Provisioned, Served, contents, new_id, provisioned
 
 
@@ -183,6 +185,30 @@ async def test_who_logs_out_hears_no_more(setup: Provisioned) -> None:
                 while (await live.receive()).type is not WSMsgType.CLOSE:
                     pass
             assert live.close_code == WSCloseCode.POLICY_VIOLATION
+
+
+async def test_a_tablet_that_nobody_touches_hears_no_more_although_its_page_asks_how_the_node_stands(
+    setup: Provisioned,
+) -> None:
+    async with Served(setup) as served:
+        tablet = served.tablet
+        await tablet.login(setup)
+        clinic = served.node.clinic
+        clinic.tablets.look_s = 0.05
+        clinic.sessions = SessionBook(idle_s=2.0, max_s=3600.0)
+        status, reply = await tablet.call("POST", "/api/session", {"staff_id": setup.staff_id, "pin": PIN})
+        assert status == 200
+        tablet.csrf = str(reply["csrf"])
+        async with tablet.http.ws_connect("/api/live") as live, asyncio.timeout(30):
+            asked = 0
+            while not live.closed:
+                await tablet.get("/api/status")
+                asked += 1
+                with contextlib.suppress(TimeoutError):
+                    await live.receive(timeout=0.1)
+            assert asked > 5
+            assert live.close_code == WSCloseCode.POLICY_VIOLATION
+        assert (await tablet.call("GET", "/api/queue"))[0] == 401
 
 
 async def test_pages_come_with_strict_headers_compressed_and_with_an_etag(setup: Provisioned) -> None:

@@ -210,6 +210,8 @@ render(html`<${App} />`, /** @type {HTMLElement} */ (document.getElementById("ap
 void start();
 
 setInterval(() => {
+  // asking for the status keeps no session alive: a tablet that nobody touches logs out, but not within a call
+  if (loggedIn.value && callOnScreen.value) void get("/api/session").catch(() => {});
   if (loggedIn.value) void api("GET", "/api/status", undefined, { timeout_ms: 4000 }).then((reply) => (status.value = reply)).catch(() => {});
 }, 10_000);
 

@@ -1,6 +1,10 @@
 // @ts-check
 // The server's push channel: one WebSocket, opened again whenever it falls, with what it says
-// handed to listeners. What was missed meanwhile is fetched anew by those who are told "open".
+// handed to listeners. What was missed meanwhile is fetched anew by those who are told "open". A
+// channel that the server closed because the session is over is not opened again.
+import { signedOut } from "./http.js";
+
+const SESSION_OVER = 1008;
 
 /** @typedef {{type: string, [key: string]: any}} LiveMessage */
 
@@ -40,9 +44,13 @@ export class Live {
       }
       if (message && typeof message.type === "string") this.onMessage(message);
     };
-    socket.onclose = () => {
+    socket.onclose = ({ code }) => {
       if (this.closed) return;
       this.onMessage({ type: "closed" });
+      if (code === SESSION_OVER) {
+        signedOut.value += 1;
+        return;
+      }
       this.timer = window.setTimeout(() => this.open(), this.wait_ms);
       this.wait_ms = Math.min(this.wait_ms * 2, 8000);
     };
