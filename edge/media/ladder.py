@@ -110,13 +110,9 @@ class Ladder:
         self._climbed_s = float("-inf")
         self._hold_s = rules.up_hold_s
 
-    def allocate(self, estimate_bps: float, now_s: float, *, budget_bps: float = float("inf")) -> Allocation:
-        """The allocation for an estimated total rate; called a few times a second.
-
-        ``budget_bps`` is an upper limit set by the node (a data cap or the sync link's share).
-        """
+    def allocate(self, total_bps: float, now_s: float) -> Allocation:
+        """The allocation for an estimated total rate; called a few times a second."""
         rules = self._rules
-        total_bps = min(estimate_bps, budget_bps)
         fitting = max((i for i, rung in enumerate(rules.rungs) if rung.at_bps <= total_bps), default=0)
         if not self._begun:
             self._begun, self._place = True, fitting
@@ -136,7 +132,7 @@ class Ladder:
             audio_bps=rung.audio_bps,
             red=rung.red,
             mtu_bytes=rung.mtu_bytes,
-            why=self._why(rung, estimate_bps, budget_bps),
+            why=self._why(rung),
         )
 
     def _climb(self, total_bps: float, now_s: float) -> None:
@@ -155,9 +151,7 @@ class Ladder:
             self._climbed_s = now_s
             self._good_since_s = None
 
-    def _why(self, rung: Rung, estimate_bps: float, budget_bps: float) -> str:
-        if budget_bps < estimate_bps and rung is not self._rules.rungs[-1]:
-            return "call-why-budget"
+    def _why(self, rung: Rung) -> str:
         if rung is self._rules.rungs[-1]:
             return "call-why-full"
         if rung.video_max_bps == 0:

@@ -131,7 +131,7 @@ class StartCall(Struct, frozen=True, tag="start_call"):
     ice_servers: tuple[IceServer, ...] = ()
     attempt: Attempt = 0
     start_bps: int = 0
-    """Rate remembered for this bearer; 0 when unknown."""
+    """Where the estimate begins: what an earlier attempt of this call came to, with some caution; 0 when unknown."""
     held: bool = False
     """Make the offer, but open camera and microphone only when :class:`GoOn` says that the call was taken."""
     link_down: bool = False
@@ -155,12 +155,6 @@ class LanAnswer(Struct, frozen=True, tag="lan_answer"):
     sdp: Sdp
     tablet: ShortText = ""
     number: int = 0
-
-
-class Budget(Struct, frozen=True, tag="budget"):
-    """Node → process: at most this much of the uplink, IP bits per second."""
-
-    bps: int
 
 
 class EndCall(Struct, frozen=True, tag="end_call"):
@@ -207,5 +201,5 @@ class CallError(Struct, frozen=True, tag="call_error"):
     refusal: Refusal
 
 
-ToCall: TypeAlias = StartCall | GoOn | LanOffer | Answer | Candidate | Budget | EndCall
+ToCall: TypeAlias = StartCall | GoOn | LanOffer | Answer | Candidate | EndCall
 FromCall: TypeAlias = Offer | Candidate | LanAnswer | CallStats | CallError | CallEnded

@@ -19,7 +19,6 @@ from edge.media.lan import LanLegs, preload
 from edge.media.process import LINE_LIMIT_BYTES
 from edge.media.signals import (
     Answer,
-    Budget,
     CallEnded,
     CallError,
     CallStats,
@@ -59,7 +58,6 @@ class Worker:
         self._rules = load_rules()
         self._ladder = Ladder(self._rules)
         self._estimator = Estimator(time.monotonic())
-        self._budget_bps = float("inf")
         self._connected = False
         self._failed = False
         self._going = False
@@ -168,8 +166,6 @@ class Worker:
             case Candidate():
                 if message.attempt == self._start.attempt and message.candidate:
                     self._wan.add_candidate(message.mline, message.candidate)
-            case Budget():
-                self._budget_bps = max(message.bps, 0) or float("inf")
 
     async def _begin(self, start: StartCall) -> None:
         if self._start is not None:
@@ -283,7 +279,7 @@ class Worker:
         now_s = time.monotonic()
         if self._connected:
             self._estimator.tick(now_s, wan.rtt_s)
-        allocation = self._ladder.allocate(self._estimator.rate_bps, now_s, budget_bps=self._budget_bps)
+        allocation = self._ladder.allocate(self._estimator.rate_bps, now_s)
         if allocation != self._allocation:
             self._allocation = allocation
             wan.apply(allocation)

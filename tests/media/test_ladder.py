@@ -60,13 +60,6 @@ def test_after_a_climb_that_did_not_hold_it_waits_longer() -> None:
     assert waits[0] < waits[1] < waits[2] <= RULES.up_hold_max_s + 0.5
 
 
-def test_the_nodes_budget_is_a_ceiling_and_is_named_as_the_reason() -> None:
-    ladder = Ladder(RULES)
-    allocation = ladder.allocate(500_000, 0, budget_bps=40_000)
-    assert allocation.rung == "video-120p"
-    assert allocation.why == "call-why-budget"
-
-
 @given(estimate_bps=st.floats(0, 5e6), call_bps=st.floats(0, 5e6))
 def test_bulk_beside_a_call_takes_at_most_half_of_what_is_left_and_seldom_changes(
     estimate_bps: float, call_bps: float

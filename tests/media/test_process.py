@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from edge.media.process import CallProcess
 from edge.media.signals import (
     Answer,
-    Budget,
     CallEnded,
     CallError,
     Candidate,
@@ -65,7 +64,6 @@ def test_messages_survive_the_pipe(camera: str, attempt: int, servers: list[IceS
         LanOffer("v=0\r\n", "tablet"),
         Answer(CALL_ID, "v=0\r\n", attempt),
         Candidate(CALL_ID, "", 0, attempt),
-        Budget(attempt),
         EndCall(),
     ]
     for message in messages:

@@ -415,7 +415,6 @@ call-doctor-coming = The doctor's picture is coming…
 call-sound-on = Touch to switch the sound on
 call-why-link-rate = Weak link: smaller picture, full sound
 call-why-audio-only = Very weak link: sound only
-call-why-budget = Smaller picture, to save data
 call-why-no-link = No link now: the call is kept and resumes when it is back
 camera-refused = The tablet did not open its camera. Allow the camera in the browser.
 
