@@ -39,6 +39,7 @@ from edge.sync import seal
 from edge.web.logs import say
 from edge.web.refusals import Unavailable
 
+from .call_ends import CallEnds
 from .clinic import Clinic
 from .live import ByePush, CallPush, RingPush
 from .web.schema import CallNow
@@ -112,6 +113,7 @@ class CallDesk:
         """Signals, and whether the link came or went, in their order."""
         self._listener: asyncio.Task[None] | None = None
         self._link_up = False
+        self.ends = CallEnds(clinic)
 
     def connect(
         self, send: Callable[[bytes], None], limit_bulk: Callable[[float | None], None] = lambda rate_bps: None
@@ -194,9 +196,11 @@ class CallDesk:
             return
         try:
             await self._clinic.visit(ring.visit_id)
-        except NotFound:
+        except Exception as error:  # the doctor hears at once, not after a minute, that nothing will come
             self._tell(Bye(ring.call_id, "failed"))
-            return
+            if isinstance(error, NotFound):
+                return
+            raise
         state, effects = machine.ring(ring.call_id, time.monotonic())
         running = _Running(ring, state, self._clinic.clock.now().wall_ms)
         self._calls[ring.call_id] = running
@@ -263,9 +267,9 @@ class CallDesk:
         staff = await self._clinic.staff_of(staff_id)
         if running.state.phase is machine.Phase.RINGING:
             running.accepted_by = staff.name
-            await self._move(running, VisitState.IN_CALL)
+            await self.ends.move(running.ring.visit_id, VisitState.IN_CALL)
             if self._calls.get(call_id) is not running:  # it ended meanwhile, when there was nothing to move back
-                await self._move(running, VisitState.WAITING)
+                await self.ends.move(running.ring.visit_id, VisitState.WAITING)
         await self._step(running, machine.Kind.ACCEPTED)
 
     async def lan(self, call_id: str, sdp: str, tablet: str) -> str:
@@ -471,16 +475,7 @@ class CallDesk:
             "node",
             running.state.reason,
         )
-        await self._clinic.record(held)
-        await self._move(running, VisitState.RX_PENDING if audio_s > 0 else VisitState.WAITING)
-
-    async def _move(self, running: _Running, state: VisitState) -> None:
-        """Follow the call in the visit, where the visit has not gone further already."""
-        visit = await self._clinic.visit(running.ring.visit_id)
-        into_call = state is VisitState.IN_CALL
-        fits = visit.state in (VisitState.WAITING, VisitState.RX_PENDING, VisitState.TRIAGED, VisitState.DRAFT)
-        if (into_call and fits) or (not into_call and visit.state is VisitState.IN_CALL):
-            await self._clinic.record(ev.VisitMoved(visit.visit_id, state, "call"))
+        await self.ends.add(held, VisitState.RX_PENDING if audio_s > 0 else VisitState.WAITING)
 
     def _tell(self, signal: Signal) -> None:
         if self._send is not None:
@@ -503,6 +498,7 @@ class CallDesk:
         """The node stops: running calls end."""
         for running in list(self._calls.values()):
             await self._step(running, machine.Kind.HANG_UP, reason="failed")
+        await self.ends.close()
         for task in (self._ticker, self._listener):
             if task is not None:
                 task.cancel()

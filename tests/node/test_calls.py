@@ -121,6 +121,71 @@ async def test_a_call_for_a_visit_that_is_not_here_is_turned_down(setup: Provisi
         assert await next_of(hub, Bye) == Bye(call_id, "failed")
 
 
+async def test_a_visit_that_cannot_be_read_turns_the_call_down_at_once(
+    setup: Provisioned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with HubSide(setup) as hub, Served(at_hub(setup, hub)) as served:
+        await served.tablet.login(setup)
+        _, visit = await served.tablet.register()
+
+        async def online() -> bool:
+            return bool((await served.tablet.get("/api/status"))["link"]["online"])  # type: ignore[index]
+
+        await until(online)
+
+        async def broken(query: object) -> None:
+            raise OSError("disk I/O error")
+
+        call_id = new_id()
+        with monkeypatch.context() as patch:
+            patch.setattr(served.node.clinic.store, "read", broken)
+            hub.signal(Ring(call_id, visit, "dr-1", "Dr Meera Iyer"))
+            assert await next_of(hub, Bye) == Bye(call_id, "failed")
+
+
+async def test_the_end_of_a_call_that_could_not_be_written_is_written_once_when_it_can_be(
+    setup: Provisioned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with HubSide(setup) as hub, Served(at_hub(setup, hub)) as served:
+        tablet, desk = served.tablet, served.node.calls
+        desk.ends.write_again_s = 0.05
+        await tablet.login(setup)
+        _, visit = await tablet.register()
+        await tablet.fill(visit)
+        call_id = new_id()
+        hub.signal(Ring(call_id, visit, "dr-1", "Dr Meera Iyer"))
+
+        async def rings() -> bool:
+            return bool((await tablet.get("/api/calls"))["items"])
+
+        await until(rings)
+        assert (await tablet.call("POST", f"/api/calls/{call_id}/accept", {"tablet": "one"}))[0] == 200
+        store, tried = served.node.clinic.store, 0
+        write = store.write
+
+        async def full(act: object) -> None:
+            nonlocal tried
+            tried += 1
+            raise OSError("No space left on device")
+
+        monkeypatch.setattr(store, "write", full)
+        assert (await tablet.call("POST", f"/api/calls/{call_id}/end"))[0] == 200, "the call is over all the same"
+        assert isinstance(await next_of(hub, Bye), Bye)
+
+        async def tried_again() -> bool:
+            return tried >= 3
+
+        await until(tried_again)
+        monkeypatch.setattr(store, "write", write)
+
+        async def recorded() -> bool:
+            page = await tablet.get(f"/api/visits/{visit}")
+            return (page["visit"]["state"], len(page["visit"]["calls"])) == ("waiting", 1)  # type: ignore[index]
+
+        await until(recorded)
+        assert desk.ends.left == []
+
+
 async def test_a_camera_that_does_not_open_ends_the_call_with_that_reason(setup: Provisioned) -> None:
     async with HubSide(setup) as hub, Served(at_hub(setup, hub), camera="file:/no/such/picture.webm") as served:
         tablet = served.tablet
