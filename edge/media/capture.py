@@ -165,14 +165,18 @@ class FileSource(Source):
         import av
 
         beat = Beat(self._stopping)
-        while not self.stopping:
+        heard = True
+        while heard and not self.stopping:
+            heard = False
             with av.open(str(self._path)) as container:
                 resampler = av.AudioResampler("s16", "mono", SOUND_RATE_HZ, SOUND_FRAME_SAMPLES)
                 for frame in container.decode(container.streams.audio[0]):
                     for piece in resampler.resample(frame):
+                        heard = True
                         if not beat.wait(SOUND_FRAME_S):
                             return
                         sink.sound(bytes(piece.planes[0])[:SOUND_FRAME_BYTES].ljust(SOUND_FRAME_BYTES, b"\0"))
+        super().run_sound(sink)  # a stream without a single frame: silence keeps the pace
 
 
 class CameraSource(Source):
