@@ -30,7 +30,7 @@ class KeptMeter:
             used = json.decode(self._path.read_bytes(), type=Used)
         caps = {bearer: mb * 1_000_000 for bearer, mb in config.data_caps_mb.items()}
         self.meter = Meter(caps, parse_hours(config.bulk_hours), used)
-        self._kept = used or Used(0, {}, {})
+        self._kept = _copy(self.meter.used())  # the meter goes on counting in its own
 
     def keeper(self) -> Callable[[], None] | None:
         """What has to be written now, as a blocking call; None for nothing."""
@@ -45,11 +45,14 @@ class KeptMeter:
 
     def exact(self) -> Callable[[], None]:
         """The same when the process ends in order: no more than was carried."""
-        used = self.meter.used()
-        return self._writer(Used(used.day, dict(used.up_bytes), dict(used.down_bytes)))
+        return self._writer(_copy(self.meter.used()))
 
     def _writer(self, used: Used) -> Callable[[], None]:
         return lambda: write_private(self._path, json.encode(used))
+
+
+def _copy(used: Used) -> Used:
+    return Used(used.day, dict(used.up_bytes), dict(used.down_bytes))
 
 
 def _total(used: Used, bearer: str) -> int:

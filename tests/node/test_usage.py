@@ -41,6 +41,21 @@ def test_a_process_that_dies_has_counted_too_much_rather_than_too_little(tmp_pat
     assert exact.meter.today_bytes("udp") == carried
 
 
+def test_after_a_restart_in_the_same_day_the_file_stays_ahead_of_what_is_carried(tmp_path: Path) -> None:
+    KeptMeter(tmp_path, config()).exact()()
+    for _ in range(2):
+        usage = KeptMeter(tmp_path, config())
+        usage.meter.set_time(NOW)
+        for _ in range(100):
+            usage.meter.count("udp", 100_000, up=True)
+            keep = usage.keeper()
+            if keep is not None:
+                keep()
+    after = KeptMeter(tmp_path, config())
+    after.meter.set_time(NOW)
+    assert after.meter.today_bytes("udp") >= 20_000_000
+
+
 def test_a_torn_file_begins_the_day_anew_and_a_new_day_is_written(tmp_path: Path) -> None:
     (tmp_path / METER_FILE).write_bytes(b'{"day": 20')
     usage = KeptMeter(tmp_path, config())
