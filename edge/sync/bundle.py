@@ -31,8 +31,11 @@ ENTRY_MAX_BYTES = 256 * 1024
 NO_DICTIONARY = 0
 CURRENT_DICTIONARY = 1
 CURRENT_MODEL = 2
-WORK_MAX = 500_000
-"""Decisions of the range coder in one bundle: well under a second on a small machine. 50 visits take 70,000."""
+WORK_MAX = 250_000
+"""Decisions of the range coder in one bundle. 50 visits take 165,000."""
+WORK_FREE, WORK_PER_BYTE = 4_000, 64
+"""What is read may cost so many decisions, and so many for each of its bytes; visits take 18 a byte, audit lines 28. The
+hub reads in its event loop: without this a few bytes of a stolen node would stop it for everybody."""
 MODELLED_PLAIN_MAX_BYTES = 640 * 1024
 """Larger payloads are not tried with the model."""
 _WELL = 5
@@ -201,7 +204,8 @@ def _read_modelled(packed: bytes) -> BundlePayload:
     model = _MODELS.get(packed[1])
     if model is None:
         raise BundleRefused("a model this release does not have", code="dictionary_unknown")
-    reader = Reader(packed[MODELLED_HEADER_BYTES:], model.slots(), WORK_MAX)
+    work = min(WORK_MAX, WORK_FREE + WORK_PER_BYTE * len(packed))
+    reader = Reader(packed[MODELLED_HEADER_BYTES:], model.slots(), work)
     try:
         payload = BundlePayload(*Walk(reader, model, reading=True).payload())
     except (WorkExceeded, Malformed) as error:

@@ -153,6 +153,23 @@ def test_endless_work_ends_at_the_budget() -> None:
             reader.tree(0, 1)
 
 
+def test_a_few_bytes_buy_little_work_and_visits_need_far_less_than_theirs() -> None:
+    writer = Writer(MODEL.slots(), 10**9)
+    Walk(writer, MODEL, reading=False).payload(1, RUN, 2, 1, [b""] * 4_000)
+    packed = bytes((bundle.MODELLED, bundle.CURRENT_MODEL)) + writer.finish()
+    assert len(packed) < 100
+    with pytest.raises(BundleRefused) as refused:
+        bundle.unpack(packed)
+    assert refused.value.refusal.code == "too_large"
+    node = Node(OTHER, "work")
+    for shape in sorted(set(SHAPES)):
+        raws = node.visit(shape, whole=True).raw
+        honest = Writer(MODEL.slots(), 10**9)
+        Walk(honest, MODEL, reading=False).payload(1, RUN, 2, 1, raws)
+        spent = 10**9 - honest._left
+        assert 2 * spent < bundle.WORK_FREE + bundle.WORK_PER_BYTE * len(honest.finish()), shape
+
+
 def test_bytes_that_are_said_to_be_long_cost_what_they_weigh_and_no_more() -> None:
     writer = Writer(MODEL.slots(), 10**9)
     walk = Walk(writer, MODEL, reading=False)
