@@ -6,7 +6,9 @@ endpoint hands its events to :meth:`Link.take` and is woken through ``wake``.
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
+from typing import TypeAlias
 
 from sqlalchemy import Connection, update
 
@@ -35,10 +37,14 @@ from .store.engine import Store
 from .store.schema import nodes
 
 logger = logging.getLogger("hub.link")
+_Uncopied: TypeAlias = tuple[int, bytes, bytes, bool]
+"""Change, node, bundle, whether it is in quarantine."""
 SEEN_WRITE_MS = 30_000
 SIGNALS_WAITING_MAX = 1000
 COPY_MOMENT_S = 0.03
 COPY_PATIENCE_S = 1.0
+UNCOPIED_MAX = 20_000
+"""Names of bundles that wait for the second copy. Of older ones the node hears at its next meeting."""
 STATE_CLASS, LONG_STATE_CLASS = 1, 3
 LONG_STATE_BYTES = 2048
 
@@ -71,7 +77,8 @@ class Link:
         self.signals: asyncio.Queue[tuple[bytes, bytes]] = asyncio.Queue(SIGNALS_WAITING_MAX)
         """What nodes signalled, in order, for :class:`hub.live.Live`."""
         self._seen_ms: dict[bytes, int] = {}
-        self._copying: set[asyncio.Task[None]] = set()
+        self._uncopied: deque[_Uncopied] = deque(maxlen=UNCOPIED_MAX)
+        self._copying: asyncio.Task[None] | None = None
         self._at_work: set[asyncio.Task[None]] = set()
 
     # What the hub says
@@ -176,9 +183,9 @@ class Link:
         self.endpoint.bundle_stored(event.node_id, event.bundle_id, 2 if copied else 1, quarantined=aside)
         self.wake()
         if not copied and self._copier is not None and not isinstance(event, ChunkArrived):
-            task = asyncio.get_running_loop().create_task(self._acknowledge_copy(event, lsn, aside))
-            self._copying.add(task)
-            task.add_done_callback(self._copying.discard)
+            self._uncopied.append((lsn, event.node_id, event.bundle_id, aside))
+            if self._copying is None or self._copying.done():
+                self._copying = asyncio.get_running_loop().create_task(self._acknowledge_copies(self._copier))
         if taken.visit_ids:
             self.on_visits(taken.visit_ids)
 
@@ -190,11 +197,13 @@ class Link:
         """The level of everything that was committed until now."""
         return 2 if await self.is_copied(self._store.lsn, COPY_PATIENCE_S) else 1
 
-    async def _acknowledge_copy(
-        self, event: BundleArrived | ChunkArrived | BundleQuarantined, lsn: int, aside: bool
-    ) -> None:
-        if await self.is_copied(lsn, None):
-            self.endpoint.bundle_stored(event.node_id, event.bundle_id, 2, quarantined=aside)
+    async def _acknowledge_copies(self, copier: Copier) -> None:
+        """Level 2 for what waits, as the second copy goes on; however long that is dead, only names wait here."""
+        while self._uncopied:
+            await copier.reached(self._uncopied[0][0])
+            while self._uncopied and self._uncopied[0][0] <= copier.held:
+                _, node_id, bundle_id, aside = self._uncopied.popleft()
+                self.endpoint.bundle_stored(node_id, bundle_id, 2, quarantined=aside)
             self.wake()
 
     async def _seen(self, event: NodeSeen) -> None:
@@ -262,9 +271,9 @@ class Link:
 
     async def close(self) -> None:
         """Finish what was taken; what waits for the second copy is acknowledged another time."""
-        for task in self._copying:
-            task.cancel()
-        await asyncio.gather(*self._copying, return_exceptions=True)
+        if self._copying is not None:
+            self._copying.cancel()
+            await asyncio.gather(self._copying, return_exceptions=True)
         await asyncio.gather(*self._at_work, return_exceptions=True)
 
 

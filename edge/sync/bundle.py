@@ -34,8 +34,8 @@ CURRENT_MODEL = 2
 WORK_MAX = 250_000
 """Decisions of the range coder in one bundle. 50 visits take 165,000."""
 WORK_FREE, WORK_PER_BYTE = 4_000, 64
-"""What is read may cost so many decisions, and so many for each of its bytes; visits take 18 a byte, audit lines 28. The
-hub reads in its event loop: without this a few bytes of a stolen node would stop it for everybody."""
+"""What is read may cost so many decisions, and so many for each of its bytes; visits take 18 a byte, audit lines 28.
+The hub reads in its event loop: without this a few bytes of a stolen node would stop it for everybody."""
 MODELLED_PLAIN_MAX_BYTES = 640 * 1024
 """Larger payloads are not tried with the model."""
 _WELL = 5

@@ -262,6 +262,9 @@ class Copier:
             await asyncio.wait_for(future, timeout_s)
         except TimeoutError:
             return False
+        finally:
+            with self._lock:  # who gave up is not kept until a dead disk comes back
+                self._waiting = [row for row in self._waiting if row[2] is not future]
         return True
 
     def _run(self) -> None:

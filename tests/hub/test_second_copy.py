@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+from collections import deque
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -92,6 +93,31 @@ async def test_level_two_waits_for_the_second_disk_and_level_one_does_not(
     await node.until(lambda: 2 in node.levels, 6000)
     await node.send([registered(new_id())])
     await node.until(lambda: node.levels.count(2) == 2, 6000)
+
+
+async def test_a_second_disk_that_is_dead_for_long_costs_the_hub_names_only(
+    kit: CopiedKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = await kit.enrol()
+    keep, broken = FolderCopy.keep, True
+
+    def fails(self: FolderCopy, history: str, frames: list[copies.Frame]) -> None:
+        if broken:
+            raise OSError(5, "Input/output error")
+        keep(self, history, frames)
+
+    monkeypatch.setattr(FolderCopy, "keep", fails)
+    monkeypatch.setattr(copies, "RETRY_S", 0.05)
+    monkeypatch.setattr(kit.hub.link, "_uncopied", deque(maxlen=6))
+    before = len(asyncio.all_tasks())
+    for _ in range(12):
+        await node.send([registered(new_id())])
+        assert not await kit.hub.link.is_copied(kit.hub.store.lsn, 0.0)
+    assert len(asyncio.all_tasks()) <= before + 2
+    assert len(kit.hub.copier._waiting if kit.hub.copier else ()) <= 1
+    broken = False
+    await node.until(lambda: node.levels.count(2) == 6, 6000)
+    assert await kit.hub.link.level_now() == 2
 
 
 async def test_the_copy_alone_is_the_whole_hub(tmp_path: Path) -> None:
