@@ -1,0 +1,1 @@
+"""Medical devices: drivers, ports, measurements."""
