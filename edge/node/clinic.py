@@ -29,8 +29,9 @@ from edge.web.sessions import Session, SessionBook
 
 from .clock import Clock
 from .config import NodeConfig
-from .journal import SCHEMA, SOFTWARE, Journal, Outgoing, Pending, Reply, Secrets
+from .journal import SCHEMA, SOFTWARE, Journal, Outgoing, Pending, Secrets
 from .live import Link, QueueChanged, Tablets, VisitChanged
+from .replies import Reply
 from .sealing import AUDIT_S, SealPlan, delay_s
 from .store import Store
 from .stretch import SALT_BYTES, stretch

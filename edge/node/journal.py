@@ -6,7 +6,6 @@ what no bundle covers yet is sealed at the next start, and the hub knows entries
 seq). Blocking; everything here runs on the store's writer thread.
 """
 
-import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,24 +28,13 @@ from .database import Database, WrongKey
 from .held import BUNDLE_PLAIN_BYTES, HeldLogs
 from .media_rows import MediaLog, Withdrawn
 from .outbox import OutboxDb
+from .replies import Replies, Reply, digest_of
 from .views import Views, make_tables
 
 SOFTWARE = "upkendra-node 0.1.0"
 SCHEMA = 1
 SALT_BYTES = 16
 _CLASS_OF = {Stream.URGENT: 0, Stream.CLINICAL: 1, Stream.MEDIA: 2, Stream.AUDIT: 5}
-
-
-class Reply(msgspec.Struct, frozen=True):
-    """What a command led to; kept under its ``command_id`` and given again when it comes again."""
-
-    command_id: str
-    events: int
-    patient: Patient | None = None
-    visit: Visit | None = None
-    warnings: tuple[Refusal, ...] = ()
-    digest: bytes = b""
-    """SHA-256 of the command, so that another one under the same id is not taken for it."""
 
 
 class Pending(msgspec.Struct, frozen=True):
@@ -87,6 +75,7 @@ class Journal:
         self._db = Database(folder / RECORDS_FILE, dmk)
         make_tables(self._db)
         self.views = Views(self._db)
+        self._replies = Replies(self._db, self.views)
         self._config = config
         self._outbox = outbox
         self._run = run
@@ -114,9 +103,9 @@ class Journal:
 
     def apply(self, command: cmd.Command, by: Actor, at: Instant) -> Reply | Refusal:
         """Decide a command and record what follows, once per ``command_id``."""
-        known = self._db.row("SELECT reply FROM commands WHERE command_id = ?", command.command_id)
+        known = self._replies.find(command)
         if known is not None:
-            return _again(msgspec.msgpack.decode(known[0], type=Reply), command)
+            return known
         state = self._state(command, at)
         outcome = decide(state, command, at, by, secrets.token_bytes(16))
         if isinstance(outcome, Refusal):
@@ -197,12 +186,8 @@ class Journal:
                 withdrawn.append(self.views.media.recorded(event))
             faults.point("journal.appended")
             if command is not None:
-                reply = Reply(command.command_id, len(events), patient, visit, warnings, _digest(command))
-                self._db.run(
-                    "INSERT INTO commands (command_id, reply) VALUES (?, ?)",
-                    command.command_id,
-                    msgspec.msgpack.encode(reply),
-                )
+                reply = Reply(command.command_id, len(events), patient, visit, warnings, digest_of(command))
+                self._replies.keep(reply)
             faults.point("journal.committing")
         faults.point("journal.committed")
         self._stamp, self._writers = stamp, writers
@@ -470,14 +455,3 @@ class Journal:
     def close(self) -> None:
         """Close the store."""
         self._db.close()
-
-
-def _digest(command: cmd.Command) -> bytes:
-    return hashlib.sha256(msgspec.msgpack.encode(command)).digest()
-
-
-def _again(reply: Reply, command: cmd.Command) -> Reply | Refusal:
-    """The reply to a command that came before; a refusal when it was another one."""
-    if reply.digest and reply.digest != _digest(command):
-        return Refusal("command_reused", "This command id was used for something else. Make a new one.", "command_id")
-    return reply

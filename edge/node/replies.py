@@ -1,0 +1,85 @@
+"""Replies to commands, kept so that one that comes again changes nothing and is answered alike.
+
+The latest are kept whole; of older ones, which a tablet hardly ever asks for, it is kept that they were carried out,
+and the answer is put together from the views. So records do not grow by a whole visit with each command, and what
+retention has dropped does not live on here. Works in the journal's database.
+"""
+
+import hashlib
+
+import msgspec
+
+from edge.model import commands as cmd
+from edge.model.errors import Refusal
+from edge.model.fold import Patient, Visit
+
+from .database import Database
+from .views import Views
+
+WHOLE_MAX = 1_000
+"""So many replies, of two days or so, are kept as they were given."""
+BATCH = 64
+"""So many at a time are made short, in the transaction of a command."""
+
+
+class Reply(msgspec.Struct, frozen=True, array_like=True):
+    """What a command led to; kept under its ``command_id`` and given again when it comes again."""
+
+    command_id: str
+    events: int
+    patient: Patient | None = None
+    visit: Visit | None = None
+    warnings: tuple[Refusal, ...] = ()
+    digest: bytes = b""
+    """SHA-256 of the command, so that another one under the same id is not taken for it."""
+
+
+class Replies:
+    """On the writer's connection."""
+
+    def __init__(self, db: Database, views: Views) -> None:
+        self._db, self._views = db, views
+
+    def find(self, command: cmd.Command) -> Reply | Refusal | None:
+        """What a command was answered before; a refusal when its id stood for another one; None for a new one."""
+        known = self._db.row("SELECT reply FROM commands WHERE command_id = ?", command.command_id)
+        if known is None:
+            return None
+        reply = msgspec.msgpack.decode(known[0], type=Reply)
+        if reply.digest and reply.digest != digest_of(command):
+            text = "This command id was used for something else. Make a new one."
+            return Refusal("command_reused", text, "command_id")
+        if reply.patient is None and reply.visit is None:
+            return self._filled(reply, command)
+        return reply
+
+    def _filled(self, reply: Reply, command: cmd.Command) -> Reply:
+        visit_id, patient_id = getattr(command, "visit_id", ""), getattr(command, "patient_id", "")
+        return msgspec.structs.replace(
+            reply,
+            patient=self._views.patient(patient_id) if patient_id and not visit_id else None,
+            visit=self._views.visit(visit_id) if visit_id else None,
+        )
+
+    def keep(self, reply: Reply) -> None:
+        """Keep a reply, inside a transaction."""
+        self._db.run(
+            "INSERT INTO commands (command_id, reply) VALUES (?, ?)", reply.command_id, msgspec.msgpack.encode(reply)
+        )
+        row = self._db.row("SELECT max(rowid) FROM commands")
+        last = int(row[0]) if row is not None else 0
+        if last % BATCH == 0:
+            self._shorten(last - WHOLE_MAX)
+
+    def _shorten(self, last: int) -> None:
+        sql = "SELECT rowid, reply FROM commands WHERE rowid > ? AND rowid <= ?"
+        for rowid, raw in self._db.rows(sql, last - BATCH, last):
+            reply = msgspec.structs.replace(
+                msgspec.msgpack.decode(raw, type=Reply), patient=None, visit=None, warnings=()
+            )
+            self._db.run("UPDATE commands SET reply = ? WHERE rowid = ?", msgspec.msgpack.encode(reply), rowid)
+
+
+def digest_of(command: cmd.Command) -> bytes:
+    """What tells a command from another one of the same id."""
+    return hashlib.sha256(msgspec.msgpack.encode(command)).digest()
