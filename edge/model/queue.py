@@ -43,7 +43,24 @@ class Waiting(Struct, frozen=True):
     patient: Patient | None
 
 
-def waits(visit: Visit) -> bool:
+class QueueVisit(Struct, frozen=True):
+    """What a line of the queue shows of its visit. The rest is in the record, asked for when somebody opens it."""
+
+    visit_id: str
+    state: VisitState
+    token: str
+    colour: Colour
+    """The stronger of rules and staff."""
+    doctor_id: str
+    doctor_name: str
+
+
+def line_of(visit: Visit) -> QueueVisit:
+    """A visit as the queue shows it."""
+    return QueueVisit(visit.visit_id, visit.state, visit.token, visit.colour, visit.doctor_id, visit.doctor_name)
+
+
+def waits(visit: Visit | QueueVisit) -> bool:
     """Whether a visit stands in the queue: waiting with its token, or RED and seen by nobody yet."""
     if visit.state is VisitState.WAITING:
         return True

@@ -20,7 +20,7 @@ from edge.model.decide import Actor
 from edge.model.errors import NotFound, Refusal, UpkendraError
 from edge.model.fold import Patient, Visit
 from edge.model.progress import ItemLine, Line
-from edge.model.queue import Waiting, order, place, since_ms
+from edge.model.queue import Waiting, line_of, order, place, since_ms
 from edge.sync.bundle import BundlePayload
 from edge.sync.link import BundleRef, LinkState
 from edge.web.logs import say
@@ -276,7 +276,7 @@ class Clinic:
         loaded.sort(key=lambda row: rank.get(row[0].visit_id, len(rank)))
         items = [
             QueueItem(
-                visit,
+                line_of(visit),
                 patient.person.name if patient else "",
                 age_text(patient.person, patient.registered_ms, now_ms) if patient else "",
                 patient.person.gender.value if patient else "",

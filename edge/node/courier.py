@@ -52,6 +52,21 @@ class StickReceipt(msgspec.Struct, frozen=True):
     quarantined: int
 
 
+class StickCounts(msgspec.Struct, frozen=True):
+    """What sticks did since the start of the node."""
+
+    copied: int = 0
+    """Files for the hub that were copied onto sticks; the same one counts on every stick."""
+    copied_bytes: int = 0
+    receipts: int = 0
+    acknowledged: int = 0
+    """Bundles that their receipts settled."""
+    reseal: int = 0
+    quarantined: int = 0
+    downs: int = 0
+    """Parcels of the hub that came by stick and were new here."""
+
+
 class AskWaiting(msgspec.Struct, frozen=True, tag=True):
     pass
 
@@ -136,8 +151,7 @@ class Desk:
         self._hub = courier.hub_of(clinic.config.hub_sign)
         self.receipts: deque[StickReceipt] = deque(maxlen=RECEIPTS_SHOWN)
         """What sticks settled since the start, the latest last."""
-        self.downs_taken = 0
-        """Blobs of the hub that came by stick since the start."""
+        self.counts = StickCounts()
 
     async def waiting(self) -> tuple[Waiting, ...]:
         if not self._clinic.locked:
@@ -155,7 +169,9 @@ class Desk:
         found = await self._clinic.store.outbox(lambda outbox: outbox.find(bundle_id))
         if found is None or not found[0].sealed:
             return b""
-        return courier.up_file(self._hub, found[0].opening, found[0].sealed)
+        raw = courier.up_file(self._hub, found[0].opening, found[0].sealed)
+        self._count(copied=1, copied_bytes=len(raw))
+        return raw
 
     async def stored(self) -> bytes:
         seqs = await self._clinic.store.outbox(lambda outbox: outbox.down_seqs())
@@ -182,6 +198,7 @@ class Desk:
         say(logger, "receipt_taken", acknowledged=acknowledged, reseal=reseal, quarantined=quarantined)
         at_ms = self._clinic.clock.now().wall_ms
         self.receipts.append(StickReceipt(at_ms, acknowledged, reseal, quarantined))
+        self._count(receipts=1, acknowledged=acknowledged, reseal=reseal, quarantined=quarantined)
         return Learned(acknowledged, reseal, quarantined)
 
     async def _concerns_us(self, row: courier.Row) -> bool:
@@ -202,8 +219,12 @@ class Desk:
         if file.seq in await self._clinic.store.outbox(lambda outbox: set(outbox.down_seqs())):
             return False
         await self._link.hear_from_stick(DownArrived(file.seq, file.blob))
-        self.downs_taken += 1
+        self._count(downs=1)
         return True
+
+    def _count(self, **more: int) -> None:
+        now = self.counts
+        self.counts = msgspec.structs.replace(now, **{name: getattr(now, name) + n for name, n in more.items()})
 
     async def answer(self, body: bytes) -> bytes:
         """Answer a question that came through the socket."""

@@ -35,6 +35,7 @@ from edge.sync.link import (
     TimeOffset,
 )
 from edge.sync.log import Stream
+from edge.sync.meter import Meter
 from edge.web.logs import say
 
 from .clinic import Clinic
@@ -138,6 +139,11 @@ class HubLink:
         """A call is up and leaves so much to photos and the like; None: it is over."""
         self._endpoint.limit_bulk(rate_bps)
         self._runner.wake()
+
+    @property
+    def meter(self) -> Meter:
+        """What the bearers carried today."""
+        return self._usage.meter
 
     def bearers(self) -> tuple[BearerState, ...]:
         """How each bearer stands, the one in use first."""

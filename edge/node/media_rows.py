@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from edge.model import events as ev
 from edge.model.errors import Refusal
-from edge.model.media import Manifest, Purpose, Upload
+from edge.model.media import Manifest, Purpose, Upload, chunk_span
 from edge.sync import faults
 from edge.sync.blobs import CLASS_OF, Sending
 from edge.sync.link import BundleRef
@@ -42,6 +42,15 @@ class Kept(Struct, frozen=True):
     manifest: Manifest
     visit_id: str
     segments: tuple[Segment, ...]
+
+
+class Unfinished(Struct, frozen=True):
+    """A blob that the hub does not hold whole yet."""
+
+    size_bytes: int
+    left_bytes: int
+    """Of chunks that it has not acknowledged, sealed or not."""
+    begun_ms: int
 
 
 class Withdrawn(Struct, frozen=True):
@@ -265,6 +274,20 @@ class MediaRows:
             "AND u.attached = 1 WHERE c.level = 0"
         )
         return [(int(CLASS_OF[Purpose(purpose)]), ref, at_ms) for purpose, ref, at_ms in rows]
+
+    def unfinished(self) -> list[Unfinished]:
+        """Attached blobs with chunks that the hub has not acknowledged, the oldest first."""
+        rows = self._db.rows(
+            "SELECT size_bytes, begun_ms, manifest FROM uploads WHERE attached = 1 AND size_bytes > 0 ORDER BY begun_ms"
+        )
+        found: list[Unfinished] = []
+        for size_bytes, begun_ms, raw in rows:
+            sending = self.sending(_manifest.decode(raw))
+            left = [number for number in range(sending.count) if number not in sending.acked]
+            if left:
+                left_bytes = sum(chunk_span(size_bytes, number)[1] for number in left)
+                found.append(Unfinished(size_bytes, left_bytes, begun_ms))
+        return found
 
     def visit_of(self, ref: bytes) -> str:
         """The visit whose blob a bundle is a chunk of; empty for none."""

@@ -16,6 +16,8 @@ from msgspec import Struct
 from edge.model import events as ev
 from edge.sync.bearers.base import BearerState
 from edge.sync.bearers.sms import SmsHealth
+from edge.sync.holdings import NODE_TWICE
+from edge.sync.meter import Meter
 from edge.web.logs import RECENT, LogLine
 
 from .calls import CallDesk
@@ -24,11 +26,13 @@ from .checks.run import look
 from .clinic import VERSION, Clinic
 from .clock import Clock
 from .config import RECORDS_FILE, NodeConfig
-from .courier import Desk, StickReceipt
+from .courier import Desk, StickCounts, StickReceipt
 from .devices.panel_desk import PanelReport
 from .link import HubLink
 from .live import Link
+from .media_rows import Unfinished
 from .outbox import OutboxDb
+from .usage import BEARERS, KeptMeter
 
 UNKNOWN_CLASS = -1
 
@@ -43,6 +47,28 @@ class ClassLine(Struct, frozen=True):
     size_bytes: int
     oldest_s: int | None
     """Age of the oldest entry in it; null while the node is locked."""
+
+
+class BearerUse(Struct, frozen=True):
+    """What a bearer carried since midnight, IP headers included."""
+
+    name: str
+    up_bytes: int
+    down_bytes: int
+    cap_bytes: int | None
+    """After so many, both ways together, photos and the like wait until midnight; null: no cap."""
+
+
+class PhotoBacklog(Struct, frozen=True):
+    """Photos, previews, notes and clips that the hub does not hold whole yet."""
+
+    items: int = 0
+    size_bytes: int = 0
+    """Of the whole files."""
+    left_bytes: int = 0
+    """Of their chunks that the hub has not acknowledged."""
+    oldest_s: int | None = None
+    """Since the upload of the oldest began; null when there is none."""
 
 
 class RefusedDown(Struct, frozen=True):
@@ -84,6 +110,11 @@ class Report(Struct, frozen=True):
     link: Link
     bearers: tuple[BearerState, ...] = ()
     backlog: tuple[ClassLine, ...] = ()
+    usage: tuple[BearerUse, ...] = ()
+    bulk_hours: str = ""
+    """When photos and the like may leave, HH:MM-HH:MM; empty: always."""
+    photos: PhotoBacklog | None = None
+    """Null while the node is locked."""
     unsealed: int | None = None
     """Entries that no bundle covers yet; null while the node is locked."""
     quarantined: int | None = None
@@ -93,7 +124,7 @@ class Report(Struct, frozen=True):
     reseals_waiting: int = 0
     later: tuple[LaterKind, ...] = ()
     receipts: tuple[StickReceipt, ...] = ()
-    downs_by_stick: int = 0
+    sticks: StickCounts = StickCounts()
     sms: SmsHealth | None = None
     panel: PanelReport = PanelReport(False)
     disk_free_mb: int = 0
@@ -138,6 +169,28 @@ def backlog_lines(waiting: list[tuple[int, bytes, int]], sizes: dict[bytes, int]
     )
 
 
+def bearer_use(meter: Meter) -> tuple[BearerUse, ...]:
+    """Every bearer that carried something today or has a cap."""
+    used = meter.used()
+    rows = (
+        BearerUse(name, used.up_bytes.get(name, 0), used.down_bytes.get(name, 0), meter.cap_bytes(name))
+        for name in BEARERS
+    )
+    return tuple(row for row in rows if row.up_bytes or row.down_bytes or row.cap_bytes is not None)
+
+
+def photo_backlog(unfinished: list[Unfinished], now_ms: int) -> PhotoBacklog:
+    """The sum of what has not come over whole."""
+    if not unfinished:
+        return PhotoBacklog()
+    return PhotoBacklog(
+        len(unfinished),
+        sum(one.size_bytes for one in unfinished),
+        sum(one.left_bytes for one in unfinished),
+        max(0, now_ms - min(one.begun_ms for one in unfinished)) // 1000,
+    )
+
+
 class Reporter:
     """Reports of one running node."""
 
@@ -155,6 +208,7 @@ class Reporter:
         unsealed: int | None = None
         quarantined: int | None = None
         later: tuple[LaterKind, ...] = ()
+        photos: PhotoBacklog | None = None
         if clinic.locked:
             if sizes:
                 backlog = (ClassLine(UNKNOWN_CLASS, len(sizes), sum(sizes.values()), None),)
@@ -162,6 +216,7 @@ class Reporter:
             waiting, unsealed, kinds, quarantined = await clinic.store.read(
                 lambda views: (views.unacknowledged(), views.unsealed(), views.later_kinds(), views.quarantined())
             )
+            photos = photo_backlog(await clinic.store.read(lambda views: views.media.unfinished()), now.wall_ms)
             backlog = backlog_lines(waiting, sizes, now.wall_ms)
             later = tuple(LaterKind(kind, version, n) for (kind, version), n in sorted(kinds.items()))
         panel, sms = parts.panel(), parts.sms()
@@ -182,12 +237,16 @@ class Reporter:
             modem_trouble=sms.trouble if sms is not None else "",
             sms_used=sms.last_day if sms is not None else 0,
             sms_cap=sms.per_day if sms is not None else 0,
+            twice_ms=clinic.notices.get(NODE_TWICE),
         )
         return msgspec.structs.replace(
             _outline(clinic.config, facts, link),
             locked=clinic.locked,
             bearers=parts.link.bearers(),
             backlog=backlog,
+            usage=bearer_use(parts.link.meter),
+            bulk_hours=clinic.config.bulk_hours,
+            photos=photos,
             unsealed=unsealed,
             quarantined=quarantined,
             refused=tuple(RefusedDown(seq, reason) for seq, reason in refused),
@@ -195,7 +254,7 @@ class Reporter:
             reseals_waiting=reseals,
             later=later,
             receipts=tuple(reversed(parts.sticks.receipts)),
-            downs_by_stick=parts.sticks.downs_taken,
+            sticks=parts.sticks.counts,
             sms=sms,
             panel=panel,
             notices=tuple(Notice(code, at_ms) for code, at_ms in sorted(clinic.notices.items())),
@@ -239,6 +298,8 @@ def at_rest(folder: Path, config: NodeConfig) -> Report:
     return msgspec.structs.replace(
         _outline(config, facts, link),
         backlog=(ClassLine(UNKNOWN_CLASS, len(sizes), sum(sizes.values()), None),) if sizes else (),
+        usage=bearer_use(KeptMeter(folder, config).meter),
+        bulk_hours=config.bulk_hours,
         refused=tuple(RefusedDown(seq, reason) for seq, reason in refused),
         reseals_waiting=reseals,
     )

@@ -58,8 +58,9 @@ export interface NodeStatus {
   time_ms: number; time_trusted: boolean; link: Link; tablets: number; version: string; sms_fitted: boolean;
 }
 export interface Staff { staff_id: string; name: string; name_hi: string; role: string }
+export interface QueueVisit { visit_id: string; state: string; token: string; colour: Colour; doctor_id: string; doctor_name: string }
 export interface QueueItem {
-  visit: Visit; patient_name: string; patient_age: string; patient_sex: string; place: number; wait_s: number; sync: string; sync_ms: number; sms: string;
+  visit: QueueVisit; patient_name: string; patient_age: string; patient_sex: string; place: number; wait_s: number; sync: string; sync_ms: number; sms: string;
 }
 export interface Finding { check: string; grade: "ok" | "warn" | "fail"; value: string; do_hi: string; do_en: string }
 export interface SmsHealth {
@@ -76,7 +77,10 @@ export interface NodeReport {
   backlog: { cls: number; items: number; size_bytes: number; oldest_s: number | null }[]; unsealed: number | null;
   quarantined: number | null; refused: { seq: number; reason: string }[]; reseals: number; reseals_waiting: number;
   later: { kind: number; version: number; entries: number }[];
-  receipts: { at_ms: number; acknowledged: number; reseal: number; quarantined: number }[]; downs_by_stick: number;
+  receipts: { at_ms: number; acknowledged: number; reseal: number; quarantined: number }[]; 
+  sticks: { copied: number; copied_bytes: number; receipts: number; acknowledged: number; reseal: number; quarantined: number; downs: number };
+  usage: { name: string; up_bytes: number; down_bytes: number; cap_bytes: number | null }[]; bulk_hours: string;
+  photos: { items: number; size_bytes: number; left_bytes: number; oldest_s: number | null } | null;
   sms: SmsHealth | null; panel: PanelReport; disk_free_mb: number; records_mb: number; notices: { code: string; at_ms: number }[];
   log: { time_ms: number; level: string; logger: string; event: string; fields: [string, string][] }[];
 }

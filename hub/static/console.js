@@ -8,7 +8,6 @@ import { often } from "/ui/lib/often.js";
 import { ColourBadge, TextField, Toasts, toast } from "/ui/lib/parts.js";
 import { loadReference, reference } from "/ui/lib/reference.js";
 import { ageText } from "/ui/lib/ages.js";
-import { colourOf } from "/ui/lib/colour.js";
 import { CallPanel, callSignal, channelOpen, hangUp, rejoin, setSender } from "./call.js";
 import { EarlyList, loadEarly } from "./early.js";
 import { Record } from "./record.js";
@@ -167,7 +166,7 @@ function Queue() {
     <h2>${t("patients-waiting")} <span class="soft num">${items ? items.length : ""}</span></h2>
     ${items?.length === 0 ? html`<p class="soft" data-test="queue-empty">${t("console-empty")}</p>` : null}
     <ol data-test="queue">${(items ?? []).map((item) => {
-      const colour = colourOf(item.visit);
+      const { colour } = item.visit;
       const others = item.visit.doctor_name && item.visit.doctor_id !== doctor.value?.doctor_id;
       return html`<li key=${item.visit.visit_id}><button type="button" class=${`queue-row ${colour}`} data-test="queue-row" data-visit=${item.visit.visit_id}
         data-node-online=${String(item.node_online)} aria-current=${chosen.value === item.visit.visit_id ? "true" : undefined}

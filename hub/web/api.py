@@ -7,6 +7,7 @@ from aiohttp import web
 
 from edge.model import fold
 from edge.model.progress import prescription_line_at_hub
+from edge.model.queue import line_of
 from edge.model.reference import Reference, formulary, reference
 from edge.sync.enrol import REQUEST_MAX_BYTES, EnrolRefused
 from edge.web.objects import to_objects
@@ -114,7 +115,7 @@ class Api:
         site = self._hub.directory.site(node_id)
         person = place.patient.person if place.patient else None
         return b.QueueItem(
-            visit=place.owned.visit,
+            visit=line_of(place.owned.visit),
             patient_name=person.name if person else "",
             patient_age=age_of(place.patient, now_ms),
             patient_sex=person.gender.value if person else "",

@@ -10,6 +10,7 @@ from edge.model.fold import Call, Patient, Visit
 from edge.model.ids import Id
 from edge.model.prescribing import Denial, PrescriptionDraft, PrescriptionRecord
 from edge.model.progress import SyncState
+from edge.model.queue import QueueVisit
 from edge.model.records import ConsultType, Mode
 from edge.model.reference import DrugItem
 
@@ -43,7 +44,7 @@ class LoggedIn(Struct, frozen=True):
 
 
 class QueueItem(Struct, frozen=True):
-    visit: Visit
+    visit: QueueVisit
     patient_name: str
     patient_age: str
     patient_sex: str

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import time
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from edge.node.views import DRAFTS_MAX, Draft
 from edge.web import routes
 from edge.web.sessions import SessionBook
 from tests.node.kit import COMPLAINT, MOBILE, PIN, VILLAGE, Provisioned, Served, contents, new_id, provisioned
+
+ROW_BYTES = 495
+"""Of a line of the queue: 60 kB for 121 people."""
 
 
 @pytest.fixture
@@ -30,6 +34,7 @@ async def test_a_visit_goes_from_registration_to_its_token_without_any_network(s
         queue = await tablet.get("/api/queue")
         assert queue["items"][0]["visit"]["visit_id"] == visit  # type: ignore[index]
         assert queue["items"][0]["sync"] == "waiting"  # type: ignore[index]
+        assert len(json.dumps(queue["items"], ensure_ascii=False).encode()) <= ROW_BYTES
         page = await tablet.get(f"/api/visits/{visit}")
         assert {item["item"] for item in page["sync"]} >= {"consent", "complaints", "vitals", "token"}  # type: ignore[attr-defined]
         found = await tablet.get("/api/patients?q=" + "सुनी")

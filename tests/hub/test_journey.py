@@ -10,6 +10,23 @@ from edge.slips.verify import verify_signed
 from .kit import DRAFT, HubKit, new_id, registered, visit_events
 
 
+async def test_a_queue_of_121_people_is_at_most_60_kilobytes(kit: HubKit) -> None:
+    await kit.add_doctor()
+    node = await kit.enrol()
+    events: list[ev.Event] = []
+    for serial in range(1, 122):
+        patient_id = new_id()
+        events.append(registered(patient_id, "लक्ष्मी देवी कुशवाहा विश्वकर्मा"))
+        events += visit_events(new_id(), patient_id, serial=serial)
+    for at in range(0, len(events), 200):
+        await node.send(events[at : at + 200])
+    page = await kit.login()
+    reply = await page.call("GET", "/api/queue")
+    raw = await reply.read()
+    assert len(msgspec.json.decode(raw)["items"]) == 121
+    assert len(raw) <= 60_000
+
+
 async def test_a_doctor_sees_opens_signs_and_the_node_gets_a_prescription_that_verifies(kit: HubKit) -> None:
     await kit.add_doctor()
     node = await kit.enrol()

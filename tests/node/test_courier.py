@@ -44,6 +44,9 @@ async def test_a_running_node_is_asked_through_its_socket_and_forgets_what_is_re
         assert learned.acknowledged == len(items)
         assert (await desk.learn(receipt(setup, items, 1))).acknowledged == 0
         assert await desk.file(items[0].bundle_id) == b""
+        counts = (await served.node.reporter.report()).sticks
+        assert (counts.copied, counts.receipts, counts.acknowledged, counts.downs) == (1, 2, len(items), 0)
+        assert counts.copied_bytes > len(file.sealed)
         assert not {one.bundle_id for one in await desk.waiting()} & {one.bundle_id for one in items}
     assert not (setup.folder / "courier.sock").exists()
 

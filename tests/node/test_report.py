@@ -12,12 +12,18 @@ import pytest
 
 from edge.model import events as ev
 from edge.model.records import Role
+from edge.node import media as node_media
 from edge.node import provision
+from edge.node.checks.base import CheckGrade
 from edge.node.journal import Journal
-from edge.node.report import Report
+from edge.node.report import Report, told_of
 from edge.node.telling import AGAIN_S, EVERY_S, is_due
 from edge.node.views import Views
+from edge.sync import holdings
+from tests.node.hubside import HubSide
 from tests.node.kit import COMPLAINT, MOBILE, NAME, PIN, VILLAGE, Provisioned, Served, provisioned
+from tests.node.test_link import at_hub, until
+from tests.node.test_media import PHOTO, SMALL, attach
 
 WORD = ev.NodeTold("node", "udp", 1, 1)
 WORSE = msgspec.structs.replace(WORD, findings=("disk:fail",))
@@ -143,3 +149,51 @@ async def test_what_the_hub_is_told_is_one_small_entry_of_the_audit_stream(setup
         ((stream, size_bytes),) = rows
         assert stream == 4
         assert size_bytes <= 200
+
+
+async def test_the_report_says_what_the_day_carried_and_which_photos_its_cap_keeps_back(
+    setup: Provisioned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node_media, "HOLD_S", 0.0)
+    capped = msgspec.structs.replace(setup.config, data_caps_mb={"udp": 0}, bulk_hours="00:00-24:00")
+    async with HubSide(setup) as hub, Served(at_hub(msgspec.structs.replace(setup, config=capped), hub)) as served:
+        await served.tablet.login(setup)
+        _, visit = await served.tablet.register()
+        await served.tablet.fill(visit)
+        await attach(served.tablet, visit)
+        await served.node.clinic.seal_now()
+        await served.node.media.seal_due()
+
+        async def preview_is_there() -> bool:
+            photos = (await served.node.reporter.report()).photos
+            return photos is not None and photos.items == 1
+
+        await until(preview_is_there)
+        report = await served.node.reporter.report()
+        assert report.link.waits == "cap"
+        assert report.link.waiting_bytes > 0
+        assert report.photos is not None
+        assert (report.photos.size_bytes, report.photos.left_bytes) == (len(PHOTO), len(PHOTO))
+        assert report.photos.oldest_s is not None
+        (use,) = report.usage
+        assert (use.name, use.cap_bytes) == ("udp", 0)
+        assert use.up_bytes > len(SMALL)
+        assert use.down_bytes > 0
+        assert report.bulk_hours == "00:00-24:00"
+
+
+async def test_a_copied_card_is_a_fault_of_the_report_and_of_what_the_hub_is_told(setup: Provisioned) -> None:
+    async with HubSide(setup) as hub, Served(at_hub(setup, hub)) as served:
+        await served.tablet.login(setup)
+        hub.endpoint.send_state(setup.record.node_id, holdings.encode(holdings.Notice(holdings.NODE_TWICE, 1)), 1)
+        hub.wake()
+
+        async def told() -> bool:
+            return bool(served.node.clinic.notices)
+
+        await until(told)
+        report = await served.node.reporter.report()
+        (finding,) = [one for one in report.findings if one.check == "one_card"]
+        assert (finding.grade, finding.value) == (CheckGrade.FAIL, holdings.NODE_TWICE)
+        assert [one.code for one in report.notices] == [holdings.NODE_TWICE]
+        assert "one_card:fail" in told_of(report).findings

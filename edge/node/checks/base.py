@@ -55,6 +55,8 @@ class Facts(Struct, frozen=True):
     modem_trouble: str = ""
     sms_used: int = 0
     sms_cap: int = 0
+    twice_ms: int | None = None
+    """When the hub said last that two machines speak under this node's name; None: never since the start."""
 
 
 def ok(check: str, value: str = "") -> Finding:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from . import camera, clock, disk, last_ack, modem, outbox_age, panel, records_size
+from . import camera, clock, disk, last_ack, modem, one_card, outbox_age, panel, records_size
 from .base import Facts, Finding
 
 CHECKS: tuple[Callable[[Facts], Finding], ...] = (
@@ -14,6 +14,7 @@ CHECKS: tuple[Callable[[Facts], Finding], ...] = (
     camera.check,
     panel.check,
     modem.check,
+    one_card.check,
 )
 
 

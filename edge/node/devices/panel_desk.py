@@ -203,8 +203,9 @@ class PanelDesk:
             visit = await self._clinic.visit(visit_id) if visit_id else None
         else:
             queue = await self._clinic.queue()
-            waiting = [item.visit for item in queue.items if waits(item.visit)]
-            visit = next((one for one in waiting if one.visit_id not in memory.called), None)
+            waiting = (item.visit.visit_id for item in queue.items if waits(item.visit))
+            next_id = next((one for one in waiting if one not in memory.called), "")
+            visit = await self._clinic.visit(next_id) if next_id else None
         if visit is None:
             await self._keep(msgspec.structs.replace(memory, event=key))
             self._port.ask(lambda session: session.buzz(ERROR_TONE))

@@ -12,6 +12,7 @@ from edge.model.fold import Patient, Visit
 from edge.model.ids import Id
 from edge.model.prescribing import PrescriptionRecord
 from edge.model.progress import ItemLine, Line, SyncState
+from edge.model.queue import QueueVisit
 from edge.node.live import Link
 from edge.node.views import Draft, Staff
 
@@ -84,7 +85,7 @@ class PatientPage(Struct, frozen=True):
 
 
 class QueueItem(Struct, frozen=True):
-    visit: Visit
+    visit: QueueVisit
     patient_name: str
     patient_age: str
     patient_sex: str

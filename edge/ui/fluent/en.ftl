@@ -509,6 +509,7 @@ error-patient-missing = The patient's registration has not arrived yet. Wait for
 error-pregnant = The patient is pregnant.
 error-child = The patient is a child: check the dose by weight.
 error-visit-taken = Another doctor has taken this visit.
+error-doctor-disabled = This account was closed. Ask the administrator.
 error-visit-not-yours = You have not taken this visit.
 error-password-needed = Type your password to sign.
 error-command-reused = This request was used before. Load the page again.

@@ -509,6 +509,7 @@ error-patient-missing = मरीज़ का पंजीकरण अभी �
 error-pregnant = मरीज़ गर्भवती है।
 error-child = मरीज़ बच्चा है: वज़न के हिसाब से खुराक देखें।
 error-visit-taken = यह मरीज़ दूसरे डॉक्टर के पास है।
+error-doctor-disabled = यह खाता बंद किया गया है। प्रबंधक से पूछें।
 error-visit-not-yours = यह मरीज़ आपके पास नहीं था।
 error-password-needed = हस्ताक्षर के लिए अपना पासवर्ड लिखें।
 error-command-reused = यह अनुरोध पहले भेजा जा चुका है। पन्ना दोबारा खोलें।

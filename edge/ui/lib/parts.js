@@ -90,10 +90,11 @@ export function Dialog({ title, onClose, test, children }) {
 export const toasts = signal([]);
 let toastNumber = 0;
 
-/** Say something that passes. @param {"good"|"bad"|"warn"} kind @param {string} text */
+/** Say something that passes; good news takes the place of the good news before. @param {"good"|"bad"|"warn"} kind @param {string} text */
 export function toast(kind, text) {
   const id = ++toastNumber;
-  toasts.value = [...toasts.value.filter((item) => item.text !== text), { id, kind, text }].slice(-3);
+  const stale = (/** @type {{kind: string, text: string}} */ item) => item.text === text || (kind === "good" && item.kind === "good");
+  toasts.value = [...toasts.value.filter((item) => !stale(item)), { id, kind, text }].slice(-3);
   setTimeout(() => dismiss(id), kind === "bad" ? 12_000 : 5_000);
 }
 /** @param {number} id */

@@ -5,7 +5,6 @@ import { get } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
 import { day, span, t } from "/ui/lib/l10n.js";
 import { ColourBadge, Icon, toast } from "/ui/lib/parts.js";
-import { colourOf } from "/ui/lib/colour.js";
 import { ageText, ageWords } from "/ui/lib/ages.js";
 import { errorText, submit } from "../commands.js";
 import { listDrafts } from "../drafts.js";
@@ -133,7 +132,7 @@ function Queue() {
   if (queue.value.length === 0) return html`<p class="card soft empty" data-test="queue-empty">${t("queue-empty")}</p>`;
   return html`<ol class="stack tight" data-test="queue">
     ${queue.value.map((item) => {
-      const colour = colourOf(item.visit);
+      const { colour } = item.visit;
       const unfinished = item.visit.state === "draft" || item.visit.state === "triaged";
       return html`<li key=${item.visit.visit_id}>
         <button type="button" class=${`queue-row ${colour}`} data-test="queue-row" data-visit=${item.visit.visit_id}

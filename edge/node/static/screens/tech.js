@@ -1,5 +1,5 @@
 // @ts-check
-// How this node stands, for its technician: health, link, what waits, what was put aside, sticks, SMS, board, log.
+// How this node stands, for its technician: health, link, data, what waits, what was put aside, sticks, SMS, board, log.
 // Nothing of a patient comes here.
 import { html, signal, useEffect } from "/ui/lib/dom.js";
 import { get } from "/ui/lib/http.js";
@@ -58,6 +58,7 @@ export function TechPage() {
     ${wrong.value ? html`<p class="notice bad" role="alert">${wrong.value}</p>` : null}
     <${Health} findings=${now.findings} />
     <${LinkCard} now=${now} />
+    <${Data} now=${now} />
     <${Backlog} now=${now} />
     <${Aside} now=${now} />
     <${Sticks} now=${now} />
@@ -71,7 +72,7 @@ export function TechPage() {
 function Health({ findings }) {
   return html`<${Card} title=${t("tech-health")} test="tech-health"><ul class="stack tight">${findings.map((one) => html`<li key=${one.check}
     class=${`notice ${{ ok: "good", warn: "warn", fail: "bad" }[one.grade]}`} data-test="finding" data-check=${one.check} data-grade=${one.grade}>
-    <strong>${worded("check", one.check)}: ${t(`grade-${one.grade}`)}</strong>${one.value ? html` <span class="num">(${one.value})</span>` : null}
+    <strong>${worded("check", one.check)}: ${t(`grade-${one.grade}`)}</strong>${one.value ? html` <span class="num">(${worded("value", one.value)})</span>` : null}
     ${one.do_en ? html`<div>${language.value === "hi" ? one.do_hi : one.do_en}</div>` : null}</li>`)}</ul><//>`;
 }
 
@@ -95,6 +96,21 @@ function LinkCard({ now }) {
     <${Facts} rows=${rows} /><//>`;
 }
 
+/** What the link carried today, and what keeps bulk back. @param {{now: import("/ui/api").NodeReport}} props */
+function Data({ now }) {
+  const { link, usage } = now;
+  /** @type {[string, unknown][]} */
+  const rows = usage.map((one) => {
+    const total = one.up_bytes + one.down_bytes;
+    const used = one.cap_bytes === null ? bytes(total) : `${bytes(total)} / ${bytes(one.cap_bytes)}`;
+    return [worded("bearer", one.name), html`<span data-test="usage" data-bearer=${one.name}>${used} · ${one.cap_bytes === null ? t("tech-no-cap") : t("tech-cap")}</span>`];
+  });
+  rows.push([t("tech-hours"), now.bulk_hours || t("tech-hours-always")]);
+  return html`<${Card} title=${t("tech-data")} test="tech-data"><${Facts} rows=${rows} />
+    <p class=${link.waits ? "notice warn" : "soft"} data-test="tech-waits" data-waits=${link.waits}>${link.waits ? t(`tech-waits-${link.waits}`) : t("tech-waits-no")}
+      ${link.waits && link.waiting_items > 0 ? html` <span class="num">${t("tech-waits-n", { n: link.waiting_items, size: bytes(link.waiting_bytes) })}</span>` : null}</p><//>`;
+}
+
 /** @param {{now: import("/ui/api").NodeReport}} props */
 function Backlog({ now }) {
   const rows = now.backlog.map((one) => [
@@ -103,6 +119,8 @@ function Backlog({ now }) {
   return html`<${Card} title=${t("tech-backlog")} test="tech-backlog">
     ${rows.length === 0 ? html`<p>${t("tech-nothing-waits")}</p>`
       : html`<${Table} head=${[t("tech-class"), t("tech-items"), t("tech-bytes"), t("tech-oldest")]} rows=${rows} />`}
+    ${now.photos && now.photos.items > 0 ? html`<p data-test="tech-photos">${t("tech-photos", { n: now.photos.items, left: bytes(now.photos.left_bytes),
+      size: bytes(now.photos.size_bytes), time: span(now.photos.oldest_s ?? 0) })}</p>` : null}
     ${now.unsealed ? html`<p class="soft">${t("tech-unsealed", { n: now.unsealed })}</p>` : null}<//>`;
 }
 
@@ -114,18 +132,21 @@ function Aside({ now }) {
     [t("tech-refused"), now.refused.length === 0 ? "0" : now.refused.map((one) => html`<div key=${one.seq}>#${one.seq}: ${one.reason}</div>`)],
     [t("tech-reseals"), t("tech-reseals-n", { n: now.reseals, waiting: now.reseals_waiting })],
     [t("tech-later"), now.later.length === 0 ? "0" : now.later.map((one) => html`<div>${t("tech-later-n", { n: one.entries, kind: one.kind, version: one.version })}</div>`)],
-    [t("tech-notices"), now.notices.length === 0 ? "0" : now.notices.map((one) => html`<div key=${one.code}>${one.code} · ${ago(one.at_ms, now.time_ms)}</div>`)],
+    [t("tech-notices"), now.notices.length === 0 ? "0" : now.notices.map((one) => html`<div key=${one.code} data-test="hub-notice" data-code=${one.code}>${worded("notice", one.code)} · ${ago(one.at_ms, now.time_ms)}</div>`)],
   ];
   return html`<${Card} title=${t("tech-aside")} test="tech-aside"><${Facts} rows=${rows} /><//>`;
 }
 
 /** @param {{now: import("/ui/api").NodeReport}} props */
 function Sticks({ now }) {
+  const { sticks } = now;
   const rows = now.receipts.map((one) => [ago(one.at_ms, now.time_ms), one.acknowledged, one.reseal, one.quarantined]);
   return html`<${Card} title=${t("tech-sticks")} test="tech-sticks">
     ${rows.length === 0 ? html`<p class="soft">${t("tech-no-stick")}</p>`
       : html`<${Table} head=${[t("tech-when"), t("tech-settled"), t("tech-reseals"), t("tech-quarantined")]} rows=${rows} />`}
-    <p class="soft">${t("tech-downs-by-stick", { n: now.downs_by_stick })}</p><//>`;
+    <${Facts} rows=${[[t("tech-stick-copied"), `${sticks.copied} · ${bytes(sticks.copied_bytes)}`], [t("tech-stick-receipts"), sticks.receipts],
+      [t("tech-settled"), sticks.acknowledged], [t("tech-reseals"), sticks.reseal], [t("tech-quarantined"), sticks.quarantined],
+      [t("tech-stick-downs"), sticks.downs]]} /><//>`;
 }
 
 /** @param {{sms: import("/ui/api").SmsHealth|null}} props */
@@ -142,7 +163,7 @@ function SmsCard({ sms }) {
     [t("tech-sms-opens"), sms.opens],
   ];
   return html`<${Card} title=${t("tech-sms")} test="tech-sms"><p data-test="modem" data-up=${String(sms.up)}><strong>${sms.up ? t("tech-modem-up") : t("tech-modem-down")}</strong>
-    ${sms.trouble ? html` · ${sms.trouble}` : null}</p><${Facts} rows=${rows} /><//>`;
+    ${sms.trouble ? html` · ${worded("value", sms.trouble)}` : null}</p><${Facts} rows=${rows} /><//>`;
 }
 
 /** @param {{panel: import("/ui/api").PanelReport}} props */
@@ -155,7 +176,7 @@ function Panel({ panel }) {
     [t("tech-panel-battery"), `${health.battery_mv} mV`],
     [t("tech-panel-mains"), `${health.mains ? t("yes") : t("no")} · ${health.input_mv} mV`],
     [t("tech-version"), health.app_version],
-    [t("tech-panel-faults"), panel.faults.length === 0 ? "0" : panel.faults.join(", ")],
+    [t("tech-panel-faults"), panel.faults.length === 0 ? "0" : panel.faults.map((one) => worded("value", one)).join(", ")],
   ];
   return html`<${Card} title=${t("tech-panel")} test="tech-panel"><${Facts} rows=${rows} /><//>`;
 }

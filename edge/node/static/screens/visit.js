@@ -34,6 +34,7 @@ export function VisitPage({ visitId }) {
   const { visit, patient } = now;
   const colour = colourOf(visit);
   const open = OPEN.includes(visit.state);
+  const done = visit.state === "rx_ready";
   const place = queue.value?.find((one) => one.visit.visit_id === visitId);
   return html`<div class="stack page" data-test="visit-page" data-state=${visit.state}>
     <div class="row between">
@@ -60,9 +61,9 @@ export function VisitPage({ visitId }) {
     <${SmsCard} visitId=${visitId} open=${open} />
     <${RecordFacts} visit=${visit} patient=${patient} nameOf=${staffName} />
     <div class="foot row print-hide">
-      <button type="button" data-test="visit-home" onClick=${() => go("/")}>${t("to-queue")}</button>
+      <button type="button" class=${done || !open ? "" : "grow"} data-test="visit-home" onClick=${() => go("/")}>${t("to-queue")}</button>
       ${open ? html`<button type="button" data-test="edit-form" onClick=${() => go(`/visit/${visitId}/step/complaint`)}>${t("edit-form")}</button>
-        <button type="button" class="primary grow" data-test="close-visit" onClick=${() => (closing.value = true)}>${t("close-visit")}</button>`
+        <button type="button" class=${done ? "primary grow" : "quiet"} data-test="close-visit" onClick=${() => (closing.value = true)}>${t("close-visit")}</button>`
       : html`<span class="notice good" data-test="visit-closed">${t("visit-closed", { time: `${day(visit.closed_ms)} ${clockTime(visit.closed_ms)}` })}</span>`}
     </div>
     ${closing.value ? html`<${CloseDialog} visit=${visit} onClose=${() => (closing.value = false)} />` : null}
