@@ -17,13 +17,16 @@ from edge.sync import blobs as core
 from edge.sync import faults
 from edge.sync.link import ChunkArrived
 
-from . import views
+from . import audit, views
 from .receive import Received, put_aside
 from .store.dialect import Row, insert_new
 from .store.schema import blob_chunks, blobs, entries, visits
 
 LOOSE_MAX_BYTES = 64 << 20
 """Chunks of one node that wait for the rest of their blobs. What does not fit is not acknowledged and comes again."""
+FORGOTTEN_MS = 30 * 24 * 3_600_000
+"""A blob to which nothing has come for so long gives way when there is no room: its manifest never came, or its node
+was replaced. Should it go on after all, what was dropped is asked for again."""
 _manifest = msgspec.msgpack.Decoder(Manifest)
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -115,8 +118,9 @@ def take_chunk(connection: Connection, arrived: ChunkArrived, now_ms: int) -> Re
         return put_aside(connection, arrived.node_id, arrived.sealed, "chunk_stray", now_ms)
     if taken is core.Taken.DUPLICATE:
         return Received(0)
-    loose = select(func.coalesce(func.sum(blob_chunks.c.size_bytes), 0)).where(blob_chunks.c.node_id == node_id)
-    if (connection.execute(loose).scalar() or 0) + len(chunk.data) > LOOSE_MAX_BYTES:
+    if _loose_bytes(connection, node_id) + len(chunk.data) > LOOSE_MAX_BYTES:
+        _drop_forgotten(connection, node_id, chunk.blob_id, now_ms)
+    if _loose_bytes(connection, node_id) + len(chunk.data) > LOOSE_MAX_BYTES:
         raise LooseLimit("This node has too many unfinished photos here; finish them first.")
     row: Row = {
         "node_id": node_id,
@@ -130,6 +134,20 @@ def take_chunk(connection: Connection, arrived: ChunkArrived, now_ms: int) -> Re
     insert_new(connection, blob_chunks, row)
     faults.point("hub-chunk-stored")
     return Received(1)
+
+
+def _loose_bytes(connection: Connection, node_id: str) -> int:
+    loose = select(func.coalesce(func.sum(blob_chunks.c.size_bytes), 0)).where(blob_chunks.c.node_id == node_id)
+    return int(connection.execute(loose).scalar() or 0)
+
+
+def _drop_forgotten(connection: Connection, node_id: str, coming: str, now_ms: int) -> None:
+    latest = func.max(blob_chunks.c.received_ms)
+    stale = select(blob_chunks.c.blob_id).where(blob_chunks.c.node_id == node_id, blob_chunks.c.blob_id != coming)
+    stale = stale.group_by(blob_chunks.c.blob_id).having(latest < now_ms - FORGOTTEN_MS)
+    for row in connection.execute(stale).all():
+        drop_chunks(connection, node_id, row.blob_id)
+        audit.record(connection, now_ms, "", "chunks_dropped", row.blob_id)
 
 
 def _held(connection: Connection, node_id: str, blob_id: str) -> tuple[list[int], int]:

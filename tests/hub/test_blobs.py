@@ -321,6 +321,31 @@ async def test_a_node_that_sends_only_beginnings_is_held_back_and_loses_nothing(
     assert (await case.state(page))["parts_here"] == 5
 
 
+async def test_pieces_that_nothing_ever_followed_do_not_keep_a_nodes_photos_out_for_ever(
+    kit: HubKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blob_rows, "LOOSE_MAX_BYTES", 100_000)
+    lost, _ = await ready(kit)
+    await lost.open_visit()
+    await lost.send(range(lost.count - 1))
+    kit.clock.pass_s(31 * 24 * 3_600)
+    page = await kit.login()
+    case = Case(lost.node, made.jpeg_of(60_000, 7))
+    await case.open_visit()
+    await case.announce()
+    await case.send(range(case.count))
+    assert (await case.state(page))["state"] == "whole"
+    await lost.announce()
+    await lost.send([lost.count - 1])
+    kit.clock.pass_s(2 * 3_600)
+    await kit.hub.blobs.node_seen(lost.node.node_id)
+    await lost.node.until(lambda: any(isinstance(e, ev.MediaWanted) for e in lost.node.said_by_hub()), 9_000)
+    (wanted,) = [event for event in lost.node.said_by_hub() if isinstance(event, ev.MediaWanted)]
+    await lost.send(core.numbers_of(wanted.missing))
+    page = await kit.login()
+    assert (await lost.state(page))["state"] == "whole"
+
+
 async def test_a_hub_that_died_before_it_had_proved_proves_at_its_start(kit: HubKit) -> None:
     case, _ = await ready(kit)
     await case.open_visit()
