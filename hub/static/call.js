@@ -10,7 +10,7 @@ import { errorText, keepCall, keptCall, loadRecord, record, refusalText } from "
 
 /** @typedef {{type: string, call_id: string, [key: string]: any}} Signal */
 
-/** @type {import("/ui/vendor/signals.js").Signal<{callId: string, visitId: string}|null>} */
+/** @type {import("/ui/vendor/signals.js").Signal<{callId: string, visitId: string, again: boolean}|null>} `again`: taken up after a reload */
 export const active = signal(null);
 /** Ends that nobody wished for; each has a sentence of its own. */
 const FAILED = ["declined", "no_answer", "failed", "busy", "no_camera"];
@@ -81,9 +81,11 @@ export async function rejoin() {
 }
 
 /** @param {string} visitId @param {string} [callId] of a call that is taken up again */
-export async function startCall(visitId, callId = newId()) {
+export async function startCall(visitId, callId) {
   if (active.value) return;
-  active.value = { callId, visitId };
+  const again = callId !== undefined;
+  callId ??= newId();
+  active.value = { callId, visitId, again };
   keepCall(`${callId}:${visitId}`);
   state.value = "waiting";
   figures.value = null;
@@ -94,7 +96,12 @@ export async function startCall(visitId, callId = newId()) {
   } catch (error) {
     toast("warn", errorText(error));
   }
-  own = await ownMedia();
+  const stream = await ownMedia();
+  if (active.value?.callId !== callId) { // hung up while the browser asked for the camera
+    for (const track of stream?.getTracks() ?? []) track.stop();
+    return;
+  }
+  own = stream;
   call = new DoctorCall({
     callId, iceServers, send: (message) => send(message), localStream: own, remoteVideo: video.element,
     onState: (next, reason) => {
@@ -124,7 +131,12 @@ function ended(visitId, reason) {
 }
 
 export function hangUp() {
-  call?.close();
+  const now = active.value;
+  if (call) call.close();
+  else if (now) {
+    if (now.again) send({ type: "bye", call_id: now.callId, reason: "hangup" });
+    ended(now.visitId, "hangup");
+  }
 }
 
 window.addEventListener("pagehide", () => call?.report());

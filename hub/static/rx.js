@@ -18,9 +18,13 @@ const CHECK_MS = 500;
 const RECHECK_MS = 6000;
 const SAVE_MS = 1000;
 const AGAIN_MS = 3000;
+/** A code of the ICD, as the hub takes it. */
+const ICD = /^[A-Z]\d\d(\.\d{1,2})?$/;
 const blank = () => ({
   diagnosis: "", code: "", provisional: true, findings: "", lines: /** @type {Line[]} */ ([]), advice: "", tests: "",
   urgency: "", to: "", reason: "", follow_up: "", warn_told: false, allergy_ack: false, command_id: newId(),
+  /** Medicines of what was begun that have left the formulary. */
+  lost: /** @type {string[]} */ ([]),
 });
 
 /** What was begun for each visit; the hub gets a copy soon after every change. @type {Map<string, ReturnType<typeof blank>>} */
@@ -28,7 +32,11 @@ const drafts = new Map();
 /** Visits whose last change the hub does not have yet. @type {Map<string, number>} */
 const unsaved = new Map();
 const saving = signal(/** @type {""|"saved"|"saving"|"unsaved"} */ (""));
+/** Visits that are being signed, and visits that were signed although no answer came. */
+const signing = new Set();
+const signedBefore = signal(/** @type {string[]} */ ([]));
 export function forgetDrafts() {
+  signedBefore.value = [];
   for (const timer of unsaved.values()) clearTimeout(timer);
   unsaved.clear();
   drafts.clear();
@@ -51,8 +59,13 @@ async function save(visitId) {
     return;
   }
   try {
-    await put(`/api/visits/${visitId}/draft`, { draft: packed(kept), command_id: kept.command_id });
+    const sheet = await put(`/api/visits/${visitId}/draft`, { draft: packed(kept), command_id: kept.command_id });
     if (drafts.get(visitId) !== kept) return;
+    if (sheet && !sheet.draft) { // not kept: its command was signed already
+      if (signing.has(visitId)) saveSoon(visitId, AGAIN_MS);
+      else await beginSecond(visitId);
+      return;
+    }
     unsaved.delete(visitId);
     if (visitId === record.value?.visit.visit_id) saving.value = "saved";
   } catch (error) {
@@ -63,19 +76,35 @@ async function save(visitId) {
   }
 }
 
+/** It was signed, the answer was lost, and it was changed since: what stands here now would be a second prescription. @param {string} visitId */
+async function beginSecond(visitId) {
+  const kept = drafts.get(visitId);
+  if (kept) {
+    const second = { ...kept, command_id: newId() };
+    drafts.set(visitId, second);
+    if (record.value?.visit.visit_id === visitId) draft.value = second;
+    saveSoon(visitId, 0);
+  }
+  signedBefore.value = [...signedBefore.value.filter((one) => one !== visitId), visitId];
+  await Promise.all([loadRecord(visitId), loadQueue()]).catch(() => {});
+}
+
 /** The form that a kept draft came from; null when nothing was kept. @param {any} sheet @returns {ReturnType<typeof blank>|null} */
 function unpacked(sheet) {
   const { draft: found, command_id } = sheet;
   if (!found) return null;
+  /** @type {string[]} */
+  const lost = [];
   const lines = found.medicines.flatMap((/** @type {any} */ one) => {
     const drug = list("formulary").find((known) => known.id === one.drug_id);
+    if (!drug) lost.push(one.drug_id);
     return drug ? [{ ...one, key: newId(), drug, days: one.duration_days ? String(one.duration_days) : "" }] : [];
   });
   return {
     diagnosis: found.diagnosis, code: found.diagnosis_code, provisional: found.provisional, findings: found.findings, lines,
     advice: found.advice, tests: found.tests.join("\n"), urgency: found.referral?.urgency ?? "", to: found.referral?.to ?? "",
     reason: found.referral?.reason ?? "", follow_up: found.follow_up_date, warn_told: found.warn_signs_told,
-    allergy_ack: found.allergy_acknowledged, command_id,
+    allergy_ack: found.allergy_acknowledged, command_id, lost,
   };
 }
 
@@ -100,11 +129,14 @@ const checked = signal(/** @type {{denials: Denial[], warnings: Denial[], mode: 
 const refused = signal(/** @type {Denial[]} */ ([]));
 let checkTimer = 0;
 
+/** @param {{code: string}} now */
+const codeOf = (now) => now.code.trim().toUpperCase();
+
 /** A draft as the hub takes it. @param {ReturnType<typeof blank>} now */
 function packed(now) {
   return {
     diagnosis: now.diagnosis.trim(),
-    diagnosis_code: /^[A-Z]\d\d(\.\d{1,2})?$/.test(now.code.trim()) ? now.code.trim() : "",
+    diagnosis_code: ICD.test(codeOf(now)) ? codeOf(now) : "",
     provisional: now.provisional,
     findings: now.findings.trim(),
     medicines: now.lines.map((line) => ({
@@ -174,6 +206,11 @@ export function RxForm({ visitId }) {
       document.getElementById("diagnosis")?.focus();
       return;
     }
+    if (codeOf(draft.value) && !ICD.test(codeOf(draft.value))) {
+      wrong.value = t("wrong-diagnosis-code");
+      document.getElementById("diagnosis-code")?.focus();
+      return;
+    }
     if (draft.value.lines.some((line) => !line.dose.trim() || !line.route || !line.frequency || !Number(line.days))) {
       wrong.value = t("wrong-medicine");
       return;
@@ -184,6 +221,7 @@ export function RxForm({ visitId }) {
     }
     busy.value = true;
     wrong.value = "";
+    signing.add(visitId);
     try {
       await post(`/api/visits/${visitId}/sign`, { command_id: draft.value.command_id, draft: packed(draft.value), password });
       canSign.value = true;
@@ -191,6 +229,7 @@ export function RxForm({ visitId }) {
       clearTimeout(unsaved.get(visitId));
       unsaved.delete(visitId);
       drafts.delete(visitId);
+      signedBefore.value = signedBefore.value.filter((one) => one !== visitId);
       saving.value = "";
       draft.value = blank();
       refused.value = [];
@@ -206,8 +245,13 @@ export function RxForm({ visitId }) {
         canSign.value = false;
         asking.value = true;
         wrong.value = password ? t("error-wrong-login") : "";
+      } else if (error instanceof ApiError && error.code === "command_reused") {
+        drafts.set(visitId, draft.value);
+        asking.value = false;
+        await beginSecond(visitId);
       } else wrong.value = errorText(error);
     } finally {
+      signing.delete(visitId);
       busy.value = false;
     }
   };
@@ -245,6 +289,8 @@ export function RxForm({ visitId }) {
       <label class="check"><input type="checkbox" data-test="allergy-ack" checked=${now.allergy_ack} onChange=${tick("allergy_ack")} />${t("allergy-ack")}</label></div>
     ${begun && general.length > 0 ? html`<ul class="notice warn" data-test="check-denials">${general.map((one) => html`<li key=${one.code + one.field} data-test="check-denial" data-code=${one.code}>${refusalText(one)}</li>`)}</ul>` : null}
     ${(checked.value?.warnings ?? []).filter((one) => !one.field.startsWith("medicines[")).map((one) => html`<p key=${one.code} class="small soft" data-test="check-warning" data-code=${one.code}>${t("warnings")}: ${refusalText(one)}</p>`)}
+    ${now.lost.length > 0 ? html`<p class="notice warn" role="alert" data-test="lines-lost">${t("rx-lines-lost", { n: now.lost.length, ids: now.lost.join(", ") })}</p>` : null}
+    ${signedBefore.value.includes(visitId) ? html`<p class="notice warn" role="alert" data-test="signed-before">${t("rx-signed-before")}</p>` : null}
     ${wrong.value ? html`<p class="notice bad" role="alert" data-test="sign-wrong">${wrong.value}</p>` : null}
     <button type="button" class="primary big sign" data-test="sign" disabled=${busy.value || !begun} aria-busy=${busy.value ? "true" : "false"} onClick=${() => void sign("")}><${Icon} name="pen" /> ${t("sign")}</button>
     ${asking.value ? html`<${SignDialog} busy=${busy.value} wrong=${wrong.value} onSign=${sign} onClose=${() => (asking.value = false)} />` : null}
@@ -303,13 +349,16 @@ function Picker({ id, test, label, text, onText, options, empty, placeholder }) 
 function Diagnosis({ visitId, set }) {
   const now = draft.value;
   const wanted = now.diagnosis.trim().toLowerCase();
+  const badCode = codeOf(now) !== "" && !ICD.test(codeOf(now));
   const found = wanted ? list("diagnoses").filter((one) => `${one.code} ${one.title}`.toLowerCase().includes(wanted)).slice(0, 8) : [];
   return html`<div class="two wide-first"><${Picker} id="diagnosis" test="diagnosis" label=${t("diagnosis")} placeholder=${t("diagnosis-pick")} text=${now.diagnosis}
       onText=${(/** @type {string} */ diagnosis) => change(visitId, { diagnosis })}
       options=${found.map((one) => ({ key: one.code ?? "", test: `diagnosis-option-${one.code}`, node: html`<strong class="num">${one.code}</strong> ${one.title}`,
         take: () => change(visitId, { diagnosis: one.title, code: one.code ?? "" }) }))} />
     <div class="field"><label for="diagnosis-code">${t("diagnosis-code")}</label>
-      <input id="diagnosis-code" data-test="diagnosis-code" maxlength="6" value=${now.code} onInput=${set("code")} /></div></div>`;
+      <input id="diagnosis-code" data-test="diagnosis-code" maxlength="6" value=${now.code} onInput=${set("code")} aria-invalid=${String(badCode)}
+        aria-describedby=${badCode ? "diagnosis-code-wrong" : undefined} />
+      ${badCode ? html`<p class="wrong" id="diagnosis-code-wrong" data-test="diagnosis-code-wrong">${t("wrong-diagnosis-code")}</p>` : null}</div></div>`;
 }
 
 /** @param {any} drug */

@@ -39,6 +39,8 @@ rx-draft-saving = Saving the draft…
 rx-draft-unsaved = Draft not saved yet — trying again
 rx-written = A prescription has been sent. If need be, write another one below.
 findings = Findings
+rx-signed-before = A prescription was already signed; signing again adds a second one. Look at it first.
+rx-lines-lost = { $n } medicines of your draft are no longer on the list and were left out ({ $ids }). Look for others.
 diagnosis-code = ICD-10 code
 diagnosis-pick = Search diagnosis or code
 drug-search = Search medicine
@@ -81,6 +83,7 @@ given = given
 refused-consent = refused
 medicine-number = Medicine { $n }
 wrong-diagnosis = Write the diagnosis.
+wrong-diagnosis-code = This is not an ICD-10 code and is not kept. Write it like R50.9, or leave it empty.
 wrong-medicine = Choose dose, route, frequency and days of every medicine.
 sent-toast = Signed and on its way.
 # Early copies by SMS, at the doctor's

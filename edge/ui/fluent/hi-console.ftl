@@ -39,6 +39,8 @@ rx-draft-saving = पर्ची सेव हो रही है…
 rx-draft-unsaved = मसौदा सेव नहीं हुआ — फिर कोशिश हो रही है
 rx-written = पर्ची भेजी जा चुकी है। ज़रूरत हो तो नीचे दूसरी लिखें।
 findings = जाँच में मिला
+rx-signed-before = एक पर्ची पर हस्ताक्षर हो चुके हैं; दोबारा हस्ताक्षर करने से दूसरी पर्ची जुड़ेगी। पहले उसे देख लें।
+rx-lines-lost = आपके मसौदे की { $n } दवाएँ अब सूची में नहीं हैं, इसलिए हटा दी गईं ({ $ids })। दूसरी चुनें।
 diagnosis-code = ICD-10 कोड
 diagnosis-pick = बीमारी या कोड खोजें
 drug-search = दवा खोजें
@@ -81,6 +83,7 @@ given = दी
 refused-consent = नहीं दी
 medicine-number = दवा { $n }
 wrong-diagnosis = बीमारी लिखें।
+wrong-diagnosis-code = यह ICD-10 कोड नहीं है, सेव नहीं होगा। R50.9 जैसा लिखें, या ख़ाली छोड़ें।
 wrong-medicine = हर दवा की खुराक, तरीक़ा, बारी और दिन चुनें।
 sent-toast = हस्ताक्षर हुआ और भेज दी गई।
 # Early copies by SMS, at the doctor's
