@@ -192,6 +192,18 @@ async def test_who_logs_out_hears_no_more(setup: Provisioned) -> None:
             assert live.close_code == WSCloseCode.POLICY_VIOLATION
 
 
+async def test_a_command_that_somebody_else_said_is_not_recorded_under_ones_own_name(setup: Provisioned) -> None:
+    async with Served(setup) as served:
+        tablet = served.tablet
+        await tablet.login(setup)
+        _, visit = await tablet.register()
+        body = {"type": "raise_triage", "command_id": new_id(), "visit_id": visit, "colour": "red", "reason": "x"}
+        for said_by, expected in ((new_id(), (409, "other_person")), (setup.staff_id, (200, None))):
+            headers = {"X-CSRF": tablet.csrf, "X-Staff": said_by}
+            async with tablet.http.post("/api/commands", json=body, headers=headers) as reply:
+                assert (reply.status, (await reply.json()).get("code")) == expected
+
+
 async def test_a_tablet_that_nobody_touches_hears_no_more_although_its_page_asks_how_the_node_stands(
     setup: Provisioned,
 ) -> None:

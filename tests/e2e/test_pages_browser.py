@@ -197,6 +197,43 @@ def test_a_node_that_is_away_is_said_to_be_away_and_nothing_is_sent_twice(
     assert sorted(consent["purpose"] for consent in record["visit"]["consents"]) == ["data", "teleconsultation"]
 
 
+def test_what_waits_at_log_out_goes_out_under_the_name_of_who_wrote_it(context: BrowserContext, clinic: Clinic) -> None:
+    page = context.new_page()
+    log_in_nurse(page, clinic)
+    register(page, "फूलवती देवी", age="63")
+    visit = page.url.split("/visit/")[1].split("/")[0]
+    page.locator('[data-test="unsaved-line"]').wait_for(state="detached")
+    tap(page, "consent-tele-yes")
+    tap(page, "consent-data-yes")
+    sent: list[str | None] = []
+    page.on("request", lambda one: sent.append(one.header_value("x-staff")) if "/api/commands" in one.url else None)
+    page.route("**/api/commands", lambda route: route.abort())
+    tap(page, "step-next")
+    see(page, "unsaved-line")
+    tap(page, "logout")
+    see(page, "logout-dialog")
+    tap(page, "logout-stay")
+    tap(page, "logout")
+    tap(page, "logout-anyway")
+    page.unroute("**/api/commands")
+    tap(page, f"staff-{clinic.technician_id}")
+    fill(page, "login-pin", PIN)
+    tap(page, "login-submit")
+    page.locator('[data-test="unsaved-line"][data-waits="other"]').wait_for()
+    before = len(sent)
+    page.wait_for_timeout(4_500)  # two more times at which it would be sent again
+    assert len(sent) == before
+    tap(page, "logout")
+    tap(page, f"staff-{clinic.staff_id}")
+    fill(page, "login-pin", PIN)
+    tap(page, "login-submit")
+    see(page, "new-patient")
+    page.locator('[data-test="unsaved-line"]').wait_for(state="detached")
+    record = page.request.get(f"{clinic.node_url}/api/visits/{visit}").json()
+    assert sorted(consent["purpose"] for consent in record["visit"]["consents"]) == ["data", "teleconsultation"]
+    assert set(sent) == {clinic.staff_id}
+
+
 def test_a_slow_reply_does_not_take_back_what_the_node_said_since(context: BrowserContext, clinic: Clinic) -> None:
     page = context.new_page()
     log_in_nurse(page, clinic)

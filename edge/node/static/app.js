@@ -5,11 +5,11 @@ import { ApiError, api, del, get, reachable, signedOut } from "/ui/lib/http.js";
 import { addWords, ensureLanguage, language, setLanguage, startLanguage, t } from "/ui/lib/l10n.js";
 import { Live } from "/ui/lib/live.js";
 import { often } from "/ui/lib/often.js";
-import { Toasts, toast } from "/ui/lib/parts.js";
+import { Dialog, Toasts, toast } from "/ui/lib/parts.js";
 import { draftHeard, draftsFailing, forgetDrafts } from "./drafts.js";
-import { unsaved } from "./commands.js";
+import { underWay, unsaved, waitsFor } from "./commands.js";
 import { loadReference, reference } from "/ui/lib/reference.js";
-import { enter, forgetHere, go, loadPeople, loadQueue, loadRecord, loadStatus, loggedIn, people, queue, record, route, staff, status, wasHere } from "./store.js";
+import { enter, forgetHere, go, loadPeople, loadQueue, loadRecord, loadStatus, loggedIn, people, queue, record, route, staff, staffName, status, wasHere } from "./store.js";
 import { Login } from "./screens/login.js";
 import { Unlock } from "./screens/unlock.js";
 import { Home } from "./screens/home.js";
@@ -101,7 +101,11 @@ effect(() => {
   }
 });
 
+/** Whether we ask before logging out: something has not reached the node. */
+const leaving = signal(false);
+
 export async function logOut() {
+  leaving.value = false;
   try {
     await del("/api/session");
   } catch {
@@ -133,7 +137,7 @@ function Header() {
       ${other === "en" ? "English" : "हिन्दी"}
     </button>
     ${staff.value
-      ? html`<button class="quiet" type="button" data-test="logout" onClick=${() => void logOut()} title=${staff.value.name}>
+      ? html`<button class="quiet" type="button" data-test="logout" onClick=${() => (underWay.value > 0 || draftsFailing.value ? (leaving.value = true) : void logOut())} title=${staff.value.name}>
           <span class="who">${language.value === "hi" ? staff.value.name_hi || staff.value.name : staff.value.name}</span>
           <span>${t("logout")}</span>
         </button>`
@@ -153,9 +157,23 @@ function LinkLine() {
   </span>`;
 }
 
+/** Logging out loses half-filled forms that the node does not have; commands wait until the same person is back. */
+function Leaving() {
+  if (!leaving.value || !staff.value) return null;
+  return html`<${Dialog} title=${t("logout")} test="logout-dialog" onClose=${() => (leaving.value = false)}>
+    <p>${t("logout-unsaved")}</p>
+    <div class="row"><button type="button" class="primary grow" data-test="logout-stay" onClick=${() => (leaving.value = false)}>${t("back")}</button>
+      <button type="button" class="danger" data-test="logout-anyway" onClick=${() => void logOut()}>${t("logout-anyway")}</button></div>
+  <//>`;
+}
+
 /** Stays while something typed has not reached the node. */
 function UnsavedLine() {
   if (!draftsFailing.value && unsaved.value === 0) return null;
+  if (!draftsFailing.value && underWay.value === 0) {
+    const name = waitsFor.value.map((id) => staffName(id) || id).join(", ");
+    return html`<p class="notice warn unsaved" role="alert" data-test="unsaved-line" data-waits="other">${t("unsaved-other", { name })}</p>`;
+  }
   return html`<p class="notice warn unsaved" role="alert" data-test="unsaved-line">${t("unsaved-line")}</p>`;
 }
 
@@ -199,7 +217,7 @@ const technician = lazy(async () => (await Promise.all([import("./screens/tech.j
 
 function App() {
   document.title = status.value?.site_name ? `${status.value.site_name} · Upkendra` : "Upkendra";
-  return html`<${Header} />
+  return html`<${Header} /><${Leaving} />
     ${loggedIn.value ? html`<${UnsavedLine} /><${CallBanner} />` : null}
     ${loggedIn.value && callOnScreen.value ? html`<${CallScreen} key=${callOnScreen.value.call_id} />` : null}
     <main id="main" tabindex="-1"><${Screen} /></main>

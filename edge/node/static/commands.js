@@ -1,23 +1,28 @@
 // @ts-check
 // Commands on their way to the node, in order. One that the node did not answer stays in memory and
-// is sent again under the same id, so that it is recorded once; the page says so meanwhile.
+// is sent again under the same id, so that it is recorded once; the page says so meanwhile. It goes out only
+// as the person who said it: when somebody else has logged in, it waits until that person is back.
 import { computed, signal } from "/ui/lib/dom.js";
-import { ApiError, post } from "/ui/lib/http.js";
+import { ApiError, api } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
 import { errorText } from "/ui/lib/errors.js";
 import { toast } from "/ui/lib/parts.js";
-import { heardVisit } from "./store.js";
+import { heardVisit, staff } from "./store.js";
 
 const RETRY_MS = 2000;
 
 /** @typedef {{type: string, [field: string]: unknown}} CommandBody */
 /** @typedef {{ok: true, reply: any} | {ok: false, error: ApiError} | {ok: false, waiting: true}} Outcome */
-/** @typedef {{body: CommandBody & {command_id: string}, settle: (outcome: Outcome) => void, failed: boolean}} Waiting */
+/** @typedef {{body: CommandBody & {command_id: string}, by: string, settle: (outcome: Outcome) => void, failed: boolean}} Waiting `by`: the staff id of who said it */
 
 /** @type {import("/ui/vendor/signals.js").Signal<Waiting[]>} */
 const waiting = signal([]);
 /** How many commands the node has not taken yet although we tried. */
 export const unsaved = computed(() => waiting.value.filter((entry) => entry.failed).length);
+/** How many commands of the person who is logged in the node has not answered. */
+export const underWay = computed(() => waiting.value.filter((entry) => entry.by === staff.value?.staff_id).length);
+/** Staff ids of others whose commands wait for them. */
+export const waitsFor = computed(() => [...new Set(waiting.value.map((entry) => entry.by))].filter((by) => by !== staff.value?.staff_id));
 let running = false;
 
 /**
@@ -29,31 +34,43 @@ let running = false;
 export function submit(body) {
   return new Promise((settle) => {
     const full = { ...body, command_id: newId() };
-    waiting.value = [...waiting.value, { body: full, settle, failed: false }];
+    waiting.value = [...waiting.value, { body: full, by: staff.value?.staff_id ?? "", settle, failed: false }];
     void run();
   });
+}
+
+/** What waits goes on by itself, in a while. */
+async function notNow() {
+  const here = staff.value?.staff_id;
+  for (const entry of waiting.value) if (entry.by !== here) entry.failed = true;
+  waiting.value = [...waiting.value];
+  for (const entry of waiting.value) entry.settle({ ok: false, waiting: true });
+  await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
 }
 
 async function run() {
   if (running) return;
   running = true;
   while (waiting.value.length > 0) {
-    const first = waiting.value[0];
+    const first = waiting.value.find((entry) => entry.by === staff.value?.staff_id);
+    if (!first) {
+      await notNow();
+      continue;
+    }
+    const done = () => (waiting.value = waiting.value.filter((entry) => entry !== first));
     try {
-      const reply = await post("/api/commands", first.body);
-      waiting.value = waiting.value.slice(1);
+      const reply = await api("POST", "/api/commands", first.body, { headers: { "X-Staff": first.by } });
+      done();
       heardVisit(reply?.visit);
       first.settle({ ok: true, reply });
     } catch (error) {
       const failure = error instanceof ApiError ? error : new ApiError(0, { code: "unreachable", message: String(error) }, null);
-      const again = failure.unreachable || failure.status === 401 || failure.status === 423 || failure.status === 429 || failure.status >= 500;
+      const again = failure.unreachable || failure.status === 401 || failure.status === 423 || failure.status === 429 || failure.status >= 500 || failure.code === "other_person";
       if (again) {
         first.failed = true;
-        waiting.value = [...waiting.value];
-        for (const entry of waiting.value) entry.settle({ ok: false, waiting: true });
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+        await notNow();
       } else {
-        waiting.value = waiting.value.slice(1);
+        done();
         if (first.failed) toast("bad", errorText(failure));
         first.settle({ ok: false, error: failure });
       }

@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 
 from edge.model.commands import AttachMedia, Command, RemoveMedia
-from edge.model.errors import NotFound, Refusal
+from edge.model.errors import NotFound, Refusal, Refused
 from edge.model.fold import PrescriptionState, Visit
 from edge.model.prescribing import SignedPrescription
 from edge.model.reference import Reference, reference
@@ -30,6 +30,7 @@ from edge.web.routes import JSON, WEBSOCKET, AnyRoute, Auth, Call, FindSession, 
 from . import schema as s
 from .media_api import MediaApi
 
+STAFF_HEADER = "X-Staff"
 COOKIE = "upk_session"
 TITLE = "Upkendra node"
 
@@ -142,7 +143,12 @@ class Api:
     # -- records --------------------------------------------------------------------------------------
 
     async def post_command(self, call: Call[Command, None]) -> s.CommandReply:
-        """Say what happened. The same command sent again gives the same reply and is recorded once."""
+        """Say what happened. The same command sent again gives the same reply and is recorded once.
+
+        The header ``X-Staff`` may name who said it: then it is recorded as that person's or not at all.
+        """
+        if call.request.headers.get(STAFF_HEADER, call.subject) != call.subject:
+            raise Refused("Somebody else said this. It waits until that person logs in.", code="other_person")
         reply = await self._clinic.command(call.body, call.subject)
         if isinstance(call.body, AttachMedia | RemoveMedia):
             await self._media.attached(reply.visit)

@@ -37,6 +37,9 @@ link-waits-cap = photos wait: today's data is used up
 link-waits-hours = photos wait for their hours
 link-waits-call = photos go slowly during the call
 node-away = The clinic's box does not answer — trying again
+logout-unsaved = Something you wrote has not reached the clinic's box. Stay until it has. If you log out now, it waits in this tablet until you log in here again; a form that was not saved is lost.
+logout-anyway = Log out anyway
+unsaved-other = What { $name } wrote has not reached the clinic's box. Do not close the page; it is sent when { $name } logs in here again.
 unsaved-line = What you typed is in this tablet but has not reached the clinic's box. Do not close the page; it is sent again by itself.
 
 # Unlock and log-in

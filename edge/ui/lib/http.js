@@ -33,12 +33,12 @@ export const signedOut = signal(0);
 
 /**
  * @param {string} method @param {string} path @param {unknown} [body] a Blob goes as it is, everything else as JSON
- * @param {{timeout_ms?: number}} [options]
+ * @param {{timeout_ms?: number, headers?: Record<string, string>}} [options]
  * @returns {Promise<any>} the decoded reply, null when it has no body
  */
 export async function api(method, path, body, options = {}) {
   /** @type {Record<string, string>} */
-  const headers = { Accept: "application/json" };
+  const headers = { Accept: "application/json", ...options.headers };
   if (method !== "GET") headers["X-CSRF"] = csrf;
   const raw = body instanceof Blob;
   if (body !== undefined) headers["Content-Type"] = raw ? "application/octet-stream" : "application/json";
