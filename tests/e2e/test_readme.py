@@ -64,3 +64,10 @@ def test_the_hand_written_commands_parse() -> None:
             continue
         shown = help_of("hub" if module == "hub" else "edge.node", command)
         assert [option for option in re.findall(r" (--[a-z-]+)", options) if option not in shown] == []
+
+
+def test_each_decision_has_a_number_of_its_own() -> None:
+    names = sorted(path.name for path in (ROOT / "docs" / "decisions").glob("*.md"))
+    numbers = [name.split("-")[0] for name in names]
+    assert all(re.fullmatch(r"\d{4}", number) for number in numbers)
+    assert len(numbers) == len(set(numbers)), [name for name in names if numbers.count(name.split("-")[0]) > 1]
