@@ -24,7 +24,7 @@ from edge.model.errors import BadInput, NotFound, UpkendraError
 from edge.model.records import Name
 from edge.web.logs import start_logging
 
-from . import audit, backup, courier_cli, directory, doctors, returns, views
+from . import audit, backup, courier_cli, directory, doctors, returns, review, views
 from .app import Server, serve, wall_ms
 from .config import Settings, parse_address
 from .keys import KEEP_DAYS, Keyring, load_keys, rotate
@@ -79,6 +79,11 @@ def _parser() -> argparse.ArgumentParser:
         ("enable-doctor", "Open a closed account again."),
     ):
         add(name, text).add_argument("--id", required=True, help="name to log in with")
+
+    role = add("role", "Give a person a role, or take it: a medical officer approves lists, rules and terms.")
+    role.add_argument("--id", required=True, help="name to log in with")
+    role.add_argument("--role", default=review.MEDICAL_OFFICER, choices=[review.MEDICAL_OFFICER])
+    role.add_argument("--take", action="store_true", help="take it away")
 
     token = add("site-token", "Make a one-time token with which a node enrols.")
     token.add_argument("--code", required=True, help="site code, as it stands on tokens")
@@ -180,6 +185,12 @@ def _add_doctor(arguments: argparse.Namespace) -> None:
     )
     shown = {"password": generated} if generated else {}
     _say(doctor_id=doctor.doctor_id, totp_secret=totp, totp_uri=_totp_uri(doctor.doctor_id, totp), **shown)
+
+
+def _role(arguments: argparse.Namespace) -> None:
+    change = review.take_role if arguments.take else review.give_role
+    _with_store(arguments, lambda connection, keys: change(connection, arguments.id, arguments.role, wall_ms()))
+    _say(id=arguments.id, role=arguments.role, given=not arguments.take)
 
 
 def _totp_uri(doctor_id: str, secret: str) -> str:
@@ -291,6 +302,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "add-doctor": _add_doctor,
     "disable-doctor": _disable_doctor,
     "enable-doctor": _enable_doctor,
+    "role": _role,
     "site-token": _site_token,
     "replace-token": _replace_token,
     "status": _status,

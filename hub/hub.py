@@ -21,6 +21,8 @@ from .keys import Keyring, destroy_old, load_keys
 from .link import Link
 from .live import Live
 from .prescriptions import Prescriptions
+from .review import Reviews
+from .saved import SavedLines
 from .store.copy import Copier, CopyRefused, FolderCopy, end_history
 from .store.dialect import DATABASE_FILE
 from .store.engine import Store
@@ -74,6 +76,8 @@ class Hub:
             self._visit_changed,
         )
         self.prescriptions = Prescriptions(self.desk)
+        self.saved = SavedLines(self.desk)
+        self.reviews = Reviews(self.desk)
         self.live = Live(self.desk, self.link, settings.turn)
         self.link.on_visits = self._visits_arrived
         self._tasks: list[asyncio.Task[None]] = []

@@ -11,10 +11,11 @@ from edge.model import events as ev
 from edge.model.records import Role
 from edge.sync.log import Stream
 
+from . import stock
 from .store.dialect import put_row
-from .store.schema import entries, node_staff, node_told
+from .store.schema import entries, node_staff, node_stock, node_told
 
-_KINDS = (ev.KIND_OF[ev.StaffListed], ev.KIND_OF[ev.NodeTold])
+_KINDS = (ev.KIND_OF[ev.StaffListed], ev.KIND_OF[ev.NodeTold], *sorted(stock.KINDS))
 _encode = msgspec.msgpack.Encoder().encode
 _told = msgspec.msgpack.Decoder(ev.NodeTold)
 _entry = msgspec.msgpack.Decoder(ev.Entry)
@@ -59,12 +60,15 @@ def fold(connection: Connection, node_id: str, stream: int, event: ev.Event | ev
             known = connection.execute(select(node_told.c.stamp).where(node_told.c.node_id == node_id)).scalar()
             if known is None or known < stamp:
                 put_row(connection, node_told, {"node_id": node_id, "stamp": stamp, "told": _encode(event)})
+        case ev.StockCounted() | ev.StockReceived() | ev.Dispensed():
+            stock.fold(connection, node_id, stream, event, stamp)
         case _:
             return
 
 
 def rebuild(connection: Connection) -> None:
-    """Compute both views anew from the entries."""
+    """Compute these views anew from the entries."""
+    connection.execute(delete(node_stock))
     connection.execute(delete(node_staff))
     connection.execute(delete(node_told))
     rows = connection.execute(

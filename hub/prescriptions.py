@@ -7,6 +7,7 @@ Everything happens again on the server at the moment of signing. Fills in no dru
 
 import hashlib
 import secrets
+from collections.abc import Callable
 
 import msgspec
 from msgspec import Struct
@@ -14,8 +15,9 @@ from sqlalchemy import Connection, select
 
 from edge.model import events as ev
 from edge.model import prescribing as rx
+from edge.model.clock import day_of, iso_day
 from edge.model.errors import BadInput, Fault, Refused, UpkendraError
-from edge.model.fold import Call, Patient
+from edge.model.fold import Call, Patient, Visit
 from edge.model.ids import ID_BYTES, make_id
 from edge.model.records import ConsultType, Mode
 from edge.model.reference import reference
@@ -23,7 +25,7 @@ from edge.slips.sign import sign_record
 from edge.slips.verify import verify_signed
 from edge.web.sessions import Session
 
-from . import audit, down, drafts, nodes, views
+from . import audit, down, drafts, nodes, review, views
 from .desk import Desk, need_open, need_visit
 from .doctors import Doctor, SigningKey, need_enabled
 from .store.schema import calls, commands
@@ -42,6 +44,13 @@ class Denied(UpkendraError):
     def __init__(self, denials: list[rx.Denial]) -> None:
         super().__init__("This prescription cannot be signed as it stands.")
         self.denials = denials
+
+
+class Replacing(Struct, frozen=True):
+    """Which signed prescription is amended or cancelled, and why."""
+
+    prescription_id: str
+    reason: str = ""
 
 
 class Checked(Struct, frozen=True):
@@ -77,19 +86,26 @@ def calls_of(connection: Connection, visit_id: str, now_ms: int) -> list[Call]:
     return found
 
 
+def reached_mode(connection: Connection, visit: Visit, now_ms: int) -> Mode:
+    """What the calls of a visit reached up to now, by the doctor's measurements and the node's."""
+    by_node = [call for call in visit.calls if call.side == "node"]
+    return rx.achieved_mode([*calls_of(connection, visit.visit_id, now_ms), *by_node])
+
+
 def check_draft(
     connection: Connection, owned: views.Owned, doctor: Doctor, draft: rx.PrescriptionDraft, now_ms: int
 ) -> tuple[Checked, Patient | None]:
     """Ask the rules about a draft."""
     visit = owned.visit
     patient = views.load_patient(connection, visit.patient_id)
-    mode = rx.achieved_mode(calls_of(connection, visit.visit_id, now_ms))
+    mode = reached_mode(connection, visit, now_ms)
     earlier = [one for one in views.visits_of_patient(connection, visit.patient_id) if one.visit_id != visit.visit_id]
     consult = rx.consult_type(visit, earlier, doctor.doctor_id, now_ms)
     if patient is None:
         missing = rx.Denial("patient_missing", "The patient's registration has not arrived yet. Wait for it.")
         return Checked((missing,), (), mode, consult), None
     formulary = reference().formulary
+    approvals = review.load_approvals(connection)
     denials = rx.check(
         draft,
         patient,
@@ -99,14 +115,16 @@ def check_draft(
         consult,
         now_ms,
         registration=doctor.registration,
+        doctor_id=doctor.doctor_id,
         earlier=earlier,
+        approvals=approvals,
     )
-    notes = rx.warnings(draft, patient, visit, formulary, now_ms)
+    notes = rx.warnings(draft, patient, visit, formulary, now_ms, approvals)
     return Checked(tuple(denials), tuple(notes), mode, consult), patient
 
 
 class Prescriptions:
-    """Checking and signing for the doctors of a desk."""
+    """Checking, signing, amending and cancelling for the doctors of a desk."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -126,26 +144,21 @@ class Prescriptions:
         command_id: str,
         draft: rx.PrescriptionDraft,
         password: str,
+        replacing: Replacing | None = None,
     ) -> str:
         """Sign a draft and send it to the node; returns the prescription's id. Idempotent by ``command_id``.
 
-        Raises Denied, NotFound, WrongPin,
-        Refused(visit_closed, visit_taken, command_reused, password_needed, doctor_disabled).
+        ``replacing``: the prescription that this one amends. The draft is checked like any other, by what holds now.
+        Raises Denied, NotFound, WrongPin, Refused(visit_closed, visit_taken, command_reused, password_needed,
+        doctor_disabled, no_such_prescription, prescription_replaced).
         """
-        body_hash = hashlib.sha256(visit_id.encode() + _encode(draft)).digest()
-        done = await self._desk.store.read(lambda connection: _done(connection, command_id, doctor, body_hash))
-        if done:
-            return done
-        key = await self._desk.signing_key(session, password)
+        body_hash = hashlib.sha256(visit_id.encode() + _encode((draft, replacing))).digest()
 
-        def act(connection: Connection) -> tuple[str, down.DownBlob | None]:
-            earlier = _done(connection, command_id, doctor, body_hash)
-            if earlier:
-                return earlier, None
-            return self._sign(connection, visit_id, doctor, key, command_id, draft, body_hash)
+        def act(connection: Connection, key: SigningKey) -> tuple[str, down.DownBlob]:
+            return self._sign(connection, visit_id, doctor, key, command_id, draft, body_hash, replacing)
 
         try:
-            prescription_id, blob = await self._desk.store.write(act)
+            return await self._once(doctor, session, visit_id, command_id, body_hash, password, act)
         except Denied as denied:
             codes = ",".join(denial.code for denial in denied.denials)
             await self._desk.store.write(
@@ -154,6 +167,78 @@ class Prescriptions:
                 )
             )
             raise
+
+    async def cancel(
+        self, visit_id: str, doctor: Doctor, session: Session, command_id: str, replacing: Replacing, password: str
+    ) -> str:
+        """Sign that a prescription is taken back, also of a closed visit; the id of the new record. Idempotent.
+
+        Raises NotFound, WrongPin, Refused(visit_taken, command_reused, password_needed, doctor_disabled,
+        no_such_prescription, prescription_replaced, reason_missing, registration_missing).
+        """
+        if not replacing.reason.strip():
+            raise Refused("Say why it is cancelled: it stands on the paper.", code="reason_missing", field="reason")
+        if not doctor.registration.strip():
+            raise Refused("The doctor's registration number is not on record.", code="registration_missing")
+        body_hash = hashlib.sha256(b"cancel" + visit_id.encode() + _encode(replacing)).digest()
+
+        def act(connection: Connection, key: SigningKey) -> tuple[str, down.DownBlob]:
+            need_enabled(connection, doctor.doctor_id)
+            owned = need_visit(connection, visit_id)
+            record = rx.cancelling(
+                _replaced(owned.visit, doctor, replacing),
+                _prescriber(doctor),
+                prescription_id=make_id(secrets.token_bytes(ID_BYTES)),
+                signed_ms=self._desk.wall_ms(),
+                reason=replacing.reason,
+            )
+            return self._issue(connection, owned, doctor, key, record, command_id, body_hash)
+
+        return await self._once(doctor, session, visit_id, command_id, body_hash, password, act)
+
+    async def confirm_in_person(self, visit_id: str, doctor: Doctor, held_on: str) -> None:
+        """The doctor's own word that she saw the patient in person for this condition on that day, today or earlier.
+
+        Raises NotFound, Refused(visit_closed, visit_taken, doctor_disabled), BadInput.
+        """
+
+        def act(connection: Connection) -> down.DownBlob | None:
+            now_ms = self._desk.wall_ms()
+            need_enabled(connection, doctor.doctor_id)
+            owned = need_open(connection, visit_id)
+            _not_taken(owned.visit, doctor)
+            day = iso_day(held_on)
+            if day is None or day > day_of(now_ms):
+                raise BadInput("Give the day of that consultation, today or earlier.", field="held_on")
+            if any(one.doctor_id == doctor.doctor_id and one.held_on == held_on for one in owned.visit.in_person):
+                return None
+            audit.record(connection, now_ms, doctor.doctor_id, "in_person_confirmed", visit_id, held_on)
+            said = ev.InPersonConfirmed(visit_id, doctor.doctor_id, held_on)
+            return down.speak(connection, self._desk.speaker, owned.node_id, (said,), doctor.doctor_id, now_ms)
+
+        self._desk.tell(visit_id, await self._desk.store.write(act))
+
+    async def _once(
+        self,
+        doctor: Doctor,
+        session: Session,
+        visit_id: str,
+        command_id: str,
+        body_hash: bytes,
+        password: str,
+        work: Callable[[Connection, SigningKey], tuple[str, down.DownBlob]],
+    ) -> str:
+        """Do signed work in one transaction, once for each command."""
+        done = await self._desk.store.read(lambda connection: _done(connection, command_id, doctor, body_hash))
+        if done:
+            return done
+        key = await self._desk.signing_key(session, password)
+
+        def act(connection: Connection) -> tuple[str, down.DownBlob | None]:
+            earlier = _done(connection, command_id, doctor, body_hash)
+            return (earlier, None) if earlier else work(connection, key)
+
+        prescription_id, blob = await self._desk.store.write(act)
         self._desk.tell(visit_id, blob)
         return prescription_id
 
@@ -166,40 +251,56 @@ class Prescriptions:
         command_id: str,
         draft: rx.PrescriptionDraft,
         body_hash: bytes,
+        replacing: Replacing | None,
     ) -> tuple[str, down.DownBlob]:
-        desk = self._desk
-        now_ms = desk.wall_ms()
+        now_ms = self._desk.wall_ms()
         need_enabled(connection, doctor.doctor_id)
-        owned = need_open(connection, visit_id)
-        visit = owned.visit
-        if visit.doctor_name and visit.doctor_id != doctor.doctor_id:
-            raise Refused("Another doctor has taken this visit.", code="visit_taken")
+        owned = need_visit(connection, visit_id) if replacing else need_open(connection, visit_id)
+        _not_taken(owned.visit, doctor)
+        old = _replaced(owned.visit, doctor, replacing) if replacing else None
         checked, patient = check_draft(connection, owned, doctor, draft, now_ms)
         if checked.denials or patient is None:
             raise Denied(list(checked.denials))
-        site = desk.directory.site(owned.node_id)
+        site = self._desk.directory.site(owned.node_id)
         record = rx.build_record(
             draft,
-            visit,
+            owned.visit,
             patient,
-            rx.Prescriber(doctor.doctor_id, doctor.name, doctor.qualification, doctor.registration, doctor.contact),
+            _prescriber(doctor),
             rx.Site(site.site_name, site.site_code),
             reference().formulary,
             prescription_id=make_id(secrets.token_bytes(ID_BYTES)),
             signed_ms=now_ms,
             time_trusted=True,
-            worker_name=nodes.worker_name(connection, owned.node_id, visit.opened_by),
+            worker_name=nodes.worker_name(connection, owned.node_id, owned.visit.opened_by),
             mode=checked.mode,
             consult=checked.consult_type,
             demo=site.demo,
+            replaces=old,
+            reason=replacing.reason if replacing else "",
+            approvals=review.load_approvals(connection),
         )
+        return self._issue(connection, owned, doctor, key, record, command_id, body_hash)
+
+    def _issue(
+        self,
+        connection: Connection,
+        owned: views.Owned,
+        doctor: Doctor,
+        key: SigningKey,
+        record: rx.PrescriptionRecord,
+        command_id: str,
+        body_hash: bytes,
+    ) -> tuple[str, down.DownBlob]:
+        """Sign a record, say it in the hub's log and in the audit, and remember the command."""
+        desk, visit, now_ms = self._desk, owned.visit, record.signed_ms
         signed = sign_record(record, key.private, key.certificate, desk.keys.sign, now_ms)
         verify_signed(signed, desk.keys.sign_public)
         events: list[ev.Event] = []
         if not visit.doctor_name:
-            events.append(ev.VisitAssigned(visit_id, doctor.doctor_id, doctor.name))
-        events.append(ev.PrescriptionSigned(visit_id, record.prescription_id, _encode(signed)))
-        blob = down.speak(connection, desk.speaker, owned.node_id, events, doctor.doctor_id, now_ms)
+            events.append(ev.VisitAssigned(visit.visit_id, doctor.doctor_id, doctor.name))
+        said = ev.PrescriptionSigned(visit.visit_id, record.prescription_id, _encode(signed), record.replaces)
+        blob = down.speak(connection, desk.speaker, owned.node_id, [*events, said], doctor.doctor_id, now_ms)
         connection.execute(
             commands.insert().values(
                 command_id=command_id,
@@ -209,9 +310,34 @@ class Prescriptions:
                 at_ms=now_ms,
             )
         )
-        drafts.drop(connection, visit_id, doctor.doctor_id)
-        audit.record(connection, now_ms, doctor.doctor_id, "prescription_signed", visit_id, record.prescription_id)
+        if not record.cancels:
+            drafts.drop(connection, visit.visit_id, doctor.doctor_id)
+        done = "cancelled" if record.cancels else "amended" if record.replaces else "signed"
+        who = doctor.doctor_id
+        audit.record(connection, now_ms, who, f"prescription_{done}", visit.visit_id, record.prescription_id)
+        audit.record(
+            connection, now_ms, who, "prescribed_by", record.prescription_id, f"{record.mode}:{record.consult_type}"
+        )
         return record.prescription_id, blob
+
+
+def _prescriber(doctor: Doctor) -> rx.Prescriber:
+    return rx.Prescriber(doctor.doctor_id, doctor.name, doctor.qualification, doctor.registration, doctor.contact)
+
+
+def _not_taken(visit: Visit, doctor: Doctor) -> None:
+    if visit.doctor_name and visit.doctor_id != doctor.doctor_id:
+        raise Refused("Another doctor has taken this visit.", code="visit_taken")
+
+
+def _replaced(visit: Visit, doctor: Doctor, replacing: Replacing) -> rx.PrescriptionRecord:
+    """The record that is amended or cancelled. Raises Refused when it does not stand, or the visit is another's."""
+    _not_taken(visit, doctor)
+    refusal = rx.check_replacing(visit.prescriptions, replacing.prescription_id)
+    if refusal is not None:
+        raise Refused(refusal.message, code=refusal.code, field=refusal.field)
+    signed = next(one.signed for one in visit.prescriptions if one.prescription_id == replacing.prescription_id)
+    return record_of(signed)
 
 
 def _done(connection: Connection, command_id: str, doctor: Doctor, body_hash: bytes) -> str:

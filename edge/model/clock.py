@@ -5,6 +5,8 @@ the wall clock does (Kulkarni et al., "Logical Physical Clocks", 2014). The wall
 argument; this module reads no clock.
 """
 
+from datetime import date
+
 import msgspec
 
 COUNTER_BITS = 16
@@ -35,3 +37,11 @@ def stamp_ms(stamp: int) -> int:
 def day_of(wall_ms: int) -> int:
     """The number of the Indian calendar day (days since 1970-01-01 IST) of a Unix time in ms."""
     return (wall_ms // 1000 + IST_OFFSET_S) // 86_400
+
+
+def iso_day(text: str) -> int | None:
+    """The same number for a day written YYYY-MM-DD; None when there is no such day."""
+    try:
+        return date.fromisoformat(text).toordinal() - date(1970, 1, 1).toordinal()
+    except ValueError:
+        return None

@@ -16,6 +16,7 @@ from .records import (
     Complaint,
     Guardian,
     History,
+    IsoDay,
     Person,
     ShortText,
     Text,
@@ -147,6 +148,42 @@ class RemoveMedia(Struct, frozen=True, tag="remove_media", forbid_unknown_fields
     blob_id: Id
 
 
+class RecordInPerson(Struct, frozen=True, tag="record_in_person", forbid_unknown_fields=True):
+    """A doctor examined the patient in person for the condition of this visit: here, or by the paper that was shown."""
+
+    command_id: Id
+    visit_id: Id
+    doctor_id: Annotated[str, Meta(min_length=1, max_length=60)]
+    held_on: IsoDay
+    paper_seen: bool = False
+
+
+class CountStock(Struct, frozen=True, tag="count_stock", forbid_unknown_fields=True):
+    """What was counted on the shelf, in tablets, bottles, tubes."""
+
+    command_id: Id
+    drug_id: Code
+    units: Annotated[int, Meta(ge=0, le=1_000_000)]
+
+
+class ReceiveStock(Struct, frozen=True, tag="receive_stock", forbid_unknown_fields=True):
+    command_id: Id
+    drug_id: Code
+    units: Annotated[int, Meta(ge=1, le=1_000_000)]
+    batch: ShortText = ""
+    expires: Annotated[str, Meta(pattern=r"^(\d{4}-\d{2})?$")] = ""
+
+
+class Dispense(Struct, frozen=True, tag="dispense", forbid_unknown_fields=True):
+    """Hand out a medicine against a line of a prescription that stands."""
+
+    command_id: Id
+    visit_id: Id
+    prescription_id: Id
+    drug_id: Code
+    units: Annotated[int, Meta(ge=1, le=10_000)]
+
+
 Command: TypeAlias = (
     RegisterPatient
     | AmendPatient
@@ -163,4 +200,8 @@ Command: TypeAlias = (
     | CloseVisit
     | AttachMedia
     | RemoveMedia
+    | RecordInPerson
+    | CountStock
+    | ReceiveStock
+    | Dispense
 )

@@ -13,10 +13,12 @@ from . import commands as cmd
 from . import events as ev
 from . import vitals as vital_rules
 from .age import age_days
-from .clock import Instant, day_of, next_stamp
+from .clock import Instant, day_of, iso_day, next_stamp
 from .errors import Fault, Refusal
 from .fold import COLOUR_ORDER, FINAL_STATES, Patient, Visit, fold_visit
 from .records import Colour, Role, TriageResult, VisitState
+from .reference import formulary
+from .standing import Standing, record_in, standing
 from .triage import latest_vitals, triage
 from .triage_rules import rules
 
@@ -95,6 +97,10 @@ def decide(state: NodeState, command: cmd.Command, at: Instant, by: Actor, rando
             return wrong or [ev.PatientAmended(command.patient_id, command.person)]
         case cmd.OpenVisit():
             return _open(state, command, random)
+        case cmd.CountStock(_, drug_id, units):
+            return _unknown_drug(drug_id) or [ev.StockCounted(drug_id, units)]
+        case cmd.ReceiveStock(_, drug_id, units, batch, expires):
+            return _unknown_drug(drug_id) or [ev.StockReceived(drug_id, units, batch, expires)]
         case _:
             return _on_visit(state, command, at, by)
 
@@ -129,8 +135,8 @@ def retriage(visit: Visit, patient: Patient, at: Instant) -> TriageResult:
 def _not_allowed(state: NodeState, command: cmd.Command, by: Actor) -> Refusal | None:
     if state.locked:
         return Refusal("locked", "The records are locked; unlock with a badge and PIN first.")
-    printing = isinstance(command, cmd.ConfirmPrinted)
-    if by.role in _CLINICAL or (printing and by.role is Role.PHARMACIST):
+    for_pharmacist = isinstance(command, cmd.ConfirmPrinted | cmd.Dispense | cmd.CountStock | cmd.ReceiveStock)
+    if by.role in _CLINICAL or (for_pharmacist and by.role is Role.PHARMACIST):
         return None
     return Refusal("role_not_allowed", "Your role may not do this; ask an ANM or CHO.", fault=Fault.CALLER)
 
@@ -174,7 +180,7 @@ def _on_visit(state: NodeState, command: cmd.Command, at: Instant, by: Actor) ->
     if patient is None or patient.patient_id != visit.patient_id:
         return _no_patient()
     withdrawal = isinstance(command, cmd.RecordConsent) and not command.given
-    if visit.state in FINAL_STATES and not withdrawal and not isinstance(command, cmd.ConfirmPrinted):
+    if visit.state in FINAL_STATES and not withdrawal and not isinstance(command, cmd.ConfirmPrinted | cmd.Dispense):
         return Refusal("visit_closed", "This visit is closed; open a new one.", "visit_id")
     match command:
         case cmd.RecordConsent():
@@ -189,6 +195,10 @@ def _on_visit(state: NodeState, command: cmd.Command, at: Instant, by: Actor) ->
             return _printed(visit, command)
         case cmd.CloseVisit():
             return _close(visit, command)
+        case cmd.RecordInPerson():
+            return _in_person(command, at)
+        case cmd.Dispense():
+            return _dispense(visit, command)
         case cmd.AttachMedia():
             return _attach(state, visit, command)
         case cmd.RemoveMedia():
@@ -318,6 +328,37 @@ def _printed(visit: Visit, command: cmd.ConfirmPrinted) -> Decision:
         text = "No such prescription is known here; it may not have arrived yet."
         return Refusal("no_such_prescription", text, "prescription_id", Fault.CALLER)
     return [ev.SlipPrinted(command.visit_id, command.prescription_id, command.printer, command.copies)]
+
+
+def _in_person(command: cmd.RecordInPerson, at: Instant) -> Decision:
+    day = iso_day(command.held_on)
+    if day is None or day > day_of(at.wall_ms):
+        return Refusal("in_person_day", "Give the day of that consultation, today or earlier.", "held_on", Fault.CALLER)
+    if not command.paper_seen and day != day_of(at.wall_ms):
+        text = "A consultation of another day is recorded from its paper. Ask for the paper, or for the doctor's word."
+        return Refusal("in_person_paper", text, "paper_seen", Fault.CALLER)
+    return [ev.InPersonRecorded(command.visit_id, command.doctor_id, command.held_on, command.paper_seen)]
+
+
+def _unknown_drug(drug_id: str) -> Refusal | None:
+    if any(drug.id == drug_id for drug in formulary().items):
+        return None
+    return Refusal("unknown_drug", "This medicine is not in the formulary.", "drug_id", Fault.CALLER)
+
+
+def _dispense(visit: Visit, command: cmd.Dispense) -> Decision:
+    found = standing(visit.prescriptions).get(command.prescription_id)
+    if found is None:
+        text = "No such prescription is known here; it may not have arrived yet."
+        return Refusal("no_such_prescription", text, "prescription_id", Fault.CALLER)
+    if found.standing is not Standing.VALID:
+        text = "This prescription was replaced or cancelled by the doctor. Hand out by the newest one only."
+        return Refusal("prescription_replaced", text, "prescription_id")
+    signed = next(one.signed for one in visit.prescriptions if one.prescription_id == command.prescription_id)
+    record = record_in(signed)
+    if record is None or all(line.drug_id != command.drug_id for line in record.medicines):
+        return Refusal("not_prescribed", "This medicine does not stand on the prescription.", "drug_id")
+    return [ev.Dispensed(command.visit_id, command.prescription_id, command.drug_id, command.units)]
 
 
 def _close(visit: Visit, command: cmd.CloseVisit) -> Decision:

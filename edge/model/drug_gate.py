@@ -34,7 +34,7 @@ class Prior(Struct, frozen=True):
     same_drug: bool = False
     """This medicine was prescribed before for the same condition."""
     in_person: bool = False
-    """There was an in-person consultation for the same condition within the window."""
+    """This doctor saw the patient in person for the same condition within the window."""
 
 
 class Gate(Struct, frozen=True):
@@ -43,6 +43,17 @@ class Gate(Struct, frozen=True):
     allowed: bool
     reason: str = ""
 
+
+class Approvals(Struct, frozen=True):
+    """What medical officers have decided about formulary lines, as they stand now."""
+
+    approved: frozenset[str] = frozenset()
+    """Drug ids whose letter was approved."""
+    rejected: frozenset[str] = frozenset()
+    """Drug ids whose letter was rejected: nobody has classified them until somebody does."""
+
+
+NO_APPROVALS = Approvals()
 
 _LETTERS = {
     "O": Letter.O,
@@ -54,16 +65,24 @@ _LETTERS = {
 }
 
 
-def letter_of(drug: DrugItem) -> Letter:
-    """The list of a formulary line: prohibited by name first, then its letter, all else unclassified."""
+def letter_of(drug: DrugItem, approvals: Approvals = NO_APPROVALS) -> Letter:
+    """The list of a formulary line: prohibited by name first, then its letter, all else unclassified.
+
+    A letter that a medical officer rejected is none; no approval opens more than the letter does.
+    """
     if is_prohibited_name(drug.generic):
         return Letter.PROHIBITED
+    if drug.id in approvals.rejected and drug.tpg_list.removesuffix("?") not in ("PROHIBITED", "NO_TELE"):
+        return Letter.UNCLASSIFIED
     return _LETTERS.get(drug.tpg_list.removesuffix("?"), Letter.UNCLASSIFIED)
 
 
-def approved(drug: DrugItem) -> bool:
-    """False while the letter is a proposal that no medical officer has approved."""
-    return not drug.tpg_list.endswith("?") and drug.tpg_status == "sourced"
+def approved(drug: DrugItem, approvals: Approvals = NO_APPROVALS) -> bool:
+    """False while the letter is a proposal that no medical officer has approved, or one that was rejected."""
+    if drug.id in approvals.rejected:
+        return False
+    sourced = not drug.tpg_list.endswith("?") and drug.tpg_status == "sourced"
+    return sourced or drug.id in approvals.approved
 
 
 def allowed(letter: Letter, mode: Mode, consult: ConsultType, prior: Prior) -> Gate:
@@ -125,7 +144,7 @@ def _drug_lists() -> _DrugLists:
 
 
 FOLLOW_UP_WINDOW_DAYS = _drug_lists().followup_window_days.value
-"""How long a consultation with the same doctor counts for a follow-up (unsourced - verify)."""
+"""How long an in-person consultation with the same doctor counts for a follow-up (unsourced - verify)."""
 
 _SPELLINGS = {"phenobarbitone": "phenobarbital", "amphetamines": "amphetamine"}
 

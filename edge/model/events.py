@@ -18,6 +18,7 @@ from .records import (
     Complaint,
     Guardian,
     History,
+    IsoDay,
     Mode,
     Name,
     Person,
@@ -187,6 +188,42 @@ class MediaRemoved(Struct, frozen=True, array_like=True):
     blob_id: Id
 
 
+class InPersonRecorded(Struct, frozen=True, array_like=True):
+    """The nurse saw it, or saw its paper: this doctor examined the patient in person for this condition."""
+
+    visit_id: Id
+    doctor_id: ShortText
+    held_on: IsoDay
+    """Indian calendar day of that consultation."""
+    paper_seen: bool = False
+    """Known from the paper that the patient brought, not because the doctor was here."""
+
+
+class StockCounted(Struct, frozen=True, array_like=True):
+    """Somebody counted what lies on the shelf: from here on the book says so."""
+
+    drug_id: Code
+    units: Annotated[int, Meta(ge=0, le=1_000_000)]
+    """Tablets, bottles, tubes: what is handed out as one piece."""
+
+
+class StockReceived(Struct, frozen=True, array_like=True):
+    drug_id: Code
+    units: Annotated[int, Meta(ge=1, le=1_000_000)]
+    batch: ShortText = ""
+    expires: Annotated[str, Meta(pattern=r"^(\d{4}-\d{2})?$")] = ""
+    """YYYY-MM, or empty."""
+
+
+class Dispensed(Struct, frozen=True, array_like=True):
+    """Handed to the patient, against a line of a prescription that stands."""
+
+    visit_id: Id
+    prescription_id: Id
+    drug_id: Code
+    units: Annotated[int, Meta(ge=1, le=10_000)]
+
+
 class StaffListed(Struct, frozen=True, array_like=True):
     """Who works at this node, so that papers can carry a name. Never a PIN, a verifier or a badge."""
 
@@ -255,6 +292,16 @@ class PrescriptionSigned(Struct, frozen=True, array_like=True):
     prescription_id: Id
     signed: bytes
     """msgpack of :class:`edge.model.prescribing.SignedPrescription`, kept byte for byte."""
+    replaces: str = ""
+    """The prescription that this one amends or cancels, as the signed record says it too; empty for a new one."""
+
+
+class InPersonConfirmed(Struct, frozen=True, array_like=True):
+    """The doctor herself says that she examined this patient in person for this condition."""
+
+    visit_id: Id
+    doctor_id: ShortText
+    held_on: IsoDay
 
 
 class HubKeyPublished(Struct, frozen=True, array_like=True):
@@ -313,6 +360,10 @@ Event: TypeAlias = (
     | MediaRemoved
     | StaffListed
     | NodeTold
+    | InPersonRecorded
+    | StockCounted
+    | StockReceived
+    | Dispensed
     | StaffPublished
     | VisitAssigned
     | VisitSeen
@@ -321,6 +372,7 @@ Event: TypeAlias = (
     | HubKeyPublished
     | MediaSeen
     | MediaWanted
+    | InPersonConfirmed
 )
 
 KINDS: dict[int, type[Struct]] = {
@@ -346,6 +398,10 @@ KINDS: dict[int, type[Struct]] = {
     20: MediaRemoved,
     24: StaffListed,
     25: NodeTold,
+    26: InPersonRecorded,
+    27: StockCounted,
+    28: StockReceived,
+    29: Dispensed,
     64: StaffPublished,
     65: VisitAssigned,
     66: VisitSeen,
@@ -353,6 +409,7 @@ KINDS: dict[int, type[Struct]] = {
     68: DoctorNote,
     69: MediaSeen,
     70: MediaWanted,
+    71: InPersonConfirmed,
     80: HubKeyPublished,
 }
 """Kind number on the wire → struct. 1–63 are said by nodes, 64–127 by the hub. Never reused."""

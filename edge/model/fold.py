@@ -82,6 +82,30 @@ class PrescriptionState(msgspec.Struct, frozen=True):
     """When the node said that it holds it; 0 before."""
     printed_ms: int = 0
     copies: int = 0
+    replaces: str = ""
+    """The prescription that this one amends or cancels."""
+
+
+class InPerson(msgspec.Struct, frozen=True):
+    """A consultation at which this doctor and the patient were in one room, for the condition of the visit."""
+
+    doctor_id: str
+    held_on: str
+    """YYYY-MM-DD, Indian calendar."""
+    said_by: str
+    """``doctor`` (herself), ``nurse`` (was there) or ``paper`` (the nurse saw the paper)."""
+    at_ms: int
+    by: str
+
+
+class HandedOut(msgspec.Struct, frozen=True):
+    """A medicine that the patient was given."""
+
+    at_ms: int
+    by: str
+    prescription_id: str
+    drug_id: str
+    units: int
 
 
 class MediaItem(msgspec.Struct, frozen=True):
@@ -149,6 +173,8 @@ class Visit(msgspec.Struct, frozen=True):
     """In the order in which it was attached."""
     early_media: tuple[MediaItem, ...] = ()
     """Seen or removed marks that were folded before their blob was attached."""
+    in_person: tuple[InPerson, ...] = ()
+    handed_out: tuple[HandedOut, ...] = ()
     stamps: dict[str, int] = {}
     """Stamp of the entry that each replaceable part comes from."""
 
@@ -176,7 +202,8 @@ def fold_patient(patient: Patient | None, event: ev.Event | ev.Unknown, at_ms: i
 
 
 FINAL_STATES = frozenset({VisitState.COMPLETED, VisitState.REFERRED, VisitState.CANCELLED})
-"""Closed for good; a prescription that arrives later does not open the visit again."""
+"""Closed for good; a new prescription that arrives later does not open the visit again. One that amends or cancels
+what the patient took home does: somebody has to print it and tell the patient."""
 
 
 def fold_visit(visit: Visit | None, event: ev.Event | ev.Unknown, stamp: int, actor: str) -> Visit | None:
@@ -244,6 +271,14 @@ def _changes(visit: Visit, event: ev.Event | ev.Unknown, stamp: int, actor: str)
         case ev.VisitClosed():
             closing = _newest(visit, stamp, "closed", closed_ms=at_ms, explained=event.explained)
             return _merged(_moved(visit, stamp, event.outcome), closing)
+        case ev.InPersonRecorded() | ev.InPersonConfirmed():
+            nurse = "paper" if isinstance(event, ev.InPersonRecorded) and event.paper_seen else "nurse"
+            said_by = nurse if isinstance(event, ev.InPersonRecorded) else "doctor"
+            seen = InPerson(event.doctor_id, event.held_on, said_by, at_ms, actor)
+            return {"in_person": _insert(visit.in_person, seen)}
+        case ev.Dispensed():
+            given = HandedOut(at_ms, actor, event.prescription_id, event.drug_id, event.units)
+            return {"handed_out": _insert(visit.handed_out, given)}
         case ev.CallHeld():
             call = Call(
                 event.call_id,
@@ -260,7 +295,7 @@ def _changes(visit: Visit, event: ev.Event | ev.Unknown, stamp: int, actor: str)
             return {"calls": _insert(visit.calls, call)}
         case _:
             return (
-                _prescription_changes(visit, event, at_ms)
+                _prescription_changes(visit, event, stamp)
                 or _media_changes(visit, event, at_ms, actor)
                 or _hub_changes(visit, event, stamp)
             )
@@ -285,19 +320,22 @@ def _hub_changes(visit: Visit, event: ev.Event | ev.Unknown, stamp: int) -> dict
             return None
 
 
-def _prescription_changes(visit: Visit, event: ev.Event | ev.Unknown, at_ms: int) -> dict[str, object] | None:
+def _prescription_changes(visit: Visit, event: ev.Event | ev.Unknown, stamp: int) -> dict[str, object] | None:
+    at_ms = stamp >> 16
     match event:
         case ev.PrescriptionSigned():
             if event.prescription_id in {p.prescription_id for p in visit.prescriptions}:
                 return None
             early = {p.prescription_id: p for p in visit.early_marks}
             mark = early.pop(event.prescription_id, PrescriptionState(event.prescription_id, b"", 0))
-            fresh = msgspec.structs.replace(mark, signed=event.signed, signed_ms=at_ms)
-            return {
+            fresh = msgspec.structs.replace(mark, signed=event.signed, signed_ms=at_ms, replaces=event.replaces)
+            added: dict[str, object] = {
                 "prescriptions": (*visit.prescriptions, fresh),
                 "early_marks": tuple(early.values()),
-                "state": visit.state if visit.state in FINAL_STATES else VisitState.RX_READY,
             }
+            if event.replaces and visit.state in FINAL_STATES:
+                return _merged(added, _newest(visit, stamp, "state", state=VisitState.RX_READY))
+            return added | {"state": visit.state if visit.state in FINAL_STATES else VisitState.RX_READY}
         case ev.PrescriptionStored():
             return _mark(visit, event.prescription_id, lambda p: {"stored_ms": _earliest(p.stored_ms, at_ms)})
         case ev.SlipPrinted():
@@ -359,7 +397,7 @@ def _mark_media(visit: Visit, blob_id: str, marks: Callable[[MediaItem], dict[st
     }
 
 
-_Item = TypeVar("_Item", bound="Consent | VitalsRound | Call")
+_Item = TypeVar("_Item", bound="Consent | VitalsRound | Call | InPerson | HandedOut")
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -370,7 +408,7 @@ def _insert(items: tuple[_Item, ...], item: _Item) -> tuple[_Item, ...]:
     return tuple(sorted((*items, item), key=_in_time))
 
 
-def _in_time(item: Consent | VitalsRound | Call) -> tuple[int, bytes]:
+def _in_time(item: Consent | VitalsRound | Call | InPerson | HandedOut) -> tuple[int, bytes]:
     return (item.started_ms if isinstance(item, Call) else item.at_ms, _encode(item))
 
 

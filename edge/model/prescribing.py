@@ -5,7 +5,7 @@ open, :mod:`~edge.model.prescribing_check` whether a draft may be signed.
 """
 
 from .doses import dose_line
-from .drug_gate import FOLLOW_UP_WINDOW_DAYS, Gate, Letter, Prior, allowed, approved, letter_of
+from .drug_gate import FOLLOW_UP_WINDOW_DAYS, NO_APPROVALS, Approvals, Gate, Letter, Prior, allowed, approved, letter_of
 from .prescribing_check import Denial, check, consult_type, prior_of, warnings
 from .prescription import (
     AUDIO_FROM_S,
@@ -19,16 +19,20 @@ from .prescription import (
     Site,
     achieved_mode,
     build_record,
+    cancelling,
     effective_mode,
     signing_input,
     vitals_text,
 )
+from .standing import Standing, Stands, check_replacing, record_in, standing
 
 __all__ = [
     "AUDIO_FROM_S",
     "FOLLOW_UP_WINDOW_DAYS",
+    "NO_APPROVALS",
     "RECORD_LABEL",
     "VIDEO_FROM_S",
+    "Approvals",
     "Denial",
     "DraftLine",
     "Gate",
@@ -39,17 +43,23 @@ __all__ = [
     "Prior",
     "SignedPrescription",
     "Site",
+    "Standing",
+    "Stands",
     "achieved_mode",
     "allowed",
     "approved",
     "build_record",
+    "cancelling",
     "check",
+    "check_replacing",
     "consult_type",
     "dose_line",
     "effective_mode",
     "letter_of",
     "prior_of",
+    "record_in",
     "signing_input",
+    "standing",
     "vitals_text",
     "warnings",
 ]

@@ -6,32 +6,35 @@ call had really reached by then (prescribing.md §4–6). Nothing here can be ov
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import date
 
-import msgspec
 from msgspec import Struct
 
 from . import consent
 from .age import age_days
-from .clock import day_of
+from .clock import day_of, iso_day
 from .doses import counted, frequencies, routes
-from .drug_gate import FOLLOW_UP_WINDOW_DAYS, Prior, allowed, approved, is_prohibited_name, letter_of
+from .drug_gate import (
+    FOLLOW_UP_WINDOW_DAYS,
+    NO_APPROVALS,
+    Approvals,
+    Prior,
+    allowed,
+    approved,
+    is_prohibited_name,
+    letter_of,
+)
 from .fold import Patient, Visit
 from .prescription import (
     DraftLine,
     PrescriptionDraft,
     PrescriptionRecord,
-    SignedPrescription,
     effective_mode,
     weight_of,
 )
 from .records import Colour, ConsultType, Gender, Mode
 from .reference import DrugItem
+from .standing import Standing, record_in, standing
 from .triage_rules import rules
-
-DAY_MS = 86_400_000
-IN_PERSON = "in_person"
-"""Category of a visit at which the doctor herself was there."""
 
 _MESSAGES = {
     "list_a_needs_video": "On a first consultation this medicine needs video.",
@@ -66,51 +69,63 @@ def history_of(visit: Visit, earlier: Iterable[Visit]) -> list[Visit]:
     return chain
 
 
-def _records(visit: Visit) -> list[PrescriptionRecord]:
-    """Records of a visit's prescriptions; one that cannot be read proves nothing and is left out."""
-    found = []
-    for prescription in visit.prescriptions:
-        try:
-            signed = msgspec.msgpack.decode(prescription.signed, type=SignedPrescription)
-            found.append(msgspec.msgpack.decode(signed.record, type=PrescriptionRecord))
-        except msgspec.MsgspecError:
-            continue
-    return found
+def _standing_records(visit: Visit) -> list[PrescriptionRecord]:
+    """Records of a visit's prescriptions that stand; one that cannot be read proves nothing and is left out."""
+    stands = standing(visit.prescriptions)
+    return [
+        record
+        for one in visit.prescriptions
+        if stands[one.prescription_id].standing is Standing.VALID and (record := record_in(one.signed)) is not None
+    ]
 
 
-def _last_consulted_ms(visit: Visit, doctor_id: str) -> int | None:
-    """When this doctor last consulted in a visit: signed a prescription or held a call; None if never."""
-    times = [record.signed_ms for record in _records(visit) if record.doctor_id == doctor_id]
-    times += [call.ended_ms for call in visit.calls if call.doctor_id == doctor_id]
-    return max(times, default=None)
+def seen_in_person(
+    visit: Visit, earlier: Iterable[Visit], doctor_id: str, now_ms: int, window_days: int = FOLLOW_UP_WINDOW_DAYS
+) -> bool:
+    """Whether this doctor examined the patient in person for this condition within the window, up to today.
+
+    The record stands on this visit or on one that it follows up.
+    """
+    today = day_of(now_ms)
+    for past in (visit, *history_of(visit, earlier)):
+        for seen in past.in_person:
+            day = iso_day(seen.held_on)
+            if seen.doctor_id == doctor_id and day is not None and 0 <= today - day <= window_days:
+                return True
+    return False
 
 
 def consult_type(
     visit: Visit, earlier: Iterable[Visit], doctor_id: str, now_ms: int, window_days: int = FOLLOW_UP_WINDOW_DAYS
 ) -> ConsultType:
-    """FOLLOW_UP when this doctor consulted for the same condition within the window, else FIRST (prescribing.md §2).
+    """FOLLOW_UP when the same doctor saw the patient in person for the same condition within the window, else FIRST.
 
-    A visit belongs to the same condition only if it was opened as a follow-up of it.
+    prescribing.md §2: consultations by tele alone make no follow-up, however many there were. A visit
+    belongs to the same condition only if it was opened as a follow-up of it.
     """
-    for previous in history_of(visit, earlier):
-        last_ms = _last_consulted_ms(previous, doctor_id)
-        if last_ms is not None and 0 <= now_ms - last_ms <= window_days * DAY_MS:
-            return ConsultType.FOLLOW_UP
-    return ConsultType.FIRST
+    seen = seen_in_person(visit, earlier, doctor_id, now_ms, window_days)
+    return ConsultType.FOLLOW_UP if seen else ConsultType.FIRST
 
 
 def prior_of(
-    drug: DrugItem, visit: Visit, earlier: Iterable[Visit], now_ms: int, window_days: int = FOLLOW_UP_WINDOW_DAYS
+    drug: DrugItem,
+    visit: Visit,
+    earlier: Sequence[Visit],
+    doctor_id: str,
+    now_ms: int,
+    window_days: int = FOLLOW_UP_WINDOW_DAYS,
 ) -> Prior:
-    """What earlier visits of the same condition say about one medicine. The same generic is the same drug."""
-    chain = history_of(visit, earlier)
+    """What earlier visits of the same condition say about one medicine. The same generic is the same drug.
+
+    A prescription that was cancelled or replaced is no precedent.
+    """
     same_drug = any(
-        line.generic == drug.generic for past in chain for record in _records(past) for line in record.medicines
+        line.generic == drug.generic
+        for past in history_of(visit, earlier)
+        for record in _standing_records(past)
+        for line in record.medicines
     )
-    in_person = any(
-        past.category == IN_PERSON and 0 <= now_ms - past.opened_ms <= window_days * DAY_MS for past in chain
-    )
-    return Prior(same_drug, in_person)
+    return Prior(same_drug, seen_in_person(visit, earlier, doctor_id, now_ms, window_days))
 
 
 def check(
@@ -123,17 +138,23 @@ def check(
     now_ms: int,
     *,
     registration: str,
+    doctor_id: str,
     earlier: Sequence[Visit] = (),
+    approvals: Approvals = NO_APPROVALS,
+    window_days: int = FOLLOW_UP_WINDOW_DAYS,
 ) -> list[Denial]:
     """Every reason why the draft cannot be signed; empty when it can.
 
     ``mode``: what the calls reached; a ``declared_mode`` can only weaken it. ``registration``: the
-    signer's number. ``earlier``: other visits of the patient, for refills and add-ons.
+    signer's number. ``earlier``: other visits of the patient, for refills and add-ons. ``consult`` can
+    only be weaker than what the records say: a follow-up that they do not bear out counts as first.
     """
     days = age_days(patient.person, patient.registered_ms, now_ms)
     denials = [*_about_paper(draft, visit, now_ms, registration), *_about_patient(draft, patient, visit, days)]
     drugs = {drug.id: drug for drug in formulary}
     reached = effective_mode(mode, draft.declared_mode)
+    if consult is ConsultType.FOLLOW_UP:
+        consult = consult_type(visit, earlier, doctor_id, now_ms, window_days)
     for number, line in enumerate(draft.medicines):
         field = f"medicines[{number}]"
         drug = drugs.get(line.drug_id)
@@ -141,14 +162,20 @@ def check(
         if drug is None:
             denials.append(Denial("unknown_drug", "This medicine is not in the formulary.", f"{field}.drug_id"))
             continue
-        gate = allowed(letter_of(drug), reached, consult, prior_of(drug, visit, earlier, now_ms))
+        prior = prior_of(drug, visit, earlier, doctor_id, now_ms, window_days)
+        gate = allowed(letter_of(drug, approvals), reached, consult, prior)
         if not gate.allowed:
             denials.append(Denial(gate.reason, _MESSAGES[gate.reason], f"{field}.drug_id"))
     return denials + _about_allergies(draft, visit, drugs)
 
 
 def warnings(
-    draft: PrescriptionDraft, patient: Patient, visit: Visit, formulary: Sequence[DrugItem], now_ms: int
+    draft: PrescriptionDraft,
+    patient: Patient,
+    visit: Visit,
+    formulary: Sequence[DrugItem],
+    now_ms: int,
+    approvals: Approvals = NO_APPROVALS,
 ) -> list[Denial]:
     """What does not forbid signing, but has to be seen: unapproved letters, remarks of the formulary, doubles."""
     found: list[Denial] = []
@@ -158,7 +185,7 @@ def warnings(
         drug, field = drugs.get(line.drug_id), f"medicines[{number}]"
         if drug is None:
             continue
-        if not approved(drug):
+        if not approved(drug, approvals):
             text = "No medical officer has approved the list letter of this medicine."
             found.append(Denial("not_approved", text, field))
         if drug.flags:
@@ -190,13 +217,11 @@ def _about_paper(draft: PrescriptionDraft, visit: Visit, now_ms: int, registrati
     if visit.colour is not Colour.RED and not consent.is_given(visit):
         found.append(Denial("consent_missing", "Consent to teleconsultation is not recorded."))
     if draft.follow_up_date:
-        try:
-            day = date.fromisoformat(draft.follow_up_date).toordinal() - date(1970, 1, 1).toordinal()
-        except ValueError:
+        day = iso_day(draft.follow_up_date)
+        if day is None:
             found.append(Denial("follow_up_wrong", "There is no such day.", "follow_up_date"))
-        else:
-            if day < day_of(now_ms):
-                found.append(Denial("follow_up_wrong", "The follow-up lies in the past.", "follow_up_date"))
+        elif day < day_of(now_ms):
+            found.append(Denial("follow_up_wrong", "The follow-up lies in the past.", "follow_up_date"))
     return found
 
 

@@ -7,10 +7,11 @@ is in :mod:`edge.model.prescribing_check`; nothing here fills in a drug.
 from collections.abc import Iterable, Sequence
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta, Struct
 
 from .age import age_text
-from .drug_gate import approved
+from .drug_gate import NO_APPROVALS, Approvals, approved
 from .fold import Call, Patient, Visit
 from .records import ConsultType, MedicineLine, Mode, Referral, ShortText, Text
 from .reference import DrugItem, vitals_data
@@ -63,6 +64,14 @@ class PrescriptionRecord(Struct, frozen=True, array_like=True):
     warn_signs_told: bool = False
     demo: bool = False
     """Synthetic patient or demo approver: the paper carries a watermark."""
+    replaces: str = ""
+    """Id of the prescription that this one amends or cancels; empty for a new one."""
+    replaces_ms: int = 0
+    """When that one was signed, Unix ms."""
+    cancels: bool = False
+    """Nothing takes its place: none of its medicines is to be taken any more."""
+    reason: str = ""
+    """Why it was amended or cancelled, in the doctor's words."""
 
 
 class SignedPrescription(Struct, frozen=True, array_like=True):
@@ -150,14 +159,27 @@ _STRENGTH = {Mode.TEXT: 0, Mode.AUDIO: 1, Mode.VIDEO: 2}
 def achieved_mode(
     calls: Iterable[Call], video_from_s: float = VIDEO_FROM_S, audio_from_s: float = AUDIO_FROM_S
 ) -> Mode:
-    """The mode that the calls of one visit really reached, as the doctor's side measured it.
+    """The mode that the calls of one visit really reached, by what both sides measured.
 
-    Store-and-forward and calls without sound are TEXT (prescribing.md §1). Attempts add up.
+    The doctor's side says what it saw and heard. Once the node has said how it held the same call,
+    no more counts than the time that the node was in it, and nothing when not a sound or picture
+    arrived there: a patient who heard nobody was in no consultation. Store-and-forward and calls
+    without sound are TEXT (prescribing.md §1). Attempts add up.
     """
-    seen = [call for call in calls if call.side == "doctor"]
-    if sum(call.video_s for call in seen) >= video_from_s:
+    all_calls = tuple(calls)
+    video_s = audio_s = 0.0
+    for call in all_calls:
+        if call.side != "doctor":
+            continue
+        there = [one for one in all_calls if one.side == "node" and one.call_id == call.call_id]
+        longest_s = sum(max(one.ended_ms - one.started_ms, 0) for one in there) / 1000 if there else float("inf")
+        if there and not any(one.audio_s > 0 or one.video_s > 0 for one in there):
+            longest_s = 0.0
+        video_s += min(call.video_s, longest_s)
+        audio_s += min(call.audio_s, longest_s)
+    if video_s >= video_from_s:
         return Mode.VIDEO
-    return Mode.AUDIO if sum(call.audio_s for call in seen) >= audio_from_s else Mode.TEXT
+    return Mode.AUDIO if audio_s >= audio_from_s else Mode.TEXT
 
 
 def effective_mode(achieved: Mode, declared: Mode | None) -> Mode:
@@ -167,7 +189,7 @@ def effective_mode(achieved: Mode, declared: Mode | None) -> Mode:
     return min(achieved, declared, key=_STRENGTH.__getitem__)
 
 
-def medicine_line(line: DraftLine, drug: DrugItem) -> MedicineLine:
+def medicine_line(line: DraftLine, drug: DrugItem, approvals: Approvals = NO_APPROVALS) -> MedicineLine:
     """A draft line with what the formulary says about the drug."""
     return MedicineLine(
         drug.id,
@@ -182,7 +204,7 @@ def medicine_line(line: DraftLine, drug: DrugItem) -> MedicineLine:
         line.quantity,
         line.instructions,
         drug.tpg_list.removesuffix("?"),
-        approved(drug),
+        approved(drug, approvals),
     )
 
 
@@ -229,6 +251,9 @@ def build_record(
     mode: Mode,
     consult: ConsultType,
     demo: bool = False,
+    replaces: PrescriptionRecord | None = None,
+    reason: str = "",
+    approvals: Approvals = NO_APPROVALS,
 ) -> PrescriptionRecord:
     """The record that will be signed. The draft must have passed the check: an unknown drug raises KeyError."""
     drugs = {drug.id: drug for drug in formulary}
@@ -258,7 +283,7 @@ def build_record(
         diagnosis_code=draft.diagnosis_code,
         provisional=draft.provisional,
         allergies=allergy_text(visit),
-        medicines=tuple(medicine_line(line, drugs[line.drug_id]) for line in draft.medicines),
+        medicines=tuple(medicine_line(line, drugs[line.drug_id], approvals) for line in draft.medicines),
         advice=draft.advice.strip(),
         tests=draft.tests,
         referral=draft.referral,
@@ -267,4 +292,33 @@ def build_record(
         consult_type=consult,
         warn_signs_told=draft.warn_signs_told,
         demo=demo,
+        replaces=replaces.prescription_id if replaces else "",
+        replaces_ms=replaces.signed_ms if replaces else 0,
+        reason=reason.strip() if replaces else "",
+    )
+
+
+def cancelling(
+    old: PrescriptionRecord, prescriber: Prescriber, *, prescription_id: str, signed_ms: int, reason: str
+) -> PrescriptionRecord:
+    """The record that takes an earlier one back: the same patient and place, no medicine, and why."""
+    return msgspec.structs.replace(
+        old,
+        prescription_id=prescription_id,
+        signed_ms=signed_ms,
+        doctor_id=prescriber.doctor_id,
+        doctor_name=prescriber.name,
+        qualification=prescriber.qualification,
+        registration=prescriber.registration,
+        doctor_contact=prescriber.contact,
+        medicines=(),
+        advice="",
+        tests=(),
+        referral=None,
+        follow_up_date="",
+        warn_signs_told=False,
+        replaces=old.prescription_id,
+        replaces_ms=old.signed_ms,
+        cancels=True,
+        reason=reason.strip(),
     )

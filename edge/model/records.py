@@ -13,6 +13,8 @@ Name = Annotated[str, Meta(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x
 Text = Annotated[str, Meta(max_length=2000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")]
 ShortText = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Code = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[A-Za-z0-9_.:%<>=+/ -]+$")]
+IsoDay = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+"""YYYY-MM-DD."""
 Mobile = Annotated[
     str, Meta(pattern=r"^([6-9]\d{9}|5550\d{6})?$", description="ten digits, or empty; 5550… is synthetic")
 ]

@@ -297,6 +297,46 @@ blob_chunks = Table(
     Column("received_ms", BigInteger, nullable=False),
 )
 
+roles = Table(
+    "roles",
+    metadata,
+    Column("person_id", String(60), primary_key=True),
+    Column("role", String(30), primary_key=True),
+    Column("given_ms", BigInteger, nullable=False),
+)
+
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("item", String(60), primary_key=True),
+    Column("fingerprint", String(16), nullable=False),
+    Column("decision", String(12), nullable=False),
+    Column("person_id", String(60), nullable=False),
+    Column("person_name", String(80), nullable=False),
+    Column("note", String(200), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+)
+
+rx_saved = Table(
+    "rx_saved",
+    metadata,
+    Column("doctor_id", String(60), primary_key=True),
+    Column("saved_id", String(16), primary_key=True),
+    Column("name", String(80), nullable=False),
+    Column("lines", LargeBinary, nullable=False),
+    Column("saved_ms", BigInteger, nullable=False),
+)
+
+node_stock = Table(
+    "node_stock",
+    metadata,
+    Column("node_id", String(16), primary_key=True),
+    Column("drug_id", String(60), primary_key=True),
+    Column("stamp", BigInteger, primary_key=True),
+    Column("units", BigInteger, nullable=False),
+    Column("counted", Boolean, nullable=False),
+)
+
 copy_state = Table(
     "copy_state",
     metadata,

@@ -6,9 +6,10 @@ import msgspec
 from aiohttp import web
 
 from edge.model import fold
+from edge.model.prescribing import standing
 from edge.model.progress import prescription_line_at_hub
 from edge.model.queue import line_of
-from edge.model.reference import Reference, formulary, reference
+from edge.model.reference import Reference, reference
 from edge.sync.enrol import REQUEST_MAX_BYTES, EnrolRefused
 from edge.web.objects import to_objects
 from edge.web.openapi import reply_of
@@ -20,9 +21,10 @@ from ..desk import Opened, Place, age_of
 from ..doctors import Doctor
 from ..drafts import Drafts, Sheet
 from ..hub import Hub
-from ..prescriptions import Denied, calls_of, record_of
+from ..prescriptions import Denied, Replacing, calls_of, record_of
 from . import bodies as b
 from .media_api import MediaApi
+from .prescribing_api import PrescribingApi
 from .sockets import SOCKETS, serve_console
 
 COOKIE = "upk_hub"
@@ -66,7 +68,6 @@ class Api:
                 errors=(409, 422, 429),
             ),
             Route("GET", "/api/nodes", self.get_nodes, None, b.NodeList),
-            Route("GET", "/api/formulary", self.get_formulary, None, b.FormularyReply, query=b.FormularyQuery),
             Route("GET", "/api/reference", self.get_reference, None, Reference),
             Route("GET", "/api/ice-servers", self.get_ice, None, b.IceReply),
             Route("GET", "/api/live", self.live, None, None, reply_media=WEBSOCKET),
@@ -76,7 +77,7 @@ class Api:
             Route("GET", "/readyz", self.readyz, None, b.Health, Auth.OPEN, errors=(503,)),
             Route("GET", "/openapi.json", self.openapi, None, Raw, Auth.OPEN, reply_media="application/json"),
         ]
-        table += [*MediaApi(self._hub).routes(), *self._more]
+        table += [*PrescribingApi(self._hub).routes(), *MediaApi(self._hub).routes(), *self._more]
         documented = [route for route in table if route.path != "/openapi.json"]
         self._openapi = reply_of("Upkendra hub", __version__, COOKIE, documented)
         return table
@@ -152,6 +153,7 @@ class Api:
                 self._hub.link.last_ack_age_s(node_id),
             ),
             prescriptions=tuple(record_of(one.signed) for one in visit.prescriptions),
+            standing=tuple(standing(visit.prescriptions).values()),
             calls=calls,
             sync=tuple(
                 b.SyncLine(one.prescription_id, line.state, line.at_ms)
@@ -228,25 +230,16 @@ class Api:
         session = call.session
         assert session is not None
         body = call.body
+        replacing = Replacing(body.replaces, body.reason) if body.replaces else None
         try:
             prescription_id = await self._hub.prescriptions.sign(
-                call.path["visit_id"], doctor, session, body.command_id, body.draft, body.password
+                call.path["visit_id"], doctor, session, body.command_id, body.draft, body.password, replacing
             )
         except Denied as denied:
             reply = b.DeniedReply(denied.refusal.code, denied.refusal.message, tuple(denied.denials))
             denied_body = msgspec.json.encode(to_objects(reply))
             return web.Response(status=422, body=denied_body, content_type="application/json")
         return b.Signed(prescription_id)
-
-    async def get_formulary(self, call: Call[None, b.FormularyQuery]) -> b.FormularyReply:
-        """Medicines whose name, strength or group holds all words of ``q``."""
-        words = call.query.q.lower().split()
-        items = tuple(
-            item
-            for item in formulary().items
-            if all(word in f"{item.generic} {item.form} {item.strength} {item.group}".lower() for word in words)
-        )
-        return b.FormularyReply(formulary().version, items)
 
     async def get_reference(self, call: Call[None, None]) -> Raw:
         """Everything that the screens need to know."""

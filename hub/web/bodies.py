@@ -8,11 +8,10 @@ from edge.media.signals import IceServer
 from edge.model.events import NodeTold
 from edge.model.fold import Call, Patient, Visit
 from edge.model.ids import Id
-from edge.model.prescribing import Denial, PrescriptionDraft, PrescriptionRecord
+from edge.model.prescribing import Denial, PrescriptionDraft, PrescriptionRecord, Stands
 from edge.model.progress import SyncState
 from edge.model.queue import QueueVisit
-from edge.model.records import ConsultType, Mode
-from edge.model.reference import DrugItem
+from edge.model.records import ConsultType, Mode, ShortText
 
 from ..nodes import Worker
 
@@ -96,6 +95,8 @@ class Record(Struct, frozen=True):
     workers: tuple[Worker, ...]
     """Who works at the node: names for the staff ids in the visit."""
     now_ms: int
+    standing: tuple[Stands, ...] = ()
+    """Which prescriptions stand, and which later one replaced or cancelled the others."""
 
 
 class VisitReply(Struct, frozen=True):
@@ -127,6 +128,10 @@ class SignDraft(Struct, frozen=True, forbid_unknown_fields=True):
     draft: PrescriptionDraft
     password: Password = ""
     """Needed once after a restart of the hub."""
+    replaces: Annotated[str, Meta(pattern="^([0-9a-hjkmnp-tv-z]{16})?$")] = ""
+    """The signed prescription that this one amends."""
+    reason: ShortText = ""
+    """Why, in a few words; it stands on the paper."""
 
 
 class Signed(Struct, frozen=True):
@@ -148,15 +153,6 @@ class Checks(Struct, frozen=True):
     warnings: tuple[Denial, ...]
     mode: Mode
     consult_type: ConsultType
-
-
-class FormularyQuery(Struct, frozen=True, kw_only=True):
-    q: Annotated[str, Meta(max_length=60)] = ""
-
-
-class FormularyReply(Struct, frozen=True):
-    version: str
-    items: tuple[DrugItem, ...]
 
 
 class IceReply(Struct, frozen=True):
