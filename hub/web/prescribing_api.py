@@ -82,12 +82,14 @@ class PrescribingApi:
                 errors=(409, 429),
             ),
             Route("POST", f"{visit}/in-person", self.in_person, InPersonDay, errors=(409,)),
-            Route("GET", "/api/formulary", self.get_formulary, None, FormularyReply, query=FormularyQuery),
+            Route(
+                "GET", "/api/formulary", self.get_formulary, None, FormularyReply, query=FormularyQuery, errors=(404,)
+            ),
             Route("GET", "/api/saved-lines", self.get_saved, None, SavedList),
             Route("PUT", "/api/saved-lines", self.put_saved, Saved, SavedList, errors=(409,)),
             Route("DELETE", "/api/saved-lines/{saved_id}", self.delete_saved),
             Route("GET", "/api/review", self.get_review, None, ReviewList),
-            Route("POST", "/api/review", self.decide, Decide, ReviewList, errors=(403, 409)),
+            Route("POST", "/api/review", self.decide, Decide, ReviewList, errors=(403, 404, 409)),
         ]
 
     async def cancel(self, call: Call[CancelPrescription, None]) -> Signed:

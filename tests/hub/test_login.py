@@ -167,7 +167,7 @@ async def test_a_disabled_doctor_is_out_signs_nothing_and_keeps_no_visit(kit: Hu
     with pytest.raises(Refused, match="closed"):  # also when the key was in hand before
         await kit.hub.store.write(
             lambda connection: kit.hub.prescriptions._sign(
-                connection, visit_id, asha, key, new_id(), msgspec.convert(DRAFT, PrescriptionDraft), b""
+                connection, visit_id, asha, key, new_id(), msgspec.convert(DRAFT, PrescriptionDraft), b"", None
             )
         )
     kit.clock.pass_s(30)
