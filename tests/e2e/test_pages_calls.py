@@ -209,6 +209,57 @@ def test_a_code_that_is_none_and_a_medicine_that_left_the_list_are_said_and_a_ca
     doctor.reload()
 
 
+SOUND_ONLY = """
+async () => {
+  const { DoctorCall } = await import("/ui/call/doctor.js");
+  const context = new AudioContext();
+  await context.resume();
+  const silence = context.createMediaStreamDestination(), tone = context.createOscillator(), off = context.createGain();
+  off.gain.value = 0;
+  tone.connect(off).connect(silence);
+  tone.start();
+  const node = new RTCPeerConnection();
+  const sender = node.addTrack(silence.stream.getAudioTracks()[0], silence.stream);
+  const reports = [], call = new DoctorCall({ callId: "c", send: (signal) => {
+    if (signal.type === "answer") void node.setRemoteDescription({ type: "answer", sdp: signal.sdp });
+    if (signal.type === "candidate" && signal.candidate)
+      void node.addIceCandidate({ candidate: signal.candidate, sdpMLineIndex: signal.mline });
+    if (signal.type === "report") reports.push(signal);
+  } });
+  node.onicecandidate = ({ candidate }) => candidate && void call.handle(
+    { type: "candidate", call_id: "c", candidate: candidate.candidate, mline: 0, attempt: 0 });
+  await node.setLocalDescription();
+  await call.handle({ type: "offer", call_id: "c", sdp: node.localDescription.sdp, attempt: 0 });
+  const until = async (met) => { while (!met()) await new Promise((done) => setTimeout(done, 100)); };
+  const reported = () => { call.report(); return reports.at(-1); };
+  await until(() => call.now.samples - call.now.concealed > 48_000);
+  const silent = { samples: call.now.samples, ...reported() };
+  await sender.replaceTrack(null); // no packet comes: everything is made up
+  const before = call.now.concealed;
+  await until(() => call.now.concealed > before + 48_000);
+  const concealed = reported();
+  const loud = context.createMediaStreamDestination();
+  tone.connect(loud);
+  await sender.replaceTrack(loud.stream.getAudioTracks()[0]);
+  await until(() => call.latest.audioS > 0);
+  const heard = reported();
+  call.close();
+  node.close();
+  await context.close();
+  return [silent, concealed, heard];
+}
+"""
+
+
+def test_a_silent_or_concealed_link_is_never_counted_as_heard(doctor: Page) -> None:
+    silent, concealed, heard = doctor.evaluate(SOUND_ONLY)
+    assert silent["samples"] > 48_000
+    assert (silent["audio_s"], silent["mode"]) == (0, "text")
+    assert (concealed["audio_s"], concealed["mode"]) == (0, "text")
+    assert heard["audio_s"] > 0
+    assert heard["mode"] == "audio"
+
+
 def test_what_the_rules_deny_is_said_in_hindi_to_a_doctor_who_reads_hindi(doctor: Page, tablet: Page) -> None:
     register(tablet, "सुमन देवी", age="38")
     take_visit(tablet)

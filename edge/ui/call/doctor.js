@@ -35,9 +35,12 @@ export const STATS_INTERVAL_MS = 1000;
 const LOWEST_JITTER_TARGET_MS = 150;
 const HIGHEST_JITTER_TARGET_MS = 1500;
 
+/** Mean square of a second of sound that somebody can hear: -60 dBFS. A dead microphone stays below. */
+const AUDIBLE = 1e-6;
+
 /** Totals that survive a change of the peer connection. */
 const nothing = () => ({
-  frames: 0, freezes: 0, freezeS: 0, samples: 0, concealed: 0, silentConcealed: 0,
+  frames: 0, freezes: 0, freezeS: 0, samples: 0, concealed: 0, silentConcealed: 0, energy: 0, durationS: 0,
   framesSent: 0, bytesReceived: 0, bytesSent: 0, packetsReceived: 0, packetsLost: 0,
 });
 
@@ -107,6 +110,8 @@ export class DoctorCall {
     /** Totals of the attempt that is running. */
     this.now = nothing();
     this.videoS = 0;
+    /** Whether anything was audible so far: silence is nobody's consultation. */
+    this.audible = false;
     this.rttFloorMs = Infinity;
     this.path = new ReturnPath();
     /** @type {RTCRtpSender|null} */
@@ -309,6 +314,8 @@ export class DoctorCall {
         } else {
           seen.samples = entry.totalSamplesReceived ?? 0;
           seen.concealed = entry.concealedSamples ?? 0;
+          seen.energy = entry.totalAudioEnergy ?? 0;
+          seen.durationS = entry.totalSamplesDuration ?? 0;
           seen.silentConcealed = entry.silentConcealedSamples ?? 0;
           audioLevel = entry.audioLevel ?? 0;
           const emitted = entry.jitterBufferEmittedCount ?? 0;
@@ -332,7 +339,11 @@ export class DoctorCall {
     const arrived = Math.max(seen.packetsReceived - before.packetsReceived, 0);
     const lossPct = lost + arrived > 10 ? (100 * lost) / (lost + arrived) : 0;
     const total = (/** @type {keyof ReturnType<typeof nothing>} */ key) => this.past[key] + seen[key];
-    const heard = total("samples");
+    // What the browser counts as received includes what it made up (W3C webrtc-stats, concealedSamples).
+    const real = seen.samples - seen.concealed > before.samples - before.concealed;
+    const soundS = seen.durationS - before.durationS;
+    if (real && soundS > 0 && (seen.energy - before.energy) / soundS > AUDIBLE) this.audible = true;
+    const heard = this.audible ? Math.max(total("samples") - total("concealed"), 0) : 0;
     const concealed = Math.max(total("concealed") - total("silentConcealed"), 0);
     this.latest = {
       state: this.state,
@@ -344,7 +355,7 @@ export class DoctorCall {
       videoS: this.videoS,
       audioS: heard / 48_000,
       concealedS: concealed / 48_000,
-      concealedPct: heard ? (100 * concealed) / heard : 0,
+      concealedPct: concealed ? (100 * concealed) / (heard + concealed) : 0,
       freezes: total("freezes"),
       freezeS: total("freezeS"),
       audioLevel,
@@ -378,7 +389,7 @@ export class DoctorCall {
       frames,
       freezes,
       freeze_s: round(freezeS),
-      mode: videoS > audioS / 2 && frames > 0 ? "video" : "audio",
+      mode: videoS > audioS / 2 && frames > 0 ? "video" : audioS > 0 ? "audio" : "text",
     });
   }
 
