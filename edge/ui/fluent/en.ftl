@@ -513,6 +513,7 @@ error-pregnant = The patient is pregnant.
 error-child = The patient is a child: check the dose by weight.
 error-visit-taken = Another doctor has taken this visit.
 error-visit-not-yours = You have not taken this visit.
+error-doctor-disabled = This account was closed. Ask the administrator.
 error-other-person = Somebody else wrote this. It is sent when that person logs in.
 error-password-needed = Type your password to sign.
 error-command-reused = This request was used before. Load the page again.

@@ -513,6 +513,7 @@ error-pregnant = मरीज़ गर्भवती है।
 error-child = मरीज़ बच्चा है: वज़न के हिसाब से खुराक देखें।
 error-visit-taken = यह मरीज़ दूसरे डॉक्टर के पास है।
 error-visit-not-yours = यह मरीज़ आपके पास नहीं था।
+error-doctor-disabled = यह खाता बंद कर दिया गया है। व्यवस्थापक से पूछें।
 error-other-person = यह किसी और ने लिखा है। उनके लॉगइन करने पर भेजा जाएगा।
 error-password-needed = हस्ताक्षर के लिए अपना पासवर्ड लिखें।
 error-command-reused = यह अनुरोध पहले भेजा जा चुका है। पन्ना दोबारा खोलें।
