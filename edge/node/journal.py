@@ -14,6 +14,7 @@ import msgspec
 
 from edge.model import commands as cmd
 from edge.model import events as ev
+from edge.model import stock
 from edge.model.clock import Instant, day_of, next_stamp
 from edge.model.decide import Actor, NodeState, decide, warnings
 from edge.model.errors import Refusal
@@ -244,6 +245,9 @@ class Journal:
             if patient is not None:
                 self.views.put_patient(patient)
             return patient
+        move = stock.move_of(event, stamp)
+        if move is not None:
+            self.views.put_move(move)
         visit_id = ev.visit_of(event)
         if not visit_id:
             return None

@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from edge.model.events import KINDS, Entry
+from edge.model import stock
+from edge.model.events import KINDS, Entry, StaffPublished, VisitAssigned, event_of
 from edge.model.fold import Patient, Visit
 from edge.model.progress import Carried, ItemLine, Line, item_lines, visit_line
 from edge.model.records import OPEN_STATES, Person, Role
@@ -106,6 +107,8 @@ def make_tables(db: Database) -> None:
         "staff_id",
         [],
     )
+    move = {"drug_id": str, "stamp": int, "units": int, "counted": int}
+    db.table("stock", move, ("drug_id", "stamp"), [])
     media_rows.make_tables(db)
 
 
@@ -137,6 +140,7 @@ class Views:
         """Forget what is folded from the entries; drafts and staff are no such thing and stay."""
         self._db.run("DELETE FROM patients")
         self._db.run("DELETE FROM visits")
+        self._db.run("DELETE FROM stock")
 
     def patient(self, patient_id: str) -> Patient | None:
         """A patient as the last entry left her."""
@@ -237,6 +241,40 @@ class Views:
         sql = f"SELECT count(*) FROM visits WHERE token_day = ? AND state IN ({_OPEN})"  # noqa: S608
         row = self._db.row(sql, day)
         return int(row[0]) if row else 0
+
+    # -- the shelf ----------------------------------------------------------------------------------
+
+    def put_move(self, move: stock.Move) -> None:
+        """A line of the book; what a later count has made void is dropped."""
+        self._db.run(
+            "INSERT OR IGNORE INTO stock (drug_id, stamp, units, counted) VALUES (?, ?, ?, ?)",
+            move.drug_id,
+            move.stamp,
+            move.units,
+            int(move.counted),
+        )
+        self._db.run(
+            "DELETE FROM stock WHERE drug_id = ? AND stamp < "
+            "(SELECT coalesce(max(stamp), 0) FROM stock WHERE drug_id = ? AND counted = 1)",
+            move.drug_id,
+            move.drug_id,
+        )
+
+    def stock_levels(self) -> list[stock.Level]:
+        """What the book says of each medicine."""
+        rows = self._db.rows("SELECT drug_id, stamp, units, counted FROM stock")
+        return stock.levels(stock.Move(drug_id, stamp, units, bool(counted)) for drug_id, stamp, units, counted in rows)
+
+    def doctors(self) -> list[tuple[str, str]]:
+        """(id, name) of the doctors of whom the hub has spoken, by name."""
+        found: dict[str, str] = {}
+        for (raw,) in self._db.rows("SELECT raw FROM hub_entries WHERE length(raw) > 0 ORDER BY rowid"):
+            event = event_of(_entry.decode(raw))
+            if isinstance(event, VisitAssigned) and event.doctor_name:
+                found[event.doctor_id] = event.doctor_name
+            elif isinstance(event, StaffPublished) and event.role is Role.DOCTOR:
+                found[event.person_id] = event.name
+        return sorted(found.items(), key=lambda one: one[1])
 
     # -- how far it has come ------------------------------------------------------------------------
 

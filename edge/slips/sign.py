@@ -39,6 +39,8 @@ _ONE_LINE = (
     "patient_village",
     "diagnosis_code",
     "follow_up_date",
+    "replaces",
+    "reason",
 )
 LATEST_MS = 4_102_444_800_000
 """2100-01-01, Unix ms: no signature is later."""
@@ -84,6 +86,8 @@ def decode_record(raw: bytes) -> PrescriptionRecord:
         raise SlipRefused(SlipCode.RECORD_BAD, "The bytes are not a prescription record.") from error
     if not 0 <= record.signed_ms < LATEST_MS or (record.weight_kg is not None and not 0 <= record.weight_kg < 1000):
         raise SlipRefused(SlipCode.RECORD_BAD, "The record's time or weight is no possible value.")
+    if not 0 <= record.replaces_ms < LATEST_MS or (record.cancels and (record.medicines or not record.replaces)):
+        raise SlipRefused(SlipCode.RECORD_BAD, "A record that cancels names what it cancels and holds no medicine.")
     if any(len(getattr(record, name)) > MAX_FIELD_LETTERS for name in _ONE_LINE):
         raise SlipRefused(SlipCode.RECORD_BAD, f"A name in the record is longer than {MAX_FIELD_LETTERS} letters.")
     if len(record.medicines) > MAX_LINES or len(record.tests) > MAX_LINES or len(record.complaints) > MAX_LINES:

@@ -7,13 +7,15 @@ store and no clock.
 
 import re
 import zlib
+from collections.abc import Iterable
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Struct
 
-from edge.model.prescribing import PrescriptionRecord, SignedPrescription, signing_input
+from edge.model.fold import PrescriptionState
+from edge.model.prescribing import PrescriptionRecord, SignedPrescription, Stands, signing_input, standing
 
 from .qr import parse_qr, qr_text
 from .refusal import SlipCode, SlipRefused
@@ -33,6 +35,8 @@ class Verified(Struct, frozen=True):
     signed: SignedPrescription
     paper: str = ""
     """Paper of the file that was checked; empty when no file was."""
+    stands: Stands | None = None
+    """Whether it still stands, by the records at hand; None when none were looked at."""
 
 
 def _check(key: bytes, signature: bytes, message: bytes, refusal: SlipRefused) -> None:
@@ -84,6 +88,24 @@ def verify_qr(text: str, signed: SignedPrescription, hub_key: bytes) -> Verified
     if text != qr_text(signed):
         raise SlipRefused(SlipCode.QR_OTHER_RECORD, "The QR code belongs to another prescription than this record.")
     return verified
+
+
+def with_newer(verified: Verified, others: Iterable[SignedPrescription], hub_key: bytes) -> Verified:
+    """Say of something verified whether a later record of the same visit replaced or cancelled it.
+
+    ``others``: what is at hand; what does not verify, or is of another visit, says nothing. Nobody
+    learns here of a record that has not arrived: "valid" means valid as far as is known.
+    """
+    record = verified.record
+    states = [PrescriptionState(record.prescription_id, msgspec.msgpack.encode(verified.signed), record.signed_ms)]
+    for other in others:
+        try:
+            found = verify_signed(other, hub_key).record
+        except SlipRefused:
+            continue
+        if found.visit_id == record.visit_id and found.prescription_id != record.prescription_id:
+            states.append(PrescriptionState(found.prescription_id, msgspec.msgpack.encode(other), found.signed_ms))
+    return msgspec.structs.replace(verified, stands=standing(states)[record.prescription_id])
 
 
 def embedded_record(pdf: bytes) -> SignedPrescription:

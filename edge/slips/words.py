@@ -129,6 +129,10 @@ class SlipWords(Struct, frozen=True):
     approved: bool
     demo: bool
     missing_letters: bool
+    replaces: str
+    """When the prescription was signed that this one amends or cancels; empty for a new one."""
+    cancels: bool
+    reason: str
     qr: tuple[str, ...]
     record: tuple[int, ...]
     """The embedded bytes: msgpack of the SignedPrescription."""
@@ -273,6 +277,9 @@ def slip_words(signed: SignedPrescription, template: str, paper: str) -> SlipWor
         approved=all(line.approved for line in record.medicines),
         demo=record.demo,
         missing_letters=False,
+        replaces=f"{_india(record.replaces_ms):%d-%m-%Y %H:%M}" if record.replaces else "",
+        cancels=record.cancels,
+        reason=clean(record.reason),
         qr=tuple(qr_rows(qr_text(signed))),
         record=tuple(msgspec.msgpack.encode(signed)),
     )

@@ -42,7 +42,12 @@ export interface Medicine {
   drug_id: string; generic: string; form: string; strength: string; dose: string; route: string; frequency: string;
   duration_days: number; food: string; quantity: string; instructions: string; list_letter: string; approved: boolean;
 }
+/** Whether a prescription stands, and which later record says otherwise. */
+export interface Stands {
+  prescription_id: string; standing: "valid" | "replaced" | "cancelled"; by: string; by_ms: number;
+}
 export interface Prescription {
+  replaces?: string; replaces_ms: number; cancels?: boolean; reason?: string;
   prescription_id: string; token: string; signed_ms: number; doctor_name: string; qualification: string;
   registration: string; patient_name: string; patient_age: string; patient_sex: string; diagnosis: string;
   diagnosis_code: string; provisional: boolean; medicines: Medicine[]; advice: string; tests: string[];

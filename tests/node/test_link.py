@@ -40,7 +40,9 @@ def at_hub(setup: Provisioned, hub: HubSide) -> Provisioned:
     return msgspec.structs.replace(setup, config=msgspec.structs.replace(setup.config, udp_port=hub.port, wss_port=0))
 
 
-def prescription(setup: Provisioned, visit_id: str, prescription_id: str, site: str = "Rampur") -> SignedPrescription:
+def prescription(
+    setup: Provisioned, visit_id: str, prescription_id: str, site: str = "Rampur", replaces: str = ""
+) -> SignedPrescription:
     doctor = Ed25519PrivateKey.generate().private_bytes_raw()
     line = MedicineLine(
         "paracetamol-500", "PARACETAMOL", "tablet", "500 mg", "1", "oral", "TDS", 3, "after", "9", "", "O", True
@@ -49,6 +51,7 @@ def prescription(setup: Provisioned, visit_id: str, prescription_id: str, site: 
         prescription_id, visit_id, "BR-RMP-001", int(time.time() * 1000), True, site, "BR-RMP", "Asha Devi", "dr-1",
         "Dr Meera Iyer", "MBBS", "BR/12345", "", "Sunita", "34 years", "female", "Rampur", None, ("fever",), "",
         "Viral fever", "", True, "none known", (line,), "Rest and fluids.", (), None, "", Mode.VIDEO, ConsultType.FIRST,
+        False, False, replaces,
     )  # fmt: skip
 
     def hub_sign(message: bytes) -> bytes:

