@@ -72,7 +72,7 @@ export function TechPage() {
 function Health({ findings }) {
   return html`<${Card} title=${t("tech-health")} test="tech-health"><ul class="stack tight">${findings.map((one) => html`<li key=${one.check}
     class=${`notice ${{ ok: "good", warn: "warn", fail: "bad" }[one.grade]}`} data-test="finding" data-check=${one.check} data-grade=${one.grade}>
-    <strong>${worded("check", one.check)}: ${t(`grade-${one.grade}`)}</strong>${one.value ? html` <span class="num">(${worded("value", one.value)})</span>` : null}
+    <strong>${worded("check", one.check)}: ${t(`grade-${one.grade}`)}</strong>${one.value && one.value !== "—" ? html` <span class="num">(${worded("value", one.value)})</span>` : null}
     ${one.do_en ? html`<div>${language.value === "hi" ? one.do_hi : one.do_en}</div>` : null}</li>`)}</ul><//>`;
 }
 

@@ -60,15 +60,19 @@ export function VisitPage({ visitId }) {
     <${SyncCard} sync=${now.sync} line=${now.line} />
     <${SmsCard} visitId=${visitId} open=${open} />
     <${RecordFacts} visit=${visit} patient=${patient} nameOf=${staffName} />
+    ${open && !done ? html`<div class="print-hide"><${CloseButton} onClose=${() => (closing.value = true)} /></div>` : null}
     <div class="foot row print-hide">
-      <button type="button" class=${done || !open ? "" : "grow"} data-test="visit-home" onClick=${() => go("/")}>${t("to-queue")}</button>
+      <button type="button" class=${open && !done ? "grow" : ""} data-test="visit-home" onClick=${() => go("/")}>${t("to-queue")}</button>
       ${open ? html`<button type="button" data-test="edit-form" onClick=${() => go(`/visit/${visitId}/step/complaint`)}>${t("edit-form")}</button>
-        <button type="button" class=${done ? "primary grow" : "quiet"} data-test="close-visit" onClick=${() => (closing.value = true)}>${t("close-visit")}</button>`
+        ${done ? html`<${CloseButton} main onClose=${() => (closing.value = true)} />` : null}`
       : html`<span class="notice good" data-test="visit-closed">${t("visit-closed", { time: `${day(visit.closed_ms)} ${clockTime(visit.closed_ms)}` })}</span>`}
     </div>
     ${closing.value ? html`<${CloseDialog} visit=${visit} onClose=${() => (closing.value = false)} />` : null}
   </div>`;
 }
+
+/** The main button once the prescription is here; before that a quiet one at the end. @param {{main?: boolean, onClose: () => void}} props */
+const CloseButton = ({ main, onClose }) => html`<button type="button" class=${main ? "primary grow" : "quiet"} data-test="close-visit" onClick=${onClose}>${t("close-visit")}</button>`;
 
 /** @param {{visit: import("/ui/api").Visit, onClose: () => void}} props */
 function CloseDialog({ visit, onClose }) {
