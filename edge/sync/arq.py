@@ -15,10 +15,12 @@ from .frontier import Ranges
 from .incoming import Incoming
 from .outbox import CLASSES, COPY_AFTER_S, Message, SendQueue
 
+PROBE_FIRST_S = 0.5
+PROBE_FIRST_FOR_S = 60.0
 PROBE_FAST_S = 1.0
 PROBE_SLOW_S = 15.0
 PROBE_FAST_FOR_S = 120.0
-"""Probes once a second when an outage begins, one in 15 s after two minutes. No exponential back-off."""
+"""Two probes a second in an outage's first minute, one in the second, then one in 15 s. No exponential back-off."""
 STORE_TIMEOUT_S = 60.0
 """A message that arrived whole, but was not called durable in this time, is sent again."""
 REORDER_PACKETS = 3
@@ -341,10 +343,12 @@ class Arq:
             return []
         frames: list[fr.Frame] = []
         if self.timeouts >= 2:
-            if self._probe_due(now) and left > fr.PROBE_PAD_BYTES:
-                frames.append(fr.Probe())
+            probe = fr.Probe(wide=self._probes)
+            if self._probe_due(now) and left >= len(fr.encode(probe)):
+                frames.append(probe)
+                left -= len(fr.encode(probe))
                 self._probe_s = now + self._probe_interval_s(now)
-            frames += self._take_controls(left - 16 * len(frames), outage=True)
+            frames += self._take_controls(left, outage=True)
         elif self.timeouts == 0 or self._allowance > 0:
             frames = self._take_controls(left, outage=False)
             left -= sum(len(fr.encode(frame)) for frame in frames)
@@ -424,7 +428,10 @@ class Arq:
         return self._pace_s - _BURST_PACKETS * PACKET_BYTES / self.congestion.pace_bytes_per_s
 
     def _probe_interval_s(self, now: float) -> float:
-        return PROBE_FAST_S if now - self._outage_s < PROBE_FAST_FOR_S else PROBE_SLOW_S
+        lasts_s = now - self._outage_s
+        if lasts_s < PROBE_FIRST_FOR_S:
+            return PROBE_FIRST_S
+        return PROBE_FAST_S if lasts_s < PROBE_FAST_FOR_S else PROBE_SLOW_S
 
     def _probe_due(self, now: float) -> bool:
         if not self._probes and now - self._outage_s >= PROBE_FAST_FOR_S:

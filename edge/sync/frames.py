@@ -25,6 +25,8 @@ MESSAGE_MAX_BYTES = 300 * 1024
 ACK_BITMAP_MAX_BYTES = 32
 PROBE_PAD_BYTES = 15
 """A probe is as long as a path challenge, so that an unproved address may be answered."""
+ACK_MAX_BYTES = 9 + ACK_BITMAP_MAX_BYTES
+"""In an outage a probe is so much longer: an ACK fits into the answer to a new address."""
 QUARANTINED = 0x80
 """Bit of a STORED level: kept, but not readable."""
 
@@ -64,6 +66,9 @@ class Ack(Struct, frozen=True):
 
 class Probe(Struct, frozen=True):
     """Asks for an ACK at once and for TIME."""
+
+    wide: bool = False
+    """With room for an ACK beside the challenge; not told apart when it is read."""
 
 
 class Time(Struct, frozen=True):
@@ -177,7 +182,7 @@ def encode(frame: Frame) -> bytes:
             head = bytes((_ACK,)) + frame.salt2 + frame.cursor.to_bytes(3, "big")
             return head + frame.delay_ms.to_bytes(2, "big") + bytes((len(frame.bitmap),)) + frame.bitmap
         case Probe():
-            return bytes((_PROBE,)) + bytes(PROBE_PAD_BYTES)
+            return bytes((_PROBE,)) + bytes(PROBE_PAD_BYTES + (ACK_MAX_BYTES if frame.wide else 0))
         case Time():
             return bytes((_TIME,)) + frame.unix_ms.to_bytes(8, "big") + frame.nonce.to_bytes(4, "big")
         case Path():

@@ -13,6 +13,9 @@ from .frontier import SPAN, Frontier, Ranges
 RIDE_S = 0.02
 """An ACK waits this long for the STORED of what it completes."""
 BULK_ACK_S = 0.1
+"""So long an ACK of bulk waits for a second packet, unless the last one shows that none will come in time."""
+SLOW_BULK_S = 1.0
+"""On a slow line packets of bulk come at least ``BULK_ACK_S`` and less than this apart."""
 PARTIAL_MAX_BYTES = 2 << 20
 """Memory for messages that are not whole yet, for each session."""
 _BITMAP_BITS = 8 * fr.ACK_BITMAP_MAX_BYTES
@@ -51,6 +54,7 @@ class Incoming:
         self._bits = 0
         self._high_s = 0.0
         self._bulk = 0
+        self._bulk_s = float("-inf")
         self._ack_news = False
         self._partials: dict[int, _Partial] = {}
         self._partial_bytes = 0
@@ -93,17 +97,24 @@ class Incoming:
             self._high_s = now
         elif self._high - counter <= _BITMAP_BITS:
             self._bits |= 1 << (self._high - counter)
-        self._ack_news = True
         delays = [self._ack_delay_s(frame) for frame in frames if fr.eliciting(frame)]
         if not delays:
+            # An ACK of an ACK would ride in every packet of bulk.
             return
+        self._ack_news = True
         delay_s = min(delays)
         if delay_s == BULK_ACK_S:
             self._bulk += 1
-            if self._bulk >= 2 or gap:
+            slow = BULK_ACK_S <= now - self._bulk_s < SLOW_BULK_S and not self._completes(frames)
+            self._bulk_s = now
+            if self._bulk >= 2 or gap or slow:
                 delay_s = 0.0
         due_s = now + delay_s
         self.ack_s = due_s if self.ack_s is None else min(self.ack_s, due_s)
+
+    def _completes(self, frames: list[fr.Frame]) -> bool:
+        """Whether a message became whole, so that a STORED will soon leave."""
+        return any(isinstance(frame, fr.Frag) and frame.message not in self._partials for frame in frames)
 
     def _ack_delay_s(self, frame: fr.Frame) -> float:
         if isinstance(frame, fr.Frag):

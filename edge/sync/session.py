@@ -159,7 +159,7 @@ class Session:
                 state.challenges += 1
                 if state.first_challenged_s is None:
                     state.first_challenged_s = now
-                outgoing.append(self._seal([fr.Path(False, state.token)], path)[1])
+                outgoing.append(self._seal(self._challenge_frames(path, state, now), path)[1])
             else:
                 state.challenged_s = float("-inf")
         self.arq.tick(now)
@@ -172,6 +172,17 @@ class Session:
             self.arq.on_sent(counter, frames, len(datagram[0]) + IP_UDP_BYTES, now)
             outgoing.append(datagram)
         return outgoing
+
+    def _challenge_frames(self, path: Hashable, state: _PathState, now: float) -> list[fr.Frame]:
+        """On a new path the ACK rides along, or the node, whose old address is gone, repeats what is held here.
+
+        It is not called told: it leaves on the active path as well, so that who replays packets cannot stop it.
+        """
+        challenge = fr.Path(False, state.token)
+        ack = self.arq.incoming.ack(now, again=True) if path != self.active else None
+        if ack is None or self._budget(state) < CHALLENGE_BYTES + len(fr.encode(ack)):
+            return [challenge]
+        return [ack, challenge]
 
     def _budget(self, state: _PathState) -> int:
         return DATAGRAM_MAX_BYTES if state.proved else state.received_bytes - state.sent_bytes

@@ -14,7 +14,7 @@ seconds: from the first packet's call to the last durable acknowledgement at the
 cold: a fresh process with nothing but its keys; warm: the link was idle for three seconds; medians over seeds
 real node: commands over HTTP as fast as they are answered, keep-alives and the doctor's queue included
 urgent: from submit to durable at the hub (one clock), every 4 s while 5 MB of photos are under way
-photo: 300 kB in three bundles; windows of 8 s in every 60 s; sent twice: bytes that left beyond the photo's own
+photo: 300 kB in chunks as a node seals them; windows of 8 s in every 60 s; sent twice: bytes beyond its own
 fairness: IP bytes that arrived in 100 s, ours over those of one TCP flow under CUBIC; reach 0.3 to 3
 call: synthetic, 60 kbit/s of paced UDP; sound that is lost or later than 200 ms after the fastest is made up"""
 

@@ -25,7 +25,7 @@ from tests.bench.consultations import as_json, load_corpus
 from tests.bench.sync_peers import TLS_PORT, Node
 from tests.kits.link import RIGHT_ADDRESS
 
-PHOTO_BYTES, PHOTO_PARTS = 300_000, 3
+PHOTO_BYTES = 300_000
 MIXED_BYTES, PART_BYTES = 13_000_000, 100_000
 PREVIEWS, PREVIEW_BYTES = 60, 8_000
 LIMIT_S = 400.0
@@ -52,11 +52,11 @@ class CountingNode(Node):
 
 
 async def photo() -> dict[str, object]:
-    """One photo in three parts."""
+    """One photo in chunks, sealed before the start as a node has them in its outbox."""
     mine = CountingNode()
-    for _ in range(PHOTO_PARTS):
-        mine.submit((os.urandom(PHOTO_BYTES // PHOTO_PARTS),), Cls.ORIGINAL)
+    mine.submit_blob(random.randbytes(PHOTO_BYTES), Cls.ORIGINAL)
     sealed = sum(len(ref.sealed) for ref, _ in mine.endpoint._refs.values())
+    wait_for_start()
     await mine.runner.start()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LIMIT_S):
@@ -252,13 +252,18 @@ def call_sink() -> None:
             return
 
 
+def wait_for_start() -> None:
+    """Say that this end is ready, and wait for the word."""
+    print("{}", flush=True)
+    sys.stdin.readline()
+
+
 def main() -> None:
     """See the functions."""
     what, *arguments = sys.argv[1:]
     said: dict[str, object] | None = None
-    if what not in ("ranged-server", "tcp-sink", "call-sink"):
-        print("{}", flush=True)
-        sys.stdin.readline()
+    if what not in ("photo", "ranged-server", "tcp-sink", "call-sink"):
+        wait_for_start()
     match what:
         case "photo":
             said = asyncio.run(photo())

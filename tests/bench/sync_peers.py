@@ -20,11 +20,12 @@ from pathlib import Path
 
 from aiohttp import web
 
+from edge.model import media
 from edge.sync import seal
 from edge.sync.bearers.runner import HubRunner, NodeRunner, wss_handler
-from edge.sync.bundle import BundlePayload
+from edge.sync.bundle import BundlePayload, Chunk
 from edge.sync.endpoint import HubEndpoint, NodeEndpoint
-from edge.sync.link import BundleAcked, BundleArrived, Cls, HubEvent, NodeEvent
+from edge.sync.link import BundleAcked, BundleArrived, ChunkArrived, Cls, HubEvent, NodeEvent
 from edge.sync.log import Stream
 from tests.bench.consultations import as_json, load_corpus
 from tests.kits.link import RIGHT_ADDRESS
@@ -53,7 +54,7 @@ async def hub(folder: Path, *, wss: bool = False) -> None:
     endpoint = HubEndpoint(keys.hub, keys, now, unix_offset_s=time.time() - now, random=os.urandom)
 
     async def hear(event: HubEvent) -> None:
-        if isinstance(event, BundleArrived):
+        if isinstance(event, BundleArrived | ChunkArrived):
             await asyncio.to_thread(keep, folder, event.bundle_id.hex(), event.sealed)
             endpoint.bundle_stored(event.node_id, event.bundle_id)
             print(json.dumps({"bundle": event.bundle_id.hex(), "at": time.monotonic()}), flush=True)
@@ -105,6 +106,16 @@ class Node:
         self.endpoint.submit_bundle(ref, cls, time.monotonic())
         self.runner.wake()
         return ref.bundle_id.hex()
+
+    def submit_blob(self, data: bytes, cls: int) -> None:
+        """A photo as a node sends it: a bundle for each of its chunks."""
+        blob, count = random.randbytes(8).hex(), media.chunk_count(len(data))
+        for number in range(count):
+            start, length = media.chunk_span(len(data), number)
+            ref = self.endpoint.seal_chunk(Chunk(blob, number, count, data[start : start + length]))
+            self.waiting.add(ref.bundle_id)
+            self.endpoint.submit_bundle(ref, cls, time.monotonic())
+        self.runner.wake()
 
     async def drained(self) -> None:
         while self.waiting:

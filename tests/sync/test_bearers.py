@@ -20,6 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from edge.sync import seal
 from edge.sync.bearers import BearerRefused, HubRunner, NodeRunner, WssBearer, runner, switch, wss_handler
+from edge.sync.bearers.udp import UdpBearer
 from edge.sync.bundle import BundlePayload
 from edge.sync.endpoint import HubEndpoint, NodeEndpoint
 from edge.sync.link import BundleAcked, BundleArrived, DownArrived, DownStored, HubEvent, NodeEvent, SignalArrived
@@ -267,3 +268,22 @@ async def test_a_silent_websocket_is_closed_and_a_crowd_is_turned_away(
                 await bearer.close()
     finally:
         await ends.stop()
+
+
+async def test_a_socket_whose_addresses_have_not_changed_is_kept_twice() -> None:
+    bearer = UdpBearer("127.0.0.1", 9, lambda data, path: None)
+
+    def address(name: str) -> tuple[str, int]:
+        assert bearer.up and bearer._transport is not None
+        host, port = bearer._transport.get_extra_info(name)
+        return str(host), int(port)
+
+    ports = []
+    for _ in range(4):
+        await bearer.open()
+        ports.append(address("sockname")[1])
+    assert ports[0] == ports[1] == ports[2] != ports[3]
+    bearer._host = "127.0.0.2"
+    await bearer.open()
+    assert address("peername")[0] == "127.0.0.2"
+    await bearer.close()

@@ -2,52 +2,60 @@
 
 import pytest
 
-from edge.sync import frames as fr
 from edge.sync.link import Cls
 
 from .kit import World
 from .line import Cubic, Line
+from .test_photo_link import Counter, PhotoWorld
 
-PHOTO_BYTES = 300_000
 WINDOW_S, EVERY_S = 8.0, 60.0
 
 
-def send_photo(seed: int, opens_s: float) -> tuple[float, float]:
-    """Seconds from the first window, which opens ``opens_s`` after the start, and the share of bytes sent twice."""
+def send_photo(seed: int, opens_s: float, counter: Counter, *, reopen_s: float | None = None) -> tuple[float, float]:
+    """Seconds from the first window, which opens ``opens_s`` after the start, and the share of bytes sent twice.
+
+    ``reopen_s``: in an outage the node takes a new port so often, as the runner does when the address has changed.
+    """
     line = Line(seed, rate_bps=64_000, rtt_s=0.6, loss=0.01)
     opening = 1_000.0 + opens_s
     if opens_s:
         line.outages.append((0.0, opening))
     line.windows(opening, WINDOW_S, EVERY_S)
-    world = World(line, seed)
-    left = 0
-    seal = world.node._seal
-
-    def counted(frames: list[fr.Frame]) -> tuple[int, bytes]:
-        nonlocal left
-        left += sum(len(frame.data) for frame in frames if isinstance(frame, fr.Frag) and frame.cls == Cls.ORIGINAL)
-        return seal(frames)
-
-    world.node._seal = counted  # type: ignore[method-assign]
-    names = [world.submit((world.draw.randbytes(PHOTO_BYTES // 3),), Cls.ORIGINAL) for _ in range(3)]
-    total = sum(len(world.outbox[name][0].sealed) for name in names)
-    assert world.go(900, lambda: not world.outbox)
-    return world.now - opening, left / total - 1
+    world = PhotoWorld(line, seed)
+    world.send_photo()
+    total = sum(len(ref.sealed) for ref, _ in world.outbox.values())
+    counter.bytes = 0
+    while not world.go(reopen_s or 900.0, world.whole):
+        assert world.now < opening + 900
+        if any(start + 10 < world.now < end for start, end in line.outages):
+            world.address = ("udp", ("10.0.0.1", int(world.now)))
+    return world.now - opening, counter.bytes / total - 1
 
 
-def test_a_photo_crosses_windows_of_eight_seconds_and_little_of_it_is_sent_twice() -> None:
-    runs = [send_photo(seed, 0.0) for seed in range(10)]
+def test_a_photo_crosses_windows_of_eight_seconds_and_little_of_it_is_sent_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counter = Counter(monkeypatch)
+    runs = [send_photo(seed, 0.0, counter) for seed in range(10)]
+    assert max(took_s for took_s, _ in runs) <= 330, runs
+    assert sorted(twice for _, twice in runs)[len(runs) // 2] <= 0.10, runs
+    assert max(twice for _, twice in runs) <= 0.11, runs
+
+
+def test_a_new_port_in_each_outage_costs_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub's first answer goes to the new address and says what is held, before that has proved itself."""
+    counter = Counter(monkeypatch)
+    runs = [send_photo(seed, 0.0, counter, reopen_s=20.0) for seed in range(10)]
     assert sum(took_s <= 330 for took_s, _ in runs) >= 8, runs
-    assert sum(twice <= 0.10 for _, twice in runs) >= 8, runs
-    assert max(took_s for took_s, _ in runs) < 370
-    assert max(twice for _, twice in runs) < 0.13
+    assert max(twice for _, twice in runs) <= 0.12, runs
 
 
-def test_a_photo_that_starts_in_an_outage_needs_no_more_windows() -> None:
-    runs = [send_photo(seed, 20.0) for seed in range(10)]
-    assert sum(took_s <= 330 for took_s, _ in runs) >= 7, runs
+def test_a_photo_that_starts_in_an_outage_needs_no_more_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    counter = Counter(monkeypatch)
+    runs = [send_photo(seed, 20.0, counter) for seed in range(10)]
+    assert sum(took_s <= 330 for took_s, _ in runs) >= 9, runs
     assert max(took_s for took_s, _ in runs) < 370
-    assert max(twice for _, twice in runs) < 0.15
+    assert max(twice for _, twice in runs) <= 0.12, runs
 
 
 def share(rate_bps: float, rtt_s: float, queue_s: float, seed: int, *, tcp_first: bool) -> float:
