@@ -16,7 +16,7 @@ import sqlite3
 import struct
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -152,14 +152,23 @@ class Life:
         end = self.now + seconds
         while self.now < end:
             self.now += 0.05
-            for data, _ in self.node.datagrams_to_send(self.now):
+            leaving = self.node.datagrams_to_send(self.now)
+            self._answered(leaving)
+            for data, _ in leaving:
                 for _ in range(self._copies()):
                     self.hub.receive(data, ("udp", 1), self.now)
             self._hub_hears()
-            for data, _ in self.hub.datagrams_to_send(self.now):
+            answers = self.hub.datagrams_to_send(self.now)
+            self._answered(answers)
+            for data, _ in answers:
                 for _ in range(self._copies()):
                     self.node.receive(data, "udp", self.now)
             self._node_hears()
+
+    def _answered(self, leaving: Sequence[object]) -> None:
+        """What leaves a machine may rest on anything that it has committed: no power cut takes that any more."""
+        if leaving:
+            self.tell(b"")
 
     def _copies(self) -> int:
         return self.draw.choices((0, 1, 2), (10, 80, 10))[0]
@@ -359,10 +368,22 @@ class Lives:
             raise AssertionError(told.rpartition(b"failed ")[2].decode(errors="replace"))
 
     def _live(self, writing: int, kill_at: int, seed: int, *, last: bool) -> None:
+        told: list[bytes] = []
+
         def tell(line: bytes) -> None:
             sizes = [f"wal {name} {_size(self.home / name)}".encode() for name in sorted(set(TEARABLE.values()))]
-            os.write(writing, b"\n".join([line, *sizes, b""]))
+            if line or sizes != told:
+                os.write(writing, b"\n".join([line, *sizes, b""]))
+            told[:] = sizes
 
+        passed = faults.point
+
+        def point(name: str) -> None:
+            passed(name)
+            tell(b"")  # the next step rests on what is committed here
+
+        setattr(faults, "point", point)  # noqa: B010
+        tell(b"")  # what earlier lives left behind was answered long ago
         watch = watch_nonces()
         lines: list[bytes] = []
         if kill_at:
@@ -442,7 +463,7 @@ def _size(path: Path) -> int:
 def tear(wal: Path, draw: random.Random, told: int = 0) -> bool:
     """Cut a WAL somewhere inside its last transaction. False when there is none that may be torn.
 
-    ``told``: its size when somebody was last answered; what stood there then was on the disk.
+    ``told``: its size when anybody, person or machine, was last answered; what stood there then was on the disk.
     """
     if not wal.exists():
         return False
