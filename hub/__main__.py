@@ -280,7 +280,8 @@ def _rotate(arguments: argparse.Namespace) -> None:
 def _backup(arguments: argparse.Namespace) -> None:
     settings = Settings(arguments.data, database=arguments.database)
     made = backup.make_backup(settings, arguments.to, wall_ms(), with_keys=arguments.with_keys)
-    _say(backup=str(arguments.to), files=sorted(made.files))
+    blobs = [name for name in made.files if name.startswith(f"{backup.BLOBS_FOLDER}/")]
+    _say(backup=str(arguments.to), files=sorted(set(made.files) - set(blobs)), blobs=len(blobs))
 
 
 def _restore(arguments: argparse.Namespace) -> None:

@@ -1,7 +1,8 @@
 """Copies of a hub's data, made while it runs, and putting one back. SQLite only: PostgreSQL has its own tools.
 
-A backup is a folder: the database as one consistent snapshot, the keys when asked for, and a manifest with the hash of
-each file. Restoring is not the end: nodes are asked what they hold as soon as they are heard (:mod:`hub.returns`).
+A backup is a folder: the database as one consistent snapshot, photos and notes where they lie in a folder, the keys
+when asked for, and a manifest with the hash of each file. Restoring is not the end: nodes are asked what they hold as
+soon as they are heard (:mod:`hub.returns`), and for photos that are not here (:mod:`hub.blobs`).
 """
 
 import hashlib
@@ -20,12 +21,14 @@ from edge.model.errors import Fault, UpkendraError
 from . import audit
 from .config import Settings
 from .keys import KEYS_FILE, LEAF_FILE, LEAF_KEY_FILE, Keyring, init_keys, load_keys
+from .shelf import is_name
 from .store.copy import FolderCopy, end_history, replay
 from .store.dialect import DATABASE_FILE
 from .store.engine import Store
 from .store.schema import entries, nodes, sessions
 
 MANIFEST_FILE: Final = "backup.json"
+BLOBS_FOLDER: Final = "blobs"
 KEY_FILES: Final = (KEYS_FILE, LEAF_FILE, LEAF_KEY_FILE)
 _BLOCK_BYTES = 1 << 20
 
@@ -102,13 +105,32 @@ def make_backup(settings: Settings, target: Path, now_ms: int, *, with_keys: boo
         shutil.copyfile(settings.data / name, draft / name)
         (draft / name).chmod(0o600)
         names.append(name)
+    names += _copy_blobs(settings.blobs_folder, draft / BLOBS_FOLDER, draft)  # behind the snapshot
     manifest = Manifest(1, now_ms, keys.sign_public.hex(), {name: _digest(draft / name) for name in names})
     (draft / MANIFEST_FILE).write_bytes(msgspec.json.encode(manifest))
-    for path in (*draft.iterdir(), draft):
+    for path in (*draft.rglob("*"), draft):
         _sync(path)
     draft.rename(target)
     _sync(target.parent)
     return manifest
+
+
+def _copy_blobs(source: Path, target: Path, root: Path) -> list[str]:
+    """Photos and notes as they lie there, sealed; their names below ``root``. What is taken back meanwhile is left."""
+    names: list[str] = []
+    for path in sorted(source.rglob("*")) if source.is_dir() else ():
+        if path.is_dir() or path.name.startswith("."):
+            continue
+        copy = target / path.relative_to(source)
+        copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            shutil.copyfile(path, copy)
+        except FileNotFoundError:
+            copy.unlink(missing_ok=True)
+            continue
+        copy.chmod(0o600)
+        names.append(str(copy.relative_to(root)))
+    return names
 
 
 def snapshot(source: Path, target: Path) -> None:
@@ -135,7 +157,7 @@ def read_backup(source: Path) -> Manifest:
     except (OSError, msgspec.MsgspecError) as error:
         raise BackupRefused("This folder holds no backup.", code="backup_damaged") from error
     for name, digest in manifest.files.items():
-        if name not in (DATABASE_FILE, *KEY_FILES) or not (source / name).is_file() or _digest(source / name) != digest:
+        if not _belongs(name) or not (source / name).is_file() or _digest(source / name) != digest:
             raise BackupRefused("A file of this backup is missing or was changed.", code="backup_damaged")
     if manifest.format != 1 or DATABASE_FILE not in manifest.files:
         raise BackupRefused("This backup is of another release.", code="backup_damaged")
@@ -157,8 +179,31 @@ def restore(settings: Settings, source: Path, now_ms: int, *, replace: bool) -> 
         _restore_keys(settings, source, manifest)
     if load_keys(settings.data).sign_public.hex() != manifest.hub_key:
         raise BackupRefused("This backup belongs to another hub.", code="backup_other_hub")
+    _restore_blobs(settings.blobs_folder, source, manifest)
     _put(settings, source / DATABASE_FILE, now_ms)
     return settle(settings, manifest.made_ms, now_ms)
+
+
+def _belongs(name: str) -> bool:
+    """Whether a manifest may name this file: nothing outside, whatever the backup says."""
+    folder, _, rest = name.partition("/")
+    return name in (DATABASE_FILE, *KEY_FILES) or (folder == BLOBS_FOLDER and is_name(rest))
+
+
+def _restore_blobs(target: Path, source: Path, manifest: Manifest) -> None:
+    """Photos and notes that are not here. One that is lies there whole: a name never means another content."""
+    for name in sorted(manifest.files):
+        folder, _, rest = name.partition("/")
+        file = target / rest
+        if folder != BLOBS_FOLDER or file.exists():
+            continue
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh = file.with_name(f".{file.name}.new")
+        shutil.copyfile(source / name, fresh)
+        fresh.chmod(0o600)
+        _sync(fresh)
+        fresh.rename(file)
+        _sync(file.parent)
 
 
 def restore_copy(settings: Settings, copy: Path, now_ms: int, *, replace: bool) -> Restored:

@@ -6,7 +6,7 @@ visits. Knows no shelf and no doctor.
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 from sqlalchemy import Row as Row_
 
 from edge.model import events as ev
@@ -136,14 +136,20 @@ def take_chunk(connection: Connection, arrived: ChunkArrived, now_ms: int) -> Re
     return Received(1)
 
 
+def _unfinished(node_id: str) -> ColumnElement[bool]:
+    """Chunks that wait for others; those of a whole blob only wait for its second copy."""
+    finished = select(blobs.c.blob_id).where(blobs.c.node_id == node_id, blobs.c.state == "whole")
+    return (blob_chunks.c.node_id == node_id) & blob_chunks.c.blob_id.not_in(finished)
+
+
 def _loose_bytes(connection: Connection, node_id: str) -> int:
-    loose = select(func.coalesce(func.sum(blob_chunks.c.size_bytes), 0)).where(blob_chunks.c.node_id == node_id)
+    loose = select(func.coalesce(func.sum(blob_chunks.c.size_bytes), 0)).where(_unfinished(node_id))
     return int(connection.execute(loose).scalar() or 0)
 
 
 def _drop_forgotten(connection: Connection, node_id: str, coming: str, now_ms: int) -> None:
     latest = func.max(blob_chunks.c.received_ms)
-    stale = select(blob_chunks.c.blob_id).where(blob_chunks.c.node_id == node_id, blob_chunks.c.blob_id != coming)
+    stale = select(blob_chunks.c.blob_id).where(_unfinished(node_id), blob_chunks.c.blob_id != coming)
     stale = stale.group_by(blob_chunks.c.blob_id).having(latest < now_ms - FORGOTTEN_MS)
     for row in connection.execute(stale).all():
         drop_chunks(connection, node_id, row.blob_id)
@@ -199,6 +205,24 @@ def waiting(connection: Connection) -> list[tuple[str, str]]:
     """(node, blob) of everything that is not whole."""
     rows = connection.execute(select(blobs.c.node_id, blobs.c.blob_id).where(blobs.c.state == "waiting"))
     return [(row.node_id, row.blob_id) for row in rows]
+
+
+def whole(connection: Connection) -> list[BlobRow]:
+    """Everything that lies on the shelf."""
+    return [_row(row) for row in connection.execute(select(blobs).where(blobs.c.state == "whole"))]
+
+
+def whole_with_chunks(connection: Connection) -> set[tuple[str, str]]:
+    """(node, blob) of what lies on the shelf and whose chunks are here still."""
+    both = (blobs.c.node_id == blob_chunks.c.node_id) & (blobs.c.blob_id == blob_chunks.c.blob_id)
+    query = select(blobs.c.node_id, blobs.c.blob_id).join(blob_chunks, both).where(blobs.c.state == "whole").distinct()
+    return {(row.node_id, row.blob_id) for row in connection.execute(query)}
+
+
+def all_whole(connection: Connection, node_id: str) -> bool:
+    """Whether nothing of a node is waited for."""
+    mine = (blobs.c.node_id == node_id, blobs.c.state == "waiting")
+    return connection.execute(select(blobs.c.blob_id).where(*mine).limit(1)).first() is None
 
 
 def set_state(connection: Connection, row: BlobRow, state: str, key_sealed: bytes = b"", whole_ms: int = 0) -> bool:

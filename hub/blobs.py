@@ -25,6 +25,7 @@ from edge.sync.link import Cls
 from edge.web.logs import say
 
 from . import audit, blob_rows, down, views
+from .blob_copy import BlobCopy, name_of
 from .blob_rows import BlobRow
 from .receive import put_aside
 from .shelf import Shelf
@@ -70,7 +71,11 @@ class Blobs:
         wall_ms: Callable[[], int],
         send_down: Callable[[down.DownBlob], None],
         changed: Callable[[str], None],
+        copy: BlobCopy,
     ) -> None:
+        self.copy = copy
+        self._missing: asyncio.Queue[BlobRow] = asyncio.Queue()
+        self._mourning: asyncio.Task[None] | None = None
         self._store = store
         self._shelf = shelf
         self._speaker = speaker
@@ -84,9 +89,25 @@ class Blobs:
         """Finish what a dead process left complete and unproved."""
         for node_id, blob_id in await self._store.read(blob_rows.waiting):
             await self.settle(node_id, blob_id)
+        self.copy.start(self._missing)
+        self._mourning = asyncio.create_task(self._ask_for_missing(), name="hub-blobs-missing")
 
     async def close(self) -> None:
+        await self.copy.close()
+        if self._mourning is not None:
+            self._mourning.cancel()
+            await asyncio.gather(self._mourning, return_exceptions=True)
         await self._shelf.close()
+
+    async def _ask_for_missing(self) -> None:
+        """What no shelf has any more (a backup without its blobs, a damaged disk): its node is asked for it."""
+        while True:
+            await self._lost(await self._missing.get())
+
+    async def are_copied(self, node_id: str) -> bool:
+        """Whether all that a node has announced is whole, and in a second copy."""
+        waits_for_none = await self._store.read(lambda connection: blob_rows.all_whole(connection, node_id))
+        return waits_for_none and self.copy.holds_all_of(node_id)
 
     # -- arriving -------------------------------------------------------------------------------------
 
@@ -113,7 +134,8 @@ class Blobs:
                     await self._forget(row)
 
     async def _forget(self, row: BlobRow) -> None:
-        await self._shelf.delete(_name(row))
+        await self.copy.forget(row)
+        await self._shelf.delete(name_of(row))
         await self._store.write(lambda connection: blob_rows.mark_gone(connection, row))
 
     async def _rows(self, visit_id: str) -> list[BlobRow]:
@@ -142,16 +164,19 @@ class Blobs:
             return
         key = secrets.token_bytes(vault.KEY_BYTES)
         sealed = await asyncio.to_thread(lambda: b"".join(vault.seal_file(key, content)))
-        await self._shelf.put(_name(row), sealed)
+        await self._shelf.put(name_of(row), sealed)
         faults.point("hub-blob-shelved")
         key_sealed = self._keys.protect(key, _label(row))
 
         def finish(connection: Connection) -> bool:
-            blob_rows.drop_chunks(connection, node_id, blob_id)
+            if not self.copy.kept:
+                blob_rows.drop_chunks(connection, node_id, blob_id)  # otherwise when the second copy has it too
             return blob_rows.set_state(connection, row, "whole", key_sealed, self._wall_ms())
 
-        if not await self._store.write(finish):
-            await self._shelf.delete(_name(row))  # taken back while it was being put there
+        if await self._store.write(finish):
+            self.copy.add(row)
+        else:
+            await self._shelf.delete(name_of(row))  # taken back while it was being put there
         faults.point("hub-blob-whole")
         self._changed(row.visit_id)
 
@@ -268,17 +293,20 @@ class Blobs:
     async def _read_shelf(self, row: BlobRow, key: bytes, start: int, length: int) -> bytes:
         size = row.manifest.size_bytes
         first, last = vault.sealed_span(start, length)
-        pieces = {0: await self._shelf.read(_name(row), 0, len(vault.HEADER))}
-        text = await self._shelf.read(_name(row), first, last - first)
+        for brought_back in (False, True):
+            header = await self._shelf.read(name_of(row), 0, len(vault.HEADER))
+            text = await self._shelf.read(name_of(row), first, last - first)
 
-        def sealed(at: int, count: int) -> bytes:
-            return pieces[0] if at == 0 else text[at - first : at - first + count]
+            def sealed(at: int, count: int, header: bytes = header, text: bytes = text) -> bytes:
+                return header if at == 0 else text[at - first : at - first + count]
 
-        try:
-            return b"".join(vault.open_range(key, size, start, length, sealed))
-        except vault.VaultRefused:
-            await self._lost(row)
-            raise
+            try:
+                return b"".join(vault.open_range(key, size, start, length, sealed))
+            except vault.VaultRefused:
+                if brought_back or not await self.copy.bring_back(row):
+                    await self._lost(row)
+                    raise
+        raise AssertionError("unreachable")
 
     async def _lost(self, row: BlobRow) -> None:
         """The shelf lost or damaged what it had: it is waited for again, and the node is asked."""
@@ -305,10 +333,6 @@ def _state(connection: Connection, row: BlobRow) -> BlobState:
         row.manifest.size_bytes if whole else receiving.shown_bytes(),
         row.manifest.size_bytes,
     )
-
-
-def _name(row: BlobRow) -> str:
-    return f"{row.node_id}/{row.blob_id}"
 
 
 def _label(row: BlobRow) -> str:

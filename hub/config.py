@@ -37,6 +37,12 @@ class Settings(Struct, frozen=True):
 
     copy: Path | None = None
     """Folder of the second copy, on another disk; None: nothing is ever acknowledged at level 2."""
+
+    @property
+    def copied_blobs_folder(self) -> Path | None:
+        """Where the second copy of photos, notes and clips lies, sealed as the first."""
+        return None if self.copy is None else self.copy / "blobs"
+
     blobs: str = ""
     """``https://HOST/BUCKET`` of an S3-compatible store for photos and notes; empty: a folder of the data."""
     blobs_keys: Path | None = None

@@ -14,6 +14,7 @@ from edge.sync.endpoint import HubEndpoint
 from edge.web.logs import say
 
 from . import directory, down, shelf, shelf_s3
+from .blob_copy import BlobCopy
 from .blobs import Blobs
 from .config import Settings
 from .desk import Desk
@@ -74,6 +75,7 @@ class Hub:
             wall_ms,
             self.link.send_down,
             self._visit_changed,
+            BlobCopy(self.store, _shelf_of(settings), self._second_shelf(), look=not settings.blobs),
         )
         self.prescriptions = Prescriptions(self.desk)
         self.saved = SavedLines(self.desk)
@@ -93,6 +95,13 @@ class Hub:
         if self.settings.database:
             raise CopyRefused("A second copy in a folder needs SQLite; PostgreSQL has replicas.", code="copy_sqlite")
         return Copier(self.store, FolderCopy(self.settings.copy), self.settings.data / DATABASE_FILE)
+
+    def _second_shelf(self) -> shelf.Shelf | None:
+        folder = self.settings.copied_blobs_folder
+        if folder is None:
+            return None
+        shelf.sweep(folder, self.wall_ms() / 1000 - SWEEP_AFTER_S)
+        return shelf.FolderShelf(folder)
 
     def _load_nodes(self) -> None:
         for record, site in self.store.read_now(lambda connection: directory.load_directory(connection, self.keys)):

@@ -37,7 +37,7 @@ from .store.engine import Store
 from .store.schema import nodes
 
 logger = logging.getLogger("hub.link")
-_Uncopied: TypeAlias = tuple[int, bytes, bytes, bool]
+_Uncopied: TypeAlias = tuple[int, bytes, bytes, bool, str]
 """Change, node, bundle, whether it is in quarantine."""
 SEEN_WRITE_MS = 30_000
 SIGNALS_WAITING_MAX = 1000
@@ -178,12 +178,12 @@ class Link:
         """Level 1 now, level 2 when the second copy has it: at once, if that takes no longer than a moment."""
         faults.point("hub-before-ack")
         aside, lsn = bool(taken.quarantined), self._store.lsn
-        # The content of blobs is in no second copy.
-        copied = not isinstance(event, ChunkArrived) and await self.is_copied(lsn, COPY_MOMENT_S)
+        blob_id = event.chunk.blob_id if isinstance(event, ChunkArrived) else ""
+        copied = await self.is_copied(lsn, COPY_MOMENT_S) and self._blob_copied(event.node_id, blob_id)
         self.endpoint.bundle_stored(event.node_id, event.bundle_id, 2 if copied else 1, quarantined=aside)
         self.wake()
-        if not copied and self._copier is not None and not isinstance(event, ChunkArrived):
-            self._uncopied.append((lsn, event.node_id, event.bundle_id, aside))
+        if not copied and self._copier is not None:
+            self._uncopied.append((lsn, event.node_id, event.bundle_id, aside, blob_id))
             if self._copying is None or self._copying.done():
                 self._copying = asyncio.get_running_loop().create_task(self._acknowledge_copies(self._copier))
         if taken.visit_ids:
@@ -192,6 +192,12 @@ class Link:
     async def is_copied(self, lsn: int, timeout_s: float | None) -> bool:
         """Whether a change is in the second copy, or comes there within the time. Never without a second copy."""
         return self._copier is not None and await self._copier.reached(lsn, timeout_s)
+
+    def _blob_copied(self, node_id: bytes, blob_id: str) -> bool:
+        """A chunk lies in the database's second copy until its blob has one of its own; one that came again may not."""
+        if not blob_id:
+            return True
+        return self.blobs is not None and self.blobs.copy.holds(node_id.hex(), blob_id)
 
     async def level_now(self) -> int:
         """The level of everything that was committed until now."""
@@ -202,8 +208,9 @@ class Link:
         while self._uncopied:
             await copier.reached(self._uncopied[0][0])
             while self._uncopied and self._uncopied[0][0] <= copier.held:
-                _, node_id, bundle_id, aside = self._uncopied.popleft()
-                self.endpoint.bundle_stored(node_id, bundle_id, 2, quarantined=aside)
+                _, node_id, bundle_id, aside, blob_id = self._uncopied.popleft()
+                if self._blob_copied(node_id, blob_id):
+                    self.endpoint.bundle_stored(node_id, bundle_id, 2, quarantined=aside)
             self.wake()
 
     async def _seen(self, event: NodeSeen) -> None:
@@ -245,7 +252,10 @@ class Link:
             )
             reply = found.message
             if isinstance(reply, holdings.Wanted):
-                reply = holdings.Wanted(reply.spans, await self.level_now() == 2)
+                copied = await self.level_now() == 2
+                media = copied and not reply.spans and self.blobs is not None
+                media = media and self.blobs is not None and await self.blobs.are_copied(node_id.hex())
+                reply = holdings.Wanted(reply.spans, copied, media)
             self.send_state(node_id, reply)
             for blob in found.blobs:
                 self.send_down(blob)

@@ -44,9 +44,14 @@ class Shelf(Protocol):
         """Let connections go."""
 
 
+def is_name(name: str) -> bool:
+    """Lower case letters and digits, up to three parts."""
+    return _NAME.fullmatch(name) is not None
+
+
 def check_name(name: str) -> str:
-    """The name, when it is one: lower case letters and digits, up to three parts. Raises BadInput."""
-    if _NAME.fullmatch(name) is None:
+    """The name, when it is one. Raises BadInput."""
+    if not is_name(name):
         raise BadInput("This is no name of a blob.")
     return name
 

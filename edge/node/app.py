@@ -47,6 +47,7 @@ class Node:
         self.link = HubLink(self.clinic, endpoint, KeptMeter(folder, config))
         self.media = MediaDesk(self.clinic, folder, endpoint.seal_chunk)
         self.media.on_withdrawn.append(self.link.withdraw)
+        self.link.prune_media = self.media.prune
         self.calls = CallDesk(self.clinic, camera)
         self.calls.connect(self.link.send_signal, self.link.limit_bulk)
         self.link.on_signal.append(self.calls.hear)

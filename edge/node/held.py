@@ -95,9 +95,15 @@ class HeldLogs:
         """A bundle was acknowledged just now."""
         self._acked_since.add(ref)
 
-    def copied(self) -> None:
-        """The hub's answer: what it held when it was asked lies in a second copy."""
+    def copied(self, *, media: bool) -> None:
+        """The hub's answer: what it held when it was asked lies in a second copy, with ``media`` photos and notes too.
+
+        What was acknowledged after the question is left out.
+        """
         with self._db.transaction():
+            for (ref,) in self._db.rows("SELECT ref FROM media_chunks WHERE level = 1") if media else ():
+                if ref not in self._acked_since:
+                    self._db.run("UPDATE media_chunks SET level = 2 WHERE ref = ?", ref)
             for (ref,) in self._db.rows("SELECT ref FROM bundles WHERE level = 1 AND quarantined = 0"):
                 if ref not in self._acked_since:
                     self._db.run("UPDATE bundles SET level = 2 WHERE ref = ?", ref)

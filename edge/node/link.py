@@ -75,6 +75,10 @@ def new_endpoint(config: NodeConfig, run: bytes) -> NodeEndpoint:
     )
 
 
+async def _nothing_to_prune(before_ms: int, keep_visits: int) -> int:
+    return 0
+
+
 class HubLink:
     """Carries bundles, downlink and signals between the clinic and the hub."""
 
@@ -101,6 +105,8 @@ class HubLink:
         """Bundles that the hub wanted sealed anew, since the start."""
         self.on_signal: list[Callable[[bytes], Awaitable[None]]] = []
         self.on_link: list[Callable[[bool], Awaitable[None]]] = []
+        self.prune_media: Callable[[int, int], Awaitable[int]] = _nothing_to_prune
+        """(before in ms, visits kept) → files removed; given by whoever keeps photos."""
         clinic.link_now = lambda: endpoint.link_state(time.monotonic())
         clinic.on_sealed.append(self._submit)
         clinic.on_unlocked.append(self._unlocked)
@@ -324,25 +330,26 @@ class HubLink:
                 self._clinic.notices[code] = self._clinic.clock.now().wall_ms
             case holdings.AskAll() if self._ready:
                 await self._tell_holdings(whole=True)
-            case holdings.Wanted(spans, copied) if self._ready:
-                await self._give_again(spans, copied=copied)
+            case holdings.Wanted(spans, copied, media) if self._ready:
+                await self._give_again(spans, copied=copied, media=media)
             case _:
                 pass
 
-    async def _prune(self) -> None:
-        """Old content that is in a second copy may go, when it is certain how old it is."""
+    async def _prune(self, *, media: bool) -> None:
+        """Old content that is in a second copy may go, when it is certain how old it is; photos if all are there."""
         now = self._clinic.clock.now()
         if now.trusted:
             before_ms = now.wall_ms - RETENTION_DAYS * 86_400_000
             pruned = await self._clinic.store.write(lambda journal: journal.held.prune(before_ms, RETENTION_VISITS))
-            if pruned:
-                say(logger, "pruned", visits=pruned)
+            files = await self.prune_media(before_ms, RETENTION_VISITS) if media else 0
+            if pruned or files:
+                say(logger, "pruned", visits=pruned, files=files)
 
-    async def _give_again(self, spans: tuple[holdings.Span, ...], *, copied: bool) -> None:
+    async def _give_again(self, spans: tuple[holdings.Span, ...], *, copied: bool, media: bool) -> None:
         gone = await self._clinic.store.write(lambda journal: journal.held.want(spans)) if spans else 0
         if copied:
-            await self._clinic.store.write(lambda journal: journal.held.copied())
-            await self._prune()
+            await self._clinic.store.write(lambda journal: journal.held.copied(media=media))
+            await self._prune(media=media)
         if gone:
             say(logger, "entries_gone", logging.ERROR, entries=gone)
             self._send_state(holdings.Notice(holdings.GONE, gone))

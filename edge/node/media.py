@@ -20,8 +20,9 @@ from msgspec import Struct
 from edge.model import media as rules
 from edge.model.errors import BadInput, NotFound, Refusal, Refused
 from edge.model.fold import FINAL_STATES, MediaItem, Visit
-from edge.model.media import Facts, Manifest, Upload
+from edge.model.media import Manifest, Upload
 from edge.model.media_probe import probe
+from edge.model.media_strip import strip
 from edge.model.progress import ItemLine, Line, Parts, SyncState
 from edge.model.records import Colour
 from edge.sync import blobs, faults, vault
@@ -178,26 +179,46 @@ class MediaDesk:
 
     async def _judged(self, upload: Upload) -> Upload:
         """Once everything is here: what it is, and its name."""
-        if upload.held_bytes < upload.size_bytes or upload.manifest is not None or upload.refusal is not None:
+        if upload.manifest is not None or upload.refusal is not None or upload.held_bytes < upload.size_bytes:
             return upload
 
         def load(views: Views) -> tuple[bytes, tuple[Segment, ...]]:
             return views.salt(upload.visit_id) or b"", views.media.segments(upload.upload_id)
 
         salt, segments = await self._clinic.store.read(load)
-        found = await asyncio.to_thread(self._judge, upload, salt, segments)
-        await self._clinic.store.write(lambda journal: journal.media.judged(upload.upload_id, found))
+        instead = Segment(0, 0, secrets.token_bytes(vault.KEY_BYTES), secrets.token_hex(12))
+        self._writing.add(instead.file)
+        try:
+            found, kept = await asyncio.to_thread(self._judge, upload, salt, segments, instead)
+            old = await self._clinic.store.write(lambda journal: journal.media.judged(upload.upload_id, found, kept))
+        finally:
+            self._writing.discard(instead.file)
         faults.point("media.judged")
+        await asyncio.to_thread(self._remove, old)
         return await self._find(upload.visit_id, upload.upload_id)
 
-    def _judge(self, upload: Upload, salt: bytes, segments: tuple[Segment, ...]) -> Manifest | Refusal:
+    def _judge(
+        self, upload: Upload, salt: bytes, segments: tuple[Segment, ...], fresh: Segment
+    ) -> tuple[Manifest | Refusal, Segment | None]:
+        """What an upload is, and the file that takes its place when a photo told more than it shows. Blocking."""
         content = self._read(segments, 0, upload.size_bytes)
         facts = probe(lambda at, length: content[at : at + length], len(content))
         if isinstance(facts, Refusal):
-            return facts
-        assert isinstance(facts, Facts)
-        refusal = rules.check(upload.purpose, facts, upload.size_bytes)
-        return refusal or blobs.manifest_of(salt, upload.purpose, facts, content)
+            return facts, None
+        instead: Segment | None = None
+        stripped = strip(facts.media_type, content)
+        if stripped != content:
+            content = stripped
+            facts = probe(lambda at, length: content[at : at + length], len(content))
+            if isinstance(facts, Refusal):
+                return facts, None
+            instead = Segment(0, len(content), fresh.key, fresh.file)
+        refusal = rules.check(upload.purpose, facts, len(content))
+        if refusal is not None:
+            return refusal, None
+        if instead is not None:
+            self._write(instead, content)
+        return blobs.manifest_of(salt, upload.purpose, facts, content), instead
 
     def _read(self, segments: tuple[Segment, ...], start: int, length: int) -> bytes:
         """A range over several files. Raises VaultRefused. Blocking."""
@@ -273,6 +294,13 @@ class MediaDesk:
                 for listener in self._clinic.on_sealed:
                     listener(Outgoing(ref, sending.cls))
         return True
+
+    async def prune(self, before_ms: int, keep_visits: int) -> int:
+        """Remove originals, notes and clips of old visits that lie in a second copy; previews stay. How many files."""
+        files = await self._clinic.store.write(lambda journal: journal.media.prune(before_ms, keep_visits))
+        faults.point("media.pruned")
+        await asyncio.to_thread(self._remove, files)
+        return len(files)
 
     # -- looking ----------------------------------------------------------------------------------------
 

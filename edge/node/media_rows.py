@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from edge.model import events as ev
 from edge.model.errors import Refusal
-from edge.model.media import Manifest, Purpose, Upload, chunk_span
+from edge.model.media import Manifest, Purpose, Upload, chunk_count, chunk_span
 from edge.sync import faults
 from edge.sync.blobs import CLASS_OF, Sending
 from edge.sync.link import BundleRef
@@ -133,7 +133,8 @@ class MediaRows:
             return None
         manifest = _manifest.decode(row[4]) if row[4] else None
         refusal = _refusal.decode(row[5]) if row[5] else None
-        return Upload(upload_id, row[0], Purpose(row[1]), row[2], row[3], manifest, refusal)
+        held_bytes = row[3] if manifest is None else row[2]  # what was taken out of it does not come again
+        return Upload(upload_id, row[0], Purpose(row[1]), row[2], held_bytes, manifest, refusal)
 
     def add_segment(self, upload_id: str, segment: Segment) -> None:
         """A sealed file is durable: from now on it belongs to the upload."""
@@ -160,6 +161,11 @@ class MediaRows:
             "UPDATE uploads SET manifest = ?, blob_id = ? WHERE upload_id = ?", _encode(found), found.blob_id, upload_id
         )
 
+    def replace_segments(self, upload_id: str, segment: Segment) -> None:
+        """The content lies in another file now."""
+        self._db.run("DELETE FROM segments WHERE upload_id = ?", upload_id)
+        self.add_segment(upload_id, segment)
+
     def drop_upload(self, upload_id: str) -> None:
         """Forget an upload that is attached to nothing; its files have no key then."""
         self._db.run("DELETE FROM uploads WHERE upload_id = ? AND attached = 0", upload_id)
@@ -171,6 +177,31 @@ class MediaRows:
         sql = "SELECT upload_id FROM uploads WHERE attached = 0 ORDER BY begun_ms DESC LIMIT -1 OFFSET ?"
         self._db.run(f"DELETE FROM uploads WHERE upload_id IN ({sql})", keep)  # noqa: S608
         self._db.run("DELETE FROM segments WHERE upload_id NOT IN (SELECT upload_id FROM uploads)")
+
+    def prune(self, before_ms: int, keep_visits: int) -> list[str]:
+        """Forget what is large of old closed visits and lies in a second copy, chunk by chunk; its files.
+
+        Old: opened before, and not among the last ``keep_visits``; the rows of visits may be gone already.
+        """
+        rows = self._db.rows(
+            "SELECT upload_id, manifest FROM uploads WHERE attached = 1 AND visit_id NOT IN (SELECT visit_id FROM "
+            "visits WHERE state NOT IN ('completed', 'referred', 'no_show', 'cancelled') OR opened_ms >= ? "
+            "OR visit_id IN (SELECT visit_id FROM visits ORDER BY opened_ms DESC LIMIT ?))",
+            before_ms,
+            keep_visits,
+        )
+        files: list[str] = []
+        for upload_id, raw in rows:
+            manifest = _manifest.decode(raw)
+            if manifest.purpose is Purpose.PREVIEW:
+                continue
+            levels = self._db.rows("SELECT level FROM media_chunks WHERE blob_id = ?", manifest.blob_id)
+            if len(levels) < chunk_count(manifest.size_bytes) or any(level < 2 for (level,) in levels):
+                continue
+            files += [segment.file for segment in self.segments(upload_id)]
+            self._db.run("DELETE FROM segments WHERE upload_id = ?", upload_id)
+            self._db.run("DELETE FROM uploads WHERE upload_id = ?", upload_id)
+        return files
 
     def files(self) -> set[str]:
         """Names of all files that belong to something."""
@@ -339,10 +370,14 @@ class MediaLog:
         with self._db.transaction():
             self._rows.add_segment(upload_id, segment)
 
-    def judged(self, upload_id: str, found: Manifest | Refusal) -> None:
-        """What a whole upload turned out to be."""
+    def judged(self, upload_id: str, found: Manifest | Refusal, instead: Segment | None = None) -> list[str]:
+        """What a whole upload turned out to be, and the file that takes the place of its files; those are returned."""
+        old = [segment.file for segment in self._rows.segments(upload_id)] if instead is not None else []
         with self._db.transaction():
+            if instead is not None:
+                self._rows.replace_segments(upload_id, instead)
             self._rows.judged(upload_id, found)
+        return old
 
     def drop(self, upload_id: str) -> list[str]:
         """Forget an upload that is attached to nothing; the files that are noise now."""
@@ -356,6 +391,11 @@ class MediaLog:
         with self._db.transaction():
             self._rows.drop_stale(before_ms, keep)
         return self._rows.files()
+
+    def prune(self, before_ms: int, keep_visits: int) -> list[str]:
+        """As :meth:`MediaRows.prune`."""
+        with self._db.transaction():
+            return self._rows.prune(before_ms, keep_visits)
 
     def sealed(self, blob_id: str, refs: Sequence[tuple[int, BundleRef]]) -> bool:
         """Keep sealed chunks in the outbox, then note them; False when their blob was taken back meanwhile."""

@@ -77,7 +77,9 @@ class Wanted(Struct, frozen=True, array_like=True, tag=3):
 
     spans: tuple[Span, ...]
     copied: bool = False
-    """Everything else that the hub holds of this node is in a second copy (level 2)."""
+    """Everything else that the hub holds of this node is in a second copy (level 2), photos left aside."""
+    media: bool = False
+    """Every photo, note and clip that was announced is whole there, and in a second copy."""
 
 
 class Notice(Struct, frozen=True, array_like=True, tag=4):

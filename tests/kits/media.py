@@ -7,7 +7,12 @@ from fractions import Fraction
 
 import av
 import numpy as np
-from PIL import Image
+from PIL import Image, PngImagePlugin
+
+PLACE = b"secret-place-26.85N"
+"""What a photo of :func:`tagged` tells and must not."""
+ORIENTATION, GPS = 0x0112, 0x8825
+"""Exif tags."""
 
 
 def picture(width: int = 160, height: int = 120, seed: int = 1, noise: int = 40) -> Image.Image:
@@ -38,6 +43,32 @@ def jpeg_of(size_bytes: int, seed: int = 1) -> bytes:
 def png(width: int = 40, height: int = 30) -> bytes:
     out = io.BytesIO()
     picture(width, height).save(out, "PNG")
+    return out.getvalue()
+
+
+def tagged(form: str, turned: int, size: tuple[int, int] = (160, 120)) -> bytes:
+    """A photo as a phone writes it: GPS, serial number, comments, a profile, something behind its end."""
+    exif = Image.Exif()
+    exif[ORIENTATION] = turned
+    exif[0x010F] = PLACE.decode()
+    exif.get_ifd(GPS)[1] = "N"
+    exif.get_ifd(GPS)[29] = PLACE.decode()
+    out = io.BytesIO()
+    shown = picture(*size)
+    xmp = b"<x:xmpmeta>" + PLACE + b"</x:xmpmeta>"
+    if form == "JPEG":
+        shown.save(out, form, exif=exif, comment=PLACE, xmp=xmp, progressive=True, icc_profile=b"profile")
+        data = out.getvalue()
+        photoshop = b"Photoshop 3.0\0" + PLACE
+        data = data[:2] + b"\xff\xed" + (len(photoshop) + 2).to_bytes(2, "big") + photoshop + data[2:]
+        return data + PLACE
+    if form == "PNG":
+        texts = PngImagePlugin.PngInfo()
+        texts.add_text("Comment", PLACE.decode())
+        texts.add_itxt("XML:com.adobe.xmp", xmp.decode(), zip=False)
+        shown.save(out, form, exif=exif, pnginfo=texts)
+        return out.getvalue() + PLACE
+    shown.save(out, form, exif=exif, xmp=xmp, icc_profile=b"profile")
     return out.getvalue()
 
 

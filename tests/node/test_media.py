@@ -15,9 +15,12 @@ import pytest
 
 from edge.model import events as ev
 from edge.model.ids import id_bytes
+from edge.model.media import MediaType
+from edge.model.media_strip import strip
 from edge.node import link as node_link
 from edge.node import media as node_media
 from edge.node.config import save_config
+from edge.node.held import HeldLogs
 from edge.sync import blobs
 from tests.kits import media as made
 from tests.node.hubside import HubSide
@@ -361,3 +364,59 @@ async def _take(tablet: Tablet, visit: str, preview: str, original: str) -> None
             assert status == 200, state
             at = int(str(state["held_bytes"]))
     await tablet.say("attach_media", visit_id=visit, upload_id=original, preview_upload_id=preview)
+
+
+async def test_a_photo_tells_no_place_whatever_sent_it_and_its_upload_can_be_resumed(setup: Provisioned) -> None:
+    told = made.tagged("JPEG", 6, (640, 480))
+    clean = strip(MediaType.JPEG, told)
+    async with HubSide(setup) as hub, Served(at_hub(setup, hub)) as served:
+        tablet = served.tablet
+        await tablet.login(setup)
+        _, visit = await tablet.register()
+        await tablet.fill(visit)
+        preview = await upload_all(tablet, visit, "preview", SMALL)
+        original = await upload_all(tablet, visit, "original", told)
+        status, state = await begin(tablet, visit, original, "original", len(told))
+        assert (status, state["held_bytes"]) == (200, len(told))
+        assert (await part(tablet, visit, original, 0, told[:PART]))[1] == state
+        await tablet.say("attach_media", visit_id=visit, upload_id=original, preview_upload_id=preview)
+        await served.node.clinic.seal_now()
+        await until(all_are(tablet, visit, "hub_has_it"))
+        photo = str(state["blob_id"])
+        assert arrived(hub, photo) == clean
+        async with tablet.http.get(f"/api/visits/{visit}/media/{photo}") as got:
+            assert await got.read() == clean
+    assert len(list((setup.folder / "blobs").iterdir())) == 2
+
+
+async def test_originals_go_when_a_second_copy_is_certain_and_previews_stay(setup: Provisioned) -> None:
+    async with HubSide(setup) as hub, Served(at_hub(setup, hub)) as served:
+        tablet, clinic, desk = served.tablet, served.node.clinic, served.node.media
+        await tablet.login(setup)
+        _, visit = await tablet.register()
+        await tablet.fill(visit)
+        photo, small = await attach(tablet, visit)
+        await clinic.seal_now()
+        await until(all_are(tablet, visit, "hub_has_it"))
+        later_ms = clinic.clock.now().wall_ms + 1
+        assert await desk.prune(later_ms, 0) == 0, "the visit is open"
+        await tablet.say("close_visit", visit_id=visit, outcome="completed")
+        assert await desk.prune(later_ms, 0) == 0, "the hub has it once"
+        await clinic.store.write(lambda journal: journal.held.copied(media=False))
+        assert await desk.prune(later_ms, 0) == 0, "its entries are there twice, its photo is not"
+        await clinic.store.write(lambda journal: forget_recent(journal.held))
+        await clinic.store.write(lambda journal: journal.held.copied(media=True))
+        assert await desk.prune(later_ms, 1) == 0, "it is among the last"
+        assert await desk.prune(1, 0) == 0, "it is young"
+        assert await desk.prune(later_ms, 0) == 2, "two parts of one photo"
+        assert await lines(tablet, visit) == {small: "second_copy", photo: "second_copy"}
+        async with tablet.http.get(f"/api/visits/{visit}/media/{photo}") as got:
+            assert got.status == 404
+        async with tablet.http.get(f"/api/visits/{visit}/media/{small}") as got:
+            assert await got.read() == SMALL
+        assert len(list((setup.folder / "blobs").iterdir())) == 1
+        assert await desk.prune(later_ms, 0) == 0
+
+
+def forget_recent(held: HeldLogs) -> None:
+    held._acked_since.clear()
