@@ -38,7 +38,7 @@ from .store.schema import nodes
 
 logger = logging.getLogger("hub.link")
 _Uncopied: TypeAlias = tuple[int, bytes, bytes, bool, str]
-"""Change, node, bundle, whether it is in quarantine."""
+"""Change, node, bundle, whether it is in quarantine, the blob of a chunk."""
 SEEN_WRITE_MS = 30_000
 SIGNALS_WAITING_MAX = 1000
 COPY_MOMENT_S = 0.03
