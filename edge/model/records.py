@@ -148,6 +148,17 @@ class Allergies(Struct, frozen=True, array_like=True):
     items: tuple[ShortText, ...] = ()
 
 
+class Source(Struct, frozen=True, array_like=True):
+    """Where a device's reading comes from. Readings of one frame share it."""
+
+    driver: Code
+    """Model of the driver that read it, as ``--device`` takes it."""
+    frame: Annotated[bytes, Meta(min_length=1, max_length=64)]
+    """The device's own bytes; those that hold the value."""
+    device_time: Annotated[str, Meta(pattern=r"^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2})?$")] = ""
+    """What the device's own clock said of it; empty when it has none. May be wrong by years."""
+
+
 class Reading(Struct, frozen=True, array_like=True):
     """One measured value. A value that was not measured has no reading; 0 is never "normal"."""
 
@@ -163,6 +174,8 @@ class Reading(Struct, frozen=True, array_like=True):
     """Unix ms; 0 means: when the entry was written."""
     confirmed: bool = False
     """The nurse measured again and confirmed a value outside the soft limits."""
+    source: Source | None = None
+    """Provenance of a device's reading; None when a person wrote it down."""
 
 
 class Vitals(Struct, frozen=True, array_like=True):

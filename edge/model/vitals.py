@@ -84,6 +84,9 @@ def _hard(reading: Reading, item: VitalItem | None, seen: set[str], field: str) 
         return _refuse("vital_derived", f"{item.en} is computed and cannot be entered.", field)
     if reading.vital in seen:
         return _refuse("vital_twice", f"{item.en} stands twice in one round.", field)
+    if (reading.method == "device") != (reading.source is not None and bool(reading.device)):
+        text = f"{item.en} has to say which device it came from, or be written as measured by hand."
+        return _refuse("reading_source", text, field)
     if not (isfinite(reading.value) and item.hard_low <= reading.value <= item.hard_high):
         limits = f"{item.hard_low:g} to {item.hard_high:g} {item.unit}"
         return _refuse("vital_impossible", f"{item.en} must be within {limits}; leave it out if not measured.", field)

@@ -31,6 +31,7 @@ from . import announce, courier, courier_cli, provision
 from .app import Node
 from .config import load_config
 from .devices import panel_cli
+from .devices.registry import parse_device
 from .report import at_rest
 from .sms_desk import sms_options_of
 
@@ -69,6 +70,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("--panel", default="", metavar="DEVICE", help="serial port of the panel and power board")
 
+    serve.add_argument(
+        "--device",
+        action="append",
+        default=[],
+        metavar="MODEL=PORT",
+        help="a medical device on a serial port (contec-v7=/dev/ttyUSB0, or =usb:10c4:ea60); once for each",
+    )
     serve.add_argument("--sms-modem", default="", metavar="DEVICE", help="serial port of a GSM modem, for emergencies")
     serve.add_argument("--sms-hub", default="", metavar="NUMBER", help="the hub's telephone number")
     serve.add_argument("--sms-cap", type=int, default=60, metavar="N", help="SMS a day at most")
@@ -178,12 +186,13 @@ async def _serve(options: argparse.Namespace) -> None:
     sms_options = sms_options_of(
         options.sms_modem, options.sms_hub, options.sms_cap, options.sms_after, options.sms_cost
     )
+    devices = [parse_device(text) for text in options.device]
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     run = secrets.token_bytes(seal.RUN_BYTES)
     node = await asyncio.to_thread(
-        Node.load, options.data, run, options.camera, options.hub_host, options.data_cap, options.bulk_hours
+        Node.load, options.data, run, options.camera, options.hub_host, options.data_cap, options.bulk_hours, devices
     )
     await node.start()
     if options.panel:

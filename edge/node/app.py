@@ -18,7 +18,9 @@ from . import courier
 from .calls import CallDesk
 from .clinic import Clinic
 from .config import NodeConfig, load_config
+from .devices.measure import Measurements
 from .devices.panel_desk import PanelDesk, PanelReport
+from .devices.registry import Configured, Registry
 from .link import HubLink, new_endpoint
 from .media import MediaDesk
 from .report import Parts, Reporter
@@ -26,6 +28,7 @@ from .sms_desk import SmsDesk, SmsOptions
 from .telling import Telling
 from .usage import KeptMeter, parse_caps
 from .web.api import Api
+from .web.device_api import DeviceApi
 from .web.report_api import ReportApi
 from .web.sms_api import SmsApi
 
@@ -38,7 +41,9 @@ UI = Path(__file__).resolve().parents[1] / "ui"
 class Node:
     """A node that serves: store, clinic, calls, link, web."""
 
-    def __init__(self, folder: Path, config: NodeConfig, run: bytes, camera: str) -> None:
+    def __init__(
+        self, folder: Path, config: NodeConfig, run: bytes, camera: str, devices: Sequence[Configured] = ()
+    ) -> None:
         """Make everything; opens no socket yet. Blocking."""
         if len(run) != seal.RUN_BYTES:
             raise ValueError("a run has 8 bytes")
@@ -55,11 +60,22 @@ class Node:
         self.panel: PanelDesk | None = None
         self.sms: SmsDesk | None = None
         sticks = courier.Desk(self.clinic, self.link)
-        parts = Parts(self.clinic, self.link, self.calls, sticks, self._panel_report, self._sms_health, camera)
+        self.registry = Registry(devices)
+        self.measurements = Measurements(self.clinic, self.registry)
+        parts = Parts(
+            self.clinic,
+            self.link,
+            self.calls,
+            sticks,
+            self._panel_report,
+            self._sms_health,
+            camera,
+            self.measurements.devices,
+        )
         self.reporter = Reporter(folder, parts)
         self.telling = Telling(self.clinic, self.reporter)
         self.courier = courier.control(folder, sticks, self.reporter.as_json)
-        more = ReportApi(self.clinic, self.reporter).routes()
+        more = ReportApi(self.clinic, self.reporter).routes() + DeviceApi(self.measurements).routes()
         self.api = Api(self.clinic, self.calls, self.media, self._panel_report, more)
 
     @classmethod
@@ -71,6 +87,7 @@ class Node:
         hub_host: str = "",
         data_caps: Sequence[str] = (),
         bulk_hours: str | None = None,
+        devices: Sequence[Configured] = (),
     ) -> "Node":
         """The node of a data folder; what is given overrides where the hub is, and what bulk may use and when.
 
@@ -83,13 +100,14 @@ class Node:
             data_caps_mb=parse_caps(config.data_caps_mb, data_caps),
             bulk_hours=config.bulk_hours if bulk_hours is None else bulk_hours,
         )
-        return cls(folder, config, run, camera)
+        return cls(folder, config, run, camera, devices)
 
     async def start(self) -> None:
         """Open the outbox and begin to talk to the hub; the records stay locked."""
         await self.clinic.store.open()
         await self.link.start()
         await self.courier.start()
+        await self.registry.start()
         self.telling.start()
 
     async def fit_panel(self, device: str, folder: Path, on_shutdown: Callable[[], None]) -> None:
@@ -129,6 +147,8 @@ class Node:
         """End calls, seal what is left, close the run and the files."""
         if self.panel is not None:
             await self.panel.rest()
+        await self.measurements.close()
+        await self.registry.stop()
         await self.telling.stop()
         await self.courier.stop()
         await self.calls.close()

@@ -98,8 +98,54 @@ class Called(msgspec.Struct, frozen=True, tag="called"):
     again: bool
 
 
+class DevicesChanged(msgspec.Struct, frozen=True, tag="devices"):
+    """A medical device was plugged in or pulled: load them."""
+
+
+class DeviceValue(msgspec.Struct, frozen=True):
+    vital: str
+    value: float
+
+
+class MeasuredResult(msgspec.Struct, frozen=True):
+    """What may be taken."""
+
+    values: tuple[DeviceValue, ...]
+    quality: str
+    """good, or doubtful: compare it with the device's display first."""
+    device_time: str
+    """What the device's own clock said of it, YYYY-MM-DDTHH:MM; empty when it has none."""
+    age_s: float | None
+    """How old it is; null when that cannot be told."""
+
+
+class MeasurePush(msgspec.Struct, frozen=True, tag="measure"):
+    """How a measurement stands; only to the session that began it, four times a second at most."""
+
+    measurement_id: str
+    device_id: str
+    visit_id: str
+    state: str
+    """absent, waiting, no_finger, searching, noisy, no_record, reading, ready."""
+    values: tuple[DeviceValue, ...] = ()
+    """To look at; empty when nothing holds."""
+    result: MeasuredResult | None = None
+    wave: tuple[int, ...] = ()
+    """New points of the pulse wave, 0 to 127, oldest first; eight at most."""
+
+
 Push: TypeAlias = (
-    QueueChanged | VisitChanged | PrescriptionCame | DraftChanged | LinkPush | RingPush | CallPush | ByePush | Called
+    QueueChanged
+    | VisitChanged
+    | PrescriptionCame
+    | DraftChanged
+    | LinkPush
+    | RingPush
+    | CallPush
+    | ByePush
+    | Called
+    | DevicesChanged
+    | MeasurePush
 )
 
 
@@ -123,12 +169,14 @@ class Tablets:
     def __len__(self) -> int:
         return len(self._channels)
 
-    def push(self, message: Push) -> None:
-        """Tell every tablet."""
+    def push(self, message: Push, session: str = "") -> None:
+        """Tell every tablet, or those of one session (a token)."""
         for listener in self.listeners:
             listener(message)
         text = msgspec.json.encode(message).decode()
         for socket, channel in list(self._channels.items()):
+            if session and channel.session != session:
+                continue
             try:
                 channel.waiting.put_nowait(text)
             except asyncio.QueueFull:

@@ -27,6 +27,7 @@ from .clinic import VERSION, Clinic
 from .clock import Clock
 from .config import RECORDS_FILE, NodeConfig
 from .courier import Desk, StickCounts, StickReceipt
+from .devices.measure import DeviceNow
 from .devices.panel_desk import PanelReport
 from .link import HubLink
 from .live import Link
@@ -127,6 +128,7 @@ class Report(Struct, frozen=True):
     sticks: StickCounts = StickCounts()
     sms: SmsHealth | None = None
     panel: PanelReport = PanelReport(False)
+    devices: tuple[DeviceNow, ...] = ()
     disk_free_mb: int = 0
     records_mb: int = 0
     notices: tuple[Notice, ...] = ()
@@ -143,6 +145,7 @@ class Parts(Struct, frozen=True):
     panel: Callable[[], PanelReport]
     sms: Callable[[], SmsHealth | None]
     camera: str
+    devices: Callable[[], tuple[DeviceNow, ...]]
 
 
 def records_bytes(folder: Path) -> int:
@@ -219,7 +222,7 @@ class Reporter:
             photos = photo_backlog(await clinic.store.read(lambda views: views.media.unfinished()), now.wall_ms)
             backlog = backlog_lines(waiting, sizes, now.wall_ms)
             later = tuple(LaterKind(kind, version, n) for (kind, version), n in sorted(kinds.items()))
-        panel, sms = parts.panel(), parts.sms()
+        panel, sms, devices = parts.panel(), parts.sms(), parts.devices()
         up_s = time.monotonic() - self._started_s
         ages_s = [line.oldest_s for line in backlog if line.oldest_s is not None]
         facts = msgspec.structs.replace(
@@ -230,6 +233,8 @@ class Reporter:
             outbox_items=link.backlog_items,
             outbox_oldest_s=max(ages_s, default=None),
             camera_failures=parts.calls.camera_failures,
+            devices=tuple(one.model for one in devices if one.configured),
+            devices_absent=tuple(one.model for one in devices if one.configured and not one.present),
             panel_fitted=panel.fitted,
             panel_faults=panel.faults,
             modem_fitted=sms is not None,
@@ -257,6 +262,7 @@ class Reporter:
             sticks=parts.sticks.counts,
             sms=sms,
             panel=panel,
+            devices=devices,
             notices=tuple(Notice(code, at_ms) for code, at_ms in sorted(clinic.notices.items())),
             log=RECENT.lines(),
         )

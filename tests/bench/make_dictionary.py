@@ -33,7 +33,9 @@ _ROUGH = 0xFFC0
 _MORE = """
 hour day week month year manual device good doubtful A C V P U hi en spoken tick thumb audio otp
 teleconsultation data general node doctor STAFF pdf 1 ok mother father husband wife son daughter login logout
-age avpu pregnancy post_partum signs before after any now today hung_up failed"""
+age avpu pregnancy post_partum signs before after any now today hung_up failed
+contec-v7 contec-old contec-oem nonin nonin-7 nonin-8 nonin-13 nonin-ascii onetouch-ultra onetouch-ultraeasy
+sd-codefree contour-astm beurer-bm"""
 
 
 def words() -> tuple[str, ...]:

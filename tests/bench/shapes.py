@@ -32,6 +32,7 @@ from edge.model.records import (
     Person,
     Reading,
     Role,
+    Source,
     VisitState,
     Vitals,
 )
@@ -41,6 +42,7 @@ from edge.model.triage import signs_to_ask
 from .consultations import START_MS, Words
 
 SHAPES = ("adult", "adult", "adult", "chronic", "child", "newborn", "pregnant", "red", "notes")
+_DRIVERS = ("contec-v7", "contec-old", "nonin", "onetouch-ultra", "sd-codefree", "beurer-bm")
 _USUAL = {
     "sbp": (88, 190),
     "dbp": (50, 118),
@@ -242,7 +244,8 @@ class Node:
 
     def _vitals(self, shape: str) -> Vitals:
         rng = self._rng
-        readings, not_done = [], []
+        readings: list[Reading] = []
+        not_done: list[str] = []
         for vital in _MEASURED[shape]:
             low, high = _USUAL[vital]
             if rng.random() < 0.07:
@@ -251,6 +254,9 @@ class Node:
             middle = rng.triangular(low, high, low + (high - low) * 0.4)
             exact = vital in ("temp_c", "hb_gdl", "muac_cm") or (vital == "weight_kg" and rng.random() < 0.3)
             device = rng.random() < 0.12
+            place = len(readings) + self._wall_ms // 1000
+            frame = bytes((1, 0xE0, 0x85, 0x80 | place * 37 & 0x7F, 0x96, 0x80 | int(middle) & 0x7F, 0xE1, 0xFF, 0xFF))
+            source = Source(_DRIVERS[place % len(_DRIVERS)], frame) if device else None
             readings.append(
                 Reading(
                     vital,
@@ -261,6 +267,7 @@ class Node:
                     "good" if device else "",
                     self._wall_ms - rng.randrange(9_000) if device else 0,
                     rng.random() < 0.3,
+                    source,
                 )
             )
         avpu = rng.choice(("A", "A", "V", "P")) if shape == "red" else rng.choice("AAAAAAAAAAV")

@@ -5,6 +5,7 @@ import atexit
 import secrets
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,7 @@ from edge.model.records import Role
 from edge.node import provision
 from edge.node.app import Node
 from edge.node.config import NodeConfig, Site
+from edge.node.devices.registry import Configured
 from edge.node.journal import Secrets
 from edge.sync import seal
 
@@ -167,15 +169,16 @@ async def _json(reply: ClientResponse) -> dict[str, object]:
 class Served:
     """A node that serves inside the test process."""
 
-    def __init__(self, setup: Provisioned, camera: str = "test") -> None:
+    def __init__(self, setup: Provisioned, camera: str = "test", devices: Sequence[Configured] = ()) -> None:
         self.setup = setup
         self.camera = camera
+        self.devices = devices
         self.node: Node
         self.tablet: Tablet
 
     async def __aenter__(self) -> "Served":
         run = secrets.token_bytes(8)
-        self.node = await asyncio.to_thread(Node, self.setup.folder, self.setup.config, run, self.camera)
+        self.node = await asyncio.to_thread(Node, self.setup.folder, self.setup.config, run, self.camera, self.devices)
         await self.node.start()
         server = TestServer(await self.node.web_app())
         await server.start_server(access_log=None)

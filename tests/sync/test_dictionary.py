@@ -17,7 +17,7 @@ from tests.bench.wording import OTHER, TRAINING, prose
 
 SHA256 = {
     "dictionary-001.bin": "cf976e42b6f3ddf8a8c3c0a3652d7e282e7b3b7a65bba19f5f5967d49569f9d7",
-    "model-002.bin": "42302a36ad3823e3d550e682d30101f6a3633fe325b64574d4d542e3e58c7f4b",
+    "model-002.bin": "0bab6e265d5ec415bf0016315f7966f36cd8078acf4a2e9d15ba6f4662f04461",
 }
 SIZE_MAX_BYTES = 128_000
 PACKET_BYTES = seal.PACKET_UP_OVERHEAD_BYTES + 28 + 14

@@ -48,6 +48,9 @@ class Facts(Struct, frozen=True):
     """Whether the file or device is there at all."""
     camera_failures: int = 0
     """Call processes since the start that ended because their camera or microphone did not open."""
+    devices: tuple[str, ...] = ()
+    """Models of the medical devices that this node was told of."""
+    devices_absent: tuple[str, ...] = ()
     panel_fitted: bool = False
     panel_faults: tuple[str, ...] = ()
     modem_fitted: bool = False

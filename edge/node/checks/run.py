@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from . import camera, clock, disk, last_ack, modem, one_card, outbox_age, panel, records_size
+from . import camera, clock, devices, disk, last_ack, modem, one_card, outbox_age, panel, records_size
 from .base import Facts, Finding
 
 CHECKS: tuple[Callable[[Facts], Finding], ...] = (
@@ -12,6 +12,7 @@ CHECKS: tuple[Callable[[Facts], Finding], ...] = (
     last_ack.check,
     outbox_age.check,
     camera.check,
+    devices.check,
     panel.check,
     modem.check,
     one_card.check,

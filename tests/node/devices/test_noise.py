@@ -1,6 +1,7 @@
 """What noise can do to a driver: measured, against the bound that its protocol allows (docs/devices.md)."""
 
 import random
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +13,9 @@ from edge.node.devices.drivers.table import DRIVERS
 from tests.node.devices.line import METERS, NODE_MS, STEP_S, STREAMS, Line, device_of, truth
 
 MEGABYTE = 1_000_000
+BOUND = {"sd-codefree": 2_000.0, "nonin-13": 400.0}
+"""Wrong readings of all, at most, as a multiple of the square of the rate of flipped bits: pairs of flips that an
+XOR or a one-byte sum cannot see, one of them in a value, where nothing can be read twice. Others: none."""
 every = pytest.mark.parametrize("model", sorted(DRIVERS))
 
 
@@ -80,7 +84,7 @@ def flipped(data: bytes, rate: float, draw: random.Random) -> bytes:
 def test_bit_flipped_sessions_of_a_meter_give_the_true_reading_or_none(
     model: str, rate: float, size_bytes: int
 ) -> None:
-    draw, results, passed = random.Random(13), 0, 0
+    draw, results, wrong, passed = random.Random(13), 0, 0, 0
     while passed < size_bytes:
         line = Line(model, device_of(model))
 
@@ -94,9 +98,11 @@ def test_bit_flipped_sessions_of_a_meter_give_the_true_reading_or_none(
         while not line.results and line.now < 12:
             line.run(STEP_S)
         passed += passed == before
-        assert all(numbers == truth(model) for numbers in line.numbers)
+        wrong += any(numbers != truth(model) for numbers in line.numbers)
         results += len(line.results)
     assert results > 0
+    assert wrong <= BOUND.get(model, 0.0) * rate**2 * results
+    sys.stdout.write(f"{model} at {rate}: {wrong} wrong of {results} readings in {passed} bytes\n")
 
 
 @every
