@@ -4,6 +4,7 @@ import hashlib
 import os
 import random
 import ssl
+from collections.abc import Hashable
 from pathlib import Path
 
 import msgspec
@@ -67,6 +68,46 @@ def test_10_a_nat_that_rebinds_every_thirty_seconds_costs_no_entry_and_no_silenc
             longest_s = max(longest_s, world.now - last)
     assert len(world.hub_log) == 20
     assert sorted(world.downs_held) == list(range(1, 21))
+    assert longest_s <= 30.0
+
+
+def test_10_copies_that_overtake_from_a_false_address_do_not_hijack_the_path() -> None:
+    """Each packet of the node arrives first from somebody else's address, and all of them again each ten seconds."""
+    world, thief = World(Medium(11, loss=0.02, delay_s=0.3)), ("udp", ("10.6.6.6", 6))
+    world.go(5)
+    recorded: list[bytes] = []
+    came = went = 0
+    longest_s, last = 0.0, world.now
+    receive, send = world.hub.receive, world.medium.send
+
+    def overtaken(data: bytes, path: Hashable, now: float) -> None:
+        nonlocal came
+        recorded.append(data)
+        came += len(data)
+        receive(data, thief, now)
+        receive(data, path, now)
+
+    def watched(way: str, data: bytes, path: Hashable, now: float) -> None:
+        nonlocal went, last, longest_s
+        if way == "down" and path == thief:
+            went += len(data)
+        elif way == "down":
+            longest_s, last = max(longest_s, now - last), now
+        send(way, data, path, now)
+
+    world.hub.receive = overtaken  # type: ignore[method-assign]
+    world.medium.send = watched  # type: ignore[method-assign]
+    for turn in range(30):
+        world.submit((b"entry %d" % turn,))
+        world.prescribe(turn + 1, b"rx %d" % turn)
+        world.go(10.0)
+        for data in recorded:
+            came += len(data)
+            receive(data, thief, world.now)
+    world.go(10.0)
+    assert not world.outbox
+    assert sorted(world.downs_held) == list(range(1, 31))
+    assert 0 < went <= came
     assert longest_s <= 30.0
 
 
