@@ -4,7 +4,7 @@ Entry, view and sealed blob are committed together before anything is sent; a bl
 until the node has said that it holds it. Knows no socket.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -16,6 +16,7 @@ from edge.model.errors import NotFound
 from edge.sync import bundle, faults, hubkey, seal
 from edge.sync.link import Cls
 from edge.sync.log import NO_SALT, Chain, Position, Stream
+from edge.sync.versions import FIRST, Reads
 
 from . import views
 from .directory import load_record
@@ -40,6 +41,8 @@ class Speaker(Struct, frozen=True):
     keys: Keyring
     run: bytes
     """8 random bytes of this process: a restored database cannot fork a log."""
+    reads: Callable[[bytes], Reads] = lambda node_id: FIRST
+    """What a node said that it reads; asked when a blob is packed."""
 
 
 def speak(
@@ -102,7 +105,7 @@ def seal_payload(
     # Time and 16 random bits of this process: a database restored from a backup gives no number again, even when
     # its clock is wrong.
     seq = max(now_ms, ((last or 0) >> 16) + 1) << 16 | int.from_bytes(speaker.run[:2], "big")
-    blob = seal.seal_down(record, seq, bundle.pack(payload), speaker.keys.hub.sign)
+    blob = seal.seal_down(record, seq, bundle.pack_for(payload, speaker.reads(record.node_id)), speaker.keys.hub.sign)
     connection.execute(
         down.insert().values(
             node_id=node_id,

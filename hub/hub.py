@@ -64,7 +64,7 @@ class Hub:
             unix_offset_s=wall_ms() / 1000 - now_s,
             random=secrets.token_bytes,
         )
-        self.speaker = down.Speaker(self.keys, secrets.token_bytes(8))
+        self.speaker = down.Speaker(self.keys, secrets.token_bytes(8), endpoint.reads)
         self.link = Link(endpoint, self.store, self.directory, self.speaker, wall_ms, monotonic_s, self.copier)
         self.desk = Desk(self.store, self.speaker, self.directory, wall_ms, self.link.send_down, self._visit_changed)
         shelf.sweep(settings.blobs_folder, wall_ms() / 1000 - SWEEP_AFTER_S)

@@ -19,6 +19,7 @@ from . import seal
 from .compact import Malformed, Model, Walk
 from .log import SignedHead
 from .rangecoder import Reader, WorkExceeded, Writer
+from .versions import Reads
 
 FORMAT = 1
 MODELLED = 2
@@ -138,6 +139,13 @@ def decompress(body: bytes, dictionary: int = NO_DICTIONARY, limit_bytes: int = 
     if len(plain) > limit_bytes:
         raise BundleRefused("the content is larger than allowed", code="too_large")
     return plain
+
+
+def pack_for(payload: BundlePayload, reads: Reads) -> bytes:
+    """What :func:`pack` makes, in a format that the other side has said that it reads."""
+    modelled = MODELLED in reads.formats and CURRENT_MODEL in reads.models
+    dictionary = CURRENT_DICTIONARY if CURRENT_DICTIONARY in reads.dictionaries else NO_DICTIONARY
+    return pack(payload, dictionary, CURRENT_MODEL if modelled else None)
 
 
 def pack(payload: BundlePayload, dictionary: int = CURRENT_DICTIONARY, model: int | None = CURRENT_MODEL) -> bytes:

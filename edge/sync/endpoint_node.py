@@ -14,7 +14,7 @@ from . import frames as fr
 from . import hubkey, seal
 from .arq import LIMITED_CLS_MIN, Arq
 from .blobs import pack_chunk
-from .bundle import CURRENT_DICTIONARY, CURRENT_MODEL, MODELLED, NO_DICTIONARY, BundlePayload, Chunk, pack
+from .bundle import BundlePayload, Chunk, pack_for
 from .congestion import DelayAimd
 from .faults import point
 from .incoming import Incoming
@@ -125,10 +125,7 @@ class NodeEndpoint:
 
     def pack(self, payload: BundlePayload) -> bytes:
         """The bytes to seal, as the hub can read them. May run in another thread than the endpoint."""
-        reads = self.hub_reads
-        modelled = MODELLED in reads.formats and CURRENT_MODEL in reads.models
-        dictionary = CURRENT_DICTIONARY if CURRENT_DICTIONARY in reads.dictionaries else NO_DICTIONARY
-        return pack(payload, dictionary, CURRENT_MODEL if modelled else None)
+        return pack_for(payload, self.hub_reads)
 
     def seal_packed(self, packed: bytes) -> BundleRef:
         """Seal what :meth:`pack` made, under the present epoch."""

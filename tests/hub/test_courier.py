@@ -9,8 +9,9 @@ from sqlalchemy import func, select
 from edge.model import events as ev
 from edge.model.records import Role
 from edge.sync import courier, seal
-from edge.sync.bundle import BundlePayload
+from edge.sync.bundle import FORMAT, NO_DICTIONARY, BundlePayload
 from edge.sync.log import Stream
+from edge.sync.versions import Reads, Span
 from hub import directory, down
 from hub.courier import Desk, DownName
 from hub.keys import Keyring
@@ -40,6 +41,25 @@ async def say_something(kit: HubKit, node: NodeKit) -> DownName:
         lambda connection: down.speak(connection, kit.hub.speaker, node.node_id, (staff,), "", kit.clock.ms)
     )
     return DownName(said.node_id, said.seq)
+
+
+async def test_the_hub_packs_only_what_the_node_has_said_that_it_reads(kit: HubKit) -> None:
+    node = await kit.enrol()
+    asked: list[bytes] = []
+
+    def old(node_id: bytes) -> Reads:
+        asked.append(node_id)
+        return Reads(Span(1, 1), Span(1, 1), Span(7, 8), Span(9, 9))
+
+    assert kit.hub.speaker.reads == kit.hub.link.endpoint.reads
+    speaker = msgspec.structs.replace(kit.hub.speaker, reads=old)
+    staff = ev.StaffPublished("asha", "Dr Asha Rao", Role.DOCTOR, "12345 MCI", "MBBS", bytes(32))
+    said = await kit.hub.store.write(
+        lambda connection: down.speak(connection, speaker, node.node_id, (staff,), "", kit.clock.ms)
+    )
+    opened = seal.open_down(said.blob, node.keys.node_id, node.drawn.records, node.keys.hub_sign)
+    assert asked == [node.keys.node_id]
+    assert opened.payload[:2] == bytes((FORMAT, NO_DICTIONARY))
 
 
 async def test_bundles_by_stick_and_by_link_are_stored_once_and_receipted(kit: HubKit) -> None:
