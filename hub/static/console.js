@@ -11,6 +11,7 @@ import { ageText } from "/ui/lib/ages.js";
 import { CallPanel, callSignal, channelOpen, hangUp, rejoin, setSender } from "./call.js";
 import { EarlyList, loadEarly } from "./early.js";
 import { Record } from "./record.js";
+import { Review } from "./review.js";
 import { forgetDrafts, RxForm } from "./rx.js";
 import { canSign, chosen, doctor, enter, errorText, keepHere, loadQueue, loadRecord, queue, record, wasHere } from "./store.js";
 
@@ -73,7 +74,10 @@ setInterval(() => {
 
 /** The visit of the address, so that a reload and the back button find it. */
 const routed = () => /^#\/visit\/([0-9A-Za-z_-]+)$/.exec(location.hash)?.[1] ?? "";
+const reviewing = signal(location.hash === "#/review");
 window.addEventListener("hashchange", () => {
+  reviewing.value = location.hash === "#/review";
+  if (reviewing.value) return;
   if (doctor.value && routed() !== chosen.value) void choose(routed());
 });
 
@@ -124,6 +128,7 @@ function Header() {
     <span class="grow soft small keys">${doctor.value ? t("shortcuts") : ""}</span>
     ${doctor.value ? html`<span class="who">${doctor.value.name} <span class="soft small">${doctor.value.qualification} · ${doctor.value.registration}</span></span>` : null}
     <button type="button" class="quiet" data-test="language-toggle" lang=${other} onClick=${() => void setLanguage(other)}>${other === "en" ? "English" : "हिन्दी"}</button>
+    ${doctor.value ? html`<a class="button quiet" data-test="to-review" href=${reviewing.value ? "#/" : "#/review"}>${t(reviewing.value ? "to-patients" : "review")}</a>` : null}
     ${doctor.value ? html`<button type="button" class="quiet" data-test="logout" onClick=${() => void logOut()}>${t("logout")}</button>` : null}
   </header>`;
 }
@@ -190,6 +195,7 @@ function App() {
   if (!started.value) body = html`<main class="wait"><p role="status">${t("starting")}</p></main>`;
   else if (!doctor.value) body = html`<main class="wait"><${Login} /></main>`;
   else if (!reference.value) body = html`<main class="wait"><p role="status">${t("loading")}</p></main>`;
+  else if (reviewing.value) body = html`<main class="review"><${Review} /></main>`;
   else body = html`<div class="columns"><${Queue} />
       <main class="middle">${record.value ? html`<${Record} key=${record.value.visit.visit_id} />`
         : html`<p class="soft empty" role="status">${chosen.value ? t("loading") : t("choose-patient")}</p>`}</main>

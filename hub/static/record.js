@@ -1,16 +1,18 @@
 // @ts-check
 // The record of the chosen visit on one screen, with the doctor's notes.
 import { html, useEffect, useSignal } from "/ui/lib/dom.js";
-import { get, post, put } from "/ui/lib/http.js";
+import { ApiError, get, post, put } from "/ui/lib/http.js";
+import { newId } from "/ui/lib/ids.js";
 import { ago, clockTime, day, language, span, t } from "/ui/lib/l10n.js";
-import { ColourBadge, toast } from "/ui/lib/parts.js";
+import { ColourBadge, Dialog, toast } from "/ui/lib/parts.js";
 import { RecordFacts } from "/ui/lib/facts.js";
 import { missingWords, reasonWords } from "/ui/lib/reasons.js";
 import { ageText } from "/ui/lib/ages.js";
 import { colourOf } from "/ui/lib/colour.js";
 import { words } from "/ui/lib/reference.js";
 import { Media } from "./media.js";
-import { doctor, errorText, loadQueue, loadRecord, queue, record } from "./store.js";
+import { startAmending } from "./rx.js";
+import { canSign, doctor, errorText, loadQueue, loadRecord, queue, record } from "./store.js";
 
 const AUTOSAVE_MS = 1500;
 
@@ -84,8 +86,50 @@ function RxStatus() {
       return html`<div key=${one.prescription_id}><ol class="rx-steps" data-test="rx-status" data-state=${state}>
         ${steps.map(([name, at]) => html`<li key=${name} class=${at ? "done" : ""}><span>${at ? "✓" : "○"} ${t(String(name))}</span>
           <span class="small num">${at ? clockTime(Number(at)) : ""}</span></li>`)}</ol>
+        ${written?.replaces ? html`<p class="small" data-test="rx-amends">${t(written.cancels ? "rx-is-cancellation" : "rx-is-amendment")}${written.reason ? ` · ${written.reason}` : ""}</p>` : null}
+        <${Standing} visitId=${now.visit.visit_id} written=${written} stands=${(now.standing ?? []).find((found) => found.prescription_id === one.prescription_id)} />
         ${written ? html`<p class="small">${written.diagnosis} · ${written.medicines.map((line) => line.generic).join(", ")}</p>` : null}</div>`;
     })}<p class="soft small" data-test="node-heard">${heardText(now)}</p></section>`;
+}
+
+/** Whether it stands; if so, the ways to amend and to cancel it. @param {{visitId: string, written: any, stands: any}} props */
+function Standing({ visitId, written, stands }) {
+  const asking = useSignal(false);
+  const reason = useSignal("");
+  const password = useSignal("");
+  const wrong = useSignal("");
+  const command = useSignal(newId());
+  const busy = useSignal(false);
+  const holder = record.value?.visit;
+  if (!written || !stands) return null;
+  if (stands.standing !== "valid") return written.cancels ? null : html`<p class="notice bad slim" data-test="rx-standing" data-standing=${stands.standing}>${t(`rx-${stands.standing}`)}</p>`;
+  if (holder?.doctor_name && holder.doctor_id !== doctor.value?.doctor_id) return null;
+  const cancel = async () => {
+    busy.value = true;
+    try {
+      await post(`/api/visits/${visitId}/cancel-prescription`, { command_id: command.value, prescription_id: written.prescription_id, reason: reason.value.trim(), password: password.value });
+      canSign.value = true;
+      asking.value = false;
+      await Promise.all([loadRecord(visitId), loadQueue()]);
+    } catch (error) {
+      if (error instanceof ApiError && error.code.includes("password")) canSign.value = false;
+      wrong.value = errorText(error);
+    } finally {
+      password.value = "";
+      busy.value = false;
+    }
+  };
+  return html`<div class="row tight"><button type="button" data-test="rx-amend" onClick=${() => startAmending(visitId, written)}>${t("rx-amend")}</button>
+    <button type="button" data-test="rx-cancel" onClick=${() => (asking.value = true)}>${t("rx-cancel")}</button>
+    ${asking.value ? html`<${Dialog} title=${t("rx-cancel")} test="cancel-dialog" onClose=${() => (asking.value = false)}>
+      <p>${written.medicines.map((/** @type {any} */ line) => line.generic).join(", ")}</p>
+      <div class="field"><label for="cancel-reason">${t("amend-reason")}</label><input id="cancel-reason" data-test="cancel-reason" maxlength="200" value=${reason.value}
+        onInput=${(/** @type {any} */ event) => (reason.value = event.currentTarget.value)} /></div>
+      ${canSign.value ? null : html`<div class="field"><label for="cancel-password">${t("password")}</label><input id="cancel-password" type="password" autocomplete="current-password" data-test="cancel-password"
+        value=${password.value} onInput=${(/** @type {any} */ event) => (password.value = event.currentTarget.value)} /></div>`}
+      ${wrong.value ? html`<p class="notice bad" role="alert">${wrong.value}</p>` : null}
+      <div class="row"><button type="button" onClick=${() => (asking.value = false)}>${t("back")}</button>
+        <button type="button" class="primary grow" data-test="cancel-confirm" disabled=${!reason.value.trim() || busy.value} onClick=${() => void cancel()}>${t("rx-cancel")}</button></div><//>` : null}</div>`;
 }
 
 /** @param {{visitId: string}} props */

@@ -9,6 +9,7 @@ import { Dialog, Icon, toast } from "/ui/lib/parts.js";
 import { doseLine, frequencies } from "/ui/lib/dose.js";
 import { list } from "/ui/lib/reference.js";
 import { active } from "./call.js";
+import { InPerson, SavedLines } from "./rxmore.js";
 import { canSign, errorText, loadQueue, loadRecord, record, refusalText } from "./store.js";
 
 /** @typedef {{code: string, message: string, field: string}} Denial */
@@ -95,11 +96,7 @@ function unpacked(sheet) {
   if (!found) return null;
   /** @type {string[]} */
   const lost = [];
-  const lines = found.medicines.flatMap((/** @type {any} */ one) => {
-    const drug = list("formulary").find((known) => known.id === one.drug_id);
-    if (!drug) lost.push(one.drug_id);
-    return drug ? [{ ...one, key: newId(), drug, days: one.duration_days ? String(one.duration_days) : "" }] : [];
-  });
+  const lines = linesOf(found.medicines);
   return {
     diagnosis: found.diagnosis, code: found.diagnosis_code, provisional: found.provisional, findings: found.findings, lines,
     advice: found.advice, tests: found.tests.join("\n"), urgency: found.referral?.urgency ?? "", to: found.referral?.to ?? "",
@@ -125,6 +122,25 @@ async function restore(visitId) {
 }
 
 const draft = signal(blank());
+/** The signed prescription that the next signature amends. @type {import("/ui/vendor/signals.js").Signal<{visit_id: string, prescription_id: string, reason: string}|null>} */
+const amending = signal(null);
+
+/** Lines of a draft from lines as they are kept; a medicine that the formulary no longer has is left out. @param {any[]} kept @returns {Line[]} */
+function linesOf(kept) {
+  return kept.flatMap((one) => {
+    const drug = list("formulary").find((known) => known.id === one.drug_id);
+    return drug ? [{ key: newId(), drug, dose: one.dose, route: one.route, frequency: one.frequency, food: one.food, quantity: one.quantity,
+      instructions: one.instructions, days: one.duration_days ? String(one.duration_days) : "" }] : [];
+  });
+}
+
+/** Open a signed prescription to be amended, as the doctor wrote it. @param {string} visitId @param {any} old */
+export function startAmending(visitId, old) {
+  amending.value = { visit_id: visitId, prescription_id: old.prescription_id, reason: "" };
+  change(visitId, { ...blank(), diagnosis: old.diagnosis, code: old.diagnosis_code, provisional: old.provisional, lines: linesOf(old.medicines), advice: old.advice,
+    tests: old.tests.join("\n"), urgency: old.referral?.urgency ?? "", to: old.referral?.to ?? "", reason: old.referral?.reason ?? "", follow_up: old.follow_up_date });
+  setTimeout(() => document.getElementById("amend-reason")?.focus(), 30);
+}
 const checked = signal(/** @type {{denials: Denial[], warnings: Denial[], mode: string, consult_type: string}|null} */ (null));
 const refused = signal(/** @type {Denial[]} */ ([]));
 let checkTimer = 0;
@@ -169,6 +185,12 @@ async function check(visitId) {
   } catch (error) {
     if (error instanceof ApiError && !error.unreachable) toast("warn", errorText(error));
   }
+}
+
+/** What the signing says of an amendment. @param {string} visitId */
+function replacing(visitId) {
+  const now = amending.value;
+  return now?.visit_id === visitId ? { replaces: now.prescription_id, reason: now.reason.trim() } : {};
 }
 
 /** @param {{visitId: string}} props */
@@ -223,7 +245,8 @@ export function RxForm({ visitId }) {
     wrong.value = "";
     signing.add(visitId);
     try {
-      await post(`/api/visits/${visitId}/sign`, { command_id: draft.value.command_id, draft: packed(draft.value), password });
+      await post(`/api/visits/${visitId}/sign`, { command_id: draft.value.command_id, draft: packed(draft.value), password, ...replacing(visitId) });
+      amending.value = null;
       canSign.value = true;
       asking.value = false;
       clearTimeout(unsaved.get(visitId));
@@ -256,18 +279,28 @@ export function RxForm({ visitId }) {
     }
   };
 
-  if (record.value?.visit.closed_ms) return null;
+  const amends = amending.value?.visit_id === visitId ? amending.value : null;
+  if (record.value?.visit.closed_ms && !amends) return null;
   return html`<form class="rx-form stack tight" data-test="rx-form" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
     <div class="row between"><h2>${t("prescription")}</h2>
       ${saving.value ? html`<span class="small soft" role="status" data-test="draft-state" data-state=${saving.value}>${t(`rx-draft-${saving.value}`)}</span>` : null}
       ${checked.value ? html`<span class="mode" data-test="check-mode" data-mode=${checked.value.mode} data-type=${checked.value.consult_type}>${t("mode-now", {
         mode: t(`mode-${checked.value.mode}`), type: t(`type-${checked.value.consult_type.replace("_", "-")}`) })}</span>` : null}</div>
     ${signed ? html`<p class="notice good slim">✓ ${t("rx-written")}</p>` : null}
+    ${amends ? html`<div class="notice warn stack tight" data-test="amending"><strong>${t("amending")}</strong>
+      <div class="field"><label for="amend-reason">${t("amend-reason")}</label><input id="amend-reason" data-test="amend-reason" maxlength="200" value=${amends.reason}
+        onInput=${(/** @type {any} */ event) => (amending.value = { ...amends, reason: event.currentTarget.value })} /></div>
+      <button type="button" data-test="amend-stop" onClick=${() => {
+        amending.value = null;
+        change(visitId, blank());
+      }}>${t("amend-stop")}</button></div>` : null}
+    <${InPerson} visitId=${visitId} />
     <${Diagnosis} visitId=${visitId} set=${set} />
     <label class="check"><input type="checkbox" data-test="provisional" checked=${now.provisional} onChange=${tick("provisional")} />${t("provisional")}</label>
     <div class="field"><label for="findings">${t("findings")}</label>
       <textarea id="findings" data-test="findings" maxlength="2000" value=${now.findings} onInput=${set("findings")}></textarea></div>
     <${DrugSearch} visitId=${visitId} />
+    <${SavedLines} lines=${packed(now).medicines} onTake=${(/** @type {any[]} */ kept) => change(visitId, { lines: [...draft.value.lines, ...linesOf(kept)].slice(0, 20) })} />
     ${now.lines.map((line, index) => html`<${DrugLine} key=${line.key} visitId=${visitId} line=${line} index=${index}
       denials=${denials.filter((one) => one.field.startsWith(`medicines[${index}]`))}
       warnings=${(checked.value?.warnings ?? []).filter((one) => one.field.startsWith(`medicines[${index}]`))} />`)}
@@ -361,11 +394,14 @@ function Diagnosis({ visitId, set }) {
       ${badCode ? html`<p class="wrong" id="diagnosis-code-wrong" data-test="diagnosis-code-wrong">${t("wrong-diagnosis-code")}</p>` : null}</div></div>`;
 }
 
+/** What a medical officer has decided, as the hub said last. @type {Map<string, boolean>} */
+const decided = new Map();
+
 /** @param {any} drug */
 function letterOf(drug) {
   const letter = (drug.tpg_list ?? "").replace("?", "");
   return html`<span class="letter" data-letter=${letter}>${t("list-letter", { letter: letter || "–" })}</span>
-    ${(drug.tpg_list ?? "").endsWith("?") || drug.tpg_status !== "sourced" ? html`<span class="unapproved">${t("not-approved")}</span>` : null}`;
+    ${!decided.get(drug.id) && (decided.has(drug.id) || (drug.tpg_list ?? "").endsWith("?") || drug.tpg_status !== "sourced") ? html`<span class="unapproved">${t("not-approved")}</span>` : null}`;
 }
 
 /** @param {{visitId: string}} props */
@@ -373,6 +409,7 @@ function DrugSearch({ visitId }) {
   const text = useSignal("");
   const found = useSignal(/** @type {any[]} */ ([]));
   const number = useSignal(0);
+  const shelf = useSignal(/** @type {Map<string, number>} */ (new Map()));
   /** The text that `found` answers, so that "no such medicine" is never said too early. */
   const answered = useSignal("");
   const search = async (/** @type {string} */ wanted) => {
@@ -380,8 +417,11 @@ function DrugSearch({ visitId }) {
     const mine = ++number.value;
     if (!wanted.trim()) return;
     try {
-      const reply = await get(`/api/formulary?q=${encodeURIComponent(wanted.trim().slice(0, 60))}`);
+      const reply = await get(`/api/formulary?visit_id=${visitId}&q=${encodeURIComponent(wanted.trim().slice(0, 60))}`);
       if (mine !== number.value) return;
+      shelf.value = new Map(reply.shelf.map((/** @type {any} */ level) => [level.drug_id, level.units]));
+      for (const id of reply.approved) decided.set(id, true);
+      for (const id of reply.rejected) decided.set(id, false);
       found.value = reply.items.slice(0, 10);
       answered.value = wanted;
     } catch (error) {
@@ -391,7 +431,7 @@ function DrugSearch({ visitId }) {
   return html`<${Picker} id="drug-search" test="drug-search" label=${t("medicines")} placeholder=${t("drug-search")} text=${text.value} onText=${(/** @type {string} */ wanted) => void search(wanted)}
     empty=${answered.value === text.value ? t("drug-none") : ""}
     options=${found.value.map((drug) => ({ key: drug.id, test: `drug-option-${drug.id}`,
-      node: html`<strong>${drug.generic}</strong> ${drug.form} ${drug.strength} ${letterOf(drug)}`,
+      node: html`<strong>${drug.generic}</strong> ${drug.form} ${drug.strength} ${letterOf(drug)} ${shelf.value.has(drug.id) ? html`<span class="small num" data-test="on-shelf">${t("on-shelf", { n: shelf.value.get(drug.id) ?? 0 })}</span>` : null}`,
       take: () => {
         const key = newId();
         change(visitId, { lines: [...draft.value.lines, { key, drug, dose: "", route: "", frequency: "", days: "", food: "", quantity: "", instructions: "" }] });
