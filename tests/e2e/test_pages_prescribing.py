@@ -1,0 +1,136 @@
+"""The console beyond the first signature: saved lines, amending, cancelling, in person, medical review."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from .pages import (
+    BROWSER_ARGS,
+    CHROMIUM,
+    Clinic,
+    Stage,
+    Watch,
+    _run,
+    fill,
+    log_in_doctor,
+    log_in_nurse,
+    register,
+    see,
+    take_visit,
+    tap,
+)
+
+pytestmark = pytest.mark.browser
+SIZES = ((1366, 768), (1440, 900), (360, 640))
+LOOK = (Path(__file__).parent / "pages_look.js").read_text("utf-8")
+PICTURES = os.environ.get("UPKENDRA_PICTURES", "")
+"""A folder for the screens, to be looked at by a person."""
+
+
+@pytest.fixture(scope="module")
+def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
+    folder = tmp_path_factory.mktemp("clinic")
+    stage = Stage(folder)
+    try:
+        made = stage.start()
+        _run(["hub", "role", "--data", str(folder / "hub"), "--id", "doctor"])
+        yield made
+    finally:
+        stage.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=list(BROWSER_ARGS))
+        yield started
+        started.close()
+
+
+def look(page: Page, name: str) -> list[str]:
+    """Faults of a screen in each size and both languages."""
+    faults: list[str] = []
+    for width, height in SIZES:
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_timeout(150)
+        faults += [f"{name} {width}: {one}" for one in page.evaluate(LOOK, 26)]
+        if PICTURES:
+            page.screenshot(path=f"{PICTURES}/{name}-{width}.png", full_page=width < 1000)
+        if not page.locator("dialog[open]").count():
+            tap(page, "language-toggle")
+    return faults
+
+
+def write(page: Page, name: str, days: str) -> None:
+    """A medicine of list O by keyboard and selects."""
+    page.keyboard.press("Alt+d")
+    page.keyboard.type(name)
+    page.locator('[role="option"]').first.wait_for()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    see(page, "drug-line")
+    fill(page, "dose", "1")
+    for field, value in (("route", "oral"), ("frequency", "TDS"), ("food", "after")):
+        page.locator(f'[data-test="{field}"]').first.select_option(value)
+    fill(page, "days", days)
+
+
+def test_a_doctor_saves_signs_amends_and_cancels_and_the_nurse_sees_what_stands(
+    browser: Browser, clinic: Clinic
+) -> None:
+    context = browser.new_context(viewport={"width": 1366, "height": 768})
+    context.set_default_timeout(20_000)
+    nurse = context.new_page()
+    log_in_nurse(nurse, clinic)
+    register(nurse, "सीता देवी", age="34")
+    take_visit(nurse)
+    doctor = context.new_page()
+    watch = Watch(doctor, clinic.hub_url)
+    log_in_doctor(doctor, clinic)
+    doctor.locator('[data-test="queue-row"]', has_text="सीता").click()
+    see(doctor, "record")
+    fill(doctor, "diagnosis", "Viral fever")
+    write(doctor, "paracetamol tab", "3")
+    tap(doctor, "saved-new")
+    fill(doctor, "saved-name", "Fever, adult")
+    tap(doctor, "saved-keep")
+    see(doctor, "saved-choose")
+    doctor.locator('[data-test="in-person"] summary').click()
+    faults = look(doctor, "writing")
+    doctor.set_viewport_size({"width": 1366, "height": 768})
+    tap(doctor, "remove-line")
+    doctor.locator('[data-test="saved-choose"]').select_option(index=1)
+    tap(doctor, "saved-take")
+    see(doctor, "drug-line")
+    doctor.keyboard.press("Alt+s")
+    see(doctor, "rx-amend")
+    tap(doctor, "rx-amend")
+    fill(doctor, "amend-reason", "five days")
+    fill(doctor, "days", "5")
+    faults += look(doctor, "amending")
+    doctor.set_viewport_size({"width": 1366, "height": 768})
+    doctor.keyboard.press("Alt+s")
+    doctor.locator('[data-test="rx-standing"][data-standing="replaced"]').wait_for()
+    nurse.locator('[data-test="rx-old"][data-standing="replaced"]').wait_for(timeout=30_000)
+    see(nurse, "rx-replaces")
+    faults += look(nurse, "tablet-replaced")
+    tap(doctor, "rx-cancel")
+    fill(doctor, "cancel-reason", "allergy told later")
+    faults += look(doctor, "cancelling")
+    doctor.set_viewport_size({"width": 1366, "height": 768})
+    tap(doctor, "cancel-confirm")
+    doctor.locator('[data-test="rx-standing"][data-standing="cancelled"]').wait_for()
+    nurse.locator('[data-test="rx-old"][data-standing="cancelled"]').wait_for(timeout=30_000)
+    tap(doctor, "to-review")
+    see(doctor, "review-item")
+    faults += look(doctor, "review")
+    first = doctor.locator('[data-test="review-item"]').first
+    item = first.get_attribute("data-item")
+    first.locator('[data-test="review-approve"]').click()
+    doctor.locator(f'[data-test="review-item"][data-item="{item}"]').wait_for(state="detached")
+    assert faults == []
+    watch.none()
+    context.close()
