@@ -232,6 +232,10 @@ class Clinic:
                 outgoing = await self.store.write(_keeper(piece, self._seal(packed)))
                 for listener in self.on_sealed:
                     listener(outgoing)
+        self.seal_media()
+
+    def seal_media(self) -> None:
+        """Seal what is due of photos and the like."""
         if self.more_to_seal is not None:
             self.later(self.more_to_seal())
 

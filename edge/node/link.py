@@ -377,7 +377,8 @@ class HubLink:
                     self._clinic.tablets.push(VisitChanged(visit_id))
                 if touched:
                     self._clinic.tablets.push(QueueChanged())
-        self._clinic.seal_soon(0.0)
+        # Entries only where an answer was recorded: a draft is not due because the hub said something.
+        self._clinic.seal_media()
 
     async def _import(self, seq: int, blob: bytes) -> set[str]:
         config, keys = self._clinic.config, self._clinic.secrets
@@ -404,6 +405,8 @@ class HubLink:
         touched = await self._clinic.store.write(lambda journal: journal.import_down(payload, own, now, down))
         for mine in own.values():
             self._clinic.tablets.push(PrescriptionCame(ev.visit_of(mine)))
+        if own:
+            self._clinic.seal_soon(0.0)
         return touched
 
     # -- showing --------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from msgspec import Struct
 
 from . import frames as fr
-from .congestion import ACK_DELAY_MAX_S, FIRST_TIMEOUT_S, PACKET_BYTES, DelayAimd
+from .congestion import FIRST_TIMEOUT_S, PACKET_BYTES, DelayAimd
 from .frontier import Ranges
 from .incoming import Incoming
 from .outbox import CLASSES, COPY_AFTER_S, Message, SendQueue
@@ -23,6 +23,8 @@ PROBE_FAST_FOR_S = 120.0
 """Two probes a second in an outage's first minute, one in the second, then one in 15 s. No exponential back-off."""
 STORE_TIMEOUT_S = 60.0
 """A message that arrived whole, but was not called durable in this time, is sent again."""
+ASK_STORED_S = 1.0
+"""After so long (and one and a half round trips) it is asked whether it is durable: the answer may be lost."""
 REORDER_PACKETS = 3
 URGENT_CLS_MAX = 1
 """Classes up to this one do not wait for the timeout when the last packet was lost."""
@@ -42,6 +44,7 @@ _BURST_PACKETS = 2
 _SMALLEST_PIECE = 48
 _SENT_MEMORY_S = 60.0
 _LATE_MAX = 512
+_TOLD_MAX = 512
 _EPSILON_S = 1e-6
 _BITMAP_BITS = 8 * fr.ACK_BITMAP_MAX_BYTES
 
@@ -50,8 +53,8 @@ class _Sent(Struct, eq=False):
     time: float
     size: int
     frames: tuple[fr.Frame, ...]
-    tail_s: float | None
-    """What a tail probe adds to the congestion's ``probe_s``; None: nothing urgent is aboard."""
+    urgent: bool
+    """Whether a tail probe sends it again."""
     probed: bool = False
     """Its urgent content has left again in another packet."""
 
@@ -93,6 +96,8 @@ class Arq:
         self._sent: dict[int, _Sent] = {}
         self._late: dict[int, _Sent] = {}
         """Packets that were called lost. What is acknowledged of them all the same is not sent again."""
+        self._told: dict[int, _Sent] = {}
+        """Packets that only said that something is durable: their ACK comes in passing, no timer waits for it."""
         self._in_flight = 0
         self._largest_acked = -1
         self._base_s: float | None = None
@@ -125,8 +130,27 @@ class Arq:
 
     def control(self, frame: fr.Frame) -> None:
         """Queue a small frame; it leaves at once and is repeated when lost (but PROBE, TIME and PATH are not)."""
+        if isinstance(frame, fr.StoredHere):
+            for place, other in enumerate(self._controls):
+                joined = other.join(frame) if isinstance(other, fr.StoredHere) else None
+                if joined is not None:
+                    self._controls[place] = joined
+                    return
         if frame not in self._controls:
             self._controls.append(frame)
+
+    def bundles_of(self, spans: Iterable[tuple[int, int]]) -> list[bytes]:
+        """Names of the unfinished bundles that left under these message numbers."""
+        return [
+            message.key
+            for number, message in self._by_number.items()
+            if message.kind == fr.KIND_BUNDLE and any(first <= number <= last for first, last in spans)
+        ]
+
+    def tell_again(self, now: float) -> None:
+        """Say again what is durable here, if it left a round trip ago and is not known to have come."""
+        for counter in [c for c, told in self._told.items() if told.time + self.congestion.srtt_s <= now + _EPSILON_S]:
+            self._requeue_controls(self._told.pop(counter))
 
     def adopt(self, other: "Arq", kinds: Iterable[int], now: float) -> None:
         """Take over the unfinished messages of an older session."""
@@ -142,7 +166,10 @@ class Arq:
         """The other side has lost its memory: everything unfinished is sent from its first byte."""
         for sent in self._sent.values():
             self._requeue_controls(sent)
+        for told in self._told.values():
+            self._requeue_controls(told)
         self._sent.clear()
+        self._told.clear()
         self._late.clear()
         self._in_flight = 0
         self._base_s = self._loss_s = None
@@ -162,7 +189,8 @@ class Arq:
             self._pace_s = now
             for message in self._complete.values():
                 # The durable answer may have been lost with the link: it has its time once more.
-                message.complete_s = now
+                message.complete_s, message.asked = now, False
+            self.tell_again(now)
 
     def lose_all(self, now: float) -> None:
         """The bearer changed: what is in flight is sent again over the new one."""
@@ -170,6 +198,7 @@ class Arq:
         self.timeouts = 0
         self._answered()
         self._pace_s = now
+        self.tell_again(now)
 
     def _answered(self) -> None:
         self.silent_since_s = None
@@ -190,6 +219,11 @@ class Arq:
         bits = int.from_bytes(ack.bitmap, "little") << 1 | 1
         for counter in [c for c in self._late if _acknowledges(ack, bits, c)]:
             self._credit(self._late.pop(counter), now)
+        for counter in list(self._told):
+            if _acknowledges(ack, bits, counter):
+                del self._told[counter]
+            elif counter + REORDER_PACKETS <= ack.cursor:
+                self._requeue_controls(self._told.pop(counter))
         newest: _Sent | None = None
         acked_bytes = 0
         for counter in [c for c in self._sent if _acknowledges(ack, bits, c)]:
@@ -287,6 +321,7 @@ class Arq:
             self._time_out(now)
         if self.timeouts == 0:
             self._probe_tail(now)
+            self._ask_stored(now)
         for message in list(self._complete.values()) if self.timeouts == 0 else []:
             if message.complete_s is not None and message.complete_s + STORE_TIMEOUT_S <= now:
                 self._renumber(message)
@@ -300,11 +335,24 @@ class Arq:
             return None
         return self.heard_s + 1.5 * (self.congestion.srtt_s or FIRST_TIMEOUT_S) + ASK_AFTER_S
 
+    def _stored_due_s(self, message: Message) -> float | None:
+        if message.asked or message.complete_s is None:
+            return None
+        return message.complete_s + 1.5 * self.congestion.srtt_s + ASK_STORED_S
+
+    def _ask_stored(self, now: float) -> None:
+        """Ask once for the answer to what has arrived: it is told in passing and may have been lost."""
+        for message in self._complete.values():
+            due_s = self._stored_due_s(message)
+            if due_s is not None and due_s <= now + _EPSILON_S:
+                message.asked = True
+                self.control(fr.Probe())
+
     def _tail_due_s(self, sent: _Sent) -> float | None:
         wait_s = self.congestion.probe_s
-        if sent.tail_s is None or sent.probed or wait_s is None or self._tail_probes >= TAIL_PROBES_MAX:
+        if not sent.urgent or sent.probed or wait_s is None or self._tail_probes >= TAIL_PROBES_MAX:
             return None
-        return sent.time + wait_s + sent.tail_s
+        return sent.time + wait_s
 
     def _probe_tail(self, now: float) -> None:
         """Send again what is urgent and late, without calling its packet lost: it may have been the last one."""
@@ -350,7 +398,7 @@ class Arq:
                 self._probe_s = now + self._probe_interval_s(now)
             frames += self._take_controls(left, outage=True)
         elif self.timeouts == 0 or self._allowance > 0:
-            frames = self._take_controls(left, outage=False)
+            frames = [] if self._controls_wait(now) else self._take_controls(left, outage=False)
             left -= sum(len(fr.encode(frame)) for frame in frames)
             if self._may_send(now):
                 frames += self._fragments(left, now)
@@ -358,6 +406,11 @@ class Arq:
         if frames or self.incoming.ack_due(now):
             return [ack, *frames] if ack else frames
         return []
+
+    def _controls_wait(self, now: float) -> bool:
+        """The time and a greeting leave with an ACK that waits a moment for STORED."""
+        alone = all(isinstance(frame, fr.Time | fr.Hello) for frame in self._controls)
+        return alone and self.incoming.rides(now) and not self.queue.waiting()
 
     def _take_controls(self, left: int, *, outage: bool) -> list[fr.Frame]:
         taken: list[fr.Frame] = []
@@ -442,7 +495,12 @@ class Arq:
         """A packet left with ``frames``; ``size`` is its IP bytes."""
         if any(isinstance(frame, fr.Ack) for frame in frames):
             self.incoming.ack_left()
-        if not any(fr.eliciting(frame) for frame in frames):
+        asking = [frame for frame in frames if fr.eliciting(frame)]
+        if all(fr.in_passing(frame) for frame in asking):
+            if asking:
+                self._told[counter] = _Sent(now, size, tuple(asking), urgent=False)
+                while len(self._told) > _TOLD_MAX:
+                    self._told.pop(next(iter(self._told)))
             return
         self.last_eliciting_s = now
         if self.silent_since_s is None:
@@ -452,7 +510,8 @@ class Arq:
             self._allowance = 0
         if self._base_s is None:
             self._base_s = now
-        self._sent[counter] = _Sent(now, size, tuple(frames), _tail_s(frames))
+        urgent = any(isinstance(frame, fr.Frag) and frame.cls <= URGENT_CLS_MAX for frame in frames)
+        self._sent[counter] = _Sent(now, size, tuple(frames), urgent)
         self._in_flight += size
         self._pace_s = max(self._pace_s, now) + size / self.congestion.pace_bytes_per_s
         if self.bulk_bps and any(isinstance(frame, fr.Frag) and frame.cls >= LIMITED_CLS_MIN for frame in frames):
@@ -472,6 +531,7 @@ class Arq:
                 times += [due for due in map(self._tail_due_s, self._sent.values()) if due is not None]
                 copy_s = self.queue.next_copy_s(now)
                 times += [] if copy_s is None else [copy_s]
+                times += [due for due in map(self._stored_due_s, self._complete.values()) if due is not None]
             if self.timeouts == 0 and self._window_open() and next(self._departures(now), None) is not None:
                 times.append(self._pace_due_s())
             if self.bulk_bps and self._bulk_s > now and self.queue.waiting():
@@ -485,12 +545,3 @@ def _acknowledges(ack: fr.Ack, bits: int, counter: int) -> bool:
     """``bits``: the bitmap with a bit for the cursor itself in front."""
     behind = ack.cursor - counter
     return 0 <= behind <= _BITMAP_BITS and bool(bits >> behind & 1)
-
-
-def _tail_s(frames: list[fr.Frame]) -> float | None:
-    """How long the other side may wait with the ACK of what is urgent here; None: nothing is."""
-    if any(isinstance(frame, fr.Frag) and frame.cls <= URGENT_CLS_MAX for frame in frames):
-        return 0.0
-    if any(isinstance(frame, fr.Stored | fr.DownStored) for frame in frames):
-        return ACK_DELAY_MAX_S
-    return None

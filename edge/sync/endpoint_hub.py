@@ -4,6 +4,7 @@ Believes nothing before a MAC; does no public-key work before it; sends an addre
 itself never more bytes than came from there. Nodes are found by the directory, from memory.
 """
 
+import contextlib
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 
@@ -67,6 +68,8 @@ class _Node:
         self.stored: OrderedDict[bytes, int] = OrderedDict()
         self.waiting: OrderedDict[bytes, bytes] = OrderedDict()
         self.held: OrderedDict[tuple[bytes, int], Frontier] = OrderedDict()
+        self.numbers: OrderedDict[bytes, tuple[bytes, int]] = OrderedDict()
+        """The salt of the session in which a bundle last came, and its number there."""
         self.places: dict[bytes, tuple[bytes, int, int, int]] = {}
         self.downs: dict[int, tuple[bytes, int]] = {}
         self.orders: OrderedDict[bytes, SignalOrder] = OrderedDict()
@@ -124,7 +127,7 @@ class HubEndpoint:
             node.held.setdefault((run, stream), Frontier()).add(first, count)
             while len(node.held) > LOGS_REMEMBERED:
                 node.held.popitem(last=False)
-        self._owe(node, fr.Stored(bundle_id, wire))
+        self._say_stored(node, bundle_id)
 
     def bundle_failed(self, node_id: bytes, bundle_id: bytes) -> None:
         """The bundle could not be stored (a full disk): offer it again when the node repeats it."""
@@ -238,7 +241,8 @@ class HubEndpoint:
             return
         node, epoch = self._open(opening)
         session = Session(node.record.node_id, epoch, self._random, Arq(DelayAimd(), now, probes=False), now)
-        session.arq.control(fr.Hello(OURS))
+        if OURS != FIRST:
+            self._greet(session)
         node.sessions.append(session)
         self._sessions.setdefault(epoch_id, []).append(session)
         while len(node.sessions) > SESSIONS_PER_NODE:
@@ -247,6 +251,10 @@ class HubEndpoint:
         if sum(map(len, self._sessions.values())) > SESSIONS_MAX:
             oldest = min((s for group in self._sessions.values() for s in group), key=lambda s: s.heard_s)
             self._drop(self._nodes[oldest.node_id], oldest)
+
+    def _greet(self, session: Session) -> None:
+        session.greeted = True
+        session.arq.control(fr.Hello(OURS))
 
     def _open(self, opening: bytes) -> tuple[_Node, seal.OpenedEpoch]:
         candidates = list(self._directory.by_hint(seal.opening_hint(opening)))[:COLLISIONS_MAX]
@@ -302,6 +310,8 @@ class HubEndpoint:
             taken = self._take(node, session, frame, path, now) and taken
         if taken:
             session.arq.incoming.received(counter, frames, now)
+        if session.arq.incoming.missed(frames):
+            session.arq.tell_again(now)
         session.tell_time(self._unix_ms(now), now, asked=not taken or any(isinstance(f, fr.Probe) for f in frames))
         self._deliver(node, session, now)
         if session.live:
@@ -350,6 +360,8 @@ class HubEndpoint:
                 return len(node.offered) < OFFERED_MAX and session.arq.incoming.take(frame)
             case fr.Hello():
                 session.reads = frame.reads
+                if not session.greeted:
+                    self._greet(session)
             case fr.Limit():
                 session.arq.held, session.arq.bulk_bps = frame.held, frame.bulk_bps
             case fr.Ack() if frame.salt2 == session.salt[:2]:
@@ -415,6 +427,10 @@ class HubEndpoint:
         arrived, session.arq.incoming.arrived = session.arq.incoming.arrived, []
         for message in arrived:
             if message.kind == fr.KIND_BUNDLE:
+                with contextlib.suppress(seal.SealRefused):
+                    node.numbers[seal.bundle_id(message.body)] = (session.salt, message.number)
+                while len(node.numbers) > STORED_REMEMBERED:
+                    node.numbers.popitem(last=False)
                 self._bundle(node, message.body)
                 continue
             if message.kind == fr.KIND_STATE:
@@ -440,7 +456,7 @@ class HubEndpoint:
         except seal.SealRefused:
             return
         if bundle_id in node.stored:
-            self._owe(node, fr.Stored(bundle_id, node.stored[bundle_id]))
+            self._say_stored(node, bundle_id)
             return
         if bundle_id in node.offered:
             return
@@ -524,9 +540,18 @@ class HubEndpoint:
     def _owe(self, node: _Node, frame: fr.Frame) -> None:
         """Say something to the node in the session it was last heard in."""
         if node.sessions:
-            session = max(node.sessions, key=lambda s: s.heard_s)
+            session = _spoken(node)
             session.arq.control(frame)
             self._dirty[session] = None
+
+    def _say_stored(self, node: _Node, bundle_id: bytes) -> None:
+        """By the number under which it came, where the node knows that."""
+        salt, number = node.numbers.pop(bundle_id, (b"", 0))
+        level = node.stored[bundle_id]
+        if node.sessions and _spoken(node).salt == salt:
+            self._owe(node, fr.StoredHere(level, ((number, number),)))
+        else:
+            self._owe(node, fr.Stored(bundle_id, level))
 
     def _node(self, node_id: bytes) -> _Node | None:
         node = self._nodes.get(node_id)
@@ -545,6 +570,11 @@ class HubEndpoint:
         if now is not None:
             self._now = max(self._now, now)
         return self._now
+
+
+def _spoken(node: _Node) -> Session:
+    """The session in which the node was last heard."""
+    return max(node.sessions, key=lambda session: session.heard_s)
 
 
 def _hub_key_of(keys: seal.HubKeys) -> hubkey.HubKey | None:

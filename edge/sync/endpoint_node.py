@@ -93,9 +93,15 @@ class NodeEndpoint:
     def _fresh_arq(self, now: float) -> Arq:
         arq = Arq(self._congestion[self.path], now, probes=True)
         arq.control(fr.Probe())
-        arq.control(fr.Hello(OURS))
         self._said = fr.Limit(False, None)
+        self._meet_anew(arq)
         return arq
+
+    def _meet_anew(self, arq: Arq) -> None:
+        """Who reads what a first release reads need not say so, unless the hub may think otherwise."""
+        self._greeted = OURS != FIRST or self.hub_reads != FIRST
+        if self._greeted:
+            arq.control(fr.Hello(OURS))
 
     def _begin(self, epsilon: bytes, now: float) -> None:
         self._epoch = seal.Epoch.new(self._keys, self._run, epsilon, self._grade, self._signer)
@@ -294,6 +300,8 @@ class NodeEndpoint:
             taken = self._take(frame, path, now) and taken
         if taken:
             self._arq.incoming.received(counter, frames, now)
+        if self._arq.incoming.missed(frames):
+            self._arq.tell_again(now)
         self._deliver(now)
         self._note_link(now)
         return True
@@ -349,7 +357,7 @@ class NodeEndpoint:
 
     def _restart(self) -> None:
         self._arq.peer_restarted(self._now)
-        self._arq.control(fr.Hello(OURS))
+        self._meet_anew(self._arq)
         self._said = fr.Limit(False, None)
         self._nonce = None
 
@@ -359,6 +367,9 @@ class NodeEndpoint:
                 return self._arq.incoming.take(frame)
             case fr.Hello():
                 self.hub_reads = frame.reads
+                if not self._greeted:
+                    self._greeted = True
+                    self._arq.control(fr.Hello(OURS))
             case fr.Ack():
                 self._arq.on_ack(frame, now)
             case fr.Time():
@@ -367,13 +378,16 @@ class NodeEndpoint:
                 half_ms = int(self._arq.congestion.srtt_s * 500)
                 self._events.append(TimeOffset(frame.unix_ms + half_ms, half_ms))
             case fr.Path() if not frame.echo:
-                self._send_alone([fr.Path(True, frame.token)], path, now)
+                self._echo(fr.Path(True, frame.token), path, now)
             case fr.Wanted():
                 for ref, _ in self._refs.values():
                     if seal.epoch_id_of(ref.opening) == frame.epoch_id:
                         self._arq.control(fr.Open(ref.opening))
             case fr.Stored():
-                self._stored(frame)
+                self._stored(frame.bundle_id, frame.level)
+            case fr.StoredHere():
+                for bundle_id in self._arq.bundles_of(frame.spans):
+                    self._stored(bundle_id, frame.level)
             case fr.Reseal():
                 if frame.bundle_id in self._refs:
                     self.withdraw_bundle(frame.bundle_id)
@@ -382,12 +396,19 @@ class NodeEndpoint:
                 pass
         return True
 
-    def _stored(self, frame: fr.Stored) -> None:
-        level = frame.level & ~fr.QUARANTINED
-        known = self._refs.pop(frame.bundle_id, None)
-        self._arq.finish(frame.bundle_id)
+    def _stored(self, bundle_id: bytes, wire: int) -> None:
+        level = wire & ~fr.QUARANTINED
+        known = self._refs.pop(bundle_id, None)
+        self._arq.finish(bundle_id)
         if known is not None or level > 1:
-            self._events.append(BundleAcked(frame.bundle_id, level, bool(frame.level & fr.QUARANTINED)))
+            self._events.append(BundleAcked(bundle_id, level, bool(wire & fr.QUARANTINED)))
+
+    def _echo(self, echo: fr.Path, path: Hashable, now: float) -> None:
+        """On the path where the challenge came; with an ACK that waits, where that goes the same way."""
+        if path == self.path:
+            self._arq.control(echo)
+        else:
+            self._send_alone([echo], path, now)
 
     def _deliver(self, now: float) -> None:
         arrived, self._arq.incoming.arrived = self._arq.incoming.arrived, []

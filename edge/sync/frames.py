@@ -6,6 +6,7 @@ is a LEB128 varint of at most 4 bytes. :func:`decode` takes any bytes and raises
 sequence of frames (docs/protocol.md has the table).
 """
 
+from itertools import pairwise
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -13,6 +14,7 @@ from msgspec import Struct
 from edge.model.errors import Fault, UpkendraError
 
 from . import seal
+from .frontier import Ranges
 from .versions import Reads, Span
 
 KIND_BUNDLE = 1
@@ -108,6 +110,22 @@ class Stored(Struct, frozen=True):
     level: int
 
 
+class StoredHere(Struct, frozen=True):
+    """Hub → node: bundles that came as these messages of this session are durable."""
+
+    level: int
+    spans: tuple[tuple[int, int], ...]
+    """First and last message number, ascending; no two touch."""
+
+    def join(self, other: "StoredHere") -> "StoredHere | None":
+        """Both in one frame; None when they do not fit into one."""
+        numbers = Ranges()
+        for first, last in (*self.spans, *other.spans):
+            numbers.add(first, last + 1)
+        spans = tuple((first, end - 1) for first, end in numbers.spans())
+        return StoredHere(self.level, spans) if self.level == other.level and len(spans) <= SPANS_MAX else None
+
+
 class DownStored(Struct, frozen=True):
     """Node → hub: the down blob is durable."""
 
@@ -137,11 +155,24 @@ class Unknown(Struct, frozen=True):
 
 
 Frame: TypeAlias = (
-    Limit | Hello | Unknown | Frag | Ack | Probe | Time | Path | Open | Wanted | Reseal | Stored | DownStored
+    Limit
+    | Hello
+    | Unknown
+    | Frag
+    | Ack
+    | Probe
+    | Time
+    | Path
+    | Open
+    | Wanted
+    | Reseal
+    | Stored
+    | StoredHere
+    | DownStored
 )
 
 _PADDING = 0
-_FRAG, _ACK, _PROBE, _TIME, _SIGNAL, _PATH, _OPEN, _WANTED, _RESEAL, _STORED, _DOWN_STORED = range(1, 12)
+_FRAG, _ACK, _PROBE, _TIME, _SIGNAL, _PATH, _OPEN, _WANTED, _RESEAL, _STORED, _DOWN_STORED, _STORED_HERE = range(1, 13)
 _HELLO, _LIMIT = 0x40, 0x41
 _SIZED = range(0x40, 0x80)
 """Types whose length stands behind them."""
@@ -151,6 +182,8 @@ _HELLO_BYTES = 8
 _LIMIT_BYTES = 3
 _NO_LIMIT = 0xFFFF
 FRAG_HEAD_MAX_BYTES = 24
+SPANS_MAX = 64
+"""Spans of messages in one STORED_HERE."""
 
 
 def eliciting(frame: Frame) -> bool:
@@ -158,6 +191,11 @@ def eliciting(frame: Frame) -> bool:
     if isinstance(frame, Unknown):
         return frame.type < _QUIET
     return not isinstance(frame, Ack | Time | Path)
+
+
+def in_passing(frame: Frame) -> bool:
+    """Whether its ACK waits for a packet that leaves anyway. Who misses what this frame says asks for it."""
+    return isinstance(frame, Stored | StoredHere | DownStored)
 
 
 def varint(number: int) -> bytes:
@@ -195,6 +233,12 @@ def encode(frame: Frame) -> bytes:
             return bytes((_RESEAL,)) + frame.bundle_id
         case Stored():
             return bytes((_STORED, frame.level)) + frame.bundle_id
+        case StoredHere():
+            body, before = b"", 0
+            for first, last in frame.spans:
+                body += varint(first - before) + varint(last - first)
+                before = last
+            return bytes((_STORED_HERE, frame.level, len(frame.spans))) + body
         case DownStored():
             return bytes((_DOWN_STORED,)) + frame.seq.to_bytes(8, "big")
         case Hello():
@@ -270,11 +314,25 @@ def _one(reader: _Reader, kind: int) -> Frame:
     if kind == _STORED:
         level = reader.number(1)
         return Stored(reader.take(seal.BUNDLE_ID_BYTES), level)
+    if kind == _STORED_HERE:
+        return _stored_here(reader)
     if kind == _DOWN_STORED:
         return DownStored(reader.number(8))
     if kind in _SIZED:
         return _sized(kind, reader.take(reader.varint()))
     raise FrameRefused("a frame that no release has", code="frame_unknown")
+
+
+def _stored_here(reader: _Reader) -> StoredHere:
+    level, count = reader.number(1), reader.number(1)
+    spans, before = [], 0
+    for _ in range(count):
+        first = before + reader.varint()
+        before = first + reader.varint()
+        spans.append((first, before))
+    if not 0 < count <= SPANS_MAX or spans[0][0] == 0 or any(b[0] - a[1] < 2 for a, b in pairwise(spans)):
+        raise FrameRefused("message numbers that do not ascend", code="frame_malformed")
+    return StoredHere(level, tuple(spans))
 
 
 def _sized(kind: int, body: bytes) -> Frame:

@@ -10,8 +10,8 @@ from . import frames as fr
 from .congestion import ACK_DELAY_MAX_S
 from .frontier import SPAN, Frontier, Ranges
 
-RIDE_S = 0.02
-"""An ACK waits this long for the STORED of what it completes."""
+RIDE_S = 0.04
+"""An ACK waits this long for the STORED of what it completes: less than what a tail probe allows it."""
 BULK_ACK_S = 0.1
 """So long an ACK of bulk waits for a second packet, unless the last one shows that none will come in time."""
 SLOW_BULK_S = 1.0
@@ -28,6 +28,8 @@ class Arrived(NamedTuple):
     kind: int
     body: bytes
     base: int
+    number: int
+    """Its name in this session."""
 
 
 class _Partial:
@@ -49,6 +51,8 @@ class Incoming:
         """When an ACK has to leave by itself."""
         self.asked = False
         """The sender of an unfinished message was asked where the rest is, and nothing more of it came since."""
+        self.repeated = False
+        """A piece of a message came that was whole before: its sender misses an answer."""
         self._salt2 = salt2
         self._high = -1
         self._bits = 0
@@ -68,6 +72,7 @@ class Incoming:
     def take(self, frag: fr.Frag) -> bool:
         """A fragment of the other side; False when there is no room, then the packet must not be acknowledged."""
         if self._done.has(frag.message):
+            self.repeated = True
             return True
         partial = self._partials.get(frag.message)
         if partial is None:
@@ -85,7 +90,7 @@ class Incoming:
             del self._partials[frag.message]
             self._partial_bytes -= frag.total
             self._done.add(frag.message)
-            self.arrived.append(Arrived(frag.kind, bytes(partial.buffer), frag.base))
+            self.arrived.append(Arrived(frag.kind, bytes(partial.buffer), frag.base, frag.message))
         return True
 
     def received(self, counter: int, frames: list[fr.Frame], now: float) -> None:
@@ -97,11 +102,12 @@ class Incoming:
             self._high_s = now
         elif self._high - counter <= _BITMAP_BITS:
             self._bits |= 1 << (self._high - counter)
-        delays = [self._ack_delay_s(frame) for frame in frames if fr.eliciting(frame)]
+        asking = [frame for frame in frames if fr.eliciting(frame)]
+        self._ack_news = self._ack_news or bool(asking)
+        delays = [self._ack_delay_s(frame) for frame in asking if not fr.in_passing(frame)]
         if not delays:
             # An ACK of an ACK would ride in every packet of bulk.
             return
-        self._ack_news = True
         delay_s = min(delays)
         if delay_s == BULK_ACK_S:
             self._bulk += 1
@@ -122,6 +128,15 @@ class Incoming:
                 return BULK_ACK_S
             return RIDE_S if frame.message not in self._partials else 0.0
         return 0.0 if isinstance(frame, fr.Probe | fr.Open) else ACK_DELAY_MAX_S
+
+    def missed(self, frames: list[fr.Frame]) -> bool:
+        """Whether the sender of these frames, all taken, has shown that it may have missed an answer."""
+        repeated, self.repeated = self.repeated, False
+        return repeated or any(isinstance(frame, fr.Probe) for frame in frames)
+
+    def rides(self, now: float) -> bool:
+        """Whether an ACK waits a moment for what may leave with it."""
+        return self.ack_s is not None and now + _EPSILON_S < self.ack_s <= now + RIDE_S + _EPSILON_S
 
     def ack(self, now: float, *, again: bool = False) -> fr.Ack | None:
         """The ACK that may ride in a packet leaving now, if there is news; ``again``: in any case."""

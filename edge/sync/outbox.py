@@ -35,6 +35,8 @@ class Message(Struct, eq=False):
     queued_s: float
     complete_s: float | None = None
     """When the last byte was acknowledged; it waits for the durable answer since then."""
+    asked: bool = False
+    """The other side was asked whether it is durable, since it arrived."""
     copy_s: float = 0.0
     """When the second copy may leave."""
     lead: Frame | None = None
@@ -54,6 +56,7 @@ class Message(Struct, eq=False):
         self.copies = Ranges(whole) if self.cls == 0 else Ranges()
         self.held = Ranges()
         self.complete_s = None
+        self.asked = False
 
 
 class SendQueue:

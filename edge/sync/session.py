@@ -27,7 +27,8 @@ TIME_EVERY_S = 10.0
 ATTENDED_MARGIN_S = 40.0
 """A signal is at most 30 s old when the node gets or sends it."""
 _EPSILON_S = 1e-6
-CHALLENGE_BYTES = seal.PACKET_DOWN_OVERHEAD_BYTES + 10
+PATH_BYTES = 10
+CHALLENGE_BYTES = seal.PACKET_DOWN_OVERHEAD_BYTES + PATH_BYTES
 
 
 class _PathState(Struct):
@@ -58,6 +59,8 @@ class Session:
         """When the node last sent a signal."""
         self.reads = FIRST
         """What the node's process said that it reads."""
+        self.greeted = False
+        """Whether the node was told what this process reads."""
         self.live = False
         self.active: Hashable = None
         self._random = random
@@ -151,35 +154,42 @@ class Session:
         if self.active is not None:
             self._challenge(self.active, now)
         challenges, self._challenges = self._challenges, []
+        along = False
         for path in challenges:
             state = self._paths.get(path)
             if state is None or state.proved:
                 continue
-            if self._budget(state) >= CHALLENGE_BYTES:
-                state.challenges += 1
-                if state.first_challenged_s is None:
-                    state.first_challenged_s = now
-                outgoing.append(self._seal(self._challenge_frames(path, state, now), path)[1])
-            else:
+            if self._budget(state) < CHALLENGE_BYTES:
                 state.challenged_s = float("-inf")
+            elif path == self.active:
+                along = True
+            else:
+                outgoing.append(self._seal(self._challenge_frames(state, now), path)[1])
         self.arq.tick(now)
         while self.active is not None:
-            room = min(DATAGRAM_MAX_BYTES, self._budget(self._paths[self.active]))
+            state = self._paths[self.active]
+            room = min(DATAGRAM_MAX_BYTES, self._budget(state)) - PATH_BYTES * along
             frames = self.arq.next_frames(now, room - seal.PACKET_DOWN_OVERHEAD_BYTES)
+            if along and (frames or not self.arq.incoming.rides(now)):
+                frames.append(_challenge_of(state, now))
+                along = False
             if not frames:
                 break
             counter, datagram = self._seal(frames, self.active)
             self.arq.on_sent(counter, frames, len(datagram[0]) + IP_UDP_BYTES, now)
             outgoing.append(datagram)
+        if along:
+            # The ACK waits for STORED, and the challenge with it: one packet instead of two.
+            self._challenges.append(self.active)
         return outgoing
 
-    def _challenge_frames(self, path: Hashable, state: _PathState, now: float) -> list[fr.Frame]:
+    def _challenge_frames(self, state: _PathState, now: float) -> list[fr.Frame]:
         """On a new path the ACK rides along, or the node, whose old address is gone, repeats what is held here.
 
         It is not called told: it leaves on the active path as well, so that who replays packets cannot stop it.
         """
-        challenge = fr.Path(False, state.token)
-        ack = self.arq.incoming.ack(now, again=True) if path != self.active else None
+        challenge = _challenge_of(state, now)
+        ack = self.arq.incoming.ack(now, again=True)
         if ack is None or self._budget(state) < CHALLENGE_BYTES + len(fr.encode(ack)):
             return [challenge]
         return [ack, challenge]
@@ -206,3 +216,10 @@ class Session:
         if due_s is not None:
             timer = max(due_s, now) if timer is None else min(timer, max(due_s, now))
         return timer
+
+
+def _challenge_of(state: _PathState, now: float) -> fr.Path:
+    state.challenges += 1
+    if state.first_challenged_s is None:
+        state.first_challenged_s = now
+    return fr.Path(False, state.token)

@@ -1,5 +1,6 @@
 """A draft visit travels as one bundle with its token; what is urgent does not wait; nothing is left behind."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from edge.model.records import Colour, Complaint, Gender, Person, TriageResult, 
 from edge.node.sealing import AUDIT_S, DRAFT_S, PRINTED_S, SOON_S, SealPlan, delay_s
 from tests.node.hubside import HubSide
 from tests.node.kit import Provisioned, Served, provisioned
-from tests.node.test_link import at_hub, until
+from tests.node.test_link import at_hub, line_of, until
 
 DRAFT = Visit("v", "p", 0, "anm1")
 RED = Visit("v", "p", 0, "anm1", triage=TriageResult(Colour.RED))
@@ -105,3 +106,27 @@ async def test_whoever_asks_for_everything_gets_drafts_too_and_once(setup: Provi
         assert waiting[0] >= 1
         await served.node.clinic.seal_now()
         assert await served.node.clinic.store.outbox(lambda outbox: outbox.backlog()) == waiting, "once is enough"
+
+
+async def test_what_the_hub_says_seals_no_draft(setup: Provisioned) -> None:
+    async with HubSide(setup) as hub, Served(at_hub(setup, hub)) as served:
+        await served.tablet.login(setup)
+        _, visit = await served.tablet.register()
+        await served.tablet.fill(visit)
+
+        async def stored() -> bool:
+            return await line_of(served.tablet, visit) == "hub_has_it"
+
+        await until(stored)
+        await served.tablet.register()
+        before = await _bundles(served)
+        hub.say(ev.VisitSeen(visit, "dr-1"))
+
+        async def opened() -> bool:
+            return await line_of(served.tablet, visit) == "doctor_opened"
+
+        await until(opened)
+        await served.node.link._import_downs()
+        due_s = served.node.clinic._plan.next_s
+        assert due_s is not None and due_s > time.monotonic() + DRAFT_S / 2, "the draft waits for its token"
+        assert await _bundles(served) == before

@@ -2,7 +2,7 @@
 
 They must not import :mod:`edge.sync.frames`, nor change when that does: they stand for a release of three years ago.
 Only seals are shared, whose bytes are frozen by vectors of their own. They know FRAG, ACK, PROBE, TIME, PATH, STORED,
-DOWN_STORED, and pass over types 40 to 7f.
+DOWN_STORED, STORED_HERE, and pass over types 40 to 7f.
 """
 
 from edge.sync import seal
@@ -61,6 +61,10 @@ def parse(plain: bytes) -> list[tuple[int, bytes]]:
             at += length
         elif kind == 2:
             at += 8 + plain[at + 7]
+        elif kind == 12:
+            count, at = plain[at + 1], at + 2
+            for _ in range(2 * count):
+                _, at = read_varint(plain, at)
         elif kind in _FIXED:
             at += _FIXED[kind]
         elif 0x40 <= kind < 0x80:
@@ -72,6 +76,18 @@ def parse(plain: bytes) -> list[tuple[int, bytes]]:
             raise ValueError("a frame ends early")
         out.append((kind, plain[start:at]))
     return out
+
+
+def stored_here(body: bytes) -> list[int]:
+    """The message numbers in a STORED_HERE."""
+    at, last = 2, 0
+    numbers: list[int] = []
+    for _ in range(body[1]):
+        gap, at = read_varint(body, at)
+        more, at = read_varint(body, at)
+        numbers += range(last + gap, last + gap + more + 1)
+        last += gap + more
+    return numbers
 
 
 class OldNode:
@@ -112,6 +128,11 @@ class OldNode:
             elif kind == 10:
                 self.stored.add(body[1:])
                 self.waiting.pop(body[1:], None)
+            elif kind == 12:
+                for number in stored_here(body):
+                    for name in [name for name in self.waiting if self._numbers[name] == number]:
+                        self.stored.add(name)
+                        del self.waiting[name]
             elif kind == 1 and body[0] >> 4 == 2:
                 at = 1
                 for _ in range(4):

@@ -36,6 +36,7 @@ def test_the_table_of_frames_has_the_numbers_of_the_code() -> None:
         "RESEAL": frames.Reseal(bytes(11)),
         "STORED": frames.Stored(bytes(11), 1),
         "DOWN_STORED": frames.DownStored(1),
+        "STORED_HERE": frames.StoredHere(1, ((1, 1),)),
     }
     told = dict(re.findall(r"^\| ([0-9a-f]{2}) \| ([A-Z_]+) \|", PROTOCOL, re.MULTILINE))
     assert {number: name for number, name in told.items() if name in examples} == {

@@ -1,5 +1,11 @@
 """Node and hub over a medium on simulated time."""
 
+from collections import Counter
+from collections.abc import Hashable
+
+import pytest
+
+from edge.sync import frames as fr
 from tests.sync.kit import Medium, World
 
 
@@ -118,3 +124,54 @@ def test_loss_alone_does_not_make_a_node_look_gone() -> None:
             world.go(5)
             gone += _connected(world) != (True, True)
     assert gone <= 12, "of 1,200 looks"
+
+
+@pytest.mark.parametrize("store_delay_s", [0.0, 0.3], ids=["with the ACK", "after it"])
+def test_a_lost_word_that_a_bundle_is_durable_is_asked_for_within_seconds(store_delay_s: float) -> None:
+    world = World(Medium(10, delay_s=0.2))
+    world.go(20)
+    world.store_delay_s = store_delay_s
+    send = world.medium.send
+    lost: list[bytes] = []
+
+    def lose_the_last_answer(way: str, data: bytes, path: Hashable, now: float) -> None:
+        if way == "down" and world.hub_offers and not lost:
+            lost.append(data)
+            return
+        send(way, data, path, now)
+
+    world.medium.send = lose_the_last_answer  # type: ignore[method-assign]
+    name = world.submit((b"entry",))
+    assert world.go(4, lambda: name in world.acked)
+    assert lost
+    assert len(world.hub_offers) == 1
+
+
+def test_a_confirmed_prescription_and_a_stored_bundle_cost_no_packet_of_their_own() -> None:
+    world = World(Medium(11, delay_s=0.2))
+    world.go(20)
+    packets: Counter[str] = Counter()
+    send = world.medium.send
+
+    def count(way: str, data: bytes, path: Hashable, now: float) -> None:
+        packets[way] += 1
+        send(way, data, path, now)
+
+    world.medium.send = count  # type: ignore[method-assign]
+    name = world.submit((b"entry",))
+    world.go(3)
+    assert name in world.acked and packets == {"up": 1, "down": 1}
+    world.prescribe(1, b"rx")
+    world.go(3)
+    assert world.downs_confirmed == [1] and packets == {"up": 2, "down": 2}
+
+
+def test_bundles_are_named_by_their_numbers_in_one_frame() -> None:
+    one, two = fr.StoredHere(1, ((3, 3),)), fr.StoredHere(1, ((4, 6),))
+    assert two.join(one) == fr.StoredHere(1, ((3, 6),))
+    assert one.join(fr.StoredHere(2, ((4, 4),))) is None
+    assert one.join(fr.StoredHere(1, tuple((n, n) for n in range(10, 10 + 2 * fr.SPANS_MAX, 2)))) is None
+    crowd = bytes((fr.SPANS_MAX + 1,)) + b"\2\0" * (fr.SPANS_MAX + 1)
+    for refused in (b"", b"\0", b"\2\1\0\1\0", b"\1\0\0", crowd):
+        with pytest.raises(fr.FrameRefused):
+            fr.decode(b"\x0c\1" + refused)

@@ -22,7 +22,7 @@ def sent(line: Line, entries: tuple[bytes, ...], idle_s: float) -> tuple[int, fl
     return sum(line.bytes.values()) - before, took_s
 
 
-@pytest.mark.parametrize(("idle_s", "goal_bytes"), [(3.0, 560), (0.0, 750)], ids=["warm", "cold"])
+@pytest.mark.parametrize(("idle_s", "goal_bytes"), [(3.0, 400), (0.0, 650)], ids=["warm", "cold"])
 def test_one_consultation_keeps_within_its_bytes_and_is_durable_within_a_round_trip(
     idle_s: float, goal_bytes: int
 ) -> None:

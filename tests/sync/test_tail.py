@@ -5,7 +5,6 @@ from collections.abc import Hashable
 import pytest
 
 from edge.sync.link import Cls
-from edge.sync.session import CHALLENGE_BYTES
 
 from .kit import Medium, World
 
@@ -117,13 +116,14 @@ def test_a_lost_path_challenge_is_repeated_and_does_not_keep_a_prescription_back
     send = world.medium.send
     lost: list[int] = []
 
-    def lose_the_first_challenge(way: str, data: bytes, path: Hashable, now: float) -> None:
-        if way == "down" and len(data) == CHALLENGE_BYTES and not lost:
-            lost.append(1)
+    def lose_the_first_answer(way: str, data: bytes, path: Hashable, now: float) -> None:
+        if way == "down" and not lost:
+            # The challenge rides with the ACK.
+            lost.append(len(data))
             return
         send(way, data, path, now)
 
-    world.medium.send = lose_the_first_challenge  # type: ignore[method-assign]
+    world.medium.send = lose_the_first_answer  # type: ignore[method-assign]
     world.prescribe(1, b"rx")
     assert world.go(2.5, lambda: 1 in world.downs_held)
     assert lost

@@ -20,6 +20,7 @@ def main() -> int:
         "ack": fr.Ack(b"\1\2", 70_000, 0, b"\xff\1"),
         "probe": fr.Probe(),
         "stored": fr.Stored(bytes(range(11)), 1),
+        "stored_here": fr.StoredHere(1, ((3, 3), (300, 304))),
         "down_stored": fr.DownStored(258),
         "path": fr.Path(True, bytes(range(8))),
         "hello": fr.Hello(FIRST),
