@@ -19,10 +19,12 @@ from edge.model.clock import day_of, iso_day
 from edge.model.errors import BadInput, Fault, Refused, UpkendraError
 from edge.model.fold import Call, Patient, Visit
 from edge.model.ids import ID_BYTES, make_id
+from edge.model.prescription import medicine_line
 from edge.model.records import ConsultType, Mode
 from edge.model.reference import reference
 from edge.slips.sign import sign_record
 from edge.slips.verify import verify_signed
+from edge.slips.words import dose_lines
 from edge.web.sessions import Session
 
 from . import audit, down, drafts, nodes, review, views
@@ -61,6 +63,8 @@ class Checked(Struct, frozen=True):
     mode: Mode
     """What the calls reached so far."""
     consult_type: ConsultType
+    dose_lines: tuple[tuple[str, str], ...] = ()
+    """Hindi and English of each line as the slip will say it; empty while the line is not whole."""
 
 
 def calls_of(connection: Connection, visit_id: str, now_ms: int) -> list[Call]:
@@ -120,7 +124,15 @@ def check_draft(
         approvals=approvals,
     )
     notes = rx.warnings(draft, patient, visit, formulary, now_ms, approvals)
-    return Checked(tuple(denials), tuple(notes), mode, consult), patient
+    lines = tuple(_dose_lines(line) for line in draft.medicines)
+    return Checked(tuple(denials), tuple(notes), mode, consult, lines), patient
+
+
+def _dose_lines(line: rx.DraftLine) -> tuple[str, str]:
+    drug = next((one for one in reference().formulary if one.id == line.drug_id), None)
+    if drug is None or not (line.dose.strip() and line.route and line.frequency and line.duration_days):
+        return "", ""
+    return dose_lines(medicine_line(line, drug))
 
 
 class Prescriptions:

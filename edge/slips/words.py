@@ -206,6 +206,12 @@ def _medicine(line: MedicineLine, words: Labels) -> MedicineWords:
     )
 
 
+def dose_lines(line: MedicineLine, template: str = "rx-1") -> Pair:
+    """How to take one medicine, in the very words of the slip: Hindi and English."""
+    words = _medicine(line, labels(template))
+    return words.line_hi, words.line_en
+
+
 def _age(text: str, words: Labels) -> Pair:
     english = clean(text)
     match = _AGE.match(english)

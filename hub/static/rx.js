@@ -141,7 +141,7 @@ export function startAmending(visitId, old) {
     tests: old.tests.join("\n"), urgency: old.referral?.urgency ?? "", to: old.referral?.to ?? "", reason: old.referral?.reason ?? "", follow_up: old.follow_up_date });
   setTimeout(() => document.getElementById("amend-reason")?.focus(), 30);
 }
-const checked = signal(/** @type {{denials: Denial[], warnings: Denial[], mode: string, consult_type: string}|null} */ (null));
+const checked = signal(/** @type {{denials: Denial[], warnings: Denial[], mode: string, consult_type: string, dose_lines: [string, string][], asked: string[]}|null} */ (null));
 const refused = signal(/** @type {Denial[]} */ ([]));
 let checkTimer = 0;
 
@@ -181,7 +181,8 @@ function change(visitId, part) {
 /** @param {string} visitId */
 async function check(visitId) {
   try {
-    checked.value = await post(`/api/visits/${visitId}/check`, { draft: packed(draft.value) });
+    const sheet = packed(draft.value);
+    checked.value = { ...(await post(`/api/visits/${visitId}/check`, { draft: sheet })), asked: sheet.medicines.map((one) => JSON.stringify(one)) };
   } catch (error) {
     if (error instanceof ApiError && !error.unreachable) toast("warn", errorText(error));
   }
@@ -441,6 +442,13 @@ function DrugSearch({ visitId }) {
       } }))} />`;
 }
 
+/** The words of the slip, where the hub has answered for exactly this line. @param {Line} line @param {number} index */
+function slipLine(line, index) {
+  const told = checked.value;
+  const asked = told?.asked[index] === JSON.stringify(packed({ ...blank(), lines: [line] }).medicines[0]);
+  return (asked && told?.dose_lines[index]?.[0]) || doseLine({ ...line, form: line.drug.form, duration_days: line.days }, "hi");
+}
+
 /** @param {{visitId: string, line: Line, index: number, denials: Denial[], warnings: Denial[]}} props */
 function DrugLine({ visitId, line, index, denials, warnings }) {
   const edit = (/** @type {string} */ field) => (/** @type {any} */ event) =>
@@ -460,7 +468,7 @@ function DrugLine({ visitId, line, index, denials, warnings }) {
     <div class="drug-grid">${input("dose", "dose", "text")}${choice("route", "route", list("routes"))}${choice("frequency", "frequency", frequencies())}
       ${input("days", "days", "numeric")}${choice("food", "food", list("food"))}${input("quantity", "quantity", "text")}</div>
     ${input("instructions", "instructions", "text")}
-    ${whole ? html`<p class="preview" lang="hi" data-test="hindi-preview"><span class="small soft">${t("hindi-preview")}:</span> ${doseLine({ ...line, form: line.drug.form, duration_days: line.days }, "hi")}</p>` : null}
+    ${whole ? html`<p class="preview" lang="hi" data-test="hindi-preview"><span class="small soft">${t("hindi-preview")}:</span> ${slipLine(line, index)}</p>` : null}
     ${denials.map((one) => html`<p key=${one.code + one.field} class="wrong" data-test="line-denial" data-code=${one.code} role="alert">${t("denials")}: ${refusalText(one)}</p>`)}
     ${warnings.map((one) => html`<p key=${one.code + one.field} class="small soft" data-test="line-warning" data-code=${one.code}>${refusalText(one)}</p>`)}
   </fieldset>`;

@@ -222,7 +222,7 @@ class Api:
         """What the rules say about a draft at this moment."""
         doctor = await self._hub.desk.doctor(call.subject)
         found = await self._hub.prescriptions.check(call.path["visit_id"], doctor, call.body.draft)
-        return b.Checks(found.denials, found.warnings, found.mode, found.consult_type)
+        return b.Checks(found.denials, found.warnings, found.mode, found.consult_type, found.dose_lines)
 
     async def sign(self, call: Call[b.SignDraft, None]) -> b.Signed | web.Response:
         """Sign a prescription with the doctor's own key and send it to the node."""

@@ -153,6 +153,8 @@ class Checks(Struct, frozen=True):
     warnings: tuple[Denial, ...]
     mode: Mode
     consult_type: ConsultType
+    dose_lines: tuple[tuple[str, str], ...] = ()
+    """Hindi and English of each line in the words of the slip; empty while the line is not whole."""
 
 
 class IceReply(Struct, frozen=True):

@@ -4,11 +4,14 @@ import asyncio
 import secrets
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from sqlalchemy import select
 
 from edge.model import events as ev
+from edge.model.prescribing import SignedPrescription
 from edge.model.records import Mode, VisitState
+from edge.slips.words import slip_words
 from hub import audit, nodes, review
 from hub.prescriptions import record_of
 from hub.store.schema import calls
@@ -234,3 +237,17 @@ async def test_cancelling_after_a_restart_asks_for_the_password(kit: HubKit) -> 
             assert one["prescription_id"]
     finally:
         await again.stop()
+
+
+async def test_the_preview_is_word_for_word_what_the_slip_will_say(kit: HubKit) -> None:
+    _, page, visit_id = await waiting_visit(kit)
+    lines = [*DRAFT["medicines"], dose("F002")]  # type: ignore[misc]
+    draft = {**DRAFT, "medicines": lines}
+    checked = await (await page.call("POST", f"/api/visits/{visit_id}/check", {"draft": draft})).json()
+    await signed(page, visit_id, draft)
+    visit = (await kit.hub.desk.open_record(visit_id, "asha")).owned.visit
+    words = slip_words(msgspec.msgpack.decode(visit.prescriptions[0].signed, type=SignedPrescription), "rx-1", "a5")
+    assert checked["dose_lines"] == [[one.line_hi, one.line_en] for one in words.medicines]
+    half = {**draft, "medicines": [{"drug_id": "F001", "dose": "1"}]}
+    checked = await (await page.call("POST", f"/api/visits/{visit_id}/check", {"draft": half})).json()
+    assert checked["dose_lines"] == [["", ""]]
