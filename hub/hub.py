@@ -13,7 +13,7 @@ from edge.model.reference import reference
 from edge.sync.endpoint import HubEndpoint
 from edge.web.logs import say
 
-from . import directory, down, shelf, shelf_s3
+from . import blob_rows, directory, down, shelf, shelf_s3
 from .blob_copy import BlobCopy
 from .blobs import Blobs
 from .config import Settings
@@ -22,6 +22,7 @@ from .keys import Keyring, destroy_old, load_keys
 from .link import Link
 from .live import Live
 from .prescriptions import Prescriptions
+from .receive import reconsider
 from .review import Reviews
 from .saved import SavedLines
 from .store.copy import Copier, CopyRefused, FolderCopy, end_history
@@ -121,6 +122,7 @@ class Hub:
         """Hand over what nodes still lack, and begin to listen to signals."""
         for blob in await self.store.read(down.waiting):
             self.link.send_down(blob)
+        await self._reconsider()
         await self.live.settle_all()
         self.link.blobs = self.blobs  # not before: a command at rest leaves it to the hub that serves
         await self.blobs.start()
@@ -128,6 +130,20 @@ class Hub:
             asyncio.create_task(self._hear_signals(), name="hub-signals"),
             asyncio.create_task(self._keep_loading(), name="hub-reload"),
         ]
+
+    async def _reconsider(self) -> None:
+        """An update may read what lay aside for it."""
+
+        def act(connection: Connection) -> int:
+            now_ms = self.wall_ms()
+            taken, visits = reconsider(connection, self.directory.by_id, self.keys.sign_public, now_ms)
+            for node_id, visit_ids in visits.items():
+                blob_rows.note(connection, node_id, visit_ids, now_ms)
+            return taken
+
+        taken = await self.store.write(act)
+        if taken:
+            say(logger, "quarantine_reconsidered", bundles=taken)
 
     async def stop(self) -> None:
         """Finish what was begun and close the store."""

@@ -7,14 +7,16 @@ the rest goes on. Knows no socket.
 
 import hashlib
 import logging
+from collections.abc import Callable
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, select, update
+from sqlalchemy import ColumnElement, Connection, delete, select, update
 
 from edge.model import events as ev
 from edge.sync import faults
 from edge.sync.bundle import BundlePayload
+from edge.sync.inbox import Piece, Rejected, judge
 from edge.sync.link import BundleArrived, BundleQuarantined
 from edge.sync.log import Chain, Position, SignedHead, Stream, salt_of, verify_head
 from edge.sync.seal import Grade, NodeRecord
@@ -30,6 +32,9 @@ logger = logging.getLogger("hub.receive")
 NODE_STREAMS = frozenset({Stream.URGENT, Stream.CLINICAL, Stream.MEDIA, Stream.AUDIT})
 DEVICE_STREAMS = frozenset({Stream.URGENT, Stream.AUDIT})
 """What a locked node may say (SEALING.md: telemetry and flagged emergencies)."""
+OF_A_LATER_RELEASE = frozenset({"format_unknown", "dictionary_unknown"})
+"""Reasons in quarantine that an update of the hub may do away with; tried again at each start."""
+_GRADES = frozenset(grade.value.encode() for grade in Grade)
 _heads = msgspec.msgpack.Decoder(SignedHead)
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -114,8 +119,36 @@ def _receive_returned(
 
 
 def receive_poison(connection: Connection, poison: BundleQuarantined, now_ms: int) -> Received:
-    """Keep an authentic bundle whose contents sync could not read."""
-    return put_aside(connection, poison.node_id, poison.sealed, poison.reason, now_ms)
+    """Keep an authentic bundle whose contents sync could not read; opened, when a later release may read it."""
+    later = poison.packed and poison.reason in OF_A_LATER_RELEASE
+    content = poison.grade.value.encode() + poison.packed if later else poison.sealed
+    return put_aside(connection, poison.node_id, content, poison.reason, now_ms)
+
+
+def reconsider(
+    connection: Connection, record_of: Callable[[bytes], NodeRecord | None], hub_public: bytes, now_ms: int
+) -> tuple[int, dict[str, frozenset[str]]]:
+    """Read again what lay aside for the release that wrote it; how many bundles, and their nodes' visits.
+
+    What this release cannot read either stays where it is. Chunks are the exception: their node is asked for them.
+    """
+    rows = connection.execute(select(quarantine).where(quarantine.c.reason.in_(sorted(OF_A_LATER_RELEASE)))).all()
+    taken, visits = 0, dict[str, frozenset[str]]()
+    for row in rows:
+        content, record = bytes(row.content), record_of(bytes.fromhex(row.node_id))
+        if record is None or content[:1] not in _GRADES:
+            continue
+        grade = Grade(content[:1].decode())
+        verdict = judge(content[1:], grade, None)
+        if isinstance(verdict, Rejected | Piece):
+            continue
+        arrived = BundleArrived(record.node_id, b"", grade, verdict.payload, content)
+        connection.execute(delete(quarantine).where(quarantine.c.id == row.id))
+        received = receive_bundle(connection, arrived, record, hub_public, now_ms)
+        visits[row.node_id] = visits.get(row.node_id, frozenset()) | received.visit_ids
+        audit.record(connection, now_ms, "", "reconsidered", row.node_id, row.reason)
+        taken += 1
+    return taken, visits
 
 
 def put_aside(connection: Connection, node_id: bytes, content: bytes, reason: str, now_ms: int) -> Received:

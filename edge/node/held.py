@@ -314,6 +314,13 @@ class HeldLogs:
                     self.refold({visit_id})  # its salt is needed for the entries behind it
                 visits.add(visit_id)
         last = payload.first_seq + len(payload.entries) - 1
+        self._db.run(  # an updated hub has read what lay aside there
+            "DELETE FROM bundles WHERE quarantined = 1 AND run = ? AND stream = ? AND first_seq >= ? AND last_seq <= ?",
+            payload.run,
+            payload.stream,
+            payload.first_seq,
+            last,
+        )
         self._cover(Span(payload.run, payload.stream, payload.first_seq, last), payload.cls, 1)
         self._db.run(
             "INSERT INTO logs (run, stream, sealed_upto, head_due) VALUES (?, ?, ?, 0) ON CONFLICT (run, stream) "

@@ -327,9 +327,10 @@ class Opener:
             self._epochs[file.opening] = epoch
             while len(self._epochs) > EPOCHS_MAX:
                 self._epochs.popitem(last=False)
-        verdict = judge(epoch.open_bundle(file.sealed), epoch.grade, None)
+        packed = epoch.open_bundle(file.sealed)
+        verdict = judge(packed, epoch.grade, None)
         if isinstance(verdict, Rejected):
-            return BundleQuarantined(record.node_id, file.bundle_id, epoch.grade, verdict.reason, file.sealed)
+            return BundleQuarantined(record.node_id, file.bundle_id, epoch.grade, verdict.reason, file.sealed, packed)
         if isinstance(verdict, Piece):
             return ChunkArrived(record.node_id, file.bundle_id, epoch.grade, verdict.chunk, file.sealed)
         return BundleArrived(record.node_id, file.bundle_id, epoch.grade, verdict.payload, file.sealed)

@@ -466,7 +466,7 @@ class HubEndpoint:
                 packed = epoch.open_bundle(sealed)
             except seal.SealRefused:
                 continue
-            self._offer(node, epoch.grade, bundle_id, sealed, judge(packed, epoch.grade, None))
+            self._offer(node, epoch.grade, bundle_id, sealed, judge(packed, epoch.grade, None), packed)
             return
         if last and epochs:
             self._offer(node, epochs[0].grade, bundle_id, sealed, Rejected("bundle_refused"))
@@ -476,12 +476,20 @@ class HubEndpoint:
             node.waiting.popitem(last=False)
         self._owe(node, fr.Wanted(bundle_id[:4]))
 
-    def _offer(self, node: _Node, grade: seal.Grade, bundle_id: bytes, sealed: bytes, verdict: Verdict | Piece) -> None:
+    def _offer(
+        self,
+        node: _Node,
+        grade: seal.Grade,
+        bundle_id: bytes,
+        sealed: bytes,
+        verdict: Verdict | Piece,
+        packed: bytes = b"",
+    ) -> None:
         node.waiting.pop(bundle_id, None)
         node.offered.add(bundle_id)
         node_id = node.record.node_id
         if isinstance(verdict, Rejected):
-            self._events.append(BundleQuarantined(node_id, bundle_id, grade, verdict.reason, sealed))
+            self._events.append(BundleQuarantined(node_id, bundle_id, grade, verdict.reason, sealed, packed))
             return
         if isinstance(verdict, Piece):
             self._events.append(ChunkArrived(node_id, bundle_id, grade, verdict.chunk, sealed))

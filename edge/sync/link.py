@@ -187,6 +187,8 @@ class BundleQuarantined(Struct, frozen=True):
     reason: str
     """Stable code of :mod:`edge.sync.bundle` or :mod:`edge.sync.inbox`."""
     sealed: bytes
+    packed: bytes = b""
+    """Its payload, when the bundle opened: a later release may read it."""
 
 
 class DownStored(Struct, frozen=True):
