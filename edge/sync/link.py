@@ -15,7 +15,8 @@ from .hubkey import HubKey
 from .meter import Wait
 from .seal import Grade, NodeRecord
 
-KEEPALIVE_S = 15.0
+KEEPALIVE_S = 24.0
+"""A NAT forgets a path after 30 s in the worst case; one that is lost is asked again before that."""
 ATTENDED_KEEPALIVE_S = 5.0
 """While a call is rung or open, so that both sides soon see a link that was cut."""
 ATTENDED_FOR_S = 300.0

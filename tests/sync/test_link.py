@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Hashable
+from itertools import pairwise
 
 import pytest
 
@@ -97,9 +98,27 @@ def test_an_idle_cut_shows_at_both_ends_after_a_keep_alive_and_two_round_trips()
     world = World(Medium(8, delay_s=0.2))
     world.go(40)
     world.medium.cut = True
-    world.go(10)
-    world.go(11)
+    world.go(30)
     assert _connected(world) == (False, False)
+
+
+def test_a_nat_that_forgets_after_thirty_seconds_is_refreshed_even_when_a_keep_alive_is_lost() -> None:
+    world = World(Medium(12, delay_s=0.2))
+    world.go(5)
+    came, send = [world.now], world.medium.send
+
+    def lose_what_ends_a_silence(way: str, data: bytes, path: Hashable, now: float) -> None:
+        if way == "up" and now - came[-1] > 20.0 and len(came) % 2:
+            came.append(came[-1])
+            return
+        if way == "up":
+            came.append(now)
+        send(way, data, path, now)
+
+    world.medium.send = lose_what_ends_a_silence  # type: ignore[method-assign]
+    world.go(600)
+    assert len(set(came)) > 20 and len(came) > len(set(came)), "some were lost"
+    assert max(later - before for before, later in pairwise(came)) <= 30.0
 
 
 def test_during_a_call_a_cut_shows_within_ten_seconds() -> None:
