@@ -21,6 +21,7 @@ from edge.model.errors import NotFound, Refusal, UpkendraError
 from edge.model.fold import Patient, Visit
 from edge.model.progress import ItemLine, Line
 from edge.model.queue import Waiting, line_of, order, place, since_ms
+from edge.model.records import Role
 from edge.sync.bundle import BundlePayload
 from edge.sync.link import BundleRef, LinkState
 from edge.web.logs import say
@@ -99,6 +100,7 @@ class Clinic:
         self._one_sealer = asyncio.Lock()
         self._unlocking = asyncio.Lock()
         self._seen: dict[tuple[str, str], float] = {}
+        self._roles: dict[str, Role] = {}
         self._background: set[asyncio.Task[None]] = set()
 
     @property
@@ -138,8 +140,13 @@ class Clinic:
         if staff is None or verifier is None or not hmac.compare_digest(stretched, verifier[1]):
             raise WrongPin("Name or PIN is wrong.")
         await self._attempts.succeeded(subject)
+        self._roles[staff_id] = staff.role
         self.later(self._access(staff_id, "login", ""))
         return staff, self.sessions.open(staff_id, time.monotonic())
+
+    def role_of(self, staff_id: str) -> Role | None:
+        """The role with which somebody logged in here; None for nobody."""
+        return self._roles.get(staff_id)
 
     async def staff_of(self, staff_id: str) -> Staff:
         """Who a session belongs to. Raises Unauthorised when that person is no longer here."""

@@ -139,6 +139,7 @@ ROUTE: web.RequestKey[AnyRoute] = web.RequestKey("route", Route)
 
 FindSession = Callable[[str], Awaitable[Session | None]]
 Guard = Callable[[AnyRoute], Refusal | None]
+Allow = Callable[[AnyRoute, Session], None]
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,8 @@ class Gate:
     """True when the pages are served over TLS: the cookie gets ``Secure``."""
     guard: Guard | None = None
     """Refuses a route in the application's present state (a locked node)."""
+    allow: Allow | None = None
+    """Raises Forbidden when a route is not for whom the session belongs to."""
 
 
 def mount(app: web.Application, routes: Sequence[AnyRoute], gate: Gate) -> None:
@@ -169,6 +172,8 @@ def _dispatcher(route: AnyRoute, gate: Gate) -> Callable[[web.Request], Awaitabl
             if refusal is not None:
                 return refusal_reply(refusal)
         session = await _session_of(route, gate, request)
+        if session is not None and gate.allow is not None:
+            gate.allow(route, session)
         call = Call(
             request,
             await _body_of(route, decoder, request),

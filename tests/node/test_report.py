@@ -67,6 +67,10 @@ async def test_the_page_is_for_the_technician_and_says_how_much_of_each_class_wa
         raw = await tablet.get("/api/report")
         report = msgspec.convert(raw, Report)
         lines = {line.cls: line for line in report.backlog}
+        for path in ("patients?q=", "queue", f"visits/{visit}", "drafts", "calls"):
+            status, refused = await tablet.call("GET", f"/api/{path}")
+            assert (status, refused["code"]) == (403, "forbidden"), path
+        assert (await tablet.call("GET", "/api/session"))[0] == 200
         assert lines[1].items >= 1
         assert lines[1].size_bytes > 100
         assert sum(line.items for line in report.backlog) == report.link.backlog_items

@@ -9,7 +9,7 @@ import { Dialog, Toasts, toast } from "/ui/lib/parts.js";
 import { draftHeard, draftsFailing, forgetDrafts } from "./drafts.js";
 import { underWay, unsaved, waitsFor } from "./commands.js";
 import { loadReference, reference } from "/ui/lib/reference.js";
-import { enter, forgetHere, go, loadPeople, loadQueue, loadRecord, loadStatus, loggedIn, people, queue, record, route, staff, staffName, status, wasHere } from "./store.js";
+import { enter, forgetHere, go, loadPeople, loadQueue, loadRecord, loadStatus, loggedIn, people, queue, record, route, seesPatients, staff, staffName, status, wasHere } from "./store.js";
 import { Login } from "./screens/login.js";
 import { Unlock } from "./screens/unlock.js";
 import { Home } from "./screens/home.js";
@@ -183,7 +183,7 @@ function Screen() {
   if (!staff.value) return html`<${Login} />`;
   if (!reference.value) return html`<p class="card" role="status">${t("loading")}</p>`;
   const [place, id, third, step] = route.value;
-  if (staff.value.role === "technician" && !place) return html`<${technician.Screen} />`;
+  if (!seesPatients()) return html`<${technician.Screen} />`;
   if (place === "register") return html`<${Register} key=${id ?? "new"} />`;
   if (place === "visit" && id && third === "step") return html`<${wizard.Screen} key=${id} visitId=${id} step=${step ?? "consent"} />`;
   if (place === "visit" && id) return html`<${VisitPage} key=${id} visitId=${id} />`;

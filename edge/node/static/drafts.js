@@ -5,7 +5,7 @@
 // and what it replaced can be brought back.
 import { computed, signal } from "/ui/lib/dom.js";
 import { ApiError, del, get, put } from "/ui/lib/http.js";
-import { tablet } from "./store.js";
+import { seesPatients, tablet } from "./store.js";
 
 const SOON_MS = 1500;
 const LATEST_MS = 5000;
@@ -168,6 +168,7 @@ export async function dropDraft(key) {
 
 /** Forms that were begun and not finished, newest first. @returns {Promise<Kept[]>} */
 export async function listDrafts() {
+  if (!seesPatients()) return [];
   const reply = await get("/api/drafts");
   return reply.items.flatMap((/** @type {any} */ item) => {
     try {

@@ -103,7 +103,11 @@ const taken = { queue: 0, record: 0 };
 /** When a command was last answered with a visit: what was asked for before that may not know of it. */
 let heard = 0;
 
+/** A technician looks after the machine and sees no patient; the node would refuse. */
+export const seesPatients = () => staff.value?.role !== "technician";
+
 export async function loadQueue() {
+  if (!seesPatients()) return;
   const mine = ++asked;
   const reply = await get("/api/queue");
   if (mine < taken.queue) return;

@@ -11,9 +11,10 @@ import msgspec
 from aiohttp import web
 
 from edge.model.commands import AttachMedia, Command, RemoveMedia
-from edge.model.errors import NotFound, Refusal, Refused
+from edge.model.errors import Forbidden, NotFound, Refusal, Refused
 from edge.model.fold import PrescriptionState, Visit
 from edge.model.prescribing import SignedPrescription, standing
+from edge.model.records import Role
 from edge.model.reference import Reference, reference
 from edge.node.calls import CallDesk
 from edge.node.clinic import VERSION, Clinic
@@ -27,6 +28,7 @@ from edge.slips.verify import Verified, verify_qr, verify_signed, with_newer
 from edge.web import openapi
 from edge.web.refusals import Locked
 from edge.web.routes import JSON, WEBSOCKET, AnyRoute, Auth, Call, FindSession, Gate, Raw, Route, WithSession, mount
+from edge.web.sessions import Session
 
 from . import schema as s
 from .media_api import MediaApi
@@ -34,6 +36,8 @@ from .media_api import MediaApi
 STAFF_HEADER = "X-Staff"
 COOKIE = "upk_session"
 TITLE = "Upkendra node"
+OF_PATIENTS = ("/api/patients", "/api/queue", "/api/visits", "/api/drafts", "/api/calls")
+"""Routes that are not for technicians. Commands are refused by role where they are decided."""
 
 
 class Api:
@@ -64,12 +68,16 @@ class Api:
 
     def mount(self, app: web.Application, find_session: FindSession) -> None:
         """Add all routes to an application."""
-        mount(app, self.routes(), Gate(COOKIE, find_session, guard=self._guard))
+        mount(app, self.routes(), Gate(COOKIE, find_session, guard=self._guard, allow=self._allow))
 
     def _guard(self, route: AnyRoute) -> Refusal | None:
         if self._clinic.locked and not route.while_locked:
             return Locked("The node is locked. Unlock it with a staff badge and its PIN.").refusal
         return None
+
+    def _allow(self, route: AnyRoute, session: Session) -> None:
+        if route.path.startswith(OF_PATIENTS) and self._clinic.role_of(session.subject) is Role.TECHNICIAN:
+            raise Forbidden("A technician looks after this computer and sees no patient.")
 
     # -- the node itself ------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ import { known, t } from "/ui/lib/l10n.js";
 import { Icon, toast } from "/ui/lib/parts.js";
 import { TabletCall } from "/ui/call/tablet.js";
 import { errorText } from "../commands.js";
-import { go, keepInTab, keptInTab, loadQueue, loadRecord, queue, record, tablet } from "../store.js";
+import { go, keepInTab, keptInTab, loadQueue, loadRecord, queue, record, seesPatients, tablet } from "../store.js";
 
 /** @typedef {import("../store.js").CallInfo} CallInfo */
 
@@ -58,6 +58,7 @@ function over(callId, reason) {
 
 /** After a reload or a lost channel: is there a call that goes on? */
 export async function findCall() {
+  if (!seesPatients()) return;
   try {
     const call = (await get("/api/calls")).items[0];
     if (!call) {
