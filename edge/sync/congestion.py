@@ -97,7 +97,8 @@ class DelayAimd:
 
     def on_sent(self, in_flight_bytes: int) -> None:
         self._round_sent += 1
-        if in_flight_bytes > self.window_bytes * 0.75:
+        # Of a window of two to three packets two are less than three quarters, and all that may leave.
+        if in_flight_bytes > min(self.window_bytes * 0.75, self.window_bytes - PACKET_BYTES):
             self._window_limited = True
 
     def on_rtt(self, sample_s: float) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from edge.sync.congestion import DelayAimd
 from edge.sync.link import Cls
 
 from .kit import World
@@ -82,6 +83,20 @@ def test_bulk_takes_about_what_a_cubic_flow_beside_it_takes(
     """The same goal is measured with a real flow (``./run bench sync``)."""
     shares = sorted(share(rate_bps, rtt_s, queue_s, seed, tcp_first=tcp_first) for seed in range(3))
     assert 0.3 <= shares[1] <= 3.0, shares
+
+
+def test_a_window_in_which_no_third_packet_fits_is_a_window_that_is_used() -> None:
+    """Else it neither grows nor suspects anybody, beside a flow that keeps the queue full."""
+    control = DelayAimd()
+    control.on_rtt(0.3)
+    control.on_outage()  # the doubling is over
+    control.window_bytes = 3_293.0
+    for number in range(20):
+        control.on_sent(2_430)
+        control.on_rtt(0.8)
+        control.on_acked(2_430, 1.0 + number)
+    assert control.window_bytes != 3_293.0
+    assert control._competing
 
 
 def test_alone_bulk_uses_the_line_and_keeps_the_queue_short() -> None:
