@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge.sync.congestion import DelayAimd
+from edge.sync.congestion import PACKET_BYTES, DelayAimd
 from edge.sync.link import Cls
 
 from .kit import World
@@ -90,9 +90,10 @@ def test_a_window_in_which_no_third_packet_fits_is_a_window_that_is_used() -> No
     control = DelayAimd()
     control.on_rtt(0.3)
     control.on_outage()  # the doubling is over
+    control.on_acked(1, 0.0)
     control.window_bytes = 3_293.0
     for number in range(20):
-        control.on_sent(2_430)
+        control.on_sent(int(control.window_bytes / PACKET_BYTES) * 1_215)
         control.on_rtt(0.8)
         control.on_acked(2_430, 1.0 + number)
     assert control.window_bytes != 3_293.0
