@@ -14,6 +14,7 @@ check-outbox-age = What waits to be sent
 check-camera = Camera
 check-panel = Panel board
 check-modem = SMS modem
+check-devices = Measuring devices
 check-one-card = Copies of this card
 value-node-twice = two machines under one name
 value-modem-absent = not plugged in

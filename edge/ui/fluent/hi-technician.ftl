@@ -14,6 +14,7 @@ check-outbox-age = भेजना बाकी
 check-camera = कैमरा
 check-panel = पैनल बोर्ड
 check-modem = एसएमएस मॉडेम
+check-devices = नापने के यंत्र
 check-one-card = इस कार्ड की नक़लें
 value-node-twice = एक नाम की दो मशीनें
 value-modem-absent = लगा नहीं है
