@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -41,6 +42,7 @@ from hub.store.engine import Store
 from hub.store.schema import metadata
 
 START_MS = 1_790_000_000_000
+PATIENCE_S = 20.0
 PASSWORD = "correct horse battery"
 DATABASE = os.environ.get("UPKENDRA_TEST_DATABASE", "")
 """URL of an empty database to run the kit on instead of SQLite; it is emptied before each test."""
@@ -243,11 +245,14 @@ class NodeKit:
         self.endpoint.send_signal(_encode(signal), self.kit.clock.monotonic_s())
 
     async def until(self, met: Callable[[], bool], steps: int = 3000) -> None:
-        """Carry datagrams both ways until something holds."""
-        for _ in range(steps):
+        """Carry datagrams both ways until something holds; a busy disk is given real time beside the steps."""
+        patience_s = time.monotonic() + PATIENCE_S
+        taken = 0
+        while taken < steps or time.monotonic() < patience_s:
             if met():
                 return
             await self.step()
+            taken += 1
         raise AssertionError("it did not come to that")
 
     async def step(self) -> None:
