@@ -17,7 +17,15 @@ export interface History {
 export interface Allergies { none_known: boolean; items: string[] }
 export interface Reading {
   vital: string; value: number; method: string; device: string; serial: string; quality: string; measured_ms: number;
-  confirmed: boolean;
+  confirmed: boolean; source?: { driver: string; frame: string; device_time: string } | null;
+}
+export interface DeviceNow {
+  device_id: string; model: string; title: string; vitals: string[]; path: string; present: boolean; configured: boolean; state: string;
+}
+export interface DeviceValue { vital: string; value: number }
+export interface MeasurementNow {
+  measurement_id: string; device_id: string; visit_id: string; title: string; vitals: string[]; state: string; values: DeviceValue[];
+  result: { values: DeviceValue[]; quality: "good" | "doubtful"; device_time: string; age_s: number | null } | null;
 }
 export interface Vitals { readings: Reading[]; avpu: string; oxygen: boolean | null; not_done: string[] }
 export interface TriageResult { colour: Colour; reasons: string[]; missing: string[]; news2: number | null }
@@ -86,6 +94,6 @@ export interface NodeReport {
   sticks: { copied: number; copied_bytes: number; receipts: number; acknowledged: number; reseal: number; quarantined: number; downs: number };
   usage: { name: string; up_bytes: number; down_bytes: number; cap_bytes: number | null }[]; bulk_hours: string;
   photos: { items: number; size_bytes: number; left_bytes: number; oldest_s: number | null } | null;
-  sms: SmsHealth | null; panel: PanelReport; disk_free_mb: number; records_mb: number; notices: { code: string; at_ms: number }[];
+  sms: SmsHealth | null; panel: PanelReport; devices: DeviceNow[]; disk_free_mb: number; records_mb: number; notices: { code: string; at_ms: number }[];
   log: { time_ms: number; level: string; logger: string; event: string; fields: [string, string][] }[];
 }

@@ -51,9 +51,11 @@ def _run(arguments: Sequence[str], stdin: str = "") -> str:
 class Stage:
     """Starts hub and node and stops them again."""
 
-    def __init__(self, folder: Path, camera: str = "test") -> None:
+    def __init__(self, folder: Path, camera: str = "test", devices: Sequence[str] = ()) -> None:
+        """``devices``: MODEL=PORT of each medical device."""
         self._folder = folder
         self._camera = camera
+        self._devices = devices
         self._running: list[subprocess.Popen[str]] = []
 
     def start(self) -> Clinic:
@@ -111,6 +113,7 @@ class Stage:
             (
                 *("edge.node", "serve", "--data", node, "--http", f"127.0.0.1:{_free_port()}", "--no-announce"),
                 *("--camera", self._camera),
+                *(word for device in self._devices for word in ("--device", device)),
             )
         )
         return Clinic(

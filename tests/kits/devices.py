@@ -8,6 +8,7 @@ import binascii
 import contextlib
 import math
 import os
+import threading
 import tty
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -424,3 +425,25 @@ class PtyDevice:
             self.path.unlink()
             os.close(self._master)
             os.close(self._slave)
+
+
+class ThreadedDevices:
+    """Devices behind pseudo-terminals, for a test that blocks: they run in a thread of their own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def __enter__(self) -> "ThreadedDevices":
+        self._thread.start()
+        return self
+
+    def plug(self, device: PtyDevice) -> None:
+        asyncio.run_coroutine_threadsafe(device.plug(), self._loop).result(10)
+
+    def pull(self, device: PtyDevice) -> None:
+        asyncio.run_coroutine_threadsafe(device.pull(), self._loop).result(10)
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)

@@ -6,6 +6,7 @@ import { addWords, ensureLanguage, language, setLanguage, startLanguage, t } fro
 import { Live } from "/ui/lib/live.js";
 import { often } from "/ui/lib/often.js";
 import { Dialog, Toasts, toast } from "/ui/lib/parts.js";
+import { devices, loadDevices, measured } from "./devices.js";
 import { draftHeard, draftsFailing, forgetDrafts } from "./drafts.js";
 import { underWay, unsaved, waitsFor } from "./commands.js";
 import { loadReference, reference } from "/ui/lib/reference.js";
@@ -75,6 +76,12 @@ function heard(message) {
         const { type: _, link, ...flat } = message;
         status.value = { ...status.value, link: { ...status.value.link, ...(link ?? flat) } };
       }
+      break;
+    case "devices":
+      if (devices.value) void loadDevices().catch(() => {});
+      break;
+    case "measure":
+      measured(message);
       break;
     default:
       callMessage(message);

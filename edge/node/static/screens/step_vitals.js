@@ -1,12 +1,14 @@
 // @ts-check
 // Measurements. A value outside the hard limits is not taken; outside the soft ones it is asked again.
-import { html, useSignal } from "/ui/lib/dom.js";
+import { html, useEffect, useSignal } from "/ui/lib/dom.js";
 import { pick, t } from "/ui/lib/l10n.js";
 import { Choice, Dialog, Icon } from "/ui/lib/parts.js";
 import { ADULT_CHART_DAYS, ageDays } from "/ui/lib/ages.js";
 import { list } from "/ui/lib/reference.js";
 import { unitText } from "/ui/lib/units.js";
-import { doubtful, numberOf } from "./visitform.js";
+import { loadDevices } from "../devices.js";
+import { DeviceButton, MeasureDialog } from "./device.js";
+import { doubtful, numberOf, takeReadings } from "./visitform.js";
 
 /** The order in which they are measured; what the reference adds later comes after. */
 const FIRST = ["temp_c", "sbp", "dbp", "hr", "spo2", "rr", "weight_kg", "height_cm", "rbs_mgdl", "hb_gdl", "muac_cm", "pain"];
@@ -15,6 +17,8 @@ const FIRST = ["temp_c", "sbp", "dbp", "hr", "spo2", "rr", "weight_kg", "height_
 export function VitalsStep({ form, change, record, faults }) {
   const more = useSignal(false);
   const dismissed = useSignal("");
+  const measuring = useSignal("");
+  useEffect(() => void loadDevices().catch(() => {}), []);
   const days = ageDays(record.patient);
   const adult = days !== null && days >= ADULT_CHART_DAYS;
   const all = list("vitals").filter((vital) => !vital.derived);
@@ -48,9 +52,11 @@ export function VitalsStep({ form, change, record, faults }) {
           onClick=${() => change({ not_done: done ? [...form.not_done, id] : form.not_done.filter((one) => one !== id),
             values: { ...form.values, [id]: "" } })}>${t("not-done")}</button>
       </div>
+      ${done ? html`<${DeviceButton} vital=${vital} onOpen=${() => (measuring.value = id)} />` : null}
       <span id=${`vital-${id}-note`} class=${wrong ? "wrong" : "hint small soft"} role=${wrong ? "alert" : undefined}>
         ${wrong ?? (id === "temp_c" && form.fahrenheit && numberOf(id, form) !== null ? `= ${numberOf(id, form)} °C` : "")}
-        ${!wrong && form.confirmed.includes(id) ? t("measured-again") : ""}</span>
+        ${!wrong && form.confirmed.includes(id) ? t("measured-again") : ""}
+        ${!wrong && form.sources[id] && form.sources[id].value === numberOf(id, form) ? t("device-from", { name: form.sources[id].device }) : ""}</span>
     </div>`;
   };
   return html`
@@ -68,7 +74,12 @@ export function VitalsStep({ form, change, record, faults }) {
       <${Choice} name="oxygen" legend=${t("oxygen-question")} value=${form.oxygen} onValue=${(/** @type {boolean} */ oxygen) => change({ oxygen })}
         options=${[{ value: false, label: t("no") }, { value: true, label: t("yes") }]} />
     </section>
-    ${asking ? html`<${Dialog} title=${t("soft-title")} test="soft-dialog" onClose=${() => (dismissed.value = `${asking.id}${form.values[asking.id ?? ""]}`)}>
+    ${measuring.value ? html`<${MeasureDialog} key=${measuring.value} vital=${measuring.value} visitId=${record.visit.visit_id}
+      onClose=${() => (measuring.value = "")} onTake=${(/** @type {import("/ui/api").Reading[]} */ readings) => {
+        measuring.value = "";
+        change(takeReadings(form, readings));
+      }} />` : null}
+    ${asking && !measuring.value ? html`<${Dialog} title=${t("soft-title")} test="soft-dialog" onClose=${() => (dismissed.value = `${asking.id}${form.values[asking.id ?? ""]}`)}>
       <p class="big-number num">${pick(asking)}: ${form.values[asking.id ?? ""]}</p>
       <p>${t("soft-hint")}</p>
       <div class="row">

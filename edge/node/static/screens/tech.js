@@ -63,6 +63,7 @@ export function TechPage() {
     <${Aside} now=${now} />
     <${Sticks} now=${now} />
     <${SmsCard} sms=${now.sms} />
+    <${Devices} devices=${now.devices} />
     <${Panel} panel=${now.panel} />
     <${Log} now=${now} />
   </div>`;
@@ -164,6 +165,14 @@ function SmsCard({ sms }) {
   ];
   return html`<${Card} title=${t("tech-sms")} test="tech-sms"><p data-test="modem" data-up=${String(sms.up)}><strong>${sms.up ? t("tech-modem-up") : t("tech-modem-down")}</strong>
     ${sms.trouble ? html` · ${worded("value", sms.trouble)}` : null}</p><${Facts} rows=${rows} /><//>`;
+}
+
+/** @param {{devices: import("/ui/api").DeviceNow[]}} props */
+function Devices({ devices }) {
+  const rows = devices.map((one) => [one.title, one.path || "—", one.configured ? t("yes") : t("no"), worded("tech-device-state", one.state)]);
+  return html`<${Card} title=${t("tech-devices")} test="tech-devices">
+    ${rows.length === 0 ? html`<p class="soft">${t("tech-no-devices")}</p>`
+      : html`<${Table} head=${[t("tech-device"), t("tech-device-port"), t("tech-device-named"), t("tech-device-state")]} rows=${rows} />`}<//>`;
 }
 
 /** @param {{panel: import("/ui/api").PanelReport}} props */

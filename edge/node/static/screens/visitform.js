@@ -29,6 +29,8 @@ export function blankForm() {
     signs: /** @type {Record<string, boolean>} */ ({}),
     rest_absent: false,
     values: /** @type {Record<string, string>} */ ({}),
+    /** What devices measured, by vital; holds as long as the value in the field is the same. */
+    sources: /** @type {Record<string, import("/ui/api").Reading>} */ ({}),
     not_done: /** @type {string[]} */ ([]),
     confirmed: /** @type {string[]} */ ([]),
     avpu: "",
@@ -71,6 +73,7 @@ function formOf(visit) {
     for (const reading of last.readings) {
       form.values[reading.vital] = String(reading.value);
       if (reading.confirmed) form.confirmed.push(reading.vital);
+      if (reading.method === "device") form.sources[reading.vital] = reading;
     }
     form.not_done = [...last.not_done];
     form.avpu = last.avpu;
@@ -85,6 +88,17 @@ export function numberOf(vital, form) {
   if (!/^\d{1,4}(\.\d{1,2})?$/.test(text)) return null;
   const value = Number(text);
   return vital === "temp_c" && form.fahrenheit ? Math.round(((value - 32) * 50) / 9) / 10 : value;
+}
+
+/** What of the form changes when the nurse takes a device's readings. @param {VisitForm} form @param {import("/ui/api").Reading[]} readings */
+export function takeReadings(form, readings) {
+  const taken = readings.map((one) => one.vital);
+  return {
+    values: { ...form.values, ...Object.fromEntries(readings.map((one) => [one.vital, String(one.value)])) },
+    sources: { ...form.sources, ...Object.fromEntries(readings.map((one) => [one.vital, one])) },
+    not_done: form.not_done.filter((one) => !taken.includes(one)),
+    confirmed: form.confirmed.filter((one) => !taken.includes(one)),
+  };
 }
 
 /** Soft limits that were crossed and not confirmed. @param {VisitForm} form @param {boolean} adult */
@@ -221,8 +235,10 @@ function commandsOf(step, form, { visit, patient }) {
     const readings = list("vitals").flatMap((vital) => {
       const id = vital.id ?? "";
       const value = vital.derived ? null : numberOf(id, form);
+      const source = form.sources[id];
+      if (source && source.value === value) return [{ ...source, confirmed: form.confirmed.includes(id) }];
       return value === null ? [] : [{
-        vital: id, value, method: "manual", device: "", serial: "", quality: "", measured_ms: 0, confirmed: form.confirmed.includes(id) }];
+        vital: id, value, method: "manual", device: "", serial: "", quality: "", measured_ms: 0, confirmed: form.confirmed.includes(id), source: null }];
     });
     const not_done = form.not_done.filter((id) => item("vitals", id) && numberOf(id, form) === null);
     return [{ mark: "vitals", body: {

@@ -127,7 +127,7 @@ export function Wizard({ visitId, step }) {
 /** Which step a field of the form belongs to. @type {Record<string, string>} */
 const STEP_OF = {
   tele: "consent", data: "consent", method: "consent", guardian: "consent", complaints: "complaint", complaint_notes: "complaint",
-  signs: "signs", rest_absent: "signs", values: "vitals", not_done: "vitals", confirmed: "vitals", avpu: "vitals", oxygen: "vitals", fahrenheit: "vitals",
+  signs: "signs", rest_absent: "signs", values: "vitals", not_done: "vitals", confirmed: "vitals", avpu: "vitals", oxygen: "vitals", fahrenheit: "vitals", sources: "vitals",
 };
 
 /** Somebody has the same form open on another tablet. @param {{visitId: string}} props */
