@@ -101,7 +101,6 @@ tech-sms-sim = Messages on the SIM
 tech-sms-foreign = Not ours
 tech-sms-cost = Spent
 tech-sms-opens = Port opened
-check-devices = Medical devices
 tech-devices = Medical devices
 tech-no-devices = None is plugged in or named with --device.
 tech-device = Device

@@ -101,7 +101,6 @@ tech-sms-sim = सिम पर संदेश
 tech-sms-foreign = हमारे नहीं
 tech-sms-cost = ख़र्च
 tech-sms-opens = पोर्ट कितनी बार खुला
-check-devices = जाँच की मशीनें
 tech-devices = जाँच की मशीनें
 tech-no-devices = कोई मशीन नहीं लगी है और --device में नहीं लिखी है।
 tech-device = मशीन
