@@ -43,7 +43,7 @@ export interface Visit {
   queued_ms: number; consents: Consent[]; complaints: Complaint[]; complaint_notes: string; history: History | null;
   allergies: Allergies | null; vitals: { at_ms: number; by: string; vitals: Vitals }[]; signs_present: string[];
   signs_absent: string[]; triage: TriageResult; staff_colour: Colour | null; doctor_id: string; doctor_name: string;
-  seen_ms: number; notes: string[]; in_person?: { doctor_id: string; held_on: string; said_by: string }[]; calls: unknown[]; prescriptions: PrescriptionState[]; closed_ms: number;
+  seen_ms: number; notes: string[]; handed_out?: { prescription_id: string; drug_id: string; units: number }[]; in_person?: { doctor_id: string; held_on: string; said_by: string }[]; calls: unknown[]; prescriptions: PrescriptionState[]; closed_ms: number;
   explained: boolean; media: MediaItem[];
 }
 export interface Medicine {

@@ -9,6 +9,7 @@ import { canSpeak, hush, speak } from "/ui/lib/speech.js";
 import { errorText, submit } from "../commands.js";
 import { item } from "/ui/lib/reference.js";
 import { loadRecord } from "../store.js";
+import { HandOut } from "./shelf.js";
 
 /** @typedef {import("/ui/api").Medicine} Medicine */
 
@@ -67,6 +68,7 @@ export function Prescription({ visit, state }) {
         ${language.value === "en" ? html`<p class="soft">${doseLine(medicine, "en")}</p>` : null}
         ${medicine.instructions ? html`<p>${medicine.instructions}</p>` : null}
         ${medicine.quantity ? html`<p class="soft">${t("quantity")}: ${medicine.quantity}</p>` : null}
+        <${HandOut} visit=${visit} prescriptionId=${state.prescription_id} drugId=${medicine.drug_id} name=${medicine.generic} />
         ${medicine.approved ? null : html`<p class="notice warn slim" data-test="rx-unapproved">${t("not-approved")}</p>`}
       </li>`)}</ol>`}
     ${rx.advice ? html`<div><h3>${t("advice")}</h3><p class="prewrap">${rx.advice}</p></div>` : null}

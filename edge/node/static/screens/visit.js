@@ -12,6 +12,7 @@ import { EmergencyButton, EmergencyFacts } from "./emergency.js";
 import { RecordFacts } from "/ui/lib/facts.js";
 import { MediaCard } from "./media.js";
 import { Prescription } from "./prescription.js";
+import { InPersonCard } from "./shelf.js";
 import { SmsCard, SyncCard, arrived } from "./progress.js";
 import { reasonWords } from "/ui/lib/reasons.js";
 
@@ -59,6 +60,7 @@ export function VisitPage({ visitId }) {
     <${MediaCard} visitId=${visitId} media=${visit.media} sync=${now.sync} open=${open} />
     <${SyncCard} sync=${now.sync} line=${now.line} />
     <${SmsCard} visitId=${visitId} open=${open} />
+    ${open ? html`<${InPersonCard} visit=${visit} />` : null}
     <${RecordFacts} visit=${visit} patient=${patient} nameOf=${staffName} />
     ${open && !done ? html`<div class="print-hide"><${CloseButton} onClose=${() => (closing.value = true)} /></div>` : null}
     <div class="foot row print-hide">
