@@ -209,12 +209,12 @@ export function RxForm({ visitId }) {
     return () => clearTimeout(checkTimer);
   }, [visitId]);
   useEffect(() => {
-    // what the rules allow depends on what the call has reached so far
+    // what the rules allow depends on what the call has reached so far, and on who saw the patient in person
     void check(visitId);
     if (!active.value) return undefined;
     const timer = setInterval(() => void check(visitId), RECHECK_MS);
     return () => clearInterval(timer);
-  }, [active.value === null]);
+  }, [active.value === null, record.value?.visit.in_person?.length]);
   const set = (/** @type {string} */ field) => (/** @type {any} */ event) => change(visitId, { [field]: event.currentTarget.value });
   const tick = (/** @type {string} */ field) => (/** @type {any} */ event) => change(visitId, { [field]: event.currentTarget.checked });
   const now = draft.value;
