@@ -144,5 +144,3 @@ review-outdated = The content has changed since this decision
 review-note = Note
 review-approve = Approve
 review-reject = Reject
-error-review-outdated = The content has changed. Load the page again.
-error-saved-full = 200 are saved already. Remove one first.

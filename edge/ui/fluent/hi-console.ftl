@@ -144,5 +144,3 @@ review-outdated = इस फ़ैसले के बाद पाठ बदल
 review-note = टिप्पणी
 review-approve = मंज़ूर करें
 review-reject = नामंज़ूर करें
-error-review-outdated = पाठ बदल गया है। पन्ना फिर से खोलें।
-error-saved-full = 200 रखे जा चुके हैं। पहले एक हटाएँ।
