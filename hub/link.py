@@ -252,10 +252,10 @@ class Link:
             )
             reply = found.message
             if isinstance(reply, holdings.Wanted):
-                copied = await self.level_now() == 2
+                copied = found.complete and await self.level_now() == 2
                 media = copied and not reply.spans and self.blobs is not None
                 media = media and self.blobs is not None and await self.blobs.are_copied(node_id.hex())
-                reply = holdings.Wanted(reply.spans, copied, media)
+                reply = holdings.Wanted(reply.spans, copied, media, told.question)
             self.send_state(node_id, reply)
             for blob in found.blobs:
                 self.send_down(blob)

@@ -37,6 +37,8 @@ class Answer(Struct, frozen=True):
 
     message: holdings.Message
     blobs: tuple[DownBlob, ...] = ()
+    complete: bool = False
+    """All that the node named was compared: what is not asked for is held here."""
 
 
 def answer(
@@ -59,7 +61,7 @@ def answer(
     if difference.lacking:
         count = sum(span.last - span.first + 1 for span in difference.lacking)
         audit.record(connection, now_ms, "", "entries_wanted", node_id, str(count))
-    return Answer(holdings.Wanted(difference.lacking), tuple(blobs))
+    return Answer(holdings.Wanted(difference.lacking), tuple(blobs), difference.complete)
 
 
 def _held(connection: Connection, node_id: str, refused: tuple[int, ...]) -> dict[holdings.Log, Ranges]:

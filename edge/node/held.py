@@ -5,6 +5,7 @@ a row until its bundle lies in the outbox, so that a kill in between forgets not
 """
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Sequence
 
 import msgspec
@@ -28,6 +29,8 @@ LISTED_HUB_RUNS = 2
 RETENTION_DAYS = 90
 RETENTION_VISITS = 1_000
 """Visits that are younger, or among the latest so many, keep their content also when there is a second copy."""
+QUESTIONS_MAX = 8
+"""Questions of which an answer may still be under way."""
 OWN_STREAMS = frozenset({Stream.URGENT, Stream.CLINICAL, Stream.MEDIA, Stream.AUDIT})
 
 
@@ -44,14 +47,18 @@ class HeldLogs:
 
     def __init__(self, db: Database, views: Views, config: NodeConfig, run: bytes) -> None:
         self._db, self._views, self._config, self._run = db, views, config, run
-        self._acked_since: set[bytes] = set()
-        """Acknowledged after the last :meth:`describe`: the hub's answer says nothing about them."""
+        self._asked = 0
+        self._acked_since: OrderedDict[int, set[bytes]] = OrderedDict()
+        """Question → acknowledged after it was put: the hub's answer to it says nothing about them."""
 
     # -- saying what is here ----------------------------------------------------------------------
 
     def describe(self, refused: Sequence[int], *, whole: bool) -> holdings.Holdings:
         """What to tell the hub."""
-        self._acked_since.clear()
+        self._asked += 1
+        self._acked_since[self._asked] = set()
+        while len(self._acked_since) > QUESTIONS_MAX:
+            self._acked_since.popitem(last=False)
         held: dict[holdings.Log, Ranges] = {}
         for table in ("entries", "hub_entries"):
             sql = (
@@ -66,7 +73,7 @@ class HeldLogs:
         for run, stream, first, last in self._db.rows(sql):
             if (run, stream) in held:
                 held[(run, stream)].remove(first, last + 1)
-        return holdings.describe(held, self._moving(), refused, whole=whole)
+        return holdings.describe(held, self._moving(), refused, whole=whole, question=self._asked)
 
     def _pieces(self, table: str, run: bytes, stream: int) -> Ranges:
         sql = f"SELECT seq FROM {table} WHERE run = ? AND stream = ? ORDER BY seq"  # noqa: S608
@@ -93,19 +100,23 @@ class HeldLogs:
 
     def noted(self, ref: bytes) -> None:
         """A bundle was acknowledged just now."""
-        self._acked_since.add(ref)
+        for since in self._acked_since.values():
+            since.add(ref)
 
-    def copied(self, *, media: bool) -> None:
+    def copied(self, question: int, *, media: bool) -> None:
         """The hub's answer: what it held when it was asked lies in a second copy, with ``media`` photos and notes too.
 
-        What was acknowledged after the question is left out.
+        What was acknowledged after that question is left out; an answer to a question that is forgotten counts nothing.
         """
+        since = self._acked_since.get(question)
+        if since is None:
+            return
         with self._db.transaction():
             for (ref,) in self._db.rows("SELECT ref FROM media_chunks WHERE level = 1") if media else ():
-                if ref not in self._acked_since:
+                if ref not in since:
                     self._db.run("UPDATE media_chunks SET level = 2 WHERE ref = ?", ref)
             for (ref,) in self._db.rows("SELECT ref FROM bundles WHERE level = 1 AND quarantined = 0"):
-                if ref not in self._acked_since:
+                if ref not in since:
                     self._db.run("UPDATE bundles SET level = 2 WHERE ref = ?", ref)
 
     # -- sealing again ----------------------------------------------------------------------------

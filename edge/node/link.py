@@ -330,8 +330,8 @@ class HubLink:
                 self._clinic.notices[code] = self._clinic.clock.now().wall_ms
             case holdings.AskAll() if self._ready:
                 await self._tell_holdings(whole=True)
-            case holdings.Wanted(spans, copied, media) if self._ready:
-                await self._give_again(spans, copied=copied, media=media)
+            case holdings.Wanted() if self._ready:
+                await self._give_again(message)
             case _:
                 pass
 
@@ -345,11 +345,12 @@ class HubLink:
             if pruned or files:
                 say(logger, "pruned", visits=pruned, files=files)
 
-    async def _give_again(self, spans: tuple[holdings.Span, ...], *, copied: bool, media: bool) -> None:
+    async def _give_again(self, wanted: holdings.Wanted) -> None:
+        spans = wanted.spans
         gone = await self._clinic.store.write(lambda journal: journal.held.want(spans)) if spans else 0
-        if copied:
-            await self._clinic.store.write(lambda journal: journal.held.copied(media=media))
-            await self._prune(media=media)
+        if wanted.copied:
+            await self._clinic.store.write(lambda journal: journal.held.copied(wanted.question, media=wanted.media))
+            await self._prune(media=wanted.media)
         if gone:
             say(logger, "entries_gone", logging.ERROR, entries=gone)
             self._send_state(holdings.Notice(holdings.GONE, gone))

@@ -66,6 +66,8 @@ class Holdings(Struct, frozen=True, array_like=True, tag=1):
     logs: tuple[LogHeld, ...]
     refused: tuple[int, ...] = ()
     """Down blobs that lie aside here: their entries are not to be sent again."""
+    question: int = 0
+    """Number of this message within the node's process; the answer repeats it."""
 
 
 class AskAll(Struct, frozen=True, array_like=True, tag=2):
@@ -77,9 +79,12 @@ class Wanted(Struct, frozen=True, array_like=True, tag=3):
 
     spans: tuple[Span, ...]
     copied: bool = False
-    """Everything else that the hub holds of this node is in a second copy (level 2), photos left aside."""
+    """The comparison was complete, and everything else that the node named is in a second copy (level 2), photos
+    left aside."""
     media: bool = False
     """Every photo, note and clip that was announced is whole there, and in a second copy."""
+    question: int = 0
+    """Of the message that is answered."""
 
 
 class Notice(Struct, frozen=True, array_like=True, tag=4):
@@ -140,13 +145,14 @@ def digest_of(held: Held) -> bytes:
     return state.digest()[:8]
 
 
-def describe(held: Held, listed: Iterable[Log], refused: Iterable[int], *, whole: bool) -> Holdings:
+def describe(held: Held, listed: Iterable[Log], refused: Iterable[int], *, whole: bool, question: int = 0) -> Holdings:
     """What a node says: the logs in ``listed`` one by one, the others as a digest."""
     chosen = set(held if whole else listed)
     wanted = [log for log in held if log in chosen][-LOGS_MAX:]
     shown = set(wanted)
     rest = {log: spans for log, spans in held.items() if log not in shown}
-    return Holdings(whole, digest_of(rest), tuple(log_held(log, held[log]) for log in wanted), tuple(refused))
+    logs = tuple(log_held(log, held[log]) for log in wanted)
+    return Holdings(whole, digest_of(rest), logs, tuple(refused), question)
 
 
 class Difference(Struct, frozen=True):
@@ -158,6 +164,8 @@ class Difference(Struct, frozen=True):
     """Held by the hub, not by the node."""
     unclear: bool
     """The logs that were not listed differ: ask for all."""
+    complete: bool = True
+    """``lacking`` names all that is lacking; False when a limit cut it, or logs beyond the list differ."""
 
 
 def compare(told: Holdings, held: Held) -> Difference:
@@ -170,14 +178,16 @@ def compare(told: Holdings, held: Held) -> Difference:
         lacking += _spans(log, _without(theirs, ours))
         surplus += _spans(log, _without(ours, theirs))
     rest = {log: ours for log, ours in held.items() if log not in listed}
+    asked, fits = tuple(lacking[:SPANS_MAX]), len(lacking) <= SPANS_MAX
     if digest_of(rest) == told.digest:
-        return Difference(tuple(lacking[:SPANS_MAX]), tuple(surplus), False)
+        return Difference(asked, tuple(surplus), False, fits)
     if not told.whole:
-        return Difference(tuple(lacking[:SPANS_MAX]), tuple(surplus), True)
-    if len(told.logs) < LOGS_MAX:  # what is not listed is not there at all
+        return Difference(asked, tuple(surplus), True, False)
+    listed_all = len(told.logs) < LOGS_MAX
+    if listed_all:  # what is not listed is not there at all
         for log, ours in rest.items():
             surplus += _spans(log, ours)
-    return Difference(tuple(lacking[:SPANS_MAX]), tuple(surplus), False)
+    return Difference(asked, tuple(surplus), False, fits and listed_all)
 
 
 def _without(held: Ranges, other: Ranges) -> Ranges:

@@ -94,7 +94,9 @@ async def test_content_goes_only_with_a_second_copy_and_its_place_stays(setup: P
         clinic = served.node.clinic
         before = await clinic.store.write(describe)
         assert await clinic.store.write(lambda journal: journal.held.prune(FAR_MS, 0)) == 0
-        await clinic.store.write(lambda journal: journal.held.copied(media=False))
+        await clinic.store.write(lambda journal: journal.held.copied(before.question - 1, media=False))
+        assert await clinic.store.write(lambda journal: journal.held.prune(FAR_MS, 0)) == 0, "a late answer"
+        await clinic.store.write(lambda journal: journal.held.copied(before.question, media=False))
         assert await clinic.store.write(lambda journal: journal.held.prune(FAR_MS, 1)) == 0
         assert await clinic.store.write(lambda journal: journal.held.prune(0, 0)) == 0
         assert await clinic.store.write(lambda journal: journal.held.prune(FAR_MS, 0)) == 1
@@ -121,7 +123,7 @@ async def test_a_hub_that_asks_for_what_was_pruned_is_told_so(setup: Provisioned
         await acknowledged(served, hub)
         clinic = served.node.clinic
         told = await clinic.store.write(describe)
-        await clinic.store.write(lambda journal: journal.held.copied(media=False))
+        await clinic.store.write(lambda journal: journal.held.copied(told.question, media=False))
         assert await clinic.store.write(lambda journal: journal.held.prune(FAR_MS, 0)) == 1
         clinical = longest(told)
         span = holdings.Span(clinical.run, Stream.CLINICAL, *clinical.spans[0])

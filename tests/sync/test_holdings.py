@@ -51,6 +51,19 @@ def test_a_comparison_names_exactly_what_each_side_lacks_or_asks_for_all(
     assert not found.unclear
     assert seqs(found.lacking) == places(node) - places(hub)
     assert seqs(found.surplus) == places(hub) - places(node)
+    assert found.complete
+
+
+def test_a_comparison_that_a_limit_cut_does_not_say_that_all_the_rest_is_held() -> None:
+    gaps = Ranges(*((first, first + 1) for first in range(1, 2 * holdings.SPANS_MAX + 4, 2)))
+    log = (bytes(8), 1)
+    told = holdings.describe({log: Ranges((1, 2 * holdings.SPANS_MAX + 10))}, (log,), (), whole=False)
+    found = holdings.compare(told, {log: gaps})
+    assert len(found.lacking) == holdings.SPANS_MAX
+    assert not found.complete
+    many = {(number.to_bytes(8, "big"), 1): Ranges((1, 2)) for number in range(holdings.LOGS_MAX + 1)}
+    found = holdings.compare(holdings.describe(many, (), (), whole=True), {})
+    assert not found.complete
 
 
 @given(st.binary(max_size=200))
