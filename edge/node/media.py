@@ -76,13 +76,18 @@ class MediaDesk:
         """Forget what nobody attached and what nobody has a key for, then seal what is left to seal."""
         before_ms = self._clinic.clock.now().wall_ms - UPLOAD_LIFE_MS
 
+        # Listed before the records are asked: a part that is committed in between is not there to be swept.
+        found = await asyncio.to_thread(self._listed)
         known = await self._clinic.store.write(lambda journal: journal.media.tidy(before_ms, UPLOADS_MAX))
-        await asyncio.to_thread(self._sweep, known)
+        await asyncio.to_thread(self._sweep, found, known)
         self._clinic.later(self.seal_due())
 
-    def _sweep(self, known: set[str]) -> None:
+    def _listed(self) -> list[Path]:
         self._folder.mkdir(0o700, exist_ok=True)
-        left = [path for path in self._folder.iterdir() if path.stem not in known | self._writing]
+        return [path for path in self._folder.iterdir() if path.stem not in self._writing]
+
+    def _sweep(self, found: list[Path], known: set[str]) -> None:
+        left = [path for path in found if path.stem not in known]
         for path in left:
             path.unlink(missing_ok=True)
         if left:

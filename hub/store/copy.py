@@ -100,6 +100,8 @@ class FolderCopy:
 
     def keep(self, history: str, frames: Sequence[Frame]) -> None:
         try:
+            if not self.base(history).is_file():
+                raise FileNotFoundError("the snapshot with which the copy begins is gone")
             if self._file is None or self._size_bytes > SEGMENT_BYTES:
                 self._open(history, frames[0][0])
             assert self._file is not None
@@ -109,6 +111,8 @@ class FolderCopy:
                 view = view[os.write(self._file, view) :]
             faults.point("copy.written")
             os.fsync(self._file)
+            if os.fstat(self._file).st_nlink == 0:
+                raise FileNotFoundError("the segment was deleted while it was written")
             self._size_bytes += len(raw)
         except OSError:
             self.close()  # the next one goes into a new segment: what stands behind a torn frame is not read

@@ -120,6 +120,21 @@ async def test_a_second_disk_that_is_dead_for_long_costs_the_hub_names_only(
     assert await kit.hub.link.level_now() == 2
 
 
+async def test_a_copy_whose_files_were_deleted_under_the_running_hub_is_no_second_copy(
+    kit: CopiedKit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copies, "RETRY_S", 0.05)
+    node = await kit.enrol()
+    await node.send([registered(new_id())])
+    await node.until(lambda: 2 in node.levels, 6000)
+    for path in (*(tmp_path / "copy").glob("log-*"), *(tmp_path / "copy").glob("base-*")):
+        await asyncio.to_thread(path.unlink)
+    await node.send([registered(new_id())])
+    await node.until(lambda: bool(kit.hub.copier and kit.hub.copier.failure), 6000)
+    assert not await kit.hub.link.is_copied(kit.hub.store.lsn, 0.3)
+    assert node.levels.count(2) == 1
+
+
 async def test_the_copy_alone_is_the_whole_hub(tmp_path: Path) -> None:
     kit = await asyncio.to_thread(CopiedKit, tmp_path / "hub", tmp_path / "copy")
     await kit.start()
@@ -189,6 +204,7 @@ async def test_a_copy_goes_on_after_a_restart_and_begins_anew_after_a_pause(tmp_
 
 def test_a_torn_end_of_a_segment_is_not_read(tmp_path: Path) -> None:
     folder = FolderCopy(tmp_path)
+    folder.base("h").touch()
     folder.keep("h", [(1, b"one"), (2, b"two"), (3, b"three")])
     folder.close()
     segment = next(tmp_path.glob("log-h-*"))
