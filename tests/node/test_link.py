@@ -28,7 +28,7 @@ async def setup(tmp_path: Path) -> Provisioned:
     return await provisioned(tmp_path / "data")
 
 
-async def until(met: Callable[[], Awaitable[bool]], timeout_s: float = 15.0) -> None:
+async def until(met: Callable[[], Awaitable[bool]], timeout_s: float = 40.0) -> None:
     """Wait for something that another process or socket has to bring."""
     deadline_s = time.monotonic() + timeout_s
     while not await met():
