@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-
 AS_ANYBODY = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 """Root without its right to read the files of others: this checkout may lie where no other user gets to."""
 
