@@ -151,23 +151,24 @@ async def urgent_wss(fingerprint: bytes) -> dict[str, object]:
 
 
 async def node(work: str) -> dict[str, object]:
-    """One of: batch (50 in one bundle), each (a bundle a visit), cold, warm, urgent."""
+    """One of: batch (50 in one bundle), each (a bundle a visit), cold, warm, warm batch, urgent."""
     visits = [one.raw for one in load_corpus()]
     mine = Node()
+    together = tuple(raw for one in visits for raw in one)
     if work in ("batch", "each"):
-        for entries in [tuple(raw for one in visits for raw in one)] if work == "batch" else visits:
+        for entries in [together] if work == "batch" else visits:
             mine.submit(entries, Cls.CLINICAL)
     elif work == "cold":
         mine.submit(random.choice(visits), Cls.CLINICAL)
     began = mine.began
     await mine.runner.start()
     sent: dict[str, float] = {}
-    if work == "warm":
+    if work.startswith("warm"):
         await asyncio.sleep(SETTLE_S)
         print("{}", flush=True)
         await asyncio.to_thread(sys.stdin.readline)
         began = time.monotonic()
-        mine.submit(random.choice(visits), Cls.CLINICAL)
+        mine.submit(together if work == "warm batch" else random.choice(visits), Cls.CLINICAL)
     if work == "urgent":
         sent = await beside_bulk(mine, visits)
     else:

@@ -66,7 +66,7 @@ class Stand:
         client = self.link.left.popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert client.stdin is not None and client.stdout is not None
         before = 0
-        if work == "warm":
+        if work.startswith("warm"):
             client.stdout.readline()
             before = self.bytes_now()
             client.stdin.write(b"\n")

@@ -79,6 +79,11 @@ def run(*, quick: bool = False) -> list[Row]:
         against("50 visits, fewer bytes than the gzip batch by", middle, "B", statistics.median(batch_bytes), 1.5),
         against("50 visits, faster than the gzip batch by", middle_s, "s", statistics.median(batch_s), 1.7),
     ]
+    warm_s, warm = repeat(fifty, "hub", "node", "warm batch", seeds)
+    rows += [
+        at_most("50 visits warm, one bundle", statistics.median(warm), "B", 7_700),
+        at_most("50 visits warm, one bundle, median", statistics.median(warm_s), "s", 3.3),
+    ]
     for work, goal in (("warm", 560), ("cold", 750)):
         took, cost = repeat(one, "hub", "node", work, QUICK_SEEDS if quick else PEER_SEEDS)
         rows.append(at_most(f"one visit {work}, 64 kbit/s, 600 ms", statistics.median(cost), "B", goal))
