@@ -11,6 +11,10 @@ compact    Walk, Model: entries coded by where their values stand    rangecoder 
 enrol      make_token … open_reply; EnrolGrant, EnrolSecrets
 link       events and states: BundleRef, BundleAcked, BundleArrived, LinkState, Cls, Directory …
 blobs      Chunk, pack_chunk; names and checks; Receiving, Sending: what is held and missing of a photo
+vault      files sealed at rest, in blocks: seal_file, open_range
+holdings   who holds what, compared after each meeting: describe, compare, Wanted
+hubkey     the hub's newest KEM key          versions  Reads, common_level: what a release reads
+meter      Meter: bytes of the day against the cap, and the hours for bulk
 frontier   Frontier: which sequences of a log are held (cursor + bitmap)
 outbox     SendQueue: what leaves next          inbox    judge: bytes → verdict
 courier    what lies on a USB stick: up_file, receipt_file, down_file, stored_file, parse, Opener
