@@ -5,6 +5,7 @@ A driver is made when a measurement begins and dropped when it ends. ``now`` is 
 keep old readings. A number leaves a driver only in :class:`Live` and :class:`Result`.
 """
 
+from abc import ABC, abstractmethod
 from collections import deque
 from enum import StrEnum
 from typing import ClassVar, TypeAlias
@@ -87,7 +88,7 @@ class Changed(Struct, frozen=True):
 News: TypeAlias = Live | Wave | Result | Changed
 
 
-class Driver:
+class Driver(ABC):
     """One measurement with one device. Call :meth:`receive` and :meth:`due`; then send and hand out what there is."""
 
     model: ClassVar[str]
@@ -108,14 +109,14 @@ class Driver:
         self._condition = Condition.WAITING
         self._start(now)
 
-    def _start(self, now: float) -> None:
+    def _start(self, now: float) -> None:  # noqa: B027 -- most devices speak first
         """Say the first word, if this side speaks first."""
 
+    @abstractmethod
     def receive(self, data: bytes, now: float) -> None:
         """Bytes from the line."""
-        raise NotImplementedError
 
-    def due(self, now: float) -> None:
+    def due(self, now: float) -> None:  # noqa: B027 -- most drivers set no timer
         """The time of :meth:`get_timer` has come."""
 
     def stop(self) -> bytes:

@@ -1,5 +1,6 @@
 """What the drivers share that ask a meter for its memory: ask, wait, ask again, begin anew. No protocol; pure."""
 
+from abc import abstractmethod
 from typing import ClassVar
 
 from .base import Condition, Driver, Live, Result, Value
@@ -33,9 +34,9 @@ class Meter(Driver):
         self._finished = False
         super().__init__(now, local_ms)
 
+    @abstractmethod
     def _begin(self, now: float) -> None:
         """The first question."""
-        raise NotImplementedError
 
     def _start(self, now: float) -> None:
         self._begin(now)
