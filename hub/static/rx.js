@@ -94,9 +94,7 @@ async function beginSecond(visitId) {
 function unpacked(sheet) {
   const { draft: found, command_id } = sheet;
   if (!found) return null;
-  /** @type {string[]} */
-  const lost = [];
-  const lines = linesOf(found.medicines);
+  const { lines, lost } = linesOf(found.medicines);
   return {
     diagnosis: found.diagnosis, code: found.diagnosis_code, provisional: found.provisional, findings: found.findings, lines,
     advice: found.advice, tests: found.tests.join("\n"), urgency: found.referral?.urgency ?? "", to: found.referral?.to ?? "",
@@ -125,19 +123,23 @@ const draft = signal(blank());
 /** The signed prescription that the next signature amends. @type {import("/ui/vendor/signals.js").Signal<{visit_id: string, prescription_id: string, reason: string}|null>} */
 const amending = signal(null);
 
-/** Lines of a draft from lines as they are kept; a medicine that the formulary no longer has is left out. @param {any[]} kept @returns {Line[]} */
+/** Lines of a draft from lines as they are kept, and the medicines among them that the formulary no longer has. @param {any[]} kept @returns {{lines: Line[], lost: string[]}} */
 function linesOf(kept) {
-  return kept.flatMap((one) => {
+  /** @type {string[]} */
+  const lost = [];
+  const lines = kept.flatMap((one) => {
     const drug = list("formulary").find((known) => known.id === one.drug_id);
+    if (!drug) lost.push(one.drug_id);
     return drug ? [{ key: newId(), drug, dose: one.dose, route: one.route, frequency: one.frequency, food: one.food, quantity: one.quantity,
       instructions: one.instructions, days: one.duration_days ? String(one.duration_days) : "" }] : [];
   });
+  return { lines, lost };
 }
 
 /** Open a signed prescription to be amended, as the doctor wrote it. @param {string} visitId @param {any} old */
 export function startAmending(visitId, old) {
   amending.value = { visit_id: visitId, prescription_id: old.prescription_id, reason: "" };
-  change(visitId, { ...blank(), diagnosis: old.diagnosis, code: old.diagnosis_code, provisional: old.provisional, lines: linesOf(old.medicines), advice: old.advice,
+  change(visitId, { ...blank(), diagnosis: old.diagnosis, code: old.diagnosis_code, provisional: old.provisional, ...linesOf(old.medicines), advice: old.advice,
     tests: old.tests.join("\n"), urgency: old.referral?.urgency ?? "", to: old.referral?.to ?? "", reason: old.referral?.reason ?? "", follow_up: old.follow_up_date });
   setTimeout(() => document.getElementById("amend-reason")?.focus(), 30);
 }
@@ -301,7 +303,10 @@ export function RxForm({ visitId }) {
     <div class="field"><label for="findings">${t("findings")}</label>
       <textarea id="findings" data-test="findings" maxlength="2000" value=${now.findings} onInput=${set("findings")}></textarea></div>
     <${DrugSearch} visitId=${visitId} />
-    <${SavedLines} lines=${packed(now).medicines} onTake=${(/** @type {any[]} */ kept) => change(visitId, { lines: [...draft.value.lines, ...linesOf(kept)].slice(0, 20) })} />
+    <${SavedLines} lines=${packed(now).medicines} onTake=${(/** @type {any[]} */ kept) => {
+      const taken = linesOf(kept);
+      change(visitId, { lines: [...draft.value.lines, ...taken.lines].slice(0, 20), lost: taken.lost });
+    }} />
     ${now.lines.map((line, index) => html`<${DrugLine} key=${line.key} visitId=${visitId} line=${line} index=${index}
       denials=${denials.filter((one) => one.field.startsWith(`medicines[${index}]`))}
       warnings=${(checked.value?.warnings ?? []).filter((one) => one.field.startsWith(`medicines[${index}]`))} />`)}

@@ -143,6 +143,7 @@ export async function saveDraft(key) {
     }
     failing.value = failing.value.filter((one) => one !== key);
   } catch {
+    if (drafts.get(key) !== draft) return; // forgotten at log-out, or done, while it was on its way
     again = true;
     if (!failing.value.includes(key)) failing.value = [...failing.value, key];
   } finally {
@@ -179,8 +180,12 @@ export async function listDrafts() {
   });
 }
 
+/** Forms that are open, to be emptied at log-out. @type {Set<() => void>} */
+export const openForms = new Set();
+
 /** Everything goes from memory at log-out. */
 export function forgetDrafts() {
+  for (const empty of openForms) empty();
   for (const draft of drafts.values()) clearTimeout(draft.timer);
   drafts.clear();
   otherWriter.value = null;

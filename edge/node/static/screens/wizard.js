@@ -6,7 +6,7 @@ import { t } from "/ui/lib/l10n.js";
 import { toast } from "/ui/lib/parts.js";
 import { ageWords } from "/ui/lib/ages.js";
 import { errorText } from "../commands.js";
-import { keepDraft, openDraft, otherWriter, saveDraft, takeBack, watchDraft } from "../drafts.js";
+import { keepDraft, openDraft, openForms, otherWriter, saveDraft, takeBack, watchDraft } from "../drafts.js";
 import { go, loadRecord, record, staffName } from "../store.js";
 import { EmergencyButton } from "./emergency.js";
 import { blankForm, recordedForm, sendStep, stepFaults } from "./visitform.js";
@@ -26,6 +26,11 @@ export const form = signal(blankForm());
 const ready = signal("");
 const shown = signal(/** @type {Record<string, string>} */ ({}));
 const busy = signal(false);
+openForms.add(() => {
+  ready.value = "";
+  form.value = blankForm();
+  shown.value = {};
+});
 
 /** @param {string} visitId */
 async function prepare(visitId) {
@@ -89,7 +94,8 @@ export function Wizard({ visitId, step }) {
     const waits = name === "vitals";
     if (!waits) go(`/visit/${visitId}/step/${STEPS[at + 1]}`);
     busy.value = waits;
-    const trouble = await sendStep(name, form.value, now, change);
+    // What waits may be answered when another visit is open, or nobody is logged in.
+    const trouble = await sendStep(name, form.value, now, (part) => ready.value === visitId && change(part));
     busy.value = false;
     if (trouble) {
       go(`/visit/${visitId}/step/${name}`);
