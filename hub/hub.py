@@ -22,10 +22,10 @@ from .keys import Keyring, destroy_old, load_keys
 from .link import Link
 from .live import Live
 from .prescriptions import Prescriptions
-from .receive import reconsider
+from .receive import lies_aside_for_later, reconsider
 from .review import Reviews
 from .saved import SavedLines
-from .store.copy import Copier, CopyRefused, FolderCopy, end_history
+from .store.copy import Copier, CopyRefused, FolderCopy, end_history, has_history
 from .store.dialect import DATABASE_FILE
 from .store.engine import Store
 
@@ -91,7 +91,8 @@ class Hub:
 
     def _second_copy(self) -> Copier | None:
         if self.settings.copy is None:
-            self.store.write_now(end_history)
+            if self.store.read_now(has_history):
+                self.store.write_now(end_history)
             return None
         if self.settings.database:
             raise CopyRefused("A second copy in a folder needs SQLite; PostgreSQL has replicas.", code="copy_sqlite")
@@ -141,6 +142,8 @@ class Hub:
                 blob_rows.note(connection, node_id, visit_ids, now_ms)
             return taken
 
+        if not await self.store.read(lies_aside_for_later):
+            return
         taken = await self.store.write(act)
         if taken:
             say(logger, "quarantine_reconsidered", bundles=taken)

@@ -125,6 +125,12 @@ def receive_poison(connection: Connection, poison: BundleQuarantined, now_ms: in
     return put_aside(connection, poison.node_id, content, poison.reason, now_ms)
 
 
+def lies_aside_for_later(connection: Connection) -> bool:
+    """Whether anything was put aside because only a later release can read it."""
+    query = select(quarantine.c.id).where(quarantine.c.reason.in_(sorted(OF_A_LATER_RELEASE))).limit(1)
+    return connection.execute(query).first() is not None
+
+
 def reconsider(
     connection: Connection, record_of: Callable[[bytes], NodeRecord | None], hub_public: bytes, now_ms: int
 ) -> tuple[int, dict[str, frozenset[str]]]:

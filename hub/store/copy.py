@@ -340,6 +340,11 @@ def _start_history(connection: Connection, history: str) -> None:
     connection.execute(insert(copy_state).values(history=history, lsn=0))
 
 
+def has_history(connection: Connection) -> bool:
+    """Whether changes are being kept for a second copy."""
+    return _state(connection) is not None
+
+
 def end_history(connection: Connection) -> None:
     """From now on no changes are kept for a second copy: one that begins later needs a new snapshot."""
     connection.execute(delete(copy_log))
