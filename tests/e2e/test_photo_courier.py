@@ -79,9 +79,10 @@ def test_neither_restart_starts_a_photo_over(tmp_path: Path) -> None:
         clinic.node.kill()
         clinic.hub.start({"UPKENDRA_KILL_AT": "hub-blob-shelved"})
         clinic.node.start()
+        nurse = clinic.nurse_client()  # a piece that was not sealed before the kill waits for the unlocking
         wait_until(lambda: not clinic.hub.is_running(), "the hub to die before it knew that the photo is whole", 60)
         clinic.hub.start()
-        doctor, nurse = clinic.doctor_client(), clinic.nurse_client()
+        doctor = clinic.doctor_client()
         wait_until(lambda: photos.at_hub(doctor, visit.visit_id, photo)[0] == "whole", "the whole photo", 60)
         assert photos.content(doctor, visit.visit_id, photo) == PHOTO
         wait_until(
