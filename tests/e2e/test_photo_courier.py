@@ -70,7 +70,7 @@ def test_half_a_photo_by_udp_and_the_rest_by_stick_is_one_photo(tmp_path: Path) 
 def test_neither_restart_starts_a_photo_over(tmp_path: Path) -> None:
     with Clinic(tmp_path / "clinic") as clinic:
         clinic.hub.stop()
-        clinic.hub.start({"UPKENDRA_KILL_AT": "hub-chunk-stored:20"})
+        clinic.hub.start({"UPKENDRA_KILL_AT": "hub-chunk-stored:8"})
         nurse = clinic.nurse_client()
         visit = NurseVisit(draw_case(random.Random(8)))
         visit.run(nurse)
