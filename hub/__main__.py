@@ -30,7 +30,7 @@ from .config import Settings, parse_address
 from .keys import KEEP_DAYS, Keyring, load_keys, rotate
 from .store.engine import Store
 from .store.schema import down, entries, nodes, quarantine, visits
-from .turn import Turn
+from .turn import Turn, turn_urls
 
 T = TypeVar("T")
 DEFAULT_HTTP = "127.0.0.1:8480"
@@ -55,7 +55,13 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--udp", type=int, default=8481, metavar="PORT", help="UDP port for nodes")
     run.add_argument("--tls", type=int, default=8482, metavar="PORT", help="TLS port for nodes without UDP")
     run.add_argument("--copy", type=Path, metavar="DIR", help="second copy of every change, on another disk")
-    run.add_argument("--turn", action="append", default=[], metavar="URL", help="TURN server, turn:host:port…")
+    run.add_argument(
+        "--turn",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="TURN server: turn:HOST:PORT?transport=udp or =tcp, turns:HOST:443",
+    )
     run.add_argument("--turn-secret-file", type=Path, metavar="FILE", help="coturn's static-auth-secret")
     run.add_argument("--blobs", default="", metavar="URL", help="https://HOST/BUCKET of an S3 store for photos")
     run.add_argument("--blobs-keys", type=Path, metavar="FILE", help="JSON: access_key, secret_key, region")
@@ -141,7 +147,7 @@ def _serve(arguments: argparse.Namespace) -> None:
         arguments.udp,
         arguments.tls,
         arguments.database,
-        Turn(tuple(arguments.turn), secret),
+        Turn(turn_urls(arguments.turn), secret),
         arguments.secure_cookie,
         arguments.sms_modem,
         copy=arguments.copy,

@@ -226,7 +226,7 @@ class WanLeg:
     def _add_ice_servers(self, servers: tuple[IceServer, ...]) -> None:
         for server in servers:
             for url in server.urls:
-                match = re.fullmatch(r"(stun|turn|turns):([^?]+)(\?transport=(?:udp|tcp))?", url)
+                match = re.fullmatch(r"(stun|turn):([^?]+)(\?transport=(?:udp|tcp))?", url)
                 if match is None:
                     _LOG.warning("an ICE server's address is not understood")
                     continue
@@ -235,7 +235,7 @@ class WanLeg:
                     self._web.set_property("stun-server", f"stun://{place}")
                 else:
                     account = f"{quote(server.username, safe='')}:{quote(server.credential, safe='')}"
-                    self._web.emit("add-turn-server", f"{scheme}://{account}@{place}{transport}")
+                    self._web.emit("add-turn-server", f"turn://{account}@{place}{transport}")
 
     def _push_picture(self, i420: bytes, width: int, height: int) -> None:
         Gst = self._gst.Gst

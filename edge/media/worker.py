@@ -32,6 +32,7 @@ from edge.media.signals import (
     StartCall,
     ToCall,
 )
+from edge.media.turns import TlsForwarders
 from edge.media.wan import WanLeg
 from edge.model.errors import BadInput, Fault, Refusal, UpkendraError
 
@@ -55,6 +56,7 @@ class Worker:
         self._wan: WanLeg | None = None
         self._source: Source | None = None
         self._lan: LanLegs | None = None
+        self._turns = TlsForwarders()
         self._rules = load_rules()
         self._ladder = Ladder(self._rules)
         self._estimator = Estimator(time.monotonic())
@@ -86,6 +88,7 @@ class Worker:
             await self._loop.run_in_executor(None, self._source.stop)
         if self._wan is not None:
             await self._loop.run_in_executor(None, self._wan.close)
+        await self._turns.close()
         self.say(CallEnded(reason, stats))
 
     def say(self, message: FromCall) -> None:
@@ -174,7 +177,8 @@ class Worker:
         now_s = time.monotonic()
         self._estimator = Estimator(now_s, start.start_bps)
         self._allocation = self._ladder.allocate(self._estimator.rate_bps, now_s)
-        self._wan = wan = WanLeg(self, start.ice_servers, self._allocation)
+        servers = await self._turns.through(start.ice_servers)
+        self._wan = wan = WanLeg(self, servers, self._allocation)
         self._lan = LanLegs(wan.ask_doctor_for_key_frame)
         if start.held and start.link_down:
             self._offered.set()  # all the time to load the rest

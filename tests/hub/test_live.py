@@ -3,15 +3,17 @@
 import asyncio
 
 import msgspec
+import pytest
 from aiohttp import ClientWebSocketResponse, WSCloseCode, WSMsgType
 from sqlalchemy import select
 
 from edge.media.signals import Accept, Answer, Bye, Candidate, Offer, Report, Ring, Signal, fingerprint_tbs
 from edge.model import events as ev
+from edge.model.errors import BadInput
 from edge.model.records import Mode, VisitState
 from edge.sync import seal
 from hub.store.schema import calls
-from hub.turn import Turn, ice_servers
+from hub.turn import Turn, ice_servers, turn_urls
 
 from .kit import HubKit, NodeKit, Page, new_id, registered, visit_events
 
@@ -229,6 +231,14 @@ async def test_a_page_of_another_origin_cannot_listen(kit: HubKit) -> None:
     headers = {"Cookie": cookie, "Origin": "https://elsewhere.example"}
     reply = await kit.client.get("/api/live", headers=headers)
     assert reply.status == 403
+
+
+def test_addresses_of_turn_servers_are_taken_as_browsers_and_nodes_take_them() -> None:
+    good = ["turn:hub.example:3478?transport=udp", "turn:[2001:db8::1]:3478?transport=tcp", "turns:hub.example:443"]
+    assert turn_urls(good) == tuple(good)
+    for bad in ("hub.example:3478", "turns:hub.example:443?transport=udp", "turn:a b", "turn:u@hub.example", "stun:x"):
+        with pytest.raises(BadInput):
+            turn_urls([bad])
 
 
 def test_turn_credentials_end_and_are_made_only_with_a_secret() -> None:

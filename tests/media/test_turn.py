@@ -1,74 +1,85 @@
 """Calls through a real TURN server (coturn), with nothing but relayed candidates on both sides."""
 
 import asyncio
-import base64
-import hashlib
-import hmac
-import socket
-import time
-from collections.abc import AsyncIterator
+import ssl
+from pathlib import Path
 
 import pytest
 
 from edge.media.signals import IceServer
+from edge.media.turns import TlsForwarders, tls_context
+from tests.kits.link import Link, LinkSpec
+from tests.media.relay import RELAY_ONLY, Relay, own_address, relaying
 from tests.media.room import browsing, calling, until
 
 pytestmark = pytest.mark.browser
-_SECRET = "throw-away"
-_RELAY_ONLY = """
-window.RTCPeerConnection = class extends RTCPeerConnection {
-  constructor(options) { super({...options, iceTransportPolicy: "relay"}); }
-};
-"""
 
 
-def _own_address() -> str:
-    """An address of this machine that is not loopback: neither end offers loopback."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.1", 9))  # sends nothing
-        return str(probe.getsockname()[0])
-
-
-@pytest.fixture
-async def turn() -> AsyncIterator[tuple[str, int]]:
-    address = _own_address()
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        port = int(probe.getsockname()[1])
-    server = await asyncio.create_subprocess_exec(
-        "turnserver",
-        *("-n", "--no-cli", "--no-tls", "--no-dtls", "--realm", "upkendra", "--log-file", "stdout"),
-        *("--listening-ip", address, "--relay-ip", address, "--listening-port", str(port)),
-        *("--use-auth-secret", "--static-auth-secret", _SECRET, "--min-port", "42000", "--max-port", "42200"),
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    async with asyncio.timeout(10):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection(address, port)
-            except OSError:
-                await asyncio.sleep(0.05)
-                continue
-            writer.close()
-            break
-    try:
-        yield address, port
-    finally:
-        server.terminate()
-        await server.wait()
-
-
-@pytest.mark.parametrize("transport", ["udp", "tcp"])
-async def test_a_call_goes_through_the_relay(turn: tuple[str, int], transport: str) -> None:
-    address, port = turn
-    username = f"{int(time.time()) + 600}:node"
-    credential = base64.b64encode(hmac.digest(_SECRET.encode(), username.encode(), hashlib.sha1)).decode()
-    server = IceServer((f"turn:{address}:{port}?transport={transport}",), username, credential)
-    async with browsing() as browser, calling("test", ice_servers=(server,)) as room:
+async def _call_through(relay: Relay, transport: str, wrapper: tuple[str, ...] = ()) -> None:
+    """A call with picture and sound over relayed candidates only, each end over ``transport``."""
+    async with browsing() as browser, calling("test", ice_servers=relay.servers(transport), wrapper=wrapper) as room:
         room.relay_only = True
         page = await browser.new_page()
-        await page.add_init_script(_RELAY_ONLY)
+        await page.add_init_script(RELAY_ONLY)
         await page.goto(f"{room.url}/doctor")
         await until(page, "window.call && window.call.stats().frames > 20 && window.call.stats().audioS > 1")
         assert room.stats[-1].state == "connected"
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+async def test_a_call_goes_through_the_relay(tmp_path: Path, transport: str) -> None:
+    async with relaying(tmp_path, own_address()) as relay:
+        await _call_through(relay, transport)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+def test_a_node_whose_network_blocks_udp_calls_through_the_relay(tmp_path: Path, transport: str) -> None:
+    with Link(LinkSpec.both(rtt_ms=60)) as link:
+        blocked = link.left.run(["ip", "rule", "add", "priority", "1", "ipproto", "udp", "prohibit"])
+        assert blocked.returncode == 0, blocked.stderr
+        ping = "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('10.77.0.2', 9))"
+        assert b"PermissionError" in link.left.run(["python3", "-c", ping]).stderr, "UDP is not blocked"
+
+        async def story() -> None:
+            async with relaying(tmp_path, link.right.address) as relay:
+                await _call_through(relay, transport, tuple(link.left.argv([])))
+
+        link.right.call(lambda: asyncio.run(story()))
+
+
+async def test_a_credential_that_has_run_out_opens_no_relay(tmp_path: Path) -> None:
+    async with relaying(tmp_path, own_address()) as relay:
+        stale = relay.servers("tcp", life_s=-60)
+        async with browsing() as browser, calling("test", ice_servers=stale) as room:
+            room.relay_only = True
+            page = await browser.new_page()
+            await page.add_init_script(RELAY_ONLY)
+            await page.goto(f"{room.url}/doctor")
+            await until(page, "window.call?.pc?.iceGatheringState === 'complete'")
+            sdp = await page.evaluate("window.call.pc.localDescription.sdp")
+            assert " typ relay " not in sdp
+
+
+async def test_the_forwarder_passes_bytes_both_ways_and_ends_with_the_call(tmp_path: Path) -> None:
+    async with relaying(tmp_path, own_address()) as relay:
+        forwarders = TlsForwarders()
+        (server,) = await forwarders.through(
+            (IceServer((f"turns:{relay.address}:{relay.tls_port}", "stun:192.0.2.1:3478")),)
+        )
+        assert server.urls[0].startswith("turn:127.0.0.1:") and server.urls[1] == "stun:192.0.2.1:3478"
+        port = int(server.urls[0].split(":")[2].split("?")[0])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        binding = bytes.fromhex("000100002112a442") + bytes(range(12))  # RFC 8489 §5: a Binding request
+        writer.write(binding)
+        answer = await asyncio.wait_for(reader.readexactly(20), 5)
+        assert answer[:2] == b"\x01\x01" and answer[4:20] == binding[4:20]
+        await forwarders.close()
+        await asyncio.wait_for(reader.read(), 5)
+        with pytest.raises(OSError):
+            await asyncio.open_connection("127.0.0.1", port)
+        writer.close()
+
+
+def test_the_forwarder_speaks_no_old_tls() -> None:
+    assert tls_context().minimum_version >= ssl.TLSVersion.TLSv1_2
