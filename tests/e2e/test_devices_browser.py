@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.kits.devices import Contec7, PtyDevice, ThreadedDevices
 
@@ -73,8 +73,8 @@ def test_a_nurse_takes_an_oximeters_value_when_it_holds(clinic: Clinic, cable: P
         page.locator('[data-test="device-take"]:disabled').wait_for()
         state(page, "ready", "device-again")
         tap(page, "device-take")
-        page.wait_for_function("document.querySelector('[data-test=vital-spo2]').value === '97'")
-        page.wait_for_function("document.querySelector('[data-test=vital-hr]').value === '65'")
+        expect(page.locator('[data-test="vital-spo2"]')).to_have_value("97", timeout=WAIT_MS)
+        expect(page.locator('[data-test="vital-hr"]')).to_have_value("65", timeout=WAIT_MS)
         assert "Contec" in page.locator("#vital-spo2-note").inner_text()
         assert page.evaluate(LOOK) == []
         tap(page, "language-toggle")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import APIResponse, Browser, BrowserContext, Page, Request, Route, sync_playwright
+from playwright.sync_api import APIResponse, Browser, BrowserContext, Page, Request, Route, expect, sync_playwright
 
 from .pages import (
     BROWSER_ARGS,
@@ -142,7 +142,7 @@ def test_what_was_typed_survives_a_reload_in_the_middle_of_a_form(context: Brows
         fill(page, "reg-name", "अधूरी कुमारी")
     page.reload()
     see(page, "register-form")
-    page.wait_for_function("document.querySelector('[data-test=reg-name]').value === 'अधूरी कुमारी'")
+    expect(page.locator('[data-test="reg-name"]')).to_have_value("अधूरी कुमारी")
 
 
 def test_a_form_that_is_gone_through_again_records_only_what_was_changed(

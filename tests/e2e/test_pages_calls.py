@@ -193,9 +193,10 @@ def test_a_code_that_is_none_and_a_medicine_that_left_the_list_are_said_and_a_ca
     doctor.unroute("**/draft")
 
     never = "new Promise((give) => (window.__give = give))"
-    doctor.evaluate(f"() => {{ navigator.mediaDevices.getUserMedia = () => {never}; }}")
+    asked = "document.documentElement.dataset.asked = 'yes'"
+    doctor.evaluate(f"() => {{ navigator.mediaDevices.getUserMedia = () => {{ {asked}; return {never}; }}; }}")
     tap(doctor, "call")
-    doctor.wait_for_function("() => Boolean(window.__give)")
+    expect(doctor.locator("html")).to_have_attribute("data-asked", "yes")
     tap(doctor, "call-hangup")
     in_state(doctor, "call-panel", "")
     live = """async () => {
