@@ -1,8 +1,8 @@
 """The states of a call: pure. Says what to do; does nothing and reads no clock.
 
 The node drives :func:`step` with what happened and carries out the effects. A call outlives its
-media: an attempt (one call process, one offer) may crash or lose its link; the call goes on with
-the next attempt and ends only by a Bye, or after a long silence. :data:`TABLE` says which phase
+media: an attempt (one offer) may crash or lose its link; the call goes on with the next attempt, in
+the same process where that lives, and ends only by a Bye, or after a long silence. :data:`TABLE` says which phase
 may follow which; the hub follows a call it forwards with :func:`advance`.
 """
 
@@ -36,6 +36,8 @@ class Kind(StrEnum):
     MEDIA_UP = "media_up"
     MEDIA_DOWN = "media_down"
     """The attempt says that its link is lost; it may come back by itself."""
+    MEDIA_FAILED = "media_failed"
+    """The attempt's way is gone for good: its connection gave up, or the node has another address now."""
     PROCESS_DIED = "process_died"
     LINK_UP = "link_up"
     """The sync link answers again."""
@@ -62,6 +64,8 @@ class Limits(Struct, frozen=True):
     survive_s: float = 10.0
     """An attempt that is lost for so long is dead. It says that it is lost after 5 s of silence, and a browser gives
     up a path that has not answered for 15 s (libwebrtc's CONNECTION_WRITE_TIMEOUT)."""
+    renew_s: float = 12.0
+    """A renewed attempt that is not connected by then gets a new process."""
     restart_s: float = 1.0
     """Between the death of a process and the next attempt; doubled with every crash in a row."""
     crash_s: float = 5.0
@@ -81,6 +85,10 @@ class CallState(Struct, frozen=True):
     """Number of the running or last attempt; -1 before the first."""
     running: bool = False
     """Whether an attempt's process is running."""
+    renewed: bool = False
+    """The running attempt is not the first of its process."""
+    failed: bool = False
+    """While interrupted: the running attempt cannot come back by itself."""
     link_up: bool = True
     since_s: float = 0.0
     """When this phase began."""
@@ -98,6 +106,12 @@ class CallState(Struct, frozen=True):
 
 class StartAttempt(Struct, frozen=True, tag="start_attempt"):
     """Effect: start a call process with this attempt number; one that still runs is stopped first."""
+
+    attempt: int
+
+
+class RenewAttempt(Struct, frozen=True, tag="renew_attempt"):
+    """Effect: the running process makes a new offer with this attempt number; camera and tablets stay with it."""
 
     attempt: int
 
@@ -128,7 +142,7 @@ class ShowCall(Struct, frozen=True, tag="show_call"):
     phase: Phase
 
 
-Effect: TypeAlias = StartAttempt | PrepareAttempt | StopAttempt | TellAccept | TellBye | ShowCall
+Effect: TypeAlias = StartAttempt | RenewAttempt | PrepareAttempt | StopAttempt | TellAccept | TellBye | ShowCall
 
 TABLE: dict[Phase, dict[Kind, Phase]] = {
     Phase.RINGING: {
@@ -141,6 +155,7 @@ TABLE: dict[Phase, dict[Kind, Phase]] = {
         Kind.RANG: Phase.CONNECTING,
         Kind.MEDIA_UP: Phase.CONNECTED,
         Kind.MEDIA_DOWN: Phase.INTERRUPTED,
+        Kind.MEDIA_FAILED: Phase.INTERRUPTED,
         Kind.PROCESS_DIED: Phase.INTERRUPTED,
         Kind.BYE: Phase.ENDED,
         Kind.HANG_UP: Phase.ENDED,
@@ -149,6 +164,7 @@ TABLE: dict[Phase, dict[Kind, Phase]] = {
         Kind.RANG: Phase.CONNECTING,
         Kind.MEDIA_UP: Phase.CONNECTED,
         Kind.MEDIA_DOWN: Phase.INTERRUPTED,
+        Kind.MEDIA_FAILED: Phase.INTERRUPTED,
         Kind.PROCESS_DIED: Phase.INTERRUPTED,
         Kind.BYE: Phase.ENDED,
         Kind.HANG_UP: Phase.ENDED,
@@ -157,6 +173,7 @@ TABLE: dict[Phase, dict[Kind, Phase]] = {
         Kind.RANG: Phase.CONNECTING,
         Kind.MEDIA_UP: Phase.CONNECTED,
         Kind.MEDIA_DOWN: Phase.INTERRUPTED,
+        Kind.MEDIA_FAILED: Phase.INTERRUPTED,
         Kind.PROCESS_DIED: Phase.INTERRUPTED,
         Kind.BYE: Phase.ENDED,
         Kind.HANG_UP: Phase.ENDED,
@@ -200,13 +217,19 @@ def step(
             state, effects = _start(replace(state, media_s=now_s), now_s)
             effects = (TellAccept(), *effects)
         case Kind.RANG if before.phase is not Phase.RINGING:
-            state, effects = _start(state, now_s)
+            state, effects = _renew(state, now_s) if state.running else _start(state, now_s)
             effects = (TellAccept(), *effects)
         case Kind.MEDIA_UP:
-            state = replace(state, crashes=0)
+            state = replace(state, crashes=0, failed=False)
+        case Kind.MEDIA_FAILED if state.running and not state.failed:
+            connected = before.phase is not Phase.CONNECTING
+            state = replace(state, failed=True, repair_by_s=now_s + (0.0 if connected else limits.restart_s))
+            if state.link_up and connected:
+                state, effects = _start_again(state, now_s)
         case Kind.PROCESS_DIED:
             crashed = before.phase is Phase.CONNECTING and now_s - before.attempt_s < limits.crash_s
-            state = replace(state, running=False, attempt_s=now_s, crashes=before.crashes + 1 if crashed else 0)
+            crashes = before.crashes + 1 if crashed else 0
+            state = replace(state, running=False, failed=False, attempt_s=now_s, crashes=crashes)
             if state.crashes >= limits.crashes:
                 return _end(state, "failed", tell=True)
         case Kind.LINK_UP | Kind.LINK_DOWN:
@@ -237,19 +260,20 @@ def due_s(state: CallState, limits: Limits | None = None) -> float | None:
 
 
 def _waits_for_link(state: CallState) -> bool:
-    return state.phase in (Phase.CONNECTING, Phase.INTERRUPTED) and not state.link_up
+    """Whether a process should be made ready for the link's return; one that lost its media is ready itself."""
+    if state.link_up or (state.running and state.renewed):
+        return False
+    return state.phase is Phase.CONNECTING or (state.phase is Phase.INTERRUPTED and not state.running)
 
 
 def _restart_due_s(state: CallState, limits: Limits) -> float:
-    """When the next attempt has to begin, or a dead one to end."""
+    """When the next attempt has to begin."""
     if not state.link_up:
-        # An offer would not get through; but what a dead attempt holds can be let go.
-        dying = state.phase is Phase.INTERRUPTED and state.running
-        return state.media_s + limits.survive_s if dying else float("inf")
+        return float("inf")  # an offer would not get through
     if not state.running:
         return state.attempt_s + limits.restart_s * (1 << max(state.crashes - 1, 0))
     if state.phase is Phase.CONNECTING:
-        return max(state.attempt_s, state.since_s) + limits.connect_s
+        return max(state.attempt_s, state.since_s) + (limits.renew_s if state.renewed else limits.connect_s)
     return state.repair_by_s
 
 
@@ -262,8 +286,6 @@ def _pass_time(state: CallState, now_s: float, limits: Limits) -> tuple[CallStat
         return _end(state, "failed", tell=True)
     if now_s < _restart_due_s(state, limits):
         return state, ()
-    if not state.link_up:
-        return replace(state, running=False), (StopAttempt("silent"),)
     following, effects = _start_again(state, now_s)
     if following.phase is not state.phase:
         effects = (*effects, ShowCall(following.phase))
@@ -271,25 +293,35 @@ def _pass_time(state: CallState, now_s: float, limits: Limits) -> tuple[CallStat
 
 
 def _start_again(state: CallState, now_s: float) -> tuple[CallState, tuple[Effect, ...]]:
-    if state.phase is not Phase.CONNECTING:
-        state = replace(state, phase=Phase.CONNECTING, since_s=now_s)
-    return _start(state, now_s)
+    """The next attempt: in the same process, unless that did not come to connect this one."""
+    if state.phase is Phase.CONNECTING:
+        return _start(state, now_s)
+    state = replace(state, phase=Phase.CONNECTING, since_s=now_s)
+    return _renew(state, now_s) if state.running else _start(state, now_s)
 
 
 def _link_returned(state: CallState, now_s: float, limits: Limits) -> tuple[CallState, tuple[Effect, ...]]:
     if state.phase is Phase.CONNECTING and state.running:
-        return _start(state, now_s)  # the offer was made for a dead link and is stale
+        # The offer was made for a dead link and is stale.
+        return _renew(state, now_s) if state.renewed else _start(state, now_s)
     if state.phase is not Phase.INTERRUPTED:
         return state, ()
     # What may still live gets time to repair itself from now on, not from the loss.
-    dead = now_s >= state.media_s + limits.survive_s
+    dead = state.failed or now_s >= state.media_s + limits.survive_s
     state = replace(state, repair_by_s=now_s if dead else now_s + limits.return_s)
     return (state, ()) if now_s < _restart_due_s(state, limits) else _start_again(state, now_s)
 
 
 def _start(state: CallState, now_s: float) -> tuple[CallState, tuple[Effect, ...]]:
     attempt = state.attempt + 1
-    return replace(state, attempt=attempt, running=True, attempt_s=now_s), (StartAttempt(attempt),)
+    state = replace(state, attempt=attempt, running=True, renewed=False, failed=False, attempt_s=now_s)
+    return state, (StartAttempt(attempt),)
+
+
+def _renew(state: CallState, now_s: float) -> tuple[CallState, tuple[Effect, ...]]:
+    attempt = state.attempt + 1
+    state = replace(state, attempt=attempt, renewed=True, failed=False, attempt_s=now_s)
+    return state, (RenewAttempt(attempt),)
 
 
 def _end(state: CallState, reason: str, *, tell: bool) -> tuple[CallState, tuple[Effect, ...]]:

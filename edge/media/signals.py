@@ -142,6 +142,14 @@ class GoOn(Struct, frozen=True, tag="go_on"):
     """Node → process: somebody took the call that was held, or its link is back."""
 
 
+class RenewCall(Struct, frozen=True, tag="renew_call"):
+    """Node → process: make a new offer, from where this machine and the relay are now; camera and tablets stay."""
+
+    attempt: Attempt
+    ice_servers: tuple[IceServer, ...] = ()
+    start_bps: int = 0
+
+
 class LanOffer(Struct, frozen=True, tag="lan_offer"):
     """The tablet's offer for the LAN leg. Answered by :class:`LanAnswer`. May come again after a reload."""
 
@@ -164,10 +172,10 @@ class EndCall(Struct, frozen=True, tag="end_call"):
 
 
 class CallStats(Struct, frozen=True, tag="call_stats"):
-    """Process → node, once a second, cumulative over the attempt."""
+    """Process → node, once a second, cumulative over the process."""
 
     state: ShortText
-    """connecting, connected, disconnected, failed."""
+    """connecting, connected, disconnected (it may come back), failed (only a new offer helps)."""
     rung: ShortText
     """Name of the ladder's rung: video-480p … audio, none."""
     why: ShortText
@@ -186,6 +194,8 @@ class CallStats(Struct, frozen=True, tag="call_stats"):
     lan_state: ShortText = ""
     audio_level_db: float = -100.0
     """How loud the doctor is heard: RMS in dBFS of the last second."""
+    attempt: Attempt = 0
+    """Of which attempt ``state`` speaks."""
 
 
 class CallEnded(Struct, frozen=True, tag="call_ended"):
@@ -201,5 +211,5 @@ class CallError(Struct, frozen=True, tag="call_error"):
     refusal: Refusal
 
 
-ToCall: TypeAlias = StartCall | GoOn | LanOffer | Answer | Candidate | EndCall
+ToCall: TypeAlias = StartCall | GoOn | RenewCall | LanOffer | Answer | Candidate | EndCall
 FromCall: TypeAlias = Offer | Candidate | LanAnswer | CallStats | CallError | CallEnded

@@ -1,4 +1,4 @@
-"""A call process: composition root of one attempt of one call.
+"""A call process: composition root of the media of one call.
 
 Reads :data:`ToCall` messages as JSON lines, writes :data:`FromCall` lines; runs source, WAN leg,
 LAN legs, estimator and ladder. asyncio owns all state; GStreamer's and the source's threads reach
@@ -16,6 +16,7 @@ from edge.media.capture import Source, TabletSource, open_source
 from edge.media.estimate import Estimator, PacketFeedback
 from edge.media.ladder import Ladder, load_rules
 from edge.media.lan import LanLegs, preload
+from edge.media.leg import Carried, LegEvents, Outlet, own_address
 from edge.media.process import LINE_LIMIT_BYTES
 from edge.media.signals import (
     Answer,
@@ -29,6 +30,7 @@ from edge.media.signals import (
     LanAnswer,
     LanOffer,
     Offer,
+    RenewCall,
     StartCall,
     ToCall,
 )
@@ -38,6 +40,8 @@ from edge.model.errors import BadInput, Fault, Refusal, UpkendraError
 
 CONTROL_INTERVAL_S = 0.1
 STATS_EVERY = 10
+MOVED_AFTER_S = 1.5
+"""Silence after which another address of this machine means that the old way is gone."""
 LOST_AFTER_S = 5.0
 """Nothing heard of the doctor's browser for this long: the attempt calls itself disconnected."""
 
@@ -47,13 +51,18 @@ _ENCODER = msgspec.json.Encoder()
 
 
 class Worker:
-    """One attempt. :meth:`run` returns when it is over."""
+    """The media of one call, from attempt to attempt. :meth:`run` returns when it is over."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._start: StartCall | None = None
         self._over: asyncio.Future[str] = loop.create_future()
         self._wan: WanLeg | None = None
+        self._outlet = Outlet()
+        self._carried = Carried()
+        """Of legs to the doctor that were replaced."""
+        self._address = ""
+        """From where this machine reached the world when the leg began."""
         self._source: Source | None = None
         self._lan: LanLegs | None = None
         self._turns = TlsForwarders()
@@ -64,6 +73,7 @@ class Worker:
         self._failed = False
         self._going = False
         """The leg to the doctor was started."""
+        self._closing: set[asyncio.Future[None]] = set()
         self._heard_s = 0.0
         self._sent_before = self._received_before = 0
         self._source_failure = ""
@@ -88,6 +98,7 @@ class Worker:
             await self._loop.run_in_executor(None, self._source.stop)
         if self._wan is not None:
             await self._loop.run_in_executor(None, self._wan.close)
+        await asyncio.gather(*self._closing)
         await self._turns.close()
         self.say(CallEnded(reason, stats))
 
@@ -95,34 +106,6 @@ class Worker:
         """Write one line to the node."""
         sys.stdout.buffer.write(_ENCODER.encode(message) + b"\n")
         sys.stdout.buffer.flush()
-
-    # WanEvents: foreign threads
-
-    def on_offer(self, sdp: str) -> None:
-        self._bridge(self._say_offer, sdp)
-
-    def on_candidate(self, mline: int, candidate: str) -> None:
-        self._bridge(self._say_candidate, mline, candidate)
-
-    def on_connection(self, state: str) -> None:
-        self._bridge(self._note_connection, state)
-
-    def on_feedback(self, packets: list[PacketFeedback]) -> None:
-        self._bridge(self._note_feedback, packets)
-
-    def on_doctor_audio(self, frame: bytes, position: int) -> None:
-        self._bridge(self._pass_audio, frame, position)
-
-    def on_doctor_video(self, frame: bytes, pts_ns: int, key: bool) -> None:
-        self._bridge(self._pass_video, frame, pts_ns, key)
-
-    def on_failure(self, what: str) -> None:
-        self._bridge(self._note_failure, what)
-
-    def _bridge(self, call: object, *arguments: object) -> None:
-        assert callable(call)
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(call, *arguments)
 
     # what the node says
 
@@ -158,6 +141,8 @@ class Worker:
             case GoOn():
                 self._go(self._wan)
                 await self._open_source(self._start.camera, self._wan)
+            case RenewCall():
+                await self._renew(message)
             case LanOffer():
                 # Not awaited: the doctor's answer stands in the same queue.
                 task = asyncio.create_task(self._answer_tablet(self._lan, message))
@@ -177,9 +162,8 @@ class Worker:
         now_s = time.monotonic()
         self._estimator = Estimator(now_s, start.start_bps)
         self._allocation = self._ladder.allocate(self._estimator.rate_bps, now_s)
-        servers = await self._turns.through(start.ice_servers)
-        self._wan = wan = WanLeg(self, servers, self._allocation)
-        self._lan = LanLegs(wan.ask_doctor_for_key_frame)
+        self._wan = wan = await self._make_leg(start)
+        self._lan = LanLegs(self._ask_doctor_for_key_frame)
         if start.held and start.link_down:
             self._offered.set()  # all the time to load the rest
             return
@@ -187,9 +171,38 @@ class Worker:
         if not start.held:
             await self._open_source(start.camera, wan)
 
+    async def _make_leg(self, start: StartCall) -> WanLeg:
+        servers = await self._turns.through(start.ice_servers)
+        events = LegEvents(self, self._loop, lambda: self._wan)
+        events.leg = WanLeg(events, servers, self._allocation)
+        return events.leg
+
+    async def _renew(self, renew: RenewCall) -> None:
+        """A new leg to the doctor in the place of the old one, which may still hold an address that is gone."""
+        assert self._start is not None
+        if renew.attempt <= self._start.attempt:
+            raise BadInput("an attempt's number only rises", field="attempt")
+        self._start = msgspec.structs.replace(
+            self._start, attempt=renew.attempt, ice_servers=renew.ice_servers, start_bps=renew.start_bps
+        )
+        old, self._wan = self._wan, await self._make_leg(self._start)
+        if old is not None:
+            self._carried = self._carried.plus(old)
+            self._closing.add(self._loop.run_in_executor(None, old.close))
+        self._connected = self._failed = self._going = False
+        self._sent_before = self._received_before = 0
+        self._go(self._wan)
+        await self._open_source(self._start.camera, self._wan)
+
+    def _ask_doctor_for_key_frame(self) -> None:
+        if self._wan is not None:
+            self._wan.ask_doctor_for_key_frame()
+
     def _go(self, wan: WanLeg) -> None:
+        self._outlet.leg = wan
         if not self._going:
             self._going = True
+            self._address = own_address()
             wan.start()
 
     async def _open_source(self, camera: str, wan: WanLeg) -> None:
@@ -206,7 +219,7 @@ class Worker:
         if isinstance(source, TabletSource) and self._lan is not None:
             self._lan.camera = source
         source.fps = self._allocation.fps
-        source.start(wan)
+        source.start(self._outlet)
 
     async def _answer_tablet(self, lan: LanLegs, offer: LanOffer) -> None:
         try:
@@ -223,43 +236,50 @@ class Worker:
 
     # what the media says
 
-    def _say_offer(self, sdp: str) -> None:
+    def say_offer(self, sdp: str) -> None:
         assert self._start is not None
         self.say(Offer(self._start.call_id, sdp, self._start.attempt))
         self._offered.set()
 
-    def _say_candidate(self, mline: int, candidate: str) -> None:
+    def say_candidate(self, mline: int, candidate: str) -> None:
         assert self._start is not None
         self.say(Candidate(self._start.call_id, candidate, mline, self._start.attempt))
 
-    def _note_connection(self, state: str) -> None:
+    def note_connection(self, state: str) -> None:
         _LOG.info("media %s", state)
         if state == "connected":
             now_s = time.monotonic()
             if not self._connected and self._start is not None:
                 # The time that ringing and connecting took is no silence of the link.
                 self._estimator = Estimator(now_s, self._start.start_bps)
+                self._ladder = Ladder(self._rules)  # a renewed leg does not climb from where the outage ended
             self._connected, self._heard_s = True, now_s
         elif state == "failed":
-            self._failed = True
-            self._finish("connection_failed")
+            self._give_up("connection_failed")
 
-    def _note_feedback(self, packets: list[PacketFeedback]) -> None:
+    def _give_up(self, why: str) -> None:
+        """This leg does not come back by itself: the node asks for a new one, or ends the call."""
+        if not self._failed:
+            _LOG.info("media failed: %s", why)
+            self._failed = True
+            self.say(self._stats())
+
+    def note_feedback(self, packets: list[PacketFeedback]) -> None:
         assert self._wan is not None
         self._heard_s = time.monotonic()
         self._estimator.feed(packets, self._heard_s, self._wan.rtt_s)
 
-    def _pass_audio(self, frame: bytes, position: int) -> None:
+    def pass_audio(self, frame: bytes, position: int) -> None:
         self._heard_s = time.monotonic()
         if self._lan is not None:
             self._lan.doctor_audio(frame, position)
 
-    def _pass_video(self, frame: bytes, pts_ns: int, key: bool) -> None:
+    def pass_video(self, frame: bytes, pts_ns: int, key: bool) -> None:
         self._heard_s = time.monotonic()
         if self._lan is not None:
             self._lan.doctor_video(frame, pts_ns, key)
 
-    def _note_failure(self, what: str) -> None:
+    def note_failure(self, what: str) -> None:
         self.say(CallError(Refusal("media_failed", what, fault=Fault.US)))
         self._finish("media_failed")
 
@@ -274,6 +294,8 @@ class Worker:
             self._control(self._wan)
             count += 1
             if count % STATS_EVERY == 0:
+                if self._moved():
+                    self._give_up("another address")
                 self._wan.ask_stats()
                 self.say(self._stats())
 
@@ -296,6 +318,11 @@ class Worker:
                 CallError(Refusal("camera_failed", f"The source stopped: {self._source_failure}.", fault=Fault.US))
             )
 
+    def _moved(self) -> bool:
+        """Whether this machine has another address now and the old one carries nothing: a new modem, a new lease."""
+        now = own_address()
+        return bool(now) and now != self._address and time.monotonic() - self._heard_s > MOVED_AFTER_S
+
     def _state(self) -> str:
         if self._failed:
             return "failed"
@@ -305,8 +332,9 @@ class Worker:
 
     def _stats(self) -> CallStats:
         wan, lan = self._wan, self._lan
-        assert wan is not None and lan is not None
+        assert wan is not None and lan is not None and self._start is not None
         received = wan.audio.bytes_received + wan.video.bytes_received
+        whole = self._carried.plus(wan)
         sent, self._sent_before = wan.bytes_sent - self._sent_before, wan.bytes_sent
         came, self._received_before = received - self._received_before, received
         period_s = STATS_EVERY * CONTROL_INTERVAL_S
@@ -320,13 +348,14 @@ class Worker:
             estimate_bps=int(self._estimator.rate_bps),
             rtt_ms=round(wan.rtt_s * 1000),
             loss_pct=round(self._estimator.loss * 100, 1),
-            video_frames_sent=wan.frames_sent,
-            video_frames_received=wan.video.frames,
-            audio_s=round(wan.audio.heard_s, 2),
-            video_s=round(wan.video.video_s, 2),
-            concealed_s=round(wan.audio.lost_s, 2),
+            video_frames_sent=whole.frames_sent,
+            video_frames_received=whole.frames,
+            audio_s=round(whole.audio_s, 2),
+            video_s=round(whole.video_s, 2),
+            concealed_s=round(whole.concealed_s, 2),
             lan_state=lan.state(),
             audio_level_db=round(wan.audio.level_db, 1),
+            attempt=self._start.attempt,
         )
 
     def _refuse(self, error: UpkendraError) -> None:

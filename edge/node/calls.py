@@ -27,6 +27,7 @@ from edge.media.signals import (
     LanAnswer,
     LanOffer,
     Offer,
+    RenewCall,
     Ring,
     Signal,
     StartCall,
@@ -40,6 +41,7 @@ from edge.web.logs import say
 from edge.web.refusals import Unavailable
 
 from .call_ends import CallEnds
+from .call_running import RunningCall
 from .clinic import Clinic
 from .live import ByePush, CallPush, RingPush
 from .web.schema import CallNow
@@ -48,6 +50,8 @@ logger = logging.getLogger("edge.node.calls")
 
 LAN_TIMEOUT_S = 15.0
 TICK_S = 0.5
+HANG_S = 6.0
+"""A process says how it stands every second; one that was silent for this long hangs, and is killed."""
 CAUTION = 0.8
 """Share of what the link carried before an outage with which the next attempt begins."""
 VIDEO_FROM_S = 5.0
@@ -61,41 +65,6 @@ _signals: msgspec.msgpack.Decoder[Signal] = msgspec.msgpack.Decoder(Signal)
 _encode = msgspec.msgpack.Encoder().encode
 
 
-class _Running:
-    """One call that is not over, and what its attempts have carried so far."""
-
-    def __init__(self, ring: Ring, state: machine.CallState, started_ms: int) -> None:
-        self.ring = ring
-        self.state = state
-        self.started_ms = started_ms
-        self.accepted_by = ""
-        self.process: CallProcess | None = None
-        self.ready: CallProcess | None = None
-        """The next attempt's process, camera and microphone still shut: while it rings with its offer made, while
-        the link is away without."""
-        self.waiting: list[FromCall] = []
-        """What the process in ``ready`` wants to tell the doctor once somebody has taken the call."""
-        self.dropped: set[CallProcess] = set()
-        """Processes that were made ready and never wanted: what they say is nothing."""
-        self.rate_bps = 0
-        """What the link last carried: where the next attempt begins."""
-        self.stats: CallStats | None = None
-        self.carried = (0.0, 0.0, 0.0)
-        """Seconds of video, sound and concealed sound of attempts that are over."""
-        self.asked = 0
-        """Number of the tablets' latest offer."""
-        self.lan: asyncio.Future[str] | None = None
-        """The answer to it."""
-
-    def wants(self, attempt: int) -> bool:
-        """Whether this attempt is the one that the machine wants to run."""
-        return self.state.running and self.state.attempt == attempt
-
-    def totals(self) -> tuple[float, float, float]:
-        now = (self.stats.video_s, self.stats.audio_s, self.stats.concealed_s) if self.stats else (0.0, 0.0, 0.0)
-        return self.carried[0] + now[0], self.carried[1] + now[1], self.carried[2] + now[2]
-
-
 class CallDesk:
     """All calls of this node; one at a time has a picture, others hear that it is busy."""
 
@@ -105,7 +74,7 @@ class CallDesk:
         self.camera_failures = 0
         """Attempts since the start that could not open their source."""
         self._camera_kind = "tablet" if camera == "tablet" else "node"
-        self._calls: dict[str, _Running] = {}
+        self._calls: dict[str, RunningCall] = {}
         self._send: Callable[[bytes], None] | None = None
         self._limit_bulk: Callable[[float | None], None] = lambda rate_bps: None
         self._ticker: asyncio.Task[None] | None = None
@@ -202,7 +171,7 @@ class CallDesk:
                 return
             raise
         state, effects = machine.ring(ring.call_id, time.monotonic())
-        running = _Running(ring, state, self._clinic.clock.now().wall_ms)
+        running = RunningCall(ring, state, self._clinic.clock.now().wall_ms)
         self._calls[ring.call_id] = running
         self._clinic.tablets.push(RingPush(ring.call_id, ring.visit_id, ring.doctor_name, self._camera_kind))
         await self._carry_out(running, effects)
@@ -210,7 +179,7 @@ class CallDesk:
             self._ticker = asyncio.create_task(self._tick())
         await self._make_ready(running)
 
-    async def _make_ready(self, running: _Running, *, link_down: bool = False) -> None:
+    async def _make_ready(self, running: RunningCall, *, link_down: bool = False) -> None:
         """Load the next attempt while it rings or the link is away, so that nobody waits for it afterwards."""
         attempt = running.state.attempt + 1
         start = self._start_call(running, attempt, held=True, link_down=link_down)
@@ -241,12 +210,11 @@ class CallDesk:
             running.dropped.add(process)
             process.kill()
 
-    def _start_call(self, running: _Running, attempt: int, *, held: bool = False, link_down: bool = False) -> StartCall:
-        ring = running.ring
-        start_bps = int(running.rate_bps * CAUTION)
-        return StartCall(ring.call_id, self._camera, ring.ice_servers, attempt, start_bps, held, link_down)
+    def _start_call(self, call: RunningCall, attempt: int, *, held: bool = False, link_down: bool = False) -> StartCall:
+        start_bps = int(call.rate_bps * CAUTION)
+        return StartCall(call.ring.call_id, self._camera, call.ring.ice_servers, attempt, start_bps, held, link_down)
 
-    def _drop_ready(self, running: _Running) -> None:
+    def _drop_ready(self, running: RunningCall) -> None:
         if running.ready is not None:
             running.dropped.add(running.ready)
             running.ready.kill()
@@ -297,7 +265,7 @@ class CallDesk:
         reason = "declined" if running.state.phase is machine.Phase.RINGING else "hangup"
         await self._step(running, machine.Kind.HANG_UP, reason=reason)
 
-    def _find(self, call_id: str) -> _Running:
+    def _find(self, call_id: str) -> RunningCall:
         running = self._calls.get(call_id)
         if running is None:
             raise NotFound("This call is over.")
@@ -305,16 +273,18 @@ class CallDesk:
 
     # -- the machine ----------------------------------------------------------------------------------
 
-    async def _step(self, running: _Running, kind: machine.Kind, *, reason: str = "hangup") -> None:
+    async def _step(self, running: RunningCall, kind: machine.Kind, *, reason: str = "hangup") -> None:
         running.state, effects = machine.step(running.state, kind, time.monotonic(), reason=reason)
         await self._carry_out(running, effects)
 
-    async def _carry_out(self, running: _Running, effects: tuple[machine.Effect, ...]) -> None:
+    async def _carry_out(self, running: RunningCall, effects: tuple[machine.Effect, ...]) -> None:
         call_id = running.ring.call_id
         for effect in effects:
             match effect:
                 case machine.StartAttempt(attempt):
                     await self._start(running, attempt)
+                case machine.RenewAttempt(attempt):
+                    await self._renew(running, attempt)
                 case machine.StopAttempt(reason):
                     await self._stop(running, reason)
                 case machine.PrepareAttempt():
@@ -334,7 +304,8 @@ class CallDesk:
             self._share_link()
             await self._over(running)
 
-    async def _start(self, running: _Running, attempt: int) -> None:
+    async def _start(self, running: RunningCall, attempt: int) -> None:
+        running.first = attempt
         await self._stop(running, "restart")
         if not running.wants(attempt):
             return
@@ -359,19 +330,33 @@ class CallDesk:
             # Ended, replaced or dead already, while it was being started.
             await process.stop("replaced")
             return
-        running.process = process
+        self._runs(running, process)
+        if running.state.attempt != attempt:  # renewed while it was being started
+            await self._renew(running, running.state.attempt)
+
+    def _runs(self, running: RunningCall, process: CallProcess) -> None:
+        running.process, running.heard_s = process, time.monotonic()
+        running.processes += 1
         self._share_link()
 
-    async def _take_ready(self, running: _Running, attempt: int) -> None:
-        running.process, running.ready = running.ready, None
-        self._share_link()
+    async def _renew(self, running: RunningCall, attempt: int) -> None:
+        if running.process is None:  # it has died meanwhile; its last word is on its way
+            return
+        say(logger, "call_renewed", attempt=attempt)
+        self._drop_ready(running)
+        start_bps = int(running.rate_bps * CAUTION)
+        await running.process.send(RenewCall(attempt, running.ring.ice_servers, start_bps))
+
+    async def _take_ready(self, running: RunningCall, attempt: int) -> None:
+        process, running.ready = running.ready, None
+        assert process is not None
+        self._runs(running, process)
         waiting, running.waiting = running.waiting, []
-        assert running.process is not None
         for message in waiting:  # before anything that it says from now on
             await self._heard(running, attempt, message)
-        await running.process.send(GoOn())
+        await process.send(GoOn())
 
-    async def _stop(self, running: _Running, reason: str) -> None:
+    async def _stop(self, running: RunningCall, reason: str) -> None:
         process, running.process = running.process, None
         if process is None:
             return
@@ -390,10 +375,14 @@ class CallDesk:
             stats = running.stats
             self._limit_bulk(bulk_bps(stats.estimate_bps, stats.send_bps) if stats is not None else BULK_FLOOR_BPS)
 
-    async def _heard(self, running: _Running, attempt: int, message: FromCall) -> None:
-        if attempt != running.state.attempt and not isinstance(message, CallEnded):
-            return  # the last words of an attempt that was replaced; only what it carried counts
+    async def _heard(self, running: RunningCall, first: int, message: FromCall) -> None:
+        """A message of the process that began with attempt ``first``."""
+        if first != running.first and not isinstance(message, CallEnded):
+            return  # the last words of a process that was replaced; only what it carried counts
+        running.heard_s, attempt = time.monotonic(), running.state.attempt
         match message:
+            case Offer() | Candidate() if message.attempt != attempt:
+                pass  # made before the renewal that was asked for meanwhile
             case Offer():
                 signed = fingerprint_tbs(message.call_id, message.sdp)
                 if signed is None:
@@ -413,18 +402,19 @@ class CallDesk:
                 self._share_link()
                 if message.state == "connected" and message.why != NO_LINK:
                     running.rate_bps = message.estimate_bps
-                await self._follow(running, message)
+                if message.attempt == attempt:
+                    await self._follow(running, message)
             case CallEnded():
                 if message.stats is not None:
                     running.stats = message.stats
                 say(logger, "call_process_ended", reason=message.reason, attempt=attempt)
-                if running.wants(attempt):
+                if running.wants(first):
                     running.process = None
                     running.carried, running.stats = running.totals(), None
                     self._share_link()
                     await self._died(running, message.reason)
 
-    async def _died(self, running: _Running, reason: str) -> None:
+    async def _died(self, running: RunningCall, reason: str) -> None:
         """An attempt ended by itself: the next one may mend it, unless there is no camera to open."""
         if reason == NO_CAMERA:
             self.camera_failures += 1
@@ -432,15 +422,17 @@ class CallDesk:
         else:
             await self._step(running, machine.Kind.PROCESS_DIED)
 
-    async def _follow(self, running: _Running, stats: CallStats) -> None:
+    async def _follow(self, running: RunningCall, stats: CallStats) -> None:
         phase = running.state.phase
         if stats.state == "connected" and phase in (machine.Phase.CONNECTING, machine.Phase.INTERRUPTED):
             await self._step(running, machine.Kind.MEDIA_UP)
-        elif stats.state in ("disconnected", "failed") and phase is machine.Phase.CONNECTED:
+        elif stats.state == "disconnected" and phase is machine.Phase.CONNECTED:
             await self._step(running, machine.Kind.MEDIA_DOWN)
+        elif stats.state == "failed":
+            await self._step(running, machine.Kind.MEDIA_FAILED)
         self._show(running)
 
-    def _show(self, running: _Running) -> None:
+    def _show(self, running: RunningCall) -> None:
         stats, state = running.stats, running.state
         push = CallPush(
             running.ring.call_id,
@@ -453,10 +445,11 @@ class CallDesk:
             stats.send_bps if stats else 0,
             stats.recv_bps if stats else 0,
             stats.lan_state if stats else "",
+            running.processes,
         )
         self._clinic.tablets.push(push)
 
-    async def _over(self, running: _Running) -> None:
+    async def _over(self, running: RunningCall) -> None:
         ring = running.ring
         video_s, audio_s, concealed_s = running.totals()
         if running.state.attempt < 0:
@@ -487,6 +480,9 @@ class CallDesk:
         while self._calls:
             await asyncio.sleep(TICK_S)
             for running in list(self._calls.values()):
+                if running.process is not None and time.monotonic() - running.heard_s > HANG_S:
+                    say(logger, "call_process_hangs", logging.WARNING, attempt=running.state.attempt)
+                    running.process.kill()
                 due_s = machine.due_s(running.state)
                 if due_s is not None and time.monotonic() >= due_s:
                     try:

@@ -83,6 +83,8 @@ class CallPush(msgspec.Struct, frozen=True, tag="call"):
     send_bps: int = 0
     recv_bps: int = 0
     lan_state: str = ""
+    process: int = 0
+    """Counts the call's processes: a new one needs a new leg from the tablet."""
 
 
 class ByePush(msgspec.Struct, frozen=True, tag="bye"):

@@ -3,6 +3,7 @@
 Knows the commands of hub and node, nothing of their insides.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -132,6 +133,20 @@ class Stage:
         ready = json.loads(line)
         assert ready["ready"] is True
         return str(ready["http"])
+
+    def call_processes(self) -> list[int]:
+        """The processes that carry the media of a call now."""
+        ours, found = {process.pid for process in self._running}, []
+        for status in Path("/proc").glob("[0-9]*/status"):
+            with contextlib.suppress(OSError):
+                parent = re.search(r"^PPid:\t(\d+)$", status.read_text(), re.MULTILINE)
+                if (
+                    parent
+                    and int(parent.group(1)) in ours
+                    and b"edge.media" in status.with_name("cmdline").read_bytes()
+                ):
+                    found.append(int(status.parent.name))
+        return found
 
     def stop(self) -> None:
         """Stop what was started."""

@@ -1,6 +1,9 @@
 """Reloads, two tablets, a node that is away, and calls, in real browsers against a real hub and node."""
 
+import os
 import re
+import signal
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -42,13 +45,18 @@ GREEN = """
 """Share of green in the picture: Chromium's fake camera is green, the node's test picture is not."""
 
 
-@pytest.fixture(scope="module", params=["tablet"])
-def clinic(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
-    stage = Stage(tmp_path_factory.mktemp("clinic"), camera=request.param)
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    made = Stage(tmp_path_factory.mktemp("clinic"), camera="tablet")
     try:
-        yield stage.start()
+        yield made
     finally:
-        stage.stop()
+        made.stop()
+
+
+@pytest.fixture(scope="module")
+def clinic(stage: Stage) -> Clinic:
+    return stage.start()
 
 
 @pytest.fixture(scope="module")
@@ -274,8 +282,8 @@ def test_what_the_rules_deny_is_said_in_hindi_to_a_doctor_who_reads_hindi(doctor
     assert said and all(re.search("[\u0900-\u097f]", one) and not re.search("[A-Za-z]", one) for one in said)
 
 
-def test_a_call_shows_the_tablets_own_camera_and_goes_on_after_either_page_was_reloaded(
-    doctor: Page, tablet: Page
+def test_a_call_shows_the_tablets_own_camera_and_goes_on_after_a_reload_of_either_page_and_a_killed_media_process(
+    doctor: Page, tablet: Page, stage: Stage
 ) -> None:
     register(tablet, "कमला देवी", age="45")
     take_visit(tablet)
@@ -284,16 +292,33 @@ def test_a_call_shows_the_tablets_own_camera_and_goes_on_after_either_page_was_r
     tap(tablet, "call-accept")
     in_state(doctor, "call-panel", "connected")
     sees_green(doctor)
+    (process,) = stage.call_processes()
     calls = tablet.request.get(tablet.url.split("#")[0] + "api/calls").json()["items"]
     assert [call["camera"] for call in calls] == ["tablet"]
     doctor.reload()
     in_state(doctor, "call-panel", "connected")
     sees_green(doctor)
+    assert stage.call_processes() == [process], "the doctor's reload renews the way to him, and nothing else"
     tablet.reload()
     in_state(tablet, "call-screen", "connected")
     sees_green(doctor)
     again = tablet.request.get(tablet.url.split("#")[0] + "api/calls").json()["items"]
     assert [call["call_id"] for call in again] == [call["call_id"] for call in calls]
+
+    frames = doctor.locator('[data-test="call-figures"]')
+    before = int(frames.get_attribute("data-frames") or 0)
+    os.kill(process, signal.SIGKILL)
+    killed_s = time.monotonic()
+    while int(frames.get_attribute("data-frames") or 0) <= before + 3:
+        assert time.monotonic() - killed_s < 5 + 1, "the figures are a second old at most"
+        doctor.wait_for_timeout(50)
+    print("moving pictures again after", round(time.monotonic() - killed_s, 2), "s")
+    in_state(tablet, "call-screen", "connected")
+    in_state(doctor, "call-panel", "connected")
+    assert len(stage.call_processes()) == 1 and stage.call_processes() != [process]
+    sees_green(doctor)
+    still = tablet.request.get(tablet.url.split("#")[0] + "api/calls").json()["items"]
+    assert [call["call_id"] for call in still] == [call["call_id"] for call in calls], "the same call of the same visit"
     tap(doctor, "call-hangup")
     tablet.locator('[data-test="call-screen"]').wait_for(state="detached", timeout=ACROSS_MS)
 

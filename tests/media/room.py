@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import WSMsgType, web
 from playwright.async_api import Browser, Page, async_playwright
 
-from edge.media.call import Kind, Limits, StartAttempt, StopAttempt, TellAccept, TellBye, ring, step
+from edge.media.call import Kind, Limits, RenewAttempt, StartAttempt, StopAttempt, TellAccept, TellBye, ring, step
 from edge.media.process import CallProcess
 from edge.media.signals import (
     Accept,
@@ -29,6 +29,7 @@ from edge.media.signals import (
     LanAnswer,
     LanOffer,
     Offer,
+    RenewCall,
     Report,
     Signal,
     StartCall,
@@ -112,6 +113,8 @@ class Room:
         self.state, _ = ring(CALL_ID, time.monotonic())
         self.limits = Limits(restart_s=0.5)
         self.process: CallProcess | None = None
+        self.first = -1
+        """The attempt with which the running process began."""
         self.stats: list[CallStats] = []
         self.errors: list[CallError] = []
         self.ended: list[CallEnded] = []
@@ -158,6 +161,8 @@ class Room:
             match effect:
                 case StartAttempt(attempt):
                     await self._start_attempt(attempt)
+                case RenewAttempt(attempt) if self.process is not None:
+                    await self.process.send(RenewCall(attempt, self.ice_servers, self.start_bps))
                 case StopAttempt(why) if self.process is not None:
                     await self.process.stop(why)
                 case TellAccept():
@@ -173,7 +178,7 @@ class Room:
             await self._news.wait_for(condition)
 
     async def _start_attempt(self, attempt: int) -> None:
-        old, self.process = self.process, None
+        old, self.process, self.first = self.process, None, attempt
         if old is not None and old.running:
             await old.stop("replaced")
 
@@ -186,8 +191,8 @@ class Room:
 
     async def _from_process(self, attempt: int, message: FromCall) -> None:
         match message:
-            case Offer() | Candidate() | CallStats() if attempt != self.state.attempt:
-                pass  # the last words of a process that was replaced
+            case Offer() | Candidate() | CallStats() if message.attempt != self.state.attempt:
+                pass  # the last words of an attempt that was replaced
             case Candidate() if self.relay_only and " typ relay " not in message.candidate:
                 pass
             case Offer() | Candidate():
@@ -200,12 +205,12 @@ class Room:
                 self.stats.append(message)
                 await self.happen(Kind.MEDIA_UP if message.state == "connected" else Kind.TICK)
                 if message.state in ("disconnected", "failed"):
-                    await self.happen(Kind.MEDIA_DOWN)
+                    await self.happen(Kind.MEDIA_DOWN if message.state == "disconnected" else Kind.MEDIA_FAILED)
             case CallError():
                 self.errors.append(message)
             case CallEnded():
                 self.ended.append(message)
-                if attempt == self.state.attempt:
+                if attempt == self.first:
                     await self.happen(Kind.PROCESS_DIED)
         async with self._news:
             self._news.notify_all()

@@ -11,6 +11,7 @@ from edge.media.call import (
     Limits,
     Phase,
     PrepareAttempt,
+    RenewAttempt,
     ShowCall,
     StartAttempt,
     StopAttempt,
@@ -94,7 +95,7 @@ def test_an_attempt_that_carried_sound_forgets_earlier_crashes() -> None:
 def test_a_short_outage_is_survived_without_a_new_attempt_when_the_media_repairs_itself() -> None:
     story = Story().connected()
     story.at(30, Kind.MEDIA_DOWN)
-    assert story.at(31, Kind.LINK_DOWN) == (PrepareAttempt(),)
+    assert story.at(31, Kind.LINK_DOWN) == (), "the process that runs is ready for the link's return"
     for second in range(32, 36):
         assert story.at(second, Kind.TICK) == ()
     assert story.at(36, Kind.LINK_UP) == ()
@@ -108,33 +109,47 @@ def test_a_link_that_is_back_without_media_gets_a_new_attempt() -> None:
     story.at(30, Kind.LINK_DOWN)
     story.at(36, Kind.LINK_UP)
     assert story.at(36 + LIMITS.return_s - 0.1, Kind.TICK) == ()
-    assert StartAttempt(1) in story.at(36 + LIMITS.return_s, Kind.TICK)
+    assert RenewAttempt(1) in story.at(36 + LIMITS.return_s, Kind.TICK)
 
 
-def test_after_a_long_outage_the_next_attempt_is_prepared_and_begins_with_the_link() -> None:
+def test_after_a_long_outage_the_next_attempt_begins_with_the_link_in_the_same_process() -> None:
     story = Story().connected()
     story.at(30, Kind.MEDIA_DOWN)
-    assert story.at(33, Kind.LINK_DOWN) == (PrepareAttempt(),)
-    due = due_s(story.state)
-    assert due is not None and due == 30 + LIMITS.survive_s
-    assert story.at(due - 0.1, Kind.TICK) == ()
-    assert story.at(due, Kind.TICK) == (StopAttempt("silent"),), "nothing is left to stop when the link is back"
+    assert story.at(33, Kind.LINK_DOWN) == ()
     assert story.at(48, Kind.TICK) == ()
-    assert story.at(50, Kind.LINK_UP) == (StartAttempt(1), ShowCall(Phase.CONNECTING))
+    assert story.at(50, Kind.LINK_UP) == (RenewAttempt(1), ShowCall(Phase.CONNECTING))
+    assert story.at(52, Kind.MEDIA_UP) == (ShowCall(Phase.CONNECTED),)
 
 
-def test_a_long_silence_whose_end_nobody_ticked_needs_no_time_for_repair_either() -> None:
+def test_an_attempt_whose_way_is_gone_is_renewed_at_once_or_when_the_link_is_back() -> None:
     story = Story().connected()
-    story.at(30, Kind.MEDIA_DOWN)
-    story.at(30, Kind.LINK_DOWN)
-    assert StartAttempt(1) in story.at(50, Kind.LINK_UP)
+    assert story.at(30, Kind.MEDIA_FAILED) == (RenewAttempt(1), ShowCall(Phase.CONNECTING))
+    story.at(31, Kind.MEDIA_UP)
+    story.at(40, Kind.LINK_DOWN)
+    assert story.at(41, Kind.MEDIA_FAILED) == (ShowCall(Phase.INTERRUPTED),)
+    assert story.at(42, Kind.LINK_UP) == (RenewAttempt(2), ShowCall(Phase.CONNECTING)), "no time is spent on repair"
+
+
+def test_a_renewed_attempt_that_does_not_connect_gets_a_new_process() -> None:
+    story = Story().connected()
+    story.at(30, Kind.MEDIA_FAILED)
+    assert story.at(30 + LIMITS.renew_s - 0.1, Kind.TICK) == ()
+    assert story.at(30 + LIMITS.renew_s, Kind.TICK) == (StartAttempt(2),)
+
+
+def test_a_first_attempt_that_fails_before_it_connects_is_renewed_no_oftener_than_once_a_second() -> None:
+    story = Story()
+    story.at(0, Kind.ACCEPTED)
+    assert story.at(3, Kind.MEDIA_FAILED) == (ShowCall(Phase.INTERRUPTED),)
+    assert story.at(3 + LIMITS.restart_s - 0.1, Kind.TICK) == ()
+    assert RenewAttempt(1) in story.at(3 + LIMITS.restart_s, Kind.TICK)
 
 
 def test_a_loss_while_the_link_is_up_has_longer_to_repair_itself() -> None:
     story = Story().connected()
     story.at(30, Kind.MEDIA_DOWN)
     assert story.at(30 + LIMITS.repair_s - 0.1, Kind.TICK) == ()
-    assert StartAttempt(1) in story.at(30 + LIMITS.repair_s, Kind.TICK)
+    assert RenewAttempt(1) in story.at(30 + LIMITS.repair_s, Kind.TICK)
 
 
 def test_a_process_that_died_in_an_outage_waits_for_the_link() -> None:
@@ -163,14 +178,14 @@ def test_two_minutes_without_media_end_the_call_as_failed() -> None:
     story = Story().connected()
     story.at(30, Kind.MEDIA_DOWN)
     story.at(30, Kind.LINK_DOWN)
-    assert story.at(60, Kind.TICK) == (StopAttempt("silent"),)
     assert story.at(30 + LIMITS.silence_s - 0.1, Kind.TICK) == ()
-    assert story.at(30 + LIMITS.silence_s, Kind.TICK) == (TellBye("failed"), ShowCall(Phase.ENDED))
+    ended = (TellBye("failed"), StopAttempt("failed"), ShowCall(Phase.ENDED))
+    assert story.at(30 + LIMITS.silence_s, Kind.TICK) == ended
 
 
 def test_a_reloaded_doctors_page_gets_accept_and_a_new_offer() -> None:
     story = Story().connected()
-    assert story.at(30, Kind.RANG) == (TellAccept(), StartAttempt(1), ShowCall(Phase.CONNECTING))
+    assert story.at(30, Kind.RANG) == (TellAccept(), RenewAttempt(1), ShowCall(Phase.CONNECTING))
 
 
 def test_the_doctors_bye_is_not_answered_and_ours_is_told() -> None:
@@ -191,7 +206,8 @@ def test_whatever_happens_attempts_only_rise_and_an_ended_call_stays_ended(steps
         state, effects = step(state, kind, now_s)
         assert state.attempt >= before.attempt
         assert before.phase is not Phase.ENDED or (state == before and not effects)
-        assert [e.attempt for e in effects if isinstance(e, StartAttempt)] in ([], [state.attempt])
+        assert [e.attempt for e in effects if isinstance(e, StartAttempt | RenewAttempt)] in ([], [state.attempt])
+        assert before.running or not any(isinstance(e, RenewAttempt) for e in effects)
         assert not (state.phase is Phase.ENDED and state.running)
         due = due_s(state)
         if state.phase in (Phase.RINGING, Phase.CONNECTING, Phase.INTERRUPTED):

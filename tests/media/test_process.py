@@ -18,6 +18,7 @@ from edge.media.signals import (
     Answer,
     CallEnded,
     CallError,
+    CallStats,
     Candidate,
     EndCall,
     FromCall,
@@ -161,10 +162,12 @@ async def test_a_bad_answer_in_a_running_call_is_refused_and_the_call_goes_on() 
 
 async def test_a_process_whose_node_died_ends_by_itself() -> None:
     child = await _raw_process()
-    assert child.stdin is not None
+    assert child.stdin is not None and child.stdout is not None
     child.stdin.write(msgspec.json.encode(StartCall(CALL_ID, "test")) + b"\n")
     await child.stdin.drain()
-    await asyncio.sleep(0.5)
+    async with asyncio.timeout(15):
+        while not isinstance(msgspec.json.decode(await child.stdout.readline(), type=FromCall), Offer):
+            pass
     child.stdin.close()
     assert await asyncio.wait_for(child.wait(), 5) == 0
     with pytest.raises(ProcessLookupError):
@@ -181,7 +184,7 @@ async def run():
         if isinstance(message, Offer):
             print(process.pid, flush=True)
     process = await CallProcess.start(StartCall("{CALL_ID}", "test"), heard)
-    await asyncio.sleep(60)
+    await asyncio.Event().wait()
 
 asyncio.run(run())
 """
@@ -216,7 +219,7 @@ async def test_a_held_process_makes_its_offer_but_opens_the_camera_only_when_the
     heard = Heard()
     process = await CallProcess.start(StartCall(CALL_ID, "file:/no/such/file", held=True), heard)
     await heard.wait_for(Offer)
-    await asyncio.sleep(0.3)
+    await heard.wait_for(CallStats)
     assert not any(isinstance(message, CallEnded) for message in heard.messages)
     await process.send(GoOn())
     ended = await heard.wait_for(CallEnded)

@@ -13,7 +13,7 @@ from aiohttp import WSMsgType, web
 from playwright.async_api import Browser
 
 from edge.media.call import Kind
-from edge.media.signals import Report, Ring, Signal
+from edge.media.signals import Offer, Report, Ring, Signal
 from edge.model import events as ev
 from edge.model.records import Mode
 from tests.media.room import CALL_ID, Room, browsing, open_page
@@ -113,7 +113,12 @@ async def test_the_node_carries_a_call_over_a_killed_process_and_records_what_wa
             print("moving pictures again after", round(time.monotonic() - killed_s, 2), "s")
             assert time.monotonic() - killed_s < 5 + 1.5, "the figures are a second old at most"
             await page_until(doctor, "window.call.state === 'connected'")
-            await asyncio.sleep(2.5)
+            running = served.node.calls._calls[CALL_ID]
+
+            async def both_attempts_carried() -> bool:
+                return running.stats is not None and running.stats.audio_s > 2 and running.totals()[1] > 4.5
+
+            await until(both_attempts_carried)
             await doctor.evaluate("window.call.close()")
 
             async def recorded() -> bool:
@@ -146,7 +151,11 @@ async def test_a_call_that_nobody_takes_leaves_no_process_and_opens_no_camera(tm
             return True
 
         await until(ready)
-        await asyncio.sleep(1.0)
+
+        async def offer_is_made() -> bool:
+            return any(isinstance(one, Offer) for one in served.node.calls._calls[CALL_ID].waiting)
+
+        await until(offer_is_made)
         assert hub.signals.empty(), "an offer is made, but nothing leaves while it rings"
         assert (await nurse.get("/api/calls"))["items"], "the camera that cannot be opened was not opened"
         assert (await nurse.call("POST", f"/api/calls/{CALL_ID}/end"))[0] == 200

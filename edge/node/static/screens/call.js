@@ -21,8 +21,8 @@ const leg = signal("connecting");
 const incoming = signal({ picture: false, seconds: 0, muted: false });
 /** After so long without a picture it is said that none comes. */
 const PICTURE_WAIT_S = 6;
-/** The attempt that the node runs; a new one needs a new leg. */
-const attempt = signal(-1);
+/** Counts the node's processes for this call; a new one needs a new leg. */
+const running = signal(-1);
 const useCamera = signal(false);
 const declined = new Set();
 
@@ -36,7 +36,7 @@ export function callMessage(message) {
   } else if (message.type === "call") {
     if (message.call_id === callOnScreen.value?.call_id) {
       line.value = { rung: message.rung ?? "", why: message.why ?? "", state: message.state ?? "" };
-      attempt.value = message.attempt ?? attempt.value;
+      running.value = message.process ?? running.value;
       if (message.camera) useCamera.value = message.camera === "tablet";
       if (message.state === "ended") over(message.call_id, message.why ?? "");
     } else if (message.state !== "ringing" && ringing.value?.call_id === message.call_id) ringing.value = null;
@@ -49,7 +49,7 @@ function over(callId, reason) {
   if (callOnScreen.value?.call_id !== callId) return;
   const visitId = callOnScreen.value.visit_id;
   callOnScreen.value = null;
-  attempt.value = -1;
+  running.value = -1;
   if (reason === "no_camera") toast("bad", t("call-no-camera"));
   else toast(reason === "failed" ? "warn" : "good", t("call-over"));
   void loadQueue().catch(() => {});
@@ -166,7 +166,7 @@ function ladderLine() {
 export function CallScreen() {
   const call = callOnScreen.value;
   const video = useRef(/** @type {HTMLVideoElement|null} */ (null));
-  const running = useRef(/** @type {TabletCall|null} */ (null));
+  const connected = useRef(/** @type {TabletCall|null} */ (null));
   useEffect(() => {
     if (!call) return undefined;
     leg.value = "connecting";
@@ -176,7 +176,7 @@ export function CallScreen() {
       useCamera: useCamera.value,
       onState: (state) => (leg.value = state),
     });
-    running.current = connection;
+    connected.current = connection;
     connection.start().catch(() => toast("bad", t("camera-refused")));
     incoming.value = { picture: false, seconds: 0, muted: false };
     let frames = 0;
@@ -194,12 +194,12 @@ export function CallScreen() {
       connection.close();
     };
   }, [call?.call_id]);
-  const knownAttempt = useRef(-1);
+  const seenProcess = useRef(-1);
   useEffect(() => {
-    const before = knownAttempt.current;
-    knownAttempt.current = attempt.value;
-    if (before >= 0 && attempt.value > before) void running.current?.restart();
-  }, [attempt.value]);
+    const before = seenProcess.current;
+    seenProcess.current = running.value;
+    if (before > 0 && running.value > before) void connected.current?.restart();
+  }, [running.value]);
   if (!call) return null;
   const entry = queue.value?.find((one) => one.visit.visit_id === call.visit_id);
   const state = line.value.state === "connected" || line.value.state === "" ? leg.value : line.value.state;
@@ -207,7 +207,7 @@ export function CallScreen() {
     <div class="call-picture"><video ref=${video} autoplay playsinline data-test="call-video"></video>
       ${incoming.value.picture || state !== "connected" ? null : html`<p class="call-blank" role="status" data-test="call-blank"><${Icon} name="phone" />
         ${t(incoming.value.seconds < PICTURE_WAIT_S ? "call-doctor-coming" : "call-doctor-sound-only")}</p>`}
-      ${incoming.value.muted ? html`<button type="button" class="primary big call-unmute" data-test="call-unmute" onClick=${() => void running.current?.sound.play()}>
+      ${incoming.value.muted ? html`<button type="button" class="primary big call-unmute" data-test="call-unmute" onClick=${() => void connected.current?.sound.play()}>
         <${Icon} name="speaker" /> ${t("call-sound-on")}</button>` : null}</div>
     <div class="call-text">
       <strong>${call.doctor_name || t("doctor")}</strong>
