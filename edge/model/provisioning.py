@@ -1,0 +1,88 @@
+"""The one file that a technician puts on a card: which hub, and how the clinic's network is to be.
+
+``upkendra.json`` on the card's first FAT partition, read once at the first boot and wiped. It holds a one-time
+enrolment token and the Wi-Fi key, no other secret: the device makes its own keys. Pure.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from .errors import BadInput
+
+FILE_NAME = "upkendra.json"
+FILE_MAX_BYTES = 8 * 1024
+FORMAT = 1
+
+SSID_MAX_BYTES = 32
+"""IEEE 802.11: an SSID has at most 32 octets."""
+
+HubUrl = Annotated[str, msgspec.Meta(pattern=r"^https?://[A-Za-z0-9.\-\[\]:]{1,253}/?$", max_length=280)]
+Passphrase = Annotated[str, msgspec.Meta(pattern=r"^[ -~]{8,63}$")]
+"""WPA2 and WPA3: 8 to 63 printable ASCII characters."""
+Apn = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9.\-]{1,100}$")]
+"""3GPP TS 23.003 section 9.1: labels of letters, digits and hyphens, at most 100 octets."""
+TimeZone = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z]+(/[A-Za-z0-9_+\-]+){0,2}$", max_length=60)]
+
+
+class Wifi(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The access point that the node is for its tablets."""
+
+    ssid: Annotated[str, msgspec.Meta(min_length=1)]
+    passphrase: Passphrase
+
+    def __repr__(self) -> str:
+        return f"Wifi({self.ssid!r})"
+
+
+class Provisioning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All that a card needs before its first boot."""
+
+    format: int
+    hub: HubUrl
+    token: Annotated[str, msgspec.Meta(pattern=r"^UPK1-[A-Z0-9\-]{8,200}$")]
+    wifi: Wifi
+    apns: Annotated[tuple[Apn, ...], msgspec.Meta(max_length=2)] = ()
+    """Access point names of the SIM cards, in the order of the slots."""
+    language: Literal["hi", "en"] = "hi"
+    time_zone: TimeZone = "Asia/Kolkata"
+
+    def __repr__(self) -> str:
+        return f"Provisioning({self.hub})"
+
+
+def parse(content: bytes) -> Provisioning:
+    """The file's content, checked. Raises BadInput, naming the field."""
+    if len(content) > FILE_MAX_BYTES:
+        raise BadInput(f"A provisioning file has at most {FILE_MAX_BYTES} bytes.", code="provision_too_large")
+    try:
+        found = msgspec.json.decode(content.removeprefix(b"\xef\xbb\xbf"), type=Provisioning)
+    except msgspec.MsgspecError as error:
+        raise BadInput(f"The provisioning file: {_safe(str(error))}.", code="provision_wrong") from None
+    check(found)
+    return found
+
+
+def check(found: Provisioning) -> None:
+    """What the types cannot say. Raises BadInput."""
+    if found.format != FORMAT:
+        raise BadInput("This provisioning file is of another release. Make it anew.", code="provision_format")
+    size_bytes = len(found.wifi.ssid.encode())
+    if size_bytes > SSID_MAX_BYTES or not found.wifi.ssid.isprintable():
+        raise BadInput(
+            f"A Wi-Fi name has at most {SSID_MAX_BYTES} bytes (a Devanagari letter is 3) and no control characters.",
+            field="wifi.ssid",
+            code="provision_wrong",
+        )
+
+
+def encode(provisioning: Provisioning) -> bytes:
+    """The file. Raises BadInput like :func:`parse`."""
+    content = msgspec.json.format(msgspec.json.encode(provisioning), indent=2) + b"\n"
+    parse(content)
+    return content
+
+
+def _safe(message: str) -> str:
+    """msgspec names the field and what it wants, never the value; a bad byte is told by its place only."""
+    return message.rstrip(".")
