@@ -22,6 +22,8 @@ import sqlite_utils  # noqa: E402  (after the alias, see above)
 from edge.model.errors import UpkendraError  # noqa: E402
 from edge.sync.seal import hkdf  # noqa: E402
 
+CACHE_KIB = 8192
+"""Pages kept open, a connection: each page that is not there is read and deciphered again."""
 Value = str | int | float | bytes | None
 Columns = dict[str, type]
 
@@ -49,6 +51,7 @@ class Database:
         self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.execute("PRAGMA temp_store = MEMORY")
         self._connection.execute("PRAGMA secure_delete = ON")
+        self._connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         self._tables = sqlite_utils.Database(self._connection)
 
     def table(self, name: str, columns: Columns, key: str | tuple[str, ...], indexes: Sequence[Sequence[str]]) -> None:
@@ -63,6 +66,10 @@ class Database:
         found: list[tuple[Any, ...]] = self._connection.execute(sql, values).fetchall()
         return found
 
+    def walk(self, sql: str, *values: Value) -> Iterator[tuple[Any, ...]]:
+        """The rows of a query one by one, as far as somebody asks."""
+        yield from self._connection.execute(sql, values)
+
     def row(self, sql: str, *values: Value) -> tuple[Any, ...] | None:
         """The first row of a query, or None."""
         found: tuple[Any, ...] | None = self._connection.execute(sql, values).fetchone()
@@ -72,6 +79,10 @@ class Database:
         """Execute a statement; how many rows it changed."""
         count: int = self._connection.execute(sql, values).rowcount
         return count
+
+    def run_many(self, sql: str, values: Sequence[Sequence[Value]]) -> None:
+        """Execute a statement once for each row of values."""
+        self._connection.executemany(sql, values)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

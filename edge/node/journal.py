@@ -76,6 +76,7 @@ class Journal:
         self._db = Database(folder / RECORDS_FILE, dmk)
         make_tables(self._db)
         self.views = Views(self._db)
+        self.views.finder.renew()
         self._replies = Replies(self._db, self.views)
         self._config = config
         self._outbox = outbox
@@ -146,7 +147,8 @@ class Journal:
         today = day_of(at.wall_ms)
         duplicates: tuple[str, ...] = ()
         if isinstance(command, cmd.RegisterPatient):
-            duplicates = self.views.same_name(command.person)
+            alike = self.views.finder.alike(command.person, at.wall_ms)
+            duplicates = tuple(one.patient_id for one in alike)
         uploads = (getattr(command, "upload_id", ""), getattr(command, "preview_upload_id", ""))
         blob_id = getattr(command, "blob_id", "")
         blobs = [item for item in visit.media if item.blob_id == blob_id] if visit is not None else []

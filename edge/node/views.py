@@ -4,7 +4,6 @@ Works on one connection; writers call the ``put_`` methods inside their own tran
 a connection of their own. What is shown about sync is computed from real acknowledgements.
 """
 
-import unicodedata
 from typing import Any
 
 import msgspec
@@ -13,10 +12,11 @@ from edge.model import stock
 from edge.model.events import KINDS, Entry, StaffPublished, VisitAssigned, event_of
 from edge.model.fold import Patient, Visit
 from edge.model.progress import Carried, ItemLine, Line, item_lines, visit_line
-from edge.model.records import OPEN_STATES, Person, Role
+from edge.model.records import OPEN_STATES, Role
 
 from . import media_rows
 from .database import Database
+from .search import SearchIndex
 
 
 class Staff(msgspec.Struct, frozen=True):
@@ -79,10 +79,11 @@ def make_tables(db: Database) -> None:
     db.table("commands", {"command_id": str, "reply": bytes}, "command_id", [])
     db.table(
         "patients",
-        {"patient_id": str, "body": bytes, "search": str, "seen_ms": int, "same": str},
+        {"patient_id": str, "body": bytes, "seen_ms": int},
         "patient_id",
-        [["seen_ms"], ["same"]],
+        [["seen_ms"]],
     )
+    SearchIndex.make_table(db)
     db.table(
         "visits",
         {
@@ -112,27 +113,13 @@ def make_tables(db: Database) -> None:
     media_rows.make_tables(db)
 
 
-def folded_text(text: str) -> str:
-    """Text as it is searched: NFC, caseless, single spaces."""
-    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
-
-
-def _search_text(patient: Patient) -> str:
-    person = patient.person
-    parts = (person.name, person.relative_name, person.village, person.mobile, patient.local_id, person.abha_number)
-    return " " + " ".join(folded_text(part) for part in parts if part)
-
-
-def _same_text(person: Person) -> str:
-    return f"{folded_text(person.name)}|{person.gender.value}|{folded_text(person.village)}"
-
-
 class Views:
     """Queries and writes of the folded records on one connection."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
         self.media = media_rows.MediaRows(db)
+        self.finder = SearchIndex(db)
 
     # -- patients and visits ----------------------------------------------------------------------
 
@@ -141,6 +128,7 @@ class Views:
         self._db.run("DELETE FROM patients")
         self._db.run("DELETE FROM visits")
         self._db.run("DELETE FROM stock")
+        self.finder.clear()
 
     def patient(self, patient_id: str) -> Patient | None:
         """A patient as the last entry left her."""
@@ -149,36 +137,16 @@ class Views:
 
     def put_patient(self, patient: Patient) -> None:
         """Write a patient's folded state and what she is found by."""
-        self._db.run(
-            "INSERT INTO patients (patient_id, body, search, seen_ms, same) VALUES (?, ?, ?, ?, ?) "
-            "ON CONFLICT (patient_id) DO UPDATE SET body = excluded.body, search = excluded.search, "
-            "same = excluded.same",
-            patient.patient_id,
-            _encode(patient),
-            _search_text(patient),
-            patient.registered_ms,
-            _same_text(patient.person),
-        )
+        known = self._db.run("UPDATE patients SET body = ? WHERE patient_id = ?", _encode(patient), patient.patient_id)
+        if not known:
+            sql = "INSERT INTO patients (patient_id, body, seen_ms) VALUES (?, ?, ?)"
+            self._db.run(sql, patient.patient_id, _encode(patient), patient.registered_ms)
+        self.finder.put(patient)
 
     def count_patients(self) -> int:
         """Patients registered here so far."""
         row = self._db.row("SELECT count(*) FROM patients")
         return int(row[0]) if row else 0
-
-    def same_name(self, person: Person) -> tuple[str, ...]:
-        """Patients of the same name, gender and village."""
-        found = self._db.rows("SELECT patient_id FROM patients WHERE same = ? LIMIT 10", _same_text(person))
-        return tuple(row[0] for row in found)
-
-    def search(self, text: str, limit: int) -> list[tuple[Patient, int]]:
-        """Patients of whom every word of ``text`` begins a word, latest first, with the last visit's time in ms."""
-        sql, values = "SELECT body, seen_ms FROM patients", []
-        words = folded_text(text).split()[:8]
-        if words:
-            sql += " WHERE " + " AND ".join(["search LIKE ? ESCAPE '\\'"] * len(words))
-            values = [f"% {_escaped(word)}%" for word in words]
-        rows = self._db.rows(sql + " ORDER BY seen_ms DESC LIMIT ?", *values, limit)
-        return [(_patient.decode(body), seen_ms) for body, seen_ms in rows]
 
     def visit(self, visit_id: str) -> Visit | None:
         """A visit as the entries left it."""
@@ -395,10 +363,6 @@ class Views:
         """(salt, verifier) of a staff member's PIN."""
         row = self._db.row("SELECT salt, verifier FROM staff WHERE staff_id = ?", staff_id)
         return (row[0], row[1]) if row else None
-
-
-def _escaped(word: str) -> str:
-    return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 def _staff_of(row: tuple[Any, ...]) -> Staff:

@@ -23,7 +23,7 @@ async def setup(tmp_path: Path) -> Provisioned:
 
 
 def everything(views: Views) -> list[object]:
-    return [(patient, seen_ms, views.visits_of(patient.patient_id)) for patient, seen_ms in views.search("", 100)]
+    return [(one, views.visits_of(one.patient.patient_id)) for one in views.finder.find("", 100, 0)]
 
 
 async def test_views_that_were_lost_are_the_same_after_they_are_computed_anew(setup: Provisioned) -> None:

@@ -32,11 +32,12 @@ from edge.web.sessions import Session
 
 from . import schema as s
 from .media_api import MediaApi
+from .reception_api import ReceptionApi
 
 STAFF_HEADER = "X-Staff"
 COOKIE = "upk_session"
 TITLE = "Upkendra node"
-OF_PATIENTS = ("/api/patients", "/api/queue", "/api/visits", "/api/drafts", "/api/calls")
+OF_PATIENTS = ("/api/patients", "/api/villages", "/api/queue", "/api/visits", "/api/drafts", "/api/calls")
 """Routes that are not for technicians. Commands are refused by role where they are decided."""
 
 
@@ -162,23 +163,6 @@ class Api:
         if isinstance(call.body, AttachMedia | RemoveMedia):
             await self._media.attached(reply.visit)
         return s.CommandReply(reply.command_id, reply.events, reply.patient, reply.visit, reply.warnings)
-
-    async def get_patients(self, call: Call[None, s.PatientQuery]) -> s.PatientList:
-        """Find patients by the beginnings of names, village, mobile or number; latest first."""
-        query = call.query
-        found = await self._clinic.store.read(lambda views: views.search(query.q, query.limit))
-        return s.PatientList([s.PatientRow(**msgspec.structs.asdict(p), last_visit_ms=seen) for p, seen in found])
-
-    async def get_patient(self, call: Call[None, None]) -> s.PatientPage:
-        """A patient with all visits, latest first."""
-        patient_id = call.path["patient_id"]
-        patient, visits = await self._clinic.store.read(
-            lambda views: (views.patient(patient_id), views.visits_of(patient_id))
-        )
-        if patient is None:
-            raise NotFound("No such patient is known here.")
-        await self._clinic.accessed(call.subject, "read_patient", patient_id)
-        return s.PatientPage(patient, visits)
 
     async def get_queue(self, call: Call[None, None]) -> s.Queue:
         """Everybody who is here today, in the order in which they will be seen."""
@@ -338,8 +322,6 @@ class Api:
             Route(
                 "POST", "/api/commands", self.post_command, body=Command, reply=s.CommandReply, errors=(404, 409, 423)
             ),
-            Route("GET", "/api/patients", self.get_patients, reply=s.PatientList, query=s.PatientQuery, errors=(423,)),
-            Route("GET", "/api/patients/{patient_id}", self.get_patient, reply=s.PatientPage, errors=(423,)),
             Route("GET", "/api/queue", self.get_queue, reply=s.Queue, errors=(423,)),
             Route("GET", "/api/visits/{visit_id}", self.get_visit, reply=s.VisitPage, errors=(423,)),
             Route("GET", "/api/drafts", self.get_drafts, reply=s.DraftList, errors=(423,)),
@@ -386,6 +368,7 @@ class Api:
             ),
             Route("POST", "/api/calls/{call_id}/end", self.end_call, reply=s.CallList, errors=(423,)),
             Route("GET", "/api/live", self.get_live, reply_media=WEBSOCKET, errors=(423,)),
+            *ReceptionApi(self._clinic).routes(),
             *MediaApi(self._clinic, self._media).routes(),
             *self._more,
         )

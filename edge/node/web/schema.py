@@ -74,10 +74,22 @@ class PatientQuery(Struct, frozen=True):
 
 class PatientRow(Patient, frozen=True):
     last_visit_ms: int = 0
+    open_visit_id: str = ""
+    """A visit of this patient that is not closed; empty when there is none."""
+    open_token: str = ""
 
 
 class PatientList(Struct, frozen=True):
     items: list[PatientRow]
+
+
+class Village(Struct, frozen=True):
+    name: str
+    patients: int
+
+
+class VillageList(Struct, frozen=True):
+    items: list[Village]
 
 
 class PatientPage(Struct, frozen=True):
