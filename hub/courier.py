@@ -12,9 +12,9 @@ from typing import Final, Protocol, TypeAlias
 import msgspec
 from sqlalchemy import Connection, select, update
 
-from edge.model.errors import Refusal, UpkendraError
 from edge.sync import courier, seal
 from edge.sync.bearers.usb_control import ControlClient, ControlServer
+from edge.sync.bearers.usb_talk import Asker, Failed, answerer
 from edge.sync.frames import QUARANTINED
 from edge.sync.link import BundleArrived
 
@@ -91,25 +91,10 @@ class Who(msgspec.Struct, frozen=True, tag=True):
     sign_public: bytes
 
 
-class Failed(msgspec.Struct, frozen=True, tag=True):
-    refusal: Refusal
-
-
 Question: TypeAlias = GiveUps | GiveStored | AskReceipt | AskDowns | AskDown | AskWho
 Answer: TypeAlias = Verdicts | File | Marked | DownNames | Who | Failed
-_encode = msgspec.msgpack.Encoder().encode
 _questions: msgspec.msgpack.Decoder[Question] = msgspec.msgpack.Decoder(Question)
-_answers: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer)
-
-
-class CourierFailed(UpkendraError):
-    """The running hub refused, or could not do, what the courier asked. The stick is as it was."""
-
-    code = "courier_failed"
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.message)
-        self.refusal = refusal
+_answers: msgspec.msgpack.Decoder[object] = msgspec.msgpack.Decoder(Answer)
 
 
 class HubDesk(Protocol):
@@ -199,16 +184,8 @@ class Desk:
         record = self._hub.directory.by_id(node_id)
         return record is not None and not record.revoked
 
-    async def answer(self, body: bytes) -> bytes:
-        """Answer a question that came through the socket."""
-        try:
-            return _encode(await self._answer(_questions.decode(body)))
-        except UpkendraError as error:
-            return _encode(Failed(error.refusal))
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            return _encode(Failed(Refusal("bad_input", "This question is not understood here. Update the hub.")))
-
-    async def _answer(self, question: Question) -> Answer:
+    async def answer(self, question: Question) -> Answer:
+        """Answer a question that came through the socket. Raises what refuses it."""
         match question:
             case GiveUps(raws):
                 return Verdicts(await self.take_ups(raws))
@@ -252,47 +229,27 @@ class RemoteDesk:
     """The running hub, asked through its socket."""
 
     def __init__(self, client: ControlClient) -> None:
-        self._client = client
-
-    async def _ask(self, question: Question) -> Answer:
-        answer = _answers.decode(await self._client.ask(_encode(question)))
-        if isinstance(answer, Failed):
-            if answer.refusal.code.startswith("courier_"):
-                raise courier.CourierRefused(answer.refusal.message, code=answer.refusal.code)
-            raise CourierFailed(answer.refusal)
-        return answer
+        self._asker: Asker[Question] = Asker(client, _answers)
 
     async def who(self) -> bytes:
-        answer = await self._ask(AskWho())
-        assert isinstance(answer, Who)
-        return answer.sign_public
+        return (await self._asker.ask(AskWho(), Who)).sign_public
 
     async def take_ups(self, raws: Sequence[bytes]) -> tuple[Verdict, ...]:
-        answer = await self._ask(GiveUps(tuple(raws)))
-        assert isinstance(answer, Verdicts)
-        return answer.items
+        return (await self._asker.ask(GiveUps(tuple(raws)), Verdicts)).items
 
     async def take_stored(self, raw: bytes) -> int:
-        answer = await self._ask(GiveStored(raw))
-        assert isinstance(answer, Marked)
-        return answer.count
+        return (await self._asker.ask(GiveStored(raw), Marked)).count
 
     async def receipt(self, node_id: bytes, rows: Sequence[courier.Row]) -> bytes:
-        answer = await self._ask(AskReceipt(node_id, tuple(rows)))
-        assert isinstance(answer, File)
-        return answer.raw
+        return (await self._asker.ask(AskReceipt(node_id, tuple(rows)), File)).raw
 
     async def downs(self) -> tuple[DownName, ...]:
-        answer = await self._ask(AskDowns())
-        assert isinstance(answer, DownNames)
-        return answer.items
+        return (await self._asker.ask(AskDowns(), DownNames)).items
 
     async def down(self, name: DownName) -> bytes:
-        answer = await self._ask(AskDown(name))
-        assert isinstance(answer, File)
-        return answer.raw
+        return (await self._asker.ask(AskDown(name), File)).raw
 
 
 def control(hub: Hub) -> ControlServer:
     """The socket of a running hub."""
-    return ControlServer(hub.settings.data, lambda: Desk(hub).answer)
+    return ControlServer(hub.settings.data, lambda: answerer(_questions, Desk(hub).answer))

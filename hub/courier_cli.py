@@ -16,25 +16,24 @@ from pathlib import Path
 import msgspec
 
 from edge.sync import courier
-from edge.sync.bearers.usb import DEFAULT_SECONDS, Limits, Stick, StickRefused
+from edge.sync.bearers import usb_visit
+from edge.sync.bearers.usb import DEFAULT_SECONDS, Limits, Stick
 from edge.sync.bearers.usb_control import ControlClient
 from edge.sync.bearers.usb_stick import Folder, ReceiptCopy, receipted, receipts_due
+from edge.sync.bearers.usb_visit import Tell
 
 from .config import Settings
 from .courier import BATCH_BYTES, BATCH_FILES, Desk, DownName, HubDesk, RemoteDesk
 from .hub import Hub
 
-Tell = Callable[[str], None]
 DOWN_FILES_MAX = 10_000
 """Blobs that are put on one stick."""
 TELL_EVERY = 200
 
 
-class Carried(msgspec.Struct):
+class Carried(usb_visit.Carried):
     """What one visit of a stick did: the JSON line at its end."""
 
-    complete: bool = False
-    code: str = ""
     hub_running: bool = False
     taken: int = 0
     """Bundles that are durable here (again)."""
@@ -43,17 +42,12 @@ class Carried(msgspec.Struct):
     quarantined: int = 0
     reseal: int = 0
     """Bundles whose hub key is gone: the node is asked to seal anew."""
-    refused: dict[str, int] = {}
+    refused: dict[str, int] = msgspec.field(default_factory=dict)
     """Files without a receipt, by code."""
     confirmed: int = 0
     """Blobs of which a node says here for the first time that it holds them."""
     receipts: int = 0
     downs: int = 0
-    deleted: int = 0
-    others: int = 0
-    later: int = 0
-    damaged: int = 0
-    junk: int = 0
 
 
 class Visit:
@@ -71,44 +65,35 @@ class Visit:
         self._seen: set[bytes] = set()
         self._refused: Counter[str] = Counter()
         self.done = Carried()
+        self._files = usb_visit.Files(stick, self.done)
 
     async def run(self) -> None:
         """All of it. Raises StickRefused, CourierFailed, ControlRefused; ``done`` says how far it came."""
-        done = self.done
         try:
-            self._read_receipts()
-            await self._take_ups()
-            self._tell(f"{done.taken} bundles are safe in the hub, {done.fresh} of them with something new.")
-            self._stick.explain()
-            await self._write_receipts()
-            self._delete(Folder.UP, [*receipted(self._taken, self._receipts), *self._confirmations])
-            await self._write_downs()
-            done.complete = True
-        except StickRefused as error:
-            done.code = error.refusal.code
-            raise
+            await self._files.carry(self._work)
         finally:
-            done.refused = dict(self._refused)
-            done.junk = self._stick.counts["junk"]
-            done.damaged += self._stick.counts["unreadable"] + self._stick.counts["too_large"]
+            self.done.refused = dict(self._refused)
+
+    async def _work(self) -> None:
+        done = self.done
+        self._read_receipts()
+        await self._take_ups()
+        self._tell(f"{done.taken} bundles are safe in the hub, {done.fresh} of them with something new.")
+        self._stick.explain()
+        await self._write_receipts()
+        self._files.delete(Folder.UP, [*receipted(self._taken, self._receipts), *self._confirmations])
+        await self._write_downs()
 
     def _parse(self, folder: Folder, name: str, raw: bytes) -> courier.CourierFile | None:
         """A whole file of this version that is meant for or from this hub, or None (counted)."""
-        try:
-            file = courier.parse(raw)
-        except courier.CourierRefused:
-            self._stick.mark_damaged(folder, name)
-            self.done.damaged += 1
-            return None
-        if isinstance(file, courier.LaterFile):
-            self.done.later += 1
-            return None
-        if file.hub != self._mine:
+        file = self._files.parse(folder, name, raw)
+        if file is not None and not isinstance(file, courier.LaterFile) and file.hub != self._mine:
             self.done.others += 1
             return None
         return file
 
     def _read_receipts(self) -> None:
+        known: set[bytes] = set()
         for name, raw in self._stick.scan(Folder.RECEIPTS):
             file = self._parse(Folder.RECEIPTS, name, raw)
             if file is None:
@@ -121,7 +106,9 @@ class Visit:
                 self.done.damaged += 1
                 continue
             self._seen.add(file.node_id)
-            self._receipts.append(ReceiptCopy(name, file.node_id, file.rows))
+            if file.signature not in known:  # one receipt copied a thousand times is one receipt
+                known.add(file.signature)
+                self._receipts.append(ReceiptCopy(name, file.node_id, file.rows))
 
     async def _take_ups(self) -> None:
         batch: list[tuple[str, bytes]] = []
@@ -179,7 +166,7 @@ class Visit:
 
     async def _write_downs(self) -> None:
         waiting = await self._desk.downs()
-        there: dict[DownName, str] = {}
+        there: dict[DownName, list[str]] = {}
         for name, raw in self._stick.scan(Folder.DOWN):
             file = self._parse(Folder.DOWN, name, raw)
             if not isinstance(file, courier.DownFile):
@@ -189,9 +176,10 @@ class Visit:
             except courier.CourierRefused:
                 self.done.damaged += 1
                 continue
-            there[DownName(file.node_id, file.seq)] = name
+            there.setdefault(DownName(file.node_id, file.seq), []).append(name)
         wanted = set(waiting)
-        self._delete(Folder.DOWN, [name for key, name in there.items() if key not in wanted])
+        settled = [name for key, names in there.items() for name in names[1 if key in wanted else 0 :]]
+        self._files.delete(Folder.DOWN, settled)
         todo = sorted(
             (key for key in waiting if key not in there), key=lambda key: (key.node_id not in self._seen, key)
         )
@@ -204,13 +192,6 @@ class Visit:
                 self._tell(f"{number} answers written.")
         if self.done.downs:
             self._tell(f"{self.done.downs} answers for clinics are on the stick.")
-
-    def _delete(self, folder: Folder, names: list[str]) -> None:
-        for name in names:
-            self._stick.delete(folder, name)
-            self.done.deleted += 1
-        if names:
-            self._stick.settle(folder)
 
 
 def run(options: argparse.Namespace, wall_ms: Callable[[], int]) -> None:

@@ -16,10 +16,10 @@ from typing import Final, Protocol, TypeAlias
 
 import msgspec
 
-from edge.model.errors import Refusal, UpkendraError
 from edge.sync import courier, seal
 from edge.sync.bearers.usb_control import ControlClient, ControlServer
 from edge.sync.bearers.usb_stick import Waiting
+from edge.sync.bearers.usb_talk import Asker, Failed, answerer
 from edge.sync.link import BundleAcked, DownArrived, Reseal
 from edge.web.logs import say
 
@@ -100,26 +100,11 @@ class Taken(msgspec.Struct, frozen=True, tag=True):
     fresh: bool
 
 
-class Failed(msgspec.Struct, frozen=True, tag=True):
-    refusal: Refusal
-
-
 Question: TypeAlias = AskWaiting | AskFile | AskStored | GiveReceipt | GiveDown
 Answer: TypeAlias = WaitingList | File | Learned | Taken | Failed
 ASK_REPORT: Final = b"upk1 report"
-_encode = msgspec.msgpack.Encoder().encode
 _questions: msgspec.msgpack.Decoder[Question] = msgspec.msgpack.Decoder(Question)
-_answers: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer)
-
-
-class CourierFailed(UpkendraError):
-    """The running node refused, or could not do, what the courier asked. The stick is as it was."""
-
-    code = "courier_failed"
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.message)
-        self.refusal = refusal
+_answers: msgspec.msgpack.Decoder[object] = msgspec.msgpack.Decoder(Answer)
 
 
 class NodeDesk(Protocol):
@@ -226,16 +211,8 @@ class Desk:
         now = self.counts
         self.counts = msgspec.structs.replace(now, **{name: getattr(now, name) + n for name, n in more.items()})
 
-    async def answer(self, body: bytes) -> bytes:
-        """Answer a question that came through the socket."""
-        try:
-            return _encode(await self._answer(_questions.decode(body)))
-        except UpkendraError as error:
-            return _encode(Failed(error.refusal))
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            return _encode(Failed(Refusal("bad_input", "This question is not understood here. Update the node.")))
-
-    async def _answer(self, question: Question) -> Answer:
+    async def answer(self, question: Question) -> Answer:
+        """Answer a question that came through the socket. Raises what refuses it."""
         match question:
             case AskWaiting():
                 return WaitingList(await self.waiting())
@@ -257,47 +234,31 @@ class RemoteDesk:
     """The running node, asked through its socket."""
 
     def __init__(self, client: ControlClient) -> None:
-        self._client = client
-
-    async def _ask(self, question: Question) -> Answer:
-        answer = _answers.decode(await self._client.ask(_encode(question)))
-        if isinstance(answer, Failed):
-            if answer.refusal.code.startswith("courier_"):
-                raise courier.CourierRefused(answer.refusal.message, code=answer.refusal.code)
-            raise CourierFailed(answer.refusal)
-        return answer
+        self._asker: Asker[Question] = Asker(client, _answers)
 
     async def waiting(self) -> tuple[Waiting, ...]:
-        answer = await self._ask(AskWaiting())
-        assert isinstance(answer, WaitingList)
-        return answer.items
+        return (await self._asker.ask(AskWaiting(), WaitingList)).items
 
     async def file(self, bundle_id: bytes) -> bytes:
-        answer = await self._ask(AskFile(bundle_id))
-        assert isinstance(answer, File)
-        return answer.raw
+        return (await self._asker.ask(AskFile(bundle_id), File)).raw
 
     async def stored(self) -> bytes:
-        answer = await self._ask(AskStored())
-        assert isinstance(answer, File)
-        return answer.raw
+        return (await self._asker.ask(AskStored(), File)).raw
 
     async def learn(self, raw: bytes) -> Learned:
-        answer = await self._ask(GiveReceipt(raw))
-        assert isinstance(answer, Learned)
-        return answer
+        return await self._asker.ask(GiveReceipt(raw), Learned)
 
     async def take_down(self, raw: bytes) -> bool:
-        answer = await self._ask(GiveDown(raw))
-        assert isinstance(answer, Taken)
-        return answer.fresh
+        return (await self._asker.ask(GiveDown(raw), Taken)).fresh
 
 
 def control(folder: Path, desk: Desk, report: Callable[[], Awaitable[bytes]]) -> ControlServer:
     """The socket of a running node: the courier's questions, and :data:`ASK_REPORT`, answered by ``report``."""
 
+    ask = answerer(_questions, desk.answer)
+
     async def answer(body: bytes) -> bytes:
-        return await report() if body == ASK_REPORT else await desk.answer(body)
+        return await report() if body == ASK_REPORT else await ask(body)
 
     return ControlServer(folder, lambda: answer)
 

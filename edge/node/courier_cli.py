@@ -9,29 +9,26 @@ import argparse
 import contextlib
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from edge.sync import courier
-from edge.sync.bearers.usb import DEFAULT_SECONDS, Limits, Stick, StickRefused
+from edge.sync.bearers import usb_visit
+from edge.sync.bearers.usb import DEFAULT_SECONDS, Limits, Stick
 from edge.sync.bearers.usb_stick import Folder, ReceiptCopy, UpCopy, clean, to_write
+from edge.sync.bearers.usb_visit import Tell
 from edge.sync.seal import verifier_of
 
 from .config import NodeConfig
 from .courier import NodeDesk, desk_of
 
-Tell = Callable[[str], None]
 TELL_EVERY = 100
 
 
-class Carried(msgspec.Struct):
+class Carried(usb_visit.Carried):
     """What one visit of a stick did: the JSON line at its end."""
 
-    complete: bool = False
-    code: str = ""
-    """Why it is not complete."""
     node_running: bool = False
     receipts: int = 0
     acknowledged: int = 0
@@ -42,15 +39,8 @@ class Carried(msgspec.Struct):
     """Pieces of downlink (prescriptions …) that were new."""
     written: int = 0
     already_there: int = 0
-    deleted: int = 0
     second_copies: int = 0
     """With --hold: bundles that the hub has and whose copy stays on the stick in this node."""
-    others: int = 0
-    """Whole files of other nodes and hubs, left as they are."""
-    later: int = 0
-    """Files of a later release, left as they are."""
-    damaged: int = 0
-    junk: int = 0
 
 
 class Visit:
@@ -64,84 +54,72 @@ class Visit:
         self._hold = hold
         self._tell = tell
         self.done = Carried()
+        self._files = usb_visit.Files(stick, self.done)
 
     async def run(self) -> None:
         """All of it. Raises StickRefused, CourierFailed, ControlRefused; ``done`` says how far it came."""
-        done = self.done
-        try:
-            receipts = await self._learn()
-            downs = await self._take_downs()
-            waiting = await self._desk.waiting()
-            ups, confirmations = self._look_up()
-            self._clean(ups, receipts)
-            await self._confirm(confirmations, downs)
-            todo = to_write(waiting, ups)
-            done.already_there = len(waiting) - len(todo)
-            if todo:
-                self._stick.explain()
-                self._tell(f"Writing {len(todo)} sealed bundles.")
-            for number, bundle_id in enumerate(todo, 1):
-                raw = await self._desk.file(bundle_id)
-                if raw:
-                    self._stick.write(Folder.UP, raw)
-                    done.written += 1
-                if number % TELL_EVERY == 0:
-                    self._tell(f"{number} of {len(todo)} written.")
-            done.complete = True
-        except StickRefused as error:
-            done.code = error.refusal.code
-            raise
-        finally:
-            done.junk = self._stick.counts["junk"]
-            done.damaged += self._stick.counts["unreadable"] + self._stick.counts["too_large"]
+        await self._files.carry(self._work)
 
-    def _parse(self, folder: Folder, name: str, raw: bytes) -> courier.CourierFile | None:
-        """A whole file of this version, or None (counted)."""
-        try:
-            file = courier.parse(raw)
-        except courier.CourierRefused:
-            self._stick.mark_damaged(folder, name)
-            self.done.damaged += 1
-            return None
-        if isinstance(file, courier.LaterFile):
-            self.done.later += 1
-            return None
-        return file
+    async def _work(self) -> None:
+        done = self.done
+        receipts = await self._learn()
+        downs = await self._take_downs()
+        waiting = await self._desk.waiting()
+        ups, confirmations = self._look_up()
+        self._clean(ups, receipts)
+        await self._confirm(confirmations, downs)
+        todo = to_write(waiting, ups)
+        done.already_there = len(waiting) - len(todo)
+        if todo:
+            self._stick.explain()
+            self._tell(f"Writing {len(todo)} sealed bundles.")
+        for number, bundle_id in enumerate(todo, 1):
+            raw = await self._desk.file(bundle_id)
+            if raw:
+                self._stick.write(Folder.UP, raw)
+                done.written += 1
+            if number % TELL_EVERY == 0:
+                self._tell(f"{number} of {len(todo)} written.")
 
     async def _learn(self) -> list[ReceiptCopy]:
-        mine: list[ReceiptCopy] = []
+        """Take in the receipts for this node. One that was copied many times is looked at once."""
+        mine: dict[bytes, ReceiptCopy] = {}
+        twins: list[str] = []
         for name, raw in self._stick.scan(Folder.RECEIPTS):
-            file = self._parse(Folder.RECEIPTS, name, raw)
+            file = self._files.parse(Folder.RECEIPTS, name, raw)
             if file is None:
                 continue
-            if (
-                not isinstance(file, courier.ReceiptFile)
-                or file.hub != self._hub
-                or file.node_id != self._config.node_id
-            ):
+            if not isinstance(file, courier.ReceiptFile) or not self._is_mine(file):
                 self.done.others += 1
+                continue
+            if file.signature in mine:
+                twins.append(name)
                 continue
             try:
                 learned = await self._desk.learn(raw)
             except courier.CourierRefused:
                 self.done.damaged += 1
                 continue
-            mine.append(ReceiptCopy(name, file.node_id, file.rows))
+            mine[file.signature] = ReceiptCopy(name, file.node_id, file.rows)
             self.done.receipts += 1
             self.done.acknowledged += learned.acknowledged
             self.done.reseal += learned.reseal
             self.done.quarantined += learned.quarantined
+        self._files.delete(Folder.RECEIPTS, twins)
         if self.done.acknowledged:
             self._tell(f"The hub has {self.done.acknowledged} bundles more.")
-        return mine
+        return list(mine.values())
+
+    def _is_mine(self, file: courier.ReceiptFile | courier.DownFile | courier.StoredFile) -> bool:
+        return (file.hub, file.node_id) == (self._hub, self._config.node_id)
 
     async def _take_downs(self) -> list[str]:
         mine: list[str] = []
         for name, raw in self._stick.scan(Folder.DOWN):
-            file = self._parse(Folder.DOWN, name, raw)
+            file = self._files.parse(Folder.DOWN, name, raw)
             if file is None:
                 continue
-            if not isinstance(file, courier.DownFile) or (file.hub, file.node_id) != (self._hub, self._config.node_id):
+            if not isinstance(file, courier.DownFile) or not self._is_mine(file):
                 self.done.others += 1
                 continue
             try:
@@ -155,23 +133,20 @@ class Visit:
         return mine
 
     def _look_up(self) -> tuple[list[UpCopy], dict[str, bytes]]:
-        """Bundles on the stick, and our own confirmations: name → content."""
+        """Bundles on the stick, and our own confirmations: name → digest of the content."""
         ups: list[UpCopy] = []
         confirmations: dict[str, bytes] = {}
         device = verifier_of(self._config.device)
         for name, raw in self._stick.scan(Folder.UP):
-            file = self._parse(Folder.UP, name, raw)
+            file = self._files.parse(Folder.UP, name, raw)
             if isinstance(file, courier.UpFile):
                 mine = file.hub == self._hub and courier.is_of_node(file, self._config.node_id, self._config.psk)
                 ups.append(UpCopy(name, file.bundle_id, file.digest, mine))
                 self.done.others += not mine
-            elif isinstance(file, courier.StoredFile) and (file.hub, file.node_id) == (
-                self._hub,
-                self._config.node_id,
-            ):
+            elif isinstance(file, courier.StoredFile) and self._is_mine(file):
                 with contextlib.suppress(courier.CourierRefused):
                     courier.check_stored(file, device)
-                    confirmations[name] = raw
+                    confirmations[name] = courier.digest_of(raw)
             elif file is not None:
                 self.done.others += 1
         return ups, confirmations
@@ -179,22 +154,16 @@ class Visit:
     def _clean(self, ups: list[UpCopy], receipts: list[ReceiptCopy]) -> None:
         plan = clean(ups, receipts, hold=self._hold)
         self.done.second_copies = plan.second_copies
-        self._delete(Folder.UP, plan.bundles)
-        self._delete(Folder.RECEIPTS, plan.receipts)
-
-    def _delete(self, folder: Folder, names: tuple[str, ...]) -> None:
-        for name in names:
-            self._stick.delete(folder, name)
-            self.done.deleted += 1
-        if names:
-            self._stick.settle(folder)
+        self._files.delete(Folder.UP, plan.bundles)
+        self._files.delete(Folder.RECEIPTS, plan.receipts)
 
     async def _confirm(self, confirmations: dict[str, bytes], downs: list[str]) -> None:
         raw = await self._desk.stored()
-        if raw and raw not in confirmations.values():
+        digest = courier.digest_of(raw)
+        if raw and digest not in confirmations.values():
             self._stick.write(Folder.UP, raw)
-        self._delete(Folder.UP, tuple(name for name, content in confirmations.items() if content != raw))
-        self._delete(Folder.DOWN, tuple(downs))
+        self._files.delete(Folder.UP, [name for name, known in confirmations.items() if known != digest])
+        self._files.delete(Folder.DOWN, downs)
 
 
 async def run(options: argparse.Namespace) -> None:

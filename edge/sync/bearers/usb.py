@@ -2,7 +2,7 @@
 
 Only regular files are opened, links are never followed, names are never believed or shown, sizes
 are found out by reading, and everything is bounded: entries, files, bytes, seconds. A file is
-written as a draft, synced, read back, renamed, and its folder synced; FAT knows no other safety.
+written as a draft, synced, read back, renamed, and both are synced; FAT knows no other safety.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from edge.model.errors import Fault, UpkendraError
 from edge.sync.courier import FILE_MAX_BYTES
 from edge.sync.faults import point
 
-from .usb_stick import DRAFT_SUFFIX, ROOT, Folder, free_name, is_draft, is_ours
+from .usb_stick import ROOT, Folder, draft_of, free_name, is_draft, is_ours, looks_ours
 
 ENTRIES_MAX: Final = 100_000
 """Names of one folder that are looked at."""
@@ -114,10 +114,7 @@ class Stick:
         if handle is None:
             self._names[folder] = set()
             return
-        names, drafts = self._list(folder, handle)
-        for draft in drafts:
-            with contextlib.suppress(OSError):
-                os.unlink(draft, dir_fd=handle)
+        names = self._list(folder, handle)
         for number, name in enumerate(names):
             self._in_time()
             if number >= self._limits.files or self._read_left <= 0:
@@ -127,7 +124,8 @@ class Stick:
             if content is not None:
                 yield name, content
 
-    def _list(self, folder: Folder, handle: int) -> tuple[list[str], list[str]]:
+    def _list(self, folder: Folder, handle: int) -> list[str]:
+        """Files that may be ours, in order of their names. Drafts go; only names like ours are remembered."""
         taken = self._names[folder] = set()
         names: list[str] = []
         drafts: list[str] = []
@@ -139,18 +137,23 @@ class Stick:
                         break
                     if number % 1_000 == 0:
                         self._in_time()
+                    if not looks_ours(entry.name):
+                        self.counts["junk"] += 1
+                        continue
                     taken.add(entry.name.lower())
-                    if not entry.is_file(follow_symlinks=False):
+                    if not _is_regular(entry):
                         self.counts["junk"] += 1
                     elif is_ours(entry.name):
                         names.append(entry.name)
                     elif is_draft(entry.name):
                         drafts.append(entry.name)
-                    else:
-                        self.counts["junk"] += 1
         except OSError as error:
             raise self._refusal(error) from None
-        return sorted(names), drafts
+        for draft in drafts:
+            with contextlib.suppress(OSError):
+                os.unlink(draft, dir_fd=handle)
+                taken.discard(draft.lower())
+        return sorted(names)
 
     def _read(self, folder: int, name: str) -> bytes | None:
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -193,11 +196,12 @@ class Stick:
         self._in_time()
         handle = self._made(folder)
         name = free_name(raw, self._names.setdefault(folder, set()), self._damaged.get(folder, ()))
-        draft = name[: -len(DRAFT_SUFFIX)] + DRAFT_SUFFIX
+        draft = draft_of(name)
         try:
             self._write_draft(handle, draft, raw)
             os.rename(draft, name, src_dir_fd=handle, dst_dir_fd=handle)
             point("usb.renamed")
+            _sync_file(handle, name)
             os.fsync(handle)
         except OSError as error:
             with contextlib.suppress(OSError):
@@ -323,6 +327,24 @@ class Stick:
         if error.errno in _GONE:
             return StickRefused("The stick was pulled out or has failed. Put it in again.", code="stick_gone")
         return StickRefused("The stick does not work here. Take another.", code="stick_refused")
+
+
+def _sync_file(folder: int, name: str) -> None:
+    """Sync a file once more after it was renamed: on FAT size and place of the content stand in the entry of its name,
+    and Linux writes them there with the file, not with the folder."""
+    handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _is_regular(entry: "os.DirEntry[str]") -> bool:
+    """Asked of the listing, or of the file where the listing does not say it; one that cannot be asked is none."""
+    try:
+        return entry.is_file(follow_symlinks=False)
+    except OSError:
+        return False
 
 
 def _read_upto(handle: int, limit: int) -> bytes:

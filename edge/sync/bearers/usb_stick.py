@@ -18,6 +18,10 @@ ROOT: Final = "UPKENDRA"
 NAME_DIGITS: Final = 24
 SUFFIX: Final = ".upk"
 DRAFT_SUFFIX: Final = ".tmp"
+PAYLOAD_SUFFIX: Final = ".pay"
+"""A large file that a signed offer beside it describes."""
+PART_SUFFIX: Final = ".par"
+"""A payload that is not whole yet; writing goes on where it ended."""
 SECOND_COPY: Final = 2
 
 
@@ -28,7 +32,7 @@ class Folder(StrEnum):
     RECEIPTS = "RECEIPTS"
     DOWN = "DOWN"
     FLEET = "FLEET"
-    """Reserved for revocations and updates; never read by this version."""
+    """What is for the machines: lists of what is revoked, updates."""
 
 
 class UpCopy(Struct, frozen=True):
@@ -76,6 +80,16 @@ def is_draft(name: str) -> bool:
     return _is_name(name, DRAFT_SUFFIX)
 
 
+def looks_ours(name: str) -> bool:
+    """Whether a name is of the shape of ours, whole, unfinished or of a payload: all that writing could meet."""
+    return any(_is_name(name, suffix) for suffix in (SUFFIX, DRAFT_SUFFIX, PAYLOAD_SUFFIX, PART_SUFFIX))
+
+
+def draft_of(name: str) -> str:
+    """Under which name a file is written until it is whole."""
+    return name[:NAME_DIGITS] + DRAFT_SUFFIX
+
+
 def _is_name(name: str, suffix: str) -> bool:
     low = name.lower()
     stem = low[:NAME_DIGITS]
@@ -85,12 +99,13 @@ def _is_name(name: str, suffix: str) -> bool:
 def free_name(raw: bytes, taken: Collection[str], damaged: Collection[str] = ()) -> str:
     """A name for a file. One that is taken is passed over, unless what lies there is ``damaged``.
 
-    ``taken`` and ``damaged`` are in lower case: FAT does not tell cases apart.
+    ``taken`` and ``damaged`` are in lower case: FAT does not tell cases apart. Where the name of its draft is taken
+    (by something that could not be removed), it is passed over as well.
     """
     digest = hashlib.sha256(raw).digest()
     while True:
         name = digest.hex()[:NAME_DIGITS] + SUFFIX
-        if name not in taken or name in damaged:
+        if (name not in taken or name in damaged) and draft_of(name) not in taken:
             return name
         digest = hashlib.sha256(digest).digest()
 
