@@ -269,14 +269,8 @@ class HubLink:
         ref, level = event.bundle_id, event.level
         if event.quarantined:
             say(logger, "bundle_quarantined", logging.WARNING, bundle=ref.hex())
-        visits: set[str] = set()
-        if self._clinic.locked:
-            await self._clinic.store.outbox(lambda outbox: outbox.acknowledge(ref, level, event.quarantined))
-        else:
-            at_ms = self._clinic.clock.now().wall_ms
-            visits = await self._clinic.store.write(
-                lambda journal: journal.acknowledged(ref, level, at_ms, event.quarantined)
-            )
+        at_ms = self._clinic.clock.now().wall_ms
+        visits = await self._clinic.store.acknowledged(ref, level, at_ms, event.quarantined)
         self._settled(ref)
         for visit_id in visits:
             self._clinic.tablets.push(VisitChanged(visit_id))

@@ -52,6 +52,8 @@ class Store:
         self._reader = ThreadPoolExecutor(1, "reader")
         self._outbox: OutboxDb | None = None
         self._journal: Journal | None = None
+        self._opened: Journal | None = None
+        """The same, as the writer thread knows it: from the moment in which it has learned from the outbox."""
         self._views: Views | None = None
         self._views_db: Database | None = None
         self._held: int | None = None
@@ -74,6 +76,7 @@ class Store:
         def opened() -> tuple[Journal, Secrets]:
             journal = Journal(self._folder, dmk, self._config, outbox, self._run)
             journal.learn_levels()
+            self._opened = journal
             return journal, journal.secrets()
 
         def opened_for_reading() -> Database:
@@ -91,6 +94,23 @@ class Store:
         if journal is None:
             raise Locked("The node is locked. Unlock it with a badge and its PIN.")
         return await self._on(self._writer, lambda: work(journal))
+
+    async def acknowledged(self, ref: bytes, level: int, at_ms: int, quarantined: bool) -> set[str]:
+        """Keep the hub's word about a bundle, also while locked; the visits in it, once the records are open.
+
+        Decided on the writer thread: a word that comes while the records are opened lies in the outbox before they
+        learn from it, or is told to them. One that did neither would show as unsent until the next unlock.
+        """
+        outbox = self._outbox
+        assert outbox is not None
+
+        def keep() -> set[str]:
+            if self._opened is not None:
+                return self._opened.acknowledged(ref, level, at_ms, quarantined)
+            outbox.acknowledge(ref, level, quarantined)
+            return set()
+
+        return await self._on(self._writer, keep)
 
     async def read(self, work: Callable[[Views], T]) -> T:
         """Run ``work`` on the reader thread. Raises Locked."""
@@ -113,7 +133,7 @@ class Store:
             await self._on(self._writer, self._journal.close)
         if self._outbox is not None:
             await self._on(self._writer, self._outbox.close)
-        self._journal = self._views = None
+        self._journal = self._opened = self._views = None
         if self._held is not None:
             os.close(self._held)
             self._held = None

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import signal
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -19,8 +20,11 @@ from edge.model.media import MediaType
 from edge.model.media_strip import strip
 from edge.node import link as node_link
 from edge.node import media as node_media
+from edge.node import store as node_store
 from edge.node.config import save_config
+from edge.node.database import Database
 from edge.sync import blobs
+from edge.sync.link import BundleAcked
 from tests.kits import media as made
 from tests.node.hubside import HubSide
 from tests.node.kit import Provisioned, Served, Tablet, contents, new_id, provisioned
@@ -260,6 +264,44 @@ async def test_chunks_of_a_node_that_is_locked_again_still_reach_the_hub(setup: 
         assert served.node.clinic.locked
         await served.tablet.login(setup)
         await until(all_are(served.tablet, visit, "hub_has_it"))
+
+
+async def test_what_the_hub_acknowledges_while_the_records_are_opening_shows_once_they_are_open(
+    setup: Provisioned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The writer has opened the records and learned from the outbox; the reader has not, so the node still counts
+    as locked. Every acknowledgement comes in that moment."""
+    sealed: list[bytes] = []
+    async with Served(setup) as served:
+        served.node.clinic.on_sealed.append(lambda one: sealed.append(one.ref.bundle_id))
+        await served.tablet.login(setup)
+        _, visit = await served.tablet.register()
+        await served.tablet.fill(visit)
+        await attach(served.tablet, visit)
+        await served.node.clinic.seal_now()
+        await served.node.media.seal_due()
+    reached, go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def opened_late(folder: Path, key: bytes) -> Database:
+        loop.call_soon_threadsafe(reached.set)
+        assert go_on.wait(30)
+        return Database(folder, key)
+
+    async with Served(setup) as served:
+        monkeypatch.setattr(node_store, "Database", opened_late)
+        opening = asyncio.create_task(served.tablet.login(setup))
+        await reached.wait()
+        assert served.node.clinic.locked
+        for ref in sealed:
+            await served.node.link.hear_from_stick(BundleAcked(ref, 1))
+        go_on.set()
+        await opening
+        page = await served.tablet.get(f"/api/visits/{visit}")
+        states = {one["item"]: one["state"] for one in page["sync"]}  # type: ignore[attr-defined]
+        assert set(states.values()) == {"hub_has_it"}, states
+        assert await lines(served.tablet, visit)
+        assert (await served.node.clinic.store.outbox(lambda outbox: outbox.levels())) == {}
 
 
 async def test_a_months_photos_wait_on_the_disk_and_not_in_memory(
