@@ -18,7 +18,6 @@ from pathlib import Path
 import aiohttp
 import msgspec
 import segno
-from aiohttp import web
 
 from edge.media.signals import is_camera
 from edge.model.errors import BadInput, UpkendraError
@@ -27,11 +26,12 @@ from edge.slips.verify import verify_slip
 from edge.sync import seal
 from edge.web.logs import start_logging
 
-from . import announce, courier, courier_cli, provision
+from . import announce, courier, courier_cli, lan_tls, provision
 from .app import Node
 from .config import load_config
 from .devices import panel_cli
 from .devices.registry import parse_device
+from .listening import Listening, Secure
 from .report import at_rest
 from .sms_desk import sms_options_of
 
@@ -55,6 +55,14 @@ def _parser() -> argparse.ArgumentParser:
 
     serve = add("serve", "Serve the clinic's pages and API, and talk to the hub.")
     serve.add_argument("--http", default=DEFAULT_HTTP, metavar="ADDR:PORT", help="where the tablets connect")
+    serve.add_argument(
+        "--https",
+        default="",
+        metavar="ADDR:PORT",
+        help="the pages by HTTPS, with a certificate of this node's own; --http then only helps tablets to trust it",
+    )
+    serve.add_argument("--lan-name", default=lan_tls.DEFAULT_NAME, metavar="NAME", help="what tablets call the node")
+    serve.add_argument("--lan-address", default=lan_tls.DEFAULT_ADDRESS, metavar="IP", help="and its address there")
     serve.add_argument("--camera", default="test", metavar="SOURCE", help="test, file:PATH, v4l2:/dev/videoN or tablet")
     serve.add_argument("--no-announce", action="store_true", help="do not announce the node on the LAN (zeroconf)")
     serve.add_argument("--hub-host", default="", metavar="HOST", help="reach the hub under another name or address")
@@ -133,10 +141,10 @@ def _print(**fields: object) -> None:
     print(json.dumps(fields, ensure_ascii=False), flush=True)
 
 
-def _address(text: str) -> tuple[str, int]:
+def _address(text: str, field: str = "http") -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
-        raise BadInput("An address is written ADDR:PORT.", field="http")
+        raise BadInput("An address is written ADDR:PORT.", field=field)
     return host.strip("[]"), int(port)
 
 
@@ -181,6 +189,10 @@ async def _serve(options: argparse.Namespace) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     start_logging()
     host, port = _address(options.http)
+    secure = None
+    if options.https:
+        names = lan_tls.parse_names(options.lan_name, options.lan_address)
+        secure = Secure(_address(options.https, "https"), names)
     if not is_camera(options.camera):
         raise BadInput("A camera is test, tablet, file:PATH or v4l2:/dev/videoN.", field="camera")
     sms_options = sms_options_of(
@@ -199,17 +211,17 @@ async def _serve(options: argparse.Namespace) -> None:
         await node.fit_panel(options.panel, options.data, stopping.set)
     if sms_options is not None:
         await node.fit_sms(options.data, sms_options)
-    runner = web.AppRunner(await node.web_app(), access_log=None, auto_decompress=False)
-    await runner.setup()
-    site = web.TCPSite(runner, host, port, shutdown_timeout=2.0)
-    await site.start()
-    port = runner.addresses[0][1]
-    announced = None if options.no_announce else await announce.start(node.clinic.config, host, port)
-    _print(ready=True, http=f"http://{host}:{port}")
+    listening = Listening()
+    await listening.open(lambda secure: node.web_app(secure=secure), options.data, (host, port), secure)
+    announced = None
+    if not options.no_announce:
+        announced = await announce.start(node.clinic.config, *(listening.https or listening.http))
+    shown = {"https": listening.url} if listening.url else {}
+    _print(ready=True, http="http://{}:{}".format(*listening.http), **shown)
     await stopping.wait()
     if announced is not None:
         await announced.stop()
-    await runner.cleanup()
+    await listening.close()
     await node.stop()
 
 

@@ -29,6 +29,7 @@ from .telling import Telling
 from .usage import KeptMeter, parse_caps
 from .web.api import Api
 from .web.device_api import DeviceApi
+from .web.door import add_trusted
 from .web.report_api import ReportApi
 from .web.sms_api import SmsApi
 
@@ -127,10 +128,12 @@ class Node:
     def _panel_report(self) -> PanelReport:
         return self.panel.report() if self.panel is not None else PanelReport(False)
 
-    async def web_app(self) -> web.Application:
-        """The node's pages and API."""
+    async def web_app(self, *, secure: bool = False) -> web.Application:
+        """The node's pages and API; ``secure``: behind HTTPS of our own, see :mod:`.web.door`."""
         app = new_app()
-        self.api.mount(app, self._find_session)
+        self.api.mount(app, self._find_session, secure=secure)
+        if secure:
+            add_trusted(app)
         files, ui = await asyncio.to_thread(lambda: (static.load(STATIC), static.load(UI)))
         static.add_static(app, "/ui/", ui)
         static.add_static(app, "/", files)

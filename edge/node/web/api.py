@@ -67,9 +67,10 @@ class Api:
         """Routes of a part that the node was fitted with; before :meth:`mount`."""
         self._more += tuple(more)
 
-    def mount(self, app: web.Application, find_session: FindSession) -> None:
-        """Add all routes to an application."""
-        mount(app, self.routes(), Gate(COOKIE, find_session, guard=self._guard, allow=self._allow))
+    def mount(self, app: web.Application, find_session: FindSession, *, secure: bool = False) -> None:
+        """Add all routes to an application. ``secure``: it speaks HTTPS, so its cookie never goes without."""
+        gate = Gate(COOKIE, find_session, guard=self._guard, allow=self._allow, secure=secure)
+        mount(app, self.routes(), gate)
 
     def _guard(self, route: AnyRoute) -> Refusal | None:
         if self._clinic.locked and not route.while_locked:
