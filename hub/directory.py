@@ -20,6 +20,7 @@ from edge.sync.seal import NodeRecord, node_hint
 
 from . import audit
 from .keys import Keyring
+from .nodes import workers
 from .store.dialect import Row
 from .store.schema import doctors, down, heads, nodes, tokens
 
@@ -34,6 +35,10 @@ class Site(Struct, frozen=True):
     demo: bool = False
     seen_ms: int = 0
     """When the node was last heard, as the database has it: within half a minute; 0 for never."""
+
+
+WORKERS_MAX = 200
+"""People in one enrolment reply."""
 
 
 class Ports(Struct, frozen=True):
@@ -184,6 +189,7 @@ def enrol_node(connection: Connection, keys: Keyring, body: bytes, ports: Ports,
         unlock=unlock,
         staff=published_doctors(connection),
         demo=bool(token.demo),
+        workers=_workers(connection, name) if token.node_id else (),
     )
     reply = enrol.make_reply(body, request, grant, keys.hub.sign)
     connection.execute(
@@ -205,6 +211,12 @@ def _replace(connection: Connection, name: str, row: Row, now_ms: int) -> None:
         update(heads).where(heads.c.node_id == name, heads.c.state == "waiting").values(state="replaced")
     )
     audit.record(connection, now_ms, name, "replaced", name)
+
+
+def _workers(connection: Connection, node_id: str) -> tuple[enrol.Worker, ...]:
+    """Who works at the node that is replaced, as its own log said."""
+    known = workers(connection, node_id)[:WORKERS_MAX]
+    return tuple(enrol.Worker(one.staff_id, one.name, one.name_hi, one.role) for one in known)
 
 
 def published_doctors(connection: Connection) -> tuple[StaffPublished, ...]:

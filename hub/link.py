@@ -28,7 +28,7 @@ from edge.sync.link import (
 from edge.sync.seal import NodeRecord
 from edge.web.logs import say
 
-from . import blob_rows, down, returns
+from . import blob_rows, down, giving, returns
 from .blobs import Blobs
 from .directory import NodeDirectory
 from .receive import Received, receive_bundle, receive_poison
@@ -77,6 +77,8 @@ class Link:
         self.signals: asyncio.Queue[tuple[bytes, bytes]] = asyncio.Queue(SIGNALS_WAITING_MAX)
         """What nodes signalled, in order, for :class:`hub.live.Live`."""
         self._seen_ms: dict[bytes, int] = {}
+        self._givings: dict[bytes, int] = {}
+        """Answers that were given to each node's holdings so far."""
         self._uncopied: deque[_Uncopied] = deque(maxlen=UNCOPIED_MAX)
         self._copying: asyncio.Task[None] | None = None
         self._at_work: set[asyncio.Task[None]] = set()
@@ -240,16 +242,15 @@ class Link:
         record = self._directory.by_id(node_id)
         if record is None:
             return
-        known, now_ms = record, self._wall_ms()
+        now_ms = self._wall_ms()
         if isinstance(message, holdings.Notice):
             code, count = message.code, max(0, min(message.count, 1 << 40))
             if code == holdings.GONE:
                 await self._notice(node_id, code, count)
         elif isinstance(message, holdings.Holdings):
             told = message
-            found = await self._store.write(
-                lambda connection: returns.answer(connection, self._speaker, known, told, now_ms)
-            )
+            number = self._givings[node_id] = self._givings.get(node_id, 0) + 1
+            found = await self._store.write(lambda connection: returns.answer(connection, node_id.hex(), told, now_ms))
             reply = found.message
             if isinstance(reply, holdings.Wanted):
                 copied = found.complete and await self.level_now() == 2
@@ -257,7 +258,19 @@ class Link:
                 media = media and self.blobs is not None and await self.blobs.are_copied(node_id.hex())
                 reply = holdings.Wanted(reply.spans, copied, media, told.question)
             self.send_state(node_id, reply)
-            for blob in found.blobs:
+            await self._give_back(node_id, found.pieces, number)
+
+    async def _give_back(self, node_id: bytes, pieces: tuple[giving.Piece, ...], number: int) -> None:
+        """Seal and send what the node lacks, each piece in a transaction of its own: others are written between.
+
+        A later answer to the same node has a plan of its own: this one ends before that is made.
+        """
+        for piece in pieces:
+            record = self._directory.by_id(node_id)  # another machine may have taken the node's place
+            if record is None or self._givings.get(node_id) != number:
+                return
+            blob = await self._store.write(_sealer(self._speaker, record, piece, self._wall_ms()))
+            if blob is not None:
                 self.send_down(blob)
 
     def send_state(self, node_id: bytes, message: holdings.Message) -> None:
@@ -285,6 +298,12 @@ class Link:
             self._copying.cancel()
             await asyncio.gather(self._copying, return_exceptions=True)
         await asyncio.gather(*self._at_work, return_exceptions=True)
+
+
+def _sealer(
+    speaker: down.Speaker, record: NodeRecord, piece: giving.Piece, now_ms: int
+) -> Callable[[Connection], down.DownBlob | None]:
+    return lambda connection: giving.seal_piece(connection, speaker, record, piece, now_ms)
 
 
 def _receive(

@@ -10,58 +10,43 @@ from sqlalchemy import Connection, func, select, update
 
 from edge.model import events as ev
 from edge.sync import holdings, seal
-from edge.sync.bundle import BundlePayload, BundleRefused, unpack
+from edge.sync.bundle import BundleRefused, unpack
 from edge.sync.frontier import Ranges
 from edge.sync.link import BundleArrived
 from edge.sync.log import Stream
 from edge.sync.seal import NodeRecord
 
-from . import audit, views
-from .down import DownBlob, Speaker, seal_payload
+from . import audit, giving, views
 from .store.dialect import Row, insert_new
-from .store.schema import down, entries, notices, quarantine, visits
+from .store.schema import down, entries, notices, quarantine
 
 SHARED_STREAMS = (Stream.URGENT, Stream.CLINICAL, Stream.MEDIA, Stream.AUDIT, Stream.HUB)
-BLOB_PLAIN_BYTES = 48 * 1024
-KEPT_DAYS, KEPT_VISITS = 90, 1_000
-"""What a node that lost more than that is sent back."""
-BLOBS_MAX = 1_000
-"""Blobs that one answer sends back; the next meeting goes on."""
-_CLASS_OF = {Stream.HUB: 1, Stream.AUDIT: 5}
-_ORDER = {Stream.URGENT: 0, Stream.CLINICAL: 1, Stream.HUB: 2, Stream.MEDIA: 3, Stream.AUDIT: 4}
 _downs = msgspec.msgpack.Decoder(seal.SignedDown)
 
 
 class Answer(Struct, frozen=True):
-    """What the hub says to a node's holdings, and what it sends."""
+    """What the hub says to a node's holdings, and what goes back to it."""
 
     message: holdings.Message
-    blobs: tuple[DownBlob, ...] = ()
+    pieces: tuple[giving.Piece, ...] = ()
+    """Still to be sealed, in this order (:func:`hub.giving.seal_piece`)."""
     complete: bool = False
     """All that the node named was compared: what is not asked for is held here."""
 
 
-def answer(
-    connection: Connection, speaker: Speaker, record: NodeRecord, told: holdings.Holdings, now_ms: int
-) -> Answer:
-    """Compare, and make what goes back to the node durable."""
-    node_id = record.node_id.hex()
+def answer(connection: Connection, node_id: str, told: holdings.Holdings, now_ms: int) -> Answer:
+    """Compare, and plan what goes back to the node."""
     held = _held(connection, node_id, told.refused)
     difference = holdings.compare(told, held)
     if difference.unclear:
         return Answer(holdings.AskAll())
-    blobs: list[DownBlob] = []
-    old = _old_visits(connection, node_id, now_ms) if difference.surplus else frozenset()
-    for span in sorted(difference.surplus, key=lambda span: _ORDER.get(Stream(span.stream), 9)):
-        if len(blobs) >= BLOBS_MAX:
-            break
-        blobs += _give_back(connection, speaker, record, span, old, now_ms)
-    if blobs:
-        audit.record(connection, now_ms, "", "entries_returned", node_id, str(len(blobs)))
+    pieces = giving.plan(connection, node_id, difference.surplus, now_ms)
+    if pieces:
+        audit.record(connection, now_ms, "", "entries_returned", node_id, str(len(pieces)))
     if difference.lacking:
         count = sum(span.last - span.first + 1 for span in difference.lacking)
         audit.record(connection, now_ms, "", "entries_wanted", node_id, str(count))
-    return Answer(holdings.Wanted(difference.lacking), tuple(blobs), difference.complete)
+    return Answer(holdings.Wanted(difference.lacking), tuple(pieces), difference.complete)
 
 
 def _held(connection: Connection, node_id: str, refused: tuple[int, ...]) -> dict[holdings.Log, Ranges]:
@@ -102,58 +87,6 @@ def _pieces(connection: Connection, node_id: str, log: holdings.Log) -> Ranges:
         else:
             spans.append((row.seq, row.seq + 1))
     return Ranges(*spans)
-
-
-def _old_visits(connection: Connection, node_id: str, now_ms: int) -> frozenset[str]:
-    """Visits that a node need not keep: older than 90 days and not among the last 1,000. One unknown is not old."""
-    old = select(visits.c.visit_id).where(
-        visits.c.node_id == node_id, visits.c.arrived_ms < now_ms - KEPT_DAYS * 86_400_000
-    )
-    last = select(visits.c.visit_id).where(visits.c.node_id == node_id)
-    last = last.order_by(visits.c.arrived_ms.desc()).limit(KEPT_VISITS)
-    kept = {row.visit_id for row in connection.execute(last)}
-    return frozenset(row.visit_id for row in connection.execute(old) if row.visit_id not in kept)
-
-
-def _give_back(
-    connection: Connection,
-    speaker: Speaker,
-    record: NodeRecord,
-    span: holdings.Span,
-    old: frozenset[str],
-    now_ms: int,
-) -> list[DownBlob]:
-    """In blobs; entries of old visits and old audit lines stay here."""
-    oldest = now_ms - KEPT_DAYS * 86_400_000 if span.stream == Stream.AUDIT else 0
-    found = connection.execute(
-        select(entries.c.seq, entries.c.raw, entries.c.visit_id, entries.c.stamp)
-        .where(
-            entries.c.node_id == record.node_id.hex(),
-            entries.c.run == span.run,
-            entries.c.stream == span.stream,
-            entries.c.seq.between(span.first, span.last),
-        )
-        .order_by(entries.c.seq)
-    ).all()
-    rows = [row for row in found if row.visit_id not in old and row.stamp >> 16 >= oldest]
-    cls = _CLASS_OF.get(Stream(span.stream), 2)
-    blobs: list[DownBlob] = []
-    chunk: list[bytes] = []
-    size_bytes = first = 0
-    for row in rows:
-        raw = bytes(row.raw)
-        if chunk and (size_bytes + len(raw) > BLOB_PLAIN_BYTES or row.seq != first + len(chunk)):
-            payload = BundlePayload(cls, span.run, span.stream, first, tuple(chunk))
-            blobs.append(seal_payload(connection, speaker, record, payload, now_ms))
-            chunk, size_bytes = [], 0
-        if not chunk:
-            first = row.seq
-        chunk.append(raw)
-        size_bytes += len(raw)
-    if chunk:
-        payload = BundlePayload(cls, span.run, span.stream, first, tuple(chunk))
-        blobs.append(seal_payload(connection, speaker, record, payload, now_ms))
-    return blobs
 
 
 def take_returned(

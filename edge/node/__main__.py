@@ -1,4 +1,4 @@
-"""The node's command line: enrol, serve, add-staff, rebuild, verify-slip, find, status, panel, courier.
+"""The node's command line: enrol, serve, add-staff, renew-badge, rebuild, verify-slip, find, status, panel, courier.
 
 Results go to stdout as one JSON line each, logs as JSON lines to stderr; exit code 1 means refused.
 """
@@ -34,6 +34,7 @@ from .devices.registry import parse_device
 from .listening import Listening, Secure
 from .report import at_rest
 from .sms_desk import sms_options_of
+from .views import Staff
 
 PIN_DIGITS = 6
 DEFAULT_HTTP = "127.0.0.1:8470"
@@ -99,6 +100,12 @@ def _parser() -> argparse.ArgumentParser:
     staff.add_argument("--qr", type=Path, metavar="FILE", help="also write the badge as a QR code (.svg or .png)")
     _add_opener(staff)
 
+    badge = add("renew-badge", "Give somebody who came back to a replaced node a badge and a PIN, shown once.")
+    badge.add_argument("--staff", required=True, metavar="ID", help="staff id, as enrol printed it")
+    badge.add_argument("--pin-stdin", action="store_true", help="read the PIN from standard input (4 to 12 digits)")
+    badge.add_argument("--qr", type=Path, metavar="FILE", help="also write the badge as a QR code (.svg or .png)")
+    _add_opener(badge)
+
     _add_opener(add("rebuild", "Compute patients and visits anew from the entries."))
 
     slip = add("verify-slip", "Check a printed slip's PDF off line.", data=False)
@@ -150,8 +157,17 @@ def _address(text: str, field: str = "http") -> tuple[str, int]:
 
 async def _enrol(options: argparse.Namespace) -> None:
     _folder(options.data)
-    config, code = await provision.enrol_node(options.data, options.hub, options.token)
-    _print(enrolled=True, node_id=config.node_id.hex(), site_code=config.site.code, recovery_code=code)
+    made = await provision.enrol_node(options.data, options.hub, options.token)
+    config = made.config
+    staff = [{"staff_id": one.staff_id, "name": one.name, "role": one.role.value} for one in made.staff]
+    shown = {"staff_without_badge": staff} if staff else {}
+    _print(
+        enrolled=True,
+        node_id=config.node_id.hex(),
+        site_code=config.site.code,
+        recovery_code=made.recovery_code,
+        **shown,
+    )
 
 
 def _folder(path: Path) -> None:
@@ -165,6 +181,18 @@ async def _add_staff(options: argparse.Namespace) -> None:
     member, badge = await provision.add_staff(
         options.data, config, opener, options.name, options.name_hi, Role(options.role), pin
     )
+    _show_badge(options, member, badge, pin)
+
+
+async def _renew_badge(options: argparse.Namespace) -> None:
+    pin = _pin(options)
+    opener = _opener(options)
+    config = load_config(options.data)
+    member, badge = await provision.renew_badge(options.data, config, opener, options.staff, pin)
+    _show_badge(options, member, badge, pin)
+
+
+def _show_badge(options: argparse.Namespace, member: Staff, badge: str, pin: str) -> None:
     if options.qr is not None:
         segno.make(badge, error="m").save(str(options.qr), scale=6)
     shown = {} if options.pin_stdin else {"pin": pin}
@@ -294,6 +322,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 asyncio.run(_serve(options))
             case "add-staff":
                 asyncio.run(_add_staff(options))
+            case "renew-badge":
+                asyncio.run(_renew_badge(options))
             case "rebuild":
                 asyncio.run(_rebuild(options))
             case "verify-slip":

@@ -32,6 +32,7 @@ from .web.device_api import DeviceApi
 from .web.door import add_trusted
 from .web.report_api import ReportApi
 from .web.sms_api import SmsApi
+from .web.staff_api import StaffApi
 
 LINGER_S = 2.0
 """How long a stopping node waits for the hub to acknowledge what it has just sealed."""
@@ -77,6 +78,7 @@ class Node:
         self.telling = Telling(self.clinic, self.reporter)
         self.courier = courier.control(folder, sticks, self.reporter.as_json)
         more = ReportApi(self.clinic, self.reporter).routes() + DeviceApi(self.measurements).routes()
+        more += StaffApi(self.clinic).routes()
         self.api = Api(self.clinic, self.calls, self.media, self._panel_report, more)
 
     @classmethod

@@ -34,6 +34,7 @@ from .journal import SCHEMA, SOFTWARE, Journal, Outgoing, Pending, Secrets
 from .live import Link, QueueChanged, Tablets, VisitChanged
 from .replies import Reply
 from .sealing import AUDIT_S, SealPlan, delay_s
+from .staff import keep_slot, may_get_badge, new_badge
 from .store import Store
 from .stretch import SALT_BYTES, stretch
 from .unlock import Attempts, Slots, open_with_badge
@@ -128,6 +129,21 @@ class Clinic:
         await self.seal_now()
         say(logger, "unlocked")
         self.tablets.push(QueueChanged())
+
+    async def give_badge(self, staff_id: str, opener: tuple[str, str], pin: str) -> str:
+        """A badge with ``pin`` for somebody who has none here; ``opener``: badge and PIN of one who vouches.
+
+        Raises Locked, NotFound, Refused (has a badge), BadInput, WrongPin, TooManyAttempts.
+        """
+        async with self._unlocking:
+            slots = await asyncio.to_thread(self._slots.load)
+            dmk = await open_with_badge(slots, self._attempts, *opener)
+            await self.store.read(lambda views: may_get_badge(views.staff_member(staff_id)))
+            made = await new_badge(dmk, pin)
+            await asyncio.to_thread(keep_slot, self.folder, made)
+            await self.store.write(lambda journal: journal.give_pin(staff_id, made, self.clock.now()))
+        self.later(self._access("", "badge_given", staff_id))
+        return made.text
 
     async def login(self, staff_id: str, pin: str) -> tuple[Staff, Session]:
         """Begin a session. Raises WrongPin, TooManyAttempts."""

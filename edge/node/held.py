@@ -42,6 +42,14 @@ class Again(msgspec.Struct, frozen=True):
     last_seq: int
 
 
+class Imported(msgspec.Struct, frozen=True):
+    """What a blob of the hub changed here."""
+
+    visits: frozenset[str]
+    answers: tuple[ev.Event, ...] = ()
+    """What we recorded in answer to it."""
+
+
 class HeldLogs:
     """Works inside the journal's database; every method makes its own transaction unless it says otherwise."""
 
@@ -315,6 +323,7 @@ class HeldLogs:
             )
             if not fresh:
                 continue
+            self._views.take_back(event, entry.stamp)
             if isinstance(event, ev.PatientRegistered) and self._views.patient(event.patient_id) is None:
                 patient = fold_patient(None, event, entry.stamp >> 16)
                 if patient is not None:
@@ -325,6 +334,7 @@ class HeldLogs:
                     self.refold({visit_id})  # its salt is needed for the entries behind it
                 visits.add(visit_id)
         last = payload.first_seq + len(payload.entries) - 1
+        self._chain_on(payload.run, stream, last)
         self._db.run(  # an updated hub has read what lay aside there
             "DELETE FROM bundles WHERE quarantined = 1 AND run = ? AND stream = ? AND first_seq >= ? AND last_seq <= ?",
             payload.run,
@@ -356,6 +366,29 @@ class HeldLogs:
             return Position(seq, b"", b"")
         at = Position(seq - 1, b"", before[0]) if before is not None else None
         return Writer(self._config.node_id, run, stream, at).append(raw, salt)
+
+    def _chain_on(self, run: bytes, stream: Stream, last: int) -> None:
+        """What came back before the entries ahead of it has its place in the chain now."""
+        rows = self._db.rows(
+            "SELECT seq, raw FROM entries WHERE run = ? AND stream = ? AND seq > ? AND h = x'' AND raw != x'' "
+            "ORDER BY seq",
+            run,
+            int(stream),
+            last,
+        )
+        for seq, raw in rows:
+            event = ev.event_of(msgspec.msgpack.decode(raw, type=ev.Entry))
+            place = self._place(run, stream, seq, raw, self._salt(event, ev.visit_of(event)))
+            if not place.head:
+                return
+            self._db.run(
+                "UPDATE entries SET c = ?, h = ? WHERE run = ? AND stream = ? AND seq = ?",
+                place.commitment,
+                place.head,
+                run,
+                int(stream),
+                seq,
+            )
 
     def refold(self, visit_ids: set[str]) -> None:
         """Compute visits anew from all entries about them, in causal order. Inside a transaction."""

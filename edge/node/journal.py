@@ -26,15 +26,15 @@ from edge.sync.log import NO_SALT, Position, Stream, Writer, own_salt
 
 from .config import RECORDS_FILE, NodeConfig
 from .database import Database, WrongKey
-from .held import BUNDLE_PLAIN_BYTES, HeldLogs
+from .held import BUNDLE_PLAIN_BYTES, HeldLogs, Imported
 from .media_rows import MediaLog, Withdrawn
 from .outbox import OutboxDb
 from .replies import Replies, Reply, digest_of
-from .views import Views, make_tables
+from .staff import NewBadge, may_get_badge, unlisted
+from .views import Staff, Views, make_tables
 
 SOFTWARE = "upkendra-node 0.1.0"
 SCHEMA = 1
-SALT_BYTES = 16
 _CLASS_OF = {Stream.URGENT: 0, Stream.CLINICAL: 1, Stream.MEDIA: 2, Stream.AUDIT: 5}
 
 
@@ -124,21 +124,16 @@ class Journal:
     def list_staff(self, at: Instant) -> int:
         """Say in the log who works here, where it does not say so already; how many were said."""
         rows = self._db.rows("SELECT raw FROM entries WHERE kind = ? ORDER BY stamp", ev.KIND_OF[ev.StaffListed])
-        said: dict[str, ev.StaffListed] = {}
-        for (raw,) in rows:
-            event = ev.event_of(msgspec.msgpack.decode(raw, type=ev.Entry)) if raw else None
-            if isinstance(event, ev.StaffListed):
-                said[event.staff_id] = event
-        fresh: list[ev.StaffListed] = []
-        for one in self.views.staff():
-            known = said.get(one.staff_id)
-            if known is None or (known.name, known.name_hi, known.role) != (one.name, one.name_hi, one.role):
-                fresh.append(
-                    ev.StaffListed(one.staff_id, one.name, one.name_hi, one.role, secrets.token_bytes(SALT_BYTES))
-                )
-        if fresh:
+        if fresh := unlisted((raw for (raw,) in rows), self.views.staff()):
             self.record(fresh, "", at)
         return len(fresh)
+
+    def give_pin(self, staff_id: str, badge: NewBadge, at: Instant) -> Staff:
+        """The PIN of a badge that was made for somebody who had none. Raises NotFound, Refused."""
+        staff = may_get_badge(self.views.staff_member(staff_id))
+        self.views.put_staff(staff, badge.salt, badge.verifier)
+        self.list_staff(at)
+        return msgspec.structs.replace(staff, has_pin=True)
 
     def _state(self, command: cmd.Command, at: Instant) -> NodeState:
         visit_id = getattr(command, "visit_id", "")
@@ -410,53 +405,88 @@ class Journal:
         own: Mapping[int, ev.Event],
         at: Instant,
         down: seal.SignedDown | None = None,
-    ) -> set[str]:
-        """Keep the hub's entries and fold the new ones; take back our own that were lost here. The visits touched.
+    ) -> Imported:
+        """Keep the hub's entries and fold the new ones; take back our own that were lost here.
 
         ``own``: what we say to the entry of that seq; said once, however often the blob comes. ``down``: as it was
         signed, to be given back to a hub that has lost it.
         """
-        if payload.stream != Stream.HUB:
-            with self._db.transaction():
-                touched = self.held.take_back(payload)
-                self.held.refold(touched)
-            stamps = [msgspec.msgpack.decode(raw, type=ev.Entry).stamp for raw in payload.entries]
-            self._stamp = max(self._stamp, min(max(stamps, default=0), next_stamp(0, at.wall_ms)))
-            return touched
-        touched = set()
-        answers: list[ev.Event] = []
-        stamp, writers = self._stamp, dict(self._writers)
         with self._db.transaction():
-            if down is not None:
-                self.held.keep_said(down, payload)
-            for seq, raw in enumerate(payload.entries, payload.first_seq):
-                entry = msgspec.msgpack.decode(raw, type=ev.Entry)
-                event = ev.event_of(entry)
-                fresh = self._db.run(
-                    "INSERT OR IGNORE INTO hub_entries (run, stream, seq, raw, visit_id) VALUES (?, ?, ?, ?, ?)",
-                    payload.run,
-                    payload.stream,
-                    seq,
-                    raw,
-                    ev.visit_of(event),
-                )
-                if not fresh:
-                    continue
-                stamp = max(stamp, min(entry.stamp, next_stamp(0, at.wall_ms)))
-                self.fold(event, entry.stamp, entry.actor)
-                if isinstance(event, ev.MediaWanted):
-                    self.views.media.wanted(event)
-                touched.add(ev.visit_of(event))
-                if seq in own:
-                    answers.append(own[seq])
-            for mine in answers:
-                stamp = next_stamp(stamp, at.wall_ms)
-                visit = self.fold(mine, stamp, "")
-                self._append(writers, mine, ev.entry_of(mine, stamp, ""), visit if isinstance(visit, Visit) else None)
+            if payload.stream != Stream.HUB:
+                done, stamp, writers = self._take_back(payload, at)
+            else:
+                done, stamp, writers = self._take_in(payload, own, at, down)
             faults.point("down.importing")
         faults.point("down.imported")
         self._stamp, self._writers = stamp, writers
-        return touched - {""}
+        return done
+
+    def _take_back(self, payload: bundle.BundlePayload, at: Instant) -> tuple[Imported, int, dict[Stream, Writer]]:
+        """Own entries; what the hub had prescribed for their visits is stored with them."""
+        touched = self.held.take_back(payload)
+        self.held.refold(touched)
+        stamps = [msgspec.msgpack.decode(raw, type=ev.Entry).stamp for raw in payload.entries]
+        stamp = max(self._stamp, min(max(stamps, default=0), next_stamp(0, at.wall_ms)))
+        answers = [
+            ev.PrescriptionStored(visit.visit_id, one.prescription_id)
+            for visit in filter(None, map(self.views.visit, sorted(touched)))
+            for one in visit.prescriptions
+            if not one.stored_ms
+        ]
+        return self._answer(touched, answers, stamp, at)
+
+    def _take_in(
+        self,
+        payload: bundle.BundlePayload,
+        own: Mapping[int, ev.Event],
+        at: Instant,
+        down: seal.SignedDown | None,
+    ) -> tuple[Imported, int, dict[Stream, Writer]]:
+        """The hub's entries. Of a visit that is not known here we say nothing yet: it may be on its way back."""
+        touched: set[str] = set()
+        answers: list[ev.Event] = []
+        stamp = self._stamp
+        if down is not None:
+            self.held.keep_said(down, payload)
+        for seq, raw in enumerate(payload.entries, payload.first_seq):
+            entry = msgspec.msgpack.decode(raw, type=ev.Entry)
+            event = ev.event_of(entry)
+            fresh = self._db.run(
+                "INSERT OR IGNORE INTO hub_entries (run, stream, seq, raw, visit_id) VALUES (?, ?, ?, ?, ?)",
+                payload.run,
+                payload.stream,
+                seq,
+                raw,
+                ev.visit_of(event),
+            )
+            if not fresh:
+                continue
+            stamp = max(stamp, min(entry.stamp, next_stamp(0, at.wall_ms)))
+            self.fold(event, entry.stamp, entry.actor)
+            if isinstance(event, ev.MediaWanted):
+                self.views.media.wanted(event)
+            touched.add(ev.visit_of(event))
+            if seq in own and not self._has_answered(own[seq]):
+                answers.append(own[seq])
+        return self._answer(touched - {""}, answers, stamp, at)
+
+    def _has_answered(self, mine: ev.Event) -> bool:
+        """Whether our log says it already, or cannot say it yet because the visit is not known."""
+        visit = self.views.visit(ev.visit_of(mine))
+        if visit is None or not isinstance(mine, ev.PrescriptionStored):
+            return visit is None
+        return any(one.prescription_id == mine.prescription_id and one.stored_ms for one in visit.prescriptions)
+
+    def _answer(
+        self, touched: set[str], answers: Sequence[ev.Event], stamp: int, at: Instant
+    ) -> tuple[Imported, int, dict[Stream, Writer]]:
+        """Record what we say to it, inside the caller's transaction."""
+        writers = dict(self._writers)
+        for mine in answers:
+            stamp = next_stamp(stamp, at.wall_ms)
+            folded = self.fold(mine, stamp, "")
+            self._append(writers, mine, ev.entry_of(mine, stamp, ""), folded if isinstance(folded, Visit) else None)
+        return Imported(frozenset(touched), tuple(answers)), stamp, writers
 
     def close(self) -> None:
         """Close the store."""

@@ -375,7 +375,7 @@ class HubLink:
         # Entries only where an answer was recorded: a draft is not due because the hub said something.
         self._clinic.seal_media()
 
-    async def _import(self, seq: int, blob: bytes) -> set[str]:
+    async def _import(self, seq: int, blob: bytes) -> frozenset[str]:
         config, keys = self._clinic.config, self._clinic.secrets
         assert keys is not None
         down = await asyncio.to_thread(seal.open_down, blob, config.node_id, keys.records, config.hub_sign)
@@ -397,12 +397,12 @@ class HubLink:
                     raise seal.SealRefused("the prescription is for another visit", code="prescription_other_visit")
                 own[place] = ev.PrescriptionStored(event.visit_id, event.prescription_id)
         now = self._clinic.clock.now()
-        touched = await self._clinic.store.write(lambda journal: journal.import_down(payload, own, now, down))
-        for mine in own.values():
+        done = await self._clinic.store.write(lambda journal: journal.import_down(payload, own, now, down))
+        for mine in done.answers:
             self._clinic.tablets.push(PrescriptionCame(ev.visit_of(mine)))
-        if own:
+        if done.answers:
             self._clinic.seal_soon(0.0)
-        return touched
+        return done.visits
 
     # -- showing --------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from edge.model.clock import Instant
 from edge.model.errors import BadInput, Refused, UpkendraError
 from edge.model.ids import ID_BYTES, make_id
 from edge.model.records import Name, Role
@@ -25,8 +26,8 @@ from .clock import Clock
 from .config import NODE_FILE, NodeConfig, Site, save_config
 from .journal import SOFTWARE, Journal, Secrets
 from .outbox import OutboxDb
-from .stretch import SALT_BYTES, stretch
-from .unlock import Attempts, Slots, make_badge, make_recovery, open_with_badge, open_with_recovery
+from .staff import NewBadge, keep_slot, may_get_badge, new_badge
+from .unlock import Attempts, Slots, make_recovery, open_with_badge, open_with_recovery
 from .views import Staff
 
 T = TypeVar("T")
@@ -50,8 +51,21 @@ def new_secrets() -> enrol.EnrolSecrets:
     )
 
 
-async def enrol_node(folder: Path, hub_url: str, token_text: str) -> tuple[NodeConfig, str]:
-    """Enrol with a hub and make the store: the configuration, and the recovery code to print once.
+class Enrolled(msgspec.Struct, frozen=True):
+    """A node that was just made."""
+
+    config: NodeConfig
+    recovery_code: str
+    """To be printed once."""
+    staff: tuple[Staff, ...] = ()
+    """Who worked at the node that this machine replaces."""
+
+    def __repr__(self) -> str:
+        return "Enrolled(…)"
+
+
+async def enrol_node(folder: Path, hub_url: str, token_text: str) -> Enrolled:
+    """Enrol with a hub and make the store.
 
     Raises EnrolRefused, HubUnreachable, Refused (already enrolled).
     """
@@ -87,7 +101,8 @@ async def enrol_node(folder: Path, hub_url: str, token_text: str) -> tuple[NodeC
         Site(grant.site_code, grant.site_name, grant.district),
         grant.demo,
     )
-    return config, await make_store(folder, config, Secrets(fresh.log, fresh.records))
+    staff = tuple(Staff(one.staff_id, one.name, one.name_hi, one.role, has_pin=False) for one in grant.workers)
+    return Enrolled(config, await make_store(folder, config, Secrets(fresh.log, fresh.records), staff), staff)
 
 
 async def _fetch(http: aiohttp.ClientSession, method: str, path: str, body: bytes) -> bytes:
@@ -99,11 +114,17 @@ async def _fetch(http: aiohttp.ClientSession, method: str, path: str, body: byte
         return content
 
 
-async def make_store(folder: Path, config: NodeConfig, keys: Secrets) -> str:
+async def make_store(folder: Path, config: NodeConfig, keys: Secrets, staff: tuple[Staff, ...] = ()) -> str:
     """Make the encrypted store and ``node.json``; the recovery code that opens the store."""
     dmk = randomness.token_bytes(32)
     code, slot = await make_recovery(dmk)
-    await asyncio.to_thread(_with_records, folder, config, dmk, lambda journal: journal.keep_secrets(keys))
+
+    def fill(journal: Journal) -> None:
+        journal.keep_secrets(keys)
+        for one in staff:
+            journal.views.list_staff(one)
+
+    await asyncio.to_thread(_with_records, folder, config, dmk, fill)
     await asyncio.to_thread(Slots(folder).add, slot)
     await asyncio.to_thread(save_config, folder, config)
     return code
@@ -122,21 +143,42 @@ async def add_staff(
             msgspec.convert(text, Name)
         except msgspec.ValidationError:
             raise BadInput("A name has 1 to 80 letters and no < or >.", field="name") from None
-    slots = Slots(folder)
-    dmk = await _open(folder, slots, opener)
-    clock = await asyncio.to_thread(Clock, folder, lambda: time.time_ns() // 1_000_000)
+    dmk = await _open(folder, Slots(folder), opener)
     staff = Staff(make_id(randomness.token_bytes(ID_BYTES)), name, name_hi or name, role)
-    salt = randomness.token_bytes(SALT_BYTES)
-    verifier = await stretch(pin, salt)
-    badge, slot = await make_badge(dmk, pin)
 
-    def add(journal: Journal) -> None:
-        journal.views.put_staff(staff, salt, verifier)
-        journal.list_staff(clock.now())
+    def put(journal: Journal, badge: NewBadge, at: Instant) -> Staff:
+        journal.views.put_staff(staff, badge.salt, badge.verifier)
+        journal.list_staff(at)
+        return staff
 
-    await asyncio.to_thread(_with_records, folder, config, dmk, add)
-    await asyncio.to_thread(slots.add, slot)
-    return staff, badge
+    return await _give_badge(folder, config, dmk, pin, put)
+
+
+async def renew_badge(
+    folder: Path, config: NodeConfig, opener: tuple[str, str], staff_id: str, pin: str
+) -> tuple[Staff, str]:
+    """Give somebody who came back to a replaced node a badge and a PIN: who it is, and the badge to print once.
+
+    ``opener`` as for :func:`add_staff`. Raises NotFound, Refused (has a badge), WrongPin, BadInput, TooManyAttempts.
+    """
+    dmk = await _open(folder, Slots(folder), opener)
+    await asyncio.to_thread(
+        _with_records, folder, config, dmk, lambda journal: may_get_badge(journal.views.staff_member(staff_id))
+    )
+    return await _give_badge(folder, config, dmk, pin, lambda journal, badge, at: journal.give_pin(staff_id, badge, at))
+
+
+async def _give_badge(
+    folder: Path, config: NodeConfig, dmk: bytes, pin: str, put: Callable[[Journal, NewBadge, Instant], Staff]
+) -> tuple[Staff, str]:
+    """The badge opens the records before anybody is named as its owner: a cut between leaves one that nobody saw."""
+    clock = await asyncio.to_thread(Clock, folder, lambda: time.time_ns() // 1_000_000)
+    badge = await new_badge(dmk, pin)
+    await asyncio.to_thread(keep_slot, folder, badge)
+    staff = await asyncio.to_thread(
+        _with_records, folder, config, dmk, lambda journal: put(journal, badge, clock.now())
+    )
+    return staff, badge.text
 
 
 async def rebuild_views(folder: Path, config: NodeConfig, opener: tuple[str, str]) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from edge.model import stock
-from edge.model.events import KINDS, Entry, StaffPublished, VisitAssigned, event_of
+from edge.model.events import KINDS, Entry, Event, StaffListed, StaffPublished, Unknown, VisitAssigned, event_of
 from edge.model.fold import Patient, Visit
 from edge.model.progress import Carried, ItemLine, Line, item_lines, visit_line
 from edge.model.records import OPEN_STATES, Role
@@ -20,12 +20,14 @@ from .search import SearchIndex
 
 
 class Staff(msgspec.Struct, frozen=True):
-    """A staff member who can log in here."""
+    """A staff member."""
 
     staff_id: str
     name: str
     name_hi: str
     role: Role
+    has_pin: bool = True
+    """False: came back to a replaced node by name; needs a new badge and PIN before the first log-in."""
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -228,6 +230,14 @@ class Views:
             move.drug_id,
         )
 
+    def take_back(self, event: Event | Unknown, stamp: int) -> None:
+        """An own entry that was lost here has come back: the shelf's book and the list of people learn it."""
+        move = stock.move_of(event, stamp)
+        if move is not None:
+            self.put_move(move)
+        if isinstance(event, StaffListed):
+            self.list_staff(Staff(event.staff_id, event.name, event.name_hi, event.role, has_pin=False))
+
     def stock_levels(self) -> list[stock.Level]:
         """What the book says of each medicine."""
         rows = self._db.rows("SELECT drug_id, stamp, units, counted FROM stock")
@@ -348,22 +358,32 @@ class Views:
             verifier,
         )
 
+    def list_staff(self, staff: Staff) -> None:
+        """Somebody who worked here when the records were lost; without a PIN unless one is known."""
+        self._db.run(
+            "INSERT OR IGNORE INTO staff (staff_id, name, name_hi, role, salt, verifier) VALUES (?,?,?,?,x'',x'')",
+            staff.staff_id,
+            staff.name,
+            staff.name_hi,
+            staff.role.value,
+        )
+
     def staff(self) -> list[Staff]:
-        """Everyone who can log in here, by name."""
-        return [
-            _staff_of(row) for row in self._db.rows("SELECT staff_id, name, name_hi, role FROM staff ORDER BY name")
-        ]
+        """Everyone who works here, by name; who has no PIN yet cannot log in."""
+        sql = "SELECT staff_id, name, name_hi, role, length(verifier) FROM staff ORDER BY name"
+        return [_staff_of(row) for row in self._db.rows(sql)]
 
     def staff_member(self, staff_id: str) -> Staff | None:
         """One staff member."""
-        row = self._db.row("SELECT staff_id, name, name_hi, role FROM staff WHERE staff_id = ?", staff_id)
+        sql = "SELECT staff_id, name, name_hi, role, length(verifier) FROM staff WHERE staff_id = ?"
+        row = self._db.row(sql, staff_id)
         return _staff_of(row) if row else None
 
     def verifier(self, staff_id: str) -> tuple[bytes, bytes] | None:
-        """(salt, verifier) of a staff member's PIN."""
-        row = self._db.row("SELECT salt, verifier FROM staff WHERE staff_id = ?", staff_id)
+        """(salt, verifier) of a staff member's PIN; None for somebody who has none."""
+        row = self._db.row("SELECT salt, verifier FROM staff WHERE staff_id = ? AND verifier != x''", staff_id)
         return (row[0], row[1]) if row else None
 
 
 def _staff_of(row: tuple[Any, ...]) -> Staff:
-    return Staff(row[0], row[1], row[2], Role(row[3]))
+    return Staff(row[0], row[1], row[2], Role(row[3]), bool(row[4]))

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from edge.model.errors import Fault, UpkendraError
 from edge.model.events import StaffPublished
+from edge.model.records import Name, Role, ShortText
 
 from . import seal
 
@@ -103,6 +104,15 @@ class EnrolRequest(Struct, frozen=True, array_like=True):
         return f"EnrolRequest(software={self.software!r})"
 
 
+class Worker(Struct, frozen=True, array_like=True):
+    """Somebody who worked at the node that is replaced. Never a PIN, a verifier or a badge: the hub has none."""
+
+    staff_id: ShortText
+    name: Name
+    name_hi: Name
+    role: Role
+
+
 class EnrolGrant(Struct, frozen=True, array_like=True):
     """What the node is given."""
 
@@ -118,6 +128,8 @@ class EnrolGrant(Struct, frozen=True, array_like=True):
     """U, 32 B: wraps the hub's slot of the DMK once, then the node forgets it."""
     staff: tuple[StaffPublished, ...] = ()
     demo: bool = False
+    workers: tuple[Worker, ...] = ()
+    """For a machine that takes a node's place: its people, who need new badges and PINs."""
 
     def __repr__(self) -> str:
         return f"EnrolGrant({self.site_code})"

@@ -70,7 +70,7 @@ export interface NodeStatus {
   node_id: string; site_code: string; site_name: string; demo: boolean; locked: boolean; language: string;
   time_ms: number; time_trusted: boolean; link: Link; tablets: number; version: string; sms_fitted: boolean;
 }
-export interface Staff { staff_id: string; name: string; name_hi: string; role: string }
+export interface Staff { staff_id: string; name: string; name_hi: string; role: string; has_pin: boolean }
 export interface QueueVisit { visit_id: string; state: string; token: string; colour: Colour; doctor_id: string; doctor_name: string }
 export interface QueueItem {
   visit: QueueVisit; patient_name: string; patient_age: string; patient_sex: string; place: number; wait_s: number; sync: string; sync_ms: number; sms: string;

@@ -1,6 +1,9 @@
 """A stolen node is replaced: the new machine gets the site's records, the old one is not heard any more."""
 
+import contextlib
+import json
 import shutil
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -8,10 +11,21 @@ import pytest
 
 from edge.node.config import load_config
 from tests.attacks.ground import PATIENCE_S, WholeVisit, drained
-from tests.kits.client import Client, dig, text
+from tests.kits.client import Client, dig, items, text
 from tests.kits.clinic import Clinic, Server, free_port, wait_until
 
 pytestmark = [pytest.mark.serial, pytest.mark.timeout(200)]
+
+
+def head_states(clinic: Clinic) -> set[str]:
+    """What the hub found of the chains that nodes have signed."""
+    with contextlib.closing(sqlite3.connect(clinic.hub_data / "hub.db")) as database:
+        return {state for (state,) in database.execute("SELECT DISTINCT state FROM heads")}
+
+
+def old_badge(clinic: Clinic) -> bytes:
+    """What opened the machine that was stolen."""
+    return json.dumps({"badge": clinic.nurse.badge, "pin": clinic.nurse.pin}).encode()
 
 
 def test_06_a_replacement_has_the_sites_records_and_the_stolen_node_none_of_its_rights(tmp_path: Path) -> None:
@@ -30,10 +44,14 @@ def test_06_a_replacement_has_the_sites_records_and_the_stolen_node_none_of_its_
         hub_url = f"http://{clinic.hub_ground.address}:{clinic.hub_port()}"
         made = clinic.command("edge.node", ["enrol", *data, "--hub", hub_url, "--token", text(shown, "token")])
         assert text(made, "node_id") == old.node_id.hex()
-        person = ["--name", "Asha Devi", "--role", "anm", "--pin-stdin", "--recovery-code", text(made, "recovery_code")]
-        staff = clinic.command("edge.node", ["add-staff", *data, *person], stdin="471108")
+        came_back = [(text(one, "staff_id"), text(one, "name")) for one in items(made, "staff_without_badge")]
+        assert came_back == [(clinic.nurse.staff_id, clinic.nurse.name)]
+        person = ["--staff", clinic.nurse.staff_id, "--pin-stdin", "--recovery-code", text(made, "recovery_code")]
+        staff = clinic.command("edge.node", ["renew-badge", *data, *person], stdin="471108")
+        assert text(staff, "badge") != clinic.nurse.badge
         clinic.node.start()
         fresh = clinic.node_client()
+        assert fresh.raw("POST", "/api/unlock", old_badge(clinic))[0] == 401
         fresh.post("/api/unlock", {"badge": text(staff, "badge"), "pin": "471108"})
         reply = fresh.post("/api/session", {"staff_id": text(staff, "staff_id"), "pin": "471108"})
         fresh.csrf = text(reply, "csrf")
@@ -45,6 +63,8 @@ def test_06_a_replacement_has_the_sites_records_and_the_stolen_node_none_of_its_
         wait_until(is_back, "the old visit at the new machine", PATIENCE_S)
         after = WholeVisit(clinic, 602)
         after.run(fresh, doctor)
+        drained(fresh)
+        assert head_states(clinic) <= {"good", "replaced"}
         command = [sys.executable, "-m", "edge.node", "serve", "--data", str(stolen), "--no-announce"]
         command += ["--http", f"127.0.0.1:{free_port()}"]
         thief = Server("thief", clinic.node_ground, command, tmp_path / "thief.log")

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from typing import Protocol
 
-from tests.bench import sync_bulk, sync_call, sync_fair, sync_month, sync_photo, sync_urgent, sync_visits
+from tests.bench import sync_bulk, sync_call, sync_fair, sync_month, sync_photo, sync_restore, sync_urgent, sync_visits
 from tests.bench.rows import Row
 
 DEFINITIONS = """\
@@ -34,6 +34,7 @@ GROUPS: dict[str, Group] = {
     "fairness": sync_fair.run,
     "call": sync_call.run,
     "month": sync_month.run,
+    "restore": sync_restore.run,
 }
 QUICK = ("visits",)
 """What ``--quick`` measures unless ``--only`` says otherwise."""

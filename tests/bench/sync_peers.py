@@ -13,6 +13,7 @@ import os
 import random
 import ssl
 import sys
+import tempfile
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -179,7 +180,7 @@ async def node(work: str) -> dict[str, object]:
 
 
 def https_server(folder: Path) -> None:
-    """POST: the body is durable before the answer."""
+    """POST: the body is durable before the answer. GET: the file ``download``."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -189,6 +190,13 @@ def https_server(folder: Path) -> None:
             self.send_response_only(204)
             self.send_header("Content-Length", "0")
             self.end_headers()
+
+        def do_GET(self) -> None:
+            body = (folder / "download").read_bytes()
+            self.send_response_only(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
             """Nothing: the link is what is measured."""
@@ -203,9 +211,11 @@ def https_server(folder: Path) -> None:
 
 
 def https(work: str) -> dict[str, object]:
-    """batch: everything gzipped in one request; each: a gzipped request a visit, kept alive; urgent: see below."""
+    """batch: all gzipped in one request; each: a gzipped request a visit, kept alive; urgent, download: see below."""
     if work == "urgent":
         return {"seconds": 0.0, "sent": https_urgent()}
+    if work == "download":
+        return {"seconds": https_download()}
     corpus = load_corpus()
     bodies = [as_json(corpus)] if work == "batch" else [as_json([one]) for one in corpus]
     packed = [gzip.compress(body, 9) for body in bodies]
@@ -219,6 +229,19 @@ def https(work: str) -> dict[str, object]:
     took_s = time.monotonic() - began
     connection.close()
     return {"seconds": took_s}
+
+
+def https_download() -> float:
+    """Seconds until one file is here and durable."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    began = time.monotonic()
+    connection = http.client.HTTPSConnection(RIGHT_ADDRESS, TLS_PORT, context=context, timeout=300)
+    connection.request("GET", "/download")
+    body = connection.getresponse().read()
+    with tempfile.TemporaryDirectory() as folder:
+        keep(Path(folder), "download", body)
+    return time.monotonic() - began
 
 
 def https_urgent() -> dict[str, float]:

@@ -41,7 +41,7 @@ from edge.sync.link import (
     Reseal,
     StateArrived,
 )
-from hub import directory, down, returns
+from hub import directory, down, giving, returns
 from hub.backup import init_hub
 from hub.config import Settings
 from hub.keys import load_keys
@@ -194,11 +194,15 @@ class Life:
                     told = holdings.decode(body)
                     assert isinstance(told, holdings.Holdings)
                     found = self.store.write_now(
-                        lambda c: returns.answer(c, self.speaker, record, told, AT.wall_ms)  # noqa: B023
+                        lambda c: returns.answer(c, node_id.hex(), told, AT.wall_ms)  # noqa: B023
                     )
                     self.hub.send_state(node_id, holdings.encode(found.message), 1, self.now)
-                    for blob in found.blobs:
-                        self.hub.send_down(node_id, blob.seq, blob.blob, blob.cls, self.now)
+                    for piece in found.pieces:
+                        given = self.store.write_now(
+                            lambda c: giving.seal_piece(c, self.speaker, record, piece, AT.wall_ms)  # noqa: B023
+                        )
+                        assert given is not None
+                        self.hub.send_down(node_id, given.seq, given.blob, given.cls, self.now)
                 case _:
                     pass
 

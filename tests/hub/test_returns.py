@@ -13,7 +13,8 @@ from edge.sync import holdings, seal
 from edge.sync.bundle import BundlePayload, unpack
 from edge.sync.link import BundleRef
 from edge.sync.log import Stream, decode_entry
-from hub import returns
+from hub import giving, returns
+from hub.down import DownBlob
 from tests.hub.kit import HubKit, NodeKit, new_id, registered, visit_events
 
 DAY_S = 86_400
@@ -27,26 +28,28 @@ async def kit(tmp_path: Path) -> AsyncIterator[HubKit]:
     await made.stop()
 
 
-async def ask(kit: HubKit, node: NodeKit) -> returns.Answer:
+async def ask(kit: HubKit, node: NodeKit) -> list[DownBlob]:
+    """What the hub seals for a node that says that it holds nothing."""
     record = kit.hub.directory.by_id(node.keys.node_id)
     assert record is not None
     nothing = holdings.Holdings(True, holdings.digest_of({}), ())
 
-    def act(connection: Connection) -> returns.Answer:
-        return returns.answer(connection, kit.hub.speaker, record, nothing, kit.clock.ms)
+    def act(connection: Connection) -> list[DownBlob]:
+        found = returns.answer(connection, record.node_id.hex(), nothing, kit.clock.ms)
+        assert isinstance(found.message, holdings.Wanted)
+        sealed = [giving.seal_piece(connection, kit.hub.speaker, record, one, kit.clock.ms) for one in found.pieces]
+        return [blob for blob in sealed if blob is not None]
 
     return await kit.hub.store.write(act)
 
 
-def payloads(node: NodeKit, answer: returns.Answer) -> list[BundlePayload]:
-    opened = [
-        seal.open_down(blob.blob, node.keys.node_id, node.drawn.records, node.keys.hub_sign) for blob in answer.blobs
-    ]
+def payloads(node: NodeKit, blobs: list[DownBlob]) -> list[BundlePayload]:
+    opened = [seal.open_down(blob.blob, node.keys.node_id, node.drawn.records, node.keys.hub_sign) for blob in blobs]
     return [unpack(down.payload) for down in opened]
 
 
 async def test_old_visits_beyond_the_last_ones_are_not_sent_back(kit: HubKit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(returns, "KEPT_VISITS", 2)
+    monkeypatch.setattr(giving, "KEPT_VISITS", 2)
     node = await kit.enrol()
     made: list[str] = []
     for _ in range(4):
@@ -55,7 +58,6 @@ async def test_old_visits_beyond_the_last_ones_are_not_sent_back(kit: HubKit, mo
         await node.send([registered(patient), *visit_events(visit, patient)])
         kit.clock.pass_s(100 * DAY_S)
     answer = await ask(kit, node)
-    assert isinstance(answer.message, holdings.Wanted)
     found: dict[str, int] = {}
     people = 0
     for payload in payloads(node, answer):
@@ -74,9 +76,9 @@ async def test_what_is_on_its_way_is_not_sent_back_twice(kit: HubKit) -> None:
     patient, visit = new_id(), new_id()
     await node.send([registered(patient), *visit_events(visit, patient)])
     first = await ask(kit, node)
-    assert first.blobs
-    assert not (await ask(kit, node)).blobs
-    numbers = [blob.seq for blob in first.blobs]
+    assert first
+    assert not await ask(kit, node)
+    numbers = [blob.seq for blob in first]
     assert len(set(numbers)) == len(numbers)
 
 

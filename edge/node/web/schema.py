@@ -18,6 +18,7 @@ from edge.node.live import Link
 from edge.node.views import Draft, Staff
 
 Pin = Annotated[str, Meta(min_length=4, max_length=12, pattern="^[0-9]+$")]
+BadgeText = Annotated[str, Meta(min_length=1, max_length=80)]
 StaffId = Annotated[str, Meta(min_length=1, max_length=40, pattern="^[0-9a-z-]+$")]
 DraftKey = Annotated[str, Meta(min_length=1, max_length=80, pattern="^[0-9A-Za-z_.:-]+$")]
 Tablet = Annotated[str, Meta(max_length=60, pattern="^[0-9A-Za-z_.:-]*$")]
@@ -41,7 +42,7 @@ class Status(Struct, frozen=True):
 
 
 class Unlock(Struct, frozen=True, forbid_unknown_fields=True):
-    badge: Annotated[str, Meta(min_length=1, max_length=80)]
+    badge: BadgeText
     pin: Pin
 
 

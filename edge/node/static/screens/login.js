@@ -6,6 +6,7 @@ import { language, t } from "/ui/lib/l10n.js";
 import { Icon } from "/ui/lib/parts.js";
 import { errorText } from "../commands.js";
 import { enter, go, loadPeople, people } from "../store.js";
+import { NewBadge } from "./badge.js";
 
 const chosen = signal(/** @type {import("/ui/api").Staff|null} */ (null));
 const pin = signal("");
@@ -62,11 +63,18 @@ export function Login() {
             <button type="button" class="big wide staff" data-test=${`staff-${person.staff_id}`} onClick=${() => {
               chosen.value = person;
               wrong.value = "";
-            }}><span class="grow">${nameOf(person)}</span><span class="soft small">${t(`role-${person.role}`)}</span></button>
+            }}><span class="grow">${nameOf(person)}</span>
+              <span class="soft small">${t(person.has_pin ? `role-${person.role}` : "badge-needed")}</span></button>
           </li>`,
         )}
       </ul>
     </div>`;
+  }
+  if (!chosen.value.has_pin) {
+    return html`<${NewBadge} person=${chosen.value} name=${nameOf(chosen.value)} onDone=${() => {
+      chosen.value = null;
+      void askPeople();
+    }} />`;
   }
   return html`<form class="card stack narrow" data-test="login-form" onSubmit=${(/** @type {Event} */ event) => {
     event.preventDefault();
