@@ -1,104 +1,137 @@
-"""A call on thin links: ours, and a stock call between two Chromiums on the same emulated link.
+"""``./run bench media``: our call, a stock Chromium call and one capped by hand, on the same emulated links.
 
-Ours: the call process left of the link, the doctor's page right of it; it is not told the rate. Stock: a page
-with getUserMedia at 640×480 both ways and nothing else, as a web service does it; its sender shows Chromium's
-fake camera, ours the test card, so frames may be compared, not their looks. One seed a link here; medians of
-seeds, speech quality and the capped peer belong to the issue "Live". Needs root.
+Definitions stand in ``media_figures``; links, caps and goals in ``media_rows``; what is shown and said in
+``media_source``. Ours is not told the rate. Each seed draws the link's losses (and the cellular trace) anew;
+figures are medians of the seeds. Calls are made one after the other in real time. Needs root.
 """
 
-import json
-import subprocess
+import gzip
+import math
+import statistics
 import sys
-import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
 
+import msgspec
+from msgspec import Struct, structs
+
+from tests.bench import media_calls, media_load, media_plot, media_source, media_weight
+from tests.bench.media_figures import Figures, figures
+from tests.bench.media_rows import PEERS, ROWS, LinkRow, Peer
 from tests.bench.rows import Row
-from tests.kits.link import Link, LinkSpec, Side
-from tests.media import thin
 
-ROOT = Path(__file__).parents[2]
-LINKS = ((128, 300, 2.0), (64, 400, 2.0), (32, 600, 2.0))
-"""Rate in kbit/s, round trip in ms, loss in per cent."""
-SECONDS = 30.0
-
-Figures = dict[str, float]
-
-
-class _Peer:
-    def __init__(self, end: Side, role: str) -> None:
-        command = [sys.executable, "-m", "tests.bench.stock_peer", role]
-        pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
-        self._process = subprocess.Popen(
-            end.argv(command), stdin=pipe, stdout=pipe, stderr=nowhere, cwd=ROOT, text=True
-        )
-
-    def say(self, message: dict[str, str]) -> None:
-        stdin: IO[str] | None = self._process.stdin
-        assert stdin is not None
-        stdin.write(json.dumps(message) + "\n")
-        stdin.flush()
-
-    def hear(self) -> dict[str, object]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError("a stock browser ended early")
-        heard: dict[str, object] = json.loads(line)
-        return heard
-
-    def end(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            self._process.wait(15)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+GROUPS = (*(row.name for row in ROWS), "cpu", "hour")
+RAW = media_source.FOLDER / "media"
+"""Where each call's whole record is kept, gzipped JSON, until the next of that name."""
+_QUICK_S = 20.0
+_SHOWN = (
+    "concealed_pct", "return_concealed_pct", "fps", "width", "frozen_s", "first_frame_s", "from_click_s", "stills",
+    "link_used_pct", "psnr_db", "ssim", "stoi", "return_stoi", "sentences_heard", "mouth_to_ear_ms",
+    "glass_to_glass_ms", "own_frames", "cpu_pct", "pss_mb", "attempts", "back_s", "load",
+)  # fmt: skip
 
 
-def stock(rate_kbps: float, rtt_ms: float, loss_pct: float, seconds: float, seed: int) -> Figures:
-    """What the right-hand Chromium received in ``seconds`` after the answer was given."""
-    spec = LinkSpec.both(rate_kbps=rate_kbps, rtt_ms=rtt_ms, loss_pct=loss_pct, seed=seed)
-    with Link(spec) as link:
-        caller, callee = _Peer(link.left, "caller"), _Peer(link.right, "callee")
-        try:
-            callee.say({"sdp": str(caller.hear()["sdp"])})
-            caller.say({"sdp": str(callee.hear()["sdp"])})
-            time.sleep(seconds)
-            callee.say({})
-            return {name: float(str(value)) for name, value in callee.hear().items()}
-        finally:
-            caller.end()
-            callee.end()
+class Options(Struct, frozen=True):
+    """What to run."""
+
+    only: tuple[str, ...] = ()
+    """Names of rows; empty: all links and ``cpu``, not ``hour``."""
+    peers: tuple[Peer, ...] = PEERS
+    seeds: tuple[int, ...] = (1, 2, 3)
+    seconds: float = 0.0
+    """Of each call; 0: what the row asks for."""
+    plots: Path | None = None
+    """Also draw a picture of each row into this folder."""
+    camera: str = "file"
 
 
-def run() -> list[Row]:
-    """All links; ours first, then the stock call."""
-    print(
-        f"media: {SECONDS:.0f} s a call, getStats at the doctor's page; frames a second over the whole call from its\n"
-        "beginning; concealed = share of the sound that the receiver made up; peer = stock Chromium to Chromium",
-        file=sys.stderr,
-    )
+def quick() -> Options:
+    """One short call of ours on one link: whether the bench itself works."""
+    return Options(only=("128",), peers=("ours",), seeds=(1,), seconds=_QUICK_S)
+
+
+def run(options: Options) -> tuple[list[Row], list[Figures]]:
+    """Make the calls; the rows with their goals, and every call's figures."""
+    source = media_source.prepare()
+    every: list[Figures] = []
     rows: list[Row] = []
-    for rate, rtt, loss in LINKS:
-        name = f"{rate} kbit/s, {rtt} ms, {loss:g} %"
-        ours = thin.run(rate, rtt, loss, SECONDS)
-        other = stock(rate, rtt, loss, SECONDS, 1)
-        fps, other_fps = ours.frames / SECONDS, other["frames"] / SECONDS
-        other_concealed = 100 * other["concealed"] / max(other["samples"], 1)
-        rows += [
-            Row(f"{name}: frames", round(fps, 2), "1/s", round(other_fps, 2), _ratio(fps, other_fps)),
+    for link_row in ROWS:
+        if options.only and link_row.name not in options.only:
+            continue
+        calls: dict[Peer, list[Figures]] = {peer: [] for peer in options.peers}
+        for seed in options.seeds:
+            for peer in options.peers:
+                calls[peer].append(_call(link_row, peer, seed, options, source))
+        every += [one for peer in options.peers for one in calls[peer]]
+        _table(link_row, calls)
+        rows += judge(link_row, {peer: median(ours) for peer, ours in calls.items() if ours})
+    rows += media_weight.run(options.only, source, keep)
+    return rows, every
+
+
+def _call(row: LinkRow, peer: Peer, seed: int, options: Options, source: media_source.Source) -> Figures:
+    seconds = options.seconds or row.seconds
+    print(f"media: {row.says}, {peer}, seed {seed}, {seconds:g} s, load {media_load.load():.1f}", file=sys.stderr)
+    raw = media_calls.run(row, peer, seed, seconds, source, media_calls.Way(options.camera))
+    keep(raw)
+    found = figures(raw, source)
+    print("  " + ", ".join(f"{name} {getattr(found, name):.4g}" for name in _SHOWN), file=sys.stderr, flush=True)
+    if options.plots is not None:
+        media_plot.draw(raw, options.plots / f"media-{row.name}-{peer}.svg")
+    return found
+
+
+def keep(raw: media_calls.Raw) -> None:
+    """Keep the record, so that figures and plots can be made again from it."""
+    RAW.mkdir(parents=True, exist_ok=True)
+    (RAW / f"{raw.row}-{raw.peer}-{raw.seed}.json.gz").write_bytes(gzip.compress(msgspec.json.encode(raw), 3))
+
+
+def median(calls: Sequence[Figures]) -> Figures:
+    """Figure by figure; one that cannot be said in most of the calls cannot be said."""
+    fields: dict[str, object] = {"disturbed": any(one.disturbed for one in calls)}
+    for name in Figures.__struct_fields__:
+        values = [getattr(one, name) for one in calls]
+        if name != "seed" and all(isinstance(value, float | int) and not isinstance(value, bool) for value in values):
+            known = [value for value in values if not math.isnan(value)]
+            fields[name] = statistics.median(known) if 2 * len(known) > len(values) else math.nan
+    return structs.replace(calls[0], **fields)
+
+
+def judge(row: LinkRow, calls: dict[Peer, Figures]) -> list[Row]:
+    """One line for each goal of the link; nothing without a call of ours."""
+    ours, capped = calls.get("ours"), calls.get("capped")
+    if ours is None:
+        return []
+    other = capped or calls.get("stock")
+    rows = []
+    for goal in row.goals:
+        value = float(getattr(ours, goal.figure))
+        theirs = float(getattr(other, goal.figure)) if other is not None else None
+        of_capped = float(getattr(capped, goal.figure)) if capped is not None else None
+        known = theirs is not None and math.isfinite(theirs)
+        bound = goal.bound * (of_capped or 0.0) if goal.of_capped else goal.bound
+        rows.append(
             Row(
-                f"{name}: sound concealed", ours.concealed_pct, "%", round(other_concealed, 2),
-                _ratio(ours.concealed_pct, other_concealed),
-            ),
-            Row(f"{name}: first frame", ours.first_frame_ms, "ms", round(other["first_frame_ms"])),
-            Row(f"{name}: frozen", ours.freeze_s, "s", round(other["freeze_s"], 2)),
-            Row(f"{name}: glass to glass", ours.glass_to_glass_ms, "ms"),
-        ]  # fmt: skip
+                f"{row.says}: {goal.figure}", round(value, 3), "" if goal.at_most else "(at least)",
+                round(theirs, 3) if theirs is not None and known else None,
+                round(value / theirs, 3) if theirs and known else None,
+                round(bound, 3), goal.met(value, of_capped),
+            )
+        )  # fmt: skip
     return rows
 
 
-def _ratio(ours: float, other: float) -> float | None:
-    return round(ours / other, 3) if other else None
+def _table(row: LinkRow, calls: dict[Peer, list[Figures]]) -> None:
+    columns = {peer: median(found) for peer, found in calls.items() if found}
+    counts = ", ".join(f"{peer} {len(found)}" for peer, found in calls.items())
+    marked = " — disturbed: load over 2.5" if any(one.disturbed for one in columns.values()) else ""
+    print(f"\n{row.says} (medians; calls: {counts}){marked}")
+    print(f"  {'':<22}" + "".join(f"{peer:>12}" for peer in columns))
+    for name in _SHOWN:
+        print(f"  {name:<22}" + "".join(_cell(getattr(one, name)) for one in columns.values()))
+    sys.stdout.flush()
+
+
+def _cell(value: float) -> str:
+    return f"{'–':>12}" if math.isnan(value) else f"{value:>12.4g}"

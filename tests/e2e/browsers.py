@@ -7,6 +7,7 @@ contexts. Pages are measured as an outsider may: through RTCPeerConnection.getSt
 import shutil
 import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias, cast
 
@@ -86,8 +87,8 @@ READ_CLOCK = """
 """
 
 
-def launch(playwright: Playwright, ground: Ground, scratch: Path, name: str) -> Browser:
-    """Debian's Chromium on that ground. Raises FileNotFoundError without one."""
+def launch(playwright: Playwright, ground: Ground, scratch: Path, name: str, more: Sequence[str] = ()) -> Browser:
+    """Debian's Chromium on that ground, with ``more`` arguments. Raises FileNotFoundError without one."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         raise FileNotFoundError("chromium is not installed")
@@ -95,7 +96,7 @@ def launch(playwright: Playwright, ground: Ground, scratch: Path, name: str) -> 
     wrapper = scratch / f"chromium-{name}"
     wrapper.write_text("#!/bin/sh\nexec " + " ".join(f"'{word}'" for word in command) + ' "$@"\n')
     wrapper.chmod(0o755)
-    return playwright.chromium.launch(executable_path=str(wrapper), headless=True, args=ARGUMENTS)
+    return playwright.chromium.launch(executable_path=str(wrapper), headless=True, args=[*ARGUMENTS, *more])
 
 
 def open_page(browser: Browser, url: str, width: int, height: int) -> Page:
