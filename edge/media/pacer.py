@@ -10,18 +10,43 @@ from collections.abc import Callable
 from typing import Any
 
 
+class Pace:
+    """When the next packet may leave. Pure: time is an argument."""
+
+    def __init__(self, rate_bps: float) -> None:
+        self.rate_bps = rate_bps
+        """May change at any time."""
+        self._free_s = float("-inf")
+
+    def wait_s(self, now_s: float) -> float:
+        """How long the next packet has to wait yet."""
+        return max(self._free_s - now_s, 0.0)
+
+    def note(self, size_bytes: int, now_s: float) -> None:
+        """A packet of ``size_bytes`` on the wire leaves now. A wait that came late is made up for by 10 ms at most."""
+        self._free_s = max(self._free_s, now_s - 0.01) + size_bytes * 8 / self.rate_bps
+
+
 class Pacer:
     """Calls ``emit`` for each packet, spaced by its size at :attr:`rate_bps`."""
 
     def __init__(self, emit: Callable[[Any], None]) -> None:
-        self.rate_bps = 50_000.0
-        """May change at any time."""
+        self._pace = Pace(50_000.0)
         self._emit = emit
         self._queue: deque[tuple[Any, int]] = deque()
         self._queued_bytes = 0
         self._wake = threading.Condition()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="pacer", daemon=True)
+
+    @property
+    def rate_bps(self) -> float:
+        """May change at any time."""
+        return self._pace.rate_bps
+
+    @rate_bps.setter
+    def rate_bps(self, rate_bps: float) -> None:
+        self._pace.rate_bps = rate_bps
 
     def start(self) -> None:
         """Begin to let packets out."""
@@ -53,20 +78,19 @@ class Pacer:
         return self._queued_bytes * 8 / self.rate_bps
 
     def _run(self) -> None:
-        free_s = time.monotonic()
         while True:
             with self._wake:
                 while not self._queue and not self._stopping:
                     self._wake.wait()
                 if self._stopping:
                     return
-            now_s = time.monotonic()
-            if free_s > now_s:
-                time.sleep(min(free_s - now_s, 0.5))
+            wait_s = self._pace.wait_s(time.monotonic())
+            if wait_s > 0:
+                time.sleep(min(wait_s, 0.5))
             with self._wake:
                 if not self._queue:
                     continue
                 packet, size_bytes = self._queue.popleft()
                 self._queued_bytes -= size_bytes
-            free_s = max(free_s, time.monotonic() - 0.01) + size_bytes * 8 / self.rate_bps
+            self._pace.note(size_bytes, time.monotonic())
             self._emit(packet)

@@ -9,6 +9,8 @@ import struct
 
 from msgspec import Struct
 
+from edge.media import opus
+
 OPUS_PT = 111
 RED_PT = 63
 VP8_PT = 96
@@ -49,8 +51,9 @@ def parse(data: bytes) -> Packet | None:
 class OpusPacketizer:
     """Opus frames → RTP packets with room for the transport-wide sequence number.
 
-    With ``red``, each packet repeats the frame before. Frames of at most two bytes are silence
-    (DTX); the first of a pause is sent, so that the receiver knows, the rest are not.
+    With ``red``, each packet repeats the one before. Of two frames a packet, the first waits for the second.
+    Frames of at most two bytes are silence (DTX); the first of a pause is sent, so that the receiver knows, the rest
+    are not.
     """
 
     def __init__(self, ssrc: int, sequence: int, timestamp: int) -> None:
@@ -60,16 +63,36 @@ class OpusPacketizer:
         self._expected: int | None = None
         self._previous: tuple[int, bytes] | None = None
         self._pausing = False
+        self._waiting: tuple[int, bytes, bool] | None = None
+        """A frame that the next one will travel with: timestamp, frame, whether it ends a pause."""
 
-    def packet(self, frame: bytes, position: int, *, red: bool) -> bytes | None:
-        """The packet for a frame that begins ``position`` samples (48 kHz) into the call; None to send nothing."""
+    def packets(self, frame: bytes, position: int, *, red: bool, frames: int = 1) -> list[bytes]:
+        """What to send now that a frame begins ``position`` samples (48 kHz) into the call: mostly one packet or none.
+
+        ``frames`` is how many go into one packet, 1 or 2.
+        """
         timestamp = (self._offset + self._steady(position)) & 0xFFFFFFFF
         silent = len(frame) <= 2
         if silent and self._pausing:
             self._previous = None
-            return None
+            return []
         starts_talk = self._pausing and not silent
         self._pausing = silent
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            joined = None
+            if (timestamp - waiting[0]) & 0xFFFFFFFF == FRAME_SAMPLES:
+                joined = opus.join(waiting[1], frame)
+            if joined is not None:
+                return [self._write(joined, waiting[0], red=red, starts_talk=waiting[2])]
+            before = [self._write(waiting[1], waiting[0], red=red, starts_talk=waiting[2])]
+            return [*before, self._write(frame, timestamp, red=red, starts_talk=starts_talk)]
+        if frames > 1 and not silent:
+            self._waiting = (timestamp, frame, starts_talk)
+            return []
+        return [self._write(frame, timestamp, red=red, starts_talk=starts_talk)]
+
+    def _write(self, frame: bytes, timestamp: int, *, red: bool, starts_talk: bool) -> bytes:
         payload_type, payload = OPUS_PT, frame
         previous, self._previous = self._previous, (timestamp, frame)
         if red:

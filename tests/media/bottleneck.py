@@ -1,87 +1,114 @@
-"""A simulated bottleneck for the estimator: a rate that may change, a tail-drop queue, delay and loss. Pure."""
+"""A simulated way through a network: a rate that may change, a tail-drop queue, delay, loss, outages. Pure.
+
+One :class:`Way` is one direction. Time goes in steps of :data:`STEP_S`; a packet that is served
+within a step arrives at its exact time. Shared by the simulated call, its peers and the tests.
+"""
 
 import random
+from collections import deque
 from collections.abc import Callable
 
 from msgspec import Struct
 
-from edge.media.estimate import Estimator, PacketFeedback
-
-_STEP_S = 0.01
-_FEEDBACK_S = 0.1
-_CLOCK_OFFSET_S = 5_000.0
-"""The receiver's clock has nothing to do with the sender's."""
+STEP_S = 0.005
 
 
-class Moment(Struct, frozen=True):
-    """One tenth of a second of a simulated call."""
+class Burst(Struct, frozen=True):
+    """Gilbert-Elliott loss, stepped once a packet: mean spell ``1 / to_good``, everything in it is lost."""
 
-    at_s: float
-    rate_bps: float
-    queue_s: float
-    """Real queueing delay."""
-    arrived_bits: int
+    to_bad: float
+    to_good: float
 
 
-def simulate(
-    rate_at: Callable[[float], float],
-    length_s: float,
-    *,
-    rtt_s: float = 0.3,
-    loss: float = 0.0,
-    queue_s: float = 1.0,
-    start_bps: float = 0.0,
-    packet_bytes: int = 500,
-    seed: int = 1,
-) -> list[Moment]:
-    """A sender that fills its estimate, over a link of ``rate_at(t)`` bits per second; 0 is an outage."""
-    chance = random.Random(seed)
-    estimator = Estimator(0.0, start_bps)
-    moments: list[Moment] = []
-    queue: list[tuple[float, int]] = []  # (sent, size)
-    queued_bits = credit_bits = served_bits = 0.0
-    in_flight: list[tuple[float, PacketFeedback]] = []  # (when the sender may know, fate)
-    arrived_bits = 0
-    for step in range(round(length_s / _STEP_S)):
-        now_s = step * _STEP_S
-        rate = rate_at(now_s)
-        credit_bits = min(credit_bits + estimator.rate_bps * _STEP_S, 3 * packet_bytes * 8)
-        while credit_bits >= packet_bytes * 8:
-            credit_bits -= packet_bytes * 8
-            if queued_bits > max(rate * queue_s, 48_000):
-                in_flight.append((now_s + rtt_s, PacketFeedback(now_s, None, packet_bytes)))
-            else:
-                queue.append((now_s, packet_bytes))
-                queued_bits += packet_bytes * 8
-        served_bits = served_bits + rate * _STEP_S if queue else 0.0
-        while queue and served_bits >= queue[0][1] * 8:
-            sent_s, size = queue.pop(0)
-            served_bits -= size * 8
-            queued_bits -= size * 8
-            gone = chance.random() < loss
-            if not gone:
-                arrived_bits += size * 8
-            arrived_s = None if gone else now_s + rtt_s / 2 + _CLOCK_OFFSET_S
-            in_flight.append((now_s + rtt_s, PacketFeedback(sent_s, arrived_s, size)))
-        if step % round(_FEEDBACK_S / _STEP_S) == 0:
-            known = [fate for known_s, fate in in_flight if known_s <= now_s]
-            in_flight = [entry for entry in in_flight if entry[0] > now_s]
-            if rate > 0:
-                estimator.feed(known, now_s, rtt_s)
-            estimator.tick(now_s, rtt_s)
-            delay_s = queued_bits / rate if rate else 0.0
-            moments.append(Moment(now_s, estimator.rate_bps, delay_s, arrived_bits))
-            arrived_bits = 0
-    return moments
+class Packet(Struct):
+    """One IP packet on its way."""
+
+    kind: str
+    size_bytes: int
+    sent_s: float
+    number: int = 0
+    """Counts what is reported by transport-wide feedback; 0 for what is not."""
+    content: object = None
 
 
-def used(moments: list[Moment], rate_at: Callable[[float], float], from_s: float) -> float:
-    """Share of the link's capacity that carried packets since ``from_s``."""
-    counted = [moment for moment in moments if moment.at_s >= from_s]
-    capacity = sum(rate_at(moment.at_s) * _FEEDBACK_S for moment in counted)
-    return sum(moment.arrived_bits for moment in counted) / capacity
+class WaySpec(Struct, frozen=True):
+    """One direction of a link."""
+
+    rate_at: Callable[[float], float]
+    """Bits per second at a time; 0 is an outage."""
+    delay_s: float
+    queue_bytes: float
+    """Tail drop beyond this."""
+    loss: float = 0.0
+    burst: Burst | None = None
+    drops_in_outage: bool = True
+    """What waits when the rate is 0 is lost; otherwise it is kept, as a mobile network does."""
+    jitter_s: float = 0.0
+    """Extra delay, uniform, packets stay in order."""
 
 
-def quantile(values: list[float], share: float) -> float:
-    """The value below which ``share`` of the values lie."""
-    return sorted(values)[int(share * (len(values) - 1))]
+class Way:
+    """Packets go in by :meth:`put` and come out of :meth:`step`."""
+
+    def __init__(self, spec: WaySpec, seed: int) -> None:
+        self.spec = spec
+        self._chance = random.Random(seed)
+        self._queue: deque[Packet] = deque()
+        self.queued_bytes = 0
+        self._credit_bits = 0.0
+        self._flying: deque[tuple[float, Packet]] = deque()
+        self._bad = False
+        self._last_s = 0.0
+        self.dropped: dict[str, int] = {}
+        """Packets of a kind that found the queue full."""
+        self.served_bits: dict[str, int] = {}
+        """Bits of a kind that used the line, lost ones too."""
+
+    def is_full(self, size_bytes: int, now_s: float) -> bool:
+        """Whether the queue has no room for it now."""
+        return self.spec.rate_at(now_s) > 0 and self.queued_bytes + size_bytes > self.spec.queue_bytes
+
+    def put(self, packet: Packet, now_s: float) -> None:
+        """A packet reaches the queue."""
+        cut = self.spec.drops_in_outage and self.spec.rate_at(now_s) <= 0
+        if cut or self.queued_bytes + packet.size_bytes > self.spec.queue_bytes:
+            self.dropped[packet.kind] = self.dropped.get(packet.kind, 0) + 1
+            return
+        self._queue.append(packet)
+        self.queued_bytes += packet.size_bytes
+
+    def step(self, now_s: float) -> list[tuple[float, Packet]]:
+        """What arrives by the end of the step that begins ``now_s``, with its time of arrival."""
+        rate_bps = self.spec.rate_at(now_s)
+        if rate_bps <= 0 and self.spec.drops_in_outage:
+            self._queue.clear()
+            self.queued_bytes = 0
+        self._credit_bits = self._credit_bits + rate_bps * STEP_S if self._queue else 0.0
+        while self._queue and self._credit_bits >= self._queue[0].size_bytes * 8:
+            packet = self._queue.popleft()
+            self.queued_bytes -= packet.size_bytes
+            self._credit_bits -= packet.size_bytes * 8
+            self.served_bits[packet.kind] = self.served_bits.get(packet.kind, 0) + packet.size_bytes * 8
+            if not self._is_lost():
+                out_s = now_s + STEP_S - self._credit_bits / rate_bps
+                jitter_s = self._chance.random() * self.spec.jitter_s if self.spec.jitter_s else 0.0
+                self._last_s = max(self._last_s, out_s + self.spec.delay_s + jitter_s)
+                self._flying.append((self._last_s, packet))
+        arrived = []
+        while self._flying and self._flying[0][0] < now_s + STEP_S:
+            arrived.append(self._flying.popleft())
+        return arrived
+
+    def delay_now_s(self, now_s: float) -> float:
+        """How long a packet that comes now has to wait."""
+        rate_bps = self.spec.rate_at(now_s)
+        return self.queued_bytes * 8 / rate_bps if rate_bps > 0 else 0.0
+
+    def _is_lost(self) -> bool:
+        if self.spec.burst is not None:
+            turn = self.spec.burst.to_good if self._bad else self.spec.burst.to_bad
+            if self._chance.random() < turn:
+                self._bad = not self._bad
+            if self._bad:
+                return True
+        return self._chance.random() < self.spec.loss
