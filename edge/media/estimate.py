@@ -171,7 +171,7 @@ class Estimator:
         self._cut_s = now_s
 
     def _take(self, packets: Sequence[PacketFeedback], now_s: float) -> None:
-        delays = []
+        delays: list[float] = []
         for packet in packets:
             if packet.sent_s <= self._stale_until_s:
                 continue

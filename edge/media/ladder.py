@@ -187,8 +187,8 @@ class Ladder:
         """The allocation for an estimated total rate; called a few times a second.
 
         ``loss`` is the share of packets that the line itself loses; None: not known, sound is repeated where the rung
-        may. ``sustained_bps`` is what the link carries apart from a queue that is being drained: for so short a time the
-        picture gets poorer, not another size. A rate that is no number counts as none.
+        may. ``sustained_bps`` is what the link carries apart from a queue that is being drained: for so short a time
+        the picture gets poorer, not another size. A rate that is no number counts as none.
         """
         rules = self._rules
         total_bps = _sane(total_bps)

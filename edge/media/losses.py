@@ -13,6 +13,8 @@ _WINDOW_S = 2.5
 _RANK_WINDOW_S = 5.0
 _BURST_WEIGHT = 2
 """Losses in a row count as this many at most."""
+_WORST_LINE = 0.15
+"""A line that loses more would carry more if less were sent."""
 _FULL_RANK = 0.80
 _FULL_LOSSES = 6
 
@@ -75,6 +77,7 @@ class Losses:
         if settled and self._count >= 15:
             seen = self._weight / self._count
             self.line += (seen - self.line) * min(elapsed_s / (6.0 if seen > self.line else 10.0), 1.0)
+            self.line = min(self.line, _WORST_LINE)
 
     def congested(self) -> bool:
         """Whether what is lost now is more than the line's."""

@@ -134,15 +134,15 @@ class WanLeg:
         """Change rates, size and frame rate now. A new size costs a key frame."""
         self._allocation = allocation
         self._part("opus").set_property("bitrate", max(allocation.audio_bps, 6000))
+        self._pacer.rate_bps = allocation.pace_bps
         if allocation.video_bps > 0:
             self._part("vp8").set_property("target-bitrate", allocation.video_bps)
             self._part("pay").set_property("mtu", allocation.mtu_bytes)
-            self._pacer.rate_bps = max(allocation.video_bps * 1.7, allocation.video_bps + 12_000)
             if self._box != (allocation.width, allocation.height):
                 self._box = (allocation.width, allocation.height)
                 self._fit()
-        else:
-            self._pacer.clear()
+        elif not allocation.width or allocation.still_every_s:
+            self._pacer.clear()  # a pause within a rung keeps what is queued: half a picture costs a key frame
 
     def ask_doctor_for_key_frame(self) -> None:
         """The tablet's decoder needs a key frame of the doctor's picture."""
@@ -294,8 +294,9 @@ class WanLeg:
         self._primed = True
         buffer = sample.get_buffer()
         position = round(buffer.pts * rtp.OPUS_CLOCK_HZ / Gst.SECOND)
-        packet = self._packetizer.packet(bytes_of(buffer), position, red=self._allocation.red)
-        if packet is not None:
+        plan, frame = self._allocation, bytes_of(buffer)
+        frames = plan.audio_packet_ms // 60
+        for packet in self._packetizer.packets(frame, position, red=plan.red, frames=frames):
             out = Gst.Buffer.new_wrapped(packet)
             out.pts = buffer.pts
             self.bytes_sent += len(packet) + WIRE_OVERHEAD_BYTES

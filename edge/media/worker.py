@@ -305,7 +305,8 @@ class Worker:
         now_s = time.monotonic()
         if self._connected:
             self._estimator.tick(now_s, wan.rtt_s)
-        allocation = self._ladder.allocate(self._estimator.rate_bps, now_s)
+        seen = self._estimator
+        allocation = self._ladder.allocate(seen.rate_bps, now_s, seen.line_loss, seen.sustained_bps)
         if allocation != self._allocation:
             self._allocation = allocation
             wan.apply(allocation)

@@ -83,7 +83,9 @@ class _Sound:
     def talks(self, now_s: float) -> bool:
         if self._speech < 1 and now_s >= self._turn_s:
             self._talks = not self._talks
-            self._turn_s = now_s + self._chance.expovariate(1 / (4 * (self._speech if self._talks else 1 - self._speech)))
+            self._turn_s = now_s + self._chance.expovariate(
+                1 / (4 * (self._speech if self._talks else 1 - self._speech))
+            )
         return self._talks
 
 
@@ -270,9 +272,7 @@ class SimulatedCall:
             if known is None:
                 continue
             arrived_s = seen.get(number)
-            fates.append(
-                PacketFeedback(known[0], None if arrived_s is None else arrived_s + CLOCK_OFFSET_S, known[1])
-            )
+            fates.append(PacketFeedback(known[0], None if arrived_s is None else arrived_s + CLOCK_OFFSET_S, known[1]))
         gaps = [number for number in self._fates if self._reported < number < min(seen)]
         # What lies between two reports is told as lost by the next one; what a lost report told is not known.
         fates = [PacketFeedback(*self._lost(number)) for number in gaps] + fates

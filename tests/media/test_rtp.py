@@ -5,6 +5,7 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.media.opus import frames_of, join
 from edge.media.rtp import (
     FRAME_SAMPLES,
     OPUS_PT,
@@ -32,9 +33,8 @@ OFFER = "\r\n".join(
 
 def test_packets_count_up_and_have_room_for_the_transport_sequence_number() -> None:
     packetizer = OpusPacketizer(7, 65_535, 100)
-    first = packetizer.packet(b"abcd", 0, red=False)
-    second = packetizer.packet(b"efgh", FRAME_SAMPLES + 11, red=False)
-    assert first is not None and second is not None
+    (first,) = packetizer.packets(b"abcd", 0, red=False)
+    (second,) = packetizer.packets(b"efgh", FRAME_SAMPLES + 11, red=False)
     assert first[12:20] == bytes.fromhex("bede000111000000")
     one, two = parse(first), parse(second)
     assert one is not None and two is not None
@@ -45,15 +45,15 @@ def test_packets_count_up_and_have_room_for_the_transport_sequence_number() -> N
 
 def test_a_real_gap_in_capture_is_a_gap_in_the_timestamps() -> None:
     packetizer = OpusPacketizer(7, 0, 0)
-    packetizer.packet(b"abcd", 0, red=False)
-    packet = parse(packetizer.packet(b"efgh", 5 * FRAME_SAMPLES + 40, red=False) or b"")
+    packetizer.packets(b"abcd", 0, red=False)
+    packet = parse(packetizer.packets(b"efgh", 5 * FRAME_SAMPLES + 40, red=False)[0])
     assert packet is not None and packet.timestamp == 5 * FRAME_SAMPLES
 
 
 def test_redundant_packets_carry_the_frame_before() -> None:
     packetizer = OpusPacketizer(7, 0, 0)
-    first = parse(packetizer.packet(b"first", 0, red=True) or b"")
-    second = parse(packetizer.packet(b"second", FRAME_SAMPLES, red=True) or b"")
+    first = parse(packetizer.packets(b"first", 0, red=True)[0])
+    second = parse(packetizer.packets(b"second", FRAME_SAMPLES, red=True)[0])
     assert first is not None and second is not None
     assert first.payload_type == second.payload_type == RED_PT
     assert first.payload == bytes([OPUS_PT]) + b"first"
@@ -65,11 +65,60 @@ def test_redundant_packets_carry_the_frame_before() -> None:
 def test_of_a_pause_only_the_first_frame_is_sent_and_talk_begins_with_a_marker() -> None:
     packetizer = OpusPacketizer(7, 0, 0)
     frames = [b"talk", b"\x08", b"\x08", b"\x08", b"talk"]
-    packets = [packetizer.packet(frame, place * FRAME_SAMPLES, red=False) for place, frame in enumerate(frames)]
-    assert [packet is not None for packet in packets] == [True, True, False, False, True]
-    assert packets[4] is not None and packets[4][1] == 0x80 | OPUS_PT
-    parsed = parse(packets[4])
+    packets = [packetizer.packets(frame, place * FRAME_SAMPLES, red=False) for place, frame in enumerate(frames)]
+    assert [len(sent) for sent in packets] == [1, 1, 0, 0, 1]
+    assert packets[4][0][1] == 0x80 | OPUS_PT
+    parsed = parse(packets[4][0])
     assert parsed is not None and parsed.sequence == 2
+
+
+TOC_60_MS = bytes([11 << 3])
+"""SILK, wideband, 60 ms, one frame (RFC 6716 section 3.1)."""
+
+
+def test_two_frames_share_one_packet_and_a_pause_keeps_none_back() -> None:
+    packetizer = OpusPacketizer(7, 0, 0)
+    frames = [b"talk1", b"other", b"three", b"", b"", b"talk!"]
+    packets = [
+        packetizer.packets(TOC_60_MS + frame, place * FRAME_SAMPLES, red=False, frames=2)
+        for place, frame in enumerate(frames)
+    ]
+    assert [len(sent) for sent in packets] == [0, 1, 0, 1, 0, 0]
+    first, second = parse(packets[1][0]), parse(packets[3][0])
+    assert first is not None and second is not None
+    assert frames_of(first.payload) == [b"talk1", b"other"] and first.timestamp == 0
+    assert frames_of(second.payload) == [b"three", b""] and second.timestamp == 2 * FRAME_SAMPLES
+
+
+def test_frames_that_may_not_share_a_packet_are_sent_apart() -> None:
+    packetizer = OpusPacketizer(7, 0, 0)
+    assert packetizer.packets(TOC_60_MS + b"talk1", 0, red=False, frames=2) == []
+    sent = packetizer.packets(bytes([10 << 3]) + b"talk2", FRAME_SAMPLES, red=False, frames=2)
+    assert [parsed.payload[1:] for packet in sent if (parsed := parse(packet))] == [b"talk1", b"talk2"]
+
+
+FRAMES = st.lists(st.binary(max_size=300), min_size=1, max_size=2)
+
+
+@given(FRAMES, FRAMES, st.sampled_from([8, 9, 13, 31]))
+def test_joined_packets_hold_all_frames_in_order(first: list[bytes], second: list[bytes], config: int) -> None:
+    def packet(frames: list[bytes]) -> bytes:
+        whole = bytes([config << 3]) + frames[0]
+        for frame in frames[1:]:
+            joined = join(whole, bytes([config << 3]) + frame)
+            assert joined is not None
+            whole = joined
+        return whole
+
+    made = join(packet(first), packet(second))
+    assert made is not None and frames_of(made) == first + second
+
+
+@given(st.binary(max_size=60))
+def test_no_bytes_make_the_opus_parser_fail(data: bytes) -> None:
+    frames = frames_of(data)
+    assert frames is None or sum(map(len, frames)) <= len(data)
+    assert join(data, data) is None or frames is not None
 
 
 @given(st.binary(max_size=60))
