@@ -15,7 +15,8 @@ from edge.model.records import ConsultType, Mode, ShortText
 
 from ..nodes import Worker
 
-User = Annotated[str, Meta(min_length=1, max_length=60)]
+User = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[^\x00]*$")]
+"""A NUL is no part of any name, and PostgreSQL takes it for none of its texts."""
 Password = Annotated[str, Meta(max_length=200)]
 
 
@@ -104,7 +105,7 @@ class VisitReply(Struct, frozen=True):
 
 
 class Note(Struct, frozen=True, forbid_unknown_fields=True):
-    text: Annotated[str, Meta(max_length=20_000)]
+    text: Annotated[str, Meta(max_length=20_000, pattern=r"^[^\x00]*$")]
 
 
 class SavedNote(Struct, frozen=True):

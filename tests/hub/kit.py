@@ -1,7 +1,6 @@
 """A hub on a scratch folder, an enrolled node that speaks the real protocol in memory, and people."""
 
 import asyncio
-import os
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -38,14 +37,10 @@ from hub.app import build_app
 from hub.backup import init_hub
 from hub.config import Settings
 from hub.hub import Hub
-from hub.store.engine import Store
-from hub.store.schema import metadata
 
 START_MS = 1_790_000_000_000
 PATIENCE_S = 20.0
 PASSWORD = "correct horse battery"
-DATABASE = os.environ.get("UPKENDRA_TEST_DATABASE", "")
-"""URL of an empty database to run the kit on instead of SQLite; it is emptied before each test."""
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -69,24 +64,14 @@ class Clock:
         self.ms += int(seconds * 1000)
 
 
-def empty(url: str) -> None:
-    """Drop everything in a database that is given for tests."""
-    store = Store(url, create=True)
-    with store.engine.begin() as connection:
-        metadata.drop_all(connection)
-        connection.exec_driver_sql("DROP TABLE IF EXISTS alembic_version")
-    store.close()
-
-
 class HubKit:
     """One hub and what a test does to it."""
 
-    def __init__(self, data: Path, *, fresh: bool = True) -> None:
+    def __init__(self, data: Path, database: str = "", *, fresh: bool = True) -> None:
+        """``database``: URL of an empty one; SQLite in the folder without it."""
         self.clock = Clock()
-        self.settings = Settings(data, database=DATABASE)
+        self.settings = Settings(data, database=database)
         if fresh:
-            if DATABASE:
-                empty(DATABASE)
             init_hub(self.settings)
         self.hub = Hub(self.settings, self.clock.wall_ms, self.clock.monotonic_s)
         self.totp: dict[str, str] = {}
@@ -107,7 +92,7 @@ class HubKit:
     async def restart(self) -> "HubKit":
         """A new process on the same data."""
         await self.stop()
-        again = await asyncio.to_thread(HubKit, self.settings.data, fresh=False)
+        again = await asyncio.to_thread(HubKit, self.settings.data, self.settings.database, fresh=False)
         again.clock.ms = self.clock.ms
         again.totp = self.totp
         return await again.start()
@@ -293,6 +278,11 @@ class NodeKit:
             assert down.seq == seq
             found += [ev.event_of(msgspec.msgpack.decode(raw, type=ev.Entry)) for raw in unpack(down.payload).entries]
         return found
+
+
+def about_visits(said: Sequence[ev.Event | ev.Unknown]) -> list[ev.Event | ev.Unknown]:
+    """Without what the hub says at a time of its own: it publishes a new doctor within two seconds."""
+    return [event for event in said if not isinstance(event, ev.StaffPublished)]
 
 
 def registered(patient_id: str, name: str = "Sita Devi", years: int = 34) -> ev.PatientRegistered:

@@ -16,11 +16,8 @@ from hub import backup, blob_copy, blob_rows, returns
 from hub.hub import Hub
 from hub.shelf import FolderShelf, ShelfFailed
 from hub.store.schema import blob_chunks
-from tests.hub.kit import DATABASE
 from tests.hub.test_blobs import PHOTO, Case, files, send_chunk, settled
 from tests.hub.test_second_copy import CopiedKit
-
-pytestmark = pytest.mark.skipif(bool(DATABASE), reason="a folder as second copy belongs to SQLite")
 
 
 @pytest.fixture

@@ -143,7 +143,7 @@ async def test_a_revoked_node_gets_and_gives_nothing(kit: HubKit) -> None:
 async def test_a_bundle_whose_hub_key_was_destroyed_is_asked_for_again(kit: HubKit) -> None:
     node = await kit.enrol()
     raw = up(node, visit_of(node))
-    late = await asyncio.to_thread(HubKit, kit.settings.data, fresh=False)
+    late = await asyncio.to_thread(HubKit, kit.settings.data, kit.settings.database, fresh=False)
     try:
         late.hub.keys = _without_kem(late)
         desk = Desk(late.hub)

@@ -7,7 +7,7 @@ from edge.model.prescribing import PrescriptionRecord, SignedPrescription
 from edge.model.records import VisitState
 from edge.slips.verify import verify_signed
 
-from .kit import DRAFT, HubKit, new_id, registered, visit_events
+from .kit import DRAFT, HubKit, about_visits, new_id, registered, visit_events
 
 
 async def test_a_queue_of_121_people_is_at_most_60_kilobytes(kit: HubKit) -> None:
@@ -49,8 +49,8 @@ async def test_a_doctor_sees_opens_signs_and_the_node_gets_a_prescription_that_v
     again = await page.call("POST", f"/api/visits/{visit_id}/sign", command)
     assert (await again.json())["prescription_id"] == prescription_id
 
-    await node.until(lambda: len(node.said_by_hub()) == 3)
-    seen, assigned, prescribed = node.said_by_hub()
+    await node.until(lambda: len(about_visits(node.said_by_hub())) == 3)
+    seen, assigned, prescribed = about_visits(node.said_by_hub())
     assert isinstance(seen, ev.VisitSeen)
     assert isinstance(assigned, ev.VisitAssigned)
     assert isinstance(prescribed, ev.PrescriptionSigned)

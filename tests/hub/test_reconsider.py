@@ -33,9 +33,9 @@ async def counted(kit: HubKit) -> tuple[int, int]:
 
 
 async def test_a_bundle_of_a_later_release_is_read_after_the_update(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kit = await asyncio.to_thread(HubKit, tmp_path / "hub")
+    kit = await asyncio.to_thread(HubKit, tmp_path / "hub", database)
     await kit.start()
     node = await kit.enrol()
     patient, visit = new_id(), new_id()
@@ -58,8 +58,8 @@ async def test_a_bundle_of_a_later_release_is_read_after_the_update(
     await kit.stop()
 
 
-async def test_what_is_broken_stays_aside(tmp_path: Path) -> None:
-    kit = await asyncio.to_thread(HubKit, tmp_path / "hub")
+async def test_what_is_broken_stays_aside(tmp_path: Path, database: str) -> None:
+    kit = await asyncio.to_thread(HubKit, tmp_path / "hub", database)
     await kit.start()
     node = await kit.enrol()
     entry = msgspec.msgpack.encode(["no", "entry"])

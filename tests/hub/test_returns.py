@@ -1,9 +1,5 @@
 """What a node that lost everything is sent back: the young and the last visits, whole, and no more."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import msgspec
 import pytest
 from sqlalchemy import Connection
@@ -18,14 +14,6 @@ from hub.down import DownBlob
 from tests.hub.kit import HubKit, NodeKit, new_id, registered, visit_events
 
 DAY_S = 86_400
-
-
-@pytest.fixture
-async def kit(tmp_path: Path) -> AsyncIterator[HubKit]:
-    made = await asyncio.to_thread(HubKit, tmp_path / "hub")
-    await made.start()
-    yield made
-    await made.stop()
 
 
 async def ask(kit: HubKit, node: NodeKit) -> list[DownBlob]:

@@ -22,9 +22,7 @@ from hub.hub import Hub
 from hub.store import copy as copies
 from hub.store.copy import CopyRefused, FolderCopy
 from hub.store.schema import copy_log
-from tests.hub.kit import DATABASE, Clock, HubKit, new_id, registered, visit_events
-
-pytestmark = pytest.mark.skipif(bool(DATABASE), reason="a folder as second copy belongs to SQLite")
+from tests.hub.kit import Clock, HubKit, new_id, registered, visit_events
 
 
 class CopiedKit(HubKit):

@@ -200,9 +200,10 @@ class Clinic:
         doctor_name: str = "Dr Anil Demo",
         site: tuple[str, str] = ("NMP01", "Namunapur"),
         node_options: Sequence[str] = (),
+        database: str = "",
     ) -> None:
         """``http_ports``: hub's and node's; 0 takes a free one. ``link``: running; node left, hub right.
-        ``node_options``: more of ``node serve``.
+        ``node_options``: more of ``node serve``. ``database``: the hub's, as a URL.
         """
         self.folder = folder
         self.link = link
@@ -214,6 +215,7 @@ class Clinic:
         self._doctor_name = doctor_name
         self._site = site
         self._node_options = tuple(node_options)
+        self._database = database
         self.recovery_code = ""
         self._hub_key = ""
         self._used_code = ""
@@ -221,6 +223,12 @@ class Clinic:
     @property
     def hub_data(self) -> Path:
         return self.folder / "hub"
+
+    @property
+    def hub_store(self) -> list[str]:
+        """Which hub a command is for."""
+        chosen = ["--database", self._database] if self._database else []
+        return ["--data", str(self.hub_data), *chosen]
 
     @property
     def node_data(self) -> Path:
@@ -250,7 +258,7 @@ class Clinic:
 
     def make_hub(self) -> None:
         """Make the hub and its doctor, and serve."""
-        data = ["--data", str(self.hub_data)]
+        data = self.hub_store
         self._hub_key = text(self.command("hub", ["init", *data]), "hub_key")
         password = secrets.token_urlsafe(12)
         shown = self.command(
@@ -296,7 +304,7 @@ class Clinic:
             "hub",
             [
                 "site-token",
-                *("--data", str(self.hub_data), "--code", code, "--name", name),
+                *(*self.hub_store, "--code", code, "--name", name),
                 *("--district", "Demo", "--demo"),
             ],
         )
