@@ -360,8 +360,6 @@ async def test_a_case_packet_fits_thirty_thousand_bytes(setup: Provisioned) -> N
 
 
 @pytest.mark.serial
-@pytest.mark.long
-@pytest.mark.timeout(240)
 async def test_kills_between_the_steps_of_an_upload_lose_and_double_nothing(setup: Provisioned) -> None:
     """SIGKILL after the file is filled, before its row, and after chunks lie in the outbox, one after the other."""
     preview, original = new_id(), new_id()
@@ -381,7 +379,7 @@ async def test_kills_between_the_steps_of_an_upload_lose_and_double_nothing(setu
                         if kill_at:
                             await asyncio.wait_for(process.child.wait(), 20)
                         else:
-                            await until(all_are(tablet, visit, "hub_has_it"), 120)
+                            await until(all_are(tablet, visit, "hub_has_it"), 60)
             finally:
                 if not kill_at:
                     assert await process.stop() == 0
