@@ -79,6 +79,8 @@ class Link:
         self._seen_ms: dict[bytes, int] = {}
         self._givings: dict[bytes, int] = {}
         """Answers that were given to each node's holdings so far."""
+        self._left: dict[bytes, holdings.Held] = {}
+        """What each node lacks and is not sent back, so that it is not compared anew at each meeting."""
         self._uncopied: deque[_Uncopied] = deque(maxlen=UNCOPIED_MAX)
         self._copying: asyncio.Task[None] | None = None
         self._at_work: set[asyncio.Task[None]] = set()
@@ -246,11 +248,16 @@ class Link:
         if isinstance(message, holdings.Notice):
             code, count = message.code, max(0, min(message.count, 1 << 40))
             if code == holdings.GONE:
-                await self._notice(node_id, code, count)
+                await self._notice(node_id, code, count, total=True)
         elif isinstance(message, holdings.Holdings):
             told = message
             number = self._givings[node_id] = self._givings.get(node_id, 0) + 1
-            found = await self._store.write(lambda connection: returns.answer(connection, node_id.hex(), told, now_ms))
+            left = self._left.get(node_id)
+            found = await self._store.write(
+                lambda connection: returns.answer(connection, node_id.hex(), told, now_ms, left)
+            )
+            if found.left is not None:
+                self._left[node_id] = found.left
             reply = found.message
             if isinstance(reply, holdings.Wanted):
                 copied = found.complete and await self.level_now() == 2
@@ -280,11 +287,12 @@ class Link:
         self.endpoint.send_state(node_id, body, cls, self._monotonic_s())
         self.wake()
 
-    async def _notice(self, node_id: bytes, code: str, count: int) -> None:
-        say(logger, code, logging.ERROR, node_id=node_id.hex(), count=count)
-        await self._store.write(
-            lambda connection: returns.put_notice(connection, node_id.hex(), code, count, self._wall_ms())
-        )
+    async def _notice(self, node_id: bytes, code: str, count: int, *, total: bool = False) -> None:
+        now_ms = self._wall_ms()
+        if await self._store.write(
+            lambda connection: returns.put_notice(connection, node_id.hex(), code, count, now_ms, total=total)
+        ):
+            say(logger, code, logging.ERROR, node_id=node_id.hex(), count=count)
 
     async def _twice(self, event: NodeTwice) -> None:
         """Two machines speak as one node: a person has to find the copy; both are told, and given what they lack."""

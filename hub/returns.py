@@ -4,6 +4,8 @@ The hub's half of :mod:`edge.sync.holdings`: after a restore on either side entr
 node gives back of the hub's own log counts only with H's signature over it. Knows no socket.
 """
 
+from collections.abc import Iterable
+
 import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection, func, select, update
@@ -21,6 +23,8 @@ from .store.dialect import Row, insert_new
 from .store.schema import down, entries, notices, quarantine
 
 SHARED_STREAMS = (Stream.URGENT, Stream.CLINICAL, Stream.MEDIA, Stream.AUDIT, Stream.HUB)
+IN_MAX = 500
+"""Numbers in one question to the database."""
 _downs = msgspec.msgpack.Decoder(seal.SignedDown)
 
 
@@ -32,12 +36,16 @@ class Answer(Struct, frozen=True):
     """Still to be sealed, in this order (:func:`hub.giving.seal_piece`)."""
     complete: bool = False
     """All that the node named was compared: what is not asked for is held here."""
+    left: holdings.Held | None = None
+    """Of a list of all logs: what the node lacks and is not sent back. None: nothing new is known about that."""
 
 
-def answer(connection: Connection, node_id: str, told: holdings.Holdings, now_ms: int) -> Answer:
-    """Compare, and plan what goes back to the node."""
+def answer(
+    connection: Connection, node_id: str, told: holdings.Holdings, now_ms: int, left: holdings.Held | None = None
+) -> Answer:
+    """Compare, and plan what goes back to the node. ``left``: of the last answer that knew it."""
     held = _held(connection, node_id, told.refused)
-    difference = holdings.compare(told, held)
+    difference = holdings.compare(told, held, left or {})
     if difference.unclear:
         return Answer(holdings.AskAll())
     pieces = giving.plan(connection, node_id, difference.surplus, now_ms)
@@ -46,7 +54,18 @@ def answer(connection: Connection, node_id: str, told: holdings.Holdings, now_ms
     if difference.lacking:
         count = sum(span.last - span.first + 1 for span in difference.lacking)
         audit.record(connection, now_ms, "", "entries_wanted", node_id, str(count))
-    return Answer(holdings.Wanted(difference.lacking), tuple(pieces), difference.complete)
+    left = _left(difference, pieces) if told.whole and len(pieces) < giving.PIECES_MAX else None
+    return Answer(holdings.Wanted(difference.lacking), tuple(pieces), difference.complete, left)
+
+
+def _left(difference: holdings.Difference, pieces: Iterable[giving.Piece]) -> dict[holdings.Log, Ranges]:
+    """What the node lacks, less what is sent back."""
+    left: dict[holdings.Log, Ranges] = {}
+    for span in difference.surplus:
+        left.setdefault((span.run, span.stream), Ranges()).add(span.first, span.last + 1)
+    for piece in pieces:
+        left[piece.log].remove(piece.first, piece.last + 1)
+    return left
 
 
 def _held(connection: Connection, node_id: str, refused: tuple[int, ...]) -> dict[holdings.Log, Ranges]:
@@ -68,13 +87,16 @@ def _held(connection: Connection, node_id: str, refused: tuple[int, ...]) -> dic
         whole = row.many == row.last - row.first + 1
         log = (bytes(row.run), int(row.stream))
         held[log] = Ranges((row.first, row.last + 1)) if whole else _pieces(connection, node_id, log)
-    moving = select(down.c.run, down.c.stream, down.c.first_seq, down.c.last_seq).where(
-        down.c.node_id == node_id, (down.c.stored_ms == 0) | down.c.seq.in_(refused[:1000])
-    )
-    for row in connection.execute(moving):
-        found = held.get((bytes(row.run or b""), row.stream or 0))
-        if found is not None:
-            found.remove(row.first_seq, row.last_seq + 1)
+    moving = [down.c.stored_ms == 0]
+    moving += [down.c.seq.in_(refused[at : at + IN_MAX]) for at in range(0, len(refused), IN_MAX)]
+    for some in moving:
+        rows = connection.execute(
+            select(down.c.run, down.c.stream, down.c.first_seq, down.c.last_seq).where(down.c.node_id == node_id, some)
+        )
+        for row in rows:
+            found = held.get((bytes(row.run or b""), row.stream or 0))
+            if found is not None:
+                found.remove(row.first_seq, row.last_seq + 1)
     return held
 
 
@@ -126,16 +148,26 @@ def take_returned(
     return fresh, visit_ids - {""}, ""
 
 
-def put_notice(connection: Connection, node_id: str, code: str, count: int, now_ms: int) -> None:
-    """Keep something that the technician and the coordinator have to know; it stands in ``hub status``."""
-    mine = (notices.c.node_id == node_id, notices.c.code == code[:40])
-    done = connection.execute(
-        update(notices).where(*mine).values(count=notices.c.count + count, last_ms=now_ms).returning(notices.c.code)
-    ).first()
-    if done is None:
-        row: Row = {"node_id": node_id, "code": code[:40], "count": count, "first_ms": now_ms, "last_ms": now_ms}
+def put_notice(
+    connection: Connection, node_id: str, code: str, count: int, now_ms: int, *, total: bool = False
+) -> bool:
+    """Keep something that the technician and the coordinator have to know; it stands in ``hub status``.
+
+    ``total``: the count is of all there is, and may be said at each meeting; otherwise it is added. False: nothing new.
+    """
+    code = code[:40]
+    mine = (notices.c.node_id == node_id, notices.c.code == code)
+    known = connection.execute(select(notices.c.count).where(*mine)).scalar()
+    if known is None:
+        row: Row = {"node_id": node_id, "code": code, "count": count, "first_ms": now_ms, "last_ms": now_ms}
         insert_new(connection, notices, row)
+    else:
+        counted = max(known, count) if total else known + count
+        connection.execute(update(notices).where(*mine).values(count=counted, last_ms=now_ms))
+        if counted == known:
+            return False
     audit.record(connection, now_ms, node_id, "notice", node_id, code)
+    return True
 
 
 def load_notices(connection: Connection) -> list[dict[str, object]]:

@@ -7,6 +7,7 @@ entries come back sealed and signed like all others. Format: docs/protocol.md, s
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import TypeAlias
 
 import msgspec
@@ -94,6 +95,7 @@ class Notice(Struct, frozen=True, array_like=True, tag=4):
     count: int = 0
 
 
+_NOTHING: Held = MappingProxyType({})
 Message: TypeAlias = Holdings | AskAll | Wanted | Notice
 _encode = msgspec.msgpack.Encoder().encode
 _messages: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
@@ -168,8 +170,12 @@ class Difference(Struct, frozen=True):
     """``lacking`` names all that is lacking; False when a limit cut it, or logs beyond the list differ."""
 
 
-def compare(told: Holdings, held: Held) -> Difference:
-    """``held``: what the hub holds of this node's logs and of its own log for the node, less what is on its way."""
+def compare(told: Holdings, held: Held, left: Held = _NOTHING) -> Difference:
+    """``held``: what the hub holds of this node's logs and of its own log for the node, less what is on its way.
+
+    ``left``: what a list of all logs has shown to be lacking there and what is not sent back (a replaced node lacks its
+    old visits for ever); it is no reason to ask for all again.
+    """
     lacking: list[Span] = []
     surplus: list[Span] = []
     listed = {(log.run, log.stream): ranges_of(log) for log in told.logs}
@@ -179,7 +185,8 @@ def compare(told: Holdings, held: Held) -> Difference:
         surplus += _spans(log, _without(ours, theirs))
     rest = {log: ours for log, ours in held.items() if log not in listed}
     asked, fits = tuple(lacking[:SPANS_MAX]), len(lacking) <= SPANS_MAX
-    if digest_of(rest) == told.digest:
+    expected = rest if told.whole else {log: _without(ours, left.get(log, Ranges())) for log, ours in rest.items()}
+    if digest_of(expected) == told.digest:
         return Difference(asked, tuple(surplus), False, fits)
     if not told.whole:
         return Difference(asked, tuple(surplus), True, False)

@@ -27,10 +27,10 @@ from edge.model.records import (
     TriageResult,
     Vitals,
 )
-from edge.sync import enrol, seal
+from edge.sync import enrol, holdings, seal
 from edge.sync.bundle import BundlePayload, unpack
 from edge.sync.endpoint import NodeEndpoint
-from edge.sync.link import BundleAcked, DownArrived, NodeEvent, SignalArrived
+from edge.sync.link import BundleAcked, DownArrived, NodeEvent, SignalArrived, StateArrived
 from edge.sync.log import Stream, Writer, own_salt
 from hub import directory, doctors
 from hub.app import build_app
@@ -191,6 +191,8 @@ class NodeKit:
         self.levels: list[int] = []
         self.downs: dict[int, bytes] = {}
         self.signals: list[bytes] = []
+        self.states: list[holdings.Message] = []
+        """What the hub said about what is held."""
         self.stores_downs = True
         self.endpoint = NodeEndpoint(
             keys,
@@ -225,6 +227,13 @@ class NodeKit:
         self.endpoint.submit_bundle(ref, 1, self.kit.clock.monotonic_s())
         await self.until(lambda: ref.bundle_id in self.acked)
         return ref.bundle_id
+
+    async def state(self, message: holdings.Message) -> holdings.Message:
+        """Say what is held, and wait for the hub's answer."""
+        known = len(self.states)
+        self.endpoint.send_state(holdings.encode(message), 1, self.kit.clock.monotonic_s())
+        await self.until(lambda: len(self.states) > known)
+        return self.states[known]
 
     def signal(self, signal: Signal) -> None:
         self.endpoint.send_signal(_encode(signal), self.kit.clock.monotonic_s())
@@ -267,6 +276,8 @@ class NodeKit:
                     self.endpoint.down_stored(event.seq)
             case SignalArrived():
                 self.signals.append(event.blob)
+            case StateArrived():
+                self.states.append(holdings.decode(event.body))
             case _:
                 pass
 

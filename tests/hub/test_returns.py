@@ -2,15 +2,18 @@
 
 import msgspec
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from edge.model import events as ev
 from edge.sync import holdings, seal
 from edge.sync.bundle import BundlePayload, unpack
+from edge.sync.frontier import Ranges
 from edge.sync.link import BundleRef
 from edge.sync.log import Stream, decode_entry
 from hub import giving, returns
 from hub.down import DownBlob
+from hub.store.schema import audit as audits
+from hub.store.schema import down, entries
 from tests.hub.kit import HubKit, NodeKit, new_id, registered, visit_events
 
 DAY_S = 86_400
@@ -57,6 +60,78 @@ async def test_old_visits_beyond_the_last_ones_are_not_sent_back(kit: HubKit, mo
     assert set(found) == set(made[2:])
     assert set(found.values()) == {9}
     assert people == 4
+
+
+async def test_a_replaced_node_is_asked_for_all_once_and_again_only_when_it_has_lost_something(
+    kit: HubKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is never sent its old visits, so the hub holds more than it for ever."""
+    monkeypatch.setattr(giving, "KEPT_VISITS", 1)
+    node = await kit.enrol()
+    for _ in range(3):
+        patient, visit = new_id(), new_id()
+        await node.send([registered(patient), *visit_events(visit, patient)])
+        kit.clock.pass_s(100 * DAY_S)
+    await node.send([registered(new_id())])
+    held: dict[holdings.Log, Ranges] = {}
+    assert isinstance(await node.state(holdings.describe(held, (), (), whole=False, question=1)), holdings.AskAll)
+    assert isinstance(await node.state(holdings.describe(held, (), (), whole=True, question=2)), holdings.Wanted)
+    await node.until(lambda: len(node.downs) >= 3)
+    opened = [
+        seal.open_down(blob, node.keys.node_id, node.drawn.records, node.keys.hub_sign) for blob in node.downs.values()
+    ]
+    for payload in (unpack(one.payload) for one in opened):
+        log = held.setdefault((payload.run, payload.stream), Ranges())
+        log.add(payload.first_seq, payload.first_seq + len(payload.entries))
+    assert sum(spans.size for spans in held.values()) == 13, "four people, and one visit of nine entries"
+    for question in (3, 4):
+        reply = await node.state(holdings.describe(held, (), (), whole=False, question=question))
+        assert reply == holdings.Wanted((), False, False, question)
+    some = {log: Ranges((2, spans.spans()[-1][1])) for log, spans in held.items()}
+    assert isinstance(await node.state(holdings.describe(some, (), (), whole=False, question=5)), holdings.AskAll)
+
+
+async def test_what_was_refused_is_not_sealed_again_however_much_it_is(kit: HubKit) -> None:
+    node = await kit.enrol()
+    many = 2_300
+    run = bytes(8)
+
+    def act(connection: Connection) -> None:
+        one = {"node_id": node.node_id, "run": run, "stream": Stream.HUB.value}
+        said = [
+            {**one, "seq": n, "raw": b"x", "kind": 0, "stamp": 1, "visit_id": "", "patient_id": "", "received_ms": 1}
+            for n in range(1, many + 1)
+        ]
+        sent = [
+            {**one, "seq": n, "cls": 1, "blob": b"x", "made_ms": 1, "stored_ms": 1, "first_seq": n, "last_seq": n}
+            for n in range(1, many + 1)
+        ]
+        connection.execute(entries.insert(), said)
+        connection.execute(down.insert(), sent)
+
+    await kit.hub.store.write(act)
+    for refused, lacking in ((many, 0), (many - 1, 1)):
+        told = holdings.Holdings(True, holdings.digest_of({}), (), tuple(range(1, refused + 1)))
+        found = await kit.hub.store.write(lambda c: returns.answer(c, node.node_id, told, kit.clock.ms))  # noqa: B023
+        assert sum(piece.last - piece.first + 1 for piece in found.pieces if piece.log == (run, Stream.HUB)) == lacking
+
+
+async def test_entries_that_are_gone_are_counted_once_however_often_they_are_missed(kit: HubKit) -> None:
+    node = await kit.enrol()
+
+    async def counted() -> tuple[int, int]:
+        def look(connection: Connection) -> tuple[int, int]:
+            rows = [row for row in returns.load_notices(connection) if row["code"] == holdings.GONE]
+            audited = select(func.count()).select_from(audits).where(audits.c.action == "notice")
+            return sum(int(str(row["count"])) for row in rows), connection.execute(audited).scalar() or 0
+
+        return await kit.hub.store.read(look)
+
+    for count, expected in ((5, (5, 1)), (5, (5, 1)), (7, (7, 2)), (4, (7, 2))):
+        node.endpoint.send_state(holdings.encode(holdings.Notice(holdings.GONE, count)), 1, kit.clock.monotonic_s())
+        nothing = holdings.Holdings(True, holdings.digest_of({}), ())
+        await node.state(nothing)
+        assert await counted() == expected
 
 
 async def test_what_is_on_its_way_is_not_sent_back_twice(kit: HubKit) -> None:
