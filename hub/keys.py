@@ -5,11 +5,14 @@ that stand in the database. The TLS leaf is self-signed and pinned by nodes thro
 fingerprint. Knows no table.
 """
 
+import contextlib
 import datetime
+import fcntl
 import hashlib
 import os
 import secrets
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -27,6 +30,7 @@ KEYS_FILE = "keys.json"
 LEAF_FILE = "tls.crt"
 LEAF_KEY_FILE = "tls.key"
 LEAF_DAYS = 20 * 365
+_OTHER_OWNER = "The hub's keys belong to somebody else. Start the hub as the owner of its folder."
 
 
 class KeysRefused(UpkendraError):
@@ -152,9 +156,7 @@ def load_keys(data: Path) -> Keyring:
     except FileNotFoundError as error:
         raise KeysRefused("There are no keys in this data folder. Run `hub init` first.") from error
     except PermissionError as error:
-        raise KeysRefused(
-            "The hub's keys belong to somebody else. Start the hub as the owner of its folder."
-        ) from error
+        raise KeysRefused(_OTHER_OWNER) from error
     except (OSError, ValueError, msgspec.DecodeError) as error:
         raise KeysRefused("The hub's keys cannot be read. Restore them from the backup.") from error
     hub = seal.HubKeys(tuple(key.private for key in keys.kem), keys.sign, keys.kem[0].made_ms)
@@ -172,20 +174,38 @@ def load_keys(data: Path) -> Keyring:
 
 def rotate(data: Path, now_ms: int) -> KeyFile:
     """Make a new KEM key and destroy those that are due. Raises KeysRefused. Blocking."""
-    keys = _read(data)
-    newest = keys.kem[0]
-    fresh = KemKey(secrets.token_bytes(32), max(now_ms, newest.made_ms + 1))
-    kept = (fresh, msgspec.structs.replace(newest, retired_ms=now_ms), *keys.kem[1:])
-    return _replace(data, msgspec.structs.replace(keys, kem=_still_kept(kept, now_ms)))
+    with _alone(data):
+        keys = _read(data)
+        newest = keys.kem[0]
+        fresh = KemKey(secrets.token_bytes(32), max(now_ms, newest.made_ms + 1))
+        kept = (fresh, msgspec.structs.replace(newest, retired_ms=now_ms), *keys.kem[1:])
+        return _replace(data, msgspec.structs.replace(keys, kem=_still_kept(kept, now_ms)))
 
 
 def destroy_old(data: Path, now_ms: int) -> int:
     """Destroy KEM keys that were retired more than 400 days ago; how many. Raises KeysRefused. Blocking."""
-    keys = _read(data)
-    kept = _still_kept(keys.kem, now_ms)
-    if len(kept) < len(keys.kem):
-        _replace(data, msgspec.structs.replace(keys, kem=kept))
-    return len(keys.kem) - len(kept)
+    with _alone(data):
+        keys = _read(data)
+        kept = _still_kept(keys.kem, now_ms)
+        if len(kept) < len(keys.kem):
+            _replace(data, msgspec.structs.replace(keys, kem=kept))
+        return len(keys.kem) - len(kept)
+
+
+@contextlib.contextmanager
+def _alone(data: Path) -> Iterator[None]:
+    """One process at a time reads the keys and writes them back: a serving hub destroys, a command rotates."""
+    try:
+        handle = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
+    except PermissionError as error:
+        raise KeysRefused(_OTHER_OWNER) from error
+    except OSError as error:
+        raise KeysRefused("There are no keys in this data folder. Run `hub init` first.") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _still_kept(kem: tuple[KemKey, ...], now_ms: int) -> tuple[KemKey, ...]:
@@ -198,9 +218,7 @@ def _read(data: Path) -> KeyFile:
     except FileNotFoundError as error:
         raise KeysRefused("There are no keys in this data folder. Run `hub init` first.") from error
     except PermissionError as error:
-        raise KeysRefused(
-            "The hub's keys belong to somebody else. Start the hub as the owner of its folder."
-        ) from error
+        raise KeysRefused(_OTHER_OWNER) from error
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise KeysRefused("The hub's keys cannot be read. Restore them from the backup.") from error
 

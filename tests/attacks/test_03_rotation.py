@@ -3,6 +3,8 @@
 import asyncio
 import json
 import secrets
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -159,6 +161,25 @@ def test_03_destroyed_keys_are_not_in_the_folder(tmp_path: Path) -> None:
     assert first in (tmp_path / "keys.json").read_text()
     assert hub_keys.destroy_old(tmp_path, 1001 + 400 * DAY_S * 1000) == 1
     assert not [path for path in tmp_path.iterdir() if first.encode() in path.read_bytes()]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["keys.json", "tls.crt", "tls.key"]
+
+
+TURNS = 40
+_CHANGING = (
+    "import sys; from pathlib import Path; from hub import keys\n"
+    "for turn in range(int(sys.argv[2])): keys.rotate(Path(sys.argv[1]), 1000 + turn)\n"
+)
+
+
+def test_03_commands_that_change_the_keys_at_the_same_time_lose_none_of_them(tmp_path: Path) -> None:
+    """Each reads the file and writes it back: a command, a second one, and the hub that destroys what is due."""
+    hub_keys.init_keys(tmp_path)
+    again = [sys.executable, "-c", _CHANGING, str(tmp_path), str(TURNS)]
+    running = [subprocess.Popen(again) for _ in range(2)]
+    while any(one.poll() is None for one in running):
+        assert hub_keys.destroy_old(tmp_path, 1000) == 0
+    assert [one.wait() for one in running] == [0, 0]
+    assert len(hub_keys.load_keys(tmp_path).hub.kem) == 1 + 2 * TURNS
     assert sorted(path.name for path in tmp_path.iterdir()) == ["keys.json", "tls.crt", "tls.key"]
 
 
