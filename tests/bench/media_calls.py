@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
 from tests.bench import media_load
@@ -26,7 +26,8 @@ from tests.e2e.journey import Journey, Plan, control
 from tests.e2e.report import Recorder, Report
 from tests.kits.cases import SAMPLES
 from tests.kits.clinic import Across, Clinic, wait_until
-from tests.kits.link import Link
+from tests.kits.link import Link, LinkSpec
+from tests.kits.link import Way as LinkWay
 
 HERE = Path(__file__).parent
 _RECORDER = (HERE / "media_page.js").read_text()
@@ -121,7 +122,8 @@ class Way(Struct, frozen=True):
 
 def run(row: LinkRow, peer: Peer, seed: int, seconds: float, source: Source, way: Way | None = None) -> Raw:
     """Make that call; blocks."""
-    with tempfile.TemporaryDirectory() as scratch, Link(row.spec(seed)) as link, sync_playwright() as playwright:
+    spec = row.spec(seed)
+    with tempfile.TemporaryDirectory() as scratch, Link(_wide(spec)) as link, sync_playwright() as playwright:
         stage = _Stage(row, peer, seed, seconds, source, Path(scratch), link, playwright)
         return stage.ours(way or Way()) if peer == "ours" else stage.plain(row.caps if peer == "capped" else None)
 
@@ -149,6 +151,8 @@ class _Stage:
             recorder = Recorder(Report(link=self._row.name, camera=camera, link_emulated=True), self._link)
             journey = Journey(clinic, self._link, recorder, tablet_page, doctor_page, Plan(SAMPLES[0], self._scratch))
             for step, act in journey.steps():
+                if step == "doctor opens":
+                    self._narrow()
                 if step == "doctor calls":
                     break
                 act()
@@ -169,6 +173,7 @@ class _Stage:
             right = stack.enter_context(self._browser("right", Across(self._link.right), self._source.doctor))
             pages = [self._plain_page(browser) for browser in (left, right)]
             patient, doctor = pages
+            self._narrow()
             sends = _wanted(caps, caps.video_bps) if caps else None
             returns = _wanted(caps, caps.own_video_bps) if caps else None
             offer = patient.evaluate("(given) => window.offer(given)", sends)
@@ -177,6 +182,14 @@ class _Stage:
             began_ms = self._ice_began(doctor, "describes itself")
             self._watch(doctor, began_ms, 0)
             return self._raw(began_ms, 0.0, "page", _record(doctor), _record(patient))
+
+    def _narrow(self) -> None:
+        """Make the link what the row says. Until then only its delay was there, so that preparing takes no minutes."""
+        spec = self._row.spec(self._seed)
+        for name, way in (("uplink", spec.uplink), ("downlink", spec.downlink)):
+            if not way.trace:
+                self._link.set_rate(name, way.rate_kbps)
+            self._link.set_loss(name, way.loss_pct)
 
     def _plain_page(self, browser: Browser) -> Page:
         page = browser.new_page()
@@ -242,6 +255,16 @@ class _Stage:
             clicked_ms=clicked_ms, camera=camera, doctor=doctor, patient=patient, trace=trace(self._scratch),
             samples=self._samples, cut_s=self._cut,
         )  # fmt: skip
+
+
+def _wide(spec: LinkSpec) -> LinkSpec:
+    """The link before the call: no loss, and no limit but that of a trace."""
+
+    def opened(way: LinkWay) -> LinkWay:
+        rate = way.rate_kbps if way.trace else None
+        return structs.replace(way, rate_kbps=rate, loss_pct=0.0, queue_bytes=way.queue_limit_bytes())
+
+    return structs.replace(spec, uplink=opened(spec.uplink), downlink=opened(spec.downlink))
 
 
 def _page(browser: Browser, url: str, size: tuple[int, int], way: Way) -> Page:

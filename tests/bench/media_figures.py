@@ -10,9 +10,10 @@ The window is ``seconds`` from the start of ICE at the doctor's (its own answer 
 - link used: RTP that the doctor's browser received (``bytesReceived``, without padding, and at most 20 bytes of header
   a packet) plus 38 bytes of IP, UDP and SRTP tag a packet, over what the line could carry in the window.
 - glass to glass: from the moment a numbered picture is handed to the sender to the moment the receiving page has it.
-- mouth to ear, STOI: each sentence is looked for in what the page played, in pieces of 0.8 s by cross-correlation (a
-  jitter buffer stretches speech), and STOI is that of the pieces together. A sentence of which not half of the pieces
-  correlate by 0.5 with anything was not heard, and counts as 0 in the mean. The first 5 s are left out.
+- mouth to ear, STOI: each sentence is looked for in what the page played, in pieces of 0.2 s whose lags may change
+  little from one to the next (a jitter buffer stretches and shortens speech); STOI is that of the pieces together. A
+  sentence whose pieces correlate by less than 0.3 in the mean with anything of the next 8 s was not heard and counts as
+  0 in the mean. Sentences of the first 5 s are left out.
 """
 
 import base64
@@ -33,11 +34,13 @@ from tests.bench.media_rows import Peer
 from tests.bench.media_source import COMPARED, COMPARED_FROM_ROW, LENGTH_SAMPLES, PICTURES, RATE_HZ, Source, Speech
 
 GAP_S = 1.0
-HEARD_FROM = 0.5
-_PIECE_S = 0.8
+HEARD_FROM = 0.3
+_PIECE_S = 0.2
 _LATEST_S = 8.0
 """A sentence or a picture that comes later than this is taken for lost."""
 _SEARCH_HZ = 16_000
+_LAG_STEP, _LAG_SLACK = _SEARCH_HZ // 500, 20
+"""Lags are looked at in steps of 2 ms, and change by up to 40 ms from one piece to the next."""
 _LOOP_MS = LENGTH_SAMPLES * 1000 / RATE_HZ
 _HEADER_BYTES = 20
 _BELOW_RTP_BYTES = 38
@@ -67,7 +70,7 @@ class Figures(Struct, frozen=True, kw_only=True):
     gaps_s: float
     frozen_s: float
     first_frame_s: float
-    """From the start of ICE."""
+    """From the start of ICE to the first picture whose number can be read: a grey one before it is none."""
     from_click_s: float
     """From the doctor's click, the call being taken at once; NaN in a call without one."""
     first_sound_s: float
@@ -111,7 +114,7 @@ def figures(raw: Raw, source: Source, settle_s: float = 5.0) -> Figures:
     shown = [entry for entry in raw.doctor.received if begin_ms <= entry[0] <= end_ms]
     frames = there.gained("video", "framesDecoded")
     freeze_s, gaps_s = there.gained("video", "totalFreezesDuration"), gaps([at for at, *_ in shown], end_ms)
-    first_ms = shown[0][0] if shown else math.nan
+    first_ms = next((at for at, number, *_ in shown if number >= 0), math.nan)
     frozen_s = raw.seconds if not shown else freeze_s + gaps_s
     capacity_bits = sum(sample.rate_bps for sample in raw.samples) / max(len(raw.samples), 1) * raw.seconds
     carried = [sample.up_bytes for sample in raw.samples] or [0]
@@ -340,28 +343,18 @@ def heard(tracks: Sequence[Sound], sentences: Iterable[Said], begin_ms: float, e
 
 
 def _find(said: Said, first_ms: float, sound: NDArray[np.float64]) -> tuple[float, float]:
-    """Delay in ms (NaN: not found) and STOI of a sentence: piece by piece, since a jitter buffer stretches speech."""
+    """Delay in ms (NaN: not found) and STOI of a sentence."""
     start = int((said.at_ms - first_ms) * _SEARCH_HZ / 1000)
+    window = _cut(sound, start, len(said.samples) + int(_LATEST_S * _SEARCH_HZ))
     size = int(_PIECE_S * _SEARCH_HZ)
     pieces = [said.samples[at : at + size] for at in range(0, len(said.samples) - size + 1, size)]
-    lags = []
-    for number, piece in enumerate(pieces):
-        earliest = start + number * size
-        place, sure = media_quality.place_of(piece, _cut(sound, earliest, size + int(_LATEST_S * _SEARCH_HZ)))
-        if sure >= HEARD_FROM:
-            lags.append(place)
-    if 2 * len(lags) < len(pieces) or not lags:
+    places, sure = media_quality.follow(pieces, window, _LAG_STEP, _LAG_SLACK)
+    if sure < HEARD_FROM:
         return math.nan, 0.0
-    usual = int(statistics.median(lags))
-    slack, aligned = _SEARCH_HZ // 2, []
-    for number, piece in enumerate(pieces):
-        earliest = start + number * size + max(usual - slack, 0)
-        window = _cut(sound, earliest, size + 2 * slack)
-        place, sure = media_quality.place_of(piece, window)
-        place = place if sure >= HEARD_FROM else min(usual, slack)
-        aligned.append(_cut(window, place, size))
+    aligned = [window[place : place + size] for place in places]
     score = media_quality.stoi(np.concatenate(pieces), np.concatenate(aligned), _SEARCH_HZ)
-    return usual * 1000 / _SEARCH_HZ, max(score, 0.0)
+    lag = statistics.median(place - number * size for number, place in enumerate(places))
+    return lag * 1000 / _SEARCH_HZ, max(score, 0.0)
 
 
 def _cut(sound: NDArray[np.float64], start: int, length: int) -> NDArray[np.float64]:

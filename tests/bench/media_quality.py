@@ -61,14 +61,51 @@ def place_of(part: Samples, whole: Samples) -> tuple[int, float]:
     """Where in ``whole`` the ``part`` lies best (its first sample), and how well: correlation from 0 to 1."""
     if len(whole) < len(part) or not len(part):
         return 0, 0.0
+    scores = likeness(part, whole)
+    at = int(np.argmax(scores))
+    return at, float(scores[at])
+
+
+def likeness(part: Samples, whole: Samples) -> Samples:
+    """Correlation, 0 to 1, of ``part`` with the stretch of ``whole`` that begins at each sample."""
     size = 1 << (len(whole) + len(part)).bit_length()
     crossed = np.fft.irfft(np.fft.rfft(whole, size) * np.conj(np.fft.rfft(part, size)), size)
     crossed = crossed[: len(whole) - len(part) + 1]
     energy = np.pad((whole * whole).cumsum(), (1, 0))
     beneath = energy[len(part) :] - energy[: -len(part)]
-    scores = crossed / np.sqrt(np.maximum(beneath, 1e-9 * float(energy[-1]) + _EPS) * float(part @ part) + _EPS)
-    at = int(np.argmax(scores))
-    return at, float(min(max(scores[at], 0.0), 1.0))
+    scores = crossed / np.sqrt(np.maximum(beneath, 1e-6 * float(energy[-1]) + _EPS) * float(part @ part) + _EPS)
+    bounded: Samples = np.clip(scores, 0.0, 1.0)
+    return bounded
+
+
+def follow(pieces: list[Samples], whole: Samples, step: int, slack: int) -> tuple[list[int], float]:
+    """Where in ``whole`` each of the ``pieces`` lies, which follow each other, if the lag changes little between two.
+
+    The path of lags that is most alike in all (Viterbi 1967), in steps of ``step`` samples, moving at most ``slack``
+    steps a piece: a jitter buffer stretches and shortens speech. Gives each piece's first sample and the mean likeness.
+    """
+    size = len(pieces[0])
+    lags = (len(whole) - size * len(pieces)) // step
+    if lags < 1:
+        return [], 0.0
+    best = np.zeros(lags)
+    came: list[NDArray[np.intp]] = []
+    finest: list[NDArray[np.intp]] = []
+    for number, piece in enumerate(pieces):
+        stretch = whole[number * size : (number + 1) * size + lags * step - 1]
+        alike = likeness(piece, stretch).reshape(lags, step)
+        finest.append(alike.argmax(axis=1))
+        padded = np.pad(best, slack, constant_values=-1.0)
+        near = np.lib.stride_tricks.sliding_window_view(padded, 2 * slack + 1)
+        came.append(near.argmax(axis=1) + np.arange(lags) - slack)
+        best = near.max(axis=1) + alike.max(axis=1)
+    at = int(best.argmax())
+    mean = float(best[at]) / len(pieces)
+    places = []
+    for number in range(len(pieces) - 1, -1, -1):
+        places.append(number * size + at * step + int(finest[number][at]))
+        at = int(came[number][at])
+    return places[::-1], mean
 
 
 def stoi(sent: Samples, heard: Samples, rate_hz: int) -> float:
