@@ -21,10 +21,11 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from edge.model.errors import BadInput, NotFound, UpkendraError
+from edge.model.ids import id_bytes
 from edge.model.records import Name
 from edge.web.logs import start_logging
 
-from . import audit, backup, courier_cli, directory, doctors, returns, review, views
+from . import audit, backup, courier_cli, courier_fleet, directory, doctors, returns, review, revocations, views
 from .app import Server, serve, wall_ms
 from .config import Settings, parse_address
 from .keys import KEEP_DAYS, Keyring, load_keys, rotate
@@ -35,6 +36,7 @@ from .turn import Turn, turn_urls
 T = TypeVar("T")
 DEFAULT_HTTP = "127.0.0.1:8480"
 TOKEN_HOURS = 72
+RELEASE_TEXT = "Write FILE.update.json, and with a signing key FILE.update.sig, beside an update. Needs no hub."
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -104,7 +106,17 @@ def _parser() -> argparse.ArgumentParser:
     add("status", "Count what the hub holds, and verify the audit chain.")
     revoke = add("revoke", "Never believe a node again.")
     revoke.add_argument("--node", required=True, metavar="ID")
+    leaver = add("remove-staff", "Let a node's staff member log in there no more; link or stick takes it to the node.")
+    leaver.add_argument("--node", required=True, metavar="ID")
+    leaver.add_argument("--staff", required=True, metavar="ID", help="as add-staff printed it at the node")
+    leaver.add_argument("--back", action="store_true", help="let that person log in again")
     courier_cli.add_parser(add("courier", "Take records from a USB stick, and leave receipts and answers on it."))
+    release = commands.add_parser("release-update", help="Describe and sign an update file.", description=RELEASE_TEXT)
+    release.add_argument("--file", type=Path, required=True)
+    release.add_argument("--name", required=True, help="of what it is a version: system, panel")
+    release.add_argument("--version", required=True)
+    release.add_argument("--target", required=True, help="the board it is made for: rpi, amd64")
+    release.add_argument("--signing-key", type=Path, metavar="FILE", help="the raw private update key, 32 bytes")
     add("rebuild", "Compute all views anew from the entries.")
     add("rotate-key", "Make a new KEM key and tell the nodes; older ones open for 400 days and are then destroyed.")
     saved = add("backup", "Copy the database of a hub that may be running into a new folder.")
@@ -263,6 +275,27 @@ def _revoke(arguments: argparse.Namespace) -> None:
     _say(revoked=arguments.node)
 
 
+def _release_update(arguments: argparse.Namespace) -> None:
+    found = courier_fleet.release_update(
+        arguments.file, arguments.name, arguments.version, arguments.target, arguments.signing_key
+    )
+    _say(name=found.name, version=found.version, target=found.target, size_bytes=found.size_bytes, sha256=found.sha256)
+
+
+def _remove_staff(arguments: argparse.Namespace) -> None:
+    try:
+        id_bytes(arguments.staff)
+    except ValueError:
+        raise BadInput("This is no id of a staff member.", field="staff") from None
+    _with_store(
+        arguments,
+        lambda connection, keys: revocations.remove_staff(
+            connection, arguments.node, arguments.staff, wall_ms(), back=arguments.back
+        ),
+    )
+    _say(node=arguments.node, staff=arguments.staff, removed=not arguments.back)
+
+
 def _disable_doctor(arguments: argparse.Namespace) -> None:
     _with_store(arguments, lambda connection, keys: doctors.disable_doctor(connection, arguments.id, wall_ms()))
     _say(disabled=arguments.id)
@@ -314,6 +347,8 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "replace-token": _replace_token,
     "status": _status,
     "revoke": _revoke,
+    "release-update": _release_update,
+    "remove-staff": _remove_staff,
     "rebuild": _rebuild,
     "backup": _backup,
     "rotate-key": _rotate,

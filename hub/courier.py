@@ -17,7 +17,9 @@ from edge.sync.bearers.usb_control import ControlClient, ControlServer
 from edge.sync.bearers.usb_talk import Asker, Failed, answerer
 from edge.sync.frames import QUARANTINED
 from edge.sync.link import BundleArrived
+from edge.sync.release import parse_release
 
+from . import directory, revocations
 from .hub import Hub
 from .store.schema import down
 
@@ -48,6 +50,8 @@ class DownName(msgspec.Struct, frozen=True, order=True):
 
 class GiveUps(msgspec.Struct, frozen=True, tag=True):
     raws: tuple[bytes, ...]
+    replaced: bool = False
+    """Bundles of machines that another one has replaced are taken too: a person says that this stick is theirs."""
 
 
 class GiveStored(msgspec.Struct, frozen=True, tag=True):
@@ -71,6 +75,16 @@ class AskWho(msgspec.Struct, frozen=True, tag=True):
     pass
 
 
+class AskRevoked(msgspec.Struct, frozen=True, tag=True):
+    pass
+
+
+class AskOffer(msgspec.Struct, frozen=True, tag=True):
+    node_id: bytes
+    release: bytes
+    release_signature: bytes
+
+
 class Verdicts(msgspec.Struct, frozen=True, tag=True):
     items: tuple[Verdict, ...]
 
@@ -87,12 +101,16 @@ class DownNames(msgspec.Struct, frozen=True, tag=True):
     items: tuple[DownName, ...]
 
 
+class Lists(msgspec.Struct, frozen=True, tag=True):
+    items: tuple[bytes, ...]
+
+
 class Who(msgspec.Struct, frozen=True, tag=True):
     sign_public: bytes
 
 
-Question: TypeAlias = GiveUps | GiveStored | AskReceipt | AskDowns | AskDown | AskWho
-Answer: TypeAlias = Verdicts | File | Marked | DownNames | Who | Failed
+Question: TypeAlias = GiveUps | GiveStored | AskReceipt | AskDowns | AskDown | AskRevoked | AskOffer | AskWho
+Answer: TypeAlias = Verdicts | File | Marked | DownNames | Lists | Who | Failed
 _questions: msgspec.msgpack.Decoder[Question] = msgspec.msgpack.Decoder(Question)
 _answers: msgspec.msgpack.Decoder[object] = msgspec.msgpack.Decoder(Answer)
 
@@ -103,8 +121,8 @@ class HubDesk(Protocol):
     async def who(self) -> bytes:
         """The public key H."""
 
-    async def take_ups(self, raws: Sequence[bytes]) -> tuple[Verdict, ...]:
-        """Make bundles durable; one verdict for each, in order."""
+    async def take_ups(self, raws: Sequence[bytes], *, replaced: bool) -> tuple[Verdict, ...]:
+        """Make bundles durable; one verdict for each, in order. ``replaced``: also those of replaced machines."""
 
     async def take_stored(self, raw: bytes) -> int:
         """Note what a node holds; how many blobs that settles. Raises CourierRefused."""
@@ -118,6 +136,32 @@ class HubDesk(Protocol):
     async def down(self, name: DownName) -> bytes:
         """The DOWN file of one of them; empty when it is settled."""
 
+    async def revoked(self) -> tuple[bytes, ...]:
+        """Every node's present list of what is revoked, the most urgent first."""
+
+    async def offer(self, node_id: bytes, release: bytes, release_signature: bytes) -> bytes:
+        """The signed UPDATE file for a release. Raises CourierRefused for one that is none, and for an unknown node."""
+
+
+class FormerMachines:
+    """The machines that stood at nodes' places before, as a directory for opening what they sealed."""
+
+    def __init__(self, records: Sequence[seal.NodeRecord]) -> None:
+        self._by_hint: dict[bytes, list[seal.NodeRecord]] = {}
+        for record in records:
+            self._by_hint.setdefault(seal.node_hint(record.node_id), []).append(record)
+
+    def by_hint(self, hint: bytes) -> Sequence[seal.NodeRecord]:
+        return self._by_hint.get(hint, ())
+
+    def by_id(self, node_id: bytes) -> seal.NodeRecord | None:
+        return None
+
+    def sealer_of(self, opening: bytes) -> seal.NodeRecord | None:
+        """The machine that made an opening; None: none of these."""
+        machines = self.by_hint(seal.opening_hint(opening))
+        return next((one for one in machines if seal.opening_is_from(opening, one.psk)), None)
+
 
 class Desk:
     """The hub itself, for one visit of a stick."""
@@ -126,29 +170,40 @@ class Desk:
         self._hub = hub
         self._opener = courier.Opener(hub.keys.hub, hub.directory)
         self._decided: set[tuple[bytes, courier.Row]] = set()
+        self._former: FormerMachines | None = None
 
     async def who(self) -> bytes:
         return self._hub.keys.sign_public
 
-    async def take_ups(self, raws: Sequence[bytes]) -> tuple[Verdict, ...]:
-        verdicts = await asyncio.gather(*(self._take_up(raw) for raw in raws))
+    async def take_ups(self, raws: Sequence[bytes], *, replaced: bool) -> tuple[Verdict, ...]:
+        if self._former is None:
+            keys = self._hub.keys
+            self._former = FormerMachines(
+                await self._hub.store.read(lambda connection: directory.former_machines(connection, keys))
+            )
+        former = self._former
+        verdicts = await asyncio.gather(*(self._take_up(raw, former, replaced) for raw in raws))
         for verdict in verdicts:
             if verdict.row is not None and len(self._decided) < DECIDED_MAX:
                 self._decided.add((verdict.node_id, verdict.row))
         return tuple(verdicts)
 
-    async def _take_up(self, raw: bytes) -> Verdict:
+    async def _take_up(self, raw: bytes, former: FormerMachines, replaced: bool) -> Verdict:
         try:
             file = courier.parse(raw)
             if not isinstance(file, courier.UpFile):
                 return Verdict(code="courier_not_ours")
-            event = self._opener.open(file)
+            machine = former.sealer_of(file.opening)
+            if machine is not None and not replaced:
+                return Verdict(code="node_replaced")
+            opener = self._opener if machine is None else courier.Opener(self._hub.keys.hub, former)
+            event = opener.open(file)
         except (courier.CourierRefused, seal.SealRefused) as error:
             return Verdict(code=error.refusal.code)
         if isinstance(event, courier.Stray):
             row = courier.Row(event.bundle_id, file.digest, courier.RESEAL_LEVEL)
             return Verdict(event.node_id, row, code="hub_key_gone")
-        taken = await self._hub.link.receive(event)
+        taken = await self._hub.link.receive(event, machine)
         if taken is None:
             return Verdict(code="node_unknown")
         level = await self._hub.link.level_now() if isinstance(event, BundleArrived) else 1
@@ -180,6 +235,19 @@ class Desk:
             return b""
         return courier.down_file(self._hub.keys.hub.sign, name.node_id, name.seq, blob)
 
+    async def revoked(self) -> tuple[bytes, ...]:
+        await self._hub.tell_revocations()
+        return tuple(await self._hub.store.read(revocations.lists))
+
+    async def offer(self, node_id: bytes, release: bytes, release_signature: bytes) -> bytes:
+        parse_release(release)
+        if node_id != courier.EVERY_NODE and not self._may_have(node_id):
+            raise courier.CourierRefused("no node of ours", code="courier_not_ours")
+        if len(release_signature) != seal.SIGNATURE_BYTES:
+            raise courier.CourierRefused("no signature of an update key", code="update_signature")
+        now_ms = self._hub.wall_ms()
+        return courier.update_file(self._hub.keys.hub.sign, node_id, now_ms, now_ms, release, release_signature)
+
     def _may_have(self, node_id: bytes) -> bool:
         record = self._hub.directory.by_id(node_id)
         return record is not None and not record.revoked
@@ -187,8 +255,8 @@ class Desk:
     async def answer(self, question: Question) -> Answer:
         """Answer a question that came through the socket. Raises what refuses it."""
         match question:
-            case GiveUps(raws):
-                return Verdicts(await self.take_ups(raws))
+            case GiveUps(raws, replaced):
+                return Verdicts(await self.take_ups(raws, replaced=replaced))
             case GiveStored(raw):
                 return Marked(await self.take_stored(raw))
             case AskReceipt(node_id, rows):
@@ -197,6 +265,10 @@ class Desk:
                 return DownNames(await self.downs())
             case AskDown(name):
                 return File(await self.down(name))
+            case AskRevoked():
+                return Lists(await self.revoked())
+            case AskOffer(node_id, release, release_signature):
+                return File(await self.offer(node_id, release, release_signature))
             case AskWho():
                 return Who(await self.who())
 
@@ -234,8 +306,8 @@ class RemoteDesk:
     async def who(self) -> bytes:
         return (await self._asker.ask(AskWho(), Who)).sign_public
 
-    async def take_ups(self, raws: Sequence[bytes]) -> tuple[Verdict, ...]:
-        return (await self._asker.ask(GiveUps(tuple(raws)), Verdicts)).items
+    async def take_ups(self, raws: Sequence[bytes], *, replaced: bool) -> tuple[Verdict, ...]:
+        return (await self._asker.ask(GiveUps(tuple(raws), replaced), Verdicts)).items
 
     async def take_stored(self, raw: bytes) -> int:
         return (await self._asker.ask(GiveStored(raw), Marked)).count
@@ -248,6 +320,12 @@ class RemoteDesk:
 
     async def down(self, name: DownName) -> bytes:
         return (await self._asker.ask(AskDown(name), File)).raw
+
+    async def revoked(self) -> tuple[bytes, ...]:
+        return (await self._asker.ask(AskRevoked(), Lists)).items
+
+    async def offer(self, node_id: bytes, release: bytes, release_signature: bytes) -> bytes:
+        return (await self._asker.ask(AskOffer(node_id, release, release_signature), File)).raw
 
 
 def control(hub: Hub) -> ControlServer:

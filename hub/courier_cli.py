@@ -24,6 +24,7 @@ from edge.sync.bearers.usb_visit import Tell
 
 from .config import Settings
 from .courier import BATCH_BYTES, BATCH_FILES, Desk, DownName, HubDesk, RemoteDesk
+from .courier_fleet import Fleet, Update, load_update
 from .hub import Hub
 
 DOWN_FILES_MAX = 10_000
@@ -48,12 +49,24 @@ class Carried(usb_visit.Carried):
     """Blobs of which a node says here for the first time that it holds them."""
     receipts: int = 0
     downs: int = 0
+    revoked: int = 0
+    """Lists of what is revoked that were written, one for each node of which there is something to say."""
+    updates: int = 0
+    """1: an update was written; 0: none was asked for, or it was there, whole."""
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What the administrator asked for."""
+
+    update: Update | None = None
+    replaced: bool = False
+    """Take what machines sealed that were replaced since."""
 
 
 class Visit:
     """One visit of a stick to this hub."""
 
-    def __init__(self, stick: Stick, desk: HubDesk, sign_public: bytes, tell: Tell) -> None:
+    def __init__(self, stick: Stick, desk: HubDesk, sign_public: bytes, tell: Tell, wanted: Wanted) -> None:
         self._stick = stick
         self._desk = desk
         self._public = sign_public
@@ -66,6 +79,9 @@ class Visit:
         self._refused: Counter[str] = Counter()
         self.done = Carried()
         self._files = usb_visit.Files(stick, self.done)
+        self._update = wanted.update
+        self._replaced = wanted.replaced
+        self._fleet = Fleet(self._files, desk, sign_public, tell)
 
     async def run(self) -> None:
         """All of it. Raises StickRefused, CourierFailed, ControlRefused; ``done`` says how far it came."""
@@ -82,7 +98,11 @@ class Visit:
         self._stick.explain()
         await self._write_receipts()
         self._files.delete(Folder.UP, [*receipted(self._taken, self._receipts), *self._confirmations])
+        self._fleet.look()
+        done.revoked = await self._fleet.write_lists()
         await self._write_downs()
+        if self._update is not None:
+            done.updates = await self._fleet.write_update(self._update)
 
     def _parse(self, folder: Folder, name: str, raw: bytes) -> courier.CourierFile | None:
         """A whole file of this version that is meant for or from this hub, or None (counted)."""
@@ -130,7 +150,7 @@ class Visit:
     async def _hand_over(self, batch: list[tuple[str, bytes]]) -> None:
         if not batch:
             return
-        verdicts = await self._desk.take_ups([raw for _, raw in batch])
+        verdicts = await self._desk.take_ups([raw for _, raw in batch], replaced=self._replaced)
         for (name, _), verdict in zip(batch, verdicts, strict=True):
             if verdict.row is None:
                 self._refused[verdict.code] += 1
@@ -197,31 +217,33 @@ class Visit:
 def run(options: argparse.Namespace, wall_ms: Callable[[], int]) -> None:
     """The command. Prints progress to stderr and the summary to stdout. Raises what stopped it."""
     settings = Settings(options.data, database=options.database)
-    asyncio.run(_run(settings, options.stick, options.seconds, wall_ms))
+    update = load_update(options.update, options.update_for) if options.update else None
+    wanted = Wanted(update, options.take_replaced)
+    stick = Stick(options.stick, time.monotonic, Limits(seconds=options.seconds))
+    asyncio.run(_run(settings, stick, wanted, wall_ms))
 
 
-async def _run(settings: Settings, path: Path, seconds: float, wall_ms: Callable[[], int]) -> None:
+async def _run(settings: Settings, stick: Stick, wanted: Wanted, wall_ms: Callable[[], int]) -> None:
     client = await ControlClient.open(settings.data) if settings.data.is_dir() else None
-    stick = Stick(path, time.monotonic, Limits(seconds=seconds))
     if client is not None:
         _tell("The hub is running.")
         try:
-            await _visit(stick, RemoteDesk(client), running=True)
+            await _visit(stick, RemoteDesk(client), wanted, running=True)
         finally:
             await client.close()
         return
     _tell("No hub runs here; its store is opened.")
     hub = await asyncio.to_thread(Hub, settings, wall_ms, time.monotonic)
     try:
-        await _visit(stick, Desk(hub), running=False)
+        await _visit(stick, Desk(hub), wanted, running=False)
     finally:
         await hub.stop()
 
 
-async def _visit(stick: Stick, desk: HubDesk, *, running: bool) -> None:
+async def _visit(stick: Stick, desk: HubDesk, wanted: Wanted, *, running: bool) -> None:
     public = await desk.who()
     with stick:
-        visit = Visit(stick, desk, public, _tell)
+        visit = Visit(stick, desk, public, _tell, wanted)
         visit.done.hub_running = running
         try:
             await visit.run()
@@ -238,6 +260,17 @@ def add_parser(command: argparse.ArgumentParser) -> None:
     """The options of ``courier`` besides --data and --database."""
     command.add_argument("--stick", type=Path, required=True, metavar="PATH", help="where the stick is mounted")
     command.add_argument("--seconds", type=float, default=DEFAULT_SECONDS, help="give a slow stick up after this time")
+    command.add_argument(
+        "--take-replaced",
+        action="store_true",
+        help="also take what a machine sealed before another one replaced it: only from a stick that you trust",
+    )
+    command.add_argument(
+        "--update", type=Path, metavar="FILE", help="put this update on the stick too; its release lies beside it"
+    )
+    command.add_argument(
+        "--update-for", default="", metavar="ID", help="for this node only; for every node of this hub by default"
+    )
 
 
 async def is_running(data: Path) -> bool:

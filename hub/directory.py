@@ -22,7 +22,9 @@ from . import audit
 from .keys import Keyring
 from .nodes import workers
 from .store.dialect import Row
-from .store.schema import doctors, down, heads, nodes, tokens
+from .store.schema import doctors, down, former_nodes, heads, nodes, removed_staff, tokens
+
+_KEYS_OF_A_MACHINE = ("device_public", "log_public", "records_public", "psk_sealed", "revoked_ms")
 
 
 class Site(Struct, frozen=True):
@@ -205,6 +207,9 @@ def _replace(connection: Connection, name: str, row: Row, now_ms: int) -> None:
 
     What waited was sealed to the old records key; the new machine says that it holds nothing, and is sent it anew.
     """
+    former = connection.execute(select(nodes).where(nodes.c.node_id == name)).one()
+    kept = {column: getattr(former, column) for column in _KEYS_OF_A_MACHINE}
+    connection.execute(former_nodes.insert().values(node_id=name, replaced_ms=now_ms, **kept))
     connection.execute(update(nodes).where(nodes.c.node_id == name).values(dict(row)))
     connection.execute(update(down).where(down.c.node_id == name, down.c.stored_ms == 0).values(stored_ms=now_ms))
     connection.execute(
@@ -215,8 +220,26 @@ def _replace(connection: Connection, name: str, row: Row, now_ms: int) -> None:
 
 def _workers(connection: Connection, node_id: str) -> tuple[enrol.Worker, ...]:
     """Who works at the node that is replaced, as its own log said."""
-    known = workers(connection, node_id)[:WORKERS_MAX]
+    gone = select(removed_staff.c.staff_id).where(removed_staff.c.node_id == node_id)
+    removed = {row.staff_id for row in connection.execute(gone)}
+    known = [one for one in workers(connection, node_id) if one.staff_id not in removed][:WORKERS_MAX]
     return tuple(enrol.Worker(one.staff_id, one.name, one.name_hi, one.role) for one in known)
+
+
+def former_machines(connection: Connection, keys: Keyring) -> list[NodeRecord]:
+    """Keys of the machines that stood at nodes' places before, the latest first; those revoked then stay so."""
+    query = select(former_nodes).order_by(former_nodes.c.replaced_ms.desc())
+    return [
+        NodeRecord(
+            node_id=bytes.fromhex(row.node_id),
+            psk=keys.reveal(bytes(row.psk_sealed), f"psk {row.node_id}"),
+            device_public=bytes(row.device_public),
+            log_public=bytes(row.log_public),
+            records_public=bytes(row.records_public),
+            revoked=bool(row.revoked_ms),
+        )
+        for row in connection.execute(query)
+    ]
 
 
 def published_doctors(connection: Connection) -> tuple[StaffPublished, ...]:

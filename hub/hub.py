@@ -13,7 +13,7 @@ from edge.model.reference import reference
 from edge.sync.endpoint import HubEndpoint
 from edge.web.logs import say
 
-from . import blob_rows, directory, down, shelf, shelf_s3
+from . import blob_rows, directory, down, revocations, shelf, shelf_s3
 from .blob_copy import BlobCopy
 from .blobs import Blobs
 from .config import Settings
@@ -84,6 +84,7 @@ class Hub:
         self.live = Live(self.desk, self.link, settings.turn)
         self.link.on_visits = self._visits_arrived
         self._tasks: list[asyncio.Task[None]] = []
+        self._revoked_mark: tuple[int, ...] = ()
         self._freed: frozenset[str] = frozenset()
         """Closed accounts whose visits were given back."""
         self.sms_fitted = False
@@ -204,6 +205,7 @@ class Hub:
                 known = {staff.person_id for staff in doctors}
                 await self.reload_nodes()
                 await self._reload_keys()
+                await self.tell_revocations()
                 await self.desk.forget_sessions()
                 await self._free_visits()
             except Exception:
@@ -230,6 +232,21 @@ class Hub:
             told = await self.store.write(lambda connection: down.tell_key(connection, self.speaker, keys, now_ms))
             for blob in told:
                 self.link.send_down(blob)
+
+    async def tell_revocations(self) -> None:
+        """Make the lists of what is revoked anew after a change, and tell those nodes that can be told by link."""
+        mark = await self.store.read(lambda connection: revocations.fingerprint(connection, self.keys))
+        if mark == self._revoked_mark:
+            return
+
+        def act(connection: Connection) -> list[down.DownBlob]:
+            now_ms = self.wall_ms()
+            told = revocations.refresh(connection, self.keys, now_ms)
+            return revocations.tell(connection, self.speaker, told, now_ms)
+
+        for blob in await self.store.write(act):
+            self.link.send_down(blob)
+        self._revoked_mark = mark
 
     async def _hear_signals(self) -> None:
         while True:

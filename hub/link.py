@@ -151,8 +151,12 @@ class Link:
             case _:
                 return
 
-    async def receive(self, event: BundleArrived | ChunkArrived | BundleQuarantined) -> Received | None:
+    async def receive(
+        self, event: BundleArrived | ChunkArrived | BundleQuarantined, machine: NodeRecord | None = None
+    ) -> Received | None:
         """Store a bundle, whatever brought it, and acknowledge it on the link. None: its node is not known.
+
+        ``machine``: the keys of the machine that sealed it, where that is not the one that stands for the node now.
 
         When this returns, the bundle is durable.
         """
@@ -163,7 +167,7 @@ class Link:
             piece = event
             taken = await self._store.write(lambda connection: blob_rows.take_chunk(connection, piece, self._wall_ms()))
         else:
-            arrived, record = event, self._directory.by_id(event.node_id)
+            arrived, record = event, machine or self._directory.by_id(event.node_id)
             if record is None:
                 return None
             known = record

@@ -314,6 +314,13 @@ class HubKeyPublished(Struct, frozen=True, array_like=True):
     """By H, :mod:`edge.sync.hubkey`."""
 
 
+class RevocationsPublished(Struct, frozen=True, array_like=True):
+    """What is no longer believed, as the hub signed it for this node; a courier stick brings the same bytes."""
+
+    signed_list: bytes
+    """:mod:`edge.sync.revocation`."""
+
+
 class DoctorNote(Struct, frozen=True, array_like=True):
     visit_id: Id
     doctor_id: ShortText
@@ -370,6 +377,7 @@ Event: TypeAlias = (
     | PrescriptionSigned
     | DoctorNote
     | HubKeyPublished
+    | RevocationsPublished
     | MediaSeen
     | MediaWanted
     | InPersonConfirmed
@@ -411,6 +419,7 @@ KINDS: dict[int, type[Struct]] = {
     70: MediaWanted,
     71: InPersonConfirmed,
     80: HubKeyPublished,
+    81: RevocationsPublished,
 }
 """Kind number on the wire → struct. 1–63 are said by nodes, 64–127 by the hub. Never reused."""
 

@@ -17,7 +17,7 @@ from edge.model import events as ev
 from edge.model.age import age_text
 from edge.model.clock import day_of
 from edge.model.decide import Actor
-from edge.model.errors import NotFound, Refusal, UpkendraError
+from edge.model.errors import Forbidden, NotFound, Refusal, UpkendraError
 from edge.model.fold import Patient, Visit
 from edge.model.progress import ItemLine, Line
 from edge.model.queue import Waiting, line_of, order, place, since_ms
@@ -33,6 +33,7 @@ from .config import NodeConfig
 from .journal import SCHEMA, SOFTWARE, Journal, Outgoing, Pending, Secrets
 from .live import Link, QueueChanged, Tablets, VisitChanged
 from .replies import Reply
+from .revoked import Revoked
 from .sealing import AUDIT_S, SealPlan, delay_s
 from .staff import keep_slot, may_get_badge, new_badge
 from .store import Store
@@ -76,6 +77,7 @@ class Clinic:
         self.config = config
         self.run = run
         self.store = Store(folder, config, run)
+        self.revoked = Revoked(folder, config)
         self.clock = Clock(folder, lambda: time.time_ns() // 1_000_000)
         self.sessions = SessionBook(idle_s=SESSION_IDLE_S, max_s=SESSION_MAX_S)
         self.tablets = Tablets(lambda token: self.sessions.is_live(token, time.monotonic()))
@@ -139,14 +141,15 @@ class Clinic:
             slots = await asyncio.to_thread(self._slots.load)
             dmk = await open_with_badge(slots, self._attempts, *opener)
             await self.store.read(lambda views: may_get_badge(views.staff_member(staff_id)))
-            made = await new_badge(dmk, pin)
+            self._need_standing(staff_id)
+            made = await new_badge(dmk, staff_id, pin)
             await asyncio.to_thread(keep_slot, self.folder, made)
             await self.store.write(lambda journal: journal.give_pin(staff_id, made, self.clock.now()))
         self.later(self._access("", "badge_given", staff_id))
         return made.text
 
     async def login(self, staff_id: str, pin: str) -> tuple[Staff, Session]:
-        """Begin a session. Raises WrongPin, TooManyAttempts."""
+        """Begin a session. Raises WrongPin, TooManyAttempts, Forbidden."""
         found = await self.store.read(lambda views: (views.staff_member(staff_id), views.verifier(staff_id)))
         subject = f"staff-{staff_id}" if found[0] else "staff-unknown"
         await self._attempts.begin(subject)
@@ -156,9 +159,14 @@ class Clinic:
         if staff is None or verifier is None or not hmac.compare_digest(stretched, verifier[1]):
             raise WrongPin("Name or PIN is wrong.")
         await self._attempts.succeeded(subject)
+        self._need_standing(staff_id)
         self._roles[staff_id] = staff.role
         self.later(self._access(staff_id, "login", ""))
         return staff, self.sessions.open(staff_id, time.monotonic())
+
+    def _need_standing(self, staff_id: str) -> None:
+        if not self.revoked.may_log_in(staff_id):
+            raise Forbidden("The administrator has removed this person from this centre.", code="staff_removed")
 
     def role_of(self, staff_id: str) -> Role | None:
         """The role with which somebody logged in here; None for nobody."""
@@ -167,9 +175,25 @@ class Clinic:
     async def staff_of(self, staff_id: str) -> Staff:
         """Who a session belongs to. Raises Unauthorised when that person is no longer here."""
         staff = await self.store.read(lambda views: views.staff_member(staff_id))
-        if staff is None:
+        if staff is None or not self.revoked.may_log_in(staff_id):
             raise Unauthorised("This person can no longer log in here.")
         return staff
+
+    async def take_revocations(self, raw: bytes) -> bool:
+        """Keep the newest list of what is revoked and act on it; False when it is known. Raises RevocationRefused.
+
+        Who was removed is logged out, and that person's badges open this node no more. Works while locked.
+        """
+        if not await asyncio.to_thread(self.revoked.take, raw):
+            return False
+        told = self.revoked.told
+        assert told is not None
+        badges = await asyncio.to_thread(self._slots.drop_of, told.content.staff)
+        for staff_id in told.content.staff:
+            for token in self.sessions.close_all(staff_id):
+                await self.tablets.end_session(token)
+        say(logger, "revocations_taken", number=told.number, revoked=bool(told.content.revoked_ms), badges=badges)
+        return True
 
     # -- recording ------------------------------------------------------------------------------------
 

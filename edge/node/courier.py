@@ -65,6 +65,8 @@ class StickCounts(msgspec.Struct, frozen=True):
     quarantined: int = 0
     downs: int = 0
     """Parcels of the hub that came by stick and were new here."""
+    updates: int = 0
+    """Updates that were copied into ``updates/``."""
 
 
 class AskWaiting(msgspec.Struct, frozen=True, tag=True):
@@ -87,6 +89,15 @@ class GiveDown(msgspec.Struct, frozen=True, tag=True):
     raw: bytes
 
 
+class GiveRevoked(msgspec.Struct, frozen=True, tag=True):
+    raw: bytes
+
+
+class TellUpdate(msgspec.Struct, frozen=True, tag=True):
+    name: str
+    version: str
+
+
 class WaitingList(msgspec.Struct, frozen=True, tag=True):
     items: tuple[Waiting, ...]
 
@@ -100,7 +111,7 @@ class Taken(msgspec.Struct, frozen=True, tag=True):
     fresh: bool
 
 
-Question: TypeAlias = AskWaiting | AskFile | AskStored | GiveReceipt | GiveDown
+Question: TypeAlias = AskWaiting | AskFile | AskStored | GiveReceipt | GiveDown | GiveRevoked | TellUpdate
 Answer: TypeAlias = WaitingList | File | Learned | Taken | Failed
 ASK_REPORT: Final = b"upk1 report"
 _questions: msgspec.msgpack.Decoder[Question] = msgspec.msgpack.Decoder(Question)
@@ -124,6 +135,12 @@ class NodeDesk(Protocol):
 
     async def take_down(self, raw: bytes) -> bool:
         """Take a DOWN file in, durably; True when it is new. Raises CourierRefused."""
+
+    async def take_revocations(self, raw: bytes) -> bool:
+        """Take in a list of what is revoked, durably; True when it is new. Raises CourierRefused."""
+
+    async def update_taken(self, name: str, version: str) -> None:
+        """An update was copied into ``updates/``: say so."""
 
 
 class Desk:
@@ -207,6 +224,13 @@ class Desk:
         self._count(downs=1)
         return True
 
+    async def take_revocations(self, raw: bytes) -> bool:
+        return await self._link.hear_revocations(raw)
+
+    async def update_taken(self, name: str, version: str) -> None:
+        say(logger, "update_taken", name=name, version=version)
+        self._count(updates=1)
+
     def _count(self, **more: int) -> None:
         now = self.counts
         self.counts = msgspec.structs.replace(now, **{name: getattr(now, name) + n for name, n in more.items()})
@@ -224,6 +248,11 @@ class Desk:
                 return await self.learn(raw)
             case GiveDown(raw):
                 return Taken(await self.take_down(raw))
+            case GiveRevoked(raw):
+                return Taken(await self.take_revocations(raw))
+            case TellUpdate(name, version):
+                await self.update_taken(name, version)
+                return Taken(True)
 
 
 def _page_after(after: int) -> Callable[[OutboxDb], tuple[list[tuple[bytes, bytes]], int]]:
@@ -250,6 +279,12 @@ class RemoteDesk:
 
     async def take_down(self, raw: bytes) -> bool:
         return (await self._asker.ask(GiveDown(raw), Taken)).fresh
+
+    async def take_revocations(self, raw: bytes) -> bool:
+        return (await self._asker.ask(GiveRevoked(raw), Taken)).fresh
+
+    async def update_taken(self, name: str, version: str) -> None:
+        await self._asker.ask(TellUpdate(name, version), Taken)
 
 
 def control(folder: Path, desk: Desk, report: Callable[[], Awaitable[bytes]]) -> ControlServer:

@@ -22,6 +22,8 @@ from edge.sync.seal import verifier_of
 
 from .config import NodeConfig
 from .courier import NodeDesk, desk_of
+from .courier_updates import Updates
+from .spool import Spool
 
 TELL_EVERY = 100
 
@@ -39,6 +41,14 @@ class Carried(usb_visit.Carried):
     """Pieces of downlink (prescriptions …) that were new."""
     written: int = 0
     already_there: int = 0
+    revoked: int = 0
+    """Lists of what is revoked that were new."""
+    revoked_refused: str = ""
+    """Why the last one that was refused was refused."""
+    updates: list[str] = msgspec.field(default_factory=list)
+    """``name version`` of each update that lies in ``updates/`` now."""
+    updates_refused: dict[str, int] = msgspec.field(default_factory=dict)
+    """Offers for this node that were not taken, by code."""
     second_copies: int = 0
     """With --hold: bundles that the hub has and whose copy stays on the stick in this node."""
 
@@ -46,12 +56,13 @@ class Carried(usb_visit.Carried):
 class Visit:
     """One visit of a stick to this node."""
 
-    def __init__(self, stick: Stick, desk: NodeDesk, config: NodeConfig, hold: bool, tell: Tell) -> None:
+    def __init__(self, stick: Stick, desk: NodeDesk, config: NodeConfig, spool: Spool, hold: bool, tell: Tell) -> None:
         self._stick = stick
         self._desk = desk
         self._config = config
         self._hub = courier.hub_of(config.hub_sign)
         self._hold = hold
+        self._updates = Updates(stick, desk, spool, tell)
         self._tell = tell
         self.done = Carried()
         self._files = usb_visit.Files(stick, self.done)
@@ -62,6 +73,7 @@ class Visit:
 
     async def _work(self) -> None:
         done = self.done
+        await self._take_fleet()
         receipts = await self._learn()
         downs = await self._take_downs()
         waiting = await self._desk.waiting()
@@ -80,6 +92,30 @@ class Visit:
                 done.written += 1
             if number % TELL_EVERY == 0:
                 self._tell(f"{number} of {len(todo)} written.")
+        await self._updates.take(self.done.updates, self.done.updates_refused)
+
+    async def _take_fleet(self) -> None:
+        """Lists of what is revoked are taken in, offers of updates are noted: they come last, since they take long."""
+        for name, raw in self._stick.scan(Folder.FLEET):
+            file = self._files.parse(Folder.FLEET, name, raw)
+            if isinstance(file, courier.RevokedFile) and file.hub == self._hub:
+                for one in file.lists:
+                    if one.startswith(self._config.node_id):
+                        await self._take_revocations(one)
+            elif isinstance(file, courier.UpdateFile) and file.hub == self._hub:
+                self._updates.note(file)
+            elif file is not None:
+                self.done.others += 1
+
+    async def _take_revocations(self, raw: bytes) -> None:
+        try:
+            fresh = await self._desk.take_revocations(raw)
+        except courier.CourierRefused as error:
+            self.done.revoked_refused = error.refusal.code
+            return
+        if fresh:
+            self.done.revoked += 1
+            self._tell("A new list of what is revoked was taken in; the technician's page shows it.")
 
     async def _learn(self) -> list[ReceiptCopy]:
         """Take in the receipts for this node. One that was copied many times is looked at once."""
@@ -176,7 +212,7 @@ async def run(options: argparse.Namespace) -> None:
     async with desk_of(options.data) as (desk, config, running):
         tell("The node is running." if running else "The node is not running; what is new here shows after its start.")
         with stick:
-            visit = Visit(stick, desk, config, options.hold, tell)
+            visit = Visit(stick, desk, config, Spool(options.data, config), options.hold, tell)
             visit.done.node_running = running
             try:
                 await visit.run()

@@ -17,7 +17,7 @@ from edge.model import events as ev
 from edge.model.errors import Fault, UpkendraError
 from edge.model.prescribing import SignedPrescription
 from edge.slips.verify import verify_signed
-from edge.sync import bundle, holdings, hubkey, seal
+from edge.sync import bundle, holdings, hubkey, revocation, seal
 from edge.sync.bearers.base import BearerState
 from edge.sync.bearers.runner import NodeRunner
 from edge.sync.endpoint import NodeEndpoint
@@ -229,6 +229,18 @@ class HubLink:
             self._endpoint.withdraw_bundle(event.bundle_id)
         await self._heard(event)
 
+    async def hear_revocations(self, raw: bytes) -> bool:
+        """Take in a list of what is revoked, whatever brought it; whether it was new. Raises RevocationRefused."""
+        fresh = await self._clinic.take_revocations(raw)
+        told = self._clinic.revoked.told
+        key = told.content.hub_key if told is not None else None
+        config = self._clinic.config
+        if fresh and key is not None and hubkey.holds(key, config.hub_sign, config.hub_kem_made_ms):
+            await self._keep_hub_key(key)
+            self._endpoint.adopt_hub_key(key, time.monotonic())
+            self._runner.wake()
+        return fresh
+
     # -- what the endpoint says ---------------------------------------------------------------------
 
     async def _heard(self, event: NodeEvent) -> None:
@@ -390,6 +402,9 @@ class HubLink:
                 if hubkey.holds(key, config.hub_sign, self._clinic.config.hub_kem_made_ms):
                     await self._keep_hub_key(key)
                     self._endpoint.adopt_hub_key(key, time.monotonic())
+            if isinstance(event, ev.RevocationsPublished) and payload.stream == Stream.HUB:
+                with contextlib.suppress(revocation.RevocationRefused):  # an older one of a stick's time is no fault
+                    await self.hear_revocations(event.signed_list)
             if isinstance(event, ev.PrescriptionSigned) and payload.stream == Stream.HUB:
                 signed = msgspec.msgpack.decode(event.signed, type=SignedPrescription)
                 verified = await asyncio.to_thread(verify_signed, signed, config.hub_sign)

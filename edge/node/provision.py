@@ -151,7 +151,7 @@ async def add_staff(
         journal.list_staff(at)
         return staff
 
-    return await _give_badge(folder, config, dmk, pin, put)
+    return await _give_badge(folder, config, dmk, (staff.staff_id, pin), put)
 
 
 async def renew_badge(
@@ -165,15 +165,21 @@ async def renew_badge(
     await asyncio.to_thread(
         _with_records, folder, config, dmk, lambda journal: may_get_badge(journal.views.staff_member(staff_id))
     )
-    return await _give_badge(folder, config, dmk, pin, lambda journal, badge, at: journal.give_pin(staff_id, badge, at))
+    return await _give_badge(
+        folder, config, dmk, (staff_id, pin), lambda journal, badge, at: journal.give_pin(staff_id, badge, at)
+    )
 
 
 async def _give_badge(
-    folder: Path, config: NodeConfig, dmk: bytes, pin: str, put: Callable[[Journal, NewBadge, Instant], Staff]
+    folder: Path,
+    config: NodeConfig,
+    dmk: bytes,
+    owner: tuple[str, str],
+    put: Callable[[Journal, NewBadge, Instant], Staff],
 ) -> tuple[Staff, str]:
-    """The badge opens the records before anybody is named as its owner: a cut between leaves one that nobody saw."""
+    """``owner``: staff id and PIN. The badge opens the records before anybody is named as its owner: a cut between leaves one that nobody saw."""
     clock = await asyncio.to_thread(Clock, folder, lambda: time.time_ns() // 1_000_000)
-    badge = await new_badge(dmk, pin)
+    badge = await new_badge(dmk, *owner)
     await asyncio.to_thread(keep_slot, folder, badge)
     staff = await asyncio.to_thread(
         _with_records, folder, config, dmk, lambda journal: put(journal, badge, clock.now())

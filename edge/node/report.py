@@ -33,6 +33,8 @@ from .link import HubLink
 from .live import Link
 from .media_rows import Unfinished
 from .outbox import OutboxDb
+from .revoked import Revoked, Standing
+from .spool import Spool, Waiting
 from .usage import BEARERS, KeptMeter
 
 UNKNOWN_CLASS = -1
@@ -126,6 +128,10 @@ class Report(Struct, frozen=True):
     later: tuple[LaterKind, ...] = ()
     receipts: tuple[StickReceipt, ...] = ()
     sticks: StickCounts = StickCounts()
+    updates: tuple[Waiting, ...] = ()
+    """Updates that lie in ``updates/`` for the installer."""
+    revoked: Standing | None = None
+    """What the hub's newest list of revocations says; null when none came."""
     sms: SmsHealth | None = None
     panel: PanelReport = PanelReport(False)
     devices: tuple[DeviceNow, ...] = ()
@@ -243,6 +249,7 @@ class Reporter:
             sms_used=sms.last_day if sms is not None else 0,
             sms_cap=sms.per_day if sms is not None else 0,
             twice_ms=clinic.notices.get(NODE_TWICE),
+            revoked=is_out(clinic.revoked.standing),
         )
         return msgspec.structs.replace(
             _outline(clinic.config, facts, link),
@@ -260,6 +267,8 @@ class Reporter:
             later=later,
             receipts=tuple(reversed(parts.sticks.receipts)),
             sticks=parts.sticks.counts,
+            updates=await asyncio.to_thread(Spool(self._folder, clinic.config).waiting),
+            revoked=clinic.revoked.standing,
             sms=sms,
             panel=panel,
             devices=devices,
@@ -299,7 +308,8 @@ def at_rest(folder: Path, config: NodeConfig) -> Report:
     finally:
         outbox.close()
     facts = measured(folder, Clock(folder, lambda: time.time_ns() // 1_000_000), "test")
-    facts = msgspec.structs.replace(facts, outbox_items=len(sizes))
+    standing = Revoked(folder, config).standing
+    facts = msgspec.structs.replace(facts, outbox_items=len(sizes), revoked=is_out(standing))
     link = Link(False, None, "", 0, 0, len(sizes), sum(sizes.values()))
     return msgspec.structs.replace(
         _outline(config, facts, link),
@@ -308,7 +318,16 @@ def at_rest(folder: Path, config: NodeConfig) -> Report:
         bulk_hours=config.bulk_hours,
         refused=tuple(RefusedDown(seq, reason) for seq, reason in refused),
         reseals_waiting=reseals,
+        updates=Spool(folder, config).waiting(),
+        revoked=standing,
     )
+
+
+def is_out(standing: Standing | None) -> str:
+    """Why the hub believes this machine no more: revoked, replaced; empty when it does."""
+    if standing is None:
+        return ""
+    return "node_revoked" if standing.revoked else "node_replaced" if standing.replaced else ""
 
 
 def _outline(config: NodeConfig, facts: Facts, link: Link) -> Report:

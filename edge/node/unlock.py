@@ -9,7 +9,7 @@ import base64
 import hashlib
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import msgspec
@@ -42,6 +42,8 @@ class Slot(msgspec.Struct, frozen=True):
     salt: bytes
     nonce: bytes
     wrapped: bytes
+    staff_id: str = ""
+    """Whose badge it is; empty for a recovery code, and for a badge of an earlier release."""
 
 
 def _to_text(prefix: str, raw: bytes) -> str:
@@ -105,6 +107,14 @@ class Slots:
         """Add a slot durably, in the place of an older one of the same id. Blocking."""
         kept = [other for other in self.load() if other.slot_id != slot.slot_id]
         write_private(self._path, msgspec.json.encode((*kept, slot)))
+
+    def drop_of(self, staff_ids: Collection[str]) -> int:
+        """Remove the badges of these people durably; how many. Blocking."""
+        slots = self.load()
+        kept = tuple(slot for slot in slots if not slot.staff_id or slot.staff_id not in staff_ids)
+        if len(kept) < len(slots):
+            write_private(self._path, msgspec.json.encode(kept))
+        return len(slots) - len(kept)
 
 
 async def make_badge(dmk: bytes, pin: str) -> tuple[str, Slot]:

@@ -18,6 +18,7 @@ meter      Meter: bytes of the day against the cap, and the hours for bulk
 frontier   Frontier: which sequences of a log are held (cursor + bitmap)
 outbox     SendQueue: what leaves next          inbox    judge: bytes → verdict
 courier    what lies on a USB stick: up_file, receipt_file, down_file, stored_file, parse, Opener
+revocation what the hub no longer believes, a signed list for each node    release  what an update is, signed
 arq        Arq: selective repeat over packets   congestion  DelayAimd
 endpoint   NodeEndpoint, HubEndpoint            bearers  NodeRunner, HubRunner, wss_handler
 sms        SmsSealer, open_sms, contents, caps     sms_copy  visit → early copy → words

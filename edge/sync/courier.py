@@ -42,6 +42,10 @@ EPOCHS_MAX: Final = 256
 _RECEIPT_LABEL: Final = b"upk1 stick receipt"
 _DOWN_LABEL: Final = b"upk1 stick down"
 _STORED_LABEL: Final = b"upk1 stick stored"
+_UPDATE_LABEL: Final = b"upk1 stick update"
+EVERY_NODE: Final = bytes(8)
+"""In an offer: it is for each node of the hub."""
+LISTS_MAX_BYTES: Final = FILE_MAX_BYTES - 1_024
 
 
 class CourierRefused(UpkendraError):
@@ -58,6 +62,8 @@ class Kind(IntEnum):
     RECEIPT = 2
     DOWN = 3
     STORED = 4
+    REVOKED = 5
+    UPDATE = 6
 
 
 class UpFile(Struct, frozen=True):
@@ -126,14 +132,38 @@ class StoredFile(Struct, frozen=True):
     signature: bytes
 
 
+class RevokedFile(Struct, frozen=True):
+    """Lists of :mod:`edge.sync.revocation` for nodes of one hub, each signed by itself."""
+
+    hub: bytes
+    lists: tuple[bytes, ...]
+
+
+class UpdateFile(Struct, frozen=True):
+    """An offer: the hub wants this release at a node; its payload lies beside it. To be verified before it counts."""
+
+    hub: bytes
+    node_id: bytes
+    """Or :data:`EVERY_NODE`."""
+    number: int
+    """Grows with every offer of this hub: an older one does not come back."""
+    made_ms: int
+    release: bytes
+    """JSON of :mod:`edge.sync.release`."""
+    release_signature: bytes
+    """By the update key; 64 zeros when nobody signed."""
+    signed: bytes
+    signature: bytes
+
+
 class LaterFile(Struct, frozen=True):
-    """Whole, but of a kind or version of a later release (revocations, updates). Left where it is."""
+    """Whole, but of a kind or version of a later release. Left where it is."""
 
     version: int
     kind: int
 
 
-CourierFile: TypeAlias = UpFile | ReceiptFile | DownFile | StoredFile | LaterFile
+CourierFile: TypeAlias = UpFile | ReceiptFile | DownFile | StoredFile | RevokedFile | UpdateFile | LaterFile
 
 
 class Stray(Struct, frozen=True):
@@ -192,6 +222,28 @@ def stored_file(device_private: bytes, hub: bytes, node_id: bytes, seqs: Iterabl
     return _wrap(Kind.STORED, hub, body + seal.sign(device_private, _STORED_LABEL + hub + body))
 
 
+def revoked_files(hub: bytes, lists: Iterable[bytes]) -> list[bytes]:
+    """Files that hold these lists, as few as they fit into, the first ones first."""
+    files: list[bytes] = []
+    body, count = b"", 0
+    for one in lists:
+        if count and len(body) + 2 + len(one) > LISTS_MAX_BYTES:
+            files.append(_wrap(Kind.REVOKED, hub, count.to_bytes(2, "big") + body))
+            body, count = b"", 0
+        body += len(one).to_bytes(2, "big") + one
+        count += 1
+    return [*files, _wrap(Kind.REVOKED, hub, count.to_bytes(2, "big") + body)] if count else files
+
+
+def update_file(
+    sign_private: bytes, node_id: bytes, number: int, made_ms: int, release: bytes, release_signature: bytes
+) -> bytes:
+    """An offer signed by H."""
+    hub = hub_of(seal.verifier_of(sign_private))
+    body = node_id + number.to_bytes(8, "big") + made_ms.to_bytes(8, "big") + release_signature + release
+    return _wrap(Kind.UPDATE, hub, body + seal.sign(sign_private, _UPDATE_LABEL + hub + body))
+
+
 def ranges_of(seqs: Iterable[int]) -> list[tuple[int, int]]:
     """Inclusive ranges of a set of numbers, ascending."""
     ranges: list[tuple[int, int]] = []
@@ -225,6 +277,10 @@ def parse(raw: bytes) -> CourierFile:
             return _parse_down(hub, body)
         case Kind.STORED:
             return _parse_stored(hub, body)
+        case Kind.REVOKED:
+            return _parse_revoked(hub, body)
+        case Kind.UPDATE:
+            return _parse_update(hub, body)
 
 
 def _malformed() -> CourierRefused:
@@ -278,6 +334,32 @@ def _parse_stored(hub: bytes, body: bytes) -> StoredFile:
             raise _malformed()
         past = last + 1
     return StoredFile(hub, body[:8], ranges, hub + body[:end], body[end:])
+
+
+def _parse_revoked(hub: bytes, body: bytes) -> RevokedFile:
+    lists: list[bytes] = []
+    at = 2
+    for _ in range(int.from_bytes(body[:2], "big")):
+        end = at + 2 + int.from_bytes(body[at : at + 2], "big")
+        lists.append(body[at + 2 : end])
+        at = end
+    if not lists or at != len(body):
+        raise _malformed()
+    return RevokedFile(hub, tuple(lists))
+
+
+def _parse_update(hub: bytes, body: bytes) -> UpdateFile:
+    end = len(body) - seal.SIGNATURE_BYTES
+    number, made_ms = (int.from_bytes(body[at : at + 8], "big") for at in (8, 16))
+    if end <= 88 or not 1 <= number < 1 << 63:
+        raise _malformed()
+    return UpdateFile(hub, body[:8], number, made_ms, body[88:end], body[24:88], hub + body[:end], body[end:])
+
+
+def check_update(file: UpdateFile, hub_sign_public: bytes) -> None:
+    """Raises CourierRefused unless H signed it."""
+    if not seal.verify(hub_sign_public, _UPDATE_LABEL + file.signed, file.signature):
+        raise CourierRefused("the offer is not signed by our hub", code="courier_signature")
 
 
 def check_receipt(file: ReceiptFile, hub_sign_public: bytes) -> None:

@@ -91,7 +91,9 @@ export interface NodeReport {
   quarantined: number | null; refused: { seq: number; reason: string }[]; reseals: number; reseals_waiting: number;
   later: { kind: number; version: number; entries: number }[];
   receipts: { at_ms: number; acknowledged: number; reseal: number; quarantined: number }[]; 
-  sticks: { copied: number; copied_bytes: number; receipts: number; acknowledged: number; reseal: number; quarantined: number; downs: number };
+  sticks: { copied: number; copied_bytes: number; receipts: number; acknowledged: number; reseal: number; quarantined: number; downs: number; updates: number };
+  updates: { name: string; version: string; size_bytes: number; sha256: string }[];
+  revoked: { number: number; made_ms: number; revoked: boolean; replaced: boolean; doctors_closed: number; staff_removed: number } | null;
   usage: { name: string; up_bytes: number; down_bytes: number; cap_bytes: number | null }[]; bulk_hours: string;
   photos: { items: number; size_bytes: number; left_bytes: number; oldest_s: number | null } | null;
   sms: SmsHealth | null; panel: PanelReport; devices: DeviceNow[]; disk_free_mb: number; records_mb: number; notices: { code: string; at_ms: number }[];

@@ -18,6 +18,7 @@ STATUS_OF: dict[str, int] = {
     "unauthorised": 401,
     "wrong_pin": 401,
     "forbidden": 403,
+    "staff_removed": 403,
     "role_not_allowed": 403,
     "csrf": 403,
     "too_slow": 408,

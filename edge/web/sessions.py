@@ -79,3 +79,10 @@ class SessionBook:
 
     def close(self, token: str) -> None:
         self._sessions.pop(token, None)
+
+    def close_all(self, subject: str) -> list[str]:
+        """End every session of somebody; their tokens."""
+        tokens = [token for token, (session, _) in self._sessions.items() if session.subject == subject]
+        for token in tokens:
+            self.close(token)
+        return tokens

@@ -42,6 +42,35 @@ nodes = Table(
     Index("nodes_by_hint", "hint"),
 )
 
+former_nodes = Table(
+    "former_nodes",
+    metadata,
+    Column("node_id", String(16), primary_key=True),
+    Column("replaced_ms", BigInteger, primary_key=True),
+    Column("device_public", LargeBinary, nullable=False),
+    Column("log_public", LargeBinary, nullable=False),
+    Column("records_public", LargeBinary, nullable=False),
+    Column("psk_sealed", LargeBinary, nullable=False),
+    Column("revoked_ms", BigInteger, nullable=False),
+)
+
+removed_staff = Table(
+    "removed_staff",
+    metadata,
+    Column("node_id", String(16), primary_key=True),
+    Column("staff_id", String(200), primary_key=True),
+    Column("removed_ms", BigInteger, nullable=False),
+)
+
+revocations = Table(
+    "revocations",
+    metadata,
+    Column("node_id", String(16), primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("signed_list", LargeBinary, nullable=False),
+)
+
 tokens = Table(
     "tokens",
     metadata,

@@ -1,6 +1,7 @@
 """Clinics without any network, one stick, real processes: asked, answered, printed."""
 
 import random
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from edge.node.config import load_config, save_config
 from edge.slips.verify import verify_slip
 from edge.sync import courier
+from edge.sync.seal import verifier_of
 from tests.kits.cases import draw_case
 from tests.kits.client import Client, dig, items
 from tests.kits.clinic import Clinic, free_port, wait_until
@@ -207,3 +209,50 @@ def test_a_stick_that_stays_in_the_node_keeps_what_the_hub_has_only_once(island:
     given_up = carry("edge.node", island.node_data, stick)
     assert given_up.count("second_copies") == 0
     assert not any((stick / "UPKENDRA" / "UP" / name).exists() for name in kept)
+
+
+def test_an_update_comes_by_stick_once_and_is_whole(island: Island, stick: Path, tmp_path: Path) -> None:
+    content = random.Random(7).randbytes(3 << 20) + b"the end"
+    update = tmp_path / "system.raucb"
+    update.write_bytes(content)
+    key = random.Random(8).randbytes(32)
+    (tmp_path / "update.key").write_bytes(key)
+    spool = island.node_data / "updates"
+    spool.mkdir()
+    (spool / "target").write_text("amd64\n")
+    (spool / "update.pub").write_text(verifier_of(key).hex())
+    named = ["--name", "system", "--version", "1.2.0", "--target", "amd64", "--file", str(update)]
+    island.command("hub", ["release-update", *named, "--signing-key", str(tmp_path / "update.key")])
+    written = carry("hub", island.hub_data, stick, "--update", str(update))
+    assert (written.complete, written.count("updates")) == (True, 1), written.said
+    assert carry("hub", island.hub_data, stick, "--update", str(update)).count("updates") == 0
+    first = carry("edge.node", island.node_data, stick)
+    assert first.summary["updates"] == ["system 1.2.0"], first.said
+    assert next(spool.glob("*.bundle")).read_bytes() == content
+    assert carry("edge.node", island.node_data, stick).summary["updates"] == []
+    status = island.command("edge.node", ["status", "--data", str(island.node_data)])
+    assert dig(status, "sticks", "updates") == 1
+    assert [dig(one, "version") for one in items(status, "updates")] == ["1.2.0"]
+
+
+def test_a_revoked_node_learns_it_from_a_stick_and_an_older_stick_does_not_take_it_back(
+    island: Island, stick: Path, tmp_path: Path
+) -> None:
+    node_id = load_config(island.node_data).node_id.hex()
+    someone = ["--node", node_id, "--staff", "0123456789abcdef"]
+    island.command("hub", ["remove-staff", "--data", str(island.hub_data), *someone])
+    assert carry("hub", island.hub_data, stick).count("revoked") >= 1
+    older = tmp_path / "older"
+    shutil.copytree(stick, older)
+    island.command("hub", ["revoke", "--data", str(island.hub_data), "--node", node_id])
+    assert carry("hub", island.hub_data, stick).count("revoked") >= 1
+    assert len(files(stick, "FLEET")) == 1
+    island.node.stop()
+    island.node.start()  # locked: it can open nothing
+    taken = carry("edge.node", island.node_data, stick)
+    assert taken.count("revoked") == 1
+    back = carry("edge.node", island.node_data, older)
+    assert (back.count("revoked"), back.summary["revoked_refused"]) == (0, "courier_older")
+    status = island.command("edge.node", ["status", "--data", str(island.node_data)])
+    assert (dig(status, "revoked", "revoked"), dig(status, "revoked", "staff_removed")) == (True, 1)
+    assert carry("hub", island.hub_data, stick).summary["refused"] in ({}, {"node_revoked": len(files(stick, "UP"))})

@@ -106,14 +106,15 @@ class HubKit:
     def code(self, doctor_id: str = "asha") -> str:
         return pyotp.TOTP(self.totp[doctor_id]).at(self.clock.ms // 1000)
 
-    async def site_token(self, code: str = "UP01", life_s: int = 3600) -> str:
-        site = directory.Site("", code, f"Site {code}", "Sitapur", True)
+    async def site_token(self, code: str = "UP01", life_s: int = 3600, node_id: str = "") -> str:
+        site = directory.Site(node_id, code, f"Site {code}", "Sitapur", True)
         return await self.hub.store.write(
             lambda connection: directory.add_token(connection, self.hub.keys, site, self.clock.ms, life_s)
         )
 
-    async def enrol(self, code: str = "UP01") -> "NodeKit":
-        token = enrol.parse_token(await self.site_token(code))
+    async def enrol(self, code: str = "UP01", *, replaces: str = "") -> "NodeKit":
+        """A new node, or another machine for the node ``replaces``."""
+        token = enrol.parse_token(await self.site_token(code, node_id=replaces))
         keys = enrol.check_announcement(self.hub.keys.announcement, token)
         drawn = enrol.EnrolSecrets(*(secrets.token_bytes(32) for _ in range(4)))
         body = enrol.make_request(token, keys, drawn)

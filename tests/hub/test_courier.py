@@ -68,7 +68,7 @@ async def test_bundles_by_stick_and_by_link_are_stored_once_and_receipted(kit: H
     await node.send_payload(payload)
     raw = up(node, payload)
     other = up(node, visit_of(node))
-    again, fresh, twice, junk = await desk.take_ups([raw, other, other, b"junk"])
+    again, fresh, twice, junk = await desk.take_ups([raw, other, other, b"junk"], replaced=False)
     assert (again.fresh, fresh.fresh or twice.fresh) == (False, True)
     assert junk.row is None
     assert junk.code == "courier_malformed"
@@ -85,7 +85,8 @@ async def test_bundles_by_stick_and_by_link_are_stored_once_and_receipted(kit: H
 async def test_poison_is_quarantined_as_from_the_link_and_the_receipt_says_so(kit: HubKit) -> None:
     node, desk = await kit.enrol(), Desk(kit.hub)
     verdict, good = await desk.take_ups(
-        [up(node, BundlePayload(1, node.run, Stream.HUB, 1, (b"not a node's",))), up(node, visit_of(node))]
+        [up(node, BundlePayload(1, node.run, Stream.HUB, 1, (b"not a node's",))), up(node, visit_of(node))],
+        replaced=False,
     )
     assert verdict.row is not None
     assert verdict.row.quarantined
@@ -96,7 +97,7 @@ async def test_poison_is_quarantined_as_from_the_link_and_the_receipt_says_so(ki
 
 async def test_no_receipt_is_signed_for_what_was_not_taken(kit: HubKit) -> None:
     node, desk = await kit.enrol(), Desk(kit.hub)
-    (verdict,) = await desk.take_ups([up(node, visit_of(node))])
+    (verdict,) = await desk.take_ups([up(node, visit_of(node))], replaced=False)
     assert verdict.row is not None
     made_up = courier.Row(bytes(11), bytes(16), 1)
     for node_id, row in ((node.keys.node_id, made_up), (bytes(8), verdict.row)):
@@ -133,7 +134,7 @@ async def test_a_revoked_node_gets_and_gives_nothing(kit: HubKit) -> None:
     raw = up(node, visit_of(node))
     await kit.hub.store.write(lambda connection: directory.revoke_node(connection, node.node_id, kit.clock.ms))
     await kit.hub.reload_nodes()
-    (verdict,) = await desk.take_ups([raw])
+    (verdict,) = await desk.take_ups([raw], replaced=False)
     assert (verdict.row, verdict.code) == (None, "node_revoked")
     assert await desk.downs() == ()
     assert await desk.down(said) == b""
@@ -147,7 +148,7 @@ async def test_a_bundle_whose_hub_key_was_destroyed_is_asked_for_again(kit: HubK
     try:
         late.hub.keys = _without_kem(late)
         desk = Desk(late.hub)
-        (verdict,) = await desk.take_ups([raw])
+        (verdict,) = await desk.take_ups([raw], replaced=False)
         assert verdict.row is not None
         assert verdict.row.level == courier.RESEAL_LEVEL
         receipt = courier.parse(await desk.receipt(node.keys.node_id, [verdict.row]))

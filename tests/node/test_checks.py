@@ -58,6 +58,7 @@ def test_a_node_that_is_well_has_nothing_to_do() -> None:
         ("panel", {"panel_faults": ("battery_low",)}, FAIL),
         ("modem", {"modem_up": False, "modem_trouble": "sms_no_sim"}, FAIL),
         ("modem", {"sms_used": 60}, WARN),
+        ("standing", {"revoked": "node_replaced"}, FAIL),
         ("one_card", {"twice_ms": T - 600_000}, FAIL),
         ("one_card", {"twice_ms": T - 7_200_000}, WARN),
     ],

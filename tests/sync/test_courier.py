@@ -121,8 +121,8 @@ def test_any_bytes_are_parsed_or_refused(body: bytes, kind: int, later: bool) ->
 
 
 def test_a_file_of_a_later_release_is_told_from_damage() -> None:
-    whole = courier.MAGIC + bytes((courier.VERSION, 5)) + HUB + b"revocations"
-    assert courier.parse(whole + hashlib.sha256(whole).digest()[:16]) == courier.LaterFile(1, 5)
+    whole = courier.MAGIC + bytes((courier.VERSION, 7)) + HUB + b"revocations"
+    assert courier.parse(whole + hashlib.sha256(whole).digest()[:16]) == courier.LaterFile(1, 7)
 
 
 def test_the_hub_opens_a_bundle_from_a_stick_as_one_from_the_link() -> None:

@@ -7,7 +7,7 @@ import json
 import random
 from pathlib import Path
 
-from edge.sync import bundle, courier, seal
+from edge.sync import bundle, courier, hubkey, release, revocation, seal
 from edge.sync.log import Stream
 
 
@@ -28,6 +28,17 @@ def main() -> None:
         courier.Row(b"\x01" * 11, draw(16), 129),
     )
     blob = seal.seal_down(record, 7, b"what the hub says", sign)
+    told = revocation.Content(
+        1_790_000_000_000,
+        revocation.machine_of(seal.verifier_of(device)),
+        (revocation.machine_of(draw(32)),),
+        ("0123456789abcdef",),
+        hubkey.sign_key(sign, 1_789_000_000_000, seal.public_of(kem)),
+    )
+    signed_list = revocation.sign_list(sign, node_id, 9, 1_790_000_000_001, told)
+    update_key, update = draw(32), draw(5_000)
+    about = release.describe("system", "1.2.0", "amd64", [update])
+    offer = (node_id, 4, 1_790_000_000_002, about, release.sign_release(update_key, about))
     content = {
         "hub_sign_private": sign,
         "hub_kem_private": kem,
@@ -41,6 +52,10 @@ def main() -> None:
         "receipt": courier.receipt_file(sign, node_id, 1_790_000_000_000, rows),
         "down": courier.down_file(sign, node_id, 7, blob),
         "stored": courier.stored_file(device, hub, node_id, (1, 2, 3, 9)),
+        "revoked": courier.revoked_files(hub, [signed_list])[0],
+        "update_private": update_key,
+        "update_content": update,
+        "update": courier.update_file(sign, *offer),
     }
     lines = json.dumps({key: value.hex() for key, value in content.items()}, indent=1)
     (Path(__file__).parent / "courier.json").write_text(lines + "\n")

@@ -58,6 +58,8 @@ class Facts(Struct, frozen=True):
     modem_trouble: str = ""
     sms_used: int = 0
     sms_cap: int = 0
+    revoked: str = ""
+    """Why the hub believes this machine no more, node_revoked or node_replaced; empty when it does."""
     twice_ms: int | None = None
     """When the hub said last that two machines speak under this node's name; None: never since the start."""
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
-from . import camera, clock, devices, disk, last_ack, modem, one_card, outbox_age, panel, records_size
+from . import camera, clock, devices, disk, last_ack, modem, one_card, outbox_age, panel, records_size, standing
 from .base import Facts, Finding
 
 CHECKS: tuple[Callable[[Facts], Finding], ...] = (
+    standing.check,
     disk.check,
     records_size.check,
     clock.check,

@@ -22,7 +22,7 @@ from edge.model.errors import Fault, UpkendraError
 from edge.sync.courier import FILE_MAX_BYTES
 from edge.sync.faults import point
 
-from .usb_stick import ROOT, Folder, draft_of, free_name, is_draft, is_ours, looks_ours
+from .usb_stick import ROOT, Folder, draft_of, free_name, is_draft, is_ours, is_payload, looks_ours
 
 ENTRIES_MAX: Final = 100_000
 """Names of one folder that are looked at."""
@@ -72,6 +72,8 @@ class Stick:
         self._folders: dict[Folder, int] = {}
         self._names: dict[Folder, set[str]] = {}
         self._damaged: dict[Folder, set[str]] = {}
+        self.payloads: list[str] = []
+        """Names of whole payloads, by the last scan of their folder."""
         self.counts: Counter[str] = Counter()
         """``junk`` (not ours), ``unreadable``, ``too_large``, ``passed_over`` (beyond a limit)."""
 
@@ -94,7 +96,7 @@ class Stick:
             self._root = -1
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
                 raise StickRefused("Another program is at work on this stick.", code="stick_busy") from None
-            raise self._refusal(error) from None
+            raise self.refusal(error) from None
         return self
 
     def __exit__(
@@ -116,7 +118,7 @@ class Stick:
             return
         names = self._list(folder, handle)
         for number, name in enumerate(names):
-            self._in_time()
+            self.in_time()
             if number >= self._limits.files or self._read_left <= 0:
                 self.counts["passed_over"] += len(names) - number
                 return
@@ -127,6 +129,8 @@ class Stick:
     def _list(self, folder: Folder, handle: int) -> list[str]:
         """Files that may be ours, in order of their names. Drafts go; only names like ours are remembered."""
         taken = self._names[folder] = set()
+        if folder is Folder.FLEET:
+            self.payloads.clear()
         names: list[str] = []
         drafts: list[str] = []
         try:
@@ -136,7 +140,7 @@ class Stick:
                         self.counts["passed_over"] += 1
                         break
                     if number % 1_000 == 0:
-                        self._in_time()
+                        self.in_time()
                     if not looks_ours(entry.name):
                         self.counts["junk"] += 1
                         continue
@@ -147,8 +151,12 @@ class Stick:
                         names.append(entry.name)
                     elif is_draft(entry.name):
                         drafts.append(entry.name)
+                    elif folder is not Folder.FLEET:
+                        self.counts["junk"] += 1
+                    elif is_payload(entry.name):
+                        self.payloads.append(entry.name)
         except OSError as error:
-            raise self._refusal(error) from None
+            raise self.refusal(error) from None
         for draft in drafts:
             with contextlib.suppress(OSError):
                 os.unlink(draft, dir_fd=handle)
@@ -160,18 +168,18 @@ class Stick:
         try:
             handle = os.open(name, flags, dir_fd=folder)
         except OSError as error:
-            if error.errno in _GONE and not self._is_there():
-                raise self._refusal(error) from None
+            if error.errno in _GONE and not self.is_there():
+                raise self.refusal(error) from None
             self.counts["unreadable"] += 1
             return None
         try:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
                 self.counts["junk"] += 1
                 return None
-            content = _read_upto(handle, FILE_MAX_BYTES + 1)
+            content = read_upto(handle, FILE_MAX_BYTES + 1)
         except OSError as error:
-            if not self._is_there():
-                raise self._refusal(error) from None
+            if not self.is_there():
+                raise self.refusal(error) from None
             self.counts["unreadable"] += 1
             return None
         finally:
@@ -193,20 +201,20 @@ class Stick:
 
         Raises StickRefused: stick_full, stick_read_only, stick_untrue, stick_gone, stick_slow.
         """
-        self._in_time()
-        handle = self._made(folder)
+        self.in_time()
+        handle = self.made(folder)
         name = free_name(raw, self._names.setdefault(folder, set()), self._damaged.get(folder, ()))
         draft = draft_of(name)
         try:
             self._write_draft(handle, draft, raw)
             os.rename(draft, name, src_dir_fd=handle, dst_dir_fd=handle)
             point("usb.renamed")
-            _sync_file(handle, name)
+            sync_file(handle, name)
             os.fsync(handle)
         except OSError as error:
             with contextlib.suppress(OSError):
                 os.unlink(draft, dir_fd=handle)
-            raise self._refusal(error) from None
+            raise self.refusal(error) from None
         except StickRefused:
             with contextlib.suppress(OSError):
                 os.unlink(draft, dir_fd=handle)
@@ -234,7 +242,7 @@ class Stick:
             os.close(handle)
         handle = os.open(draft, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
         try:
-            kept = _read_upto(handle, len(raw) + 1)
+            kept = read_upto(handle, len(raw) + 1)
         finally:
             os.close(handle)
         if kept != raw:
@@ -246,20 +254,20 @@ class Stick:
 
     def delete(self, folder: Folder, name: str) -> None:
         """Delete a file that was scanned. One that is gone already is no error. Raises StickRefused."""
-        self._in_time()
+        self.in_time()
         try:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=self._made(folder))
+                os.unlink(name, dir_fd=self.made(folder))
         except OSError as error:
-            raise self._refusal(error) from None
+            raise self.refusal(error) from None
         point("usb.deleted")
 
     def settle(self, folder: Folder) -> None:
         """Make deletions durable. Raises StickRefused."""
         try:
-            os.fsync(self._made(folder))
+            os.fsync(self.made(folder))
         except OSError as error:
-            raise self._refusal(error) from None
+            raise self.refusal(error) from None
 
     def explain(self) -> None:
         """Put a note for people on the stick, once. Nobody reads it back; a stick without room goes without."""
@@ -281,7 +289,8 @@ class Stick:
                 self._folders[folder] = handle
         return handle
 
-    def _made(self, folder: Folder) -> int:
+    def made(self, folder: Folder) -> int:
+        """Handle of a folder, made where it was not. Raises StickRefused."""
         handle = self._open(folder, make=True)
         assert handle is not None
         return handle
@@ -302,16 +311,18 @@ class Stick:
                 raise StickRefused(
                     "Something that is no folder stands where ours should be. Empty the stick.", code="stick_layout"
                 ) from None
-            raise self._refusal(error) from None
+            raise self.refusal(error) from None
 
-    def _in_time(self) -> None:
+    def in_time(self) -> None:
+        """Raises StickRefused(stick_slow) when the time of this visit is over."""
         if self._now_s() > self._until_s:
             raise StickRefused(
                 "The stick is too slow, or holds too much. What was done is safe; try again or take another.",
                 code="stick_slow",
             )
 
-    def _is_there(self) -> bool:
+    def is_there(self) -> bool:
+        """Whether the stick still answers."""
         try:
             with os.scandir(self._root) as entries:
                 next(entries, None)
@@ -319,7 +330,8 @@ class Stick:
             return False
         return os.fstat(self._root).st_nlink > 0
 
-    def _refusal(self, error: OSError) -> StickRefused:
+    def refusal(self, error: OSError) -> StickRefused:
+        """What an error of the file system means for people."""
         if error.errno in _FULL:
             return StickRefused("The stick is full. Make room or take another.", code="stick_full")
         if error.errno in _READ_ONLY:
@@ -329,7 +341,7 @@ class Stick:
         return StickRefused("The stick does not work here. Take another.", code="stick_refused")
 
 
-def _sync_file(folder: int, name: str) -> None:
+def sync_file(folder: int, name: str) -> None:
     """Sync a file once more after it was renamed: on FAT size and place of the content stand in the entry of its name,
     and Linux writes them there with the file, not with the folder."""
     handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
@@ -347,7 +359,8 @@ def _is_regular(entry: "os.DirEntry[str]") -> bool:
         return False
 
 
-def _read_upto(handle: int, limit: int) -> bytes:
+def read_upto(handle: int, limit: int) -> bytes:
+    """At most ``limit`` bytes from where the handle stands; fewer at the end of the file only."""
     pieces: list[bytes] = []
     while limit > 0 and (piece := os.read(handle, min(limit, 1 << 16))):
         pieces.append(piece)

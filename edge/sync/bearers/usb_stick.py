@@ -80,6 +80,21 @@ def is_draft(name: str) -> bool:
     return _is_name(name, DRAFT_SUFFIX)
 
 
+def payload_name(sha256: str) -> str:
+    """Under which name a payload lies, by its SHA-256 in hexadecimal digits."""
+    return sha256[:NAME_DIGITS] + PAYLOAD_SUFFIX
+
+
+def part_of(name: str) -> str:
+    """Under which name a payload is written until it is whole."""
+    return name[:NAME_DIGITS] + PART_SUFFIX
+
+
+def is_payload(name: str) -> bool:
+    """Whether a name looks like one of a whole payload."""
+    return _is_name(name, PAYLOAD_SUFFIX)
+
+
 def looks_ours(name: str) -> bool:
     """Whether a name is of the shape of ours, whole, unfinished or of a payload: all that writing could meet."""
     return any(_is_name(name, suffix) for suffix in (SUFFIX, DRAFT_SUFFIX, PAYLOAD_SUFFIX, PART_SUFFIX))

@@ -54,7 +54,7 @@ class Asker(Generic[Question]):
             return answer
         if not isinstance(answer, Failed):
             raise CourierFailed(Refusal("courier_failed", "The running service is of another release. Restart it."))
-        if answer.refusal.code.startswith("courier_"):
+        if answer.refusal.code.startswith(("courier_", "update_")):
             raise CourierRefused(answer.refusal.message, code=answer.refusal.code)
         raise CourierFailed(answer.refusal)
 

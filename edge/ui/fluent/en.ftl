@@ -463,6 +463,7 @@ error-unauthorised = Log in first.
 error-too-many-attempts = Too many wrong attempts. Wait a little, then try again.
 error-locked = The box is locked. Open it with badge and PIN.
 error-forbidden = You may not do this.
+error-staff-removed = You no longer work at this centre, says the hospital. Ask its administrator.
 error-csrf = The page is out of date. Log in again.
 error-not-found = It is not here. It may not have arrived yet.
 error-consent-needed = Record the consent to teleconsultation first.

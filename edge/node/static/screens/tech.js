@@ -147,7 +147,20 @@ function Sticks({ now }) {
       : html`<${Table} head=${[t("tech-when"), t("tech-settled"), t("tech-reseals"), t("tech-quarantined")]} rows=${rows} />`}
     <${Facts} rows=${[[t("tech-stick-copied"), `${sticks.copied} · ${bytes(sticks.copied_bytes)}`], [t("tech-stick-receipts"), sticks.receipts],
       [t("tech-settled"), sticks.acknowledged], [t("tech-reseals"), sticks.reseal], [t("tech-quarantined"), sticks.quarantined],
-      [t("tech-stick-downs"), sticks.downs]]} /><//>`;
+      [t("tech-stick-downs"), sticks.downs], [t("tech-stick-updates"), updatesOf(now)], [t("tech-revoked"), revokedOf(now)]]} /><//>`;
+}
+
+/** Updates that wait for the installer. @param {import("/ui/api").NodeReport} now */
+function updatesOf(now) {
+  return now.updates.length === 0 ? "0" : now.updates.map((one) => html`<div key=${one.sha256} data-test="update-waits">${one.name} ${one.version} · ${bytes(one.size_bytes)}</div>`);
+}
+
+/** What the hub's newest list of revocations says. @param {import("/ui/api").NodeReport} now */
+function revokedOf(now) {
+  const told = now.revoked;
+  if (!told) return t("tech-revoked-none");
+  const state = told.revoked ? "node-revoked" : told.replaced ? "node-replaced" : "";
+  return html`<span data-test="revoked" data-state=${state}>${day(told.made_ms)} · ${t("tech-revoked-n", { doctors: told.doctors_closed, staff: told.staff_removed })}${state ? html` · <strong>${worded("value", state)}</strong>` : null}</span>`;
 }
 
 /** @param {{sms: import("/ui/api").SmsHealth|null}} props */

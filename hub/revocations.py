@@ -1,0 +1,114 @@
+"""What is no longer believed, written down for each node as a list that H signs: made anew when something changed.
+
+Derived from what nodes, doctors and staff are in the database now; only the numbers are kept, since an older list must
+never pass for the present one. Nodes of which nothing is to be said have none. Knows no socket and no stick.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import Connection, delete, func, select
+
+from edge.model import events as ev
+from edge.model.errors import NotFound
+from edge.sync import hubkey, revocation, seal
+
+from . import audit, down
+from .keys import Keyring
+from .store.dialect import Row, put_row
+from .store.schema import doctors, former_nodes, nodes, removed_staff, revocations
+
+_encode = msgspec.msgpack.Encoder().encode
+_contents = msgspec.msgpack.Decoder(revocation.Content)
+
+
+def fingerprint(connection: Connection, keys: Keyring) -> tuple[int, ...]:
+    """Changes whenever a list may have to change; cheap enough to be asked every few seconds."""
+    found = [keys.hub.made_ms]
+    for column in (nodes.c.revoked_ms, nodes.c.enrolled_ms, doctors.c.disabled_ms, removed_staff.c.removed_ms):
+        row = connection.execute(select(func.count(), func.coalesce(func.sum(column), 0))).one()
+        found += [int(row[0]), int(row[1])]
+    return tuple(found)
+
+
+def refresh(connection: Connection, keys: Keyring, now_ms: int) -> list[str]:
+    """Make lists anew where they say something else now; the nodes that are to be told by link."""
+    closed = _closed(connection)
+    hub_key = _hub_key(keys)
+    staff: dict[str, list[str]] = {}
+    for gone in connection.execute(select(removed_staff).order_by(removed_staff.c.staff_id)):
+        staff.setdefault(gone.node_id, []).append(gone.staff_id)
+    replaced = {row.node_id for row in connection.execute(select(former_nodes.c.node_id))}
+    known = {
+        row.node_id: (row.number, _contents.decode(row.content)) for row in connection.execute(select(revocations))
+    }
+    told: list[str] = []
+    for node in connection.execute(select(nodes.c.node_id, nodes.c.device_public, nodes.c.revoked_ms)).all():
+        mine = tuple(staff.get(node.node_id, ()))[: revocation.STAFF_MAX]
+        machine = revocation.machine_of(bytes(node.device_public))
+        content = revocation.Content(node.revoked_ms, machine, closed, mine, hub_key)
+        number, before = known.get(node.node_id, (0, None))
+        if content == before or (before is None and _says_nothing(content) and node.node_id not in replaced):
+            continue
+        _keep(connection, keys, node.node_id, max(now_ms, number + 1), now_ms, content)
+        by_link = before is None or msgspec.structs.replace(before, hub_key=hub_key) != content
+        if by_link and not node.revoked_ms and (closed or mine or before is not None):
+            told.append(node.node_id)
+    return told
+
+
+def _closed(connection: Connection) -> tuple[bytes, ...]:
+    rows = connection.execute(select(doctors.c.key_public).where(doctors.c.disabled_ms != 0))
+    return tuple(sorted(revocation.machine_of(bytes(row.key_public)) for row in rows))[: revocation.CLOSED_MAX]
+
+
+def _hub_key(keys: Keyring) -> hubkey.HubKey | None:
+    if not keys.hub.made_ms:
+        return None
+    return hubkey.sign_key(keys.hub.sign, keys.hub.made_ms, seal.public_of(keys.hub.kem[0]))
+
+
+def _says_nothing(content: revocation.Content) -> bool:
+    return not (content.revoked_ms or content.closed or content.staff or content.hub_key)
+
+
+def _keep(
+    connection: Connection, keys: Keyring, node_id: str, number: int, now_ms: int, content: revocation.Content
+) -> None:
+    signed = revocation.sign_list(keys.hub.sign, bytes.fromhex(node_id), number, now_ms, content)
+    row: Row = {"node_id": node_id, "number": number, "content": _encode(content), "signed_list": signed}
+    put_row(connection, revocations, row)
+
+
+def tell(connection: Connection, speaker: down.Speaker, told: Sequence[str], now_ms: int) -> list[down.DownBlob]:
+    """Say the present list in the hub's log for these nodes."""
+    blobs = []
+    for node_id in told:
+        mine = select(revocations.c.signed_list).where(revocations.c.node_id == node_id)
+        signed = bytes(connection.execute(mine).scalar_one())
+        blobs.append(down.speak(connection, speaker, node_id, (ev.RevocationsPublished(signed),), "", now_ms))
+    return blobs
+
+
+def lists(connection: Connection) -> list[bytes]:
+    """Every node's present list, those of revoked and replaced nodes first."""
+    rows = connection.execute(
+        select(revocations.c.signed_list, revocations.c.node_id, nodes.c.revoked_ms).join(
+            nodes, nodes.c.node_id == revocations.c.node_id
+        )
+    )
+    gone = {row.node_id for row in connection.execute(select(former_nodes.c.node_id))}
+    found = [(not row.revoked_ms and row.node_id not in gone, row.node_id, bytes(row.signed_list)) for row in rows]
+    return [signed for _, _, signed in sorted(found)]
+
+
+def remove_staff(connection: Connection, node_id: str, staff_id: str, now_ms: int, *, back: bool = False) -> None:
+    """A node's staff member may not log in there any more (``back``: may again). Raises NotFound for no such node."""
+    if connection.execute(select(nodes.c.node_id).where(nodes.c.node_id == node_id)).first() is None:
+        raise NotFound("There is no such node.")
+    mine = (removed_staff.c.node_id == node_id, removed_staff.c.staff_id == staff_id)
+    if back:
+        connection.execute(delete(removed_staff).where(*mine))
+    else:
+        put_row(connection, removed_staff, {"node_id": node_id, "staff_id": staff_id, "removed_ms": now_ms})
+    audit.record(connection, now_ms, "", "staff_back" if back else "staff_removed", node_id, staff_id[:60])
