@@ -25,7 +25,8 @@ _contents = msgspec.msgpack.Decoder(revocation.Content)
 def fingerprint(connection: Connection, keys: Keyring) -> tuple[int, ...]:
     """Changes whenever a list may have to change; cheap enough to be asked every few seconds."""
     found = [keys.hub.made_ms]
-    for column in (nodes.c.revoked_ms, nodes.c.enrolled_ms, doctors.c.disabled_ms, removed_staff.c.removed_ms):
+    times = (nodes.c.revoked_ms, nodes.c.enrolled_ms, former_nodes.c.replaced_ms)
+    for column in (*times, doctors.c.disabled_ms, removed_staff.c.removed_ms):
         row = connection.execute(select(func.count(), func.coalesce(func.sum(column), 0))).one()
         found += [int(row[0]), int(row[1])]
     return tuple(found)

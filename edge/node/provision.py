@@ -177,7 +177,10 @@ async def _give_badge(
     owner: tuple[str, str],
     put: Callable[[Journal, NewBadge, Instant], Staff],
 ) -> tuple[Staff, str]:
-    """``owner``: staff id and PIN. The badge opens the records before anybody is named as its owner: a cut between leaves one that nobody saw."""
+    """``owner``: staff id and PIN.
+
+    The badge opens the records before anybody is named as its owner: a cut between leaves one that nobody saw.
+    """
     clock = await asyncio.to_thread(Clock, folder, lambda: time.time_ns() // 1_000_000)
     badge = await new_badge(dmk, *owner)
     await asyncio.to_thread(keep_slot, folder, badge)

@@ -47,7 +47,7 @@ def unlisted(raws: Iterable[bytes], staff: Iterable[Staff]) -> list[ev.StaffList
 
 
 async def new_badge(dmk: bytes, staff_id: str, pin: str) -> NewBadge:
-    """A badge of ``staff_id`` that opens the records with ``pin``, and the verifier for logging in with it. About 0.6 s."""
+    """A badge of ``staff_id`` that opens the records with ``pin``, and the verifier to log in with. About 0.6 s."""
     salt = secrets.token_bytes(SALT_BYTES)
     verifier = await stretch(pin, salt)
     text, slot = await make_badge(dmk, pin)
