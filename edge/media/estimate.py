@@ -338,7 +338,7 @@ class Estimator:
         else:
             proven_bps, far_bps = carried_bps * 1.15 + 3_000, carried_bps * 1.5 + 6_000
         if self.rate_bps > proven_bps:
-            per_second = min(per_second, 0.01)
+            per_second = min(per_second, 0.03)
         grown_bps = self.rate_bps * (1 + per_second * elapsed_s)
         if grown_bps <= far_bps:
             self.rate_bps = min(grown_bps, CEILING_BPS)

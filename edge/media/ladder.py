@@ -244,7 +244,9 @@ class Ladder:
         # The data channel costs a fifth of what it carries: DTLS (RFC 6347), SCTP (RFC 9260), acknowledgements.
         left_bps = max(_left_bps(rules, rung, total_bps, red), 1.0) * 0.8
         every_s = min(max(rules.still_min_bytes * 8 / left_bps, rules.still_every_s), rules.still_every_max_s)
-        return round(every_s, 1), int(min(max(left_bps * every_s / 8, rules.still_min_bytes), rules.still_max_bytes))
+        return math.floor(every_s * 10 + 0.5) / 10, int(
+            min(max(left_bps * every_s / 8, rules.still_min_bytes), rules.still_max_bytes)
+        )
 
     def _climb(self, total_bps: float, now_s: float) -> None:
         rungs = self._rules.rungs

@@ -132,7 +132,9 @@ class WanLeg:
 
     def apply(self, allocation: Allocation) -> None:
         """Change rates, size and frame rate now. A new size costs a key frame."""
-        self._allocation = allocation
+        thinner, self._allocation = allocation.feedback_ms != self._allocation.feedback_ms, allocation
+        if thinner and self._probe_set:
+            self._steer_rtcp()
         self._part("opus").set_property("bitrate", max(allocation.audio_bps, 6000))
         self._pacer.rate_bps = allocation.pace_bps
         if allocation.video_bps > 0:
@@ -353,7 +355,7 @@ class WanLeg:
         session = self._web.get_by_name("rtpbin").emit("get-internal-session", 0)
         if session is not None:
             session.set_property("rtcp-min-interval", 1_500_000_000)
-            session.set_property("twcc-feedback-interval", 200_000_000)
+            session.set_property("twcc-feedback-interval", self._allocation.feedback_ms * 1_000_000)
 
     def _probe_feedback(self) -> None:
         element = self._web.get_by_name("rtpbin").emit("get-session", 0)

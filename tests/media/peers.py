@@ -66,7 +66,7 @@ class GccLike:
 
     def tick(self, now_s: float, rtt_s: float) -> None:
         if now_s - self._updated_s > max(1.5, 3 * rtt_s):  # as libwebrtc: no feedback, half the rate
-            self._delay_bps = self._loss_bps = self.rate_bps = max(self.rate_bps / 2, _FLOOR_BPS)
+            self._delay_bps = self.rate_bps = max(self.rate_bps / 2, _FLOOR_BPS)
             self._updated_s = now_s
 
     def _over_use(self, sent_s: float, arrived_s: float) -> str:
