@@ -18,7 +18,8 @@ from edge.sync import faults
 from edge.sync.link import ChunkArrived
 
 from . import audit, views
-from .receive import Received, put_aside
+from .quarantine import put_aside
+from .receive import Received, aside
 from .store.dialect import Row, insert_new
 from .store.schema import blob_chunks, blobs, entries, visits
 
@@ -115,7 +116,7 @@ def take_chunk(connection: Connection, arrived: ChunkArrived, now_ms: int) -> Re
     receiving = core.Receiving(held, count, known.manifest if known is not None else None)
     taken = receiving.take(chunk)
     if taken is core.Taken.REFUSED:
-        return put_aside(connection, arrived.node_id, arrived.sealed, "chunk_stray", now_ms)
+        return aside(connection, arrived.node_id, arrived.sealed, "chunk_stray", now_ms)
     if taken is core.Taken.DUPLICATE:
         return Received(0)
     if _loose_bytes(connection, node_id) + len(chunk.data) > LOOSE_MAX_BYTES:

@@ -27,7 +27,7 @@ from edge.web.logs import say
 from . import audit, blob_rows, down, views
 from .blob_copy import BlobCopy, name_of
 from .blob_rows import BlobRow
-from .receive import put_aside
+from .quarantine import put_aside
 from .shelf import Shelf
 from .store.engine import Store
 

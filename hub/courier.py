@@ -20,7 +20,9 @@ from edge.sync.link import BundleArrived
 from edge.sync.release import parse_release
 
 from . import directory, revocations
+from .blob_rows import LooseLimit
 from .hub import Hub
+from .quarantine import QuarantineFull
 from .store.schema import down
 
 BATCH_FILES: Final = 32
@@ -203,7 +205,10 @@ class Desk:
         if isinstance(event, courier.Stray):
             row = courier.Row(event.bundle_id, file.digest, courier.RESEAL_LEVEL)
             return Verdict(event.node_id, row, code="hub_key_gone")
-        taken = await self._hub.link.receive(event, machine)
+        try:
+            taken = await self._hub.link.receive(event, machine)
+        except (QuarantineFull, LooseLimit) as error:
+            return Verdict(event.node_id, code=error.refusal.code)
         if taken is None:
             return Verdict(code="node_unknown")
         level = await self._hub.link.level_now() if isinstance(event, BundleArrived) else 1

@@ -13,8 +13,9 @@ from edge.model.reference import reference
 from edge.sync.endpoint import HubEndpoint
 from edge.web.logs import say
 
-from . import blob_rows, directory, down, revocations, shelf, shelf_s3
+from . import directory, down, revocations, shelf, shelf_s3
 from .blob_copy import BlobCopy
+from .blob_rows import LooseLimit
 from .blobs import Blobs
 from .config import Settings
 from .desk import Desk
@@ -22,7 +23,8 @@ from .keys import Keyring, destroy_old, load_keys
 from .link import Link
 from .live import Live
 from .prescriptions import Prescriptions
-from .receive import lies_aside_for_later, reconsider
+from .quarantine import QuarantineFull, of_a_later_release
+from .reconsider import reconsider
 from .review import Reviews
 from .saved import SavedLines
 from .store.copy import Copier, CopyRefused, FolderCopy, end_history, has_history
@@ -136,16 +138,12 @@ class Hub:
     async def _reconsider(self) -> None:
         """An update may read what lay aside for it."""
 
-        def act(connection: Connection) -> int:
-            now_ms = self.wall_ms()
-            taken, visits = reconsider(connection, self.directory.by_id, self.keys.sign_public, now_ms)
-            for node_id, visit_ids in visits.items():
-                blob_rows.note(connection, node_id, visit_ids, now_ms)
-            return taken
-
-        if not await self.store.read(lies_aside_for_later):
-            return
-        taken = await self.store.write(act)
+        taken = 0
+        for number in await self.store.read(of_a_later_release):
+            try:
+                taken += await self.store.write(_reconsiderer(self, number))
+            except (QuarantineFull, LooseLimit) as error:
+                say(logger, "not_reconsidered", logging.WARNING, row=number, code=error.refusal.code)
         if taken:
             say(logger, "quarantine_reconsidered", bundles=taken)
 
@@ -255,3 +253,7 @@ class Hub:
                 await self.live.from_node(node_id, blob)
             except Exception:
                 logger.exception("signal failed")
+
+
+def _reconsiderer(hub: Hub, number: int) -> Callable[[Connection], bool]:
+    return lambda connection: reconsider(connection, number, hub.directory.by_id, hub.keys.sign_public, hub.wall_ms())

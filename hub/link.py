@@ -6,7 +6,7 @@ endpoint hands its events to :meth:`Link.take` and is woken through ``wake``.
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -31,6 +31,7 @@ from edge.web.logs import say
 from . import blob_rows, down, giving, returns
 from .blobs import Blobs
 from .directory import NodeDirectory
+from .quarantine import QuarantineFull
 from .receive import Received, receive_bundle, receive_poison
 from .store.copy import Copier
 from .store.engine import Store
@@ -47,6 +48,8 @@ UNCOPIED_MAX = 20_000
 """Names of bundles that wait for the second copy. Of older ones the node hears at its next meeting."""
 STATE_CLASS, LONG_STATE_CLASS = 1, 3
 LONG_STATE_BYTES = 2048
+STATES_AT_WORK = 4
+"""Of one node. What comes beyond is not answered; the node asks anew when it meets the hub again."""
 
 
 class Link:
@@ -79,6 +82,8 @@ class Link:
         self._seen_ms: dict[bytes, int] = {}
         self._givings: dict[bytes, int] = {}
         """Answers that were given to each node's holdings so far."""
+        self._states: Counter[bytes] = Counter()
+        """Messages about what is held that are being answered, by node."""
         self._left: dict[bytes, holdings.Held] = {}
         """What each node lacks and is not sent back, so that it is not compared anew at each meeting."""
         self._uncopied: deque[_Uncopied] = deque(maxlen=UNCOPIED_MAX)
@@ -117,6 +122,8 @@ class Link:
         if isinstance(event, SignalArrived):
             self._take_signal(event)
             return
+        if isinstance(event, StateArrived) and not self._state_begins(event.node_id):
+            return
         task = asyncio.get_running_loop().create_task(self._try(event))
         self._at_work.add(task)
         task.add_done_callback(self._at_work.discard)
@@ -124,10 +131,25 @@ class Link:
     async def _try(self, event: HubEvent) -> None:
         try:
             await self._handle(event)
+        except QuarantineFull as error:
+            self._not_taken(event)
+            await self._notice(event.node_id, error.refusal.code, 1, total=True)
         except Exception:
             logger.exception("event failed")
-            if isinstance(event, BundleArrived | ChunkArrived | BundleQuarantined):
-                self.endpoint.bundle_failed(event.node_id, event.bundle_id)
+            self._not_taken(event)
+
+    def _not_taken(self, event: HubEvent) -> None:
+        """Not acknowledged, so the node keeps it and offers it again."""
+        if isinstance(event, BundleArrived | ChunkArrived | BundleQuarantined):
+            self.endpoint.bundle_failed(event.node_id, event.bundle_id)
+
+    def _state_begins(self, node_id: bytes) -> bool:
+        """Comparing is the dearest thing a node can ask for: only so much of it at the same time."""
+        if self._states[node_id] >= STATES_AT_WORK:
+            say(logger, "state_crowded", logging.WARNING, node_id=node_id.hex())
+            return False
+        self._states[node_id] += 1
+        return True
 
     def _take_signal(self, event: SignalArrived) -> None:
         try:
@@ -145,7 +167,10 @@ class Link:
             case NodeSeen():
                 await self._seen(event)
             case StateArrived(node_id, body):
-                await self._hear_state(node_id, body)
+                try:
+                    await self._hear_state(node_id, body)
+                finally:
+                    self._states[node_id] -= 1
             case NodeTwice():
                 await self._twice(event)
             case _:

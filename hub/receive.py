@@ -5,18 +5,15 @@ An acknowledgement leaves only after the commit that holds the entries. Duplicat
 the rest goes on. Knows no socket.
 """
 
-import hashlib
 import logging
-from collections.abc import Callable
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, delete, select, update
+from sqlalchemy import ColumnElement, Connection, select, update
 
 from edge.model import events as ev
 from edge.sync import faults
 from edge.sync.bundle import BundlePayload
-from edge.sync.inbox import Piece, Rejected, judge
 from edge.sync.link import BundleArrived, BundleQuarantined
 from edge.sync.log import Chain, Position, SignedHead, Stream, salt_of, verify_head
 from edge.sync.seal import Grade, NodeRecord
@@ -24,17 +21,15 @@ from edge.web.logs import say
 
 from . import audit, returns, views
 from . import nodes as nodes_view
+from .quarantine import OF_A_LATER_RELEASE, put_aside
 from .store.dialect import Row, insert_new
-from .store.schema import entries, heads, nodes, quarantine
+from .store.schema import entries, heads, nodes
 
 logger = logging.getLogger("hub.receive")
 
 NODE_STREAMS = frozenset({Stream.URGENT, Stream.CLINICAL, Stream.MEDIA, Stream.AUDIT})
 DEVICE_STREAMS = frozenset({Stream.URGENT, Stream.AUDIT})
 """What a locked node may say (SEALING.md: telemetry and flagged emergencies)."""
-OF_A_LATER_RELEASE = frozenset({"format_unknown", "dictionary_unknown"})
-"""Reasons in quarantine that an update of the hub may do away with; tried again at each start."""
-_GRADES = frozenset(grade.value.encode() for grade in Grade)
 _heads = msgspec.msgpack.Decoder(SignedHead)
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -52,13 +47,16 @@ class Received(Struct, frozen=True):
 def receive_bundle(
     connection: Connection, arrived: BundleArrived, record: NodeRecord, hub_public: bytes, now_ms: int
 ) -> Received:
-    """Store a bundle's entries. Idempotent. Runs inside a writer's transaction. ``hub_public``: H."""
+    """Store a bundle's entries. Idempotent. Runs inside a writer's transaction. ``hub_public``: H.
+
+    Raises QuarantineFull: then nothing of it is kept, and it is not to be acknowledged.
+    """
     payload = arrived.payload
     if payload.stream == Stream.RETURNED and arrived.grade is Grade.LOG:
         return _receive_returned(connection, arrived, record, hub_public, now_ms)
     reason = _objection(payload, arrived.grade)
     if reason:
-        return put_aside(connection, arrived.node_id, arrived.sealed, reason, now_ms)
+        return aside(connection, arrived.node_id, arrived.sealed, reason, now_ms)
     node_id = arrived.node_id.hex()
     visit_ids: set[str] = set()
     patient_ids: set[str] = set()
@@ -113,7 +111,7 @@ def _receive_returned(
 ) -> Received:
     fresh, visit_ids, refused = returns.take_returned(connection, hub_public, arrived, record, now_ms)
     if refused:
-        return put_aside(connection, arrived.node_id, arrived.sealed, refused, now_ms)
+        return aside(connection, arrived.node_id, arrived.sealed, refused, now_ms)
     views.refold(connection, visit_ids, (), now_ms)
     return Received(fresh, frozenset(visit_ids))
 
@@ -122,53 +120,12 @@ def receive_poison(connection: Connection, poison: BundleQuarantined, now_ms: in
     """Keep an authentic bundle whose contents sync could not read; opened, when a later release may read it."""
     later = poison.packed and poison.reason in OF_A_LATER_RELEASE
     content = poison.grade.value.encode() + poison.packed if later else poison.sealed
-    return put_aside(connection, poison.node_id, content, poison.reason, now_ms)
+    return aside(connection, poison.node_id, content, poison.reason, now_ms)
 
 
-def lies_aside_for_later(connection: Connection) -> bool:
-    """Whether anything was put aside because only a later release can read it."""
-    query = select(quarantine.c.id).where(quarantine.c.reason.in_(sorted(OF_A_LATER_RELEASE))).limit(1)
-    return connection.execute(query).first() is not None
-
-
-def reconsider(
-    connection: Connection, record_of: Callable[[bytes], NodeRecord | None], hub_public: bytes, now_ms: int
-) -> tuple[int, dict[str, frozenset[str]]]:
-    """Read again what lay aside for the release that wrote it; how many bundles, and their nodes' visits.
-
-    What this release cannot read either stays where it is. Chunks are the exception: their node is asked for them.
-    """
-    rows = connection.execute(select(quarantine).where(quarantine.c.reason.in_(sorted(OF_A_LATER_RELEASE)))).all()
-    taken, visits = 0, dict[str, frozenset[str]]()
-    for row in rows:
-        content, record = bytes(row.content), record_of(bytes.fromhex(row.node_id))
-        if record is None or content[:1] not in _GRADES:
-            continue
-        grade = Grade(content[:1].decode())
-        verdict = judge(content[1:], grade, None)
-        if isinstance(verdict, Rejected | Piece):
-            continue
-        arrived = BundleArrived(record.node_id, b"", grade, verdict.payload, content)
-        connection.execute(delete(quarantine).where(quarantine.c.id == row.id))
-        received = receive_bundle(connection, arrived, record, hub_public, now_ms)
-        visits[row.node_id] = visits.get(row.node_id, frozenset()) | received.visit_ids
-        audit.record(connection, now_ms, "", "reconsidered", row.node_id, row.reason)
-        taken += 1
-    return taken, visits
-
-
-def put_aside(connection: Connection, node_id: bytes, content: bytes, reason: str, now_ms: int) -> Received:
-    """Into quarantine, once."""
-    row: Row = {
-        "node_id": node_id.hex(),
-        "content_hash": hashlib.sha256(node_id + reason.encode() + content).digest(),
-        "content": content,
-        "reason": reason[:60],
-        "received_ms": now_ms,
-    }
-    if insert_new(connection, quarantine, row):
-        audit.record(connection, now_ms, node_id.hex(), "quarantined", node_id.hex(), reason)
-        say(logger, "quarantined", logging.WARNING, node_id=node_id.hex(), reason=reason, bytes=len(content))
+def aside(connection: Connection, node_id: bytes, content: bytes, reason: str, now_ms: int) -> Received:
+    """A whole bundle into quarantine. Raises QuarantineFull: then it is not to be acknowledged."""
+    put_aside(connection, node_id, content, reason, now_ms)
     return Received(0, quarantined=reason)
 
 

@@ -13,6 +13,7 @@ from edge.sync.bundle import FORMAT, NO_DICTIONARY, BundlePayload
 from edge.sync.log import Stream
 from edge.sync.versions import Reads, Span
 from hub import directory, down
+from hub import quarantine as aside
 from hub.courier import Desk, DownName
 from hub.keys import Keyring
 from hub.store.schema import entries, quarantine
@@ -93,6 +94,18 @@ async def test_poison_is_quarantined_as_from_the_link_and_the_receipt_says_so(ki
     assert verdict.code == "stream_forbidden"
     assert good.fresh
     assert await count(kit, quarantine) == 1
+
+
+async def test_what_the_hub_has_no_room_for_stays_on_the_stick_and_the_rest_is_taken(
+    kit: HubKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aside, "SHARE_ROWS", 0)
+    node, desk = await kit.enrol(), Desk(kit.hub)
+    poison = BundlePayload(1, node.run, Stream.HUB, 1, (b"not a node's",))
+    verdict, good = await desk.take_ups([up(node, poison), up(node, visit_of(node))])
+    assert (verdict.row, verdict.code) == (None, "quarantine_full")
+    assert good.fresh
+    assert await count(kit, quarantine) == 0
 
 
 async def test_no_receipt_is_signed_for_what_was_not_taken(kit: HubKit) -> None:

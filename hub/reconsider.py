@@ -1,0 +1,49 @@
+"""What lay aside for a later release, read again by the release that can. Runs inside a transaction of the store."""
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection, delete, select
+
+from edge.sync.inbox import Piece, Rejected, judge
+from edge.sync.link import BundleArrived, ChunkArrived
+from edge.sync.seal import Grade, NodeRecord
+
+from . import audit, blob_rows
+from .receive import receive_bundle
+from .store.schema import quarantine
+
+_GRADES = frozenset(grade.value.encode() for grade in Grade)
+
+
+def reconsider(
+    connection: Connection,
+    number: int,
+    record_of: Callable[[bytes], NodeRecord | None],
+    hub_public: bytes,
+    now_ms: int,
+) -> bool:
+    """Take row ``number`` in, if this release can read it; otherwise it stays where it is.
+
+    A piece of a photo waits among the others of its blob; whoever starts the blobs finds what is whole now.
+    Raises QuarantineFull, LooseLimit: it stays then too.
+    """
+    row = connection.execute(select(quarantine).where(quarantine.c.id == number)).first()
+    if row is None:
+        return False
+    content, record = bytes(row.content), record_of(bytes.fromhex(row.node_id))
+    if record is None or content[:1] not in _GRADES:
+        return False
+    grade = Grade(content[:1].decode())
+    verdict = judge(content[1:], grade, None)
+    if isinstance(verdict, Rejected):
+        return False
+    connection.execute(delete(quarantine).where(quarantine.c.id == number))
+    if isinstance(verdict, Piece):
+        piece = ChunkArrived(record.node_id, b"", grade, verdict.chunk, content)
+        blob_rows.take_chunk(connection, piece, now_ms)
+    else:
+        arrived = BundleArrived(record.node_id, b"", grade, verdict.payload, content)
+        received = receive_bundle(connection, arrived, record, hub_public, now_ms)
+        blob_rows.note(connection, row.node_id, received.visit_ids, now_ms)
+    audit.record(connection, now_ms, "", "reconsidered", row.node_id, row.reason)
+    return True
