@@ -102,7 +102,7 @@ async def test_what_the_hub_has_no_room_for_stays_on_the_stick_and_the_rest_is_t
     monkeypatch.setattr(aside, "SHARE_ROWS", 0)
     node, desk = await kit.enrol(), Desk(kit.hub)
     poison = BundlePayload(1, node.run, Stream.HUB, 1, (b"not a node's",))
-    verdict, good = await desk.take_ups([up(node, poison), up(node, visit_of(node))])
+    verdict, good = await desk.take_ups([up(node, poison), up(node, visit_of(node))], replaced=False)
     assert (verdict.row, verdict.code) == (None, "quarantine_full")
     assert good.fresh
     assert await count(kit, quarantine) == 0
