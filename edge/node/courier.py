@@ -26,6 +26,7 @@ from edge.web.logs import say
 from .clinic import Clinic
 from .config import NodeConfig, load_config
 from .link import HubLink, new_endpoint
+from .live import StickPush
 from .outbox import OutboxDb
 from .usage import KeptMeter
 
@@ -98,6 +99,13 @@ class TellUpdate(msgspec.Struct, frozen=True, tag=True):
     version: str
 
 
+class TellStage(msgspec.Struct, frozen=True, tag=True):
+    stage: str
+    written: int = 0
+    total: int = 0
+    code: str = ""
+
+
 class WaitingList(msgspec.Struct, frozen=True, tag=True):
     items: tuple[Waiting, ...]
 
@@ -111,7 +119,7 @@ class Taken(msgspec.Struct, frozen=True, tag=True):
     fresh: bool
 
 
-Question: TypeAlias = AskWaiting | AskFile | AskStored | GiveReceipt | GiveDown | GiveRevoked | TellUpdate
+Question: TypeAlias = AskWaiting | AskFile | AskStored | GiveReceipt | GiveDown | GiveRevoked | TellUpdate | TellStage
 Answer: TypeAlias = WaitingList | File | Learned | Taken | Failed
 ASK_REPORT: Final = b"upk1 report"
 _questions: msgspec.msgpack.Decoder[Question] = msgspec.msgpack.Decoder(Question)
@@ -141,6 +149,9 @@ class NodeDesk(Protocol):
 
     async def update_taken(self, name: str, version: str) -> None:
         """An update was copied into ``updates/``: say so."""
+
+    async def tell_stage(self, stage: str, written: int = 0, total: int = 0, code: str = "") -> None:
+        """Let the people in the room know how the stick stands (:class:`edge.node.live.StickPush`)."""
 
 
 class Desk:
@@ -231,6 +242,9 @@ class Desk:
         say(logger, "update_taken", name=name, version=version)
         self._count(updates=1)
 
+    async def tell_stage(self, stage: str, written: int = 0, total: int = 0, code: str = "") -> None:
+        self._clinic.tablets.push(StickPush(stage, written, total, code))
+
     def _count(self, **more: int) -> None:
         now = self.counts
         self.counts = msgspec.structs.replace(now, **{name: getattr(now, name) + n for name, n in more.items()})
@@ -252,6 +266,9 @@ class Desk:
                 return Taken(await self.take_revocations(raw))
             case TellUpdate(name, version):
                 await self.update_taken(name, version)
+                return Taken(True)
+            case TellStage(stage, written, total, code):
+                await self.tell_stage(stage, written, total, code)
                 return Taken(True)
 
 
@@ -285,6 +302,9 @@ class RemoteDesk:
 
     async def update_taken(self, name: str, version: str) -> None:
         await self._asker.ask(TellUpdate(name, version), Taken)
+
+    async def tell_stage(self, stage: str, written: int = 0, total: int = 0, code: str = "") -> None:
+        await self._asker.ask(TellStage(stage, written, total, code), Taken)
 
 
 def control(folder: Path, desk: Desk, report: Callable[[], Awaitable[bytes]]) -> ControlServer:

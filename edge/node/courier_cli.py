@@ -13,9 +13,10 @@ from pathlib import Path
 
 import msgspec
 
+from edge.model.errors import BadInput
 from edge.sync import courier
 from edge.sync.bearers import usb_visit
-from edge.sync.bearers.usb import DEFAULT_SECONDS, Limits, Stick
+from edge.sync.bearers.usb import DEFAULT_SECONDS, Limits, Stick, StickRefused
 from edge.sync.bearers.usb_stick import Folder, ReceiptCopy, UpCopy, clean, to_write
 from edge.sync.bearers.usb_visit import Tell
 from edge.sync.seal import verifier_of
@@ -92,6 +93,7 @@ class Visit:
                 done.written += 1
             if number % TELL_EVERY == 0:
                 self._tell(f"{number} of {len(todo)} written.")
+                await self._desk.tell_stage("busy", number, len(todo))
         await self._updates.take(self.done.updates, self.done.updates_refused)
 
     async def _take_fleet(self) -> None:
@@ -204,6 +206,11 @@ class Visit:
 
 async def run(options: argparse.Namespace) -> None:
     """The command. Prints progress to stderr and the summary to stdout. Raises what stopped it."""
+    if options.pulled:
+        await tell_pulled(options.data, options.result)
+        return
+    if options.stick is None:
+        raise BadInput("Say where the stick is mounted: --stick PATH.", field="stick")
     stick = Stick(options.stick, time.monotonic, Limits(seconds=options.seconds))
 
     def tell(line: str) -> None:
@@ -211,18 +218,34 @@ async def run(options: argparse.Namespace) -> None:
 
     async with desk_of(options.data) as (desk, config, running):
         tell("The node is running." if running else "The node is not running; what is new here shows after its start.")
-        with stick:
-            visit = Visit(stick, desk, config, Spool(options.data, config), options.hold, tell)
-            visit.done.node_running = running
-            try:
-                await visit.run()
-            finally:
-                print(msgspec.json.encode(visit.done).decode(), flush=True)
+        await desk.tell_stage("busy")
+        try:
+            with stick:
+                visit = Visit(stick, desk, config, Spool(options.data, config), options.hold, tell)
+                visit.done.node_running = running
+                try:
+                    await visit.run()
+                finally:
+                    print(msgspec.json.encode(visit.done).decode(), flush=True)
+        except StickRefused as error:
+            await desk.tell_stage("failed", code=error.refusal.code)
+            raise
+        await desk.tell_stage("done" if visit.done.complete else "failed", code=visit.done.code)
     tell("Leave the stick where it is." if options.hold else "Done. Unmount the stick before you take it out.")
+
+
+async def tell_pulled(folder: Path, result: str) -> None:
+    """The stick was unmounted: tell whoever is in the room that it may be pulled out. Nothing, where no node runs."""
+    async with desk_of(folder) as (desk, _, running):
+        if running:
+            failed = result not in ("", "success")
+            await desk.tell_stage("failed" if failed else "out", code="stick_refused" if failed else "")
 
 
 def add_parser(command: argparse.ArgumentParser) -> None:
     """The options of ``courier`` besides --data."""
-    command.add_argument("--stick", type=Path, required=True, metavar="PATH", help="where the stick is mounted")
+    command.add_argument("--stick", type=Path, metavar="PATH", help="where the stick is mounted")
+    command.add_argument("--pulled", action="store_true", help="instead: tell the room that the stick is unmounted")
+    command.add_argument("--result", default="", metavar="WORD", help="with --pulled: how systemd says that it ended")
     command.add_argument("--hold", action="store_true", help="the stick stays here as a second copy")
     command.add_argument("--seconds", type=float, default=DEFAULT_SECONDS, help="give a slow stick up after this time")

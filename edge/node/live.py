@@ -104,6 +104,18 @@ class DevicesChanged(msgspec.Struct, frozen=True, tag="devices"):
     """A medical device was plugged in or pulled: load them."""
 
 
+class StickPush(msgspec.Struct, frozen=True, tag="stick"):
+    """How a USB stick in this node stands."""
+
+    stage: str
+    """busy (leave it in), done (carried; not unmounted yet), out (may be pulled), failed (may be pulled too)."""
+    written: int = 0
+    """Of ``total`` bundles, or megabytes of an update."""
+    total: int = 0
+    code: str = ""
+    """Why it failed, a code of docs/errors.md."""
+
+
 class DeviceValue(msgspec.Struct, frozen=True):
     vital: str
     value: float
@@ -147,6 +159,7 @@ Push: TypeAlias = (
     | ByePush
     | Called
     | DevicesChanged
+    | StickPush
     | MeasurePush
 )
 

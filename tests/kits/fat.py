@@ -22,6 +22,7 @@ from tests.kits.clinic import ROOT
 KERNEL = "linux.uml"
 STICK = "{stick}"
 """In a command: where the image is mounted."""
+OPTIONS = "nosuid,nodev,noexec,utf8,flush"
 MEMORY = "384M"
 TIMEOUT_S = 120.0
 _GUEST = Path(__file__).with_name("fat_guest.py")
@@ -56,13 +57,13 @@ class FatStick:
         commands: Sequence[Sequence[str]],
         *,
         env: Mapping[str, str] | None = None,
-        options: str = "",
+        options: str = OPTIONS,
         table: Sequence[str] = (),
         power_cut: bool = False,
     ) -> list[Done]:
         """Plug it in, run commands one after another, and pull it: unmounted, or by a power cut after the last one.
 
-        ``options``: more for mount. ``table``: of the device mapper over ``{device}``, for sticks that lie or fail.
+        ``options``: of mount. ``table``: of the device mapper over ``{device}``, for sticks that lie or fail.
 
         Fails the test, with what to install, where there is no such kernel.
         """
@@ -74,7 +75,7 @@ class FatStick:
                 "commands": [list(command) for command in commands],
                 "cwd": str(ROOT),
                 "env": {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", **(env or {})},
-                "options": ",".join(["nosuid,nodev,noexec,utf8,flush", *([options] if options else [])]),
+                "options": options,
                 "table": list(table),
                 "power_cut": power_cut,
             }

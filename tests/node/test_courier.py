@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,30 @@ async def test_questions_that_are_no_questions_are_refused_and_the_node_goes_on(
         writer.close()
         assert await desk.waiting() == ()
         assert served.node.clinic.locked
+
+
+async def test_the_room_hears_how_a_stick_stands_and_when_it_may_be_pulled(setup: Provisioned, tmp_path: Path) -> None:
+    stick = tmp_path / "stick"
+    stick.mkdir()
+    async with Served(setup) as served:
+        await served.tablet.login(setup)
+        await served.tablet.register()
+        async with served.tablet.http.ws_connect("/api/live") as live:
+            for words in (
+                ["--stick", str(stick)],
+                ["--stick", str(stick / "none")],
+                ["--pulled", "--result", "success"],
+            ):
+                argv = [sys.executable, "-m", "edge.node", "courier", "--data", str(setup.folder), *words]
+                process = await asyncio.create_subprocess_exec(*argv, stdout=-3, stderr=-3)
+                await process.wait()
+            said: list[dict[str, object]] = []
+            while not said or said[-1]["stage"] != "out":
+                message = await live.receive_json(timeout=10)
+                said += [message] if message["type"] == "stick" else []
+    assert [(one["stage"], one["code"]) for one in said] == [
+        ("busy", ""),
+        ("done", ""),
+        ("failed", "stick_missing"),
+        ("out", ""),
+    ]

@@ -23,7 +23,7 @@ from edge.web.refusals import Locked
 
 from ..clinic import Clinic
 from ..config import write_private
-from ..live import Called, Push, VisitChanged
+from ..live import Called, Push, StickPush, VisitChanged
 from .panel import BoardEvent, BoardFound, CommandDone, EventKind, PanelNews, StatusHeard
 from .panel_port import PanelHealth, PanelPort, PanelState
 from .panel_protocol import ShutdownAck
@@ -42,6 +42,8 @@ LEAVE_TIMEOUT_S = 2.0
 LOOK_FOR_HOLD_S = 1.0
 NEXT_PATIENT, EMERGENCY, ERROR_TONE, SHORT_TONE = 1, 2, 3, 4
 """Buzzer patterns of protocol.toml."""
+_STICK_TONES = {"out": SHORT_TONE, "failed": ERROR_TONE}
+"""What is heard of a USB stick by somebody who does not stand before a tablet."""
 SHUTDOWN_ASKED = 2
 """``power_state`` of a status."""
 NOISY_FRAMES_AN_HOUR = 100
@@ -229,6 +231,9 @@ class PanelDesk:
     def _pushed(self, message: Push) -> None:
         if isinstance(message, VisitChanged):
             self._clinic.later(self._follow(message.visit_id))
+        elif isinstance(message, StickPush) and message.stage in _STICK_TONES:
+            tone = _STICK_TONES[message.stage]
+            self._port.ask(lambda session: session.buzz(tone))
 
     async def _follow(self, visit_id: str) -> None:
         """A visit that goes into its call without the button is shown all the same."""

@@ -51,6 +51,9 @@ effect(() => {
   if (showsQueue()) void queueChanged(false);
 });
 
+/** What the node said last of a USB stick. @type {import("/ui/vendor/signals.js").Signal<{stage: string, written: number, total: number, code: string}|null>} */
+const stick = signal(null);
+
 /** @param {import("/ui/lib/live.js").LiveMessage} message */
 function heard(message) {
   switch (message.type) {
@@ -82,6 +85,10 @@ function heard(message) {
       break;
     case "measure":
       measured(message);
+      break;
+    case "stick":
+      // that it may be pulled does not take the word of a failure away; that one says so too
+      if (message.stage !== "out" || stick.value?.stage !== "failed") stick.value = /** @type {any} */ (message);
       break;
     default:
       callMessage(message);
@@ -184,6 +191,17 @@ function UnsavedLine() {
   return html`<p class="notice warn unsaved" role="alert" data-test="unsaved-line">${t("unsaved-line")}</p>`;
 }
 
+/** How a USB stick in the node stands, until somebody has read the end of it. */
+function StickLine() {
+  const now = stick.value;
+  if (!now) return null;
+  const ended = now.stage === "out" || now.stage === "failed";
+  const kind = { busy: "warn", done: "warn", out: "good", failed: "bad" }[now.stage] ?? "warn";
+  const text = now.stage === "busy" && now.total > 0 ? t("stick-busy-n", { n: now.written, total: now.total }) : t(`stick-${now.stage}`);
+  return html`<div class=${`notice ${kind} row between`} role="status" data-test="stick-line" data-stage=${now.stage}><span>${text}${now.code ? ` (${now.code})` : ""}</span>
+    ${ended ? html`<button type="button" class="quiet" data-test="stick-seen" onClick=${() => (stick.value = null)}>${t("close")}</button>` : null}</div>`;
+}
+
 function Screen() {
   if (!started.value) return html`<p class="card" role="status">${t("starting")}</p>`;
   if (status.value?.locked) return html`<${Unlock} onDone=${() => loadStatus()} />`;
@@ -225,7 +243,7 @@ const technician = lazy(async () => (await Promise.all([import("./screens/tech.j
 function App() {
   document.title = status.value?.site_name ? `${status.value.site_name} · Upkendra` : "Upkendra";
   return html`<${Header} /><${Leaving} />
-    ${loggedIn.value ? html`<${UnsavedLine} /><${CallBanner} />` : null}
+    ${loggedIn.value ? html`<${UnsavedLine} /><${StickLine} /><${CallBanner} />` : null}
     ${loggedIn.value && callOnScreen.value ? html`<${CallScreen} key=${callOnScreen.value.call_id} />` : null}
     <main id="main" tabindex="-1"><${Screen} /></main>
     <${Toasts} />`;

@@ -633,3 +633,10 @@ in-person-who = Which doctor
 in-person-on = On which day
 in-person-by-paper = I saw the patient's paper
 in-person-keep = Record
+
+# A USB stick in the node
+stick-busy = USB stick: records are being carried. Leave it in.
+stick-busy-n = USB stick: { $n } of { $total }. Leave it in.
+stick-done = USB stick: everything is carried. Leave it in for a moment, until this line says that it may be pulled.
+stick-out = USB stick: all is done. You may pull it out.
+stick-failed = USB stick: not everything could be done; nothing is lost. Pull it out and put it in again, or show it to the technician.
