@@ -128,6 +128,7 @@ async def test_the_room_hears_how_a_stick_stands_and_when_it_may_be_pulled(setup
     assert [(one["stage"], one["code"]) for one in said] == [
         ("busy", ""),
         ("done", ""),
+        ("busy", ""),
         ("failed", "stick_missing"),
         ("out", ""),
     ]
