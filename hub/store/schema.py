@@ -366,6 +366,48 @@ node_stock = Table(
     Column("counted", Boolean, nullable=False),
 )
 
+rota_shifts = Table(
+    "rota_shifts",
+    metadata,
+    Column("district", String(200), primary_key=True),
+    Column("weekday", Integer, primary_key=True, autoincrement=False),
+    Column("from_min", Integer, primary_key=True, autoincrement=False),
+    Column("to_min", Integer, nullable=False),
+)
+
+rota_holidays = Table(
+    "rota_holidays",
+    metadata,
+    Column("day", BigInteger, primary_key=True, autoincrement=False),
+    Column("district", String(200), primary_key=True),
+    Column("name", String(80), nullable=False),
+    Column("name_hi", String(80), nullable=False),
+)
+
+rota_doctors = Table(
+    "rota_doctors",
+    metadata,
+    Column("doctor_id", String(60), primary_key=True),
+    Column("profile", LargeBinary, nullable=False),
+    Column("ready_ms", BigInteger, nullable=False),
+)
+
+rota_waits = Table(
+    "rota_waits",
+    metadata,
+    Column("visit_id", String(16), primary_key=True),
+    Column("district", String(200), nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("since_ms", BigInteger, nullable=False),
+    Column("told_ms", BigInteger, nullable=False),
+    Column("told", LargeBinary),
+    Column("doctor_id", String(60), nullable=False),
+    Column("taken_ms", BigInteger, nullable=False),
+    Column("done_ms", BigInteger, nullable=False),
+    Index("rota_waits_by_taken", "taken_ms"),
+    Index("rota_waits_by_since", "since_ms"),
+)
+
 copy_state = Table(
     "copy_state",
     metadata,

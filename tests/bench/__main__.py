@@ -11,8 +11,8 @@ from tests.bench import hub, media, node, sync
 from tests.bench.media_rows import PEERS
 from tests.bench.rows import Row
 
-BENCHES: dict[str, Callable[[], list[Row]]] = {"hub": hub.run, "node": node.run}
-GROUPS: dict[str, tuple[str, ...]] = {"sync": tuple(sync.GROUPS), "media": media.GROUPS}
+BENCHES: dict[str, Callable[[], list[Row]]] = {"node": node.run}
+GROUPS: dict[str, tuple[str, ...]] = {"hub": tuple(hub.GROUPS), "sync": tuple(sync.GROUPS), "media": media.GROUPS}
 
 
 def main() -> int:
@@ -38,6 +38,8 @@ def main() -> int:
     calls: object = None
     if options.name == "media":
         rows, calls = media.run(_media(parser, options, only))
+    elif options.name == "hub":
+        rows = hub.run(only=only)
     else:
         rows = sync.run(quick=options.quick, only=only) if options.name == "sync" else BENCHES[options.name]()
     for row in rows:

@@ -11,6 +11,7 @@ import sqlite3
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -24,6 +25,7 @@ from edge.sync.bundle import BundlePayload
 from edge.sync.endpoint import NodeEndpoint
 from edge.sync.link import BundleAcked, NodeEvent
 from edge.sync.log import Stream, Writer
+from tests.bench import hub_day
 from tests.bench.rows import Row, at_most
 from tests.hub.kit import new_id, registered, visit_events
 from tests.kits.client import text
@@ -179,7 +181,12 @@ def floor(node: LoadNode, path: Path, visits: int) -> tuple[float, int]:
         return time.monotonic() - began, sum(len(batch) for batch in batches)
 
 
-def run() -> list[Row]:
+def run(*, only: Sequence[str] = ()) -> list[Row]:
+    """Measure the groups that were asked for: all of them by default."""
+    return [row for name in only or GROUPS for row in GROUPS[name]()]
+
+
+def intake() -> list[Row]:
     """Measure on real processes; prints what the figures mean."""
     print(
         f"hub: one process on SQLite; {NODES} nodes over UDP on loopback, a visit = one bundle of ten entries;\n"
@@ -190,3 +197,6 @@ def run() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder, Clinic(Path(folder)) as clinic:
         clinic.node.stop()
         return asyncio.run(measure(clinic))
+
+
+GROUPS: dict[str, Callable[[], list[Row]]] = {"intake": intake, "day": hub_day.run}
