@@ -91,8 +91,8 @@ class Waits:
         if scaled is None:
             return None
         raw_s = float(scaled)
-        low, middle, high = self._band()
-        return Expected(*(max(0, round((raw_s + OFFSET_S) * one - OFFSET_S)) for one in (low, middle, high)), raw_s)
+        low_s, middle_s, high_s = (max(0, round((raw_s + OFFSET_S) * one - OFFSET_S)) for one in self._band())
+        return Expected(low_s, middle_s, high_s, raw_s)
 
     def _band(self) -> tuple[float, float, float]:
         if len(self._ratios) < ENOUGH:

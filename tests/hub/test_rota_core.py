@@ -1,5 +1,6 @@
 """Who gets the next patient, who gets her when nobody answers, and what is told of the wait: by properties."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.model.clock import day_of
-from hub.rota.core import Doctor, GotUp, Left, Ring, Rota, Settings, Stop, Wanting, Why, fits
+from hub.rota.core import Action, Doctor, GotUp, Left, Ring, Rota, Settings, Stop, Wanting, Why, fits
 from hub.rota.hours import Holiday, Hours, Shift
 from hub.rota.waits import ENOUGH, Told, Waits
 
@@ -32,7 +33,7 @@ def wants(name: str, rank: int = 3, minutes: float = 0, **more: str) -> Wanting:
     return Wanting(name, rank, T0 - int(minutes * 60_000), **more)  # type: ignore[arg-type]
 
 
-def rings(actions: list[object]) -> list[tuple[str, str]]:
+def rings(actions: Sequence[Action]) -> list[tuple[str, str]]:
     return [(one.visit_id, one.doctor_id) for one in actions if isinstance(one, Ring)]
 
 
