@@ -219,6 +219,7 @@ def run(options: argparse.Namespace, wall_ms: Callable[[], int]) -> None:
     settings = Settings(options.data, database=options.database)
     update = load_update(options.update, options.update_for) if options.update else None
     wanted = Wanted(update, options.take_replaced)
+    usb_visit.tell_place(options.stick, _tell)
     stick = Stick(options.stick, time.monotonic, Limits(seconds=options.seconds))
     asyncio.run(_run(settings, stick, wanted, wall_ms))
 

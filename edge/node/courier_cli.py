@@ -218,6 +218,7 @@ async def run(options: argparse.Namespace) -> None:
 
     async with desk_of(options.data) as (desk, config, running):
         tell("The node is running." if running else "The node is not running; what is new here shows after its start.")
+        usb_visit.tell_place(options.stick, tell)
         await desk.tell_stage("busy")
         try:
             with stick:

@@ -84,6 +84,12 @@ class Spool:
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             return {}
 
+    def _newest(self, name: str) -> Known | None:
+        """The newest offer of a name that was taken in; ``known.json`` is written last, and may lack what waits."""
+        waits = [Known(one.number, one.sha256) for one in self.waiting() if one.name == name]
+        noted = self._known().get(name)
+        return max([*waits, *([noted] if noted else [])], key=lambda one: one.number, default=None)
+
     def _word(self, name: str) -> str:
         try:
             return (self._folder / name).read_text("ascii").strip()
@@ -105,11 +111,10 @@ class Spool:
         found = release.parse_release(offer.release)
         self._check_target(found)
         self._check_key(offer)
-        known = self._known().get(found.name)
+        known = self._newest(found.name)
         if known is not None and offer.number < known.number:
             raise _refused("A newer update of this name was taken in here.", "update_older")
-        here = any(one.sha256 == found.sha256 for one in self.waiting())
-        if here or (known is not None and known.sha256 == found.sha256):
+        if known is not None and known.sha256 == found.sha256:
             return None
         part = self._path(found, ".part")
         there = part.stat().st_size if part.exists() else 0

@@ -4,6 +4,7 @@ CI runs a fixed number of seeded mutations; ``--long`` runs for five minutes. Ea
 refusal. ``RLIMIT_AS`` gives the process 64 MB above what it has when the parsers are loaded.
 """
 
+import hashlib
 import json
 import os
 import random
@@ -19,7 +20,21 @@ import msgspec
 import pytest
 
 from edge.model.errors import UpkendraError
-from edge.sync import bundle, courier, enrol, frames, holdings, hubkey, inbox, log, seal, signals, sms
+from edge.sync import (
+    bundle,
+    courier,
+    enrol,
+    frames,
+    holdings,
+    hubkey,
+    inbox,
+    log,
+    release,
+    revocation,
+    seal,
+    signals,
+    sms,
+)
 from tests.sync.kit import Keyring
 
 ROOT = Path(__file__).parents[2]
@@ -81,6 +96,12 @@ def mutate(draw: random.Random, data: bytes, other: bytes) -> bytes:
     return bytes(body)
 
 
+def _whole(data: bytes) -> bytes:
+    """A file of a stick with a sum that fits, of any kind: what the sum keeps away from the readers behind it."""
+    raw = courier.MAGIC + bytes((courier.VERSION, data[0] % 8 if data else 0)) + data[1:]
+    return raw + hashlib.sha256(raw).digest()[: courier.SUM_BYTES]
+
+
 def parsers() -> dict[str, Callable[[bytes], object]]:
     """Everything that reads what others wrote."""
     keys = Keyring()
@@ -98,6 +119,9 @@ def parsers() -> dict[str, Callable[[bytes], object]]:
         "entry": log.decode_entry,
         "down": lambda data: seal.open_down(data, keys.node_id, keys.records, public),
         "stick": courier.parse,
+        "whole file of a stick": lambda data: courier.parse(_whole(data)),
+        "list of what is revoked": revocation.parse_list,
+        "release": release.parse_release,
         "sms": lambda data: sms.open_sms(keys.node.psk, sms.Way.UP, data),
         "signal": signals.unpack_signal,
         "holdings": holdings.decode,

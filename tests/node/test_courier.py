@@ -6,6 +6,7 @@ import hashlib
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from edge.node.config import load_config
@@ -132,3 +133,22 @@ async def test_the_room_hears_how_a_stick_stands_and_when_it_may_be_pulled(setup
         ("failed", "stick_missing"),
         ("out", ""),
     ]
+
+
+async def test_a_receipt_that_was_copied_a_thousand_times_is_learned_once_and_the_copies_go(
+    setup: Provisioned, tmp_path: Path
+) -> None:
+    stick = tmp_path / "stick"
+    folder = stick / "UPKENDRA" / "RECEIPTS"
+    folder.mkdir(parents=True)
+    rows = [courier.Row(number.to_bytes(11, "big"), bytes(16), 1) for number in range(1_000)]
+    raw = courier.receipt_file(setup.hub.sign, setup.config.node_id, 1, rows)
+    for number in range(1_000):
+        (folder / f"{number:024x}.upk").write_bytes(raw)
+    argv = [sys.executable, "-m", "edge.node", "courier", "--data", str(setup.folder), "--stick", str(stick)]
+    process = await asyncio.create_subprocess_exec(*argv, stdout=-1, stderr=-1)
+    out, said = await process.communicate()
+    assert process.returncode == 0, said
+    done = msgspec.json.decode(out)
+    assert (done["complete"], done["receipts"], done["deleted"]) == (True, 1, 1_000)
+    assert list(folder.iterdir()) == []

@@ -1,6 +1,7 @@
 """What a stick makes a node believe about revocations, and which updates it keeps; locked or open, running or not."""
 
 import asyncio
+import os
 import shutil
 from pathlib import Path
 
@@ -260,3 +261,31 @@ async def test_the_report_names_what_waits_for_the_installer(setup: Provisioned,
         assert [one.version for one in (await served.node.reporter.report()).updates] == ["1.2.0"]
     resting = await asyncio.to_thread(at_rest, setup.folder, setup.config)
     assert [one.version for one in resting.updates] == ["1.2.0"]
+
+
+@pytest.mark.parametrize("point", ["update.copied", "update.renamed", "update.told"])
+def test_a_kill_at_any_step_of_the_copy_is_repaired_by_the_next_visit(
+    setup: Provisioned, spool: Spool, point: str
+) -> None:
+    whole = CONTENT * 6
+    file = offer(setup, content=whole)
+    found = spool.look(file)
+    assert found is not None
+    child = os.fork()
+    if child == 0:
+        os.environ["UPKENDRA_KILL_AT"] = point
+        spool.copy(file, found, lambda at: block(at, whole), 7, nothing)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -9
+    again = spool.look(file)
+    assert (again is None) == (point == "update.told")
+    if again is not None:
+        assert spool.waiting() == ()
+        done: list[int] = []
+        spool.copy(file, again, lambda at: block(at, whole), 7, done.append)
+        assert done[0] == (17 if point == "update.copied" else 1)
+    (waiting,) = spool.waiting()
+    assert (setup.folder / "updates" / (waiting.sha256[:24] + ".bundle")).read_bytes() == whole
+    with pytest.raises(release.ReleaseRefused) as refused:
+        spool.look(offer(setup, 4, content=b"older"))
+    assert refused.value.refusal.code == "update_older"

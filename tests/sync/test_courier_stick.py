@@ -217,6 +217,38 @@ def test_thousands_of_junk_files_cost_bounded_work(path: Path) -> None:
     assert len(contents(path, limits=Limits(read_bytes=1_000))) == 1
 
 
+def test_strange_names_by_the_thousand_are_counted_and_cost_no_memory(path: Path) -> None:
+    folder = up_folder(path)
+    for number in range(20_000):
+        (folder / f"{number:0200d}").touch()
+    before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with Stick(path, time.monotonic) as stick:
+        assert list(stick.scan(Folder.UP)) == []
+        assert stick.counts["junk"] == 20_000
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < 4_000
+
+
+def test_a_folder_where_our_draft_would_stand_is_passed_over(path: Path) -> None:
+    raw = b"what we write"
+    (name,) = write_all(path, [raw])
+    folder = up_folder(path)
+    (folder / name).unlink()
+    (folder / name.replace(".upk", ".tmp")).mkdir()
+    (again,) = write_all(path, [raw])
+    assert again != name
+    assert contents(path) == [raw]
+
+
+def test_trees_below_our_folders_are_not_walked(path: Path) -> None:
+    deep = up_folder(path)
+    for _ in range(60):
+        deep = deep / ("d" * 24 + ".upk")
+        deep.mkdir()
+    with Stick(path, time.monotonic) as stick:
+        assert list(stick.scan(Folder.UP)) == []
+        assert stick.counts["junk"] == 1
+
+
 def test_a_half_written_file_is_damaged_and_a_whole_one_takes_its_place(path: Path) -> None:
     raw = courier.receipt_file(bytes(32), NODE, 1, [row_of(1, 1)])
     (name,) = write_all(path, [raw])

@@ -4,6 +4,7 @@ Blocking where it touches the stick. Knows neither node nor hub.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -31,6 +32,12 @@ class Carried(msgspec.Struct):
     junk: int = 0
     passed_over: int = 0
     """Files beyond the limits of a visit; the next one goes on when there are fewer."""
+
+
+def tell_place(path: Path, tell: Tell) -> None:
+    """Say so where no stick is mounted: a forgotten mount would make a stick of the machine's own disk."""
+    if path.is_dir() and not path.is_mount():
+        tell("Nothing is mounted there: the folder itself is taken for the stick.")
 
 
 class Files:
