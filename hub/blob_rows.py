@@ -1,7 +1,8 @@
 """Blobs in the hub's database: manifests as nodes said them, chunks that wait for the rest.
 
 Everything here runs inside a transaction of the store. A node can speak only about blobs of its own
-visits. Knows no shelf and no doctor.
+visits. A chunk lies sealed, as its whole blob will: whoever reads the database, its journal or its second copy sees no
+part of a picture. Knows no shelf and no doctor.
 """
 
 import msgspec
@@ -18,6 +19,7 @@ from edge.sync import faults
 from edge.sync.link import ChunkArrived
 
 from . import audit, views
+from .keys import Keyring
 from .quarantine import put_aside
 from .receive import Received, aside
 from .store.dialect import Row, insert_new
@@ -25,6 +27,7 @@ from .store.schema import blob_chunks, blobs, entries, visits
 
 LOOSE_MAX_BYTES = 64 << 20
 """Chunks of one node that wait for the rest of their blobs. What does not fit is not acknowledged and comes again."""
+SEALED_AT_ONCE = 64
 FORGOTTEN_MS = 30 * 24 * 3_600_000
 """A blob to which nothing has come for so long gives way when there is no room: its manifest never came, or its node
 was replaced. Should it go on after all, what was dropped is asked for again."""
@@ -56,7 +59,7 @@ class BlobRow(Struct, frozen=True):
         return self.manifest.blob_id
 
 
-def note(connection: Connection, node_id: str, visit_ids: frozenset[str], now_ms: int) -> None:
+def note(connection: Connection, keys: Keyring, node_id: str, visit_ids: frozenset[str], now_ms: int) -> None:
     """Take over what the entries say about blobs of these visits, if the visits are this node's."""
     kinds = (ev.KIND_OF[ev.MediaAttached], ev.KIND_OF[ev.MediaRemoved])
     for visit_id in sorted(visit_ids - {""}):
@@ -68,12 +71,12 @@ def note(connection: Connection, node_id: str, visit_ids: frozenset[str], now_ms
             found = views.readable(bytes(row.raw))
             event = found[1] if found is not None else None
             if isinstance(event, ev.MediaAttached):
-                _attached(connection, node_id, event, now_ms)
+                _attached(connection, keys, node_id, event, now_ms)
             elif isinstance(event, ev.MediaRemoved):
                 remove(connection, node_id, event.blob_id)
 
 
-def _attached(connection: Connection, node_id: str, event: ev.MediaAttached, now_ms: int) -> None:
+def _attached(connection: Connection, keys: Keyring, node_id: str, event: ev.MediaAttached, now_ms: int) -> None:
     manifest = event.media
     if not media.is_sound(manifest) or core.blob_id_of(manifest.digest) != manifest.blob_id:
         put_aside(connection, bytes.fromhex(node_id), _encode(event), "manifest_malformed", now_ms)
@@ -93,7 +96,7 @@ def _attached(connection: Connection, node_id: str, event: ev.MediaAttached, now
         return
     receiving = core.Receiving(*_held(connection, node_id, manifest.blob_id))
     strays = set(receiving.learn(manifest))
-    for number, data in load_chunks(connection, node_id, manifest.blob_id).items():
+    for number, data in load_chunks(connection, keys, node_id, manifest.blob_id).items():
         if number in strays or len(data) != media.chunk_span(manifest.size_bytes, number)[1]:
             put_aside(connection, bytes.fromhex(node_id), data, "chunk_stray", now_ms)
             drop_chunks(connection, node_id, manifest.blob_id, (number,))
@@ -106,7 +109,7 @@ def remove(connection: Connection, node_id: str, blob_id: str) -> None:
     connection.execute(delete(blob_chunks).where(blob_chunks.c.node_id == node_id, blob_chunks.c.blob_id == blob_id))
 
 
-def take_chunk(connection: Connection, arrived: ChunkArrived, now_ms: int) -> Received:
+def take_chunk(connection: Connection, keys: Keyring, arrived: ChunkArrived, now_ms: int) -> Received:
     """Store a chunk, whatever brought it. Idempotent. Raises LooseLimit: then it is not to be acknowledged."""
     node_id, chunk = arrived.node_id.hex(), arrived.chunk
     known = load(connection, node_id, chunk.blob_id)
@@ -129,7 +132,7 @@ def take_chunk(connection: Connection, arrived: ChunkArrived, now_ms: int) -> Re
         "number": chunk.number,
         "parts": chunk.count,
         "size_bytes": len(chunk.data),
-        "data": chunk.data,
+        "data": keys.protect(chunk.data, _label(node_id, chunk.blob_id, chunk.number)),
         "received_ms": now_ms,
     }
     insert_new(connection, blob_chunks, row)
@@ -170,11 +173,31 @@ def receiving(connection: Connection, row: BlobRow) -> core.Receiving:
     return core.Receiving(held, 0, row.manifest, asked_s)
 
 
-def load_chunks(connection: Connection, node_id: str, blob_id: str) -> dict[int, bytes]:
-    """The chunks that wait here, by number."""
+def load_chunks(connection: Connection, keys: Keyring, node_id: str, blob_id: str) -> dict[int, bytes]:
+    """The chunks that wait here, by number. Raises KeysRefused for one that is damaged."""
     mine = (blob_chunks.c.node_id == node_id, blob_chunks.c.blob_id == blob_id)
-    rows = connection.execute(select(blob_chunks.c.number, blob_chunks.c.data).where(*mine))
-    return {row.number: bytes(row.data) for row in rows}
+    rows = connection.execute(select(blob_chunks).where(*mine)).all()
+    return {
+        row.number: keys.reveal(bytes(row.data), _label(node_id, blob_id, row.number))
+        if len(row.data) != row.size_bytes
+        else bytes(row.data)
+        for row in rows
+    }
+
+
+def seal_loose(connection: Connection, keys: Keyring) -> int:
+    """Seal what a release before this one kept as it came: no longer than its content. How many chunks."""
+    plain = select(blob_chunks).where(func.length(blob_chunks.c.data) == blob_chunks.c.size_bytes).limit(SEALED_AT_ONCE)
+    rows = connection.execute(plain).all()
+    for row in rows:
+        sealed = keys.protect(bytes(row.data), _label(row.node_id, row.blob_id, row.number))
+        mine = (blob_chunks.c.node_id == row.node_id, blob_chunks.c.blob_id == row.blob_id)
+        connection.execute(update(blob_chunks).where(*mine, blob_chunks.c.number == row.number).values(data=sealed))
+    return len(rows)
+
+
+def _label(node_id: str, blob_id: str, number: int) -> str:
+    return f"chunk {node_id}/{blob_id}/{number}"
 
 
 def drop_chunks(connection: Connection, node_id: str, blob_id: str, numbers: tuple[int, ...] | None = None) -> None:

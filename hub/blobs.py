@@ -86,7 +86,9 @@ class Blobs:
         self._at_work: dict[tuple[str, str], asyncio.Lock] = {}
 
     async def start(self) -> None:
-        """Finish what a dead process left complete and unproved."""
+        """Finish what a dead process left complete and unproved, seal what an older release left unsealed."""
+        while await self._store.write(lambda connection: blob_rows.seal_loose(connection, self._keys)):
+            pass
         for node_id, blob_id in await self._store.read(blob_rows.waiting):
             await self.settle(node_id, blob_id)
         self.copy.start(self._missing)
@@ -147,7 +149,9 @@ class Blobs:
             if row is None or row.state != "waiting" or not blob_rows.receiving(connection, row).complete:
                 return None
             salt = blob_rows.salt_of(connection, row)
-            return None if salt is None else (row, salt, blob_rows.load_chunks(connection, node_id, blob_id))
+            return (
+                None if salt is None else (row, salt, blob_rows.load_chunks(connection, self._keys, node_id, blob_id))
+            )
 
         found = await self._store.read(look)
         if found is None:
@@ -282,7 +286,7 @@ class Blobs:
     async def _reader(self, row: BlobRow, shown: int) -> Callable[[int, int], Awaitable[bytes]]:
         if row.state == "whole":
             return partial(self._read_shelf, row, self._keys.reveal(row.key_sealed, _label(row)))
-        chunks = await self._store.read(lambda c: blob_rows.load_chunks(c, row.node_id, row.blob_id))
+        chunks = await self._store.read(lambda c: blob_rows.load_chunks(c, self._keys, row.node_id, row.blob_id))
         begin = b"".join(chunks[number] for number in sorted(chunks) if all(n in chunks for n in range(number)))[:shown]
 
         async def read(start: int, length: int) -> bytes:

@@ -256,4 +256,4 @@ class Hub:
 
 
 def _reconsiderer(hub: Hub, number: int) -> Callable[[Connection], bool]:
-    return lambda connection: reconsider(connection, number, hub.directory.by_id, hub.keys.sign_public, hub.wall_ms())
+    return lambda connection: reconsider(connection, number, hub.directory.by_id, hub.keys, hub.wall_ms())

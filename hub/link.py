@@ -31,6 +31,7 @@ from edge.web.logs import say
 from . import blob_rows, down, giving, returns
 from .blobs import Blobs
 from .directory import NodeDirectory
+from .keys import Keyring
 from .quarantine import QuarantineFull
 from .receive import Received, receive_bundle, receive_poison
 from .store.copy import Copier
@@ -190,15 +191,16 @@ class Link:
             taken = await self._store.write(lambda connection: receive_poison(connection, poison, self._wall_ms()))
         elif isinstance(event, ChunkArrived):
             piece = event
-            taken = await self._store.write(lambda connection: blob_rows.take_chunk(connection, piece, self._wall_ms()))
+            taken = await self._store.write(
+                lambda connection: blob_rows.take_chunk(connection, self._speaker.keys, piece, self._wall_ms())
+            )
         else:
             arrived, record = event, machine or self._directory.by_id(event.node_id)
             if record is None:
                 return None
             known = record
-            hub_public = self._speaker.keys.sign_public
             taken = await self._store.write(
-                lambda connection: _receive(connection, arrived, known, hub_public, self._wall_ms())
+                lambda connection: _receive(connection, self._speaker.keys, arrived, known, self._wall_ms())
             )
         await self._acknowledge(event, taken)
         if self.blobs is not None and isinstance(event, ChunkArrived) and taken.fresh:
@@ -344,9 +346,9 @@ def _sealer(
 
 
 def _receive(
-    connection: Connection, arrived: BundleArrived, record: NodeRecord, hub_public: bytes, now_ms: int
+    connection: Connection, keys: Keyring, arrived: BundleArrived, record: NodeRecord, now_ms: int
 ) -> Received:
     """Store a bundle's entries, and what they say about blobs."""
-    taken = receive_bundle(connection, arrived, record, hub_public, now_ms)
-    blob_rows.note(connection, arrived.node_id.hex(), taken.visit_ids, now_ms)
+    taken = receive_bundle(connection, arrived, record, keys.sign_public, now_ms)
+    blob_rows.note(connection, keys, arrived.node_id.hex(), taken.visit_ids, now_ms)
     return taken

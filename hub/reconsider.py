@@ -9,6 +9,7 @@ from edge.sync.link import BundleArrived, ChunkArrived
 from edge.sync.seal import Grade, NodeRecord
 
 from . import audit, blob_rows
+from .keys import Keyring
 from .receive import receive_bundle
 from .store.schema import quarantine
 
@@ -19,7 +20,7 @@ def reconsider(
     connection: Connection,
     number: int,
     record_of: Callable[[bytes], NodeRecord | None],
-    hub_public: bytes,
+    keys: Keyring,
     now_ms: int,
 ) -> bool:
     """Take row ``number`` in, if this release can read it; otherwise it stays where it is.
@@ -40,10 +41,10 @@ def reconsider(
     connection.execute(delete(quarantine).where(quarantine.c.id == number))
     if isinstance(verdict, Piece):
         piece = ChunkArrived(record.node_id, b"", grade, verdict.chunk, content)
-        blob_rows.take_chunk(connection, piece, now_ms)
+        blob_rows.take_chunk(connection, keys, piece, now_ms)
     else:
         arrived = BundleArrived(record.node_id, b"", grade, verdict.payload, content)
-        received = receive_bundle(connection, arrived, record, hub_public, now_ms)
-        blob_rows.note(connection, row.node_id, received.visit_ids, now_ms)
+        received = receive_bundle(connection, arrived, record, keys.sign_public, now_ms)
+        blob_rows.note(connection, keys, row.node_id, received.visit_ids, now_ms)
     audit.record(connection, now_ms, "", "reconsidered", row.node_id, row.reason)
     return True

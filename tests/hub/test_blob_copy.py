@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from edge.model import events as ev
 from edge.sync import holdings
@@ -18,6 +18,8 @@ from hub.shelf import FolderShelf, ShelfFailed
 from hub.store.schema import blob_chunks
 from tests.hub.test_blobs import PHOTO, Case, files, send_chunk, settled
 from tests.hub.test_second_copy import CopiedKit
+from tests.kits import media as made
+from tests.node.kit import contents
 
 
 @pytest.fixture
@@ -195,3 +197,32 @@ async def test_the_node_is_told_of_its_photos_only_when_nothing_is_lacking(kit: 
     await kit.hub.link._hear_state(node_id, holdings.encode(holdings.describe(more, more, (), whole=True)))
     assert isinstance(told[1], holdings.Wanted)
     assert not told[1].media
+
+
+async def test_pieces_that_wait_for_the_rest_lie_sealed_in_the_database_and_in_its_copy(kit: CopiedKit) -> None:
+    """Also those that a release before this one kept as they came."""
+    case = Case(await kit.enrol())
+    await case.open_visit()
+    await case.send(range(case.count - 1))
+    old = case.chunk(0)
+    mine = (blob_chunks.c.blob_id == old.blob_id, blob_chunks.c.number == 0)
+    await kit.hub.store.write(lambda c: c.execute(update(blob_chunks).where(*mine).values(data=old.data)))
+    await kit.hub.blobs.close()
+    await kit.hub.blobs.start()
+    await until(lambda: kit.hub.link.is_copied(kit.hub.store.lsn, 0.0))
+    rows = await kit.hub.store.read(lambda c: c.execute(select(blob_chunks)).all())
+    assert len(rows) == case.count - 1
+    shown = [PHOTO[at : at + 24] for at in range(16_000, len(PHOTO) - 64, 4_001)]
+    for row in rows:
+        assert not [piece for piece in shown if piece in bytes(row.data)]
+    again = Case(case.node, made.jpeg_of(50_000, 3))
+    await again.send([0])
+    disk = await asyncio.to_thread(contents, kit.settings.data)
+    assert made.jpeg_of(50_000, 3)[5_000:5_024] not in disk, (
+        "neither in the database, nor in its journal or second copy"
+    )
+    await case.announce()
+    await case.send([case.count - 1])
+    page = await kit.login()
+    assert (await case.state(page))["state"] == "whole"
+    assert await (await page.call("GET", case.blob)).read() == PHOTO

@@ -352,7 +352,7 @@ async def test_a_hub_that_died_before_it_had_proved_proves_at_its_start(kit: Hub
     await case.announce()
     await case.send(range(case.count - 1))
     last = ChunkArrived(case.node.keys.node_id, bytes(11), Grade.LOG, case.chunk(case.count - 1), b"")
-    await kit.hub.store.write(lambda c: blob_rows.take_chunk(c, last, kit.clock.ms))
+    await kit.hub.store.write(lambda c: blob_rows.take_chunk(c, kit.hub.keys, last, kit.clock.ms))
     again = await kit.restart()
     try:
         page = await again.login()
