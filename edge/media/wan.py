@@ -24,6 +24,7 @@ from edge.media.signals import IceServer
 
 WIRE_OVERHEAD_BYTES = 38
 """IPv4 + UDP + SRTP tag, beside what the TWCC event counts."""
+_PRIMING_SIDE = 16
 _LOG = logging.getLogger(__name__)
 _AUDIO_CAPS = (
     f"application/x-rtp,media=audio,encoding-name=OPUS,payload={rtp.OPUS_PT},clock-rate=48000,"
@@ -100,8 +101,10 @@ class WanLeg:
         """Begin to gather and to offer; the offer arrives by ``on_offer``."""
         self._pacer.start()
         self._pipeline.set_state(self._gst.Gst.State.PLAYING)
-        # A grey picture and a frame of silence make the caps known before any camera has answered.
-        self._push_picture(b"\x80" * (160 * 120 * 3 // 2), 160, 120)
+        # A grey picture and a frame of silence make the caps known before any camera has answered. The picture is of
+        # a size that no camera has, so that the encoder begins anew with the first real one: as a key frame after an
+        # easy picture of its own size that one would have ten times the bytes.
+        self._push_picture(b"\x80" * (_PRIMING_SIDE**2 * 3 // 2), _PRIMING_SIDE, _PRIMING_SIDE)
         for _ in range(4):
             self.sound(bytes(2 * SOUND_RATE_HZ // 50))
 
