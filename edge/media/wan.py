@@ -25,6 +25,8 @@ from edge.media.signals import IceServer
 WIRE_OVERHEAD_BYTES = 38
 """IPv4 + UDP + SRTP tag, beside what the TWCC event counts."""
 _PRIMING_SIDE = 16
+_KEY_FRAME_SPACING_S = 0.4
+"""Beside the round trip: what a key frame takes to be made and to be let out."""
 _LOG = logging.getLogger(__name__)
 _AUDIO_CAPS = (
     f"application/x-rtp,media=audio,encoding-name=OPUS,payload={rtp.OPUS_PT},clock-rate=48000,"
@@ -82,6 +84,8 @@ class WanLeg:
         self._allocation = first
         self._next_picture_s = 0.0
         self._probe_set = False
+        self._key_frame_s = 0.0
+        """When the encoder was last told to make a key frame."""
         self.frames_sent = 0
         self.bytes_sent = 0
         self.rtt_s = 0.0
@@ -219,6 +223,8 @@ class WanLeg:
         ssrc = self._packetizer.ssrc
         self._aout.set_property("caps", Gst.Caps.from_string(f"{_AUDIO_CAPS},ssrc=(uint){ssrc}"))
         self._part("vpkt").connect("new-sample", self._on_video_packet)
+        requests = Gst.PadProbeType.EVENT_UPSTREAM
+        self._vout.get_static_pad("src").add_probe(requests, self._on_key_frame_wanted)
         self._part("apkt").connect("new-sample", self._on_audio_frame)
         template = self._web.get_pad_template("sink_%u")
         for source, retransmit in ((self._aout, False), (self._vout, True)):
@@ -272,10 +278,23 @@ class WanLeg:
         )
 
     def _key_frame(self) -> None:
+        self._key_frame_s = time.monotonic()
         event = self._gst.GstVideo.video_event_new_downstream_force_key_unit(
             self._gst.Gst.CLOCK_TIME_NONE, self._gst.Gst.CLOCK_TIME_NONE, self._gst.Gst.CLOCK_TIME_NONE, True, 0
         )
         self._cam.send_event(event)
+
+    def _on_key_frame_wanted(self, _pad: object, info: Any) -> Any:
+        """The doctor's browser cannot decode (RFC 4585 §6.3.1). It asks several times a round trip: one is enough.
+
+        The encoder stands in another part of the pipeline, which the event does not reach by itself.
+        """
+        wait_s = self.rtt_s + _KEY_FRAME_SPACING_S
+        if self._gst.GstVideo.video_event_is_force_key_unit(info.get_event()) and self._open:
+            if time.monotonic() - self._key_frame_s > wait_s:
+                self._key_frame()
+            return self._gst.Gst.PadProbeReturn.DROP
+        return self._gst.Gst.PadProbeReturn.OK
 
     def _on_video_packet(self, sink: Any) -> Any:
         sample = sink.emit("pull-sample")
