@@ -1,9 +1,11 @@
 """Clinics without any network, one stick, real processes: asked, answered, printed."""
 
+import json
 import random
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,6 +18,7 @@ from tests.kits.cases import draw_case
 from tests.kits.client import Client, dig, items
 from tests.kits.clinic import Clinic, free_port, wait_until
 from tests.kits.courier import carry, files
+from tests.kits.fat import STICK, Done, make_fat, python
 from tests.kits.visit import DoctorVisit, NurseVisit
 
 pytestmark = [pytest.mark.serial, pytest.mark.timeout(240)]
@@ -145,29 +148,39 @@ def test_the_same_stick_put_in_twice_changes_nothing_more(island: Island, stick:
     assert carry("edge.node", island.node_data, stick).count("acknowledged") == 0
 
 
-def test_a_node_that_does_not_run_gives_its_outbox_and_prints_after_its_start(island: Island, stick: Path) -> None:
-    nurse, doctor = island.nurse_client(), island.doctor_client()
+def test_a_node_and_a_hub_that_rest_carry_a_visit_on_a_real_fat_and_it_prints_after_their_start(
+    island: Island, tmp_path: Path
+) -> None:
+    stick = make_fat(tmp_path / "stick.img", 40)
+    node = python("-m", "edge.node", "courier", "--data", str(island.node_data), "--stick", STICK)
+    hub = python("-m", "hub", "courier", "--data", str(island.hub_data), "--stick", STICK)
     visit = NurseVisit(draw_case(random.Random(3)))
-    visit.run(nurse)
+    visit.run(island.nurse_client())
     island.node.stop()
     island.hub.stop()
-    up = carry("edge.node", island.node_data, stick)
-    assert up.complete, up.said
-    assert up.summary["node_running"] is False
-    taken = carry("hub", island.hub_data, stick)
-    assert taken.complete, taken.said
-    assert taken.summary["hub_running"] is False
-    assert taken.count("fresh") > 0
+    up, taken, down = (summary_of(done) for done in stick.run([node, hub, node]))
+    assert [one["complete"] for one in (up, taken, down)] == [True] * 3
+    assert (up["node_running"], taken["hub_running"]) == (False, False)
+    assert up["written"] == taken["taken"] == down["acknowledged"] > 0
+    assert stick.names("UP") == stick.names("RECEIPTS") == []
     island.hub.start()
-    doctor = island.doctor_client()
-    answer(island, doctor, visit)
-    assert carry("hub", island.hub_data, stick).count("downs") > 0
-    down = carry("edge.node", island.node_data, stick)
-    assert down.count("answers") > 0
+    answer(island, island.doctor_client(), visit)
+    island.hub.stop()
+    back, home = (summary_of(done) for done in stick.run([hub, node]))
+    assert back["downs"] > 0
+    assert home["answers"] > 0
+    assert stick.check() == ""
+    island.hub.start()
     island.node.start()
     nurse = island.nurse_client()
     visit.wait_for_prescription(nurse, 10)
     assert "hub_has_it" in sync_states(nurse, visit)
+
+
+def summary_of(done: Done) -> dict[str, Any]:
+    assert done.code == 0, done.said
+    found: dict[str, Any] = json.loads(done.out)
+    return found
 
 
 def test_two_nodes_share_a_stick_and_each_takes_its_own(island: Island, stick: Path, tmp_path: Path) -> None:
