@@ -4,8 +4,7 @@ Believes nothing before a MAC; does no public-key work before it; sends an addre
 itself never more bytes than came from there. Nodes are found by the directory, from memory.
 """
 
-import contextlib
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Hashable
 
 from . import frames as fr
@@ -13,21 +12,16 @@ from . import hubkey, seal
 from .arq import Arq
 from .congestion import DelayAimd
 from .faults import point
-from .frontier import Frontier
-from .inbox import Gap, Piece, Rejected, Verdict, judge, place
+from .hub_node import COLLISIONS_MAX, HubNode
 from .link import (
     ATTENDED_KEEPALIVE_S,
     KEEPALIVE_S,
-    BundleArrived,
-    BundleQuarantined,
-    ChunkArrived,
     Cls,
     Directory,
     DownStored,
     HubEvent,
     LinkState,
     NodeSeen,
-    NodeTwice,
     SignalArrived,
     StateArrived,
     online_limit_s,
@@ -38,48 +32,9 @@ from .versions import FIRST, OURS, Reads, common_level
 
 SESSIONS_PER_NODE = 4
 SESSIONS_MAX = 4_096
-EPOCHS_PER_NODE = 64
-STORED_REMEMBERED = 4_096
-LOGS_REMEMBERED = 256
-"""Logs per node of which it is known in RAM what is durable (to name what is missing)."""
-OFFERED_MAX = 256
-"""Bundles per node that the application has not stored yet; more are not acknowledged, so that the node slows down."""
-WAITING_MAX = 16
-"""Bundles per node that wait for the opening of their epoch."""
-COLLISIONS_MAX = 4
 SEEN_EVERY_S = 5.0
-TWICE_AFTER_S = 60.0
-"""A process that is heard so long after its successor came is no late packet: two are alive."""
-TWICE_EVERY_S = 600.0
-RUNS_REMEMBERED = 16
 UNKNOWN_PER_S = 50.0
 """Answers to packets of unknown epochs, all addresses together."""
-
-
-class _Node:
-    """What the hub keeps in RAM about one node; all of it can be lost."""
-
-    def __init__(self, record: seal.NodeRecord) -> None:
-        self.record = record
-        self.epochs: OrderedDict[bytes, seal.OpenedEpoch] = OrderedDict()
-        self.sessions: list[Session] = []
-        self.current: Session | None = None
-        self.offered: set[bytes] = set()
-        self.stored: OrderedDict[bytes, int] = OrderedDict()
-        self.waiting: OrderedDict[bytes, bytes] = OrderedDict()
-        self.held: OrderedDict[tuple[bytes, int], Frontier] = OrderedDict()
-        self.numbers: OrderedDict[bytes, tuple[bytes, int]] = OrderedDict()
-        """The salt of the session in which a bundle last came, and its number there."""
-        self.places: dict[bytes, tuple[bytes, int, int, int]] = {}
-        self.downs: dict[int, tuple[bytes, int]] = {}
-        self.orders: OrderedDict[bytes, SignalOrder] = OrderedDict()
-        self.signals = 0
-        self.states = 0
-        self.heard_s: float | None = None
-        self.seen_s = float("-inf")
-        self.runs: OrderedDict[bytes, float] = OrderedDict()
-        """Processes of the node in the order in which they proved to be there, and when."""
-        self.twice_s = float("-inf")
 
 
 class HubEndpoint:
@@ -99,12 +54,17 @@ class HubEndpoint:
         self._hub_key = _hub_key_of(keys)
         self.unix_offset_s = unix_offset_s
         self._now = now
-        self._nodes: dict[bytes, _Node] = {}
+        self._nodes: dict[bytes, HubNode] = {}
         self._sessions: dict[bytes, list[Session]] = {}
         self._events: deque[HubEvent] = deque()
         self._alone: list[tuple[bytes, Hashable]] = []
         self._dirty: dict[Session, None] = {}
         self._timers: dict[Session, float] = {}
+        self._crowded: dict[Session, None] = {}
+        """Sessions that had something to send, on a path that had no room."""
+        self.has_room: Callable[[Hashable, float], bool] = lambda path, line_bytes: True
+        """Whether a bearer takes more for a path, whose line holds so many bytes (0 while unknown); set by whoever runs
+        this. What leaves next is decided when it does: it says :meth:`made_room` then."""
         self._unknown_credit = UNKNOWN_PER_S
         self._unknown_s = now
 
@@ -116,25 +76,14 @@ class HubEndpoint:
         if node is None:
             return
         point("hub.before_ack")
-        node.offered.discard(bundle_id)
-        wire = level | (fr.QUARANTINED if quarantined else 0)
-        node.stored[bundle_id] = wire
-        while len(node.stored) > STORED_REMEMBERED:
-            node.stored.popitem(last=False)
-        place = node.places.pop(bundle_id, None)
-        if place is not None:
-            run, stream, first, count = place
-            node.held.setdefault((run, stream), Frontier()).add(first, count)
-            while len(node.held) > LOGS_REMEMBERED:
-                node.held.popitem(last=False)
-        self._say_stored(node, bundle_id)
+        node.stored(bundle_id, level | (fr.QUARANTINED if quarantined else 0))
+        self._tell(node)
 
     def bundle_failed(self, node_id: bytes, bundle_id: bytes) -> None:
         """The bundle could not be stored (a full disk): offer it again when the node repeats it."""
         node = self._nodes.get(node_id)
         if node is not None:
-            node.offered.discard(bundle_id)
-            node.places.pop(bundle_id, None)
+            node.failed(bundle_id)
 
     def send_down(self, node_id: bytes, seq: int, blob: bytes, cls: int, now: float | None = None) -> None:
         """Send a down blob (``seal.seal_down``) until the node says that it is durable. Idempotent by seq.
@@ -176,7 +125,8 @@ class HubEndpoint:
         """The bundle can never be opened here: ask the node to seal its entries anew."""
         node = self._node(node_id)
         if node is not None:
-            self._owe(node, fr.Reseal(bundle_id))
+            node.owed.append(fr.Reseal(bundle_id))
+            self._tell(node)
 
     def presence(self, node_id: bytes, now: float) -> LinkState:
         """How a node was last heard; not online when it owes a keep-alive, or answers to two timeouts."""
@@ -256,26 +206,20 @@ class HubEndpoint:
         session.greeted = True
         session.arq.control(fr.Hello(OURS))
 
-    def _open(self, opening: bytes) -> tuple[_Node, seal.OpenedEpoch]:
+    def _open(self, opening: bytes) -> tuple[HubNode, seal.OpenedEpoch]:
         candidates = list(self._directory.by_hint(seal.opening_hint(opening)))[:COLLISIONS_MAX]
         for record in candidates:
             if seal.opening_is_from(opening, record.psk):
                 node = self._nodes.get(record.node_id)
-                epoch = node.epochs.get(opening) if node else None
+                epoch = node.epoch(opening) if node else None
                 if epoch is None:
                     epoch = seal.open_opening(opening, self._keys, record)
-                node = self._nodes.setdefault(record.node_id, _Node(record))
-                self._remember(node, epoch)
+                node = self._nodes.setdefault(record.node_id, HubNode(record, self._events))
+                node.remember(epoch)
                 return node, epoch
         raise seal.SealRefused("an opening of no node we know", code="node_unknown")
 
-    def _remember(self, node: _Node, epoch: seal.OpenedEpoch) -> None:
-        node.epochs[epoch.opening] = epoch
-        node.epochs.move_to_end(epoch.opening)
-        while len(node.epochs) > EPOCHS_PER_NODE:
-            node.epochs.popitem(last=False)
-
-    def _drop(self, node: _Node, session: Session) -> None:
+    def _drop(self, node: HubNode, session: Session) -> None:
         node.sessions.remove(session)
         if node.current is session:
             node.current = None
@@ -283,9 +227,9 @@ class HubEndpoint:
         group.remove(session)
         if not group:
             del self._sessions[session.epoch.epoch_id]
-        self._dirty.pop(session, None)
-        self._timers.pop(session, None)
-        node.epochs.pop(session.epoch.opening, None)
+        for known in (self._dirty, self._crowded, self._timers):
+            known.pop(session, None)
+        node.forget_epoch(session.epoch.opening)
 
     def _packet(self, data: bytes, path: Hashable, size: int, now: float) -> None:
         sessions = self._sessions.get(data[1:5])
@@ -318,7 +262,7 @@ class HubEndpoint:
             node.heard_s = now
             if counter == session.epoch.highest:
                 self._live(node, session, now)
-                self._note_run(node, session.epoch.run, now)
+                node.note_run(session.epoch.run, now)
             self._seen(node, session, now, fresh=False)
 
     def _forget(self, node_id: bytes) -> None:
@@ -350,14 +294,14 @@ class HubEndpoint:
             self._unknown_credit -= 1
             self._alone.append((answer, path))
 
-    def _take(self, node: _Node, session: Session, frame: fr.Frame, path: Hashable, now: float) -> bool:
+    def _take(self, node: HubNode, session: Session, frame: fr.Frame, path: Hashable, now: float) -> bool:
         match frame:
             case fr.Frag(kind=fr.KIND_SIGNAL):
                 return session.nonce_fresh(frame.nonce, now) and session.arq.incoming.take(frame)
             case fr.Frag(kind=fr.KIND_STATE):
                 return session.live and session.arq.incoming.take(frame)
             case fr.Frag(kind=fr.KIND_BUNDLE):
-                return len(node.offered) < OFFERED_MAX and session.arq.incoming.take(frame)
+                return node.takes_bundles and session.arq.incoming.take(frame)
             case fr.Hello():
                 session.reads = frame.reads
                 if not session.greeted:
@@ -370,7 +314,8 @@ class HubEndpoint:
                 if session.prove(path, frame.token, now):
                     self._live(node, session, now)
             case fr.Open():
-                self._old_opening(node, frame.opening, now)
+                node.opening_came(frame.opening, self._keys)
+                self._tell(node)
             case fr.DownStored():
                 known = node.downs.pop(frame.seq, None)
                 session.arq.finish(frame.seq.to_bytes(8, "big") + b"d")
@@ -380,7 +325,7 @@ class HubEndpoint:
                 pass
         return True
 
-    def _live(self, node: _Node, session: Session, now: float) -> None:
+    def _live(self, node: HubNode, session: Session, now: float) -> None:
         """The node has answered a challenge in this session: it is there now, this is no replay."""
         fresh, session.live = not session.live, True
         if node.current is not session:
@@ -392,46 +337,17 @@ class HubEndpoint:
         if fresh:
             self._seen(node, session, now, fresh=True)
 
-    def _note_run(self, node: _Node, run: bytes, now: float) -> None:
-        """A process of the node speaks now. One that has a successor should long have fallen silent."""
-        if run not in node.runs:
-            node.runs[run] = now
-            while len(node.runs) > RUNS_REMEMBERED:
-                node.runs.popitem(last=False)
-        newest, since_s = next(reversed(node.runs.items()))
-        if newest != run and now - since_s >= TWICE_AFTER_S and now - node.twice_s >= TWICE_EVERY_S:
-            node.twice_s = now
-            self._events.append(NodeTwice(node.record.node_id, run, newest))
-
-    def _seen(self, node: _Node, session: Session, now: float, *, fresh: bool) -> None:
+    def _seen(self, node: HubNode, session: Session, now: float, *, fresh: bool) -> None:
         if fresh or now - node.seen_s >= SEEN_EVERY_S:
             node.seen_s = now
             self._events.append(NodeSeen(node.record.node_id, session.epoch.run, session.epoch.grade, fresh))
 
-    def _old_opening(self, node: _Node, opening: bytes, now: float) -> None:
-        try:
-            if opening not in node.epochs:
-                self._remember(node, seal.open_opening(opening, self._keys, node.record))
-        except seal.SealRefused as error:
-            if error.refusal.code == "hub_key_gone":
-                epoch_id = seal.epoch_id_of(opening)
-                for bundle_id in [b for b in node.waiting if b[:4] == epoch_id]:
-                    del node.waiting[bundle_id]
-                    self._owe(node, fr.Reseal(bundle_id))
-            return
-        for bundle_id, sealed in list(node.waiting.items()):
-            if bundle_id[:4] == seal.epoch_id_of(opening):
-                self._bundle(node, sealed, last=True)
-
-    def _deliver(self, node: _Node, session: Session, now: float) -> None:
+    def _deliver(self, node: HubNode, session: Session, now: float) -> None:
         arrived, session.arq.incoming.arrived = session.arq.incoming.arrived, []
         for message in arrived:
             if message.kind == fr.KIND_BUNDLE:
-                with contextlib.suppress(seal.SealRefused):
-                    node.numbers[seal.bundle_id(message.body)] = (session.salt, message.number)
-                while len(node.numbers) > STORED_REMEMBERED:
-                    node.numbers.popitem(last=False)
-                self._bundle(node, message.body)
+                node.bundle(message.body, session, message.number)
+                self._tell(node)
                 continue
             if message.kind == fr.KIND_STATE:
                 if session.epoch.grade is seal.Grade.LOG:
@@ -445,61 +361,6 @@ class HubEndpoint:
                     node.orders.popitem(last=False)
                 ready = order.take(signal[0], message.base, signal[1], now)
                 self._events.extend(SignalArrived(node.record.node_id, blob) for blob in ready)
-
-    def _bundle(self, node: _Node, sealed: bytes, *, last: bool = False) -> None:
-        """A whole bundle: acknowledge again, offer to the application, or wait for its opening.
-
-        ``last``: its opening was asked for and has come; what does not open now is damaged.
-        """
-        try:
-            bundle_id = seal.bundle_id(sealed)
-        except seal.SealRefused:
-            return
-        if bundle_id in node.stored:
-            self._say_stored(node, bundle_id)
-            return
-        if bundle_id in node.offered:
-            return
-        epochs = [epoch for epoch in node.epochs.values() if epoch.epoch_id == bundle_id[:4]][:COLLISIONS_MAX]
-        for epoch in epochs:
-            try:
-                packed = epoch.open_bundle(sealed)
-            except seal.SealRefused:
-                continue
-            self._offer(node, epoch.grade, bundle_id, sealed, judge(packed, epoch.grade, None), packed)
-            return
-        if last and epochs:
-            self._offer(node, epochs[0].grade, bundle_id, sealed, Rejected("bundle_refused"))
-            return
-        node.waiting[bundle_id] = sealed
-        while len(node.waiting) > WAITING_MAX:
-            node.waiting.popitem(last=False)
-        self._owe(node, fr.Wanted(bundle_id[:4]))
-
-    def _offer(
-        self,
-        node: _Node,
-        grade: seal.Grade,
-        bundle_id: bytes,
-        sealed: bytes,
-        verdict: Verdict | Piece,
-        packed: bytes = b"",
-    ) -> None:
-        node.waiting.pop(bundle_id, None)
-        node.offered.add(bundle_id)
-        node_id = node.record.node_id
-        if isinstance(verdict, Rejected):
-            self._events.append(BundleQuarantined(node_id, bundle_id, grade, verdict.reason, sealed, packed))
-            return
-        if isinstance(verdict, Piece):
-            self._events.append(ChunkArrived(node_id, bundle_id, grade, verdict.chunk, sealed))
-            return
-        payload = verdict.payload
-        held = node.held.get((payload.run, payload.stream))
-        placed = place(payload, held) if held is not None else None
-        hole = (placed.first, placed.last) if isinstance(placed, Gap) else None
-        node.places[bundle_id] = (payload.run, payload.stream, payload.first_seq, len(payload.entries))
-        self._events.append(BundleArrived(node_id, bundle_id, grade, payload, sealed, hole))
 
     # What leaves.
 
@@ -516,14 +377,24 @@ class HubEndpoint:
                 self._drop(self._nodes[session.node_id], session)
                 continue
             self._expire_signals(session, now)
-            outgoing += session.datagrams(now)
-            timer = session.get_timer(now)
+            crowded = not self.has_room(session.active, session.arq.congestion.line_bytes)
+            outgoing += session.datagrams(now, crowded=crowded)
+            self._crowded.pop(session, None)
+            if crowded:
+                self._crowded[session] = None
+            timer = None if crowded else session.get_timer(now)
             if timer is None:
                 self._timers.pop(session, None)
             else:
                 self._timers[session] = timer
         self._dirty.clear()
         return outgoing
+
+    def made_room(self, path: Hashable) -> None:
+        """A path that had no room has some, or is gone."""
+        for session in [one for one in self._crowded if one.active == path]:
+            del self._crowded[session]
+            self._dirty[session] = None
 
     def _expire_signals(self, session: Session, now: float) -> None:
         for message in session.arq.queue.urgent():
@@ -545,29 +416,22 @@ class HubEndpoint:
         session.arq.send(fr.KIND_DOWN, cls, name + blob, name + b"d", now)
         self._dirty[session] = None
 
-    def _owe(self, node: _Node, frame: fr.Frame) -> None:
-        """Say something to the node in the session it was last heard in."""
-        if node.sessions:
-            session = _spoken(node)
-            session.arq.control(frame)
+    def _tell(self, node: HubNode) -> None:
+        """Say what the node is owed, in the session it was last heard in; nothing without one."""
+        owed, node.owed = node.owed, []
+        if owed and node.sessions:
+            session = node.spoken
+            for frame in owed:
+                session.arq.control(frame)
             self._dirty[session] = None
 
-    def _say_stored(self, node: _Node, bundle_id: bytes) -> None:
-        """By the number under which it came, where the node knows that."""
-        salt, number = node.numbers.pop(bundle_id, (b"", 0))
-        level = node.stored[bundle_id]
-        if node.sessions and _spoken(node).salt == salt:
-            self._owe(node, fr.StoredHere(level, ((number, number),)))
-        else:
-            self._owe(node, fr.Stored(bundle_id, level))
-
-    def _node(self, node_id: bytes) -> _Node | None:
+    def _node(self, node_id: bytes) -> HubNode | None:
         node = self._nodes.get(node_id)
         if node is None:
             record = self._directory.by_id(node_id)
             if record is None:
                 return None
-            node = self._nodes[node_id] = _Node(record)
+            node = self._nodes[node_id] = HubNode(record, self._events)
         return node
 
     def _unix_ms(self, now: float) -> int:
@@ -578,11 +442,6 @@ class HubEndpoint:
         if now is not None:
             self._now = max(self._now, now)
         return self._now
-
-
-def _spoken(node: _Node) -> Session:
-    """The session in which the node was last heard."""
-    return max(node.sessions, key=lambda session: session.heard_s)
 
 
 def _hub_key_of(keys: seal.HubKeys) -> hubkey.HubKey | None:

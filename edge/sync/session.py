@@ -148,8 +148,8 @@ class Session:
 
     # What leaves.
 
-    def datagrams(self, now: float) -> list[tuple[bytes, Hashable]]:
-        """Packets that may leave now."""
+    def datagrams(self, now: float, *, crowded: bool = False) -> list[tuple[bytes, Hashable]]:
+        """Packets that may leave now; ``crowded``: none on the active path, so only challenges to others."""
         outgoing: list[tuple[bytes, Hashable]] = []
         if self.active is not None:
             self._challenge(self.active, now)
@@ -166,7 +166,7 @@ class Session:
             else:
                 outgoing.append(self._seal(self._challenge_frames(state, now), path)[1])
         self.arq.tick(now)
-        while self.active is not None:
+        while self.active is not None and not crowded:
             state = self._paths[self.active]
             room = min(DATAGRAM_MAX_BYTES, self._budget(state)) - PATH_BYTES * along
             frames = self.arq.next_frames(now, room - seal.PACKET_DOWN_OVERHEAD_BYTES)

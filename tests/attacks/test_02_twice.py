@@ -2,7 +2,7 @@
 
 from edge.sync import holdings, seal
 from edge.sync.endpoint import NodeEndpoint
-from edge.sync.endpoint_hub import TWICE_AFTER_S, TWICE_EVERY_S
+from edge.sync.hub_node import TWICE_AFTER_S, TWICE_EVERY_S
 from edge.sync.link import HubMet, NodeTwice, StateArrived
 from tests.sync.kit import Medium, World
 

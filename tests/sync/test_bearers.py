@@ -1,6 +1,8 @@
 """Runners and bearers on real sockets of this machine."""
 
 import asyncio
+import base64
+import contextlib
 import datetime
 import hashlib
 import os
@@ -20,6 +22,7 @@ from cryptography.x509.oid import NameOID
 
 from edge.sync import seal
 from edge.sync.bearers import BearerRefused, HubRunner, NodeRunner, WssBearer, runner, switch, wss_handler
+from edge.sync.bearers.outlet import Outlet
 from edge.sync.bearers.udp import UdpBearer
 from edge.sync.bundle import BundlePayload
 from edge.sync.endpoint import HubEndpoint, NodeEndpoint
@@ -292,3 +295,56 @@ async def test_a_socket_whose_addresses_have_not_changed_is_kept_twice() -> None
     await bearer.open()
     assert address("peername")[0] == "127.0.0.2"
     await bearer.close()
+
+
+async def test_little_waits_in_the_buffers_of_a_websocket_that_is_not_read_and_nothing_is_lost() -> None:
+    """The hub's WebSocket to a line that stands still: a TCP client that shakes hands and then reads nothing."""
+    made: asyncio.Queue[Outlet] = asyncio.Queue()
+    room, done = asyncio.Event(), asyncio.Event()
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        connection = web.WebSocketResponse()
+        await connection.prepare(request)
+        outlet = Outlet(connection, room.set)
+        writing = asyncio.create_task(outlet.run())
+        made.put_nowait(outlet)
+        await done.wait()
+        writing.cancel()
+        return connection
+
+    app = web.Application()
+    app.router.add_get("/sync", handle)
+    serving = web.AppRunner(app, shutdown_timeout=0.2)
+    await serving.setup()
+    await web.TCPSite(serving, "127.0.0.1", 0).start()
+    loop = asyncio.get_running_loop()
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        client.setblocking(False)
+        await loop.sock_connect(client, serving.addresses[0])
+        key = base64.b64encode(os.urandom(16)).decode()
+        ask = "GET /sync HTTP/1.1\r\nHost: hub\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        ask += f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        await loop.sock_sendall(client, ask.encode())
+        outlet = await made.get()
+        sent = 0
+
+        async def stuck() -> bool:
+            room.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    await room.wait()
+            return outlet.full
+
+        while not outlet.full or not await stuck():
+            if not outlet.full:
+                outlet.send(sent.to_bytes(4, "big") * 300)
+                sent += 1
+        assert sent * 1_200 < 64 * 1024, "what is in buffers cannot be passed by anything urgent"
+        read = b""
+        while read.count(b"\x82\x7e\x04\xb0") < sent:
+            read += await loop.sock_recv(client, 65_536)
+        assert [number for number in range(sent) if number.to_bytes(4, "big") * 300 not in read] == []
+        assert not outlet.full
+        done.set()
+    await serving.cleanup()

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from edge.model.errors import BadInput, UpkendraError
 from edge.sync import bundle, enrol, frames, inbox, log, seal, signals
 from edge.sync.endpoint import HubEndpoint, NodeEndpoint
-from edge.sync.endpoint_hub import OFFERED_MAX
 from edge.sync.frontier import Frontier
+from edge.sync.hub_node import OFFERED_MAX
 from edge.sync.link import BundleArrived, BundleRef, Reseal
 from tests.sync.kit import Keyring, Medium, World
 

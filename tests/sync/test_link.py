@@ -194,3 +194,44 @@ def test_bundles_are_named_by_their_numbers_in_one_frame() -> None:
     for refused in (b"", b"\0", b"\2\1\0\1\0", b"\1\0\0", crowd):
         with pytest.raises(fr.FrameRefused):
             fr.decode(b"\x0c\1" + refused)
+
+
+def crowd(world: World) -> Hashable:
+    """A live session whose path has no room, and bulk that waits for it."""
+    world.submit((b"entry",))
+    world.go(5)
+    old = world.address
+    world.hub.has_room = lambda path, line_bytes: path != old
+    for seq in range(1, 6):
+        world.prescribe(seq, world.draw.randbytes(20_000), 3)
+    turns = 0
+
+    def turn() -> bool:
+        nonlocal turns
+        turns += 1
+        return False
+
+    before = world.medium.bytes["down"]
+    world.go(5, turn)
+    assert world.medium.bytes["down"] == before, "nothing was taken for the full path"
+    assert turns < 60, "it waits without being asked again and again"
+    return old
+
+
+def test_a_path_without_room_is_handed_nothing_and_what_is_urgent_by_then_leaves_first() -> None:
+    world = World(Medium(5))
+    old = crowd(world)
+    world.prescribe(99, b"rx", 1)
+    world.hub.has_room = lambda path, line_bytes: True
+    world.hub.made_room(old)
+    assert world.go(60, lambda: len(world.downs_confirmed) == 6)
+    assert next(iter(world.downs_held)) == 99
+
+
+def test_a_node_that_has_moved_is_followed_though_its_old_path_has_no_room() -> None:
+    """A WebSocket that is stuck must not hold what another way could carry."""
+    world = World(Medium(6))
+    crowd(world)
+    world.address = ("udp", ("10.0.0.2", 2))
+    world.submit((b"from elsewhere",))
+    assert world.go(60, lambda: len(world.downs_confirmed) == 5)

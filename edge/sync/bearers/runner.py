@@ -13,12 +13,13 @@ from aiohttp import WSMsgType, web
 
 from edge.sync.endpoint_hub import HubEndpoint
 from edge.sync.endpoint_node import NodeEndpoint
-from edge.sync.link import BundleArrived, BundleQuarantined, DownArrived, HubEvent, NodeEvent
+from edge.sync.link import BundleArrived, BundleQuarantined, ChunkArrived, DownArrived, HubEvent, NodeEvent
 
 from .base import BearerRefused, BearerState
+from .outlet import Outlet
 from .switch import Switch
 from .udp import UdpBearer
-from .wss import MESSAGE_MAX_BYTES, QUEUE_MAX, WssBearer
+from .wss import MESSAGE_MAX_BYTES, WssBearer
 
 log = logging.getLogger("upkendra.sync")
 
@@ -188,7 +189,8 @@ class HubRunner:
         self._wake = asyncio.Event()
         self._events: asyncio.Queue[HubEvent] = asyncio.Queue()
         self._transport: asyncio.DatagramTransport | None = None
-        self._sockets: dict[Hashable, asyncio.Queue[bytes]] = {}
+        self._sockets: dict[Hashable, Outlet] = {}
+        endpoint.has_room = self._has_room
         self._named = 0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -232,12 +234,23 @@ class HubRunner:
         await _sleep(self._wake, self.endpoint.get_timer())
 
     def _send(self, datagram: bytes, path: Hashable) -> None:
-        queue = self._sockets.get(path)
-        if queue is not None:
-            with contextlib.suppress(asyncio.QueueFull):
-                queue.put_nowait(datagram)
+        outlet = self._sockets.get(path)
+        if outlet is not None:
+            outlet.send(datagram)
         elif isinstance(path, tuple) and path[0] == "udp" and self._transport is not None:
             self._transport.sendto(datagram, path[1])
+
+    def _has_room(self, path: Hashable, line_bytes: float) -> bool:
+        """Whether more may be taken from the endpoint for that path. A WebSocket that is gone takes anything."""
+        outlet = self._sockets.get(path)
+        if outlet is None:
+            return True
+        outlet.fit(line_bytes)
+        return not outlet.full
+
+    def _made_room(self, path: Hashable) -> None:
+        self.endpoint.made_room(path)
+        self._wake.set()
 
     async def _tell(self) -> None:
         while True:
@@ -247,7 +260,7 @@ class HubRunner:
             except Exception as error:
                 # Only types: a message could quote a record.
                 log.error("an event of a link was not handled: %s, %s", type(event).__name__, type(error).__name__)
-                if isinstance(event, BundleArrived | BundleQuarantined):
+                if isinstance(event, BundleArrived | BundleQuarantined | ChunkArrived):
                     self.endpoint.bundle_failed(event.node_id, event.bundle_id)
             self._wake.set()
 
@@ -260,8 +273,8 @@ class HubRunner:
         """Carry packets of one WebSocket until it closes or falls silent."""
         self._named += 1
         path = ("wss", self._named)
-        queue = self._sockets[path] = asyncio.Queue(QUEUE_MAX)
-        writer = asyncio.create_task(_write(connection, queue))
+        outlet = self._sockets[path] = Outlet(connection, lambda: self._made_room(path))
+        writer = asyncio.create_task(outlet.run())
         try:
             with contextlib.suppress(TimeoutError):
                 async for message in connection:
@@ -271,11 +284,7 @@ class HubRunner:
             del self._sockets[path]
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
-
-
-async def _write(connection: web.WebSocketResponse, queue: asyncio.Queue[bytes]) -> None:
-    while True:
-        await connection.send_bytes(await queue.get())
+            self._made_room(path)
 
 
 async def _forever(turn: Callable[[], Awaitable[None]]) -> None:
