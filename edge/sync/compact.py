@@ -7,15 +7,13 @@ The start of every context comes from a shipped model (docs/protocol.md, section
 bundle. An entry that would not come back to the byte is coded as opaque bytes. Pure; knows no keys.
 """
 
-import math
 import struct
 import sys
 from array import array
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import Final, TypeAlias
+from typing import Final
 
-import msgspec
 import zstandard
 
 from edge.model.clock import COUNTER_BITS, day_of
@@ -24,18 +22,27 @@ from edge.model.ids import ID_BYTES, id_bytes, make_id
 
 from .log import SignedHead
 from .rangecoder import SLOTS, Coder
+from .values import (
+    DEPTH_MAX,
+    Value,
+    alike,
+    array_in,
+    encode_value,
+    fields_of,
+    is_decimal,
+    is_id,
+    is_list,
+    next_text,
+    symbol_of,
+    tail_of,
+)
 
-DEPTH_MAX = 12
-"""Deeper values are opaque bytes."""
 LENGTH_MAX = 1 << 20
 RECENT_MAX = 64
 WORD_BITS = 11
 _GOLDEN = 0x9E3779B1
-_TAIL_DIGITS_MAX = 9
 _PIECE_BYTES = 64
 """Even, so that long bytes are the same code in one piece or many; short, so that numbers stay small."""
-
-Value: TypeAlias = "bool | int | float | str | bytes | list[Value] | None"
 
 
 class Malformed(UpkendraError):
@@ -193,7 +200,7 @@ class Walk:
     def entry(self, raw: bytes = b"") -> bytes:
         """The raw bytes of one entry."""
         coder = self._coder
-        fields = None if self._reading else _fields_of(raw)
+        fields = None if self._reading else fields_of(raw)
         kind = coder.tree(_context(1, self._kind), 8, fields[0] if fields else 0)
         self._kind = kind
         if not kind:
@@ -204,7 +211,7 @@ class Walk:
         said = self.value(4, 0, 0, actor)
         root = _under(5, kind)
         held = self.value(root, 0, 0, payload)
-        return raw or _encoder.encode([kind, version, stamp, said, held])
+        return raw or encode_value([kind, version, stamp, said, held])
 
     def _step(self, kind: int, stamp: int) -> int:
         """A stamp by its distance from the one before."""
@@ -259,7 +266,7 @@ class Walk:
             raise Malformed("more than a bundle may hold", code="too_large")
 
     def _form(self, path: int, value: Value, depth: int) -> int:
-        if path in self._last and _alike(value, self._last[path]):
+        if path in self._last and alike(value, self._last[path]):
             return Form.SAME
         match value:
             case None:
@@ -273,22 +280,22 @@ class Walk:
                     return Form.TAIL
                 return Form.NEGATIVE if value < 0 else Form.NUMBER
             case float():
-                return next((form for form, scale in _DECIMALS if _is_decimal(value, scale)), Form.DOUBLE)
+                return next((form for form, scale in _DECIMALS if is_decimal(value, scale)), Form.DOUBLE)
             case str():
                 return self._form_of_text(path, value)
             case bytes():
-                return Form.NESTED if depth < DEPTH_MAX and _array_in(value) is not None else Form.BYTES
+                return Form.NESTED if depth < DEPTH_MAX and array_in(value) is not None else Form.BYTES
             case _:
-                return Form.LIST if depth and _is_list(value) else Form.STRUCT
+                return Form.LIST if depth and is_list(value) else Form.STRUCT
 
     def _form_of_text(self, path: int, text: str) -> int:
         if text in self._model.places:
             return Form.WORD
-        if _is_id(text):
+        if is_id(text):
             return Form.KNOWN_ID if text in self._ids else Form.ID
         known = self._texts.get(path)
         if known:
-            if text == _next_text(known[-1]):
+            if text == next_text(known[-1]):
                 return Form.NEXT_TEXT
             if text in known:
                 return Form.KNOWN_TEXT
@@ -315,9 +322,9 @@ class Walk:
         if form == Form.BYTES:
             return self._bytes(_context(path, 10), value if isinstance(value, bytes) else b"")
         if form == Form.NESTED and depth < DEPTH_MAX:
-            held = _array_in(value) if isinstance(value, bytes) else []
+            held = array_in(value) if isinstance(value, bytes) else []
             inner = self._array(path, depth + 1, held or [], listed=False, before=0)
-            return _encoder.encode(inner) if self._reading else value
+            return encode_value(inner) if self._reading else value
         if form in _ARRAYS and depth < DEPTH_MAX:
             return self._array(
                 path, depth + 1, value if isinstance(value, list) else [], listed=form == Form.LIST, before=before
@@ -369,13 +376,13 @@ class Walk:
         elif form == Form.NEXT_TEXT:
             if not known:
                 raise Malformed("nothing came before")
-            text = _next_text(known[-1])
+            text = next_text(known[-1])
         else:
             text = self._letters(path, text)
         known.append(text)
         del known[:-RECENT_MAX]
         if form != Form.KNOWN_ID:
-            self._tail = _tail_of(text)
+            self._tail = tail_of(text)
         return text
 
     def _letters(self, path: int, text: str) -> str:
@@ -387,7 +394,7 @@ class Walk:
         while True:
             given = text[at] if at < ends else ""
             near, far = _context(one, 60), _context(two << 8 | one, 61)
-            symbol = coder.pair(near, far, _symbol(given))
+            symbol = coder.pair(near, far, symbol_of(given))
             at += 1
             if symbol == 0:
                 return "".join(letters)
@@ -467,91 +474,5 @@ class Walk:
                 return 6
 
 
-_encoder = msgspec.msgpack.Encoder()
-
-
 def _is_usual(head: SignedHead) -> bool:
     return len(head.head) == 32 and len(head.signature) == 64 and head.grade in ("L", "D")
-
-
-def _fields_of(raw: bytes) -> tuple[int, int, int, str, bytes] | None:
-    """The fields of an entry that comes back to the byte; None for any other bytes."""
-    match _array_in(raw):
-        case [int() as kind, int() as version, int() as stamp, str() as actor, bytes() as payload]:
-            if 0 < kind < 256 and 0 <= version < 1 << 32 and 0 <= stamp < 1 << 63:
-                return kind, version, stamp, actor, payload
-    return None
-
-
-def _array_in(raw: bytes) -> list[Value] | None:
-    """The msgpack array that ``raw`` is, if encoding it again gives ``raw``."""
-    if not raw or not (0x90 <= raw[0] <= 0x9F or raw[0] in (0xDC, 0xDD)):
-        return None
-    try:
-        held = msgspec.msgpack.decode(raw)
-        if not _plain(held, 0) or _encoder.encode(held) != raw:
-            return None
-    except (msgspec.MsgspecError, RecursionError, ValueError):
-        return None
-    return list(held)
-
-
-def _plain(value: object, depth: int) -> bool:
-    """Whether nothing but scalars and arrays is in there."""
-    if isinstance(value, list):
-        return depth < DEPTH_MAX // 2 and all(_plain(one, depth + 1) for one in value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return -(1 << 62) < value < 1 << 63
-    return value is None or isinstance(value, bool | float | str | bytes)
-
-
-def _alike(one: Value, other: Value) -> bool:
-    return type(one) is type(other) and one == other
-
-
-def _is_decimal(value: float, scale: int) -> bool:
-    if not 0.0 <= value < 1e12 or math.copysign(1.0, value) < 0:
-        return False
-    return round(value * scale) / scale == value
-
-
-def _is_list(value: list[Value]) -> bool:
-    return bool(value) and (all(isinstance(v, str) for v in value) or all(isinstance(v, list) for v in value))
-
-
-def _is_id(text: str) -> bool:
-    if len(text) != 16:
-        return False
-    try:
-        id_bytes(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _symbol(letter: str) -> int:
-    if not letter:
-        return 0
-    point = ord(letter)
-    if 1 < point < 0x80:
-        return point
-    return point - 0x880 if 0x900 <= point < 0x980 else 1
-
-
-def _digits_at_end(text: str) -> int:
-    count = 0
-    while count < min(len(text), _TAIL_DIGITS_MAX) and text[-1 - count] in "0123456789":
-        count += 1
-    return count
-
-
-def _next_text(text: str) -> str:
-    count = _digits_at_end(text)
-    if not count:
-        return ""
-    return text[:-count] + f"{(int(text[-count:]) + 1) % 10**count:0{count}d}"
-
-
-def _tail_of(text: str) -> int:
-    count = _digits_at_end(text)
-    return int(text[-count:]) if count else 0

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from edge.model.errors import UpkendraError
 from edge.sync import bundle
 from edge.sync.bundle import BundlePayload, BundleRefused
-from edge.sync.compact import LENGTH_MAX, Value, Walk, _context
+from edge.sync.compact import LENGTH_MAX, Walk, _context
 from edge.sync.log import SignedHead
 from edge.sync.rangecoder import NEW_SLOT, SLOTS, Reader, Writer
+from edge.sync.values import Value
 from tests.bench.consultations import CORPUS, load_corpus
 from tests.bench.shapes import SHAPES, Node
 from tests.bench.wording import OTHER
