@@ -20,7 +20,7 @@ class Row(Struct, frozen=True):
 
 def at_most(name: str, value: float, unit: str, reach: float) -> Row:
     """A figure with a goal that it should not exceed."""
-    return Row(name, round(value, 3), unit, reach=reach, ok=value <= reach)
+    return Row(name, round(value, 3) + 0.0, unit, reach=reach, ok=value <= reach)
 
 
 def against(name: str, ours: float, unit: str, peer: float, factor: float) -> Row:

@@ -16,7 +16,8 @@ real node: commands over HTTP as fast as they are answered, keep-alives and the 
 urgent: from submit to durable at the hub (one clock), every 4 s while 5 MB of photos are under way
 photo: 300 kB in chunks as a node seals them; windows of 8 s in every 60 s; sent twice: bytes beyond its own
 fairness: IP bytes that arrived in 100 s, ours over those of one TCP flow under CUBIC; reach 0.3 to 3
-call: synthetic, 60 kbit/s of paced UDP; sound that is lost or later than 200 ms after the fastest is made up"""
+call: hub, node, call process and both pages; sound made up by getStats over 60 s, 300 kB photos in the outbox or none
+restore: from the call of enrol until the pages of all visits show patient, close and prescription"""
 
 
 class Group(Protocol):

@@ -37,16 +37,20 @@ CASES = (
     Case(128, 300, 1.0, 0, False),
     Case(384, 300, 0.3, 0.5, True),
     Case(64, 600, 1.0, 1, True),
+    Case(64, 600, 1.0, 1, False),
 )
+SEEDS = 3
+LEAST, MOST = 0.3, 3.0
 
 
-def share(case: Case) -> float:
+def share(case: Case, seed: int) -> float:
     """Our goodput over the TCP flow's, in IP bytes that arrived."""
     spec = LinkSpec.both(
         rate_kbps=case.rate_kbps,
         rtt_ms=case.rtt_ms,
         loss_pct=case.loss_pct,
         queue_bytes=max(6_000, int(case.rate_kbps * 125 * case.queue_s)),
+        seed=seed,
     )
     whole_s = HEAD_START_S + SETTLE_S + MEASURED_S
     with Stand(spec, "hub") as stand:
@@ -92,11 +96,14 @@ def share(case: Case) -> float:
 
 
 def run(*, quick: bool = False) -> list[Row]:
-    """The rows; ``quick``: one link."""
+    """The rows, each draw by itself: one draw is no answer; ``quick``: one link, one draw."""
     cases = CASES[:1] if quick else CASES
-    with ThreadPoolExecutor(8) as pool:
-        shares = list(pool.map(share, cases))
+    draws = [(case, seed) for seed in range(1, 2 if quick else SEEDS + 1) for case in cases]
+    with ThreadPoolExecutor(len(draws)) as pool:
+        shares = list(pool.map(lambda draw: share(*draw), draws))
     return [
-        Row(f"ours over cubic, {case.name()}", round(value, 2), "×", reach=0.3, ok=0.3 <= value <= 3.0)
-        for case, value in zip(cases, shares, strict=True)
+        Row(
+            f"ours over cubic, {case.name()}, draw {seed}", round(value, 2), "×", reach=LEAST, ok=LEAST <= value <= MOST
+        )
+        for (case, seed), value in sorted(zip(draws, shares, strict=True), key=lambda one: cases.index(one[0][0]))
     ]

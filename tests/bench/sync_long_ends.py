@@ -29,9 +29,7 @@ PHOTO_BYTES = 300_000
 MIXED_BYTES, PART_BYTES = 13_000_000, 100_000
 PREVIEWS, PREVIEW_BYTES = 60, 8_000
 LIMIT_S = 400.0
-TCP_PORT, CALL_PORT = 7480, 7481
-SOUND_S, SOUND_BYTES, PICTURE_BYTES = 0.06, 200, 500
-PLAYOUT_S = 0.2
+TCP_PORT = 7480
 PATIENCE_S = 5.0
 """How long the ranged upload waits in silence before it connects anew."""
 
@@ -214,44 +212,6 @@ def tcp_source(seconds: float) -> None:
     os._exit(0)
 
 
-def call_source(seconds: float) -> dict[str, object]:
-    """A call of 60 kbit/s: 200 B of sound each 60 ms, 500 B of picture each 120 ms, IP bytes."""
-    line = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    began, number = time.monotonic(), 0
-    while number * SOUND_S < seconds:
-        time.sleep(max(began + number * SOUND_S - time.monotonic(), 0.0))
-        head = number.to_bytes(4, "big") + int(time.monotonic_ns()).to_bytes(8, "big")
-        line.sendto(b"s" + head + bytes(SOUND_BYTES - 28 - 13), (RIGHT_ADDRESS, CALL_PORT))
-        if number % 2 == 0:
-            line.sendto(b"p" + bytes(PICTURE_BYTES - 28 - 1), (RIGHT_ADDRESS, CALL_PORT))
-        number += 1
-    time.sleep(2.0)
-    for _ in range(10):
-        line.sendto(b"e" + number.to_bytes(4, "big"), (RIGHT_ADDRESS, CALL_PORT))
-        time.sleep(0.2)
-    return {"sent": number}
-
-
-def call_sink() -> None:
-    """Sound that is lost or later than ``PLAYOUT_S`` after the fastest has to be made up."""
-    line = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    line.bind(("0.0.0.0", CALL_PORT))
-    print("{}", flush=True)
-    delays: dict[int, float] = {}
-    while True:
-        data = line.recv(2_048)
-        if data[:1] == b"s":
-            number = int.from_bytes(data[1:5], "big")
-            delays.setdefault(number, time.monotonic() - int.from_bytes(data[5:13], "big") / 1e9)
-        elif data[:1] == b"e":
-            sent, least_s = int.from_bytes(data[1:5], "big"), min(delays.values())
-            played = sum(delay_s - least_s <= PLAYOUT_S for delay_s in delays.values())
-            late_s = sorted(delays.values())[int(len(delays) * 0.95)] - least_s
-            said = {"concealed": 1 - played / sent, "lost": 1 - len(delays) / sent, "p95_s": late_s}
-            print(json.dumps(said), flush=True)
-            return
-
-
 def wait_for_start() -> None:
     """Say that this end is ready, and wait for the word."""
     print("{}", flush=True)
@@ -262,7 +222,7 @@ def main() -> None:
     """See the functions."""
     what, *arguments = sys.argv[1:]
     said: dict[str, object] | None = None
-    if what not in ("photo", "ranged-server", "tcp-sink", "call-sink"):
+    if what not in ("photo", "ranged-server", "tcp-sink"):
         wait_for_start()
     match what:
         case "photo":
@@ -271,10 +231,6 @@ def main() -> None:
             said = asyncio.run(mixed())
         case "bulk":
             said = asyncio.run(bulk(*map(float, arguments)))
-        case "call-source":
-            said = call_source(float(arguments[0]))
-        case "call-sink":
-            call_sink()
         case "ranged":
             said = ranged()
         case "ranged-server":

@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from statistics import median
 
 from tests.bench.rows import Row, at_most
 from tests.bench.sync_long_ends import LIMIT_S, PHOTO_BYTES
@@ -17,7 +18,7 @@ from tests.kits.link import LinkSpec
 
 UP_S, EVERY_S, WINDOWS = 8.0, 60.0, 7
 IN_OUTAGE_S = 30.0
-SEEDS = 3
+SEEDS = 5
 RETRY_S = 1.0
 
 
@@ -97,6 +98,7 @@ def run(*, quick: bool = False) -> list[Row]:
             at_most("photo in windows, from an opening, worst", max(took_s for took_s, _ in began), "s", 330),
             at_most("photo in windows, sent twice, worst", 100 * max(twice for _, twice in began), "%", 10),
             Row("photo, begun in an outage, from the opening", round(max(took_s for took_s, _ in waited), 1), "s"),
-            Row("photo, begun in an outage, sent twice", round(100 * max(twice for _, twice in waited), 1), "%"),
+            at_most("photo, begun in an outage, sent twice, worst", 100 * max(twice for _, twice in waited), "%", 10),
+            Row("photo, sent twice, median of all", round(100 * median(twice for _, twice in began + waited), 1), "%"),
         ]
         return rows + [_peer(name, future.result()) for name, future in others]
