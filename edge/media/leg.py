@@ -7,6 +7,7 @@ and hands its pictures to whatever leg there is. Knows no signalling and no rate
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -25,6 +26,7 @@ class Owner(Protocol):
     def note_feedback(self, packets: list[PacketFeedback]) -> None: ...
     def pass_audio(self, frame: bytes, position: int) -> None: ...
     def pass_video(self, frame: bytes, pts_ns: int, key: bool) -> None: ...
+    def hear_aside(self, text: str) -> None: ...
     def note_failure(self, what: str) -> None: ...
 
 
@@ -56,6 +58,9 @@ class LegEvents:
     def on_doctor_video(self, frame: bytes, pts_ns: int, key: bool) -> None:
         self._bridge(self._owner.pass_video, frame, pts_ns, key)
 
+    def on_aside(self, text: str) -> None:
+        self._bridge(self._owner.hear_aside, text)
+
     def on_failure(self, what: str) -> None:
         self._bridge(self._owner.note_failure, what)
 
@@ -73,9 +78,12 @@ class Outlet:
 
     def __init__(self) -> None:
         self.leg: WanLeg | None = None
+        self.last: tuple[bytes, int, int, float] | None = None
+        """The latest picture, its width and height, and when it came (monotonic)."""
 
     def picture(self, i420: bytes, width: int, height: int) -> None:
         """A picture of the source."""
+        self.last = (i420, width, height, time.monotonic())
         leg = self.leg
         if leg is not None:
             leg.picture(i420, width, height)

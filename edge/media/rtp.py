@@ -132,6 +132,9 @@ def steer_offer(sdp: str, *, audio_bps: int, video_as_kbps: int) -> str:
     for section in sections[1:]:
         lines = [line for line in section.split("\n") if line]
         audio = lines[0].startswith("m=audio")
+        if not audio and not lines[0].startswith("m=video"):
+            out.append("\n".join(lines) + "\n")
+            continue
         if audio:
             lines = [line for line in lines if not re.match(rf"a=(fmtp:{OPUS_PT}|ptime|maxptime)\b", line)]
             lines[0] = f"{lines[0]} {RED_PT}"

@@ -196,6 +196,10 @@ class CallStats(Struct, frozen=True, tag="call_stats"):
     """How loud the doctor is heard: RMS in dBFS of the last second."""
     attempt: Attempt = 0
     """Of which attempt ``state`` speaks."""
+    notes: bool = False
+    """The link carries no sound worth the name: a voice note in the case serves better."""
+    relayed: bool = False
+    """The way leads through a TURN server."""
 
 
 class CallEnded(Struct, frozen=True, tag="call_ended"):

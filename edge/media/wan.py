@@ -13,7 +13,7 @@ import time
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from edge.media import rtp
+from edge.media import aside, rtp
 from edge.media.capture import SOUND_RATE_HZ
 from edge.media.estimate import PacketFeedback
 from edge.media.ladder import Allocation
@@ -27,6 +27,8 @@ WIRE_OVERHEAD_BYTES = 38
 _PRIMING_SIDE = 16
 _KEY_FRAME_SPACING_S = 0.4
 """Beside the round trip: what a key frame takes to be made and to be let out."""
+ASIDE_OVERHEAD_BYTES = 93
+"""IPv4 + UDP + DTLS record (29) + SCTP (RFC 9260: 12 + 16), and a share of its acknowledgements."""
 _LOG = logging.getLogger(__name__)
 _AUDIO_CAPS = (
     f"application/x-rtp,media=audio,encoding-name=OPUS,payload={rtp.OPUS_PT},clock-rate=48000,"
@@ -59,6 +61,7 @@ class WanEvents(Protocol):
     def on_feedback(self, packets: list[PacketFeedback]) -> None: ...
     def on_doctor_audio(self, frame: bytes, position: int) -> None: ...
     def on_doctor_video(self, frame: bytes, pts_ns: int, key: bool) -> None: ...
+    def on_aside(self, text: str) -> None: ...
     def on_failure(self, what: str) -> None: ...
 
 
@@ -89,8 +92,11 @@ class WanLeg:
         self.frames_sent = 0
         self.bytes_sent = 0
         self.rtt_s = 0.0
+        self.relayed = False
+        """Whether the way to the doctor leads through a TURN server."""
         self.audio = DoctorAudio(events.on_doctor_audio)
         self.video = DoctorVideo(events.on_doctor_video)
+        self._aside: Any = None
         self._pacer = Pacer(self._emit_video)
         self._packetizer = rtp.OpusPacketizer(secrets.randbits(32) or 1, secrets.randbits(15), secrets.randbits(31))
         self._wire_sending()
@@ -104,6 +110,8 @@ class WanLeg:
     def start(self) -> None:
         """Begin to gather and to offer; the offer arrives by ``on_offer``."""
         self._pacer.start()
+        self._pipeline.set_state(self._gst.Gst.State.READY)  # before that webrtcbin makes no data channel
+        self._open_aside()
         self._pipeline.set_state(self._gst.Gst.State.PLAYING)
         # A grey picture and a frame of silence make the caps known before any camera has answered. The picture is of
         # a size that no camera has, so that the encoder begins anew with the first real one: as a key frame after an
@@ -153,6 +161,27 @@ class WanLeg:
         elif not allocation.width or allocation.still_every_s:
             self._pacer.clear()  # a pause within a rung keeps what is queued: half a picture costs a key frame
 
+    @property
+    def aside_is_open(self) -> bool:
+        """Whether something can be sent beside sound and picture."""
+        states = self._gst.GstWebRTC.WebRTCDataChannelState
+        return not self._closed and self._aside is not None and self._aside.get_property("ready-state") == states.OPEN
+
+    @property
+    def aside_waits(self) -> int:
+        """Bytes given to the data channel that have not left."""
+        return int(self._aside.get_property("buffered-amount")) if self._aside is not None else 0
+
+    def send_aside(self, message: str | bytes) -> None:
+        """Send a message of :mod:`edge.media.aside` to the doctor's page; dropped while the channel is not open."""
+        if not self.aside_is_open:
+            return
+        if isinstance(message, str):
+            self._aside.emit("send-string", message)
+        else:
+            self._aside.emit("send-data", self._gst.GLib.Bytes.new(message))
+        self.bytes_sent += len(message) + ASIDE_OVERHEAD_BYTES
+
     def ask_doctor_for_key_frame(self) -> None:
         """The tablet's decoder needs a key frame of the doctor's picture."""
         self.video.request_key_frame()
@@ -196,8 +225,7 @@ class WanLeg:
         bus = self._pipeline.get_bus()
         while (message := bus.pop()) is not None:
             if message.type == Gst.MessageType.ERROR:
-                error, _ = message.parse_error()
-                self._events.on_failure(f"{message.src.get_name()}: {error.message}")
+                self._note_error(message)
             elif message.type == Gst.MessageType.ELEMENT:
                 with structure_of(message) as structure:
                     self.audio.note_level(structure)
@@ -233,6 +261,22 @@ class WanLeg:
             transceiver = pad.get_property("transceiver")
             transceiver.set_property("direction", GstWebRTC.WebRTCRTPTransceiverDirection.SENDRECV)
             transceiver.set_property("do-nack", retransmit)
+
+    def _note_error(self, message: Any) -> None:
+        """An element failed. SCTP does when the doctor's page goes; sound and picture are not touched by that."""
+        name, (error, _) = message.src.get_name(), message.parse_error()
+        if name.startswith("sctp"):
+            _LOG.info("the data channel is gone: %s", error.message)
+            self._aside = None
+        else:
+            self._events.on_failure(f"{name}: {error.message}")
+
+    def _open_aside(self) -> None:
+        self._aside = self._web.emit("create-data-channel", aside.LABEL, None)
+        if self._aside is not None:
+            self._aside.connect("on-message-string", lambda _channel, text: self._events.on_aside(text or ""))
+        else:
+            _LOG.warning("webrtcbin makes no data channel: no stills, no marks")
 
     def _add_ice_servers(self, servers: tuple[IceServer, ...]) -> None:
         for server in servers:
@@ -409,6 +453,7 @@ class WanLeg:
         reply = promise.get_reply()
         if reply is None:
             return
+        relayed = False
         for index in range(reply.n_fields()):
             entry = reply.get_value(reply.nth_field_name(index))
             if not hasattr(entry, "get_name"):
@@ -416,3 +461,7 @@ class WanLeg:
             rtt_s = entry.get_value("round-trip-time") if entry.has_field("round-trip-time") else None
             if rtt_s:
                 self.rtt_s = float(rtt_s)
+            # Of candidates only those of the pair in use are listed.
+            if entry.has_field("candidate-type") and entry.get_string("candidate-type") == "relay":
+                relayed = True
+        self.relayed = relayed

@@ -12,9 +12,10 @@ import time
 
 import msgspec
 
+from edge.media import aside
 from edge.media.capture import Source, TabletSource, open_source
 from edge.media.estimate import Estimator, PacketFeedback
-from edge.media.ladder import Ladder, load_rules
+from edge.media.ladder import Allocation, Ladder, load_rules
 from edge.media.lan import LanLegs, preload
 from edge.media.leg import Carried, LegEvents, Outlet, own_address
 from edge.media.process import LINE_LIMIT_BYTES
@@ -34,12 +35,15 @@ from edge.media.signals import (
     StartCall,
     ToCall,
 )
+from edge.media.stills import StillSender
 from edge.media.turns import TlsForwarders
 from edge.media.wan import WanLeg
 from edge.model.errors import BadInput, Fault, Refusal, UpkendraError
 
 CONTROL_INTERVAL_S = 0.1
 STATS_EVERY = 10
+STILL_SOURCE_FPS = 1.0
+"""Pictures of the source a second while only stills are sent."""
 MOVED_AFTER_S = 1.5
 """Silence after which another address of this machine means that the old way is gone."""
 LOST_AFTER_S = 5.0
@@ -73,6 +77,9 @@ class Worker:
         self._failed = False
         self._going = False
         """The leg to the doctor was started."""
+        self._stills = StillSender(loop, self._outlet)
+        self._told = aside.LinkState("none")
+        """What the doctor's page was last told of this side's link."""
         self._closing: set[asyncio.Future[None]] = set()
         self._heard_s = 0.0
         self._sent_before = self._received_before = 0
@@ -310,14 +317,35 @@ class Worker:
         if allocation != self._allocation:
             self._allocation = allocation
             wan.apply(allocation)
+        self._pass_aside(wan, allocation, now_s)
         if self._source is None:
             return
-        self._source.fps = allocation.fps
+        self._source.fps = allocation.fps or (STILL_SOURCE_FPS if allocation.still_every_s else 0.0)
         if self._source.failure and self._source.failure != self._source_failure:
             self._source_failure = self._source.failure
             self.say(
                 CallError(Refusal("camera_failed", f"The source stopped: {self._source_failure}.", fault=Fault.US))
             )
+
+    def _pass_aside(self, wan: WanLeg, allocation: Allocation, now_s: float) -> None:
+        """Stills instead of a moving picture, and what this side's link carries, over the data channel."""
+        if not wan.aside_is_open:
+            self._told = aside.LinkState("none")
+            return
+        state = aside.LinkState(allocation.rung, allocation.notes, wan.relayed)
+        if state != self._told:
+            self._told = state
+            wan.send_aside(aside.write(state))
+        self._stills.tick(wan, allocation, now_s)
+
+    def hear_aside(self, text: str) -> None:
+        """The doctor's page says something beside the call."""
+        try:
+            message = aside.read(text)
+        except UpkendraError as error:
+            self._refuse(error)
+            return
+        _LOG.info("aside %s", type(message).__name__)
 
     def _moved(self) -> bool:
         """Whether this machine has another address now and the old one carries nothing: a new modem, a new lease."""
@@ -357,6 +385,8 @@ class Worker:
             lan_state=lan.state(),
             audio_level_db=round(wan.audio.level_db, 1),
             attempt=self._start.attempt,
+            notes=self._allocation.notes,
+            relayed=wan.relayed,
         )
 
     def _refuse(self, error: UpkendraError) -> None:

@@ -335,8 +335,7 @@ class CallDesk:
             await self._renew(running, running.state.attempt)
 
     def _runs(self, running: RunningCall, process: CallProcess) -> None:
-        running.process, running.heard_s = process, time.monotonic()
-        running.processes += 1
+        running.process, running.heard_s, running.processes = process, time.monotonic(), running.processes + 1
         self._share_link()
 
     async def _renew(self, running: RunningCall, attempt: int) -> None:
@@ -344,8 +343,7 @@ class CallDesk:
             return
         say(logger, "call_renewed", attempt=attempt)
         self._drop_ready(running)
-        start_bps = int(running.rate_bps * CAUTION)
-        await running.process.send(RenewCall(attempt, running.ring.ice_servers, start_bps))
+        await running.process.send(RenewCall(attempt, running.ring.ice_servers, int(running.rate_bps * CAUTION)))
 
     async def _take_ready(self, running: RunningCall, attempt: int) -> None:
         process, running.ready = running.ready, None
@@ -446,6 +444,8 @@ class CallDesk:
             stats.recv_bps if stats else 0,
             stats.lan_state if stats else "",
             running.processes,
+            stats.notes if stats else False,
+            stats.relayed if stats else False,
         )
         self._clinic.tablets.push(push)
 

@@ -85,6 +85,9 @@ class CallPush(msgspec.Struct, frozen=True, tag="call"):
     lan_state: str = ""
     process: int = 0
     """Counts the call's processes: a new one needs a new leg from the tablet."""
+    notes: bool = False
+    """The link carries no sound worth the name: offer a voice note."""
+    relayed: bool = False
 
 
 class ByePush(msgspec.Struct, frozen=True, tag="bye"):

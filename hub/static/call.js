@@ -1,5 +1,6 @@
 // @ts-check
 // The call with a node: ring, the patient's picture and sound, what the link carries, hang up.
+import { bannerLine } from "/ui/call/banner.js";
 import { DoctorCall } from "/ui/call/doctor.js";
 import { html, signal, useEffect, useRef } from "/ui/lib/dom.js";
 import { get } from "/ui/lib/http.js";
@@ -17,6 +18,10 @@ const FAILED = ["declined", "no_answer", "failed", "busy", "no_camera"];
 const SETTLE = 5;
 const state = signal("");
 const figures = signal(/** @type {import("/ui/call/doctor.js").CallStats|null} */ (null));
+/** What the node's uplink carries, as the node says. */
+const uplink = signal({ rung: "", notes: false, relayed: false });
+/** The last still that came in the place of video: its address in this page, and when it was taken (`performance.now()`). */
+const still = signal(/** @type {{url: string, takenAt: number}|null} */ (null));
 /** Figures that came since the media was connected: the first ones say nothing yet. */
 let settled = 0;
 const video = { element: /** @type {HTMLVideoElement|null} */ (null) };
@@ -89,6 +94,8 @@ export async function startCall(visitId, callId) {
   keepCall(`${callId}:${visitId}`);
   state.value = "waiting";
   figures.value = null;
+  uplink.value = { rung: "", notes: false, relayed: false };
+  showStill(null);
   /** @type {any[]} */
   let iceServers = [];
   try {
@@ -113,9 +120,21 @@ export async function startCall(visitId, callId) {
       settled += 1;
       figures.value = stats;
     },
+    onStill: showStill,
+    onAside: (message) => {
+      if (message.type === "link_state") {
+        uplink.value = { rung: String(message.rung), notes: message.notes === true, relayed: message.relayed === true };
+      }
+    },
   });
   send({ type: "ring", call_id: callId, visit_id: visitId });
   if (state.value === "waiting") state.value = "calling";
+}
+
+/** @param {import("/ui/call/aside.js").Still|null} came */
+function showStill(came) {
+  if (still.value) URL.revokeObjectURL(still.value.url);
+  still.value = came && { url: URL.createObjectURL(came.picture), takenAt: came.takenAt };
 }
 
 /** @param {string} visitId @param {string} reason */
@@ -124,6 +143,7 @@ function ended(visitId, reason) {
   own = null;
   call = null;
   active.value = null;
+  showStill(null);
   keepCall("");
   const failed = FAILED.includes(reason);
   toast(failed ? "warn" : "good", failed ? t(`call-${reason.replaceAll("_", "-")}`) : t("call-over"));
@@ -141,13 +161,23 @@ export function hangUp() {
 
 window.addEventListener("pagehide", () => call?.report());
 
-/** What arrives, in plain words. */
+/** What the link carries and why, in plain words. */
 function line() {
   const now = figures.value;
-  if (!now || now.state !== "connected") return "";
-  if (now.fps < 0.5 && settled < SETTLE) return t("call-waiting-picture");
-  if (now.fps < 0.5) return t("call-why-audio-only");
-  return now.width >= 480 ? t("call-why-full") : t("call-why-link-rate");
+  if (!now) return "";
+  if (now.state === "connected" && now.fps < 0.5 && settled < SETTLE && !still.value) return t("call-waiting-picture");
+  const silent = now.state === "connected" && settled >= SETTLE && now.recvBps === 0;
+  const said = bannerLine({ ...uplink.value, state: now.state, silent, attempt: Math.max(now.attempt, 0), restarted: false });
+  return [said.line, said.how].filter(Boolean).map((id) => t(id)).join(" · ");
+}
+
+/** The still in the place of the picture that does not move, with its age in words. */
+function StillPicture() {
+  const now = figures.value;
+  if (!still.value || !now || now.fps >= 0.5) return null;
+  const seconds = Math.max(0, Math.round((performance.now() - still.value.takenAt) / 1000));
+  return html`<figure class="call-still" data-test="call-still"><img src=${still.value.url} alt=${t("call-still-alt")} />
+    <figcaption class="small num" data-test="call-still-age" data-seconds=${String(seconds)}>${t("call-still-age", { seconds })}</figcaption></figure>`;
 }
 
 export function CallPanel() {
@@ -160,10 +190,11 @@ export function CallPanel() {
   const name = `call-${state.value}`;
   const words = state.value === "connected" ? t("call-with-centre") : known(`call-state-${state.value}`) ? t(`call-state-${state.value}`) : known(name) ? t(name) : "";
   return html`<section class=${now ? "call-panel" : record.value && !record.value.visit.closed_ms ? "call-panel idle" : "call-panel empty"} aria-label=${t("call")} data-test="call-panel" data-state=${now ? state.value : ""}>
-    <video ref=${element} autoplay playsinline data-test="call-video" aria-label=${t("video-of-patient")} hidden=${!now}></video>
+    <div class="call-view" hidden=${!now}><video ref=${element} autoplay playsinline data-test="call-video" aria-label=${t("video-of-patient")}></video>
+      <${StillPicture} /></div>
     ${now ? html`<div class="row tight"><div class="grow">
         <strong data-test="call-state" role="status">${words}</strong>
-        <div class="small" data-test="call-ladder">${line()}</div>
+        <div class="small" data-test="call-ladder" data-rung=${uplink.value.rung}>${line()}</div>
         <div class="small num" data-test="call-figures" data-frames=${String(shown?.frames ?? 0)} data-audio=${String(Math.round(shown?.audioS ?? 0))}>${shown && shown.state === "connected"
           ? shown.fps >= 0.5 ? t("call-figures", { width: shown.width, height: shown.height, fps: Math.round(shown.fps), kbps: Math.round(shown.recvBps / 1000), gaps: Math.round(shown.concealedPct) })
             : t("call-audio-figures", { kbps: Math.round(shown.recvBps / 1000) }) : ""}</div></div>

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 
+from edge.media.ladder import load_rules
+
 from .pages import (
     BROWSER_ARGS,
     CHROMIUM,
@@ -282,6 +284,44 @@ def test_what_the_rules_deny_is_said_in_hindi_to_a_doctor_who_reads_hindi(doctor
     assert said and all(re.search("[\u0900-\u097f]", one) and not re.search("[A-Za-z]", one) for one in said)
 
 
+RUNGS = [rung.name for rung in load_rules().rungs]
+LINES = """
+async (rungs) => {
+  const { bannerLine } = await import("/ui/call/banner.js");
+  const { ensureLanguage, say } = await import("/ui/lib/l10n.js");
+  await Promise.all(["hi", "en"].map(ensureLanguage));
+  const blank = { state: "connected", rung: "", notes: false, relayed: false, silent: false, attempt: 0 };
+  const seen = {
+    ...Object.fromEntries(rungs.map((rung) => [rung, { ...blank, rung }])),
+    notes: { ...blank, rung: "audio-low", notes: true },
+    relayed: { ...blank, rung: "audio", relayed: true },
+    "nothing comes": { ...blank, rung: "video-240p", silent: true, relayed: true },
+    interrupted: { ...blank, state: "interrupted" },
+    renewed: { ...blank, state: "connecting", attempt: 1 },
+    restarted: { ...blank, state: "connecting", attempt: 2, restarted: true },
+    first: { ...blank, state: "connecting" },
+  };
+  const words = (one) => ["hi", "en"].map((code) => {
+    const { line, how } = bannerLine(one);
+    return [line, how].filter(Boolean).map((id) => say(code, id)).join(" · ");
+  });
+  return Object.fromEntries(Object.entries(seen).map(([name, one]) => [name, words(one)]));
+}
+"""
+
+
+def test_whatever_a_call_does_one_line_says_it_in_both_languages(doctor: Page, tablet: Page) -> None:
+    told = tablet.evaluate(LINES, RUNGS)
+    assert doctor.evaluate(LINES, RUNGS) == told, "both sides say the same"
+    assert told.pop("first") == ["", ""], "nothing is said of a link that has not been tried"
+    for name, (hindi, english) in told.items():
+        assert re.search("[\u0900-\u097f]", hindi) and "⟦" not in hindi + english, name
+        assert re.search("[a-z]", english) and not re.search("[\u0900-\u097f]", english), name
+    lines = [english for _, english in told.values()]
+    assert told["nothing comes"] == told["interrupted"]
+    assert len(set(lines)) == len(lines) - 1, "each state has a line of its own"
+
+
 def test_a_call_shows_the_tablets_own_camera_and_goes_on_after_a_reload_of_either_page_and_a_killed_media_process(
     doctor: Page, tablet: Page, stage: Stage
 ) -> None:
@@ -292,6 +332,9 @@ def test_a_call_shows_the_tablets_own_camera_and_goes_on_after_a_reload_of_eithe
     tap(tablet, "call-accept")
     in_state(doctor, "call-panel", "connected")
     sees_green(doctor)
+    for page in (doctor, tablet):
+        expect(page.locator('[data-test="call-ladder"]')).to_have_attribute("data-rung", re.compile("^video-"))
+        expect(page.locator('[data-test="call-ladder"]')).not_to_be_empty()
     (process,) = stage.call_processes()
     calls = tablet.request.get(tablet.url.split("#")[0] + "api/calls").json()["items"]
     assert [call["camera"] for call in calls] == ["tablet"]

@@ -66,6 +66,8 @@ import { DoctorCall } from "/ui/call/doctor.js";
 const socket = new WebSocket(`ws://${location.host}/signals`);
 const options = new URLSearchParams(location.search);
 window.states = [];
+window.stills = [];
+window.asides = [];
 const stream = options.has("silent") ? null
   : await navigator.mediaDevices.getUserMedia({audio: true, video: {width: 640, height: 480}});
 const start = JSON.parse(await (await fetch("/start")).text());
@@ -73,6 +75,8 @@ window.call = new DoctorCall({
   callId: start.call_id, iceServers: start.ice_servers, localStream: stream,
   send: (signal) => socket.send(JSON.stringify(signal)),
   onState: (state) => window.states.push([Date.now(), state]),
+  onStill: ({picture, takenAt}) => window.stills.push({bytes: picture.size, picture, at: performance.now(), takenAt}),
+  onAside: (message) => window.asides.push(message),
   remoteVideo: document.getElementById("v"),
 });
 socket.onmessage = ({data}) => window.call.handle(JSON.parse(data));

@@ -23,7 +23,8 @@ async def _call_through(relay: Relay, transport: str, wrapper: tuple[str, ...] =
         await page.add_init_script(RELAY_ONLY)
         await page.goto(f"{room.url}/doctor")
         await until(page, "window.call && window.call.stats().frames > 20 && window.call.stats().audioS > 1")
-        assert room.stats[-1].state == "connected"
+        await room.wait_for(lambda: room.stats[-1].state == "connected" and room.stats[-1].relayed)
+        await until(page, "window.asides.some((one) => one.type === 'link_state' && one.relayed)")
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])

@@ -1,6 +1,7 @@
 // @ts-check
 // The doctor's end of a call: one RTCPeerConnection per attempt, answered to the node's offer.
 // Knows WebRTC and the Signal JSON; knows no page, no socket and no hub.
+import { Aside } from "./aside.js";
 
 /**
  * @typedef {{urls: string[], username?: string, credential?: string}} IceServer
@@ -86,9 +87,14 @@ export class DoctorCall {
    * @param {MediaStream|null} [options.localStream] null: only receive
    * @param {(state: CallState, reason?: string) => void} [options.onState]
    * @param {(stats: CallStats) => void} [options.onStats] once a second
+   * @param {(still: import("./aside.js").Still) => void} [options.onStill] a small picture, while no video comes
+   * @param {(message: import("./aside.js").AsideMessage) => void} [options.onAside] what the node says beside the call
+   * @param {(open: boolean) => void} [options.onAsideOpen]
    * @param {HTMLVideoElement|null} [options.remoteVideo]
    */
-  constructor({ callId, iceServers = [], send, localStream = null, onState, onStats, remoteVideo = null }) {
+  constructor({
+    callId, iceServers = [], send, localStream = null, onState, onStats, onStill, onAside, onAsideOpen, remoteVideo = null,
+  }) {
     this.callId = callId;
     this.iceServers = iceServers;
     this.send = send;
@@ -98,6 +104,9 @@ export class DoctorCall {
     this.remoteVideo = remoteVideo;
     /** An element of its own: a video element keeps the sound back until its first picture has come. */
     this.sound = new Audio();
+    this.aside = new Aside({
+      onStill: onStill ?? (() => {}), onMessage: onAside ?? (() => {}), onOpen: onAsideOpen ?? (() => {}),
+    });
     /** @type {CallState} */
     this.state = "waiting";
     this.attempt = -1;
@@ -204,6 +213,7 @@ export class DoctorCall {
         // The page has not been touched yet: the browser plays as soon as it was.
       });
     });
+    pc.addEventListener("datachannel", ({ channel }) => pc === this.pc && this.aside.attach(channel));
     pc.addEventListener("icecandidate", ({ candidate }) => {
       if (pc !== this.pc || this.state === "ended") return;
       const line = candidate?.candidate ?? "";
@@ -395,6 +405,7 @@ export class DoctorCall {
 
   dropConnection() {
     if (!this.pc) return;
+    this.aside.close();
     this.pc.close();
     this.pc = null;
     this.videoSender = null;

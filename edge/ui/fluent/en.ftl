@@ -452,6 +452,21 @@ call-sound-on = Touch to switch the sound on
 call-why-link-rate = Weak link: smaller picture, full sound
 call-why-audio-only = Very weak link: sound only
 call-why-no-link = No link now: the call is kept and resumes when it is back
+call-line-video-480p = Good link: full picture and sound
+call-line-video-240p = Fair link: middle-sized picture, full sound
+call-line-video-180p = Weak link: small picture, full sound
+call-line-video-120p = Thin link: very small picture, full sound
+call-line-video-tiny = Thin link: a few small pictures a second, full sound
+call-line-stills = Very thin link: sound, and a still picture every few seconds
+call-line-audio = Very weak link: sound only
+call-line-audio-low = The link barely carries the sound
+call-line-notes = The link does not carry the sound: a voice note and photos get through
+call-line-no-link = No link now: the call is kept and resumes when it is back
+call-line-renew = The way was lost: the call looks for a new one
+call-line-restart = The picture and sound program stopped: it starts again
+call-line-relayed = through the hub's relay
+call-still-age = Picture of { $seconds } s ago
+call-still-alt = Still picture of the patient
 camera-refused = The tablet did not open its camera. Allow the camera in the browser.
 
 # Errors by code

@@ -5,6 +5,7 @@ import { html, signal, useEffect, useRef } from "/ui/lib/dom.js";
 import { get, post } from "/ui/lib/http.js";
 import { known, t } from "/ui/lib/l10n.js";
 import { Icon, toast } from "/ui/lib/parts.js";
+import { bannerLine } from "/ui/call/banner.js";
 import { TabletCall } from "/ui/call/tablet.js";
 import { errorText } from "../commands.js";
 import { go, keepInTab, keptInTab, loadQueue, loadRecord, queue, record, seesPatients, tablet } from "../store.js";
@@ -15,10 +16,14 @@ import { go, keepInTab, keptInTab, loadQueue, loadRecord, queue, record, seesPat
 export const ringing = signal(null);
 /** The call that this tablet took. @type {import("/ui/vendor/signals.js").Signal<CallInfo|null>} */
 export const callOnScreen = signal(null);
-const line = signal(/** @type {{rung: string, why: string, state: string}} */ ({ rung: "", why: "", state: "" }));
+/** What the node says of the call. @type {import("/ui/call/banner.js").Seen} */
+const BLANK = { state: "", rung: "", notes: false, relayed: false, silent: false, attempt: 0, restarted: false };
+const line = signal(BLANK);
 const leg = signal("connecting");
 /** What comes from the doctor: whether the picture moves, for how long the leg is up, whether the browser holds the sound back. */
 const incoming = signal({ picture: false, seconds: 0, muted: false });
+/** The reason that the node gives while nothing comes through. */
+const NO_LINK = "call-why-no-link";
 /** After so long without a picture it is said that none comes. */
 const PICTURE_WAIT_S = 6;
 /** Counts the node's processes for this call; a new one needs a new leg. */
@@ -35,7 +40,11 @@ export function callMessage(message) {
     void loadQueue().catch(() => {}); // a form does not follow the queue: the banner names who is called
   } else if (message.type === "call") {
     if (message.call_id === callOnScreen.value?.call_id) {
-      line.value = { rung: message.rung ?? "", why: message.why ?? "", state: message.state ?? "" };
+      const restarted = message.state !== "connected" && ((message.process ?? 0) > running.value || line.value.restarted);
+      line.value = {
+        state: message.state ?? "", rung: message.rung || line.value.rung, notes: message.notes ?? false, relayed: message.relayed ?? false,
+        silent: message.why === NO_LINK, attempt: message.attempt ?? 0, restarted: running.value > 0 && restarted,
+      };
       running.value = message.process ?? running.value;
       if (message.camera) useCamera.value = message.camera === "tablet";
       if (message.state === "ended") over(message.call_id, message.why ?? "");
@@ -82,7 +91,7 @@ async function accept() {
   try {
     await post(`/api/calls/${call.call_id}/accept`, { tablet });
     keepInTab("upk-call", call.call_id);
-    line.value = { rung: "", why: "", state: "connecting" };
+    line.value = { ...BLANK, state: "connecting" };
     callOnScreen.value = call;
     ringing.value = null;
     go(`/visit/${call.visit_id}`);
@@ -155,12 +164,10 @@ function Ringing({ call }) {
   </div>`;
 }
 
-/** What the ladder says, in plain words; a message of our own where the node sends only a name. Nothing before it carries anything. */
+/** What the link carries and why, in plain words. Nothing before it carries anything. */
 function ladderLine() {
-  const { rung, why, state } = line.value;
-  if (state !== "connected") return "";
-  for (const id of [why, `why-${why}`, rung ? `rung-${rung}` : ""]) if (id && known(id)) return t(id);
-  return why.includes(" ") ? why : "";
+  const said = bannerLine(line.value);
+  return [said.line, said.how].filter(Boolean).map((id) => t(id)).join(" · ");
 }
 
 export function CallScreen() {
