@@ -135,7 +135,8 @@ def _provision(options: argparse.Namespace) -> None:
         release = _load(options)
         card = flash.card_of(options.target, 0) if options.target.is_block_device() else None
         fat.put(card.path if card else options.target, release.manifest.boot_offset_bytes, content)
-    _say({"file": str(options.file), "hub": found.hub, "ssid": found.wifi.ssid, "on_card": options.target is not None})
+    shown = {"file": str(options.file), "hub": found.hub, "ssid": found.wifi.ssid, "setup_code": found.setup_code}
+    _say({**shown, "on_card": options.target is not None})
 
 
 def _make_provisioning(options: argparse.Namespace) -> None:
@@ -153,6 +154,7 @@ def _make_provisioning(options: argparse.Namespace) -> None:
         "format": provisioning.FORMAT,
         "hub": options.hub,
         "token": "".join(token.split()).upper(),
+        "setup_code": f"{secrets.randbelow(10**8):08d}",
         "wifi": {"ssid": options.ssid, "passphrase": passphrase},
         "apns": options.apn,
         "language": options.language,

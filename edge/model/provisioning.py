@@ -22,6 +22,7 @@ Passphrase = Annotated[str, msgspec.Meta(pattern=r"^[ -~]{8,63}$")]
 """WPA2 and WPA3: 8 to 63 printable ASCII characters."""
 Apn = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9.\-]{1,100}$")]
 """3GPP TS 23.003 section 9.1: labels of letters, digits and hyphens, at most 100 octets."""
+SetupCode = Annotated[str, msgspec.Meta(pattern=r"^\d{8}$")]
 TimeZone = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z]+(/[A-Za-z0-9_+\-]+){0,2}$", max_length=60)]
 
 
@@ -41,6 +42,8 @@ class Provisioning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: int
     hub: HubUrl
     token: Annotated[str, msgspec.Meta(pattern=r"^UPK1-[A-Z0-9\-]{8,200}$")]
+    setup_code: SetupCode
+    """What the technician types at the tablet to set the node up: who is in its Wi-Fi first is nobody yet."""
     wifi: Wifi
     apns: Annotated[tuple[Apn, ...], msgspec.Meta(max_length=2)] = ()
     """Access point names of the SIM cards, in the order of the slots."""

@@ -1,4 +1,4 @@
-"""The node's command line: enrol, serve, add-staff, renew-badge, rebuild, verify-slip, find, status, panel, courier.
+"""The node's command line: from first-boot and set-up to serve, and what technicians ask of it.
 
 Results go to stdout as one JSON line each, logs as JSON lines to stderr; exit code 1 means refused.
 """
@@ -26,12 +26,12 @@ from edge.slips.verify import verify_slip
 from edge.sync import seal
 from edge.web.logs import start_logging
 
-from . import announce, courier, courier_cli, lan_tls, provision
+from . import announce, courier, courier_cli, provision, setup_cli
 from .app import Node
 from .config import load_config
 from .devices import panel_cli
 from .devices.registry import parse_device
-from .listening import Listening, Secure
+from .listening import Listening, parse_address
 from .report import at_rest
 from .sms_desk import sms_options_of
 from .views import Staff
@@ -56,14 +56,7 @@ def _parser() -> argparse.ArgumentParser:
 
     serve = add("serve", "Serve the clinic's pages and API, and talk to the hub.")
     serve.add_argument("--http", default=DEFAULT_HTTP, metavar="ADDR:PORT", help="where the tablets connect")
-    serve.add_argument(
-        "--https",
-        default="",
-        metavar="ADDR:PORT",
-        help="the pages by HTTPS, with a certificate of this node's own; --http then only helps tablets to trust it",
-    )
-    serve.add_argument("--lan-name", default=lan_tls.DEFAULT_NAME, metavar="NAME", help="what tablets call the node")
-    serve.add_argument("--lan-address", default=lan_tls.DEFAULT_ADDRESS, metavar="IP", help="and its address there")
+    setup_cli.add_https(serve)
     serve.add_argument("--camera", default="test", metavar="SOURCE", help="test, file:PATH, v4l2:/dev/videoN or tablet")
     serve.add_argument("--no-announce", action="store_true", help="do not announce the node on the LAN (zeroconf)")
     serve.add_argument("--hub-host", default="", metavar="HOST", help="reach the hub under another name or address")
@@ -124,6 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--data", type=Path, metavar="DIR", help="the node's data folder: the whole report")
     where.add_argument("--http", default=DEFAULT_HTTP, metavar="ADDR:PORT", help="its address: what everybody may see")
     panel_cli.add_parser(commands)
+    setup_cli.add_parsers(commands, DEFAULT_HTTP)
     return parser
 
 
@@ -146,13 +140,6 @@ def _opener(options: argparse.Namespace) -> tuple[str, str]:
 
 def _print(**fields: object) -> None:
     print(json.dumps(fields, ensure_ascii=False), flush=True)
-
-
-def _address(text: str, field: str = "http") -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
-        raise BadInput("An address is written ADDR:PORT.", field=field)
-    return host.strip("[]"), int(port)
 
 
 async def _enrol(options: argparse.Namespace) -> None:
@@ -216,11 +203,8 @@ def _pin(options: argparse.Namespace) -> str:
 async def _serve(options: argparse.Namespace) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     start_logging()
-    host, port = _address(options.http)
-    secure = None
-    if options.https:
-        names = lan_tls.parse_names(options.lan_name, options.lan_address)
-        secure = Secure(_address(options.https, "https"), names)
+    host, port = parse_address(options.http)
+    secure = setup_cli.secure_of(options)
     if not is_camera(options.camera):
         raise BadInput("A camera is test, tablet, file:PATH or v4l2:/dev/videoN.", field="camera")
     sms_options = sms_options_of(
@@ -299,7 +283,7 @@ async def _status(options: argparse.Namespace) -> None:
     if options.data is not None:
         await _report(options.data)
         return
-    host, port = _address(options.http)
+    host, port = parse_address(options.http)
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5.0)) as http,
@@ -318,6 +302,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         match options.command:
             case "enrol":
                 asyncio.run(_enrol(options))
+            case "first-boot":
+                setup_cli.take_file(options)
+            case "set-up":
+                asyncio.run(setup_cli.set_up(options))
             case "serve":
                 asyncio.run(_serve(options))
             case "add-staff":

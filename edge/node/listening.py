@@ -8,6 +8,8 @@ from pathlib import Path
 from aiohttp import web
 from msgspec import Struct
 
+from edge.model.errors import BadInput
+
 from . import lan_tls
 from .web.door import door_app
 
@@ -15,6 +17,14 @@ SHUTDOWN_S = 2.0
 HTTPS_PORT = 443
 
 Address = tuple[str, int]
+
+
+def parse_address(text: str, field: str = "http") -> Address:
+    """``ADDR:PORT``. Raises BadInput."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise BadInput("An address is written ADDR:PORT.", field=field)
+    return host.strip("[]"), int(port)
 
 
 class Secure(Struct, frozen=True):

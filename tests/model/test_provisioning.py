@@ -13,6 +13,7 @@ GOOD = {
     "format": 1,
     "hub": "https://hub.example.org:8480",
     "token": "UPK1-ABCDEFGH",
+    "setup_code": "04711000",
     "wifi": {"ssid": "स्वास्थ्य", "passphrase": "golghar-42"},
     "apns": ["airtelgprs.com"],
 }
@@ -39,6 +40,7 @@ def test_a_file_is_read_as_it_was_written(ssid: str, passphrase: str, apns: list
         ({"hub": "https://hub.example.org/with/path"}, "hub"),
         ({"hub": "https://user:pw@hub"}, "hub"),
         ({"token": "UPR1-ABCDEFGH"}, "token"),
+        ({"setup_code": "1234"}, "setup_code"),
         ({"wifi": {"ssid": "x", "passphrase": "short"}}, "passphrase"),
         ({"wifi": {"ssid": "x", "passphrase": "पासवर्ड-लंबा"}}, "passphrase"),
         ({"wifi": {"ssid": "x" * 33, "passphrase": "golghar-42"}}, "Wi-Fi name"),
