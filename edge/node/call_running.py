@@ -6,6 +6,9 @@ from edge.media import call as machine
 from edge.media.process import CallProcess
 from edge.media.signals import CallStats, FromCall, Ring
 
+HANG_S = 10.0
+"""A process that was silent for this long after its first word hangs."""
+
 
 class RunningCall:
     """One call that is not over, and what its attempts have carried so far."""
@@ -30,14 +33,19 @@ class RunningCall:
         """The attempt with which the running process began: its name here."""
         self.processes = 0
         """How many processes this call has had; each needs new legs to the tablets."""
-        self.heard_s = 0.0
-        """When the running process last said something, monotonic."""
+        self.heard_s: float | None = None
+        """When the running process last said something, monotonic; None before its first word: starting takes long on
+        a busy machine."""
         self.carried = (0.0, 0.0, 0.0)
         """Seconds of video, sound and concealed sound of attempts that are over."""
         self.asked = 0
         """Number of the tablets' latest offer."""
         self.lan: asyncio.Future[str] | None = None
         """The answer to it."""
+
+    def hangs(self, now_s: float) -> bool:
+        """Whether the process has stopped talking: it says how it stands every second, once it runs."""
+        return self.heard_s is not None and now_s - self.heard_s > HANG_S
 
     def wants(self, first: int) -> bool:
         """Whether the process that began with this attempt is the one that the machine wants to run."""

@@ -50,8 +50,6 @@ logger = logging.getLogger("edge.node.calls")
 
 LAN_TIMEOUT_S = 15.0
 TICK_S = 0.5
-HANG_S = 6.0
-"""A process says how it stands every second; one that was silent for this long hangs, and is killed."""
 CAUTION = 0.8
 """Share of what the link carried before an outage with which the next attempt begins."""
 VIDEO_FROM_S = 5.0
@@ -335,7 +333,7 @@ class CallDesk:
             await self._renew(running, running.state.attempt)
 
     def _runs(self, running: RunningCall, process: CallProcess) -> None:
-        running.process, running.heard_s, running.processes = process, time.monotonic(), running.processes + 1
+        running.process, running.heard_s, running.processes = process, None, running.processes + 1
         self._share_link()
 
     async def _renew(self, running: RunningCall, attempt: int) -> None:
@@ -480,7 +478,7 @@ class CallDesk:
         while self._calls:
             await asyncio.sleep(TICK_S)
             for running in list(self._calls.values()):
-                if running.process is not None and time.monotonic() - running.heard_s > HANG_S:
+                if running.process is not None and running.hangs(time.monotonic()):
                     say(logger, "call_process_hangs", logging.WARNING, attempt=running.state.attempt)
                     running.process.kill()
                 due_s = machine.due_s(running.state)

@@ -12,6 +12,7 @@ import pytest
 from edge.media.call import Kind
 from edge.media.signals import Accept, Bye, LanAnswer, Offer, Ring, Signal, fingerprint_tbs
 from edge.model import events as ev
+from edge.node import call_running
 from edge.node.live import ByePush, CallPush, Push, RingPush
 from edge.sync import seal
 from edge.web.refusals import Unavailable
@@ -377,3 +378,34 @@ async def test_while_the_link_is_away_the_next_attempt_is_loaded_and_its_offer_l
 
         await until(silent)
         assert hub.signals.empty() or not isinstance(hub.signals.get_nowait(), Offer)
+
+
+async def test_a_process_that_hangs_is_killed_and_the_call_goes_on_but_a_slow_start_is_no_hanging(
+    setup: Provisioned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with HubSide(setup) as hub, Served(at_hub(setup, hub)) as served:
+        tablet, desk, call_id = served.tablet, served.node.calls, new_id()
+        await tablet.login(setup)
+        _, visit = await tablet.register()
+        await tablet.fill(visit)
+        hub.signal(Ring(call_id, visit, "dr-1", "Dr Meera Iyer"))
+
+        async def rings() -> bool:
+            return bool(desk.current())
+
+        await until(rings)
+        await desk.accept(call_id, setup.staff_id, "one")
+        first = await next_of(hub, Offer)
+        running = desk._calls[call_id]
+        fresh = call_running.RunningCall(running.ring, running.state, 0)
+        assert not fresh.hangs(time.monotonic() + 1e6), "nothing was heard of it yet"
+
+        async def speaks() -> bool:
+            return running.stats is not None
+
+        await until(speaks)
+        monkeypatch.setattr(call_running, "HANG_S", 2.0)
+        os.kill(await asyncio.to_thread(call_process), signal.SIGSTOP)
+        second = await next_of(hub, Offer)
+        assert isinstance(first, Offer) and isinstance(second, Offer) and second.attempt == first.attempt + 1
+        await desk.end(call_id)
