@@ -39,6 +39,24 @@ def day_of(wall_ms: int) -> int:
     return (wall_ms // 1000 + IST_OFFSET_S) // 86_400
 
 
+def day_start_ms(day: int) -> int:
+    """Unix ms at which an Indian calendar day begins."""
+    return (day * 86_400 - IST_OFFSET_S) * 1000
+
+
+def day_text(day: int) -> str:
+    """The day written YYYY-MM-DD."""
+    return date.fromordinal(day + date(1970, 1, 1).toordinal()).isoformat()
+
+
+def clock_text(at_ms: int) -> str:
+    """HH:MM in India of a Unix time in ms; empty for 0, which is no time."""
+    if not at_ms:
+        return ""
+    minutes = (at_ms - day_start_ms(day_of(at_ms))) // 60_000
+    return f"{minutes // 60:02d}:{minutes % 60:02d}"
+
+
 def iso_day(text: str) -> int | None:
     """The same number for a day written YYYY-MM-DD; None when there is no such day."""
     try:

@@ -34,9 +34,13 @@ class RegisterPatient(Struct, frozen=True, tag="register_patient", forbid_unknow
 
 
 class AmendPatient(Struct, frozen=True, tag="amend_patient", forbid_unknown_fields=True):
+    """Correct who a patient is."""
+
     command_id: Id
     patient_id: Id
     person: Person
+    based_on: int | None = None
+    """How often the patient had been amended as the person saw her; refused when that has changed. None: not said."""
 
 
 class OpenVisit(Struct, frozen=True, tag="open_visit", forbid_unknown_fields=True):
@@ -106,7 +110,7 @@ class IssueToken(Struct, frozen=True, tag="issue_token", forbid_unknown_fields=T
 
 
 class MoveVisit(Struct, frozen=True, tag="move_visit", forbid_unknown_fields=True):
-    """Skip, recall, cancel, or mark as not there."""
+    """Skip, recall, cancel, mark as not there, or take a token back that was given by mistake."""
 
     command_id: Id
     visit_id: Id

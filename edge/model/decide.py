@@ -26,16 +26,17 @@ SALT_BYTES = 16
 
 _S = VisitState
 MOVES: dict[VisitState, frozenset[VisitState]] = {
-    _S.DRAFT: frozenset({_S.IN_CALL, _S.CANCELLED}),
-    _S.TRIAGED: frozenset({_S.IN_CALL, _S.CANCELLED}),
-    _S.WAITING: frozenset({_S.IN_CALL, _S.RX_PENDING, _S.NO_SHOW, _S.CANCELLED}),
+    _S.DRAFT: frozenset({_S.IN_CALL, _S.CANCELLED, _S.WAITING}),
+    _S.TRIAGED: frozenset({_S.IN_CALL, _S.CANCELLED, _S.WAITING}),
+    _S.WAITING: frozenset({_S.IN_CALL, _S.RX_PENDING, _S.NO_SHOW, _S.CANCELLED, _S.DRAFT, _S.TRIAGED}),
     _S.IN_CALL: frozenset({_S.WAITING, _S.RX_PENDING, _S.NO_SHOW, _S.CANCELLED}),
     _S.RX_PENDING: frozenset({_S.WAITING, _S.IN_CALL, _S.CANCELLED}),
     _S.RX_READY: frozenset({_S.CANCELLED}),
     _S.NO_SHOW: frozenset({_S.WAITING, _S.CANCELLED}),
 }
 """From where to where :class:`~edge.model.commands.MoveVisit` may move. A call out of the queue needs RED before a
-token; completed and referred are reached by closing."""
+token; a token that was a slip is taken back to draft or triaged, and stays the visit's for the day; completed and
+referred are reached by closing."""
 
 OUTCOMES = frozenset({_S.COMPLETED, _S.REFERRED, _S.CANCELLED, _S.NO_SHOW})
 """What a visit may be closed as."""
@@ -68,6 +69,8 @@ class NodeState(Struct, frozen=True):
     queue_length: int = 0
     duplicate_ids: tuple[str, ...] = ()
     """Patients who may be the same person as the one being registered."""
+    open_visit_ids: tuple[str, ...] = ()
+    """Visits of the patient for whom one is being opened that are not closed."""
     uploads: tuple[media.Upload, ...] = ()
     """The uploads that the command names, as far as they are here."""
     media_left: bool = False
@@ -93,8 +96,7 @@ def decide(state: NodeState, command: cmd.Command, at: Instant, by: Actor, rando
         case cmd.AmendPatient():
             if state.patient is None:
                 return _no_patient()
-            wrong = answers.check_person(command.person, at)
-            return wrong or [ev.PatientAmended(command.patient_id, command.person)]
+            return _amend(state.patient, command, at)
         case cmd.OpenVisit():
             return _open(state, command, random)
         case cmd.CountStock(_, drug_id, units):
@@ -110,6 +112,8 @@ def warnings(state: NodeState, command: cmd.Command, at: Instant) -> tuple[Refus
     match command:
         case cmd.RegisterPatient() if state.duplicate_ids:
             return (Refusal("possible_duplicate", "Somebody like this is registered already; compare.", "person"),)
+        case cmd.OpenVisit() if state.open_visit_ids:
+            return (Refusal("visit_open_already", "This patient has a visit that is not closed.", "patient_id"),)
         case cmd.RecordVitals():
             return vital_rules.check(command.vitals, _age(state, at)).warnings
         case cmd.MoveVisit(state=VisitState.NO_SHOW) if state.visit is not None and state.visit.no_shows_ms:
@@ -158,6 +162,16 @@ def _register(state: NodeState, command: cmd.RegisterPatient, at: Instant) -> De
         return wrong
     local_id = tokens.local_patient_id(state.site_code, state.local_serial)
     return [ev.PatientRegistered(command.patient_id, local_id, command.person)]
+
+
+def _amend(patient: Patient, command: cmd.AmendPatient, at: Instant) -> Decision:
+    if command.based_on is not None and command.based_on != patient.amended:
+        text = "Somebody else has changed this patient meanwhile. Look at the new data and correct again."
+        return Refusal("changed_meanwhile", text, "based_on")
+    if command.person == patient.person:
+        return []
+    wrong = answers.check_person(command.person, at)
+    return wrong or [ev.PatientAmended(command.patient_id, command.person)]
 
 
 def _open(state: NodeState, command: cmd.OpenVisit, random: bytes) -> Decision:
@@ -294,7 +308,9 @@ def _raise(visit: Visit, command: cmd.RaiseTriage) -> Decision:
 
 
 def _token(state: NodeState, visit: Visit, at: Instant) -> Decision:
-    if visit.token and tokens.is_of_today(visit.token_day, at.wall_ms):
+    taken_back = visit.state in (_S.DRAFT, _S.TRIAGED)
+    of_today = bool(visit.token) and tokens.is_of_today(visit.token_day, at.wall_ms)
+    if of_today and not taken_back:
         return Refusal("token_exists", "This visit has its token of today.", "visit_id")
     if not visit.token and visit.state not in (_S.DRAFT, _S.TRIAGED):
         return Refusal("not_before_queue", "The visit is past the queue already.", "visit_id")
@@ -302,6 +318,8 @@ def _token(state: NodeState, visit: Visit, at: Instant) -> Decision:
         return Refusal("has_prescription", "The prescription is here; the visit needs no place in the queue.")
     if visit.colour is not Colour.RED and not consent.is_given(visit):
         return Refusal("consent_needed", "Record the consent to teleconsultation first.", "visit_id")
+    if of_today:
+        return [ev.VisitMoved(visit.visit_id, _S.WAITING)]
     token, serial = tokens.next_token(state.site_code, state.day_serial)
     return [ev.TokenIssued(visit.visit_id, token, day_of(at.wall_ms), serial)]
 
@@ -309,18 +327,31 @@ def _token(state: NodeState, visit: Visit, at: Instant) -> Decision:
 def _move(visit: Visit, command: cmd.MoveVisit, at: Instant) -> Decision:
     if command.state is visit.state:
         return []
-    if command.state not in MOVES.get(visit.state, frozenset()):
+    before_queue = visit.state in (_S.DRAFT, _S.TRIAGED)
+    never_queued = before_queue and command.state is _S.WAITING and not visit.token
+    if never_queued or command.state not in MOVES.get(visit.state, frozenset()):
         text = f"A visit that is {visit.state.value} cannot become {command.state.value}."
         return Refusal("move_not_possible", text, "state")
-    before_queue = visit.state in (_S.DRAFT, _S.TRIAGED)
     if command.state is _S.IN_CALL and before_queue and visit.colour is not Colour.RED:
         return Refusal("token_needed", "Only an emergency is called without a token.", "state")
-    if command.state is _S.WAITING and visit.colour is not Colour.RED:
+    if command.state in (_S.DRAFT, _S.TRIAGED):
+        return _take_back(visit, command)
+    if command.state is _S.WAITING and before_queue and not consent.is_given(visit) and visit.colour is not Colour.RED:
+        return Refusal("consent_needed", "Record the consent to teleconsultation first.", "visit_id")
+    if command.state is _S.WAITING and (before_queue or visit.colour is not Colour.RED):
         if not visit.token:
             return Refusal("token_needed", "Issue a token first.", "state")
         if not tokens.is_of_today(visit.token_day, at.wall_ms):
             return Refusal("token_expired", "The token was for another day; issue a new one.", "state")
     return [ev.VisitMoved(command.visit_id, command.state, command.reason)]
+
+
+def _take_back(visit: Visit, command: cmd.MoveVisit) -> Decision:
+    """Out of the queue again, to where the visit stood before its token."""
+    if visit.doctor_id or visit.calls:
+        return Refusal("taken_by_doctor", "A doctor has taken this visit; close it instead.", "state")
+    state = _S.TRIAGED if "triage" in visit.stamps else _S.DRAFT
+    return [ev.VisitMoved(command.visit_id, state, command.reason)]
 
 
 def _printed(visit: Visit, command: cmd.ConfirmPrinted) -> Decision:

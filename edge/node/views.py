@@ -99,7 +99,7 @@ def make_tables(db: Database) -> None:
             "body": bytes,
         },
         "visit_id",
-        [["patient_id"], ["state"], ["token_day"]],
+        [["patient_id"], ["state"], ["token_day"], ["opened_ms"]],
     )
     db.table(
         "drafts", {"key": str, "body": str, "revision": int, "staff_id": str, "saved_ms": int}, "key", [["staff_id"]]
@@ -192,6 +192,11 @@ class Views:
             since_ms,
         )
         return [_visit.decode(row[0]) for row in rows]
+
+    def visits_between(self, from_ms: int, until_ms: int) -> list[Visit]:
+        """Visits that were opened in this time, in the order of their opening."""
+        sql = "SELECT body FROM visits WHERE opened_ms >= ? AND opened_ms < ? ORDER BY opened_ms"
+        return [_visit.decode(row[0]) for row in self._db.rows(sql, from_ms, until_ms)]
 
     def day_serial(self, day: int) -> int:
         """The highest token serial of an Indian calendar day, or the last before a number that nobody here holds.

@@ -60,6 +60,11 @@ def _compile(template: str, words: Struct, kind: Literal["pdf", "png"] = "pdf", 
     return (made,) if isinstance(made, bytes) else tuple(made)
 
 
+def compile_pdf(template: str, words: Struct) -> bytes:
+    """A page of this package's templates as PDF, from plain data."""
+    return _compile(template, words)[0]
+
+
 def _slip(signed: SignedPrescription, paper: str) -> tuple[str, SlipWords]:
     if paper not in PAPERS:
         raise SlipRefused(SlipCode.PAPER_UNKNOWN, "Paper is a4 or a5.")

@@ -8,6 +8,7 @@ export interface Person {
 }
 export interface Patient {
   patient_id: string; local_id: string; person: Person; registered_ms: number; amended: number; last_visit_ms?: number;
+  open_visit_id?: string; open_token?: string;
 }
 export interface Complaint { code: string; text: string; duration: number; duration_unit: string; severity: number }
 export interface History {

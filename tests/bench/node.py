@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from urllib.parse import quote
 
-from tests.bench import many
+from tests.bench import many, touch
 from tests.bench.rows import Row, at_most
 from tests.kits.cases import draw_case
 from tests.kits.client import Client, items, text
@@ -44,6 +44,7 @@ def run() -> list[Row]:
         at_most("command, slowest", waits_ms[-1], "ms", 100),
         Row("node listens after its start", round(started_s, 2), "s"),
         *found,
+        *touch.run(),
     ]
 
 

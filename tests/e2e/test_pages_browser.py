@@ -126,7 +126,7 @@ def test_no_screen_is_wider_than_the_tablet_that_shows_it(
     page = context.new_page()
     log_in_nurse(page, clinic)
     assert look(page) == []
-    register(page, f"{NAME} {SIZE_NAMES[SIZES.index(size)]}", gender="male", age="7")
+    register(page, f"{SIZE_NAMES[SIZES.index(size)]} {NAME}", gender="male", age="7")
     for step in ("consent", "complaint", "history", "signs", "vitals", "triage"):
         tap(page, f"go-{step}")
         see(page, f"step-{step}")
@@ -336,7 +336,7 @@ def test_the_technician_sees_the_link_what_waits_and_the_health_checks_and_no_pa
 ) -> None:
     nurse = context.new_page()
     log_in_nurse(nurse, clinic)
-    register(nurse, f"{NAME} छह", age="29")
+    register(nurse, f"{NAME} छह", age="26")
     tap(nurse, "logout")
     page = context.new_page()
     watch = Watch(page, clinic.node_url)

@@ -324,6 +324,48 @@ def test_a_visit_has_one_token_a_day() -> None:
     )
 
 
+TRIAGE = ev.Triaged(VISIT, TriageResult(Colour.GREEN))
+
+
+@pytest.mark.parametrize(("before", "stands"), [((), VisitState.DRAFT), ((TRIAGE,), VisitState.TRIAGED)])
+def test_a_token_that_was_a_slip_is_taken_back_and_stays_the_visits_own(
+    before: tuple[ev.Event, ...], stands: VisitState
+) -> None:
+    waiting = visit_after(consented(), *before, TOKEN)
+    (back,) = events(cmd.MoveVisit(COMMAND, VISIT, VisitState.TRIAGED, "undone"), state(waiting))
+    assert back == ev.VisitMoved(VISIT, stands, "undone")
+    after = visit_after(back, start=waiting)
+    assert (after.state, after.token) == (stands, waiting.token)
+    again = [ev.VisitMoved(VISIT, VisitState.WAITING)]
+    assert events(cmd.IssueToken(COMMAND, VISIT), state(after, day_serial=9)) == again
+    assert events(move(VisitState.WAITING), state(after)) == again
+    (fresh,) = events(cmd.IssueToken(COMMAND, VISIT), state(after, day_serial=9), Instant(NOW_MS + DAY_MS))
+    assert isinstance(fresh, ev.TokenIssued) and fresh.serial == 10
+    withdrawn = visit_after(consented(given=False), start=after)
+    assert refused(move(VisitState.WAITING), state(withdrawn)) == "consent_needed"
+
+
+def test_a_token_is_not_taken_back_from_a_doctor() -> None:
+    taken = visit_after(consented(), TOKEN, ev.VisitAssigned(VISIT, "dr-1", "Dr. Rao"))
+    assert refused(move(VisitState.TRIAGED), state(taken)) == "taken_by_doctor"
+
+
+def test_a_second_visit_while_one_is_open_is_told() -> None:
+    opening = cmd.OpenVisit(COMMAND, an_id(9), PATIENT)
+    assert warnings(state(), opening, NOW) == ()
+    assert [one.code for one in warnings(state(open_visit_ids=(VISIT,)), opening, NOW)] == ["visit_open_already"]
+
+
+def test_a_patient_whom_somebody_else_corrected_meanwhile_is_looked_at_first() -> None:
+    known = msgspec.structs.replace(patient(), amended=2)
+    corrected = msgspec.structs.replace(known.person, village="Manpur")
+    assert refused(cmd.AmendPatient(COMMAND, PATIENT, corrected, 1), state(who=known)) == "changed_meanwhile"
+    for based_on in (2, None):
+        (amended,) = events(cmd.AmendPatient(COMMAND, PATIENT, corrected, based_on), state(who=known))
+        assert amended == ev.PatientAmended(PATIENT, corrected)
+    assert events(cmd.AmendPatient(COMMAND, PATIENT, known.person, 2), state(who=known)) == []
+
+
 def move(to: VisitState) -> cmd.MoveVisit:
     return cmd.MoveVisit(COMMAND, VISIT, to)
 

@@ -14,6 +14,7 @@ import { enter, forgetHere, go, loadPeople, loadQueue, loadRecord, loadStatus, l
 import { Login } from "./screens/login.js";
 import { Unlock } from "./screens/unlock.js";
 import { Home } from "./screens/home.js";
+import { UndoBar, forgetUndo } from "./undo.js";
 import { Register } from "./screens/register.js";
 import { VisitPage } from "./screens/visit.js";
 import { CallBanner, CallScreen, callMessage, callOnScreen, findCall } from "./screens/call.js";
@@ -45,7 +46,7 @@ async function start() {
 }
 
 /** No form shows the queue, and every step of one changes it. */
-const showsQueue = () => route.value[0] !== "register" && route.value[2] !== "step";
+const showsQueue = () => route.value[0] !== "register" && route.value[0] !== "patient" && route.value[2] !== "step";
 const queueChanged = often(loadQueue, { wanted: showsQueue });
 effect(() => {
   if (showsQueue()) void queueChanged(false);
@@ -98,7 +99,7 @@ function heard(message) {
 effect(() => {
   if (loggedIn.value && !live) {
     live = new Live("/api/live", heard);
-    setTimeout(wizard.fetchIt, WIZARD_AFTER_MS); // before it is needed, and while the node is surely near
+    setTimeout(() => (wizard.fetchIt(), patient.fetchIt()), WIZARD_AFTER_MS); // before they are needed, and while the node is surely near
     void loadReference().catch(() => setTimeout(() => void loadReference().catch(() => {}), 2000));
     void loadQueue().catch(() => {});
     if (!people.value) void loadPeople().catch(() => {});
@@ -126,6 +127,7 @@ export async function logOut() {
     // the cookie dies with the node's session anyway
   }
   forgetDrafts();
+  forgetUndo();
   forgetHere();
   queue.value = null;
   record.value = null;
@@ -209,6 +211,8 @@ function Screen() {
   if (!reference.value) return html`<p class="card" role="status">${t("loading")}</p>`;
   const [place, id, third, step] = route.value;
   if (!seesPatients()) return html`<${technician.Screen} />`;
+  if (place === "patient" && id) return html`<${patient.Screen} key=${id} patientId=${id} />`;
+  if (place === "closing") return html`<${closing.Screen} />`;
   if (place === "register") return html`<${Register} key=${id ?? "new"} />`;
   if (place === "visit" && id && third === "step") return html`<${wizard.Screen} key=${id} visitId=${id} step=${step ?? "consent"} />`;
   if (place === "visit" && id) return html`<${VisitPage} key=${id} visitId=${id} />`;
@@ -238,6 +242,8 @@ function lazy(load) {
 }
 
 const wizard = lazy(async () => (await import("./screens/wizard.js")).Wizard);
+const patient = lazy(async () => (await import("./screens/patient.js")).PatientPage);
+const closing = lazy(async () => (await import("./screens/closing.js")).ClosingPage);
 const technician = lazy(async () => (await Promise.all([import("./screens/tech.js"), addWords("technician")]))[0].TechPage);
 
 function App() {
@@ -246,6 +252,7 @@ function App() {
     ${loggedIn.value ? html`<${UnsavedLine} /><${StickLine} /><${CallBanner} />` : null}
     ${loggedIn.value && callOnScreen.value ? html`<${CallScreen} key=${callOnScreen.value.call_id} />` : null}
     <main id="main" tabindex="-1"><${Screen} /></main>
+    ${loggedIn.value ? html`<${UndoBar} />` : null}
     <${Toasts} />`;
 }
 

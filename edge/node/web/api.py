@@ -31,13 +31,15 @@ from edge.web.routes import JSON, WEBSOCKET, AnyRoute, Auth, Call, FindSession, 
 from edge.web.sessions import Session
 
 from . import schema as s
+from .closing_api import ClosingApi
 from .media_api import MediaApi
+from .prompt_api import PromptApi
 from .reception_api import ReceptionApi
 
 STAFF_HEADER = "X-Staff"
 COOKIE = "upk_session"
 TITLE = "Upkendra node"
-OF_PATIENTS = ("/api/patients", "/api/villages", "/api/queue", "/api/visits", "/api/drafts", "/api/calls")
+OF_PATIENTS = ("/api/patients", "/api/villages", "/api/day", "/api/queue", "/api/visits", "/api/drafts", "/api/calls")
 """Routes that are not for technicians. Commands are refused by role where they are decided."""
 
 
@@ -370,6 +372,8 @@ class Api:
             Route("POST", "/api/calls/{call_id}/end", self.end_call, reply=s.CallList, errors=(423,)),
             Route("GET", "/api/live", self.get_live, reply_media=WEBSOCKET, errors=(423,)),
             *ReceptionApi(self._clinic).routes(),
+            *ClosingApi(self._clinic).routes(),
+            *PromptApi(self._clinic).routes(),
             *MediaApi(self._clinic, self._media).routes(),
             *self._more,
         )

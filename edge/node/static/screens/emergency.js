@@ -24,9 +24,9 @@ const busy = signal(false);
 const wrong = signal("");
 
 /**
- * @param {{visitId?: string, person?: {name?: string, gender?: string, age?: string, unit?: string}, compact?: boolean}} props
+ * @param {{visitId?: string, patientId?: string, person?: {name?: string, gender?: string, age?: string, unit?: string}, compact?: boolean}} props
  */
-export function EmergencyButton({ visitId, person, compact }) {
+export function EmergencyButton({ visitId, patientId, person, compact }) {
   return html`<button type="button" class=${compact ? "danger" : "danger big"} data-test="emergency" onClick=${() => {
       name.value = person?.name ?? "";
       gender.value = person?.gender ?? "";
@@ -35,15 +35,15 @@ export function EmergencyButton({ visitId, person, compact }) {
       wrong.value = "";
       open.value = true;
     }}>${t("emergency")}</button>
-    ${open.value ? html`<${EmergencyDialog} visitId=${visitId} />` : null}`;
+    ${open.value ? html`<${EmergencyDialog} visitId=${visitId} patientId=${patientId} />` : null}`;
 }
 
-/** @param {{visitId?: string}} props */
-function EmergencyDialog({ visitId }) {
+/** Of a visit, of a patient who is known, or of somebody nobody knows. @param {{visitId?: string, patientId?: string}} props */
+function EmergencyDialog({ visitId, patientId }) {
   const raise = async () => {
     busy.value = true;
     wrong.value = "";
-    const id = visitId ?? (await openUnknown());
+    const id = visitId ?? (await openVisit(patientId));
     if (id) {
       const raised = await submit({ type: "raise_triage", visit_id: id, colour: "red", reason: "emergency button" });
       const queued = raised.ok ? await submit({ type: "issue_token", visit_id: id }) : raised;
@@ -56,10 +56,10 @@ function EmergencyDialog({ visitId }) {
     }
     busy.value = false;
   };
-  const ready = visitId || (gender.value && age.value !== "");
+  const ready = visitId || patientId || (gender.value && age.value !== "");
   return html`<${Dialog} title=${t("emergency")} test="emergency-dialog" onClose=${() => (open.value = false)}>
     <${EmergencyFacts} />
-    ${visitId ? null : html`<${WhoForm} />`}
+    ${visitId || patientId ? null : html`<${WhoForm} />`}
     ${wrong.value ? html`<p class="notice bad" role="alert">${wrong.value}</p>` : null}
     <div class="row">
       <button type="button" data-test="emergency-cancel" onClick=${() => (open.value = false)}>${t("back")}</button>
@@ -81,9 +81,9 @@ function WhoForm() {
       options=${["years", "months", "days"].map((value) => ({ value, label: t(`unit-${value}`) }))} />`;
 }
 
-/** Register what is known and open a visit. @returns {Promise<string|null>} the visit's id */
-async function openUnknown() {
-  const patientId = newId();
+/** Open a visit; of somebody nobody knows after what is known was registered. @param {string} [known] patient id @returns {Promise<string|null>} the visit's id */
+async function openVisit(known) {
+  const patientId = known ?? newId();
   const visitId = newId();
   const person = {
     name: /\p{L}/u.test(name.value) ? name.value.trim() : t("emergency-unknown-name"), gender: gender.value, village: "",
@@ -91,7 +91,7 @@ async function openUnknown() {
     mobile_owner: "", abha_number: "", abha_address: "", language: "hi",
   };
   for (const body of [
-    { type: "register_patient", patient_id: patientId, person },
+    ...(known ? [] : [{ type: "register_patient", patient_id: patientId, person }]),
     { type: "open_visit", visit_id: visitId, patient_id: patientId, category: "emergency" },
   ]) {
     const outcome = await submit(body);

@@ -5,11 +5,13 @@ import { get } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
 import { day, span, t } from "/ui/lib/l10n.js";
 import { ColourBadge, Icon, toast } from "/ui/lib/parts.js";
-import { ageText, ageWords } from "/ui/lib/ages.js";
+import { ageText } from "/ui/lib/ages.js";
 import { errorText, submit } from "../commands.js";
 import { listDrafts } from "../drafts.js";
 import { go, goOn, heardOpening, loadRecord, openedVisit, queue } from "../store.js";
+import { offerVisitUndo } from "../undo.js";
 import { EmergencyButton } from "./emergency.js";
+import { PersonLine } from "./people.js";
 import { SmsSign, SyncLine } from "./progress.js";
 
 const query = signal("");
@@ -18,7 +20,6 @@ const found = signal(null);
 const begun = signal(/** @type {{key: string, body: any}[]} */ ([]));
 let searchTimer = 0;
 let searchNumber = 0;
-const starting = signal("");
 
 /** @param {string} text */
 function search(text) {
@@ -39,23 +40,6 @@ function search(text) {
   }, 120);
 }
 
-/** Open a visit of a known patient and go to its first step. @param {string} patientId */
-export async function beginVisit(patientId) {
-  if (starting.value) return;
-  starting.value = patientId;
-  const visitId = newId();
-  const outcome = await submit({ type: "open_visit", visit_id: visitId, patient_id: patientId });
-  starting.value = "";
-  if (!outcome.ok && "error" in outcome) {
-    toast("bad", errorText(outcome.error));
-    return;
-  }
-  query.value = "";
-  found.value = null;
-  if (outcome.ok) heardOpening(outcome.reply);
-  go(`/visit/${visitId}/step/consent`);
-}
-
 /**
  * Open the first visit of a patient whose registration is on its way, and go to its first step without
  * waiting for either: the node takes both in their order. True when the node has opened it.
@@ -67,7 +51,10 @@ export async function beginUnheard(patient) {
   heardOpening({ visit: openedVisit(visitId, patient.patient_id), patient });
   goOn(`/visit/${visitId}/step/consent`);
   const heard = await outcome;
-  if (heard.ok) void loadRecord(visitId).catch(() => {});
+  if (heard.ok) {
+    offerVisitUndo(visitId, patient.person.name);
+    void loadRecord(visitId).catch(() => {});
+  }
   else if ("error" in heard && heard.error.code !== "no_such_patient") toast("bad", errorText(heard.error));
   return heard.ok;
 }
@@ -100,31 +87,38 @@ export function Home() {
         </button>`)}
     </section>
     <section class="stack" aria-label=${t("queue")}>
-      <h2>${t("queue")}</h2>
+      <div class="row between"><h2>${t("queue")}</h2>
+        <button type="button" class="quiet" data-test="closing-open" onClick=${() => go("/closing")}>${t("closing-title")}</button></div>
       <${Queue} />
     </section>
   </div>`;
 }
 
+/** A phone number that somebody here has: its people, and the way to one more. @returns {import("/ui/api").Patient|undefined} */
+const houseOf = () => found.value?.find((one) => query.value.replace(/\D/g, "").endsWith(one.person.mobile) && one.person.mobile.length === 10);
+
 function Found() {
   if (found.value?.length === 0) return html`<p class="notice" role="status" data-test="search-empty">${t("search-empty")}</p>`;
-  return html`<ul class="stack tight" data-test="search-results">
+  const house = houseOf();
+  const open = (/** @type {import("/ui/api").Patient} */ patient) => {
+    query.value = "";
+    found.value = null;
+    go(`/patient/${patient.patient_id}`);
+  };
+  return html`${house ? html`<h2>${t("on-this-number")}</h2>` : null}
+    <ul class="stack tight" data-test="search-results">
     ${(found.value ?? []).map(
-      (patient) => html`<li key=${patient.patient_id} class="card patient" data-test="patient-row">
-        <div class="grow">
-          <strong>${patient.person.name}</strong>
-          <div class="soft">
-            ${[ageWords(patient), t(`gender-${patient.person.gender}`), patient.person.village, patient.person.relative_name]
-              .filter(Boolean).join(" · ")}
-          </div>
-          <div class="soft small num">${[patient.local_id, patient.person.mobile].filter(Boolean).join(" · ")}
-            ${patient.last_visit_ms ? ` · ${t("last-visit", { date: day(patient.last_visit_ms) })}` : ""}</div>
-        </div>
-        <button type="button" class="primary" data-test="begin-visit" aria-busy=${starting.value === patient.patient_id ? "true" : "false"}
-          onClick=${() => void beginVisit(patient.patient_id)}>${t("begin-visit")}</button>
+      (patient) => html`<li key=${patient.patient_id}>
+        <button type="button" class="patient-row" data-test="patient-row" onClick=${() => open(patient)}>
+          <span class="grow person"><strong>${patient.person.name}</strong><${PersonLine} patient=${patient} />
+            <span class="soft small num">${[patient.local_id, patient.person.mobile].filter(Boolean).join(" · ")}
+              ${patient.last_visit_ms ? ` · ${t("last-visit", { date: day(patient.last_visit_ms) })}` : ""}</span></span>
+          ${patient.open_visit_id ? html`<span class="here-mark num">${patient.open_token ? t("here-token", { token: patient.open_token }) : t("here-open")}</span>` : null}
+        </button>
       </li>`,
     )}
-  </ul>`;
+  </ul>
+  ${house ? html`<button type="button" class="wide" data-test="family-new" onClick=${() => go(`/register/${newId()}/with/${house.patient_id}`)}><${Icon} name="plus" /> ${t("family-new")}</button>` : null}`;
 }
 
 function Queue() {

@@ -1,21 +1,28 @@
 // @ts-check
 // Consent to the teleconsultation and to the keeping of data: two questions, read out word by word.
-import { html } from "/ui/lib/dom.js";
+import { html, useEffect } from "/ui/lib/dom.js";
 import { pick, t } from "/ui/lib/l10n.js";
-import { canSpeak, speak } from "/ui/lib/speech.js";
 import { Choice, Icon, TextField } from "/ui/lib/parts.js";
 import { isMinor } from "/ui/lib/ages.js";
 import { list } from "/ui/lib/reference.js";
+import { canPlay, loadPrompts, playPrompt, playing, promptOf, stopPrompt } from "../prompts.js";
 
 /** @param {{form: import("./visitform.js").VisitForm, change: (part: any) => void, record: any, faults: Record<string, string>}} props */
 export function ConsentStep({ form, change, record, faults }) {
+  useEffect(() => {
+    void loadPrompts().catch(() => {});
+    return stopPrompt;
+  }, []);
   const guardian = (/** @type {any} */ part) => change({ guardian: { ...form.guardian, ...part } });
   const question = (/** @type {string} */ purpose, /** @type {"tele"|"data"} */ field) => {
     const statement = list("consent_statements").find((one) => one.purpose === purpose);
+    const prompt = statement?.version ?? "";
     return html`<section class="card stack" aria-label=${t(`consent-${field}`)}>
       <h2>${t(`consent-${field}`)}</h2>
       <p class="statement">${pick(statement)}</p>
-      ${canSpeak() ? html`<button type="button" class="quiet" onClick=${() => speak(statement?.hi ?? "")}><${Icon} name="speaker" /> ${t("read-aloud")}</button>` : null}
+      ${canPlay(prompt) ? html`<div><button type="button" class="quiet" data-test=${`play-${field}`} aria-pressed=${playing.value === prompt ? "true" : "false"}
+        onClick=${() => playPrompt(prompt, statement?.hi ?? "")}><${Icon} name="speaker" /> ${playing.value === prompt ? t("stop-reading") : t("read-aloud")}</button>
+        ${promptOf(prompt)?.synthetic ? html`<span class="soft small" data-test="voice-synthetic">${t("voice-synthetic")}</span>` : null}</div>` : null}
       <${Choice} name=${`consent-${field}`} legend=${t(`consent-${field}`)} quiet value=${form[field]} wrong=${faults[field]}
         onValue=${(/** @type {boolean} */ value) => change({ [field]: value })}
         options=${[{ value: true, label: t("i-agree"), test: `consent-${field}-yes` }, { value: false, label: t("i-disagree"), test: `consent-${field}-no` }]} />
@@ -32,8 +39,7 @@ export function ConsentStep({ form, change, record, faults }) {
       <label class="check span-2"><input type="checkbox" data-test="guardian-id" checked=${form.guardian.id_seen}
         onChange=${(/** @type {any} */ event) => guardian({ id_seen: event.currentTarget.checked })} />${t("guardian-id")}</label>
     </section>` : null}
-    ${question("teleconsultation", "tele")}
-    ${question("data", "data")}
+    <div class="consents">${question("teleconsultation", "tele")}${question("data", "data")}</div>
     <section class="card"><${Choice} name="consent-method" legend=${t("consent-method")} value=${form.method}
       onValue=${(/** @type {string} */ method) => change({ method })}
       options=${["spoken", "tick", "thumb"].map((value) => ({ value, label: t(`method-${value}`) }))} /></section>`;

@@ -1,7 +1,7 @@
 // @ts-check
 // Allergies (always asked), pregnancy where it may be, past illness and present medicines.
 import { html } from "/ui/lib/dom.js";
-import { pick, t } from "/ui/lib/l10n.js";
+import { day, pick, t } from "/ui/lib/l10n.js";
 import { Choice, TextField } from "/ui/lib/parts.js";
 import { asksPregnancy } from "/ui/lib/ages.js";
 import { list } from "/ui/lib/reference.js";
@@ -11,6 +11,7 @@ export function HistoryStep({ form, change, record, faults }) {
   const set = (/** @type {string} */ field) => (/** @type {any} */ value) => change({ [field]: value });
   const yesNo = [{ value: "yes", label: t("yes") }, { value: "no", label: t("no") }];
   return html`
+    ${form.from_last_ms ? html`<p class="notice warn" data-test="from-last">${t("from-last", { date: day(form.from_last_ms) })}</p>` : null}
     <section class="card stack">
       <${Choice} name="allergy" legend=${t("allergy-question")} value=${form.allergy} onValue=${set("allergy")} wrong=${faults.allergy}
         options=${[{ value: "none", label: t("allergy-none") }, { value: "some", label: t("allergy-some"), alarm: true }]} />

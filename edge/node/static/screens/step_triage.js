@@ -8,6 +8,7 @@ import { errorText, submit } from "../commands.js";
 import { dropDraft } from "../drafts.js";
 import { reference } from "/ui/lib/reference.js";
 import { go, loadRecord } from "../store.js";
+import { offerTokenUndo } from "../undo.js";
 import { missingWords, reasonWords } from "/ui/lib/reasons.js";
 import { EmergencyFacts } from "./emergency.js";
 
@@ -19,6 +20,7 @@ export function TriageStep({ record }) {
   const colour = colourOf(visit);
   const refused = visit.consents.some((one) => one.purpose === "teleconsultation")
     && !visit.consents.filter((one) => one.purpose === "teleconsultation").at(-1)?.given;
+  const inQueue = visit.token !== "" && visit.state !== "draft" && visit.state !== "triaged";
   const give = async (/** @type {any} */ body, /** @type {string} */ mark) => {
     busy.value = mark;
     wrong.value = "";
@@ -52,10 +54,11 @@ export function TriageStep({ record }) {
         ${colour === "yellow" ? t("raise-red") : t("raise-yellow")}</button>`}
       <button type="button" class="primary big grow" data-test="issue-token" disabled=${Boolean(busy.value)} aria-busy=${busy.value === "token" ? "true" : "false"}
         onClick=${async () => {
-          if (visit.token || (await give({ type: "issue_token" }, "token"))) {
+          if (inQueue || (await give({ type: "issue_token" }, "token"))) {
+            if (!inQueue) offerTokenUndo(visit.visit_id, record.patient.person.name);
             void dropDraft(`visit-${visit.visit_id}`);
             go(`/visit/${visit.visit_id}`);
           }
-        }}>${visit.token ? t("to-visit") : t("issue-token")}</button>
+        }}>${inQueue ? t("to-visit") : t("issue-token")}</button>
     </div>`;
 }

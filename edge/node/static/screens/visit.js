@@ -36,6 +36,7 @@ export function VisitPage({ visitId }) {
   const colour = colourOf(visit);
   const open = OPEN.includes(visit.state);
   const done = visit.state === "rx_ready";
+  const unasked = visit.triage.colour === "not_triaged" && ["draft", "triaged", "waiting"].includes(visit.state);
   const place = queue.value?.find((one) => one.visit.visit_id === visitId);
   return html`<div class="stack page" data-test="visit-page" data-state=${visit.state}>
     <div class="row between">
@@ -54,7 +55,7 @@ export function VisitPage({ visitId }) {
     ${colour === "red" && open ? html`<section class="card red-card stack tight"><strong>${t("colour-meaning-red")}</strong>
       ${visit.triage.reasons.length > 0 ? html`<p>${visit.triage.reasons.map(reasonWords).join(" · ")}</p>` : null}<${EmergencyFacts} /></section>` : null}
     ${visit.state === "waiting" ? html`<p class="notice" data-test="waiting-line">${arrived(now.sync.filter((one) => one.item !== "sms" && one.item !== "attachment")) ? t("waiting-arrived") : status.value?.link.online ? t("waiting-doctor") : t("waiting-offline")}</p>` : null}
-    ${!visit.token && open ? html`<div class="row"><button type="button" class="primary big" data-test="continue-form" onClick=${() => go(`/visit/${visitId}/step/consent`)}>${t("continue-form")}</button></div>` : null}
+    ${(!visit.token || unasked) && open ? html`<div class="row"><button type="button" class="primary big" data-test="continue-form" onClick=${() => go(`/visit/${visitId}/step/${unasked && visit.consents.length > 0 ? "complaint" : "consent"}`)}>${t(visit.token ? "assess-now" : "continue-form")}</button></div>` : null}
     ${visit.prescriptions.map((one) => html`<${Prescription} key=${one.prescription_id} visit=${visit} patient=${patient} state=${one} />`)}
     ${visit.notes.length > 0 ? html`<section class="card"><h2>${t("doctor-notes")}</h2>${visit.notes.map((note, index) => html`<p key=${index} class="prewrap">${note}</p>`)}</section>` : null}
     <${MediaCard} visitId=${visitId} media=${visit.media} sync=${now.sync} open=${open} />

@@ -36,8 +36,16 @@ export function blankForm() {
     avpu: "",
     oxygen: /** @type {boolean|null} */ (null),
     fahrenheit: false,
+    /** When the answers on history and allergies were given that stand in the form and were not asked again; 0: now. */
+    from_last_ms: 0,
     sent: /** @type {Record<string, string>} */ ({}),
   };
+}
+
+/** What an earlier visit says of past illness, medicines and allergies, to be asked again. @param {Visit} visit */
+export function fromLastTime(visit) {
+  const { conditions, medicines, allergy, allergy_text } = formOf(visit);
+  return { conditions, medicines, allergy, allergy_text, from_last_ms: visit.history || visit.allergies ? visit.opened_ms : 0 };
 }
 
 /** Measured, or said to be left out: a blank is never taken as normal (triage.md §1.7). */

@@ -1,0 +1,73 @@
+// @ts-check
+// The end of the day: who was here, what is still waiting and why, and the register to print and to keep.
+import { html, useEffect, useSignal } from "/ui/lib/dom.js";
+import { get } from "/ui/lib/http.js";
+import { clockTime, isoDay, t } from "/ui/lib/l10n.js";
+import { ColourBadge, TextField, toast } from "/ui/lib/parts.js";
+import { ageText } from "/ui/lib/ages.js";
+import { words } from "/ui/lib/reference.js";
+import { errorText } from "../commands.js";
+import { go, nodeNow } from "../store.js";
+
+/** @typedef {{serial: number, visit_id: string, token: string, in_ms: number, out_ms: number, name: string, age: string, sex: string, village: string, complaints: string[], colour: string, state: string}} Row */
+/** @typedef {{visit_id: string, token: string, name: string, why: string, since_ms: number, items: string[]}} Unfinished */
+/** @typedef {{day: string, time_trusted: boolean, rows: Row[], totals: {sex: string, bands: number[], unknown: number, all: number}[], unfinished: Unfinished[], link: import("/ui/api").Link}} Day */
+
+const BANDS = ["< 5", "5–14", "15–29", "30–59", "≥ 60"];
+
+export function ClosingPage() {
+  const day = useSignal(isoDay(nodeNow()));
+  const page = useSignal(/** @type {Day|null} */ (null));
+  useEffect(() => {
+    page.value = null;
+    if (day.value) void get(`/api/day?day=${day.value}`).then((found) => (page.value = found)).catch((error) => toast("bad", errorText(error)));
+  }, [day.value]);
+  const now = page.value;
+  return html`<div class="stack page" data-test="closing-page">
+    <div class="row between"><h1 class="grow">${t("closing-title")}</h1>
+      <div class="closing-day"><${TextField} id="closing-day" test="closing-day" type="date" label=${t("closing-day")} value=${day.value} onValue=${(/** @type {string} */ value) => (day.value = value)} /></div></div>
+    ${now ? html`${now.time_trusted ? null : html`<p class="notice warn">${t("closing-unsure")}</p>`}
+      <${Waiting} page=${now} /><${Counts} totals=${now.totals} /><${Rows} rows=${now.rows} />`
+      : html`<p class="card" role="status">${t("loading")}</p>`}
+    <div class="foot row">
+      <button type="button" data-test="closing-back" onClick=${() => go("/")}>${t("back")}</button>
+      <a class="button" data-test="closing-csv" href=${`/api/day/register.csv?day=${day.value}`} download>${t("closing-csv")}</a>
+      <a class="button primary grow" data-test="closing-print" href=${`/api/day/register.pdf?day=${day.value}`} target="_blank" rel="noopener">${t("closing-print")}</a>
+    </div>
+  </div>`;
+}
+
+/** @param {{page: Day}} props */
+function Waiting({ page }) {
+  const { unfinished, link } = page;
+  if (unfinished.length === 0) return html`<p class="notice good" data-test="closing-nothing">${t("closing-nothing")}</p>`;
+  return html`<section class="card stack tight" aria-label=${t("closing-waiting")} data-test="closing-waiting"><h2>${t("closing-waiting")}</h2>
+    ${unfinished.some((one) => one.why === "not_at_hub") ? html`<p class="soft">${link.online ? t("closing-link-on") : t("closing-link-off")}</p>` : null}
+    <ul class="stack tight">${unfinished.map((one) => html`<li key=${`${one.visit_id}${one.why}`}>
+      <button type="button" class="patient-row" data-test="closing-item" data-why=${one.why} onClick=${() => go(`/visit/${one.visit_id}`)}>
+        <span class="token num">${one.token || "—"}</span>
+        <span class="person"><span class="lead">${one.name}</span>
+          <span>${t(`why-${one.why.replaceAll("_", "-")}`)}${one.items.length > 0 ? `: ${one.items.map((item) => t(`item-${item.replace("_", "-")}`)).join(", ")}` : ""}</span></span>
+        <span class="soft small">${one.since_ms ? t("closing-since", { time: clockTime(one.since_ms) }) : ""}</span>
+      </button></li>`)}</ul></section>`;
+}
+
+/** @param {{totals: Day["totals"]}} props */
+function Counts({ totals }) {
+  return html`<section class="card" aria-label=${t("closing-totals")}><h2>${t("closing-totals")}</h2><div class="scroll" tabindex="0" role="region" aria-label=${t("closing-totals")}><table class="num">
+    <thead><tr><th scope="col">${t("gender")}</th>${BANDS.map((band) => html`<th scope="col" key=${band}>${band}</th>`)}<th scope="col">${t("age-unknown")}</th><th scope="col">${t("closing-all")}</th></tr></thead>
+    <tbody>${totals.map((one) => html`<tr key=${one.sex}><th scope="row">${t(`gender-${one.sex}`)}</th>${one.bands.map((count, band) => html`<td key=${band}>${count}</td>`)}<td>${one.unknown}</td><td><strong>${one.all}</strong></td></tr>`)}</tbody>
+  </table></div></section>`;
+}
+
+/** @param {{rows: Row[]}} props */
+function Rows({ rows }) {
+  if (rows.length === 0) return html`<p class="card soft empty" data-test="closing-empty">${t("closing-empty")}</p>`;
+  return html`<section class="card" aria-label=${t("closing-register")}><h2>${t("closing-register")}</h2><div class="scroll" tabindex="0" role="region" aria-label=${t("closing-register")}><table data-test="closing-rows">
+    <thead><tr>${["no", "token", "in-out", "name", "age", "village", "complaint", "triage", "state"].map((head) => html`<th scope="col" key=${head}>${t(`register-${head}`)}</th>`)}</tr></thead>
+    <tbody>${rows.map((row) => html`<tr key=${row.visit_id}><td class="num">${row.serial}</td><td class="num nobreak">${row.token || "—"}</td>
+      <td class="num nobreak">${clockTime(row.in_ms)} – ${row.out_ms ? clockTime(row.out_ms) : ""}</td><td>${row.name}</td>
+      <td>${[ageText(row.age), t(`gender-${row.sex}`)].filter(Boolean).join(", ")}</td><td>${row.village}</td>
+      <td>${row.complaints.map((code) => words("complaints", code)).join(", ")}</td><td><${ColourBadge} colour=${row.colour} /></td>
+      <td>${t(`state-${row.state.replace("_", "-")}`)}</td></tr>`)}</tbody></table></div></section>`;
+}

@@ -1,0 +1,95 @@
+"""Spoken prompts: what is read out to a patient, as files that a person can record anew.
+
+``<data>/voice/<prompt>.<language>.wav`` (or ``.mp3``, ``.ogg``) is a recording by a person and goes first;
+``<prompt>.<language>.synthetic.wav`` is a placeholder that espeak-ng made, and is said to be one. A prompt is
+named by the version of its wording (``tele-1``), so that new words never sound in old recordings. Blocking.
+"""
+
+import logging
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from msgspec import Struct
+
+from edge.model.reference import reference
+from edge.web.logs import say
+
+logger = logging.getLogger("edge.node")
+
+FOLDER = "voice"
+TYPES = {".wav": "audio/wav", ".mp3": "audio/mpeg", ".ogg": "audio/ogg"}
+_NAME = re.compile(r"([a-z0-9-]{1,40})\.([a-z]{2,3})(\.synthetic)?\.(?:wav|mp3|ogg)")
+WORDS_A_MINUTE = 130
+"""Slow, for somebody who hears it for the first time."""
+TIMEOUT_S = 20.0
+LARGEST_BYTES = 4_000_000
+"""A recording that is larger is left out: a minute of plain sound is 2.6 MB."""
+
+
+class Prompt(Struct, frozen=True):
+    """A prompt that can be played."""
+
+    prompt_id: str
+    language: str
+    path: str
+    synthetic: bool
+    """Made by a machine; to be recorded anew by a person."""
+
+
+def make_missing(folder: Path) -> int:
+    """Make placeholders in ``folder`` for statements that have no file; how many. None without espeak-ng."""
+    program = shutil.which("espeak-ng")
+    if program is None:
+        return 0
+    folder.mkdir(mode=0o700, exist_ok=True)
+    known = {(one.prompt_id, one.language) for one in prompts(folder)}
+    made = 0
+    for statement in reference().consent_statements:
+        for language, text in (("hi", statement.hi), ("en", statement.en)):
+            if (statement.version, language) not in known:
+                made += _speak(program, language, text, folder / f"{statement.version}.{language}.synthetic.wav")
+    if made:
+        say(logger, "prompts_made", made=made)
+    return made
+
+
+def _speak(program: str, language: str, text: str, path: Path) -> bool:
+    part = path.with_suffix(".part")
+    voice = "en-gb" if language == "en" else language
+    command = [program, "-v", voice, "-s", str(WORDS_A_MINUTE), "-w", str(part)]
+    try:
+        subprocess.run(command, input=text.encode(), check=True, timeout=TIMEOUT_S, capture_output=True)
+        part.replace(path)
+    except (OSError, subprocess.SubprocessError):
+        part.unlink(missing_ok=True)
+        return False
+    return True
+
+
+def prompts(folder: Path) -> list[Prompt]:
+    """What can be played: for each prompt and language the recording, else the placeholder."""
+    found: dict[tuple[str, str], Prompt] = {}
+    for path in sorted(folder.glob("*")) if folder.is_dir() else []:
+        name = _NAME.fullmatch(path.name)
+        if name is None or not path.is_file() or not 0 < path.stat().st_size <= LARGEST_BYTES:
+            continue
+        prompt = Prompt(name[1], name[2], f"/api/prompts/{path.name}", name[3] is not None)
+        before = found.get((prompt.prompt_id, prompt.language))
+        if before is None or before.synthetic:
+            found[prompt.prompt_id, prompt.language] = prompt
+    return list(found.values())
+
+
+def read(folder: Path, file: str) -> tuple[bytes, str] | None:
+    """(bytes, media type) of a prompt's file; None when there is none of that name."""
+    if not _NAME.fullmatch(file):
+        return None
+    path = folder / file
+    try:
+        if path.stat().st_size > LARGEST_BYTES:
+            return None
+        return path.read_bytes(), TYPES[path.suffix]
+    except OSError:
+        return None

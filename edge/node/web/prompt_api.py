@@ -1,0 +1,55 @@
+"""Handlers of the spoken prompts: which there are, and their sound."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from edge.model.errors import NotFound
+from edge.node import voice
+from edge.node.clinic import Clinic
+from edge.web.routes import AnyRoute, Call, Raw, Route
+
+FileName = Annotated[str, Meta(max_length=80, pattern=r"^[a-z0-9-]+(\.[a-z0-9]+){2,3}$")]
+
+
+class PromptList(Struct, frozen=True):
+    items: list[voice.Prompt]
+
+
+class PromptApi:
+    """What the tablet plays to a patient, from the folder of one node."""
+
+    def __init__(self, clinic: Clinic) -> None:
+        self._folder = clinic.folder / voice.FOLDER
+        self._making = asyncio.Lock()
+
+    async def get_prompts(self, call: Call[None, None]) -> PromptList:
+        """Spoken prompts; placeholders are made when they are asked for first."""
+        async with self._making:
+            await asyncio.to_thread(voice.make_missing, self._folder)
+            return PromptList(await asyncio.to_thread(voice.prompts, self._folder))
+
+    async def get_prompt(self, call: Call[None, None]) -> Raw:
+        """The sound of a prompt."""
+        found = await asyncio.to_thread(voice.read, self._folder, call.path["file"])
+        if found is None:
+            raise NotFound("There is no such prompt.")
+        return Raw(found[0], found[1], (("Cache-Control", "private, max-age=600"),))
+
+    def routes(self) -> Sequence[AnyRoute]:
+        """The table."""
+        file = {"file": FileName}
+        return (
+            Route("GET", "/api/prompts", self.get_prompts, reply=PromptList, errors=(423,)),
+            Route(
+                "GET",
+                "/api/prompts/{file}",
+                self.get_prompt,
+                reply=bytes,
+                reply_media="audio/wav",
+                params=file,
+                errors=(423,),
+            ),
+        )
