@@ -108,7 +108,7 @@ def test_a_patient_is_found_in_either_script_and_her_page_shows_no_fault(page: P
 
 
 def test_a_slip_of_the_finger_is_taken_back(page: Page) -> None:
-    register(page, "रुक्मिणी देवी", age="58")
+    register(page, "रुक्मिणी देवी", age="48")
     take_visit(page)
     token = page.locator('[data-test="token-number"]').inner_text()
     tap(page, "undo")
@@ -185,7 +185,7 @@ def test_two_tablets_tell_each_other_who_is_here_and_refuse_a_correction_of_old_
 
 
 def test_the_end_of_the_day_says_what_waits_and_why_in_both_languages(page: Page) -> None:
-    register(page, f"द्रौपदी {NAME}", age="70")
+    register(page, f"द्रौपदी {NAME}", age="40")
     take_visit(page)
     tap(page, "visit-home")
     tap(page, "closing-open")
