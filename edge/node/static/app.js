@@ -15,7 +15,6 @@ import { Login } from "./screens/login.js";
 import { Unlock } from "./screens/unlock.js";
 import { Home } from "./screens/home.js";
 import { UndoBar, forgetUndo } from "./undo.js";
-import { Register } from "./screens/register.js";
 import { VisitPage } from "./screens/visit.js";
 import { CallBanner, CallScreen, callMessage, callOnScreen, findCall } from "./screens/call.js";
 
@@ -99,7 +98,7 @@ function heard(message) {
 effect(() => {
   if (loggedIn.value && !live) {
     live = new Live("/api/live", heard);
-    setTimeout(() => (wizard.fetchIt(), patient.fetchIt()), WIZARD_AFTER_MS); // before they are needed, and while the node is surely near
+    setTimeout(() => (register.fetchIt(), wizard.fetchIt(), patient.fetchIt()), WIZARD_AFTER_MS); // before they are needed, and while the node is surely near
     void loadReference().catch(() => setTimeout(() => void loadReference().catch(() => {}), 2000));
     void loadQueue().catch(() => {});
     if (!people.value) void loadPeople().catch(() => {});
@@ -213,7 +212,7 @@ function Screen() {
   if (!seesPatients()) return html`<${technician.Screen} />`;
   if (place === "patient" && id) return html`<${patient.Screen} key=${id} patientId=${id} />`;
   if (place === "closing") return html`<${closing.Screen} />`;
-  if (place === "register") return html`<${Register} key=${id ?? "new"} />`;
+  if (place === "register") return html`<${register.Screen} key=${id ?? "new"} />`;
   if (place === "visit" && id && third === "step") return html`<${wizard.Screen} key=${id} visitId=${id} step=${step ?? "consent"} />`;
   if (place === "visit" && id) return html`<${VisitPage} key=${id} visitId=${id} />`;
   return html`<${Home} />`;
@@ -243,7 +242,8 @@ function lazy(load) {
 
 const wizard = lazy(async () => (await import("./screens/wizard.js")).Wizard);
 const patient = lazy(async () => (await import("./screens/patient.js")).PatientPage);
-const closing = lazy(async () => (await import("./screens/closing.js")).ClosingPage);
+const register = lazy(async () => (await import("./screens/register.js")).Register);
+const closing = lazy(async () => (await Promise.all([import("./screens/closing.js"), addWords("closing")]))[0].ClosingPage);
 const technician = lazy(async () => (await Promise.all([import("./screens/tech.js"), addWords("technician")]))[0].TechPage);
 
 function App() {

@@ -1,0 +1,32 @@
+### Messages of the page that closes the day.
+
+closing-day = Day
+closing-unsure = The clock of the clinic's box is not sure. Look whether this is the right day.
+closing-print = Print the register
+closing-csv = Save as CSV
+closing-nothing = Nothing of this day is waiting.
+closing-waiting = Still waiting, and why
+closing-link-on = The internet is on: what is missing is on its way.
+closing-link-off = No internet: it is kept here and goes by itself as soon as there is some, or with the courier's stick.
+closing-since = since { $time }
+closing-totals = People by sex and age
+closing-all = All
+closing-register = Day register
+closing-empty = Nobody came on this day.
+why-no-token = No token yet
+why-for-doctor = Waits for the doctor
+why-in-call = Talking to the doctor
+why-for-prescription = The doctor is writing
+why-not-printed = The prescription is here and not printed
+why-not-closed = Printed, but the visit is not closed
+why-no-show = Did not come when called
+why-not-at-hub = Not at the hospital yet
+register-no = No.
+register-token = Token
+register-in-out = In – out
+register-name = Name
+register-age = Age, sex
+register-village = Village
+register-complaint = Complaint
+register-triage = Triage
+register-state = Where it stands

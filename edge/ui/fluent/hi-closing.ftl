@@ -1,0 +1,32 @@
+### Messages of the page that closes the day.
+
+closing-day = दिन
+closing-unsure = बॉक्स की घड़ी पक्की नहीं है। देखें कि दिन सही है या नहीं।
+closing-print = रजिस्टर प्रिंट करें
+closing-csv = CSV में सेव करें
+closing-nothing = इस दिन का कुछ बाकी नहीं है।
+closing-waiting = क्या बाकी है और क्यों
+closing-link-on = इंटरनेट चालू है: जो बाकी है, वह जा रहा है।
+closing-link-off = इंटरनेट नहीं है: सब यहाँ सुरक्षित है। इंटरनेट आते ही या स्टिक से अपने आप जाएगा।
+closing-since = { $time } से
+closing-totals = लिंग और उम्र से गिनती
+closing-all = कुल
+closing-register = दैनिक रजिस्टर
+closing-empty = इस दिन कोई मरीज़ नहीं आया।
+why-no-token = टोकन बाकी
+why-for-doctor = डॉक्टर का इंतज़ार
+why-in-call = डॉक्टर से बात चल रही है
+why-for-prescription = डॉक्टर पर्ची लिख रहे हैं
+why-not-printed = पर्ची आ गई, छपी नहीं
+why-not-closed = पर्ची छप गई, मुलाक़ात बंद नहीं
+why-no-show = बुलाने पर नहीं आए
+why-not-at-hub = अस्पताल तक नहीं पहुँचा
+register-no = क्र.
+register-token = टोकन
+register-in-out = आए – गए
+register-name = नाम
+register-age = उम्र, लिंग
+register-village = गाँव
+register-complaint = तकलीफ़
+register-triage = रंग
+register-state = कहाँ तक पहुँचा
