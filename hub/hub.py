@@ -26,6 +26,7 @@ from .prescriptions import Prescriptions
 from .quarantine import QuarantineFull, of_a_later_release
 from .reconsider import reconsider
 from .review import Reviews
+from .rota.desk import RotaDesk
 from .saved import SavedLines
 from .store.copy import Copier, CopyRefused, FolderCopy, end_history, has_history
 from .store.dialect import DATABASE_FILE
@@ -84,6 +85,7 @@ class Hub:
         self.saved = SavedLines(self.desk)
         self.reviews = Reviews(self.desk)
         self.live = Live(self.desk, self.link, settings.turn)
+        self.rota = RotaDesk(self.desk, self.live)
         self.link.on_visits = self._visits_arrived
         self._tasks: list[asyncio.Task[None]] = []
         self._revoked_mark: tuple[int, ...] = ()
@@ -114,8 +116,10 @@ class Hub:
 
     def _visit_changed(self, visit_id: str) -> None:
         self.live.visit_changed(visit_id)
+        self.rota.changed()
 
     def _visits_arrived(self, visit_ids: frozenset[str]) -> None:
+        self.rota.changed()
         for visit_id in visit_ids:
             self.live.visit_changed(visit_id)
         self.live.records_arrived(visit_ids)
@@ -130,6 +134,7 @@ class Hub:
         await self.live.settle_all()
         self.link.blobs = self.blobs  # not before: a command at rest leaves it to the hub that serves
         await self.blobs.start()
+        await self.rota.start()
         self._tasks = [
             asyncio.create_task(self._hear_signals(), name="hub-signals"),
             asyncio.create_task(self._keep_loading(), name="hub-reload"),
@@ -152,6 +157,7 @@ class Hub:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.rota.stop()
         await self.live.close()
         await self.link.close()
         await self.blobs.close()

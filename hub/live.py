@@ -46,6 +46,10 @@ class VisitChanged(Struct, frozen=True, tag="visit"):
     visit_id: str
 
 
+class RotaChanged(Struct, frozen=True, tag="rota"):
+    """Load the rota again: who is asked, who sits, what nobody takes."""
+
+
 class CallRefused(Struct, frozen=True, tag="refused"):
     """A signal was not passed on, and why."""
 
@@ -54,7 +58,7 @@ class CallRefused(Struct, frozen=True, tag="refused"):
     message: str
 
 
-Told: TypeAlias = QueueChanged | VisitChanged | CallRefused | Signal
+Told: TypeAlias = QueueChanged | VisitChanged | RotaChanged | CallRefused | Signal
 _signal_json = msgspec.json.Decoder(Signal)
 _signal_msgpack = msgspec.msgpack.Decoder(Signal)
 _to_json = msgspec.json.Encoder().encode
@@ -127,6 +131,21 @@ class Live:
 
     def queue_changed(self) -> None:
         self._broadcast(QueueChanged())
+
+    def has_page(self, doctor_id: str) -> bool:
+        """Whether a doctor has a page open here."""
+        return any(console.doctor.doctor_id == doctor_id for console in self._consoles)
+
+    def has_pages(self) -> bool:
+        """Whether anybody has a page open here."""
+        return bool(self._consoles)
+
+    def tell_rota(self, doctor_id: str = "") -> None:
+        """Tell the pages of one doctor, or all pages, that the rota has changed."""
+        text = _to_json(RotaChanged()).decode()
+        for console in self._consoles:
+            if doctor_id in ("", console.doctor.doctor_id):
+                console.tell(text)
 
     def ice_servers(self, name: str) -> tuple[IceServer, ...]:
         """ICE servers for a browser."""

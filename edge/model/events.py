@@ -304,6 +304,19 @@ class InPersonConfirmed(Struct, frozen=True, array_like=True):
     held_on: IsoDay
 
 
+class VisitExpected(Struct, frozen=True, array_like=True):
+    """What the hub's rota says about the wait; a later word replaces it. Told again only when it differs."""
+
+    visit_id: Id
+    state: Annotated[str, Meta(pattern="^(waiting|nobody|closed)$")]
+    """waiting: a range; nobody: no doctor for this patient sits, the coordinator knows; closed: outside the hours."""
+    low_min: Annotated[int, Meta(ge=0, le=100_000)] = 0
+    high_min: Annotated[int, Meta(ge=0, le=100_000)] = 0
+    """Minutes from the time of this entry: true for about eight of ten patients who were told one."""
+    opens_ms: Annotated[int, Meta(ge=0, le=1 << 53)] = 0
+    """When doctors sit next, for ``closed``; 0 when the calendar has no such day."""
+
+
 class HubKeyPublished(Struct, frozen=True, array_like=True):
     """The hub's new KEM key; the older ones are destroyed after 400 days."""
 
@@ -381,6 +394,7 @@ Event: TypeAlias = (
     | MediaSeen
     | MediaWanted
     | InPersonConfirmed
+    | VisitExpected
 )
 
 KINDS: dict[int, type[Struct]] = {
@@ -418,6 +432,7 @@ KINDS: dict[int, type[Struct]] = {
     69: MediaSeen,
     70: MediaWanted,
     71: InPersonConfirmed,
+    72: VisitExpected,
     80: HubKeyPublished,
     81: RevocationsPublished,
 }

@@ -98,6 +98,16 @@ class InPerson(msgspec.Struct, frozen=True):
     by: str
 
 
+class Expected(msgspec.Struct, frozen=True):
+    """What the hub said last about the wait (:class:`edge.model.events.VisitExpected`), and when."""
+
+    state: str
+    low_min: int
+    high_min: int
+    opens_ms: int
+    at_ms: int
+
+
 class HandedOut(msgspec.Struct, frozen=True):
     """A medicine that the patient was given."""
 
@@ -177,6 +187,7 @@ class Visit(msgspec.Struct, frozen=True):
     handed_out: tuple[HandedOut, ...] = ()
     stamps: dict[str, int] = {}
     """Stamp of the entry that each replaceable part comes from."""
+    expected: Expected | None = None
 
     @property
     def colour(self) -> Colour:
@@ -307,6 +318,9 @@ def _hub_changes(visit: Visit, event: ev.Event | ev.Unknown, stamp: int) -> dict
     match event:
         case ev.VisitAssigned():
             return _newest(visit, stamp, "doctor", doctor_id=event.doctor_id, doctor_name=event.doctor_name)
+        case ev.VisitExpected():
+            told = Expected(event.state, event.low_min, event.high_min, event.opens_ms, at_ms)
+            return _newest(visit, stamp, "expected", expected=told)
         case ev.VisitSeen():
             return {
                 "seen_ms": _earliest(visit.seen_ms, at_ms),

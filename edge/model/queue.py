@@ -12,7 +12,7 @@ from math import ceil
 from msgspec import Struct
 
 from .age import DAYS_PER_YEAR, age_days
-from .fold import Patient, Visit
+from .fold import Expected, Patient, Visit
 from .records import Colour, VisitState
 
 AGEING_MS = 60 * 60 * 1000
@@ -53,11 +53,14 @@ class QueueVisit(Struct, frozen=True):
     """The stronger of rules and staff."""
     doctor_id: str
     doctor_name: str
+    expected: Expected | None = None
+    """What the hub said of the wait; none while the visit is with a doctor."""
 
 
 def line_of(visit: Visit) -> QueueVisit:
     """A visit as the queue shows it."""
-    return QueueVisit(visit.visit_id, visit.state, visit.token, visit.colour, visit.doctor_id, visit.doctor_name)
+    told = visit.expected if waits(visit) and not visit.doctor_name else None
+    return QueueVisit(visit.visit_id, visit.state, visit.token, visit.colour, visit.doctor_id, visit.doctor_name, told)
 
 
 def waits(visit: Visit | QueueVisit) -> bool:

@@ -43,7 +43,7 @@ export interface Visit {
   visit_id: string; patient_id: string; opened_ms: number; opened_by: string; state: string; token: string;
   queued_ms: number; consents: Consent[]; complaints: Complaint[]; complaint_notes: string; history: History | null;
   allergies: Allergies | null; vitals: { at_ms: number; by: string; vitals: Vitals }[]; signs_present: string[];
-  signs_absent: string[]; triage: TriageResult; staff_colour: Colour | null; doctor_id: string; doctor_name: string;
+  signs_absent: string[]; triage: TriageResult; staff_colour: Colour | null; doctor_id: string; doctor_name: string; expected?: Expected | null;
   seen_ms: number; notes: string[]; handed_out?: { prescription_id: string; drug_id: string; units: number }[]; in_person?: { doctor_id: string; held_on: string; said_by: string }[]; calls: unknown[]; prescriptions: PrescriptionState[]; closed_ms: number;
   explained: boolean; media: MediaItem[];
 }
@@ -72,7 +72,8 @@ export interface NodeStatus {
   time_ms: number; time_trusted: boolean; link: Link; tablets: number; version: string; sms_fitted: boolean;
 }
 export interface Staff { staff_id: string; name: string; name_hi: string; role: string; has_pin: boolean }
-export interface QueueVisit { visit_id: string; state: string; token: string; colour: Colour; doctor_id: string; doctor_name: string }
+export interface Expected { state: string; low_min: number; high_min: number; opens_ms: number; at_ms: number }
+export interface QueueVisit { visit_id: string; state: string; token: string; colour: Colour; doctor_id: string; doctor_name: string; expected?: Expected | null }
 export interface QueueItem {
   visit: QueueVisit; patient_name: string; patient_age: string; patient_sex: string; place: number; wait_s: number; sync: string; sync_ms: number; sms: string;
 }

@@ -12,6 +12,7 @@ import { CallPanel, callSignal, channelOpen, hangUp, rejoin, setSender } from ".
 import { EarlyList, loadEarly } from "./early.js";
 import { Record } from "./record.js";
 import { Review } from "./review.js";
+import { Coordination, forgetRota, loadCoordination, loadRota, Offer, ReadyButton, rota } from "./rota.js";
 import { forgetDrafts, RxForm } from "./rx.js";
 import { canSign, chosen, doctor, enter, errorText, keepHere, loadQueue, loadRecord, queue, record, wasHere } from "./store.js";
 
@@ -42,6 +43,7 @@ function heard(message) {
     void queueChanged();
     void loadEarly().catch(() => {});
     if (chosen.value) void loadRecord(chosen.value).catch(() => {});
+    rotaChanged();
     channelOpen();
   } else if (message.type === "queue") {
     void queueChanged();
@@ -49,7 +51,13 @@ function heard(message) {
   } else if (message.type === "visit") {
     void queueChanged();
     if (message.visit_id === chosen.value) void loadRecord(message.visit_id).catch(() => {});
-  } else callSignal(message);
+  } else if (message.type === "rota") rotaChanged();
+  else callSignal(message);
+}
+
+function rotaChanged() {
+  void loadRota();
+  if (page.value === "waiting") void loadCoordination();
 }
 
 effect(() => {
@@ -74,10 +82,12 @@ setInterval(() => {
 
 /** The visit of the address, so that a reload and the back button find it. */
 const routed = () => /^#\/visit\/([0-9A-Za-z_-]+)$/.exec(location.hash)?.[1] ?? "";
-const reviewing = signal(location.hash === "#/review");
+/** The page beside the patients that is open: "review", "waiting", or none. */
+const pageOf = () => /^#\/(review|waiting)$/.exec(location.hash)?.[1] ?? "";
+const page = signal(pageOf());
 window.addEventListener("hashchange", () => {
-  reviewing.value = location.hash === "#/review";
-  if (reviewing.value) return;
+  page.value = pageOf();
+  if (page.value) return;
   if (doctor.value && routed() !== chosen.value) void choose(routed());
 });
 
@@ -107,17 +117,18 @@ async function logOut() {
   chosen.value = "";
   location.hash = "/";
   queue.value = null;
+  forgetRota();
   doctor.value = null;
 }
 
 window.addEventListener("keydown", (event) => {
   if (!event.altKey || event.ctrlKey || !doctor.value) return;
-  const target = /** @type {Record<string, string>} */ ({ KeyQ: '[data-test="queue-row"]', KeyC: '[data-test="call"]:not([disabled]), [data-test="call-hangup"]', KeyN: '[data-test="notes"]', KeyD: '[data-test="drug-search"]', KeyS: '[data-test="sign"]' })[event.code];
+  const target = /** @type {Record<string, string>} */ ({ KeyQ: '[data-test="queue-row"]', KeyC: '[data-test="call"]:not([disabled]), [data-test="call-hangup"]', KeyN: '[data-test="notes"]', KeyD: '[data-test="drug-search"]', KeyS: '[data-test="sign"]', KeyR: '[data-test="ready"]', KeyA: '[data-test="offer-accept"]', KeyX: '[data-test="offer-decline"]' })[event.code];
   if (!target) return;
   event.preventDefault();
   const element = /** @type {HTMLElement|null} */ (document.querySelector(target));
   element?.focus();
-  if (event.code === "KeyC" || event.code === "KeyS") element?.click();
+  if (["KeyC", "KeyS", "KeyR", "KeyA", "KeyX"].includes(event.code)) element?.click();
 });
 
 function Header() {
@@ -128,7 +139,8 @@ function Header() {
     <span class="grow soft small keys">${doctor.value ? t("shortcuts") : ""}</span>
     ${doctor.value ? html`<span class="who">${doctor.value.name} <span class="soft small">${doctor.value.qualification} · ${doctor.value.registration}</span></span>` : null}
     <button type="button" class="quiet" data-test="language-toggle" lang=${other} onClick=${() => void setLanguage(other)}>${other === "en" ? "English" : "हिन्दी"}</button>
-    ${doctor.value ? html`<a class="button quiet" data-test="to-review" href=${reviewing.value ? "#/" : "#/review"}>${t(reviewing.value ? "to-patients" : "review")}</a>` : null}
+    ${doctor.value ? html`<${ReadyButton} /><a class="button quiet" data-test="to-waiting" href=${page.value === "waiting" ? "#/" : "#/waiting"}>${t(page.value === "waiting" ? "to-patients" : "coordination-short")}</a>
+      <a class="button quiet" data-test="to-review" href=${page.value === "review" ? "#/" : "#/review"}>${t(page.value === "review" ? "to-patients" : "review")}</a>` : null}
     ${doctor.value ? html`<button type="button" class="quiet" data-test="logout" onClick=${() => void logOut()}>${t("logout")}</button>` : null}
   </header>`;
 }
@@ -190,18 +202,19 @@ function Queue() {
 }
 
 function App() {
-  document.title = `${t("console")} · Upkendra`;
+  document.title = `${rota.value?.offer ? `● ${t("rota-offer")}` : t("console")} · Upkendra`;
   let body;
   if (!started.value) body = html`<main class="wait"><p role="status">${t("starting")}</p></main>`;
   else if (!doctor.value) body = html`<main class="wait"><${Login} /></main>`;
   else if (!reference.value) body = html`<main class="wait"><p role="status">${t("loading")}</p></main>`;
-  else if (reviewing.value) body = html`<main class="review"><${Review} /></main>`;
+  else if (page.value === "review") body = html`<main class="review"><${Review} /></main>`;
+  else if (page.value === "waiting") body = html`<main class="review"><${Coordination} /></main>`;
   else body = html`<div class="columns"><${Queue} />
       <main class="middle">${record.value ? html`<${Record} key=${record.value.visit.visit_id} />`
         : html`<p class="soft empty" role="status">${chosen.value ? t("loading") : t("choose-patient")}</p>`}</main>
       <aside class="work" aria-label=${t("prescription")}><${CallPanel} />
         ${record.value ? html`<${RxForm} key=${record.value.visit.visit_id} visitId=${record.value.visit.visit_id} />` : null}</aside></div>`;
-  return html`<${Header} />${body}<${Toasts} />`;
+  return html`<${Header} />${doctor.value ? html`<${Offer} onTaken=${(/** @type {string} */ visitId) => void choose(visitId)} />` : null}${body}<${Toasts} />`;
 }
 
 void start().then(() => render(html`<${App} />`, /** @type {HTMLElement} */ (document.getElementById("app"))));

@@ -25,6 +25,7 @@ from ..prescriptions import Denied, Replacing, calls_of, record_of
 from . import bodies as b
 from .media_api import MediaApi
 from .prescribing_api import PrescribingApi
+from .rota_api import RotaApi
 from .sockets import SOCKETS, serve_console
 
 COOKIE = "upk_hub"
@@ -77,7 +78,12 @@ class Api:
             Route("GET", "/readyz", self.readyz, None, b.Health, Auth.OPEN, errors=(503,)),
             Route("GET", "/openapi.json", self.openapi, None, Raw, Auth.OPEN, reply_media="application/json"),
         ]
-        table += [*PrescribingApi(self._hub).routes(), *MediaApi(self._hub).routes(), *self._more]
+        table += [
+            *PrescribingApi(self._hub).routes(),
+            *RotaApi(self._hub).routes(),
+            *MediaApi(self._hub).routes(),
+            *self._more,
+        ]
         documented = [route for route in table if route.path != "/openapi.json"]
         self._openapi = reply_of("Upkendra hub", __version__, COOKIE, documented)
         return table

@@ -293,8 +293,8 @@ class NodeKit:
 
 
 def about_visits(said: Sequence[ev.Event | ev.Unknown]) -> list[ev.Event | ev.Unknown]:
-    """Without what the hub says at a time of its own: it publishes a new doctor within two seconds."""
-    return [event for event in said if not isinstance(event, ev.StaffPublished)]
+    """Without what the hub says at a time of its own: new doctors, and what is expected of a wait."""
+    return [event for event in said if not isinstance(event, ev.StaffPublished | ev.VisitExpected)]
 
 
 def registered(patient_id: str, name: str = "Sita Devi", years: int = 34) -> ev.PatientRegistered:

@@ -82,6 +82,7 @@ SAMPLES: list[ev.Event] = [
     ev.MediaSeen(B, C, "doc1"),
     ev.MediaWanted(B, C, b"\x05"),
     ev.InPersonConfirmed(B, "doc1", "2026-11-20"),
+    ev.VisitExpected(B, "waiting", 10, 25),
     ev.HubKeyPublished(1_790_000_000_000, bytes(32), bytes(64)),
     ev.RevocationsPublished(b"signed"),
 ]

@@ -1,0 +1,387 @@
+"""The rota of a running hub: what stands in the store goes into the core, and what the core says goes to people.
+
+Looks once a second, and reads the open visits anew only when something has changed. Knows no HTTP.
+"""
+
+import asyncio
+import logging
+from typing import Final
+
+from msgspec import Struct
+from sqlalchemy import Connection
+
+from edge.model import events as ev
+from edge.model import queue
+from edge.model.errors import NotFound, Refused
+from edge.model.fold import Expected as Said
+from edge.model.fold import Patient, Visit
+from edge.model.records import VisitState
+
+from .. import audit, doctors, down, views
+from ..desk import Desk, need_open, need_visit
+from ..doctors import Doctor
+from ..live import Live
+from . import store as kept
+from .core import Action, GotUp, Rota, Settings, Wanting, Why
+from .core import Doctor as Seated
+from .hours import Hours
+from .waits import Expected, Told, Waits
+
+logger = logging.getLogger("hub.rota")
+LOOK_S: Final = 1.0
+REFRESH_MS: Final = 15_000
+"""The open visits are read anew at least so often."""
+AWAY_MS: Final = 20_000
+"""A doctor whose pages are all closed for so long is asked for nobody."""
+AGAIN_MS: Final = 180_000
+"""A changed range is told at most so often."""
+IN_HAND: Final = (VisitState.IN_CALL, VisitState.RX_PENDING, VisitState.WAITING)
+
+
+class Unclaimed(Struct, frozen=True):
+    """A visit that nobody has taken, for the coordinator. No clinical content."""
+
+    visit_id: str
+    token: str
+    colour: str
+    node_id: str
+    waited_s: int
+    why: Why
+
+
+class State(Struct, frozen=True):
+    """What one doctor's page shows of the rota."""
+
+    ready: bool
+    offer: str
+    """The visit that she is asked for; "" for none."""
+    until_ms: int
+    """When the offer goes on to the next doctor."""
+    ready_count: int
+    """How many doctors sit."""
+    open: bool
+    opens_ms: int
+    """When doctors sit next; 0 when the calendar has no such day."""
+    now_ms: int
+
+
+class RotaDesk:
+    """One rota for all doctors of this process."""
+
+    def __init__(self, desk: Desk, live: Live) -> None:
+        self._desk = desk
+        self._live = live
+        self._hours = Hours()
+        self._rota = Rota(Settings(), self._is_open)
+        self._waits = Waits()
+        self._ready: dict[str, int] = {}
+        """Doctors who said that they are ready → when a page of theirs was open last."""
+        self._people: dict[str, Seated] = {}
+        self._held: dict[str, tuple[str, int]] = {}
+        """Visit → its doctor, and since when."""
+        self._told: dict[str, tuple[Said, Expected | None, int]] = {}
+        """Visit → what was said last, the first range, and when that was."""
+        self._nodes: dict[str, str] = {}
+        self._visits: dict[str, Visit] = {}
+        self._dirty = True
+        self._read_ms = 0
+        self._task: asyncio.Task[None] | None = None
+        self._one = asyncio.Lock()
+
+    # A running hub
+
+    async def start(self) -> None:
+        """Take over what an earlier process knew."""
+        await self.reload()
+        self._waits = await self._desk.store.read(kept.load_waits)
+        now_ms = self._desk.wall_ms()
+        for doctor, _ in await self._desk.store.read(kept.load_ready):
+            self._ready[doctor.doctor_id], self._people[doctor.doctor_id] = now_ms, doctor
+            self._rota.sit(doctor, now_ms)
+        self._task = asyncio.create_task(self._keep_looking(), name="hub-rota")
+
+    async def stop(self) -> None:
+        """Stop looking."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def reload(self) -> None:
+        """Take over a changed calendar."""
+        self._hours = await self._desk.store.read(kept.load_hours)
+
+    def changed(self) -> None:
+        """Something about visits has changed."""
+        self._dirty = True
+
+    async def _keep_looking(self) -> None:
+        while True:
+            try:
+                await self.look()
+            except Exception:
+                logger.exception("the rota could not look")  # a database that went away comes back
+            await asyncio.sleep(LOOK_S)
+
+    async def look(self) -> None:
+        """One look: who waits, who sits, who is asked, what is told."""
+        async with self._one:
+            await self._look()
+
+    async def _look(self) -> None:
+        now_ms = self._desk.wall_ms()
+        if self._dirty or now_ms - self._read_ms >= REFRESH_MS:
+            self._dirty, self._read_ms = False, now_ms
+            await self._refresh(now_ms)
+        self._watch_pages(now_ms)
+        before = self._rota.unclaimed
+        await self._act(self._rota.tick(now_ms), now_ms)
+        if self._rota.look(now_ms) != before:
+            self._live.tell_rota()
+        await self._tell_nodes(now_ms)
+
+    def _is_open(self, now_ms: int, district: str) -> bool:
+        """Within the hours, or a doctor sits outside them by her own will."""
+        return self._hours.is_open(now_ms, district) or bool(self._ready)
+
+    # From the store
+
+    async def _refresh(self, now_ms: int) -> None:
+        def load(connection: Connection) -> tuple[list[views.Owned], dict[str, Patient], dict[str, str]]:
+            opened = views.load_open(connection)
+            people = views.load_patients(connection, (owned.visit.patient_id for owned in opened))
+            earlier = {owned.visit.follow_up_of for owned in opened} - {""}
+            own = {
+                visit_id: before.visit.doctor_id
+                for visit_id in earlier
+                if (before := views.load_visit(connection, visit_id)) is not None
+            }
+            return opened, people, own
+
+        opened, people, own = await self._desk.store.read(load)
+        self._visits = {owned.visit.visit_id: owned.visit for owned in opened}
+        self._nodes = {owned.visit.visit_id: owned.node_id for owned in opened}
+        waiting = {one.visit_id for one in self._rota.waiting()}
+        for owned in opened:
+            visit = owned.visit
+            if visit.doctor_name and visit.state in IN_HAND:
+                await self._hold(visit.visit_id, visit.doctor_id, now_ms)
+            elif not visit.doctor_name and queue.waits(visit):
+                await self._let_go(visit.visit_id, now_ms)
+                self._rota.want(self._wanting(owned, people.get(visit.patient_id), own, now_ms), now_ms)
+                waiting.discard(visit.visit_id)
+        for visit_id in waiting - self._held.keys():
+            self._rota.leave(visit_id)
+            self._told.pop(visit_id, None)
+        for visit_id in list(self._held):
+            held = self._visits.get(visit_id)
+            if held is None or held.state not in IN_HAND:
+                await self._let_go(visit_id, now_ms)
+
+    def _wanting(self, owned: views.Owned, patient: Patient | None, own: dict[str, str], now_ms: int) -> Wanting:
+        visit = owned.visit
+        since_ms = queue.since_ms(visit)
+        if not 0 <= owned.arrived_ms - since_ms <= 7 * 86_400_000:
+            since_ms = owned.arrived_ms  # the node's clock is wrong; count from when we heard of it
+        gentle = queue.is_gentle(visit, patient, now_ms)
+        rank = {"red": 0, "yellow": 1, "not_triaged": 1}.get(visit.colour.value, 2 if gentle else 3)
+        return Wanting(
+            visit.visit_id,
+            rank,
+            since_ms,
+            visit.token_serial,
+            self._desk.directory.site(owned.node_id).district,
+            patient.person.language if patient else "hi",
+            same_doctor=own.get(visit.follow_up_of, ""),
+        )
+
+    async def _hold(self, visit_id: str, doctor_id: str, now_ms: int) -> None:
+        if self._held.get(visit_id, ("", 0))[0] == doctor_id:
+            return
+        await self._let_go(visit_id, now_ms)
+        self._held[visit_id] = (doctor_id, now_ms)
+        self._rota.take(visit_id, doctor_id, now_ms)
+        _, first, told_ms = self._told.pop(visit_id, (None, None, 0))
+        if first is not None:
+            self._waits.learn(Told(first, (now_ms - told_ms) / 1000))
+        await self._desk.store.write(lambda connection: kept.note_taken(connection, visit_id, doctor_id, now_ms))
+
+    async def _let_go(self, visit_id: str, now_ms: int) -> None:
+        doctor_id, since_ms = self._held.pop(visit_id, ("", 0))
+        if not doctor_id:
+            return
+        self._rota.done(visit_id, doctor_id, now_ms)
+        self._waits.served((now_ms - since_ms) / 1000)
+        await self._desk.store.write(lambda connection: kept.note_done(connection, visit_id, now_ms))
+
+    def _watch_pages(self, now_ms: int) -> None:
+        for doctor_id, seen_ms in self._ready.items():
+            if self._live.has_page(doctor_id):
+                self._ready[doctor_id] = now_ms
+                if not self._rota.is_ready(doctor_id):
+                    self._rota.sit(self._people[doctor_id], now_ms)
+            elif now_ms - seen_ms > AWAY_MS and self._rota.is_ready(doctor_id):
+                self._rota.stand(doctor_id, now_ms)
+
+    # To people
+
+    async def _act(self, actions: list[Action], now_ms: int) -> None:
+        for action in actions:
+            if isinstance(action, GotUp):
+                self._ready.pop(action.doctor_id, None)
+                gone = action.doctor_id
+                await self._desk.store.write(lambda connection, gone=gone: kept.put_ready(connection, gone, 0))
+            self._live.tell_rota(action.doctor_id)
+
+    async def _tell_nodes(self, now_ms: int) -> None:
+        for one in self._rota.waiting():
+            said, expected = self._word(one, now_ms)
+            if said is None:
+                continue
+            before, first, first_ms = self._told.get(one.visit_id, (None, None, 0))
+            if before is None and (known := self._visits[one.visit_id].expected) is not None:
+                before, first, first_ms = known, None, known.at_ms  # an earlier process told that
+            self._told[one.visit_id] = (before or said, first or expected, first_ms if first else now_ms)
+            if before is None or _differs(before, said):
+                self._told[one.visit_id] = (said, first or expected, first_ms if first else now_ms)
+                await self._say(one, said, expected, now_ms)
+
+    def _word(self, one: Wanting, now_ms: int) -> tuple[Said | None, Expected | None]:
+        """What is to be said about a wait now; None while it is too early to say anything."""
+        why = self._rota.unclaimed.get(one.visit_id)
+        if why is Why.CLOSED and not self._live.has_pages():
+            opens_ms = self._hours.opens_ms(now_ms, one.district)
+            return Said("closed", 0, 0, opens_ms, now_ms), None
+        sits, free = self._rota.sitting(one)
+        expected = self._waits.expect(self._rota.ahead(one), sits, free)
+        if expected is not None:
+            return Said("waiting", *expected.range_min, 0, now_ms), expected
+        return (Said("nobody", 0, 0, 0, now_ms) if why in (Why.NOBODY, Why.RED) else None), None
+
+    async def _say(self, one: Wanting, said: Said, expected: Expected | None, now_ms: int) -> None:
+        node_id = self._nodes[one.visit_id]
+
+        def act(connection: Connection) -> down.DownBlob | None:
+            kept.note_told(connection, one, expected, now_ms)
+            owned = views.load_visit(connection, one.visit_id)
+            if owned is None or owned.visit.doctor_name or not queue.waits(owned.visit):
+                return None
+            event = ev.VisitExpected(one.visit_id, said.state, said.low_min, said.high_min, said.opens_ms)
+            return down.speak(connection, self._desk.speaker, node_id, (event,), "", now_ms)
+
+        blob = await self._desk.store.write(act)
+        self._desk.tell(one.visit_id, blob)
+
+    # What doctors ask
+
+    async def set_ready(self, doctor: Doctor, *, ready: bool) -> None:
+        """The doctor sits, or gets up. What she has taken stays hers."""
+        now_ms = self._desk.wall_ms()
+
+        def act(connection: Connection) -> kept.Profile:
+            kept.put_ready(connection, doctor.doctor_id, now_ms if ready else 0)
+            audit.record(connection, now_ms, doctor.doctor_id, "ready" if ready else "away", doctor.doctor_id)
+            return kept.load_profile(connection, doctor.doctor_id)
+
+        profile = await self._desk.store.write(act)
+        if ready:
+            seated = kept.doctor_of(doctor.doctor_id, doctor.name, profile)
+            self._ready[doctor.doctor_id], self._people[doctor.doctor_id] = now_ms, seated
+            self._rota.sit(seated, now_ms)
+        else:
+            self._ready.pop(doctor.doctor_id, None)
+            self._rota.stand(doctor.doctor_id, now_ms)
+        await self.look()
+        self._live.tell_rota()
+
+    def state(self, doctor_id: str) -> State:
+        """What a doctor's page shows."""
+        now_ms = self._desk.wall_ms()
+        offer = self._rota.offer_to(doctor_id) or ("", 0)
+        ready = sum(self._rota.is_ready(name) for name in self._ready)
+        return State(
+            self._rota.is_ready(doctor_id),
+            *offer,
+            ready,
+            self._hours.is_open(now_ms),
+            self._hours.opens_ms(now_ms),
+            now_ms,
+        )
+
+    async def accept(self, visit_id: str, doctor: Doctor) -> Visit:
+        """Take the visit that was offered. Raises NotFound, Refused(offer_over, visit_taken, visit_closed)."""
+        if self._rota.asked(visit_id) != doctor.doctor_id:
+            raise Refused("This patient has been offered to another doctor.", code="offer_over")
+        visit = await self._desk.take(visit_id, doctor)
+        async with self._one:
+            await self._hold(visit_id, doctor.doctor_id, self._desk.wall_ms())
+        await self.look()
+        return visit
+
+    async def decline(self, visit_id: str, doctor: Doctor) -> None:
+        """Leave the patient to the next doctor; she keeps the place. Raises Refused(offer_over)."""
+        now_ms = self._desk.wall_ms()
+        if not self._rota.decline(visit_id, doctor.doctor_id, now_ms):
+            raise Refused("This patient has been offered to another doctor.", code="offer_over")
+        await self._desk.store.write(
+            lambda connection: audit.record(connection, now_ms, doctor.doctor_id, "offer_declined", visit_id)
+        )
+        await self.look()
+
+    def doctors_here(self) -> list[str]:
+        """Ids of the doctors who sit: to whom a visit can be handed over."""
+        return sorted(name for name in self._ready if self._rota.is_ready(name))
+
+    async def hand_over(self, visit_id: str, by: Doctor, to_id: str) -> Visit:
+        """Give a visit, one's own or one that nobody has, to a doctor who sits.
+
+        Raises NotFound, Refused(visit_taken, visit_closed, doctor_away).
+        """
+
+        def act(connection: Connection) -> tuple[Visit, down.DownBlob]:
+            now_ms = self._desk.wall_ms()
+            owned = need_open(connection, visit_id)
+            if owned.visit.doctor_name and owned.visit.doctor_id != by.doctor_id:
+                raise Refused("Another doctor has taken this visit.", code="visit_taken")
+            account = doctors.find_account(connection, to_id)
+            if account is None or account.disabled:
+                raise NotFound("There is no such doctor.")
+            if to_id not in self.doctors_here():
+                raise Refused("This doctor is away. Choose one who is ready.", code="doctor_away")
+            audit.record(connection, now_ms, by.doctor_id, "visit_handed_over", visit_id, to_id)
+            event = ev.VisitAssigned(visit_id, to_id, account.doctor.name)
+            blob = down.speak(connection, self._desk.speaker, owned.node_id, (event,), by.doctor_id, now_ms)
+            return need_visit(connection, visit_id).visit, blob
+
+        visit, blob = await self._desk.store.write(act)
+        self._desk.tell(visit_id, blob)
+        self._dirty = True
+        await self.look()
+        return visit
+
+    def unclaimed(self) -> list[Unclaimed]:
+        """What nobody has taken, whoever waited longest first."""
+        now_ms = self._desk.wall_ms()
+        waiting = {one.visit_id: one for one in self._rota.waiting()}
+        found = [
+            Unclaimed(
+                visit_id,
+                self._visits[visit_id].token,
+                self._visits[visit_id].colour.value,
+                self._nodes[visit_id],
+                max(0, now_ms - waiting[visit_id].since_ms) // 1000,
+                why,
+            )
+            for visit_id, why in self._rota.unclaimed.items()
+            if visit_id in self._visits and visit_id in waiting
+        ]
+        return sorted(found, key=lambda one: (one.colour != "red", -one.waited_s))
+
+
+def _differs(before: Said, said: Said) -> bool:
+    """Whether somebody who heard the first has to hear the second: another state, or a range that lies elsewhere."""
+    if before.state != said.state or before.opens_ms != said.opens_ms:
+        return True
+    passed_min = (said.at_ms - before.at_ms) / 60_000
+    low, high = max(0.0, before.low_min - passed_min), max(0.0, before.high_min - passed_min)
+    elsewhere = said.low_min > high or said.high_min < low
+    return elsewhere and said.at_ms - before.at_ms >= AGAIN_MS

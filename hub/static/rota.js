@@ -1,0 +1,132 @@
+// @ts-check
+// The rota at the doctor's page: ready or away, the patient one is asked for, and what nobody has taken.
+import { html, signal, useEffect, useSignal } from "/ui/lib/dom.js";
+import { ApiError, get, post, put } from "/ui/lib/http.js";
+import { clockTime, day, span, t } from "/ui/lib/l10n.js";
+import { often } from "/ui/lib/often.js";
+import { ColourBadge, toast } from "/ui/lib/parts.js";
+import { errorText, queue } from "./store.js";
+
+/** @typedef {{ready: boolean, offer: string, until_ms: number, ready_count: number, open: boolean, opens_ms: number, now_ms: number}} RotaState */
+/** @typedef {{visit_id: string, token: string, colour: import("/ui/api").Colour, site_name: string, district: string, node_online: boolean, waited_s: number, why: string}} Unclaimed */
+/** @typedef {{taken: number, waiting: number, wait_median_s: number|null, wait_p90_s: number|null, told: number, error_median_s: number|null, held_share: number|null}} Figures */
+
+export const rota = signal(/** @type {RotaState|null} */ (null));
+/** Seconds that are left of the offer. */
+const left = signal(0);
+/** How far the hub's clock is before this one's, ms. */
+let ahead = 0;
+const coordination = signal(/** @type {{items: Unclaimed[], doctors: {doctor_id: string, name: string}[], day: Figures}|null} */ (null));
+
+/** @param {RotaState} state */
+function keep(state) {
+  ahead = state.now_ms - Date.now();
+  rota.value = state;
+  count();
+}
+
+export const loadRota = often(async () => keep(await get("/api/rota")));
+export const loadCoordination = often(async () => {
+  coordination.value = await get("/api/coordination");
+});
+
+export function forgetRota() {
+  rota.value = null;
+  coordination.value = null;
+}
+
+function count() {
+  const now = rota.value;
+  left.value = now?.offer ? Math.max(0, Math.round((now.until_ms - Date.now() - ahead) / 1000)) : 0;
+}
+setInterval(count, 500);
+
+async function setReady(/** @type {boolean} */ ready) {
+  try {
+    keep(await put("/api/rota/ready", { ready }));
+  } catch (error) {
+    toast("bad", errorText(error));
+  }
+}
+
+export function ReadyButton() {
+  const now = rota.value;
+  if (!now) return null;
+  const opens = now.opens_ms && !now.open ? t("rota-opens", { when: `${day(now.opens_ms)} ${clockTime(now.opens_ms)}` }) : "";
+  return html`<button type="button" class=${now.ready ? "ready on" : "ready"} data-test="ready" aria-pressed=${String(now.ready)} title=${opens || t("rota-count", { n: now.ready_count })}
+    onClick=${() => void setReady(!now.ready)}>${t(now.ready ? "rota-ready" : "rota-away")}</button>`;
+}
+
+/** The patient who is offered. @param {{onTaken: (visitId: string) => void}} props */
+export function Offer({ onTaken }) {
+  const busy = useSignal(false);
+  const visitId = rota.value?.offer ?? "";
+  if (!visitId) return null;
+  const item = queue.value?.find((one) => one.visit.visit_id === visitId);
+  const answer = (/** @type {"accept"|"decline"} */ what) => async () => {
+    busy.value = true;
+    try {
+      const reply = await post(`/api/rota/${what}`, { visit_id: visitId });
+      if (what === "accept") onTaken(visitId);
+      else keep(reply);
+    } catch (error) {
+      toast(error instanceof ApiError && error.status === 409 ? "warn" : "bad", errorText(error));
+    } finally {
+      busy.value = false;
+      void loadRota();
+    }
+  };
+  return html`<section class="offer" role="alert" aria-label=${t("rota-offer")} data-test="offer" data-visit=${visitId}>
+    <div class="grow"><strong>${t("rota-offer")}</strong>${" "}
+      ${item ? html`<${ColourBadge} colour=${item.visit.colour} /> <strong class="num">${item.visit.token}</strong> ${item.patient_name} · ${item.site_name} · ${t("waits", { time: span(item.waited_s) })}` : null}
+      <span class="small"> ${t("rota-left", { n: left.value })}</span></div>
+    <button type="button" class="primary" data-test="offer-accept" disabled=${busy.value} onClick=${answer("accept")}>${t("rota-accept")}</button>
+    <button type="button" class="quiet" data-test="offer-decline" disabled=${busy.value} onClick=${answer("decline")}>${t("rota-decline")}</button>
+  </section>`;
+}
+
+/** @param {number|null} seconds */
+const minutes = (seconds) => (seconds === null ? "–" : span(seconds));
+
+/** What nobody has taken, and to whom it can be given. */
+export function Coordination() {
+  useEffect(() => {
+    void loadCoordination().catch((error) => toast("bad", errorText(error)));
+  }, []);
+  const now = coordination.value;
+  return html`<div class="stack" data-test="coordination"><h1 id="record-title" tabindex="-1">${t("coordination")}</h1>
+    <p>${t("coordination-explain")}</p>
+    ${now === null ? html`<p role="status">${t("loading")}</p>` : html`
+      <p class="small soft" data-test="day-figures">${t("coordination-day", { taken: now.day.taken, median: minutes(now.day.wait_median_s), most: minutes(now.day.wait_p90_s) })}
+        ${now.day.told > 0 ? t("coordination-error", { error: minutes(now.day.error_median_s), share: Math.round(100 * (now.day.held_share ?? 0)) }) : ""}</p>
+      ${now.items.length === 0 ? html`<p class="card soft" role="status" data-test="coordination-none">${t("coordination-none")}</p>` : null}
+      <ol class="stack tight">${now.items.map((one) => html`<${Line} key=${one.visit_id} one=${one} doctors=${now.doctors} />`)}</ol>`}</div>`;
+}
+
+/** @param {{one: Unclaimed, doctors: {doctor_id: string, name: string}[]}} props */
+function Line({ one, doctors }) {
+  const to = useSignal("");
+  const busy = useSignal(false);
+  const give = async () => {
+    busy.value = true;
+    try {
+      await post(`/api/visits/${one.visit_id}/hand-over`, { doctor_id: to.value });
+      toast("good", t("coordination-given"));
+    } catch (error) {
+      toast("bad", errorText(error));
+    } finally {
+      busy.value = false;
+      void loadCoordination();
+    }
+  };
+  const id = `give-${one.visit_id}`;
+  return html`<li class="card stack tight" data-test="unclaimed" data-visit=${one.visit_id} data-why=${one.why}>
+    <div class="row tight between"><strong class="num">${one.token || "—"}</strong><${ColourBadge} colour=${one.colour} /></div>
+    <span>${one.site_name} · ${one.district} · ${t(one.node_online ? "node-online" : "node-offline")}</span>
+    <span class="soft">${t("waits", { time: span(one.waited_s) })} · ${t(`why-${one.why.replace("_", "-")}`)}</span>
+    ${doctors.length === 0 ? html`<span class="small soft">${t("coordination-no-doctor")}</span>` : html`<div class="row tight">
+      <div class="field grow"><label for=${id} class="small">${t("coordination-give-to")}</label>
+        <select id=${id} data-test="give-to" value=${to.value} onChange=${(/** @type {any} */ event) => (to.value = event.currentTarget.value)}>
+          <option value="">${t("choose")}</option>${doctors.map((person) => html`<option key=${person.doctor_id} value=${person.doctor_id}>${person.name}</option>`)}</select></div>
+      <button type="button" data-test="give" disabled=${!to.value || busy.value} onClick=${() => void give()}>${t("coordination-give")}</button></div>`}</li>`;
+}

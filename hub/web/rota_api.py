@@ -1,0 +1,112 @@
+"""HTTP around the rota: ready and away, the offer, handing over, and what nobody has taken."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from edge.model.ids import Id
+from edge.web.routes import AnyRoute, Call, Route
+
+from ..hub import Hub
+from ..rota.core import Why
+from ..rota.desk import State
+from ..rota.store import WaitFigures, figures
+from .bodies import VisitReply
+
+DAY_MS = 86_400_000
+
+
+class Ready(Struct, frozen=True, forbid_unknown_fields=True):
+    ready: bool
+
+
+class Offered(Struct, frozen=True, forbid_unknown_fields=True):
+    visit_id: Id
+
+
+class HandOver(Struct, frozen=True, forbid_unknown_fields=True):
+    doctor_id: Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[^\x00]*$")]
+
+
+class Colleague(Struct, frozen=True):
+    doctor_id: str
+    name: str
+
+
+class UnclaimedLine(Struct, frozen=True):
+    """No clinical content: a coordinator reads this."""
+
+    visit_id: str
+    token: str
+    colour: str
+    site_name: str
+    district: str
+    node_online: bool
+    waited_s: int
+    why: Why
+
+
+class Coordination(Struct, frozen=True):
+    items: tuple[UnclaimedLine, ...]
+    doctors: tuple[Colleague, ...]
+    """Who is ready: to whom a visit can be handed over."""
+    day: WaitFigures
+    """Patients who began to wait in the last 24 hours."""
+
+
+class RotaApi:
+    """Handlers over one hub."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    def routes(self) -> list[AnyRoute]:
+        return [
+            Route("GET", "/api/rota", self.get_rota, None, State),
+            Route("PUT", "/api/rota/ready", self.put_ready, Ready, State),
+            Route("POST", "/api/rota/accept", self.accept, Offered, VisitReply, errors=(404, 409)),
+            Route("POST", "/api/rota/decline", self.decline, Offered, State, errors=(409,)),
+            Route("GET", "/api/coordination", self.get_coordination, None, Coordination),
+            Route("POST", "/api/visits/{visit_id}/hand-over", self.hand_over, HandOver, VisitReply, errors=(409,)),
+        ]
+
+    async def get_rota(self, call: Call[None, None]) -> State:
+        """Whether the doctor is ready, whom she is asked for, and when doctors sit."""
+        return self._hub.rota.state(call.subject)
+
+    async def put_ready(self, call: Call[Ready, None]) -> State:
+        """Say that one is ready for the next patient, or away. Open visits stay with their doctor."""
+        await self._hub.rota.set_ready(await self._hub.desk.doctor(call.subject), ready=call.body.ready)
+        return self._hub.rota.state(call.subject)
+
+    async def accept(self, call: Call[Offered, None]) -> VisitReply:
+        """Take the patient one was asked for."""
+        doctor = await self._hub.desk.doctor(call.subject)
+        return VisitReply(await self._hub.rota.accept(call.body.visit_id, doctor))
+
+    async def decline(self, call: Call[Offered, None]) -> State:
+        """Leave the patient to the next doctor; she keeps her place."""
+        await self._hub.rota.decline(call.body.visit_id, await self._hub.desk.doctor(call.subject))
+        return self._hub.rota.state(call.subject)
+
+    async def get_coordination(self, call: Call[None, None]) -> Coordination:
+        """What nobody has taken and why, who is ready, and how long people waited."""
+        directory, link = self._hub.directory, self._hub.link
+        lines = []
+        for one in self._hub.rota.unclaimed():
+            site = directory.site(one.node_id)
+            online = link.online(one.node_id)
+            lines.append(
+                UnclaimedLine(
+                    one.visit_id, one.token, one.colour, site.site_name, site.district, online, one.waited_s, one.why
+                )
+            )
+        here = [Colleague(name, (await self._hub.desk.doctor(name)).name) for name in self._hub.rota.doctors_here()]
+        now_ms = self._hub.wall_ms()
+        day = await self._hub.store.read(lambda connection: figures(connection, now_ms - DAY_MS, now_ms + 1))
+        return Coordination(tuple(lines), tuple(here), day)
+
+    async def hand_over(self, call: Call[HandOver, None]) -> VisitReply:
+        """Give a visit, one's own or one that nobody has, to a doctor who is ready."""
+        doctor = await self._hub.desk.doctor(call.subject)
+        return VisitReply(await self._hub.rota.hand_over(call.path["visit_id"], doctor, call.body.doctor_id))
