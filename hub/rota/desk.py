@@ -228,9 +228,11 @@ class RotaDesk:
         for action in actions:
             if isinstance(action, GotUp):
                 self._ready.pop(action.doctor_id, None)
-                gone = action.doctor_id
-                await self._desk.store.write(lambda connection, gone=gone: kept.put_ready(connection, gone, 0))
+                await self._note_away(action.doctor_id)
             self._live.tell_rota(action.doctor_id)
+
+    async def _note_away(self, doctor_id: str) -> None:
+        await self._desk.store.write(lambda connection: kept.put_ready(connection, doctor_id, 0))
 
     async def _tell_nodes(self, now_ms: int) -> None:
         for one in self._rota.waiting():
