@@ -35,6 +35,12 @@ export const STATS_INTERVAL_MS = 1000;
 /** An attempt that stays interrupted is replaced by the node, never by this side. */
 const LOWEST_JITTER_TARGET_MS = 150;
 const HIGHEST_JITTER_TARGET_MS = 1500;
+/**
+ * A lost packet of the picture is noticed by the next one, asked for and sent again: a round trip and about this long.
+ * A picture that waits so long does not stop for it; the sound, which nobody sends again, is no sooner there.
+ */
+const REPAIR_MS = 150;
+const HIGHEST_PICTURE_TARGET_MS = 900;
 
 /** Mean square of a second of sound that somebody can hear: -60 dBFS. A dead microphone stays below. */
 const AUDIBLE = 1e-6;
@@ -205,7 +211,7 @@ export class DoctorCall {
     });
     this.pc = pc;
     pc.addEventListener("track", (event) => {
-      this.aimJitterBuffer(LOWEST_JITTER_TARGET_MS);
+      this.aimJitterBuffer(LOWEST_JITTER_TARGET_MS, LOWEST_JITTER_TARGET_MS);
       const element = event.track.kind === "audio" ? this.sound : this.remoteVideo;
       if (!element) return;
       element.srcObject = new MediaStream([event.track]);
@@ -289,10 +295,15 @@ export class DoctorCall {
     }
   }
 
-  /** @param {number} targetMs */
-  aimJitterBuffer(targetMs) {
+  /**
+   * @param {number} soundMs
+   * @param {number} pictureMs
+   */
+  aimJitterBuffer(soundMs, pictureMs) {
     for (const receiver of this.pc?.getReceivers() ?? []) {
-      if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = targetMs;
+      if ("jitterBufferTarget" in receiver) {
+        receiver.jitterBufferTarget = receiver.track.kind === "audio" ? soundMs : pictureMs;
+      }
     }
   }
 
@@ -380,7 +391,8 @@ export class DoctorCall {
     if (pc.connectionState === "connected") {
       if (rttMs > 0) {
         const target = Math.min(Math.max(this.rttFloorMs / 2 + 120, LOWEST_JITTER_TARGET_MS), HIGHEST_JITTER_TARGET_MS);
-        this.aimJitterBuffer(recvBps > 300_000 ? LOWEST_JITTER_TARGET_MS : target);
+        const picture = Math.min(this.rttFloorMs + REPAIR_MS, HIGHEST_PICTURE_TARGET_MS);
+        this.aimJitterBuffer(recvBps > 300_000 ? LOWEST_JITTER_TARGET_MS : target, picture);
       }
       await this.steerOwnVideo(this.path.allow({ recvBps, rttMs, rttFloorMs: this.rttFloorMs, lossPct }));
     }
