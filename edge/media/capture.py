@@ -86,6 +86,25 @@ class Source:
                 Source.run_sound(self, sink)
 
 
+class Thinning:
+    """Chooses which pictures of a source to take for a lower rate: evenly, and on the mean as many as are wanted.
+
+    A source of 30 pictures a second so gives 12 where 12 are asked for, not the 10 that every third one would be.
+    """
+
+    def __init__(self, slack: float = 0.1) -> None:
+        """``slack``: how much of an interval a picture may come before it is due."""
+        self._due_s = float("-inf")
+        self._slack = slack
+
+    def takes(self, at_s: float, fps: float) -> bool:
+        """Whether to take the picture of that moment, any steady clock's; ``fps`` 0: none."""
+        if fps <= 0 or at_s < self._due_s - self._slack / fps:
+            return False
+        self._due_s = max(self._due_s, at_s - 0.9 / fps) + 1 / fps
+        return True
+
+
 class Beat:
     """Wakes at a steady pace without drift; skips beats when it is far behind."""
 
@@ -141,7 +160,7 @@ class FileSource(Source):
     def run_picture(self, sink: Sink) -> None:
         import av
 
-        last_s = 0.0
+        thinning = Thinning()
         while self._has_picture and not self.stopping:
             with av.open(str(self._path)) as container:
                 stream = container.streams.video[0]
@@ -153,8 +172,7 @@ class FileSource(Source):
                     at_s = start_s + (frame.time or 0.0) - (first_s or 0.0)
                     if self._stopping.wait(max(at_s - time.monotonic(), 0.0)):
                         return
-                    if self.fps > 0 and at_s - last_s >= 0.9 / self.fps:
-                        last_s = at_s
+                    if thinning.takes(at_s, self.fps):
                         sink.picture(*fitted_i420(frame))
                 self._stopping.wait(0.04)
 
@@ -216,7 +234,7 @@ class TabletSource(Source):
         super().__init__()
         self._sink: Sink | None = None
         self._heard_s = 0.0
-        self._last_picture_s = 0.0
+        self._thinning = Thinning()
 
     def run_picture(self, sink: Sink) -> None:
         self._sink = sink
@@ -230,10 +248,7 @@ class TabletSource(Source):
     def wants_picture(self) -> bool:
         """Whether the next picture would be used; asked before a frame is converted."""
         now_s = time.monotonic()
-        if self._sink is None or self.fps <= 0 or now_s - self._last_picture_s < 0.9 / self.fps:
-            return False
-        self._last_picture_s = now_s
-        return True
+        return self._sink is not None and self._thinning.takes(now_s, self.fps)
 
     def picture(self, i420: bytes, width: int, height: int) -> None:
         """A picture from the tablet."""

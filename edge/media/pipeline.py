@@ -3,10 +3,9 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from edge.media.capture import Sink
+from edge.media.capture import Sink, Thinning
 
 
 class PipelineFailed(Exception):
@@ -46,7 +45,7 @@ def structure_of(owner: Any, *index: int) -> Iterator[Any]:
 
 
 def pull_pictures_and_sound(
-    description: str, sink: "Sink", stopping: Callable[[], bool], fps: Callable[[], float]
+    description: str, sink: Sink, stopping: Callable[[], bool], fps: Callable[[], float]
 ) -> None:
     """Run a pipeline that ends in ``appsink name=out`` until ``stopping``; hand what it makes to ``sink``.
 
@@ -55,7 +54,7 @@ def pull_pictures_and_sound(
     Gst = load_gst().Gst
     pipeline = Gst.parse_launch(description)
     out = pipeline.get_by_name("out")
-    last_s = 0.0
+    thinning = Thinning()
     try:
         pipeline.set_state(Gst.State.PLAYING)
         while not stopping():
@@ -73,8 +72,7 @@ def pull_pictures_and_sound(
                 sink.sound(bytes_of(buffer))
                 continue
             at_s = buffer.pts / Gst.SECOND
-            if fps() > 0 and at_s - last_s >= 0.9 / fps():
-                last_s = at_s
+            if thinning.takes(at_s, fps()):
                 sink.picture(bytes_of(buffer), width, height)
     finally:
         pipeline.set_state(Gst.State.NULL)

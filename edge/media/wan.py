@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 from edge.media import aside, rtp
-from edge.media.capture import SOUND_RATE_HZ
+from edge.media.capture import SOUND_RATE_HZ, Thinning
 from edge.media.estimate import PacketFeedback
 from edge.media.ladder import Allocation
 from edge.media.pacer import Pacer
@@ -85,7 +85,8 @@ class WanLeg:
         self._shape = (0, 0)
         self._box = (0, 0)
         self._allocation = first
-        self._next_picture_s = 0.0
+        self._thinning = Thinning(0.6)
+        """Sources keep to the rate by themselves, and not evenly: only what is far too early is too much."""
         self._probe_set = False
         self._key_frame_s = 0.0
         """When the encoder was last told to make a key frame."""
@@ -131,14 +132,12 @@ class WanLeg:
     def picture(self, i420: bytes, width: int, height: int) -> None:
         """A picture of the source; dropped when the allocation, the pacer or the frame rate have no room for it."""
         allocation = self._allocation
-        now_s = time.monotonic()
-        if self._closed or not self._open or allocation.video_bps <= 0 or now_s < self._next_picture_s - 0.01:
+        if self._closed or not self._open or allocation.video_bps <= 0:
             return
         if self._pacer.backlog_s() > max(0.25, 1.5 / allocation.fps):
             return
-        interval_s = 1 / allocation.fps
-        self._next_picture_s = max(self._next_picture_s + interval_s, now_s)
-        self._push_picture(i420, width, height)
+        if self._thinning.takes(time.monotonic(), allocation.fps):
+            self._push_picture(i420, width, height)
 
     def sound(self, pcm: bytes) -> None:
         """20 ms of sound."""
