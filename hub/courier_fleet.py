@@ -12,7 +12,7 @@ from msgspec import Struct
 from edge.model.errors import BadInput
 from edge.sync import courier, release, seal
 from edge.sync.bearers.usb_payload import Progress, is_whole, write_payload
-from edge.sync.bearers.usb_stick import Folder, payload_name
+from edge.sync.bearers.usb_stick import Folder, part_of, payload_name
 from edge.sync.bearers.usb_visit import Files, Tell
 
 from .courier import HubDesk
@@ -133,6 +133,8 @@ class Fleet:
         """
         found = release.parse_release(update.release)
         same = [name for name, one in self._offers.items() if self._is_same(one, update)]
+        part = part_of(payload_name(found.sha256))
+        self._files.delete(Folder.FLEET, [name for name in self._stick.parts if name.lower() != part])
         whole = is_whole(self._stick, found)
         if not whole:
             self._tell(f"Writing the update {found.name} {found.version}: {found.block_count} MB.")

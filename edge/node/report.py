@@ -249,7 +249,7 @@ class Reporter:
             sms_used=sms.last_day if sms is not None else 0,
             sms_cap=sms.per_day if sms is not None else 0,
             twice_ms=clinic.notices.get(NODE_TWICE),
-            revoked=is_out(clinic.revoked.standing),
+            revoked=clinic.revoked.why_out,
         )
         return msgspec.structs.replace(
             _outline(clinic.config, facts, link),
@@ -308,8 +308,8 @@ def at_rest(folder: Path, config: NodeConfig) -> Report:
     finally:
         outbox.close()
     facts = measured(folder, Clock(folder, lambda: time.time_ns() // 1_000_000), "test")
-    standing = Revoked(folder, config).standing
-    facts = msgspec.structs.replace(facts, outbox_items=len(sizes), revoked=is_out(standing))
+    revoked = Revoked(folder, config)
+    facts = msgspec.structs.replace(facts, outbox_items=len(sizes), revoked=revoked.why_out)
     link = Link(False, None, "", 0, 0, len(sizes), sum(sizes.values()))
     return msgspec.structs.replace(
         _outline(config, facts, link),
@@ -319,15 +319,8 @@ def at_rest(folder: Path, config: NodeConfig) -> Report:
         refused=tuple(RefusedDown(seq, reason) for seq, reason in refused),
         reseals_waiting=reseals,
         updates=Spool(folder, config).waiting(),
-        revoked=standing,
+        revoked=revoked.standing,
     )
-
-
-def is_out(standing: Standing | None) -> str:
-    """Why the hub believes this machine no more: revoked, replaced; empty when it does."""
-    if standing is None:
-        return ""
-    return "node_revoked" if standing.revoked else "node_replaced" if standing.replaced else ""
 
 
 def _outline(config: NodeConfig, facts: Facts, link: Link) -> Report:

@@ -82,3 +82,11 @@ class Revoked:
             len(content.closed),
             len(content.staff),
         )
+
+    @property
+    def why_out(self) -> str:
+        """Why the hub believes this machine no more: node_revoked, node_replaced; empty when it does."""
+        standing = self.standing
+        if standing is None:
+            return ""
+        return "node_revoked" if standing.revoked else "node_replaced" if standing.replaced else ""

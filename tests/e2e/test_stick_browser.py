@@ -74,6 +74,8 @@ def test_the_tablet_says_when_a_stick_may_be_pulled_and_the_technician_sees_what
         assert carry("hub", at_hub, stick, "--update", str(update)).complete
         assert carry("edge.node", at_node, stick).complete
         page.set_viewport_size(WIDE)
+        page.goto(clinic.node_url)
+        page.locator('[data-test="revoked-line"][data-why="node_revoked"]').wait_for()
         log_in_technician(page, clinic)
         page.locator('[data-test="finding"][data-check="standing"][data-grade="fail"]').wait_for()
         page.locator('[data-test="revoked"][data-state="node-revoked"]').wait_for()

@@ -48,6 +48,7 @@ async def test_a_locked_node_learns_that_it_is_revoked_and_says_so_after_a_resta
         assert await desk.take_revocations(a_list(setup, 5, revoked_ms=1_790_000_000_000))
         assert not await desk.take_revocations(a_list(setup, 5, revoked_ms=1_790_000_000_000))
         assert await graded(served) == ("fail", "node_revoked")
+        assert (await served.tablet.get("/api/status"))["revoked"] == "node_revoked"
         with pytest.raises(courier.CourierRefused) as refused:
             await desk.take_revocations(a_list(setup, 4))
         assert refused.value.refusal.code == "courier_older"

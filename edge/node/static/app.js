@@ -192,6 +192,12 @@ function UnsavedLine() {
   return html`<p class="notice warn unsaved" role="alert" data-test="unsaved-line">${t("unsaved-line")}</p>`;
 }
 
+/** Stays for good: what is recorded here reaches nobody any more. */
+function RevokedLine() {
+  const why = status.value?.revoked;
+  return why ? html`<p class="notice bad" role="alert" data-test="revoked-line" data-why=${why}>${t("revoked-line")}</p>` : null;
+}
+
 /** How a USB stick in the node stands, until somebody has read the end of it. */
 function StickLine() {
   const now = stick.value;
@@ -249,6 +255,7 @@ const technician = lazy(async () => (await Promise.all([import("./screens/tech.j
 function App() {
   document.title = status.value?.site_name ? `${status.value.site_name} · Upkendra` : "Upkendra";
   return html`<${Header} /><${Leaving} />
+    <${RevokedLine} />
     ${loggedIn.value ? html`<${UnsavedLine} /><${StickLine} /><${CallBanner} />` : null}
     ${loggedIn.value && callOnScreen.value ? html`<${CallScreen} key=${callOnScreen.value.call_id} />` : null}
     <main id="main" tabindex="-1"><${Screen} /></main>

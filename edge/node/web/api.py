@@ -112,6 +112,7 @@ class Api:
             len(clinic.tablets),
             VERSION,
             clinic.sms_fitted,
+            clinic.revoked.why_out,
         )
 
     async def get_panel(self, call: Call[None, None]) -> PanelReport:

@@ -39,6 +39,8 @@ class Status(Struct, frozen=True):
     version: str
     sms_fitted: bool
     """Whether this node was told of an SMS modem."""
+    revoked: str = ""
+    """Why the hub believes this machine no more: node_revoked, node_replaced; empty when it does."""
 
 
 class Unlock(Struct, frozen=True, forbid_unknown_fields=True):

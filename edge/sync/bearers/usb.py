@@ -74,6 +74,8 @@ class Stick:
         self._damaged: dict[Folder, set[str]] = {}
         self.payloads: list[str] = []
         """Names of whole payloads, by the last scan of their folder."""
+        self.parts: list[str] = []
+        """Names of payloads that are not whole."""
         self.counts: Counter[str] = Counter()
         """``junk`` (not ours), ``unreadable``, ``too_large``, ``passed_over`` (beyond a limit)."""
 
@@ -131,6 +133,7 @@ class Stick:
         taken = self._names[folder] = set()
         if folder is Folder.FLEET:
             self.payloads.clear()
+            self.parts.clear()
         names: list[str] = []
         drafts: list[str] = []
         try:
@@ -155,6 +158,8 @@ class Stick:
                         self.counts["junk"] += 1
                     elif is_payload(entry.name):
                         self.payloads.append(entry.name)
+                    else:
+                        self.parts.append(entry.name)
         except OSError as error:
             raise self.refusal(error) from None
         for draft in drafts:

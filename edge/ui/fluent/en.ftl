@@ -683,6 +683,7 @@ stick-busy-n = USB stick: { $n } of { $total }. Leave it in.
 stick-done = USB stick: everything is carried. Leave it in for a moment, until this line says that it may be pulled.
 stick-out = USB stick: all is done. You may pull it out.
 stick-failed = USB stick: not everything could be done; nothing is lost. Pull it out and put it in again, or show it to the technician.
+revoked-line = The hospital has closed this machine: what you write here reaches no doctor. Help the patient here and by 108, write on another machine, and tell the hospital.
 
 # What the hub says of a wait
 expected-waiting = Doctor in about { $low }–{ $high } min (said at { $at })
