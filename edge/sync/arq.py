@@ -10,17 +10,13 @@ from collections.abc import Iterable, Iterator
 from msgspec import Struct
 
 from . import frames as fr
-from .congestion import FIRST_TIMEOUT_S, PACKET_BYTES, DelayAimd
+from .congestion import FIRST_TIMEOUT_S, DelayAimd
 from .frontier import Ranges
 from .incoming import Incoming
-from .outbox import CLASSES, COPY_AFTER_S, Message, SendQueue
+from .outage import Outage
+from .outbox import COPY_AFTER_S, Message, SendQueue
+from .pace import LIMITED_CLS_MIN, Pace
 
-PROBE_FIRST_S = 0.5
-PROBE_FIRST_FOR_S = 60.0
-PROBE_FAST_S = 1.0
-PROBE_SLOW_S = 15.0
-PROBE_FAST_FOR_S = 120.0
-"""Two probes a second in an outage's first minute, one in the second, then one in 15 s. No exponential back-off."""
 STORE_TIMEOUT_S = 60.0
 """A message that arrived whole, but was not called durable in this time, is sent again."""
 ASK_STORED_S = 1.0
@@ -32,15 +28,6 @@ TAIL_PROBES_MAX = 4
 """Packets sent again unasked between two signs of life: a cut link gets no more."""
 ASK_AFTER_S = 1.0
 """A message that stops half-way for so long (and one and a half round trips) is asked for, once."""
-BULK_CLS_MIN = 3
-"""Originals, clips and telemetry: what may wait."""
-LIMITED_CLS_MIN = 2
-"""Classes that share the rate that a call leaves."""
-LIMITED_PIECE_S, LIMITED_PIECE_BYTES = 0.2, 200
-"""Their pieces are short then (seconds of that rate, and at least so much): sound waits behind each."""
-FIRST_BULK_PACKETS = 2
-"""Of those so many leave before anything was ever heard: the process may have begun in an outage."""
-_BURST_PACKETS = 2
 _SMALLEST_PIECE = 48
 _SENT_MEMORY_S = 60.0
 _LATE_MAX = 512
@@ -82,12 +69,8 @@ class Arq:
         """When the other side was last heard."""
         self.signal_acked_s: float | None = None
         """When the other side last said that it holds a signal."""
-        self.held = False
-        """Classes 3 to 5 wait (a cap, or the hours)."""
-        self.bulk_bps: float | None = None
-        """At most so much of classes 2 to 5 leaves, IP bits per second; None: no limit."""
-        self._bulk_s = now
-        self._probes = probes
+        self.pace = Pace(now)
+        self._outage = Outage(now, patient=probes)
         self._numbers = 0
         self._by_number: dict[int, Message] = {}
         self._complete: dict[bytes, Message] = {}
@@ -98,16 +81,12 @@ class Arq:
         """Packets that were called lost. What is acknowledged of them all the same is not sent again."""
         self._told: dict[int, _Sent] = {}
         """Packets that only said that something is durable: their ACK comes in passing, no timer waits for it."""
-        self._in_flight = 0
         self._largest_acked = -1
         self._base_s: float | None = None
         self._loss_s: float | None = None
-        self._pace_s = now
         self._allowance = 0
         self._tail = False
         self._tail_probes = 0
-        self._outage_s = now
-        self._probe_s = now
 
     # What the application wants sent.
 
@@ -171,7 +150,7 @@ class Arq:
         self._sent.clear()
         self._told.clear()
         self._late.clear()
-        self._in_flight = 0
+        self.pace.in_flight_bytes = 0
         self._base_s = self._loss_s = None
         self._by_number.clear()
         self._led.clear()
@@ -186,7 +165,7 @@ class Arq:
         if self.timeouts:
             self.timeouts = 0
             self._lose(list(self._sent), now)
-            self._pace_s = now
+            self.pace.begin(now)
             for message in self._complete.values():
                 # The durable answer may have been lost with the link: it has its time once more.
                 message.complete_s, message.asked = now, False
@@ -197,7 +176,7 @@ class Arq:
         self._lose(list(self._sent), now)
         self.timeouts = 0
         self._answered()
-        self._pace_s = now
+        self.pace.begin(now)
         self.tell_again(now)
 
     def _answered(self) -> None:
@@ -228,7 +207,7 @@ class Arq:
         acked_bytes = 0
         for counter in [c for c in self._sent if _acknowledges(ack, bits, c)]:
             sent = self._sent.pop(counter)
-            self._in_flight -= sent.size
+            self.pace.in_flight_bytes -= sent.size
             acked_bytes += sent.size
             self._credit(sent, now)
             if counter == ack.cursor:
@@ -281,7 +260,7 @@ class Arq:
         for counter in counters:
             sent = self._sent.pop(counter)
             self._late[counter] = sent
-            self._in_flight -= sent.size
+            self.pace.in_flight_bytes -= sent.size
             if not sent.probed:
                 self._requeue_controls(sent)
             for frame in sent.frames:
@@ -373,13 +352,13 @@ class Arq:
         self._lose(list(self._sent), now)
         if self.timeouts == 1:
             self._allowance = 1
-            self._outage_s = now
+            self._outage.suspected(now)
             if not self._controls and not self.queue.waiting(URGENT_CLS_MAX):
                 # Asking is cheaper than repeating bulk into what is perhaps an outage.
                 self.control(fr.Probe())
         else:
             self.congestion.on_outage()
-            self._probe_s = now
+            self._outage.begun(now)
 
     def next_frames(self, now: float, room: int) -> list[fr.Frame]:
         """Frames of the next packet, at most ``room`` bytes; empty when nothing may leave now."""
@@ -391,11 +370,11 @@ class Arq:
             return []
         frames: list[fr.Frame] = []
         if self.timeouts >= 2:
-            probe = fr.Probe(wide=self._probes)
-            if self._probe_due(now) and left >= len(fr.encode(probe)):
+            probe = fr.Probe(wide=self._outage.patient)
+            if self._outage.due(now) and left >= len(fr.encode(probe)):
                 frames.append(probe)
                 left -= len(fr.encode(probe))
-                self._probe_s = now + self._probe_interval_s(now)
+                self._outage.probed(now)
             frames += self._take_controls(left, outage=True)
         elif self.timeouts == 0 or self._allowance > 0:
             frames = [] if self._controls_wait(now) else self._take_controls(left, outage=False)
@@ -429,10 +408,7 @@ class Arq:
         frames: list[fr.Frame] = []
         base = min((int.from_bytes(m.key, "big") for m in self.queue.urgent() if m.kind == fr.KIND_SIGNAL), default=0)
         for message, ranges in self._departures(now):
-            if self.bulk_bps and message.cls >= LIMITED_CLS_MIN:
-                left = min(
-                    left, fr.FRAG_HEAD_MAX_BYTES + max(int(self.bulk_bps * LIMITED_PIECE_S / 8), LIMITED_PIECE_BYTES)
-                )
+            left = min(left, fr.FRAG_HEAD_MAX_BYTES + self.pace.piece_bytes(message.cls))
             if message.lead is not None and message.lead not in self._led:
                 left -= len(fr.encode(message.lead))
                 if left < fr.FRAG_HEAD_MAX_BYTES:
@@ -456,40 +432,15 @@ class Arq:
         return frames
 
     def _departures(self, now: float) -> Iterator[tuple[Message, Ranges]]:
-        return self.queue.departures(
-            now, signals=self.signals_open, kind_of_signal=fr.KIND_SIGNAL, cls_end=self._cls_end(now)
-        )
-
-    def _cls_end(self, now: float) -> int:
-        """Classes from here on may not leave now."""
-        if self.bulk_bps is not None and (self.bulk_bps <= 0 or self._bulk_s > now + _EPSILON_S):
-            return LIMITED_CLS_MIN
-        unmet = not self.congestion.srtt_s and self._in_flight >= FIRST_BULK_PACKETS * PACKET_BYTES
-        return BULK_CLS_MIN if unmet or self.held else CLASSES
+        cls_end = self.pace.cls_end(now, met=bool(self.congestion.srtt_s))
+        return self.queue.departures(now, signals=self.signals_open, kind_of_signal=fr.KIND_SIGNAL, cls_end=cls_end)
 
     def _may_send(self, now: float) -> bool:
         if self.timeouts:
             return self._allowance > 0 and self.queue.waiting(URGENT_CLS_MAX)
         if self._tail:
             return True
-        return self._window_open() and self._pace_due_s() <= now + _EPSILON_S
-
-    def _window_open(self) -> bool:
-        return self._in_flight == 0 or self._in_flight + PACKET_BYTES <= self.congestion.window_bytes
-
-    def _pace_due_s(self) -> float:
-        return self._pace_s - _BURST_PACKETS * PACKET_BYTES / self.congestion.pace_bytes_per_s
-
-    def _probe_interval_s(self, now: float) -> float:
-        lasts_s = now - self._outage_s
-        if lasts_s < PROBE_FIRST_FOR_S:
-            return PROBE_FIRST_S
-        return PROBE_FAST_S if lasts_s < PROBE_FAST_FOR_S else PROBE_SLOW_S
-
-    def _probe_due(self, now: float) -> bool:
-        if not self._probes and now - self._outage_s >= PROBE_FAST_FOR_S:
-            return False
-        return self._probe_s <= now + _EPSILON_S
+        return self.pace.window_open(self.congestion) and self.pace.due_s(self.congestion) <= now + _EPSILON_S
 
     def on_sent(self, counter: int, frames: list[fr.Frame], size: int, now: float) -> None:
         """A packet left with ``frames``; ``size`` is its IP bytes."""
@@ -512,18 +463,15 @@ class Arq:
             self._base_s = now
         urgent = any(isinstance(frame, fr.Frag) and frame.cls <= URGENT_CLS_MAX for frame in frames)
         self._sent[counter] = _Sent(now, size, tuple(frames), urgent)
-        self._in_flight += size
-        self._pace_s = max(self._pace_s, now) + size / self.congestion.pace_bytes_per_s
-        if self.bulk_bps and any(isinstance(frame, fr.Frag) and frame.cls >= LIMITED_CLS_MIN for frame in frames):
-            self._bulk_s = max(self._bulk_s, now) + 8 * size / self.bulk_bps
-        self.congestion.on_sent(self._in_flight)
+        limited = any(isinstance(frame, fr.Frag) and frame.cls >= LIMITED_CLS_MIN for frame in frames)
+        self.pace.left(size, self.congestion, now, limited=limited)
+        self.congestion.on_sent(self.pace.in_flight_bytes)
 
     def get_timer(self, now: float) -> float | None:
         """When :meth:`tick` and :meth:`next_frames` have work again."""
         times = [t for t in (self.incoming.ack_s, self._loss_s, self._ask_s()) if t is not None]
         if self.timeouts >= 2:
-            if self._probes or now - self._outage_s < PROBE_FAST_FOR_S:
-                times.append(self._probe_s)
+            times += [due_s for due_s in (self._outage.next_s(now),) if due_s is not None]
         else:
             if self._base_s is not None:
                 times.append(self._base_s + self.congestion.timeout_s)
@@ -532,10 +480,10 @@ class Arq:
                 copy_s = self.queue.next_copy_s(now)
                 times += [] if copy_s is None else [copy_s]
                 times += [due for due in map(self._stored_due_s, self._complete.values()) if due is not None]
-            if self.timeouts == 0 and self._window_open() and next(self._departures(now), None) is not None:
-                times.append(self._pace_due_s())
-            if self.bulk_bps and self._bulk_s > now and self.queue.waiting():
-                times.append(self._bulk_s)
+            if self.timeouts == 0 and self.pace.window_open(self.congestion):
+                times += [self.pace.due_s(self.congestion)] if next(self._departures(now), None) is not None else []
+            limit_s = self.pace.limit_s(now)
+            times += [limit_s] if limit_s is not None and self.queue.waiting() else []
         if self.timeouts == 0:
             times += [m.complete_s + STORE_TIMEOUT_S for m in self._complete.values() if m.complete_s is not None]
         return min(times, default=None)

@@ -307,7 +307,7 @@ class HubEndpoint:
                 if not session.greeted:
                     self._greet(session)
             case fr.Limit():
-                session.arq.held, session.arq.bulk_bps = frame.held, frame.bulk_bps
+                session.arq.pace.held, session.arq.pace.bulk_bps = frame.held, frame.bulk_bps
             case fr.Ack() if frame.salt2 == session.salt[:2]:
                 session.arq.on_ack(frame, now)
             case fr.Path() if frame.echo:

@@ -12,7 +12,7 @@ import msgspec
 
 from . import frames as fr
 from . import hubkey, seal
-from .arq import LIMITED_CLS_MIN, Arq
+from .arq import Arq
 from .blobs import pack_chunk
 from .bundle import BundlePayload, Chunk, pack_for
 from .congestion import DelayAimd
@@ -40,6 +40,7 @@ from .link import (
 )
 from .meter import HELD_CLS_MIN, Meter, Wait
 from .outbox import CLASSES
+from .pace import LIMITED_CLS_MIN
 from .signals import FRESH_S, NONCE_USE_S, SignalOrder, pack_signal, unpack_signal
 from .versions import FIRST, OURS, common_level
 
@@ -199,9 +200,9 @@ class NodeEndpoint:
 
     def _apply_limits(self) -> None:
         """Hold and limit what leaves, and tell the hub when it changes."""
-        self._arq.held = self.meter.waits(str(self.path)) is not Wait.NO
-        self._arq.bulk_bps = self._bulk_bps
-        limit = fr.Limit(self._arq.held, None if self._bulk_bps is None else int(self._bulk_bps) // 100 * 100)
+        pace = self._arq.pace
+        pace.held, pace.bulk_bps = self.meter.waits(str(self.path)) is not Wait.NO, self._bulk_bps
+        limit = fr.Limit(pace.held, None if self._bulk_bps is None else int(self._bulk_bps) // 100 * 100)
         if limit != self._said:
             self._said = limit
             self._arq.control(limit)
