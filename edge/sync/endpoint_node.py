@@ -16,12 +16,10 @@ from .arq import Arq
 from .blobs import pack_chunk
 from .bundle import BundlePayload, Chunk, pack_for
 from .congestion import DelayAimd
+from .downs import DownsHeld
 from .faults import point
-from .incoming import Incoming
+from .hub_processes import HubProcesses
 from .link import (
-    ATTENDED_FOR_S,
-    ATTENDED_KEEPALIVE_S,
-    KEEPALIVE_S,
     BundleAcked,
     BundleRef,
     Cls,
@@ -36,18 +34,14 @@ from .link import (
     Silence,
     StateArrived,
     TimeOffset,
-    online_limit_s,
 )
-from .meter import HELD_CLS_MIN, Meter, Wait
-from .outbox import CLASSES
-from .pace import LIMITED_CLS_MIN
-from .signals import FRESH_S, NONCE_USE_S, SignalOrder, pack_signal, unpack_signal
+from .meter import Meter, Wait
+from .presence import Presence
+from .signals import FRESH_S, NONCE_USE_S, pack_signal, unpack_signal
 from .versions import FIRST, OURS, common_level
 
 DATAGRAM_MAX_BYTES = 1_200
 IP_UDP_BYTES = 28
-_RETIRED_MAX = 64
-_DOWNS_REMEMBERED = 4_096
 _TAGS_REMEMBERED = 128
 
 
@@ -74,11 +68,10 @@ class NodeEndpoint:
         self._events: deque[NodeEvent] = deque()
         self._outgoing: list[tuple[bytes, Hashable]] = []
         self._refs: dict[bytes, tuple[BundleRef, int]] = {}
-        self._downs: dict[int, bool] = {}
+        self._downs = DownsHeld()
         self._signals = 0
         self._states = 0
-        self._heard_s: float | None = None
-        self._attended_s = float("-inf")
+        self._presence = Presence()
         self._online = False
         self._told_bearer: Hashable = None
         self.hub_reads = FIRST
@@ -108,10 +101,7 @@ class NodeEndpoint:
         self._epoch = seal.Epoch.new(self._keys, self._run, epsilon, self._grade, self._signer)
         self._born_s = now
         self._attach = True
-        self._salt: bytes | None = None
-        self._retired: dict[bytes, int] = {}
-        self._peers: dict[bytes, tuple[Incoming, SignalOrder]] = {}
-        self._order = SignalOrder()
+        self._hubs = HubProcesses()
         self._nonce: tuple[int, float] | None = None
         self._nonce_asked_s: float | None = None
         self._tags: deque[bytes] = deque(maxlen=_TAGS_REMEMBERED)
@@ -170,7 +160,7 @@ class NodeEndpoint:
 
     def send_signal(self, blob: bytes, now: float | None = None) -> None:
         """Send a call signal of at most 32 kB; given up after 30 s. Raises BadInput."""
-        self._attended_s = self._latest(now)
+        self._presence.attended_s = self._latest(now)
         self._signals += 1
         body = pack_signal(self._signals, blob)
         key = self._signals.to_bytes(8, "big")
@@ -184,15 +174,12 @@ class NodeEndpoint:
 
     def down_stored(self, seq: int) -> None:
         """The down blob ``seq`` is durable here; tell the hub."""
-        self._downs[seq] = True
-        while len(self._downs) > _DOWNS_REMEMBERED:
-            self._downs.pop(next(iter(self._downs)))
+        self._downs.stored(seq)
         self._arq.control(fr.DownStored(seq))
 
     def down_failed(self, seq: int) -> None:
         """The down blob could not be stored; the hub will send it again."""
-        if not self._downs.get(seq):
-            self._downs.pop(seq, None)
+        self._downs.failed(seq)
 
     def limit_bulk(self, rate_bps: float | None) -> None:
         """A call is up: at most so much of classes 2 to 5 leaves and comes, IP bits per second. None: it is over."""
@@ -255,26 +242,8 @@ class NodeEndpoint:
 
     def link_state(self, now: float) -> LinkState:
         """How the hub was last heard, and what waits."""
-        items, size = self._arq.queue.backlog()
-        waits = self._waits()
-        cls_min = CLASSES if waits is Wait.NO else LIMITED_CLS_MIN if waits is Wait.CALL else HELD_CLS_MIN
-        waiting_items, waiting_bytes = self._arq.queue.backlog(cls_min)
-        congestion = self._arq.congestion
-        return LinkState(
-            online=self._is_online(now),
-            last_ack_age_s=now - self._heard_s if self._heard_s is not None else float("inf"),
-            rtt_ms=int(congestion.srtt_s * 1000),
-            rate_bps=congestion.rate_bps,
-            bearer=str(self.path),
-            backlog_items=items,
-            backlog_bytes=size,
-            level=common_level(self.hub_reads) or 0,
-            today_bytes=self.meter.today_bytes(str(self.path)),
-            cap_bytes=self.meter.cap_bytes(str(self.path)),
-            waits=waits,
-            waiting_items=waiting_items,
-            waiting_bytes=waiting_bytes,
-        )
+        level = common_level(self.hub_reads) or 0
+        return self._presence.state(now, self._arq, self.meter, str(self.path), self._waits(), level)
 
     # What the bearer says.
 
@@ -291,10 +260,10 @@ class NodeEndpoint:
             frames = fr.decode(plain)
         except (seal.SealRefused, fr.FrameRefused):
             return False
-        if salt != self._salt and not self._meet(salt, frames, now):
+        if salt != self._hubs.salt and not self._meet(salt, frames):
             return False
         self._attach = False
-        self._heard_s = now
+        self._presence.heard_s = now
         self._arq.heard(now)
         taken = True
         for frame in frames:
@@ -332,28 +301,20 @@ class NodeEndpoint:
         self._arq.control(fr.Probe())
         return True
 
-    def _meet(self, salt: bytes, frames: list[fr.Frame], now: float) -> bool:
-        """Another hub process speaks. Late packets of one that was replaced are not believed.
-
-        Only who acknowledges a packet that left after it was replaced is alive.
-        """
-        replaced_at = self._retired.get(salt)
-        if replaced_at is not None:
-            if not any(isinstance(frame, fr.Ack) and frame.cursor >= replaced_at for frame in frames):
-                return False
-            del self._retired[salt]
+    def _meet(self, salt: bytes, frames: list[fr.Frame]) -> bool:
+        """Another hub process speaks, or the late packet of one that was replaced, which is not believed."""
+        acked = max((frame.cursor for frame in frames if isinstance(frame, fr.Ack)), default=-1)
+        if not self._hubs.is_believed(salt, acked):
+            return False
         self._retire()
-        if salt not in self._peers:
+        if self._hubs.meet(salt):
             self._events.append(HubMet())
-        self._salt = salt
-        self._arq.incoming, self._order = self._peers.setdefault(salt, (Incoming(salt[:2]), SignalOrder()))
+        self._arq.incoming = self._hubs.incoming
         return True
 
     def _retire(self) -> None:
         """The hub process that was spoken to is another one now: what it had in RAM is gone."""
-        if self._salt is not None:
-            self._retired[self._salt] = self._epoch.next_counter
-            self._salt = None
+        if self._hubs.retire(self._epoch.next_counter):
             self._restart()
 
     def _restart(self) -> None:
@@ -421,16 +382,14 @@ class NodeEndpoint:
             elif message.kind == fr.KIND_SIGNAL:
                 signal = unpack_signal(message.body)
                 if signal is not None:
-                    self._attended_s = now
-                    ready = self._order.take(signal[0], message.base, signal[1], now)
+                    self._presence.attended_s = now
+                    ready = self._hubs.order.take(signal[0], message.base, signal[1], now)
                     self._events.extend(SignalArrived(self._keys.node_id, blob) for blob in ready)
 
     def _down(self, seq: int, blob: bytes) -> None:
-        stored = self._downs.get(seq)
-        if stored:
+        if self._downs.is_stored(seq):
             self._arq.control(fr.DownStored(seq))
-        elif stored is None:
-            self._downs[seq] = False
+        elif self._downs.offer(seq):
             self._events.append(DownArrived(seq, blob))
 
     # What leaves.
@@ -448,7 +407,7 @@ class NodeEndpoint:
             frames = self._arq.next_frames(now, self._room())
             if not frames:
                 break
-            if self._salt is None and any(isinstance(frame, fr.Frag) for frame in frames):
+            if self._hubs.salt is None and any(isinstance(frame, fr.Frag) for frame in frames):
                 # Who meets us for the first time says the time unasked, and a fragment asks for an ACK as well.
                 frames = [frame for frame in frames if not isinstance(frame, fr.Probe)]
             counter, datagram = self._seal(frames)
@@ -476,15 +435,8 @@ class NodeEndpoint:
         self._outgoing.append((datagram, path))
 
     def _keep_alive(self, now: float) -> None:
-        if self._arq.timeouts == 0 and now - self._arq.last_eliciting_s >= self._keepalive_s(now):
+        if self._arq.timeouts == 0 and now - self._arq.last_eliciting_s >= self._presence.keepalive_s(now):
             self._arq.control(fr.Probe())
-
-    def _keepalive_s(self, now: float) -> float:
-        return ATTENDED_KEEPALIVE_S if now - self._attended_s < ATTENDED_FOR_S else KEEPALIVE_S
-
-    def _online_until_s(self, now: float) -> float:
-        heard_s = self._heard_s if self._heard_s is not None else float("-inf")
-        return heard_s + online_limit_s(self._keepalive_s(now), self._arq.congestion.srtt_s)
 
     def _freshen(self, now: float) -> None:
         """Signals need a fresh hub nonce; those older than 30 s are given up."""
@@ -507,7 +459,7 @@ class NodeEndpoint:
         return (
             now - self._born_s >= seal.EPOCH_LIFE_S
             or self._epoch.packets_sealed >= seal.EPOCH_PACKETS
-            or len(self._retired) > _RETIRED_MAX
+            or self._hubs.many
         )
 
     def get_timer(self) -> float | None:
@@ -520,7 +472,7 @@ class NodeEndpoint:
         if timer is not None:
             times.append(timer)
         if self._arq.timeouts == 0:
-            times.append(self._arq.last_eliciting_s + self._keepalive_s(now))
+            times.append(self._arq.last_eliciting_s + self._presence.keepalive_s(now))
         for message in self._arq.queue.urgent():
             if message.kind == fr.KIND_SIGNAL:
                 times.append(message.queued_s + FRESH_S)
@@ -528,18 +480,15 @@ class NodeEndpoint:
                 if not self._arq.signals_open:
                     times.append(now if asked_s is None else asked_s + self._ask_again_s())
         if self._online:
-            times.append(self._online_until_s(now))
+            times.append(self._presence.online_until_s(now, self._arq))
         return min(times)
 
     def next_event(self) -> NodeEvent | None:
         """The next thing the application should know, or None."""
         return self._events.popleft() if self._events else None
 
-    def _is_online(self, now: float) -> bool:
-        return now < self._online_until_s(now) and self._arq.timeouts < 2
-
     def _note_link(self, now: float) -> None:
-        online = self._is_online(now)
+        online = self._presence.is_online(now, self._arq)
         if online != self._online or self.path != self._told_bearer:
             self._online, self._told_bearer = online, self.path
             self._events.append(LinkChanged(self.link_state(now)))
