@@ -26,6 +26,7 @@ RAW = media_source.FOLDER / "media"
 _QUICK_S = 20.0
 _SHOWN = (
     "concealed_pct", "return_concealed_pct", "fps", "width", "frozen_s", "first_frame_s", "from_click_s", "stills",
+    "picture_gap_s",
     "link_used_pct", "psnr_db", "ssim", "stoi", "return_stoi", "sentences_heard", "mouth_to_ear_ms",
     "glass_to_glass_ms", "own_frames", "cpu_pct", "pss_mb", "attempts", "back_s", "load",
 )  # fmt: skip

@@ -73,6 +73,8 @@ class PageRecord(Struct, frozen=True):
     pictures: list[Picture]
     heard: list[Sound]
     spoken: list[Sound]
+    stills: list[tuple[float, int, int]] = []
+    """Whole small stills: (time, bytes, age in ms when the node sent it)."""
 
     def first(self, what: str, after_ms: float = 0.0) -> float | None:
         """When something first happened."""
@@ -314,6 +316,7 @@ def _record(page: Page) -> PageRecord:
     told = ask("window.__recordNow()")
     return msgspec.convert(
         {
+            "stills": told["stills"],
             "moments": told["moments"], "stats": told["stats"],
             "received": told["frames"]["received"], "sent": told["frames"]["sent"],
             "pictures": ask("window.__recordPictures()"),

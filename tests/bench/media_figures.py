@@ -18,6 +18,7 @@ The window is ``seconds`` from the start of ICE at the doctor's (its own answer 
 
 import base64
 import bisect
+import itertools
 import math
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
@@ -34,6 +35,7 @@ from tests.bench.media_rows import Peer
 from tests.bench.media_source import COMPARED, COMPARED_FROM_ROW, LENGTH_SAMPLES, PICTURES, RATE_HZ, Source, Speech
 
 GAP_S = 1.0
+STILL_EVERY_S = 6.0
 HEARD_FROM = 0.3
 _PIECE_S = 0.2
 _LATEST_S = 8.0
@@ -78,9 +80,11 @@ class Figures(Struct, frozen=True, kw_only=True):
     width: float
     """Of the picture, median of the received ones."""
     stills: float
-    """Pictures that came over a data channel."""
+    """Whole small stills that came over the data channel."""
+    picture_gap_s: float
+    """The longest time without a new frame or still, from the first of them to the end."""
     picture_ok: float
-    """1 when there was one frame a second, or a still at least every 6 s."""
+    """1 when there was one frame a second, or a frame or still at least every 6 s."""
     link_used_pct: float
     line_filled_pct: float
     """All IP bytes that the emulated line carried, over what it could."""
@@ -126,7 +130,8 @@ def figures(raw: Raw, source: Source, settle_s: float = 5.0) -> Figures:
     return_hear = heard(raw.patient.heard, said_into(raw.doctor, source.doctor), settled_ms, end_ms)
     seconds = [entry for entry in raw.trace if entry["kind"] == "second"]
     worst_load = max((sample.load for sample in raw.samples), default=0.0)
-    stills = there.gained_of("data-channel", "messagesReceived")
+    stills = [at for at, *_ in raw.doctor.stills if begin_ms <= at <= end_ms]
+    empty_s = longest_s(sorted([*stills, *(at for at, number, *_ in shown if number >= 0)]), end_ms)
     looks = quality(raw.doctor.pictures, source)
     return Figures(
         row=raw.row, peer=raw.peer, seed=raw.seed, seconds=raw.seconds, load=worst_load, disturbed=worst_load > 2.5,
@@ -140,7 +145,8 @@ def figures(raw: Raw, source: Source, settle_s: float = 5.0) -> Figures:
         from_click_s=(first_ms - raw.clicked_ms) / 1000 if raw.clicked_ms else math.nan,
         first_sound_s=there.first_sound_s(),
         width=_median([entry[2] for entry in shown]),
-        stills=stills, picture_ok=float(frames >= raw.seconds or stills >= raw.seconds / 6),
+        stills=float(len(stills)), picture_gap_s=empty_s,
+        picture_ok=float(frames >= raw.seconds or empty_s <= STILL_EVERY_S),
         link_used_pct=100 * there.useful_bytes() * 8 / capacity_bits if capacity_bits > 0 else math.nan,
         line_filled_pct=100 * (carried[-1] - carried[0]) * 8 / capacity_bits if capacity_bits > 0 else math.nan,
         glass_to_glass_ms=_median(glass), glass_to_glass_p95_ms=_share(glass, 0.95),
@@ -165,10 +171,6 @@ class Received:
     def gained(self, kind: str, name: str) -> float:
         """What a counter of the received ``kind`` gained."""
         return self._total(self.looks, "inbound-rtp", kind, name) - self._total(self._before, "inbound-rtp", kind, name)
-
-    def gained_of(self, type_: str, name: str) -> float:
-        """The same of another type of entry."""
-        return self._total(self.looks, type_, "", name) - self._total(self._before, type_, "", name)
 
     @staticmethod
     def _total(looks: Sequence[PageStats], type_: str, kind: str, name: str) -> float:
@@ -228,6 +230,12 @@ def gaps(times_ms: Sequence[float], end_ms: float) -> float:
     """Seconds in gaps of more than a second between pictures, the end of the window being one."""
     spaces = [(b - a) / 1000 for a, b in zip(times_ms, [*times_ms[1:], end_ms], strict=True)] if times_ms else []
     return sum(space for space in spaces if space > GAP_S)
+
+
+def longest_s(times_ms: Sequence[float], end_ms: float) -> float:
+    """The longest of the spaces between moments, the end being one; infinite without any."""
+    spaces = [b - a for a, b in itertools.pairwise([*times_ms, end_ms])]
+    return max(spaces) / 1000 if spaces else math.inf
 
 
 def cpu_pct(raw: Raw) -> float:

@@ -3,7 +3,7 @@
 (() => {
   const BLOCKS = 20, PICTURE_EVERY_MS = 500, STATS_EVERY_MS = 500;
   const now = () => performance.timeOrigin + performance.now();
-  const record = { moments: [], stats: [], frames: { received: [], sent: [] }, pictures: [], sound: { received: [], sent: [] } };
+  const record = { moments: [], stats: [], frames: { received: [], sent: [] }, pictures: [], stills: [], sound: { received: [], sent: [] } };
   window.__record = record;
   const note = (what) => record.moments.push([now(), what]);
   const peers = [];
@@ -78,6 +78,22 @@
     work(track, way).catch((error) => note(`watching ${way} ${track.kind} failed: ${error}`));
   };
 
+  /** Whole stills of edge/media/aside.py: "S", version, number, place, count, age; then the content. */
+  const watchStills = (channel) => {
+    let number = -1, came = new Set(), bytes = 0;
+    channel.addEventListener("message", ({ data }) => {
+      const size = data.byteLength ?? data.size ?? 0;
+      if (!(data instanceof ArrayBuffer) || size <= 8) return;
+      const view = new DataView(data);
+      if (view.getUint8(0) !== 0x53) return;
+      if (view.getUint16(2) !== number) { number = view.getUint16(2); came = new Set(); bytes = 0; }
+      if (came.has(view.getUint8(4))) return;
+      came.add(view.getUint8(4));
+      bytes += size - 8;
+      if (came.size === view.getUint8(5)) record.stills.push([now(), bytes, view.getUint16(6) * 10]);
+    });
+  };
+
   const WANTED = {
     "inbound-rtp": ["kind", "bytesReceived", "headerBytesReceived", "packetsReceived", "packetsLost", "framesDecoded",
       "freezeCount", "totalFreezesDuration", "frameWidth", "frameHeight", "totalSamplesReceived", "concealedSamples",
@@ -107,6 +123,7 @@
       note("connection made");
       this.addEventListener("iceconnectionstatechange", () => note(`ice ${this.iceConnectionState}`));
       this.addEventListener("connectionstatechange", () => note(`media ${this.connectionState}`));
+      this.addEventListener("datachannel", ({ channel }) => watchStills(channel));
       this.addEventListener("track", ({ track }) => watch(track, "received"));
     }
     async setLocalDescription(...given) { note("describes itself"); return super.setLocalDescription(...given); }
@@ -123,7 +140,7 @@
     };
   }
 
-  window.__recordNow = () => ({ moments: record.moments, stats: record.stats, frames: record.frames });
+  window.__recordNow = () => ({ moments: record.moments, stats: record.stats, frames: record.frames, stills: record.stills });
   window.__recordSound = (way) => record.sound[way].map(({ rate, marks, chunks, samples }) => {
     const whole = new Int16Array(samples);
     let at = 0;

@@ -98,6 +98,12 @@ def test_gaps_over_a_second_count_to_the_end_of_the_window() -> None:
     assert media_figures.gaps([], 6_000) == 0
 
 
+def test_the_longest_time_without_a_picture_reaches_to_the_end() -> None:
+    assert media_figures.longest_s([1_000, 4_000, 9_000], 12_000) == 5
+    assert media_figures.longest_s([1_000], 12_000) == 11
+    assert media_figures.longest_s([], 12_000) == math.inf
+
+
 def _raw(doctor: PageRecord, samples: list[media_load.Sample], cut_s: tuple[float, float] | None = None) -> Raw:
     return Raw("cellular", "ours", 1, 60, 0, 0, doctor, _record(), "file", [], samples, cut_s)
 
