@@ -5,10 +5,10 @@ Its browser twin is ``edge/ui/call/aside.js``.
 """
 
 import struct
-from typing import Annotated, TypeAlias
+from typing import TypeAlias
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from edge.model.errors import BadInput
 from edge.model.ids import Id
@@ -24,18 +24,10 @@ PIECE_HEADER = struct.Struct("!cBHBBH")
 
 
 class AskStill(Struct, frozen=True, tag="ask_still"):
-    """Doctor → node: take a sharp picture now."""
+    """Doctor → node: take a sharp picture now. It comes as a photo of the visit, previews first."""
 
     still_id: Id
-
-
-class StillState(Struct, frozen=True, tag="still_state"):
-    """Node → doctor: how a sharp picture stands."""
-
-    still_id: Id
-    state: Annotated[str, Meta(pattern="^(taking|kept|failed)$")]
-    blob_id: ShortText = ""
-    """Once it is kept: its name in the visit."""
+    """Drawn anew for each picture: asked twice under one name, it is taken once."""
 
 
 class LinkState(Struct, frozen=True, tag="link_state"):
@@ -46,9 +38,11 @@ class LinkState(Struct, frozen=True, tag="link_state"):
     """The link carries no sound worth the name: a voice note serves better."""
     relayed: bool = False
     """The way leads through the hub's relay."""
+    sharp: bool = False
+    """A sharp picture can be asked for."""
 
 
-Aside: TypeAlias = AskStill | StillState | LinkState
+Aside: TypeAlias = AskStill | LinkState
 
 _decoder: msgspec.json.Decoder[Aside] = msgspec.json.Decoder(Aside)
 _encode = msgspec.json.Encoder().encode

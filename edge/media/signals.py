@@ -202,6 +202,12 @@ class CallStats(Struct, frozen=True, tag="call_stats"):
     """The way leads through a TURN server."""
 
 
+class SharpAsked(Struct, frozen=True, tag="sharp_asked"):
+    """Process → node: the doctor wants a sharp picture."""
+
+    still_id: Id
+
+
 class CallEnded(Struct, frozen=True, tag="call_ended"):
     """Process → node, last line."""
 
@@ -216,4 +222,4 @@ class CallError(Struct, frozen=True, tag="call_error"):
 
 
 ToCall: TypeAlias = StartCall | GoOn | RenewCall | LanOffer | Answer | Candidate | EndCall
-FromCall: TypeAlias = Offer | Candidate | LanAnswer | CallStats | CallError | CallEnded
+FromCall: TypeAlias = Offer | Candidate | LanAnswer | CallStats | SharpAsked | CallError | CallEnded

@@ -32,6 +32,7 @@ from edge.media.signals import (
     LanOffer,
     Offer,
     RenewCall,
+    SharpAsked,
     StartCall,
     ToCall,
 )
@@ -332,7 +333,8 @@ class Worker:
         if not wan.aside_is_open:
             self._told = aside.LinkState("none")
             return
-        state = aside.LinkState(allocation.rung, allocation.notes, wan.relayed)
+        sharp = isinstance(self._source, TabletSource)
+        state = aside.LinkState(allocation.rung, allocation.notes, wan.relayed, sharp)
         if state != self._told:
             self._told = state
             wan.send_aside(aside.write(state))
@@ -345,7 +347,11 @@ class Worker:
         except UpkendraError as error:
             self._refuse(error)
             return
-        _LOG.info("aside %s", type(message).__name__)
+        match message:
+            case aside.AskStill(still_id) if isinstance(self._source, TabletSource):
+                self.say(SharpAsked(still_id))
+            case _:
+                self._refuse(BadInput("this is not for the node, or cannot be done with its camera"))
 
     def _moved(self) -> bool:
         """Whether this machine has another address now and the old one carries nothing: a new modem, a new lease."""

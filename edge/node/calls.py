@@ -29,6 +29,7 @@ from edge.media.signals import (
     Offer,
     RenewCall,
     Ring,
+    SharpAsked,
     Signal,
     StartCall,
     fingerprint_tbs,
@@ -43,7 +44,7 @@ from edge.web.refusals import Unavailable
 from .call_ends import CallEnds
 from .call_running import RunningCall
 from .clinic import Clinic
-from .live import ByePush, CallPush, RingPush
+from .live import ByePush, CallPush, RingPush, SharpPush
 from .web.schema import CallNow
 
 logger = logging.getLogger("edge.node.calls")
@@ -93,10 +94,7 @@ class CallDesk:
         """Calls that ring or run."""
         return [
             CallNow(
-                call_id,
-                running.ring.visit_id,
-                running.ring.doctor_name,
-                running.state.phase.value,
+                *(call_id, running.ring.visit_id, running.ring.doctor_name, running.state.phase.value),
                 running.stats.rung if running.stats else "",
                 running.stats.why if running.stats else "",
                 self._camera_kind,
@@ -181,7 +179,6 @@ class CallDesk:
         """Load the next attempt while it rings or the link is away, so that nobody waits for it afterwards."""
         attempt = running.state.attempt + 1
         start = self._start_call(running, attempt, held=True, link_down=link_down)
-
         made: list[CallProcess] = []
 
         async def heard(message: FromCall) -> None:
@@ -391,6 +388,9 @@ class CallDesk:
             case LanAnswer():
                 if running.lan is not None and message.number == running.asked and not running.lan.done():
                     running.lan.set_result(message.sdp)
+            case SharpAsked(still_id):
+                ring = running.ring
+                self._clinic.tablets.push(SharpPush(ring.call_id, ring.visit_id, still_id, ring.doctor_name))
             case CallError():
                 say(logger, "call_part_failed", logging.WARNING, code=message.refusal.code, attempt=attempt)
             case CallStats():

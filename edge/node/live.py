@@ -90,6 +90,15 @@ class CallPush(msgspec.Struct, frozen=True, tag="call"):
     relayed: bool = False
 
 
+class SharpPush(msgspec.Struct, frozen=True, tag="sharp"):
+    """The doctor wants a sharp picture: the tablet whose camera the call uses takes it and attaches it to the visit."""
+
+    call_id: str
+    visit_id: str
+    still_id: str
+    doctor_name: str
+
+
 class ByePush(msgspec.Struct, frozen=True, tag="bye"):
     call_id: str
     reason: str
@@ -159,6 +168,7 @@ Push: TypeAlias = (
     | LinkPush
     | RingPush
     | CallPush
+    | SharpPush
     | ByePush
     | Called
     | DevicesChanged

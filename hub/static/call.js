@@ -19,7 +19,8 @@ const SETTLE = 5;
 const state = signal("");
 const figures = signal(/** @type {import("/ui/call/doctor.js").CallStats|null} */ (null));
 /** What the node's uplink carries, as the node says. */
-const uplink = signal({ rung: "", notes: false, relayed: false });
+const uplink = signal({ rung: "", notes: false, relayed: false, sharp: false });
+const asideOpen = signal(false);
 /** The last still that came in the place of video: its address in this page, and when it was taken (`performance.now()`). */
 const still = signal(/** @type {{url: string, takenAt: number}|null} */ (null));
 /** Figures that came since the media was connected: the first ones say nothing yet. */
@@ -94,7 +95,7 @@ export async function startCall(visitId, callId) {
   keepCall(`${callId}:${visitId}`);
   state.value = "waiting";
   figures.value = null;
-  uplink.value = { rung: "", notes: false, relayed: false };
+  uplink.value = { rung: "", notes: false, relayed: false, sharp: false };
   showStill(null);
   /** @type {any[]} */
   let iceServers = [];
@@ -123,12 +124,19 @@ export async function startCall(visitId, callId) {
     onStill: showStill,
     onAside: (message) => {
       if (message.type === "link_state") {
-        uplink.value = { rung: String(message.rung), notes: message.notes === true, relayed: message.relayed === true };
+        uplink.value = { rung: String(message.rung), notes: message.notes === true, relayed: message.relayed === true, sharp: message.sharp === true };
       }
     },
+    onAsideOpen: (open) => (asideOpen.value = open),
   });
   send({ type: "ring", call_id: callId, visit_id: visitId });
   if (state.value === "waiting") state.value = "calling";
+}
+
+/** Ask for a sharp picture; it comes into the record as a photo, previews first. */
+function askSharp() {
+  const asked = call?.aside.send({ type: "ask_still", still_id: newId() }) ?? false;
+  toast(asked ? "good" : "warn", t(asked ? "sharp-asked" : "sharp-not-now"));
 }
 
 /** @param {import("/ui/call/aside.js").Still|null} came */
@@ -198,6 +206,7 @@ export function CallPanel() {
         <div class="small num" data-test="call-figures" data-frames=${String(shown?.frames ?? 0)} data-audio=${String(Math.round(shown?.audioS ?? 0))}>${shown && shown.state === "connected"
           ? shown.fps >= 0.5 ? t("call-figures", { width: shown.width, height: shown.height, fps: Math.round(shown.fps), kbps: Math.round(shown.recvBps / 1000), gaps: Math.round(shown.concealedPct) })
             : t("call-audio-figures", { kbps: Math.round(shown.recvBps / 1000) }) : ""}</div></div>
+      ${uplink.value.sharp ? html`<button type="button" data-test="call-sharp" disabled=${!asideOpen.value} onClick=${askSharp}>${t("call-sharp")}</button>` : null}
       <button type="button" class="danger" data-test="call-hangup" onClick=${hangUp}>${t("call-hangup")}</button></div>`
     : record.value && !record.value.visit.closed_ms ? html`<button type="button" class="primary wide" data-test="call" disabled=${!record.value.site.online}
         onClick=${() => {

@@ -14,6 +14,7 @@ from edge.media.ladder import load_rules
 from .pages import (
     BROWSER_ARGS,
     CHROMIUM,
+    LONG_NAME,
     Clinic,
     Stage,
     Watch,
@@ -335,6 +336,12 @@ def test_a_call_shows_the_tablets_own_camera_and_goes_on_after_a_reload_of_eithe
     for page in (doctor, tablet):
         expect(page.locator('[data-test="call-ladder"]')).to_have_attribute("data-rung", re.compile("^video-"))
         expect(page.locator('[data-test="call-ladder"]')).not_to_be_empty()
+    tap(doctor, "call-sharp")
+    photo = doctor.locator('[data-test="media-item"][data-purpose="original"]')
+    expect(photo).to_have_attribute("data-state", "whole", timeout=ACROSS_MS)
+    expect(photo.locator('[data-test="media-line"]')).to_contain_text(LONG_NAME)
+    kept = tablet.locator('[data-test="media-item"][data-purpose="original"]')
+    expect(kept).to_have_count(1)
     (process,) = stage.call_processes()
     calls = tablet.request.get(tablet.url.split("#")[0] + "api/calls").json()["items"]
     assert [call["camera"] for call in calls] == ["tablet"]

@@ -21,7 +21,6 @@ STILL_MOST_BYTES = load_rules().still_max_bytes
 def test_messages_survive_and_what_is_none_is_refused() -> None:
     for message in (
         aside.AskStill("0123456789abcdef"),
-        aside.StillState("0123456789abcdef", "kept", "fedcba9876543210"),
         aside.LinkState("stills", True, True),
     ):
         assert aside.read(aside.write(message)) == message

@@ -492,6 +492,13 @@ call-line-restart = The picture and sound program stopped: it starts again
 call-line-relayed = through the hub's relay
 call-still-age = Picture of { $seconds } s ago
 call-still-alt = Still picture of the patient
+call-sharp = Sharp picture
+sharp-asked = Asked: the sharp picture comes into the record
+sharp-not-now = Not now: the link to the centre is just being set up. Try again.
+sharp-taking = The doctor asked for a sharp picture: hold still
+sharp-kept = Sharp picture taken: it goes to the doctor
+sharp-failed = The camera gave no sharp picture. Take a photo of the visit instead.
+sharp-caption = Asked for in the call by { $name }
 camera-refused = The tablet did not open its camera. Allow the camera in the browser.
 
 # Errors by code

@@ -2,12 +2,13 @@
 // A call comes in for a visit: ring, accept or decline, the doctor on the screen. The picture of the
 // patient comes from the node's own camera unless the node was told to use this tablet's.
 import { html, signal, useEffect, useRef } from "/ui/lib/dom.js";
-import { get, post } from "/ui/lib/http.js";
+import { ApiError, get, post } from "/ui/lib/http.js";
 import { known, t } from "/ui/lib/l10n.js";
 import { Icon, toast } from "/ui/lib/parts.js";
 import { bannerLine } from "/ui/call/banner.js";
 import { TabletCall } from "/ui/call/tablet.js";
 import { errorText } from "../commands.js";
+import { attachPhoto } from "./media.js";
 import { go, keepInTab, keptInTab, loadQueue, loadRecord, queue, record, seesPatients, tablet } from "../store.js";
 
 /** @typedef {import("../store.js").CallInfo} CallInfo */
@@ -49,7 +50,27 @@ export function callMessage(message) {
       if (message.camera) useCamera.value = message.camera === "tablet";
       if (message.state === "ended") over(message.call_id, message.why ?? "");
     } else if (message.state !== "ringing" && ringing.value?.call_id === message.call_id) ringing.value = null;
-  } else if (message.type === "bye") over(message.call_id, message.reason ?? "");
+  } else if (message.type === "sharp") void takeSharp(message);
+  else if (message.type === "bye") over(message.call_id, message.reason ?? "");
+}
+
+/** The leg that runs, for who asks it for a picture. @type {TabletCall|null} */
+let camera = null;
+/** Pictures that were asked for and taken. */
+const taken = new Set();
+
+/** The doctor wants a sharp picture: this tablet takes it, when its camera is the call's. @param {import("/ui/lib/live.js").LiveMessage} message */
+async function takeSharp({ call_id, visit_id, still_id, doctor_name }) {
+  if (callOnScreen.value?.call_id !== call_id || !useCamera.value || !camera || taken.has(still_id)) return;
+  taken.add(still_id);
+  toast("good", t("sharp-taking"));
+  try {
+    await attachPhoto(visit_id, await camera.photo(), t("sharp-caption", { name: doctor_name || t("doctor") }));
+    toast("good", t("sharp-kept"));
+  } catch (error) {
+    toast("bad", error instanceof ApiError ? errorText(error) : t("sharp-failed"));
+  }
+  if (record.value?.visit.visit_id === visit_id) void loadRecord(visit_id).catch(() => {});
 }
 
 /** @param {string} callId @param {string} reason */
@@ -184,6 +205,7 @@ export function CallScreen() {
       onState: (state) => (leg.value = state),
     });
     connected.current = connection;
+    camera = connection;
     connection.start().catch(() => toast("bad", t("camera-refused")));
     incoming.value = { picture: false, seconds: 0, muted: false };
     let frames = 0;
@@ -198,6 +220,7 @@ export function CallScreen() {
     }, 1000);
     return () => {
       clearInterval(timer);
+      camera = null;
       connection.close();
     };
   }, [call?.call_id]);

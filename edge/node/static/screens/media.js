@@ -59,10 +59,23 @@ async function upload(visitId, purpose, content) {
   }
 }
 
-/** @param {string} visitId @param {string} upload_id @param {string} [preview_upload_id] */
-async function attach(visitId, upload_id, preview_upload_id = "") {
-  const outcome = await submit({ type: "attach_media", visit_id: visitId, upload_id, preview_upload_id });
+/** @param {string} visitId @param {string} upload_id @param {string} [preview_upload_id] @param {string} [caption] */
+async function attach(visitId, upload_id, preview_upload_id = "", caption = "") {
+  const outcome = await submit({ type: "attach_media", visit_id: visitId, upload_id, preview_upload_id, caption });
   if (!outcome.ok && "error" in outcome) throw outcome.error;
+}
+
+/** A photo of the visit, with its preview. @param {string} visitId @param {Blob} content @param {string} [caption] */
+export async function attachPhoto(visitId, content, caption = "") {
+  let picture;
+  try {
+    picture = await createImageBitmap(content);
+  } catch {
+    throw new ApiError(400, { code: "media_damaged", message: "the browser cannot read it" }, null);
+  }
+  const preview = await upload(visitId, "preview", await small(picture, PREVIEW));
+  await attach(visitId, await upload(visitId, "original", await small(picture, PHOTO)), preview, caption);
+  picture.close();
 }
 
 /** @param {{visitId: string, media: MediaItem[], sync: ItemLine[], open: boolean}} props */
@@ -84,17 +97,7 @@ export function MediaCard({ visitId, media, sync, open }) {
     const file = event.currentTarget.files?.[0];
     event.currentTarget.value = "";
     if (!file) return;
-    void work("photo", async () => {
-      let picture;
-      try {
-        picture = await createImageBitmap(file);
-      } catch {
-        throw new ApiError(400, { code: "media_damaged", message: "the browser cannot read it" }, null);
-      }
-      const preview = await upload(visitId, "preview", await small(picture, PREVIEW));
-      await attach(visitId, await upload(visitId, "original", await small(picture, PHOTO)), preview);
-      picture.close();
-    });
+    void work("photo", () => attachPhoto(visitId, file));
   };
   const shown = media.filter((one) => !one.removed_ms && one.purpose !== "preview");
   if (!open && shown.length === 0) return null;
