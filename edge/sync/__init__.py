@@ -8,6 +8,7 @@ seal       NodeKeys, HubKeys, NodeRecord, Grade; Epoch (node) and OpenedEpoch (h
 log        Stream, Writer (append, sign_head), Chain, verify_entries, salt_of, decode_entry
 bundle     BundlePayload, pack, unpack
 compact    Walk, Model: entries coded by where their values stand    rangecoder  Writer, Reader
+values     what msgpack values look like to it
 enrol      make_token … open_reply; EnrolGrant, EnrolSecrets
 link       events and states: BundleRef, BundleAcked, BundleArrived, LinkState, Cls, Directory …
 blobs      Chunk, pack_chunk; names and checks; Receiving, Sending: what is held and missing of a photo
@@ -20,7 +21,9 @@ outbox     SendQueue: what leaves next          inbox    judge: bytes → verdic
 courier    what lies on a USB stick: up_file, receipt_file, down_file, stored_file, parse, Opener
 revocation what the hub no longer believes, a signed list for each node    release  what an update is, signed
 arq        Arq: selective repeat over packets   congestion  DelayAimd
+pace       when the next packet may leave       outage      when to ask whether the other side is back
 endpoint   NodeEndpoint, HubEndpoint            bearers  NodeRunner, HubRunner, wss_handler
+hub_node   a node as the hub knows it           downs, hub_processes, presence  the hub as a node knows it
 sms        SmsSealer, open_sms, contents, caps     sms_copy  visit → early copy → words
 sms_pdu    GSM PDUs, parts    sms_modem  AT session    sms_mail  whole messages; bearers.sms, bearers.sms_store
 faults     point(name): where a fault test may kill the process

@@ -10,7 +10,8 @@ import pytest
 
 from edge.node.config import OUTBOX_FILE
 from edge.node.outbox import OutboxDb
-from tests.faults.lives import Lives, tear
+from tests.faults.lives import Lives
+from tests.faults.torn import tear
 
 pytestmark = pytest.mark.serial
 
