@@ -229,20 +229,28 @@ def _replace(data: Path, keys: KeyFile) -> KeyFile:
     draft.unlink(missing_ok=True)
     write_private(draft, msgspec.json.encode(keys))
     old = data / (KEYS_FILE + ".old")
-    old.unlink(missing_ok=True)
+    _overwrite(old)  # of a change that was cut short
     os.link(data / KEYS_FILE, old)
     draft.rename(data / KEYS_FILE)
-    with old.open("r+b") as file:
-        file.write(bytes(old.stat().st_size))
-        file.flush()
-        os.fsync(file.fileno())
-    old.unlink()
+    _overwrite(old)
     folder = os.open(data, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
     return keys
+
+
+def _overwrite(path: Path) -> None:
+    """Remove a file of keys, if it is there, and what is in it."""
+    if not path.exists():
+        return
+    if path.stat().st_nlink == 1:  # otherwise it is still the file that is in use
+        with path.open("r+b") as file:
+            file.write(bytes(path.stat().st_size))
+            file.flush()
+            os.fsync(file.fileno())
+    path.unlink()
 
 
 def _make_leaf() -> tuple[bytes, bytes]:

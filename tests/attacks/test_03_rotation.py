@@ -164,6 +164,23 @@ def test_03_destroyed_keys_are_not_in_the_folder(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["keys.json", "tls.crt", "tls.key"]
 
 
+def test_03_a_change_of_keys_that_was_cut_short_leaves_no_old_key_behind(tmp_path: Path) -> None:
+    """Cut before the new file has its name, and before the old one is overwritten."""
+    hub_keys.init_keys(tmp_path)
+    kept = tmp_path / "keys.json.old"
+    kept.hardlink_to(tmp_path / "keys.json")
+    hub_keys.rotate(tmp_path, 1000)
+    first = json.loads((tmp_path / "keys.json").read_text())["kem"][1]["private"]
+    hub_keys.destroy_old(tmp_path, 1001 + 400 * DAY_S * 1000)
+    with kept.open("wb") as file:
+        file.write(first.encode())
+    with kept.open("rb") as reading:
+        hub_keys.rotate(tmp_path, 2000)
+        assert not kept.exists()
+        assert first.encode() not in reading.read()
+    assert len(hub_keys.load_keys(tmp_path).hub.kem) == 2
+
+
 TURNS = 40
 _CHANGING = (
     "import sys; from pathlib import Path; from hub import keys\n"
