@@ -32,6 +32,7 @@ from .config import load_config
 from .devices import panel_cli
 from .devices.registry import parse_device
 from .listening import Listening, parse_address
+from .notify import Notifier
 from .report import at_rest
 from .sms_desk import sms_options_of
 from .views import Staff
@@ -214,6 +215,7 @@ async def _serve(options: argparse.Namespace) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    notifier = Notifier.of_process()
     run = secrets.token_bytes(seal.RUN_BYTES)
     node = await asyncio.to_thread(
         Node.load, options.data, run, options.camera, options.hub_host, options.data_cap, options.bulk_hours, devices
@@ -230,10 +232,14 @@ async def _serve(options: argparse.Namespace) -> None:
         announced = await announce.start(node.clinic.config, *(listening.https or listening.http))
     shown = {"https": listening.url} if listening.url else {}
     _print(ready=True, http="http://{}:{}".format(*listening.http), **shown)
+    notifier.say("READY=1")
+    feeding = asyncio.create_task(notifier.feed(node.answers))
     await stopping.wait()
+    notifier.say("STOPPING=1")
     if announced is not None:
         await announced.stop()
     await listening.close()
+    feeding.cancel()
     await node.stop()
 
 

@@ -1,0 +1,60 @@
+"""The appliance's own services, as systemd and our command line read them."""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from edge.node.__main__ import _parser
+from tests.kits.clinic import ROOT
+
+UNITS = ROOT / "images" / "overlay" / "usr" / "lib" / "systemd" / "system"
+NAMES = ("upkendra-first-boot.service", "upkendra-set-up.service", "upkendra-node.service")
+HOME = "/opt/upkendra"
+EXPOSURE_MAX = 2.0
+
+
+def values(unit: str, key: str) -> list[str]:
+    return re.findall(rf"^{key}=(.*)$", (UNITS / unit).read_text(), re.MULTILINE)
+
+
+def test_systemd_has_nothing_against_the_units(tmp_path: Path) -> None:
+    for unit in NAMES:
+        (tmp_path / unit).write_text((UNITS / unit).read_text().replace(HOME, str(ROOT)))
+    argv = ["systemd-analyze", "verify", *(str(tmp_path / unit) for unit in NAMES)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("unit", NAMES)
+def test_each_service_is_locked_up_well(unit: str) -> None:
+    argv = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(UNITS / unit)]
+    said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    level = re.search(r"exposure level for \S+: ([0-9.]+)", said)
+    assert level is not None
+    assert float(level.group(1)) <= EXPOSURE_MAX
+
+
+@pytest.mark.parametrize(("unit", "command"), list(zip(NAMES, ("first-boot", "set-up", "serve"), strict=True)))
+def test_the_command_line_of_a_unit_is_one_of_ours(unit: str, command: str) -> None:
+    (line,) = values(unit, "ExecStart")
+    program, *words = shlex.split(line.replace("$UPKENDRA_NODE_OPTIONS", ""))
+    assert program == f"{HOME}/.venv/bin/python"
+    assert words[:2] == ["-m", "edge.node"]
+    options = _parser().parse_args(words[2:])
+    assert options.command == command
+    assert str(options.data) in values(unit, "ReadWritePaths")[0].split()
+
+
+def test_no_service_leaves_a_core_swaps_or_runs_as_root_for_long() -> None:
+    for unit in NAMES:
+        assert values(unit, "LimitCORE") == ["0"]
+        assert values(unit, "UMask") == ["0077"]
+    for unit in NAMES[1:]:
+        assert values(unit, "User") == ["upkendra"]
+        assert values(unit, "MemorySwapMax") == ["0"]
+        assert values(unit, "CapabilityBoundingSet") == ["CAP_NET_BIND_SERVICE"]
+    assert values("upkendra-node.service", "Type") == ["notify"]
+    assert int(values("upkendra-node.service", "WatchdogSec")[0]) >= 30
