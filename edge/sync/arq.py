@@ -163,6 +163,8 @@ class Arq:
         self._answered()
         self.heard_s = now
         if self.timeouts:
+            if self.timeouts >= 2:
+                self._outage.ended_s = now
             self.timeouts = 0
             self._lose(list(self._sent), now)
             self.pace.begin(now)
@@ -196,14 +198,17 @@ class Arq:
     def on_ack(self, ack: fr.Ack, now: float) -> None:
         """Acknowledged packets: their fragments are held there, older ones may be lost."""
         bits = int.from_bytes(ack.bitmap, "little") << 1 | 1
+        newest: _Sent | None = None
         for counter in [c for c in self._late if _acknowledges(ack, bits, c)]:
-            self._credit(self._late.pop(counter), now)
+            late = self._late.pop(counter)
+            self._credit(late, now)
+            if counter == ack.cursor and late.time > self._outage.ended_s:
+                newest = late  # its counter is its own: what came late says how long the way has become
         for counter in list(self._told):
             if _acknowledges(ack, bits, counter):
                 del self._told[counter]
             elif counter + REORDER_PACKETS <= ack.cursor:
                 self._requeue_controls(self._told.pop(counter))
-        newest: _Sent | None = None
         acked_bytes = 0
         for counter in [c for c in self._sent if _acknowledges(ack, bits, c)]:
             sent = self._sent.pop(counter)
@@ -212,11 +217,11 @@ class Arq:
             self._credit(sent, now)
             if counter == ack.cursor:
                 newest = sent
+        if newest is not None:
+            self.congestion.on_rtt(now - newest.time - ack.delay_ms / 1000)
         if not acked_bytes:
             return
         self._largest_acked = max(self._largest_acked, ack.cursor)
-        if newest is not None:
-            self.congestion.on_rtt(now - newest.time - ack.delay_ms / 1000)
         self.congestion.on_acked(acked_bytes, now)
         self._base_s = now if self._sent else None
         self._find_losses(now)

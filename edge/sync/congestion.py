@@ -16,6 +16,8 @@ from collections.abc import Iterable
 PACKET_BYTES = 1_228
 """A full packet with IP and UDP headers."""
 FLOOR_BYTES = 2 * PACKET_BYTES
+COMPETING_FLOOR_BYTES = 3 * PACKET_BYTES
+"""Beside somebody else: of two packets one is often lost at a full queue, and then nothing is learned for seconds."""
 CEILING_BYTES = 4 << 20
 INITIAL_BYTES = 6 * PACKET_BYTES
 QUEUE_START_S = 0.15
@@ -26,10 +28,13 @@ LOSS_HIGH = 0.1
 PATIENCE_ROUNDS = 3.0
 """So many rounds of giving way in vain are somebody else; a good round takes back ``RELIEF``."""
 RELIEF = 0.15
-TEST_EVERY_S = 30.0
+TEST_EVERY_S, TEST_AT_MOST_EVERY_S = 30.0, 120.0
+"""Twice as long after each test that found somebody else."""
 TEST_ROUNDS = 3
 CUBIC_C = 0.4
 CUBIC_BETA = 0.7
+SINGLE_LOSS_BETA = 0.85
+"""On a single loss: at a full queue a paced packet finds no room more often than one that an ACK lets go."""
 FIRST_TIMEOUT_S = 3.0
 """Before a round trip was measured (GPRS and VSAT answer late; facts/sync-baseline.md)."""
 TIMEOUT_FLOOR_S = 1.0
@@ -54,8 +59,11 @@ class DelayAimd:
         self._grew = False
         self._cubic_max = self._cubic_begin = self._cubic_k_s = self._cubic_s = 0.0
         self._test_s = 0.0
+        self._test_every_s = TEST_EVERY_S
         self._test_rounds = 0
         self._test_window = 0.0
+        self._waiting = False
+        """A round has to pass before the window may grow again."""
         self._recent: deque[float] = deque(maxlen=3)
         self._acks: deque[tuple[float, int]] = deque()
         self._top_s = 0.0
@@ -74,6 +82,11 @@ class DelayAimd:
         if not self.srtt_s:
             return UNMEASURED_PACE_BPS / 8
         return (2.0 if self._slow_start else 1.25) * self.window_bytes / max(self.srtt_s, 0.01)
+
+    @property
+    def burst_packets(self) -> int:
+        """So many may leave at once. One beside a flow that keeps the queue full: of two the second finds no room."""
+        return 1 if self._competing else 2
 
     @property
     def rate_bps(self) -> int:
@@ -136,7 +149,7 @@ class DelayAimd:
         """Nothing came back for a whole timeout. The window is kept but for a fifth."""
         if not self.srtt_s:
             return
-        self.window_bytes = max(self.window_bytes * 0.8, float(FLOOR_BYTES))
+        self._shrink(self.window_bytes * 0.8)
         self._slow_start = False
         self._round_sent = self._round_lost = 0
 
@@ -160,7 +173,8 @@ class DelayAimd:
         self._shrink(max(target, self.window_bytes * least))
 
     def _shrink(self, to_bytes: float) -> None:
-        self.window_bytes = max(min(self.window_bytes, to_bytes), float(FLOOR_BYTES))
+        floor_bytes = COMPETING_FLOOR_BYTES if self._competing else FLOOR_BYTES
+        self.window_bytes = max(min(self.window_bytes, to_bytes), float(floor_bytes))
 
     def _end_round(self, now: float) -> None:
         queue_s = self._round_min_s - self.min_rtt_s if self._round_min_s else 0.0
@@ -199,7 +213,7 @@ class DelayAimd:
         self._suspicion = max(self._suspicion + (1.0 if high or full else -RELIEF), 0.0)
         if self._suspicion >= PATIENCE_ROUNDS:
             self._competing, self._suspicion = True, 0.0
-            self._test_s, self._test_rounds = now + TEST_EVERY_S, 0
+            self._test_every_s, self._test_s, self._test_rounds = TEST_EVERY_S, now + TEST_EVERY_S, 0
             self._begin_cubic(now, self.window_bytes)
 
     def _compete(self, queue_s: float, congested: bool, now: float) -> None:
@@ -209,16 +223,24 @@ class DelayAimd:
             if self._test_rounds:
                 return
             self._competing = queue_s > QUEUE_LOW_S
+            self._test_every_s = min(2 * self._test_every_s, TEST_AT_MOST_EVERY_S)
+            self._test_s = now + self._test_every_s
             if self._competing:
                 self.window_bytes = self._test_window
                 self._begin_cubic(now, self._test_window)
+                self._waiting = True
         elif now >= self._test_s:
-            self._test_s, self._test_rounds, self._test_window = now + TEST_EVERY_S, TEST_ROUNDS, self.window_bytes
+            self._test_rounds, self._test_window = TEST_ROUNDS, self.window_bytes
             self._shrink(0.75 * self._delivered_bytes_per_s * self.min_rtt_s)
         elif congested:
             top = self.window_bytes
-            self._shrink(top * CUBIC_BETA)
+            self._shrink(top * (CUBIC_BETA if self._round_lost > 1 else SINGLE_LOSS_BETA))
             self._begin_cubic(now, top * (1 + CUBIC_BETA) / 2 if top < self._cubic_max else top)
+            self._waiting = True
+        elif self._waiting:
+            # What the smaller window does shows a round trip later; the growth counts from then on.
+            self._waiting = False
+            self._cubic_s = now
         elif self._window_limited:
             self._grow(min(max(self._cubic(now + self.srtt_s) - self.window_bytes, 0.0), self.window_bytes / 2))
 

@@ -20,6 +20,8 @@ class Outage:
         self.patient = patient
         self._since_s = now
         self._probe_s = now
+        self.ended_s = float("-inf")
+        """When the last one ended."""
 
     def suspected(self, now: float) -> None:
         """The first timeout in a row: an outage would have begun now."""

@@ -12,9 +12,8 @@ LIMITED_CLS_MIN = 2
 """Classes that share the rate that a call leaves."""
 LIMITED_PIECE_S, LIMITED_PIECE_BYTES = 0.2, 200
 """Their pieces are short then (seconds of that rate, and at least so much): sound waits behind each."""
-FIRST_BULK_PACKETS = 2
+FIRST_BULK_PACKETS = 1
 """Of those so many leave before anything was ever heard: the process may have begun in an outage."""
-_BURST_PACKETS = 2
 _EPSILON_S = 1e-6
 
 
@@ -47,7 +46,7 @@ class Pace:
 
     def due_s(self, congestion: DelayAimd) -> float:
         """When the pace allows the next packet."""
-        return self._pace_s - _BURST_PACKETS * PACKET_BYTES / congestion.pace_bytes_per_s
+        return self._pace_s - congestion.burst_packets * PACKET_BYTES / congestion.pace_bytes_per_s
 
     def limit_s(self, now: float) -> float | None:
         """When the rate that a call leaves allows the next packet of classes 2 to 5, if that is later than now."""

@@ -67,22 +67,31 @@ def share(case: Case, seed: int) -> float:
 
         threading.Thread(target=follow, daemon=True).start()
 
+        source = stand.link.left.popen(
+            [*program, "tcp-source", str(whole_s)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert source.stdin is not None
+        assert source.stdout is not None
+        source.stdout.readline()
+        ready, go = threading.Event(), threading.Event()
+
+        def wait() -> None:
+            ready.set()
+            go.wait()
+
+        def send() -> None:
+            with contextlib.suppress(ValueError):  # the link ends while it still sends
+                stand.end("bulk", str(whole_s), start=wait)
+
+        threading.Thread(target=send, daemon=True).start()
+        ready.wait()
+
         def tcp() -> None:
-            source = stand.link.left.popen(
-                [*program, "tcp-source", str(whole_s)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
-            )
             assert source.stdin is not None
             source.stdin.write(b"\n")
             source.stdin.flush()
 
-        def we() -> None:
-            threading.Thread(target=send, daemon=True).start()
-
-        def send() -> None:
-            with contextlib.suppress(ValueError):  # the link ends while it still sends
-                stand.end("bulk", str(whole_s))
-
-        first, second = (tcp, we) if case.tcp_first else (we, tcp)
+        first, second = (tcp, go.set) if case.tcp_first else (go.set, tcp)
         first()
         time.sleep(HEAD_START_S)
         second()
@@ -92,7 +101,9 @@ def share(case: Case, seed: int) -> float:
             marks.append((stand.link.stats().uplink.delivered_bytes, seen[-1][1] if seen else 0))
             time.sleep(pause_s)
     theirs = (marks[1][1] - marks[0][1]) * MSS_IP
-    return (marks[1][0] - marks[0][0] - theirs) / max(theirs, 1.0)
+    if theirs <= 0 or marks[1][0] - marks[0][0] <= theirs:
+        raise RuntimeError("one of the two flows did not run: this draw says nothing")
+    return (marks[1][0] - marks[0][0] - theirs) / theirs
 
 
 def run(*, quick: bool = False) -> list[Row]:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from edge.sync import frames as fr
+from edge.sync.arq import Arq
 from edge.sync.congestion import PACKET_BYTES, DelayAimd
 from edge.sync.link import Cls
 
@@ -98,6 +100,55 @@ def test_a_window_in_which_no_third_packet_fits_is_a_window_that_is_used() -> No
         control.on_acked(2_430, 1.0 + number)
     assert control.window_bytes != 3_293.0
     assert control._competing
+
+
+def sent_and_late(answered_s: float, *, outage: bool) -> DelayAimd:
+    """The controller after an answer that came later than the timeout; a way of 0.7 s was known."""
+    control = DelayAimd()
+    for _ in range(20):
+        control.on_rtt(0.7)
+    arq = Arq(control, 0.0, probes=True)
+    arq.send(fr.KIND_BUNDLE, Cls.ORIGINAL, bytes(4_000), b"bulk", 0.0)
+    arq.on_sent(1, arq.next_frames(0.0, 1_172), 1_215, 0.0)
+    now, counter = 0.0, 2
+    while arq.timeouts < 1 + outage:
+        now += 0.1
+        arq.tick(now)
+        frames = arq.next_frames(now, 1_172)
+        if frames:
+            arq.on_sent(counter, frames, 100, now)
+            counter += 1
+    arq.heard(answered_s)
+    arq.on_ack(fr.Ack(bytes(2), 1, 0, b""), answered_s)
+    return control
+
+
+def test_an_answer_after_the_timeout_says_how_long_the_way_has_become() -> None:
+    """Else a queue that somebody fills within one round trip is never learned of, and each answer comes too late."""
+    assert sent_and_late(1.8, outage=False).srtt_s > 0.75
+
+
+def test_an_answer_from_before_an_outage_says_nothing() -> None:
+    assert sent_and_late(60.0, outage=True).srtt_s == pytest.approx(0.7)
+
+
+def test_beside_somebody_else_three_packets_are_the_least_and_one_leaves_at_a_time() -> None:
+    control = DelayAimd()
+    control.on_rtt(0.3)
+    control.on_outage()
+    assert control.burst_packets == 2
+    for number in range(20):
+        control.on_sent(20_000)
+        control.on_rtt(0.9)
+        control.on_acked(2_430, 1.0 + number)
+    assert control._competing
+    assert control.burst_packets == 1
+    for number in range(20):
+        control.on_sent(20_000)
+        control.on_lost([30.0 + number] * 3)
+        control.on_rtt(0.9)
+        control.on_acked(1_215, 30.5 + number)
+    assert control.window_bytes >= 3 * PACKET_BYTES
 
 
 def test_alone_bulk_uses_the_line_and_keeps_the_queue_short() -> None:
