@@ -26,6 +26,8 @@ MODULES = (
 )
 FINIT_MODULE = 313
 """Of x86-64; User-mode Linux has no other 64-bit machine."""
+COMPRESSED = 4
+"""MODULE_INIT_COMPRESSED_FILE."""
 DEVICE = "/dev/ubda"
 
 
@@ -36,7 +38,7 @@ def load(libc: ctypes.CDLL) -> None:
         found = next(base.glob(f"{module}.ko*"), None)
         if found is not None:
             handle = os.open(found, os.O_RDONLY)
-            libc.syscall(FINIT_MODULE, handle, b"", 0)
+            libc.syscall(FINIT_MODULE, handle, b"", 0 if found.suffix == ".ko" else COMPRESSED)
             os.close(handle)
 
 
