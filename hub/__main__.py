@@ -20,15 +20,29 @@ from typing import TypeVar
 import msgspec
 from sqlalchemy import Connection, func, select
 
+from edge.model.clock import IST_OFFSET_S, iso_day
 from edge.model.errors import BadInput, NotFound, UpkendraError
 from edge.model.ids import id_bytes
 from edge.model.records import Name
 from edge.web.logs import start_logging
 
-from . import audit, backup, courier_cli, courier_fleet, directory, doctors, returns, review, revocations, views
+from . import (
+    affected,
+    audit,
+    backup,
+    courier_cli,
+    courier_fleet,
+    directory,
+    doctors,
+    returns,
+    review,
+    revocations,
+    views,
+)
 from .app import Server, serve, wall_ms
 from .config import Settings, parse_address
 from .keys import KEEP_DAYS, Keyring, load_keys, rotate
+from .permits import Role
 from .store.engine import Store
 from .store.schema import down, entries, nodes, quarantine, visits
 from .turn import Turn, turn_urls
@@ -90,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
 
     role = add("role", "Give a person a role, or take it: a medical officer approves lists, rules and terms.")
     role.add_argument("--id", required=True, help="name to log in with")
-    role.add_argument("--role", default=review.MEDICAL_OFFICER, choices=[review.MEDICAL_OFFICER])
+    role.add_argument("--role", default=review.MEDICAL_OFFICER, choices=[role.value for role in Role])
     role.add_argument("--take", action="store_true", help="take it away")
 
     token = add("site-token", "Make a one-time token with which a node enrols.")
@@ -104,6 +118,10 @@ def _parser() -> argparse.ArgumentParser:
     other.add_argument("--node", required=True, metavar="ID", help="the node that is replaced; its keys end then")
     other.add_argument("--hours", type=int, default=TOKEN_HOURS, help="how long the token is good for")
     add("status", "Count what the hub holds, and verify the audit chain.")
+    reads = add("affected", "List the patients whose records an account opened, for a breach report.")
+    reads.add_argument("--id", default="", help="name to log in with; everybody without it")
+    reads.add_argument("--from", dest="from_day", required=True, metavar="DAY", help="YYYY-MM-DD, Indian calendar")
+    reads.add_argument("--to", dest="to_day", required=True, metavar="DAY", help="the last day")
     revoke = add("revoke", "Never believe a node again.")
     revoke.add_argument("--node", required=True, metavar="ID")
     leaver = add("remove-staff", "Let a node's staff member log in there no more; link or stick takes it to the node.")
@@ -270,6 +288,19 @@ def _status(arguments: argparse.Namespace) -> None:
     _say(**_with_store(arguments, count))
 
 
+def _affected(arguments: argparse.Namespace) -> None:
+    days = iso_day(arguments.from_day), iso_day(arguments.to_day)
+    if days[0] is None or days[1] is None or days[0] > days[1]:
+        raise BadInput("A day looks like 2026-11-26, and the first one comes first.", field="from")
+    from_ms, to_ms = (day * 86_400_000 - IST_OFFSET_S * 1000 for day in (days[0], days[1] + 1))
+    found = _with_store(
+        arguments, lambda connection, keys: affected.people(connection, arguments.id, from_ms, to_ms, wall_ms())
+    )
+    for one in found.people:
+        _say(**msgspec.structs.asdict(one))
+    _say(patients=len(found.people), reads=found.reads, audit_broken_at=found.audit_broken_at)
+
+
 def _revoke(arguments: argparse.Namespace) -> None:
     _with_store(arguments, lambda connection, keys: directory.revoke_node(connection, arguments.node, wall_ms()))
     _say(revoked=arguments.node)
@@ -346,6 +377,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "site-token": _site_token,
     "replace-token": _replace_token,
     "status": _status,
+    "affected": _affected,
     "revoke": _revoke,
     "release-update": _release_update,
     "remove-staff": _remove_staff,

@@ -9,9 +9,11 @@ import contextlib
 import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import Connection, select, update
+from sqlalchemy import Row as Found
 
 from edge.model import events as ev
 from edge.model import queue
@@ -22,7 +24,7 @@ from edge.model.records import OPEN_STATES, VisitState
 from edge.web.refusals import TooManyAttempts, WrongPin
 from edge.web.sessions import Session, new_session
 
-from . import audit, doctors, down, nodes, views
+from . import audit, doctors, down, nodes, permits, views
 from .directory import NodeDirectory, Site, closed_accounts
 from .doctors import Doctor, SigningKey
 from .keys import Keyring
@@ -80,6 +82,8 @@ class Desk:
         self.changed = changed
         self._unlocked: dict[str, SigningKey] = {}
         self._at_work: set[str] = set()
+        self._roles: dict[str, frozenset[permits.Role]] = {}
+        """Roles of whoever's session was looked up last; asked again each time."""
         self._hashing = ThreadPoolExecutor(1, thread_name_prefix="hub-argon2")
 
     def close(self) -> None:
@@ -161,6 +165,10 @@ class Desk:
             self.store.write_later(lambda connection: connection.execute(touch) and None)
         return session
 
+    def roles(self, person_id: str) -> frozenset[permits.Role]:
+        """What a person was when the session was looked up, a moment ago."""
+        return self._roles.get(person_id, frozenset())
+
     async def is_live(self, token: str) -> bool:
         """Whether a session goes on; asking keeps none alive."""
         return await self._look_up(token) is not None
@@ -169,9 +177,15 @@ class Desk:
         """A live session and when it was used last, Unix ms; one that is over, or of a closed account, goes."""
         this = (sessions.c.token_hash == _token_hash(token)) & (sessions.c.doctor_id == accounts.c.doctor_id)
         query = select(sessions, accounts.c.disabled_ms).where(this)
-        row = await self.store.read(lambda connection: connection.execute(query).first())
+
+        def look(connection: Connection) -> tuple[Found[Any] | None, frozenset[permits.Role]]:
+            row = connection.execute(query).first()
+            return row, permits.roles_of(connection, row.doctor_id) if row is not None else frozenset()
+
+        row, held = await self.store.read(look)
         if row is None:
             return None
+        self._roles[row.doctor_id] = held
         now_ms = self.wall_ms()
         over = now_ms - row.used_ms > SESSION_IDLE_MS or now_ms - row.started_ms > SESSION_MAX_MS
         if over or row.disabled_ms:

@@ -21,6 +21,7 @@ from edge.sync.seal import NodeRecord, node_hint
 from . import audit
 from .keys import Keyring
 from .nodes import workers
+from .permits import no_doctors
 from .store.dialect import Row
 from .store.schema import doctors, down, former_nodes, heads, nodes, removed_staff, tokens
 
@@ -245,9 +246,11 @@ def former_machines(connection: Connection, keys: Keyring) -> list[NodeRecord]:
 def published_doctors(connection: Connection) -> tuple[StaffPublished, ...]:
     """All doctors, as nodes know them."""
     rows = connection.execute(select(doctors).where(doctors.c.disabled_ms == 0).order_by(doctors.c.doctor_id))
+    others = no_doctors(connection)
     return tuple(
         StaffPublished(row.doctor_id, row.name, Role.DOCTOR, row.registration, row.qualification, bytes(row.key_public))
         for row in rows
+        if row.doctor_id not in others
     )
 
 

@@ -14,10 +14,11 @@ from edge.model.review import Decided, Decision, ReviewItem, approvals_of, revie
 from . import audit
 from .desk import Desk
 from .doctors import Doctor, find_account
+from .permits import Role
 from .store.dialect import insert_new, put_row
 from .store.schema import reviews, roles
 
-MEDICAL_OFFICER = "medical_officer"
+MEDICAL_OFFICER = Role.MEDICAL_OFFICER.value
 """May approve and reject."""
 
 
@@ -42,8 +43,8 @@ def load_approvals(connection: Connection) -> Approvals:
 
 def give_role(connection: Connection, person_id: str, role: str, now_ms: int) -> None:
     """Let a person act in a role. Raises NotFound, BadInput."""
-    if role != MEDICAL_OFFICER:
-        raise BadInput("The role is medical_officer.", field="role")
+    if role not in {one.value for one in Role}:
+        raise BadInput("There is no such role.", field="role")
     if find_account(connection, person_id) is None:
         raise NotFound("There is no such account.")
     if insert_new(connection, roles, {"person_id": person_id, "role": role, "given_ms": now_ms}):

@@ -12,9 +12,9 @@ import { CallPanel, callSignal, channelOpen, hangUp, rejoin, setSender } from ".
 import { EarlyList, loadEarly } from "./early.js";
 import { Record } from "./record.js";
 import { Review } from "./review.js";
-import { Coordination, forgetRota, loadCoordination, loadRota, Offer, ReadyButton, rota } from "./rota.js";
+import { Coordination, DayFigures, forgetRota, loadCoordination, loadRota, Offer, ReadyButton, rota } from "./rota.js";
 import { forgetDrafts, RxForm } from "./rx.js";
-import { canSign, chosen, doctor, enter, errorText, keepHere, loadQueue, loadRecord, queue, record, wasHere } from "./store.js";
+import { canSign, chosen, doctor, enter, errorText, keepHere, loadQueue, loadRecord, queue, record, roles, treats, wasHere } from "./store.js";
 
 const started = signal(false);
 /** @type {Live|null} */
@@ -61,7 +61,8 @@ function rotaChanged() {
 }
 
 effect(() => {
-  if (doctor.value && !live) {
+  if (doctor.value && !live && !treats()) void loadReference().catch((error) => toast("bad", errorText(error)));
+  else if (doctor.value && !live) {
     live = new Live("/api/live", heard);
     setSender((message) => live?.send(message));
     void loadReference().catch((error) => toast("bad", errorText(error)));
@@ -77,7 +78,7 @@ effect(() => {
   if (signedOut.value > 0) doctor.value = null;
 });
 setInterval(() => {
-  if (doctor.value) void loadQueue().catch(() => {});
+  if (doctor.value && treats()) void loadQueue().catch(() => {});
 }, 15_000);
 
 /** The visit of the address, so that a reload and the back button find it. */
@@ -136,10 +137,10 @@ function Header() {
   return html`<header class="top">
     <img src="/icon.svg" alt="" width="30" height="30" /><strong>${t("console")}</strong>
     ${reachable.value ? null : html`<span class="notice warn slim" role="status" data-test="hub-line">${t("hub-away")}</span>`}
-    <span class="grow soft small keys">${doctor.value ? t("shortcuts") : ""}</span>
+    <span class="grow soft small keys">${doctor.value && treats() ? t("shortcuts") : ""}</span>
     ${doctor.value ? html`<span class="who">${doctor.value.name} <span class="soft small">${doctor.value.qualification} · ${doctor.value.registration}</span></span>` : null}
     <button type="button" class="quiet" data-test="language-toggle" lang=${other} onClick=${() => void setLanguage(other)}>${other === "en" ? "English" : "हिन्दी"}</button>
-    ${doctor.value ? html`<${ReadyButton} /><a class="button quiet" data-test="to-waiting" href=${page.value === "waiting" ? "#/" : "#/waiting"}>${t(page.value === "waiting" ? "to-patients" : "coordination-short")}</a>
+    ${doctor.value && treats() ? html`<${ReadyButton} /><a class="button quiet" data-test="to-waiting" href=${page.value === "waiting" ? "#/" : "#/waiting"}>${t(page.value === "waiting" ? "to-patients" : "coordination-short")}</a>
       <a class="button quiet" data-test="to-review" href=${page.value === "review" ? "#/" : "#/review"}>${t(page.value === "review" ? "to-patients" : "review")}</a>` : null}
     ${doctor.value ? html`<button type="button" class="quiet" data-test="logout" onClick=${() => void logOut()}>${t("logout")}</button>` : null}
   </header>`;
@@ -207,6 +208,7 @@ function App() {
   if (!started.value) body = html`<main class="wait"><p role="status">${t("starting")}</p></main>`;
   else if (!doctor.value) body = html`<main class="wait"><${Login} /></main>`;
   else if (!reference.value) body = html`<main class="wait"><p role="status">${t("loading")}</p></main>`;
+  else if (!treats()) body = html`<main class="review">${roles.value.includes("coordinator") ? html`<${Coordination} />` : null}<${DayFigures} /></main>`;
   else if (page.value === "review") body = html`<main class="review"><${Review} /></main>`;
   else if (page.value === "waiting") body = html`<main class="review"><${Coordination} /></main>`;
   else body = html`<div class="columns"><${Queue} />
@@ -214,7 +216,7 @@ function App() {
         : html`<p class="soft empty" role="status">${chosen.value ? t("loading") : t("choose-patient")}</p>`}</main>
       <aside class="work" aria-label=${t("prescription")}><${CallPanel} />
         ${record.value ? html`<${RxForm} key=${record.value.visit.visit_id} visitId=${record.value.visit.visit_id} />` : null}</aside></div>`;
-  return html`<${Header} />${doctor.value ? html`<${Offer} onTaken=${(/** @type {string} */ visitId) => void choose(visitId)} />` : null}${body}<${Toasts} />`;
+  return html`<${Header} />${doctor.value && treats() ? html`<${Offer} onTaken=${(/** @type {string} */ visitId) => void choose(visitId)} />` : null}${body}<${Toasts} />`;
 }
 
 void start().then(() => render(html`<${App} />`, /** @type {HTMLElement} */ (document.getElementById("app"))));

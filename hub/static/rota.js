@@ -91,13 +91,16 @@ const minutes = (seconds) => (seconds === null ? "–" : span(seconds));
 /** What nobody has taken, and to whom it can be given. */
 export function Coordination() {
   useEffect(() => {
-    void loadCoordination().catch((error) => toast("bad", errorText(error)));
+    const load = () => void loadCoordination().catch((error) => toast("bad", errorText(error)));
+    load();
+    const timer = setInterval(load, 10_000);
+    return () => clearInterval(timer);
   }, []);
   const now = coordination.value;
   return html`<div class="stack" data-test="coordination"><h1 id="record-title" tabindex="-1">${t("coordination")}</h1>
     <p>${t("coordination-explain")}</p>
     ${now === null ? html`<p role="status">${t("loading")}</p>` : html`
-      <p class="small soft" data-test="day-figures">${t("coordination-day", { taken: now.day.taken, median: minutes(now.day.wait_median_s), most: minutes(now.day.wait_p90_s) })}
+      <p class="small soft" data-test="day-figures">${now.day.taken === 0 ? t("coordination-day-none") : t("coordination-day", { taken: now.day.taken, median: minutes(now.day.wait_median_s), most: minutes(now.day.wait_p90_s) })}
         ${now.day.told > 0 ? t("coordination-error", { error: minutes(now.day.error_median_s), share: Math.round(100 * (now.day.held_share ?? 0)) }) : ""}</p>
       ${now.items.length === 0 ? html`<p class="card soft" role="status" data-test="coordination-none">${t("coordination-none")}</p>` : null}
       <ol class="stack tight">${now.items.map((one) => html`<${Line} key=${one.visit_id} one=${one} doctors=${now.doctors} />`)}</ol>`}</div>`;
@@ -129,4 +132,21 @@ function Line({ one, doctors }) {
         <select id=${id} data-test="give-to" value=${to.value} onChange=${(/** @type {any} */ event) => (to.value = event.currentTarget.value)}>
           <option value="">${t("choose")}</option>${doctors.map((person) => html`<option key=${person.doctor_id} value=${person.doctor_id}>${person.name}</option>`)}</select></div>
       <button type="button" data-test="give" disabled=${!to.value || busy.value} onClick=${() => void give()}>${t("coordination-give")}</button></div>`}</li>`;
+}
+
+const figures = signal(/** @type {{waits: Figures, districts: {district: string, waits: Figures}[]}|null} */ (null));
+
+/** Waits of the last 24 hours, in all and by district: nothing about a single patient. */
+export function DayFigures() {
+  useEffect(() => {
+    get("/api/day").then((reply) => (figures.value = reply)).catch((error) => toast("bad", errorText(error)));
+  }, []);
+  const now = figures.value;
+  /** @param {string} name @param {Figures} of */
+  const row = (name, of) => html`<tr key=${name}><th scope="row">${name}</th><td class="num">${of.taken}</td><td class="num">${of.waiting}</td>
+    <td class="num">${minutes(of.wait_median_s)}</td><td class="num">${minutes(of.wait_p90_s)}</td></tr>`;
+  return html`<div class="stack" data-test="day"><h1 id="record-title" tabindex="-1">${t("day-figures")}</h1>
+    ${now === null ? html`<p role="status">${t("loading")}</p>` : html`<div class="scroll"><table><thead><tr><th scope="col">${t("day-district")}</th><th scope="col">${t("day-taken")}</th>
+      <th scope="col">${t("day-waiting")}</th><th scope="col">${t("day-median")}</th><th scope="col">${t("day-most")}</th></tr></thead>
+      <tbody>${row(t("day-all"), now.waits)}${now.districts.map((one) => row(one.district, one.waits))}</tbody></table></div>`}</div>`;
 }

@@ -19,11 +19,17 @@ export const queue = signal(/** @type {HubItem[]|null} */ (null));
 export const chosen = signal("");
 export const record = signal(/** @type {HubRecord|null} */ (null));
 
+/** What this person may do at the hub: hub/permits.py. */
+export const roles = signal(/** @type {string[]} */ ([]));
+/** Whether this person treats patients: everything else than figures and coordination is for those. */
+export const treats = () => roles.value.some((role) => role === "doctor" || role === "specialist");
+
 /** @param {any} reply */
 export function enter(reply) {
   setCsrf(reply.csrf ?? "");
   canSign.value = reply.can_sign !== false;
   smsFitted.value = reply.sms_fitted === true;
+  roles.value = reply.roles ?? [];
   doctor.value = reply.doctor;
   keepHere("1");
 }

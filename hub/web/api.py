@@ -15,12 +15,14 @@ from edge.web.objects import to_objects
 from edge.web.openapi import reply_of
 from edge.web.refusals import Unavailable
 from edge.web.routes import BINARY, WEBSOCKET, AnyRoute, Auth, Call, Gate, Raw, Route, WithSession
+from edge.web.sessions import Session
 
 from .. import __version__, nodes
 from ..desk import Opened, Place, age_of
 from ..doctors import Doctor
 from ..drafts import Drafts, Sheet
 from ..hub import Hub
+from ..permits import need_permit, roles_of
 from ..prescriptions import Denied, Replacing, calls_of, record_of
 from . import bodies as b
 from .media_api import MediaApi
@@ -43,7 +45,10 @@ class Api:
         self._openapi = Raw(b"", "application/json")
 
     def gate(self) -> Gate:
-        return Gate(COOKIE, self._hub.desk.find_session, secure=self._hub.settings.secure_cookie)
+        return Gate(COOKIE, self._hub.desk.find_session, secure=self._hub.settings.secure_cookie, allow=self._allow)
+
+    def _allow(self, route: AnyRoute, session: Session) -> None:
+        need_permit(route, self._hub.desk.roles(session.subject))
 
     def routes(self) -> list[AnyRoute]:
         """The table from which dispatch and ``/openapi.json`` are made."""
@@ -94,14 +99,24 @@ class Api:
         """Log in with name, password and the present code."""
         address = call.request.remote or ""
         doctor, session = await self._hub.desk.login(call.body.user, call.body.password, call.body.totp, address)
-        return WithSession(b.LoggedIn(_doctor_view(doctor), session.csrf, sms_fitted=self._hub.sms_fitted), session)
+        held = await self._hub.store.read(lambda connection: roles_of(connection, doctor.doctor_id))
+        view = b.LoggedIn(
+            _doctor_view(doctor), session.csrf, sms_fitted=self._hub.sms_fitted, roles=tuple(sorted(held))
+        )
+        return WithSession(view, session)
 
     async def get_session(self, call: Call[None, None]) -> b.LoggedIn:
         """Who is logged in."""
         doctor = await self._hub.desk.doctor(call.subject)
         session = call.session
         assert session is not None
-        return b.LoggedIn(_doctor_view(doctor), session.csrf, self._hub.desk.can_sign(session), self._hub.sms_fitted)
+        return b.LoggedIn(
+            _doctor_view(doctor),
+            session.csrf,
+            self._hub.desk.can_sign(session),
+            self._hub.sms_fitted,
+            tuple(sorted(self._hub.desk.roles(call.subject))),
+        )
 
     async def logout(self, call: Call[None, None]) -> WithSession:
         """End the session."""

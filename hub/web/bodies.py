@@ -14,6 +14,7 @@ from edge.model.queue import QueueVisit
 from edge.model.records import ConsultType, Mode, ShortText
 
 from ..nodes import Worker
+from ..permits import Role
 
 User = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[^\x00]*$")]
 """A NUL is no part of any name, and PostgreSQL takes it for none of its texts."""
@@ -41,6 +42,8 @@ class LoggedIn(Struct, frozen=True):
     """False after a restart of the hub: the next signing asks for the password."""
     sms_fitted: bool = False
     """Whether early copies come by SMS (``/api/early``)."""
+    roles: tuple[Role, ...] = ()
+    """What this person may do (``hub/permits.py``)."""
 
 
 class QueueItem(Struct, frozen=True):

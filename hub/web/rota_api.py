@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from msgspec import Meta, Struct
+from sqlalchemy import Connection
 
 from edge.model.ids import Id
 from edge.web.routes import AnyRoute, Call, Route
@@ -54,6 +55,16 @@ class Coordination(Struct, frozen=True):
     """Patients who began to wait in the last 24 hours."""
 
 
+class DistrictDay(Struct, frozen=True):
+    district: str
+    waits: WaitFigures
+
+
+class Day(Struct, frozen=True):
+    waits: WaitFigures
+    districts: tuple[DistrictDay, ...]
+
+
 class RotaApi:
     """Handlers over one hub."""
 
@@ -67,7 +78,8 @@ class RotaApi:
             Route("POST", "/api/rota/accept", self.accept, Offered, VisitReply, errors=(404, 409)),
             Route("POST", "/api/rota/decline", self.decline, Offered, State, errors=(409,)),
             Route("GET", "/api/coordination", self.get_coordination, None, Coordination),
-            Route("POST", "/api/visits/{visit_id}/hand-over", self.hand_over, HandOver, VisitReply, errors=(409,)),
+            Route("POST", "/api/visits/{visit_id}/hand-over", self.hand_over, HandOver, errors=(409,)),
+            Route("GET", "/api/day", self.get_day, None, Day),
         ]
 
     async def get_rota(self, call: Call[None, None]) -> State:
@@ -106,7 +118,22 @@ class RotaApi:
         day = await self._hub.store.read(lambda connection: figures(connection, now_ms - DAY_MS, now_ms + 1))
         return Coordination(tuple(lines), tuple(here), day)
 
-    async def hand_over(self, call: Call[HandOver, None]) -> VisitReply:
+    async def get_day(self, call: Call[None, None]) -> Day:
+        """Waits of the last 24 hours, in all and by district. Figures only."""
+        now_ms = self._hub.wall_ms()
+        directory = self._hub.directory
+        names = sorted({directory.site(node_id.hex()).district for node_id in directory.node_ids()} - {""})
+
+        def load(connection: Connection) -> Day:
+            span = now_ms - DAY_MS, now_ms + 1
+            return Day(
+                figures(connection, *span),
+                tuple(DistrictDay(name, figures(connection, *span, districts=(name,))) for name in names),
+            )
+
+        return await self._hub.store.read(load)
+
+    async def hand_over(self, call: Call[HandOver, None]) -> None:
         """Give a visit, one's own or one that nobody has, to a doctor who is ready."""
         doctor = await self._hub.desk.doctor(call.subject)
-        return VisitReply(await self._hub.rota.hand_over(call.path["visit_id"], doctor, call.body.doctor_id))
+        await self._hub.rota.hand_over(call.path["visit_id"], doctor, call.body.doctor_id)

@@ -154,8 +154,8 @@ async def test_a_coordinator_hands_a_patient_whom_nobody_took_to_a_doctor_who_si
     assert (away.status, (await away.json())["code"]) == (409, "doctor_away")
     await ready(kit, page)
     given = await coordinator.call("POST", f"/api/visits/{visit_id}/hand-over", {"doctor_id": "asha"})
-    assert given.status == 200
-    assert (await given.json())["visit"]["doctor_id"] == "asha"
+    assert given.status == 204, "a coordinator is shown no record"
+    assert (await page.get(f"/api/visits/{visit_id}"))["visit"]["doctor_id"] == "asha"  # type: ignore[index]
     assert (await coordinator.get("/api/coordination"))["items"] == []
     again = await coordinator.call("POST", f"/api/visits/{visit_id}/hand-over", {"doctor_id": "asha"})
     assert (again.status, (await again.json())["code"]) == (409, "visit_taken")

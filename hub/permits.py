@@ -1,0 +1,102 @@
+"""Who may do what at the hub: roles, and for each route the roles that may call it. Data; a test walks all of it.
+
+Deny by default: a route without a line here is for nobody (security.md S3). Reads of records are for doctors; whoever
+coordinates, counts or administrates sees no clinical content.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+from sqlalchemy import Connection, select
+
+from edge.model.errors import Forbidden
+from edge.web.routes import AnyRoute
+
+from .store.schema import roles
+
+
+class Role(StrEnum):
+    """What a person is at the hub. An account to which nobody gave another one is a doctor's."""
+
+    DOCTOR = "doctor"
+    SPECIALIST = "specialist"
+    COORDINATOR = "coordinator"
+    """Sees whom nobody took, and gives them to doctors. No clinical content."""
+    PHARMACIST = "pharmacist"
+    """The list of medicines."""
+    VIEWER = "viewer"
+    """A district's or the state's figures, nothing about a single patient."""
+    ADMINISTRATOR = "administrator"
+    """Nodes and the rota. No clinical content."""
+    MEDICAL_OFFICER = "medical_officer"
+    """Approves lists, rules and terms; takes nothing away from what the person is besides."""
+
+
+_TREAT = frozenset({Role.DOCTOR, Role.SPECIALIST})
+_GIVE = _TREAT | {Role.COORDINATOR}
+_MEDICINES = _TREAT | {Role.PHARMACIST, Role.MEDICAL_OFFICER}
+_FLEET = frozenset({Role.ADMINISTRATOR, Role.COORDINATOR, Role.DOCTOR, Role.SPECIALIST})
+_FIGURES = frozenset({Role.VIEWER, Role.ADMINISTRATOR, Role.COORDINATOR})
+_ALL = frozenset(Role)
+
+PERMITS: Final[dict[tuple[str, str], frozenset[Role]]] = {
+    ("GET", "/api/session"): _ALL,
+    ("DELETE", "/api/session"): _ALL,
+    ("GET", "/api/reference"): _ALL,
+    ("GET", "/api/queue"): _TREAT,
+    ("GET", "/api/visits/{visit_id}"): _TREAT,
+    ("POST", "/api/visits/{visit_id}/take"): _TREAT,
+    ("POST", "/api/visits/{visit_id}/put-back"): _TREAT,
+    ("GET", "/api/visits/{visit_id}/notes"): _TREAT,
+    ("PUT", "/api/visits/{visit_id}/notes"): _TREAT,
+    ("GET", "/api/visits/{visit_id}/draft"): _TREAT,
+    ("PUT", "/api/visits/{visit_id}/draft"): _TREAT,
+    ("POST", "/api/visits/{visit_id}/check"): _TREAT,
+    ("POST", "/api/visits/{visit_id}/sign"): _TREAT,
+    ("POST", "/api/visits/{visit_id}/cancel-prescription"): _TREAT,
+    ("POST", "/api/visits/{visit_id}/in-person"): _TREAT,
+    ("GET", "/api/visits/{visit_id}/media"): _TREAT,
+    ("GET", "/api/visits/{visit_id}/media/{blob_id}"): _TREAT,
+    ("POST", "/api/visits/{visit_id}/hand-over"): _GIVE,
+    ("GET", "/api/live"): _TREAT,
+    ("GET", "/api/ice-servers"): _TREAT,
+    ("GET", "/api/nodes"): _FLEET,
+    ("GET", "/api/formulary"): _MEDICINES,
+    ("GET", "/api/saved-lines"): _TREAT,
+    ("PUT", "/api/saved-lines"): _TREAT,
+    ("DELETE", "/api/saved-lines/{saved_id}"): _TREAT,
+    ("GET", "/api/review"): _MEDICINES,
+    ("POST", "/api/review"): frozenset({Role.MEDICAL_OFFICER}),
+    ("GET", "/api/sms"): _TREAT | {Role.ADMINISTRATOR},
+    ("GET", "/api/early"): _TREAT,
+    ("POST", "/api/early/{node_id}/{early_id}/answer"): _TREAT,
+    ("GET", "/api/rota"): _TREAT,
+    ("PUT", "/api/rota/ready"): _TREAT,
+    ("POST", "/api/rota/accept"): _TREAT,
+    ("POST", "/api/rota/decline"): _TREAT,
+    ("GET", "/api/coordination"): _GIVE,
+    ("GET", "/api/day"): _TREAT | _FIGURES,
+}
+"""Method and path → who may."""
+
+
+def roles_of(connection: Connection, person_id: str) -> frozenset[Role]:
+    """What a person is: the roles that were given, and doctor when none but medical officer was."""
+    rows = connection.execute(select(roles.c.role).where(roles.c.person_id == person_id))
+    found = frozenset(Role(row.role) for row in rows if row.role in _VALUES)
+    return found if found - {Role.MEDICAL_OFFICER} else found | {Role.DOCTOR}
+
+
+def no_doctors(connection: Connection) -> frozenset[str]:
+    """Accounts that are no doctor's: nothing about them is published to nodes."""
+    people = {row.person_id for row in connection.execute(select(roles.c.person_id).distinct())}
+    return frozenset(person for person in people if not roles_of(connection, person) & _TREAT)
+
+
+def need_permit(route: AnyRoute, held: frozenset[Role]) -> None:
+    """Raise Forbidden unless one of the roles may call the route."""
+    if not held & PERMITS.get((route.method, route.path), frozenset()):
+        raise Forbidden("Your role does not allow this. Ask the administrator.")
+
+
+_VALUES = frozenset(role.value for role in Role)

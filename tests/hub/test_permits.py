@@ -1,0 +1,106 @@
+"""Every route × every role: what the table says is what the hub does, and a route without a line is for nobody."""
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from edge.web.routes import Auth
+from hub import affected, review
+from hub.app import build_app
+from hub.permits import PERMITS, Role
+from hub.sms import SmsDesk, SmsOptions
+from hub.web.api import Api
+from hub.web.sms_api import SmsApi
+
+from .kit import HubKit, Page, new_id, registered, visit_events
+
+
+async def person(kit: HubKit, role: Role) -> Page:
+    """Somebody with this role and no other, logged in."""
+    await kit.add_doctor(role.value, f"Person {role.value}")
+    if role is not Role.DOCTOR:
+        now_ms = kit.clock.ms
+        await kit.hub.store.write(lambda connection: review.give_role(connection, role.value, role.value, now_ms))
+    return await kit.login(role.value)
+
+
+async def test_each_route_answers_forbidden_to_exactly_the_roles_that_the_table_leaves_out(kit: HubKit) -> None:
+    desk = SmsDesk(kit.hub, SmsOptions("/dev/null"))
+    routes = [one for one in Api(kit.hub, SmsApi(kit.hub, desk).routes()).routes() if one.auth is Auth.SESSION]
+    assert {(one.method, one.path) for one in routes} == PERMITS.keys(), "the table names every route, and no other"
+    assert kit.client is not None
+    await kit.client.close()
+    kit.client = TestClient(TestServer(build_app(kit.hub, {}, {}, desk)))
+    await kit.client.start_server()
+    for role in Role:
+        page = await person(kit, role)
+        held = {role, Role.DOCTOR} if role is Role.MEDICAL_OFFICER else {role}
+        for route in sorted(routes, key=lambda one: (one.method == "DELETE", one.path)):
+            path = route.path
+            for name in ("visit_id", "blob_id", "saved_id"):
+                path = path.replace("{" + name + "}", new_id())
+            path = path.replace("{node_id}", "00" * 8).replace("{early_id}", "00" * 8)
+            reply = await page.call(route.method, path)
+            refused = reply.status == 403
+            assert refused is not bool(held & PERMITS[route.method, route.path]), (role, route.method, route.path)
+            assert reply.status != 401, (role, route.path)
+            assert reply.status < 500 or "/early" in path, (role, route.path)  # there is no modem here
+
+
+@pytest.mark.parametrize("role", [Role.COORDINATOR, Role.VIEWER, Role.ADMINISTRATOR, Role.PHARMACIST])
+async def test_whoever_does_not_treat_sees_no_patient_and_nothing_is_published_to_nodes(
+    kit: HubKit, role: Role
+) -> None:
+    node = await kit.enrol()
+    patient_id, visit_id = new_id(), new_id()
+    await node.send([registered(patient_id, "Sita Devi"), *visit_events(visit_id, patient_id)])
+    page = await person(kit, role)
+    seen = []
+    for method, path in PERMITS:
+        if method == "GET" and role in PERMITS[method, path] and "{" not in path and "sms" not in path:
+            reply = await page.call(method, path)
+            seen.append(await reply.text())
+    assert seen
+    assert not any("Sita Devi" in text or ("fever" in text and "complaints" in text) for text in seen)
+    staff = await kit.hub.store.read(lambda connection: _published(connection))
+    assert role.value not in staff
+
+
+def _published(connection: object) -> set[str]:
+    from hub.directory import published_doctors
+
+    return {one.person_id for one in published_doctors(connection)}  # type: ignore[arg-type]
+
+
+async def test_a_role_that_was_taken_closes_the_door_at_the_next_request(kit: HubKit) -> None:
+    page = await person(kit, Role.COORDINATOR)
+    assert (await page.call("GET", "/api/coordination")).status == 200
+    now_ms = kit.clock.ms
+    await kit.hub.store.write(lambda connection: review.give_role(connection, "coordinator", "viewer", now_ms))
+    await kit.hub.store.write(lambda connection: review.take_role(connection, "coordinator", "coordinator", now_ms))
+    assert (await page.call("GET", "/api/coordination")).status == 403
+    day = await page.get("/api/day")
+    assert set(day) == {"waits", "districts"}
+
+
+async def test_the_audit_names_whose_records_an_account_opened_and_that_somebody_asked(kit: HubKit) -> None:
+    await kit.add_doctor()
+    await kit.add_doctor("ravi", "Dr Ravi")
+    node = await kit.enrol()
+    patients, opened = [new_id() for _ in range(3)], [new_id() for _ in range(3)]
+    for patient_id, visit_id in zip(patients, opened, strict=True):
+        await node.send([registered(patient_id), *visit_events(visit_id, patient_id)])
+    asha, ravi = await kit.login(), await kit.login("ravi")
+    start_ms = kit.clock.ms
+    await asha.get(f"/api/visits/{opened[0]}")
+    await asha.get(f"/api/visits/{opened[0]}")
+    await asha.get(f"/api/visits/{opened[1]}")
+    await ravi.get(f"/api/visits/{opened[2]}")
+    end_ms = kit.clock.ms + 1
+    found = await kit.hub.store.write(lambda connection: affected.people(connection, "asha", start_ms, end_ms, end_ms))
+    assert {one.patient_id for one in found.people} == set(patients[:2])
+    assert (found.reads, found.audit_broken_at) == (3, 0)
+    everybody = await kit.hub.store.write(lambda connection: affected.people(connection, "", start_ms, end_ms, end_ms))
+    assert {one.patient_id for one in everybody.people} == set(patients)
+    assert {one.site_code for one in everybody.people} == {"UP01"}
+    none = await kit.hub.store.write(lambda connection: affected.people(connection, "", end_ms, end_ms + 1, end_ms))
+    assert none.people == ()
