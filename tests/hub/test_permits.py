@@ -60,7 +60,7 @@ async def test_whoever_does_not_treat_sees_no_patient_and_nothing_is_published_t
             reply = await page.call(method, path)
             seen.append(await reply.text())
     assert seen
-    assert not any("Sita Devi" in text or ("fever" in text and "complaints" in text) for text in seen)
+    assert not any(word in text for text in seen for word in ("Sita Devi", patient_id))
     staff = await kit.hub.store.read(lambda connection: _published(connection))
     assert role.value not in staff
 
