@@ -130,8 +130,3 @@ def _read_back(stick: Stick, folder: int, part: str, release: Release) -> None:
             os.posix_fadvise(handle, number * BLOCK_BYTES, BLOCK_BYTES, os.POSIX_FADV_DONTNEED)
     finally:
         os.close(handle)
-
-
-def delete_payload(stick: Stick, name: str) -> None:
-    """Delete a payload that no offer names any more. Raises StickRefused."""
-    stick.delete(Folder.FLEET, name)
