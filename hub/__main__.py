@@ -43,6 +43,7 @@ from .app import Server, serve, wall_ms
 from .config import Settings, parse_address
 from .keys import KEEP_DAYS, Keyring, load_keys, rotate
 from .permits import Role
+from .rota import plan
 from .store.engine import Store
 from .store.schema import down, entries, nodes, quarantine, visits
 from .turn import Turn, turn_urls
@@ -118,6 +119,8 @@ def _parser() -> argparse.ArgumentParser:
     other.add_argument("--node", required=True, metavar="ID", help="the node that is replaced; its keys end then")
     other.add_argument("--hours", type=int, default=TOKEN_HOURS, help="how long the token is good for")
     add("status", "Count what the hub holds, and verify the audit chain.")
+    calendar = add("rota", "Show when doctors sit and for whom they may be asked, or set it from a JSON file.")
+    calendar.add_argument("--set", type=Path, metavar="FILE", dest="plan", help="replaces hours and holidays")
     reads = add("affected", "List the patients whose records an account opened, for a breach report.")
     reads.add_argument("--id", default="", help="name to log in with; everybody without it")
     reads.add_argument("--from", dest="from_day", required=True, metavar="DAY", help="YYYY-MM-DD, Indian calendar")
@@ -288,6 +291,17 @@ def _status(arguments: argparse.Namespace) -> None:
     _say(**_with_store(arguments, count))
 
 
+def _rota(arguments: argparse.Namespace) -> None:
+    wanted = None if arguments.plan is None else plan.parse(arguments.plan.read_bytes())
+
+    def act(connection: Connection, keys: Keyring) -> plan.Plan:
+        if wanted is not None:
+            plan.put(connection, wanted, wall_ms())
+        return plan.show(connection)
+
+    _say(**msgspec.to_builtins(_with_store(arguments, act)))
+
+
 def _affected(arguments: argparse.Namespace) -> None:
     days = iso_day(arguments.from_day), iso_day(arguments.to_day)
     if days[0] is None or days[1] is None or days[0] > days[1]:
@@ -378,6 +392,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "replace-token": _replace_token,
     "status": _status,
     "affected": _affected,
+    "rota": _rota,
     "revoke": _revoke,
     "release-update": _release_update,
     "remove-staff": _remove_staff,

@@ -107,8 +107,13 @@ class RotaDesk:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def reload(self) -> None:
-        """Take over a changed calendar."""
+        """Take over what an administrator changed: the calendar, and for whom doctors may be asked."""
         self._hours = await self._desk.store.read(kept.load_hours)
+        for doctor, _ in await self._desk.store.read(kept.load_ready):
+            if self._people.get(doctor.doctor_id, doctor) != doctor:
+                self._people[doctor.doctor_id] = doctor
+                if self._rota.is_ready(doctor.doctor_id):
+                    self._rota.sit(doctor, self._desk.wall_ms())
 
     def changed(self) -> None:
         """Something about visits has changed."""
@@ -130,7 +135,10 @@ class RotaDesk:
     async def _look(self) -> None:
         now_ms = self._desk.wall_ms()
         if self._dirty or now_ms - self._read_ms >= REFRESH_MS:
-            self._dirty, self._read_ms = False, now_ms
+            if now_ms - self._read_ms >= REFRESH_MS:
+                await self.reload()
+                self._read_ms = now_ms
+            self._dirty = False
             await self._refresh(now_ms)
         self._watch_pages(now_ms)
         before = self._rota.unclaimed

@@ -1,10 +1,13 @@
 """The rota of a running hub: asking, passing on, telling the node, the coordinator's list, a restart."""
 
+import msgspec
 import pytest
 
 from edge.model import events as ev
+from edge.model.errors import BadInput, NotFound
 from edge.model.records import Colour
 from edge.sync.bundle import BundlePayload
+from hub.rota import plan
 from hub.rota import store as kept
 from hub.rota.core import Settings
 from hub.rota.hours import Hours, Shift
@@ -220,3 +223,45 @@ async def test_no_node_can_say_how_long_its_patients_wait(kit: HubKit) -> None:
     await kit.add_doctor()
     page = await kit.login()
     assert (await page.get(f"/api/visits/{visit_id}"))["visit"]["expected"] is None  # type: ignore[index]
+
+
+PLAN = b"""{"hours": [{"weekday": 0, "start": "10:00", "end": "14:30"}, {"weekday": 6, "start": "09:00", "end": "11:00",
+ "district": "Gaya"}], "holidays": [{"day": "2026-11-27", "name": "Guru Nanak", "district": "Patna"}],
+ "doctors": {"asha": {"districts": ["Gaya"], "languages": ["hi", "mai"]}}}"""
+
+
+async def test_an_administrators_plan_is_taken_over_by_the_running_hub_and_shown_as_it_was_written(kit: HubKit) -> None:
+    node = await kit.enrol()
+    page = await doctor(kit, "asha")
+    await ready(kit, page)
+    wanted = plan.parse(PLAN)
+    await kit.hub.store.write(lambda connection: plan.put(connection, wanted, kit.clock.ms))
+    assert await kit.hub.store.read(plan.show) == msgspec.convert(msgspec.to_builtins(wanted), plan.Plan)
+    kit.clock.pass_s(20)
+    await kit.hub.rota.look()
+    assert await offer(kit, page) == ""
+    await waits(node)
+    assert await offer(kit, page) == "", "the patient is of Sitapur, and she sees Gaya only"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"", b"[]", b"{}", b'{"hours": [{"weekday": 7, "start": "09:00", "end": "10:00"}]}',
+        b'{"hours": [{"weekday": 1, "start": "10:00", "end": "09:00"}]}', b'{"hours": [], "more": 1}',
+        b'{"hours": [{"weekday": 1, "start": "9:00", "end": "10:00"}]}',
+        b'{"hours": [], "holidays": [{"day": "2026-02-30"}]}',
+        b'{"hours": [], "doctors": {"a": {"languages": []}}}', b"\xff",
+    ],
+)  # fmt: skip
+def test_a_plan_that_is_none_is_refused(raw: bytes) -> None:
+    with pytest.raises(BadInput):
+        plan.parse(raw)
+
+
+async def test_a_plan_that_names_nobodys_account_changes_nothing(kit: HubKit) -> None:
+    before = await kit.hub.store.read(plan.show)
+    wanted = plan.parse(b'{"hours": [], "doctors": {"nobody": {}}}')
+    with pytest.raises(NotFound):
+        await kit.hub.store.write(lambda connection: plan.put(connection, wanted, kit.clock.ms))
+    assert await kit.hub.store.read(plan.show) == before
