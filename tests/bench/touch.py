@@ -4,6 +4,7 @@
 marks; ``./run bench node`` measures the same. What counts is said in :mod:`tests.e2e.touch`.
 """
 
+import os
 import statistics
 import sys
 import tempfile
@@ -102,9 +103,10 @@ def run() -> list[Row]:
 
 
 def _table(runs: list[Run]) -> str:
-    today = datetime.now(UTC).strftime("%Y-%m-%d")
+    today, load = datetime.now(UTC).strftime("%Y-%m-%d"), os.getloadavg()[0]
     out = [
-        f"\n{today}, {RUNS} runs each, CPU throttled {THROTTLE}×; a tap {TAP_S} s, a key {KEY_S} s, a scroll as a tap; "
+        f"\n{today}, {os.cpu_count()} cores at a load of {load:.0f}, {RUNS} runs each, CPU "
+        f"throttled {THROTTLE}×; a tap {TAP_S} s, a key {KEY_S} s, a scroll as a tap; "
         "the page's own waits included; reading out, listening and measuring are not counted. A tap is answered with "
         "the next picture (Event Timing, in steps of 8 ms; below 16 ms it says nothing and 0 stands here).\n",
         "| screen | patient | total, each run (s) | of it waits (s) | taps and scrolls | keys | slowest answer (ms) |",

@@ -18,11 +18,11 @@ export function ConsentStep({ form, change, record, faults }) {
     const statement = list("consent_statements").find((one) => one.purpose === purpose);
     const prompt = statement?.version ?? "";
     return html`<section class="card stack" aria-label=${t(`consent-${field}`)}>
-      <h2>${t(`consent-${field}`)}</h2>
+      <div class="row between nowrap"><h2 class="grow">${t(`consent-${field}`)}</h2>
+        ${canPlay(prompt) ? html`<button type="button" class="quiet" data-test=${`play-${field}`} aria-pressed=${playing.value === prompt ? "true" : "false"}
+          onClick=${() => playPrompt(prompt, statement?.hi ?? "")}><${Icon} name="speaker" /> ${playing.value === prompt ? t("stop-reading") : t("read-aloud")}</button>` : null}</div>
       <p class="statement">${pick(statement)}</p>
-      ${canPlay(prompt) ? html`<div><button type="button" class="quiet" data-test=${`play-${field}`} aria-pressed=${playing.value === prompt ? "true" : "false"}
-        onClick=${() => playPrompt(prompt, statement?.hi ?? "")}><${Icon} name="speaker" /> ${playing.value === prompt ? t("stop-reading") : t("read-aloud")}</button>
-        ${promptOf(prompt)?.synthetic ? html`<span class="soft small" data-test="voice-synthetic">${t("voice-synthetic")}</span>` : null}</div>` : null}
+      ${promptOf(prompt)?.synthetic ? html`<p class="soft small" data-test="voice-synthetic">${t("voice-synthetic")}</p>` : null}
       <${Choice} name=${`consent-${field}`} legend=${t(`consent-${field}`)} quiet value=${form[field]} wrong=${faults[field]}
         onValue=${(/** @type {boolean} */ value) => change({ [field]: value })}
         options=${[{ value: true, label: t("i-agree"), test: `consent-${field}-yes` }, { value: false, label: t("i-disagree"), test: `consent-${field}-no` }]} />
