@@ -33,7 +33,7 @@ TEST_EVERY_S, TEST_AT_MOST_EVERY_S = 30.0, 120.0
 TEST_ROUNDS = 3
 CUBIC_C = 0.4
 CUBIC_BETA = 0.7
-SINGLE_LOSS_BETA = 0.85
+SINGLE_LOSS_BETA = 0.75
 """On a single loss: at a full queue a paced packet finds no room more often than one that an ACK lets go."""
 FIRST_TIMEOUT_S = 3.0
 """Before a round trip was measured (GPRS and VSAT answer late; facts/sync-baseline.md)."""
