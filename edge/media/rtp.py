@@ -126,6 +126,8 @@ def steer_offer(sdp: str, *, audio_bps: int, video_as_kbps: int) -> str:
     60 ms of Opus a packet (without it a browser's sound alone fills a thin return path), discontinuous
     transmission, a rate cap, bandwidth lines, and RED in what the node sends. A browser takes the
     bandwidth line of its sound as the encoder's rate, over ``maxaveragebitrate``: both say the same.
+    Sound and picture are of two streams (RFC 8830): within one, a browser holds the sound back until the
+    picture is there, which here is held back so that losses can be repaired.
     """
     sections = re.split(r"(?=^m=)", sdp.replace("\r\n", "\n"), flags=re.MULTILINE)
     out = [sections[0]]
@@ -137,6 +139,7 @@ def steer_offer(sdp: str, *, audio_bps: int, video_as_kbps: int) -> str:
             continue
         if audio:
             lines = [line for line in lines if not re.match(rf"a=(fmtp:{OPUS_PT}|ptime|maxptime)\b", line)]
+            lines = [re.sub(r"^(a=(?:ssrc:\d+ )?msid:)", r"\1sound-", line) for line in lines]
             lines[0] = f"{lines[0]} {RED_PT}"
             lines += [
                 f"a=fmtp:{OPUS_PT} minptime=60;useinbandfec=0;usedtx=1;maxaveragebitrate={audio_bps};"

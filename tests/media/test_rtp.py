@@ -136,6 +136,15 @@ def test_the_offer_steers_the_doctors_browser() -> None:
     assert "b=AS:400" in video and "transport-cc" in video and "ptime" not in video
 
 
+def test_sound_and_picture_are_of_two_streams_so_that_a_late_picture_holds_back_no_sound() -> None:
+    streams = "a=ssrc:7 msid:one track\r\na=ssrc:7 cname:one\r\n"
+    offer = f"v=0\r\nm=audio 9 X 111\r\na=msid:one track\r\n{streams}m=video 9 X 96\r\na=msid:one track\r\n{streams}"
+    audio, video = steer_offer(offer, audio_bps=12_000, video_as_kbps=400).split("m=")[1:]
+    assert "a=msid:sound-one track\r\n" in audio and "a=ssrc:7 msid:sound-one track\r\n" in audio
+    assert "a=ssrc:7 cname:one\r\n" in audio
+    assert "a=msid:one track\r\n" in video and "a=ssrc:7 msid:one track\r\n" in video
+
+
 def test_the_answer_reaches_webrtcbin_without_red() -> None:
     steered = steer_offer(OFFER, audio_bps=12_000, video_as_kbps=400)
     plain = without_red(steered)
