@@ -5,9 +5,10 @@ import re
 import signal
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, WebSocketRoute, expect, sync_playwright
 
 from edge.media.ladder import load_rules
 
@@ -286,6 +287,19 @@ def test_what_the_rules_deny_is_said_in_hindi_to_a_doctor_who_reads_hindi(doctor
 
 
 RUNGS = [rung.name for rung in load_rules().rungs]
+
+
+def both_receipts(tablet: Page, visit: str) -> dict[str, dict[str, Any]]:
+    """What each side says of the visit's call, once both receipts stand in the node's record."""
+    for _ in range(ACROSS_MS // 500):
+        page = tablet.request.get(f"{tablet.url.split('#')[0]}api/visits/{visit}").json()
+        sides = {call["side"]: call for call in page["visit"]["calls"]}
+        if len(sides) == 2:
+            return sides
+        tablet.wait_for_timeout(500)
+    raise AssertionError("the proof of consultation is not whole")
+
+
 LINES = """
 async (rungs) => {
   const { bannerLine } = await import("/ui/call/banner.js");
@@ -369,8 +383,40 @@ def test_a_call_shows_the_tablets_own_camera_and_goes_on_after_a_reload_of_eithe
     sees_green(doctor)
     still = tablet.request.get(tablet.url.split("#")[0] + "api/calls").json()["items"]
     assert [call["call_id"] for call in still] == [call["call_id"] for call in calls], "the same call of the same visit"
+    visit = calls[0]["visit_id"]
     tap(doctor, "call-hangup")
     tablet.locator('[data-test="call-screen"]').wait_for(state="detached", timeout=ACROSS_MS)
+    receipts = both_receipts(tablet, visit)
+    assert set(receipts) == {"node", "doctor"}
+    assert (receipts["doctor"]["mode"], receipts["doctor"]["video_s"] >= 5) == ("video", True)
+    node = receipts["node"]  # it counts what came of the doctor, whose own picture starts late
+    assert node["mode"] == ("video" if node["video_s"] >= 5 else "audio")
+    for call in receipts.values():
+        assert call["audio_s"] > 0 and call["concealed_s"] >= 0
+
+
+def thin(socket: WebSocketRoute) -> None:
+    """What the node says of the call's link arrives as it would from one that carries sound only."""
+    node = socket.connect_to_server()
+    node.on_message(lambda text: socket.send(str(text).replace('"rung":"video-', '"rung":"audio","was":"video-')))
+
+
+def test_on_a_link_without_a_picture_one_button_leads_to_the_voice_note_of_the_same_visit(
+    doctor: Page, tablet: Page
+) -> None:
+    register(tablet, "राधा देवी", age="33")
+    take_visit(tablet)
+    tablet.route_web_socket(re.compile("/api/live"), thin)
+    tablet.reload()
+    see(tablet, "visit-page")
+    open_record(doctor, "राधा देवी")
+    tap(doctor, "call")
+    tap(tablet, "call-accept")
+    in_state(tablet, "call-screen", "connected")
+    tap(tablet, "call-note")
+    expect(tablet.locator('[data-test="note-record"]')).to_be_focused()
+    tap(tablet, "call-hangup")
+    in_state(doctor, "call-panel", "")
 
 
 def test_two_tablets_in_one_form_join_what_they_write_and_say_what_they_replace(

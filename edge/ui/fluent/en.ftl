@@ -492,6 +492,7 @@ call-line-restart = The picture and sound program stopped: it starts again
 call-line-relayed = through the hub's relay
 call-still-age = Picture of { $seconds } s ago
 call-still-alt = Still picture of the patient
+call-note = Voice note or photo instead
 call-sharp = Sharp picture
 sharp-asked = Asked: the sharp picture comes into the record
 sharp-not-now = Not now: the link to the centre is just being set up. Try again.

@@ -492,6 +492,7 @@ call-line-restart = तस्वीर और आवाज़ का प्र�
 call-line-relayed = हब के रास्ते से
 call-still-age = { $seconds } सेकंड पहले की तस्वीर
 call-still-alt = मरीज़ की ठहरी तस्वीर
+call-note = आवाज़ का संदेश या फ़ोटो भेजें
 call-sharp = साफ़ तस्वीर
 sharp-asked = माँगी गई: साफ़ तस्वीर रिकॉर्ड में आएगी
 sharp-not-now = अभी नहीं: केंद्र से जुड़ाव बन रहा है। दोबारा कोशिश करें।

@@ -25,6 +25,8 @@ const leg = signal("connecting");
 const incoming = signal({ picture: false, seconds: 0, muted: false });
 /** The reason that the node gives while nothing comes through. */
 const NO_LINK = "call-why-no-link";
+/** Rungs without any picture. */
+const SOUND_ONLY = ["audio", "audio-low"];
 /** After so long without a picture it is said that none comes. */
 const PICTURE_WAIT_S = 6;
 /** Counts the node's processes for this call; a new one needs a new leg. */
@@ -185,6 +187,15 @@ function Ringing({ call }) {
   </div>`;
 }
 
+/** Where the link carries no picture, notes and photos of the same visit do: they lie below the call. */
+function showNotes() {
+  const button = /** @type {HTMLElement|null} */ (document.querySelector('[data-test="note-record"]'));
+  if (button) {
+    button.scrollIntoView({ block: "center" });
+    button.focus();
+  } else if (callOnScreen.value) go(`/visit/${callOnScreen.value.visit_id}`);
+}
+
 /** What the link carries and why, in plain words. Nothing before it carries anything. */
 function ladderLine() {
   const said = bannerLine(line.value);
@@ -245,6 +256,8 @@ export function CallScreen() {
       <span data-test="call-state" role="status">${known(`call-state-${state}`) ? t(`call-state-${state}`) : t("call-state-connecting")}</span>
       <span data-test="call-ladder" data-rung=${line.value.rung}>${ladderLine()}</span>
     </div>
+    ${line.value.state === "connected" && (line.value.notes || SOUND_ONLY.includes(line.value.rung))
+      ? html`<button type="button" class="big" data-test="call-note" onClick=${showNotes}><${Icon} name="speaker" /> ${t("call-note")}</button>` : null}
     <button type="button" class="danger big" data-test="call-hangup" onClick=${() => void end(call)}>${t("call-hangup")}</button>
   </section>`;
 }
