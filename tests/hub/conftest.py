@@ -11,6 +11,17 @@ from tests.kits.postgres import Postgres
 
 from .kit import HubKit
 
+ONCE = frozenset(("test_amending", "test_live", "test_login", "test_permits", "test_sms"))
+"""Modules about rules, people and calls, with many log-ins: on PostgreSQL they run under ``./run test --long``."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the short run short: what says little about the store takes the second database in the long one."""
+    for item in items:
+        if "[postgresql" in item.name and item.path.stem in ONCE:
+            item.add_marker(pytest.mark.long)
+
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
