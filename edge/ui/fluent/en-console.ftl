@@ -178,3 +178,5 @@ day-taken = Taken
 day-waiting = Not taken
 day-median = Wait, half within
 day-most = Wait, nine of ten within
+error-offer-over = This patient has been offered to another doctor.
+error-doctor-away = This doctor is away. Choose one who is ready.

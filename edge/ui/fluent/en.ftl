@@ -692,11 +692,3 @@ stick-done = USB stick: everything is carried. Leave it in for a moment, until t
 stick-out = USB stick: all is done. You may pull it out.
 stick-failed = USB stick: not everything could be done; nothing is lost. Pull it out and put it in again, or show it to the technician.
 revoked-line = The hospital has closed this machine: what you write here reaches no doctor. Help the patient here and by 108, write on another machine, and tell the hospital.
-
-# What the hub says of a wait
-expected-waiting = Doctor in about { $low }–{ $high } min (said at { $at })
-expected-nobody = No doctor is there for this patient. The coordinator knows (since { $at }).
-expected-closed = No doctor sits at present.
-expected-opens = Doctors sit again: { $when }
-error-offer-over = This patient has been offered to another doctor.
-error-doctor-away = This doctor is away. Choose one who is ready.

@@ -3,7 +3,6 @@
 import { html, signal, useEffect } from "/ui/lib/dom.js";
 import { get } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
-import { expectedText } from "/ui/lib/expected.js";
 import { day, span, t } from "/ui/lib/l10n.js";
 import { ColourBadge, Icon, toast } from "/ui/lib/parts.js";
 import { ageText } from "/ui/lib/ages.js";
@@ -13,7 +12,7 @@ import { go, goOn, heardOpening, loadRecord, openedVisit, queue } from "../store
 import { offerVisitUndo } from "../undo.js";
 import { EmergencyButton } from "./emergency.js";
 import { PersonLine } from "./people.js";
-import { SmsSign, SyncLine } from "./progress.js";
+import { Expected, SmsSign, SyncLine } from "./progress.js";
 
 const query = signal("");
 /** @type {import("/ui/vendor/signals.js").Signal<import("/ui/api").Patient[]|null>} */
@@ -136,7 +135,7 @@ function Queue() {
           <span class="grow person"><strong>${item.patient_name}</strong>
             <span class="soft">${[ageText(item.patient_age), item.patient_sex && t(`gender-${item.patient_sex}`)].filter(Boolean).join(" · ")}</span>
             <span class="soft small">${t(`state-${item.visit.state.replace("_", "-")}`)} · ${t("waits", { time: span(item.wait_s) })}</span>
-            ${item.visit.expected ? html`<span class="small" data-test="expected">${expectedText(item.visit.expected)}</span>`
+            ${item.visit.expected ? html`<${Expected} told=${item.visit.expected} />`
               : item.visit.doctor_name ? html`<span class="soft small">${t("doctor-named", { name: item.visit.doctor_name })}</span>` : null}
             <${SyncLine} state=${item.sync} at=${item.sync_ms} />
             ${item.sms ? html`<${SmsSign} state=${item.sms} />` : null}

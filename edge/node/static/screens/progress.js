@@ -1,8 +1,8 @@
 // @ts-check
 // How far a visit and each thing of it has come, in plain words and with the time; SMS about it.
-import { html, useEffect, useSignal } from "/ui/lib/dom.js";
+import { html, signal, useEffect, useSignal } from "/ui/lib/dom.js";
 import { ApiError, get, post } from "/ui/lib/http.js";
-import { ago, clockTime, known, span, t } from "/ui/lib/l10n.js";
+import { addWords, ago, clockTime, known, span, t } from "/ui/lib/l10n.js";
 import { toast } from "/ui/lib/parts.js";
 import { errorText } from "../commands.js";
 import { nodeNow, status } from "../store.js";
@@ -92,4 +92,14 @@ export function SmsCard({ visitId, open }) {
     ${open ? html`<div class="row"><button type="button" data-test="sms-send" disabled=${busy.value} aria-busy=${busy.value ? "true" : "false"}
       onClick=${() => void send()}>${t("sms-send")}</button></div>` : null}
   </section>`;
+}
+
+const waiting = signal(/** @type {typeof import("/ui/lib/expected.js")|null} */ (null));
+
+/** What the hub said of the wait; code and words come when there is something to say. @param {{told: import("/ui/api").Expected}} props */
+export function Expected({ told }) {
+  useEffect(() => {
+    Promise.all([import("/ui/lib/expected.js"), addWords("wait")]).then(([found]) => (waiting.value = found)).catch(() => {});
+  }, []);
+  return waiting.value ? html`<span class="small" data-test="expected">${waiting.value.expectedText(told)}</span>` : null;
 }

@@ -1,7 +1,6 @@
 // @ts-check
 // One visit after its token: where it stands, what was recorded, the call, the prescription, the end.
 import { html, useEffect, useSignal } from "/ui/lib/dom.js";
-import { expectedText } from "/ui/lib/expected.js";
 import { clockTime, day, t } from "/ui/lib/l10n.js";
 import { Choice, ColourBadge, Dialog, toast } from "/ui/lib/parts.js";
 import { colourOf } from "/ui/lib/colour.js";
@@ -14,7 +13,7 @@ import { RecordFacts } from "/ui/lib/facts.js";
 import { MediaCard } from "./media.js";
 import { Prescription } from "./prescription.js";
 import { InPersonCard } from "./shelf.js";
-import { SmsCard, SyncCard, arrived } from "./progress.js";
+import { Expected, SmsCard, SyncCard, arrived } from "./progress.js";
 import { reasonWords } from "/ui/lib/reasons.js";
 
 const OPEN = ["draft", "triaged", "waiting", "in_call", "rx_pending", "rx_ready"];
@@ -51,7 +50,7 @@ export function VisitPage({ visitId }) {
         <strong data-test="visit-state" data-state=${visit.state}>${t(`state-${visit.state.replace("_", "-")}`)}</strong>
         ${visit.state === "waiting" && place ? html`<span>${place.place > 1 ? t("before-you", { n: place.place - 1 }) : t("first-in-queue")}</span>` : null}
         ${visit.doctor_name ? html`<span class="soft">${t("doctor-named", { name: visit.doctor_name })}</span>`
-          : visit.state === "waiting" && visit.expected ? html`<span data-test="expected" data-state=${visit.expected.state}>${expectedText(visit.expected)}</span>` : null}
+          : visit.state === "waiting" && visit.expected ? html`<${Expected} told=${visit.expected} />` : null}
         <button type="button" class="quiet print-hide" data-test="token-print" onClick=${() => window.print()}>${t("token-print")}</button></div>
     </section>
     ${colour === "red" && open ? html`<section class="card red-card stack tight"><strong>${t("colour-meaning-red")}</strong>
