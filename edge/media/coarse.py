@@ -12,11 +12,12 @@ from msgspec import Struct
 
 COARSE_FLOOR_BPS = 12_000.0
 COARSE_CEILING_BPS = 2_500_000.0
-COARSE_START_BPS = 32_000.0
+COARSE_START_BPS = 38_000.0
 _QUEUE_S = 0.14
 """A round trip so much above the least is a queue; below, one packet of the other side may be in front."""
 _PATIENCE_S = 3.0
 _HEAVY_LOSS = 0.06
+_LONGEST_STEP_S = 2.0
 
 
 class Second(Struct, frozen=True):
@@ -50,6 +51,8 @@ class Coarse:
         self._draining = False
         self._wait_s = 0.0
         """Until what was done can be seen."""
+        self._unseen_s = 0.0
+        """Since a round trip was told: without one nothing says that there is no queue."""
         self._silent_s = 0.0
         self._remembered_bps = 0.0
 
@@ -74,8 +77,9 @@ class Coarse:
             elif self._draining and self.queue_s <= _QUEUE_S / 2:
                 self._draining = False
                 self.rate_bps = max(self.rate_bps, 0.9 * self._known_bps)
-            else:
-                self._grow(seen, elapsed_s)
+            elif seen.rtt_s is not None:
+                self._grow(seen, min(self._unseen_s + elapsed_s, _LONGEST_STEP_S))
+        self._unseen_s = 0.0 if seen.rtt_s is not None else self._unseen_s + elapsed_s
         if lost is not None and self.queue_s <= _QUEUE_S / 2:
             self.line_loss += (min(lost, 0.15) - self.line_loss) * min(elapsed_s / 10, 1.0)
         return self.rate_bps

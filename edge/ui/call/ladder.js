@@ -265,10 +265,11 @@ export function senderPlan(allocation, sourceHeight) {
 
 const FLOOR_BPS = 12_000;
 const CEILING_BPS = 2_500_000;
-const START_BPS = 32_000;
+const START_BPS = 38_000;
 const QUEUE_S = 0.14;
 const PATIENCE_S = 3;
 const HEAVY_LOSS = 0.06;
+const LONGEST_STEP_S = 2;
 
 /**
  * @typedef {object} Second what was seen in about a second; null: the browser does not tell
@@ -291,6 +292,7 @@ export class Coarse {
     this.leastRttS = 0;
     this.draining = false;
     this.waitS = 0;
+    this.unseenS = 0;
     this.silentS = 0;
     this.rememberedBps = 0;
   }
@@ -307,6 +309,7 @@ export class Coarse {
     const elapsedS = Math.min(elapsed, 5);
     if (this.isSilent(seen, elapsedS)) return this.rateBps;
     this.noteRtt(seen, elapsedS);
+    const known = (seen.rtt_s ?? null) !== null;
     const told = seen.lost ?? -1;
     const lost = told >= 0 && told <= 1 ? told : null;
     if (lost !== null) this.lost += (lost - this.lost) * 0.3; // a second has few packets
@@ -319,8 +322,9 @@ export class Coarse {
       } else if (this.draining && this.queueS <= QUEUE_S / 2) {
         this.draining = false;
         this.rateBps = Math.max(this.rateBps, 0.9 * this.knownBps);
-      } else this.grow(seen, elapsedS);
+      } else if (known) this.grow(seen, Math.min(this.unseenS + elapsedS, LONGEST_STEP_S));
     }
+    this.unseenS = known ? 0 : this.unseenS + elapsedS;
     if (lost !== null && this.queueS <= QUEUE_S / 2) {
       this.lineLoss += (Math.min(lost, 0.15) - this.lineLoss) * Math.min(elapsedS / 10, 1);
     }
