@@ -179,7 +179,8 @@ class Estimator:
                 self._losses.note_lost(now_s)
                 continue
             delay_s = packet.arrived_s - packet.sent_s
-            if self._bases and abs(delay_s - self._bases[0][1]) > _LONGEST_DELAY_CHANGE_S:
+            known_s = self._arrivals[-1][1] if self._arrivals else self._bases[0][1] if self._bases else delay_s
+            if abs(delay_s - known_s) > _LONGEST_DELAY_CHANGE_S:
                 self._bases.clear()
                 self._arrivals.clear()
                 delays.clear()
