@@ -242,6 +242,9 @@ class Hub:
         mark = await self.store.read(lambda connection: revocations.fingerprint(connection, self.keys))
         if mark == self._revoked_mark:
             return
+        if not await self.store.read(lambda connection: revocations.is_due(connection, self.keys)):
+            self._revoked_mark = mark
+            return
 
         def act(connection: Connection) -> list[down.DownBlob]:
             now_ms = self.wall_ms()

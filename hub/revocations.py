@@ -32,10 +32,27 @@ def fingerprint(connection: Connection, keys: Keyring) -> tuple[int, ...]:
     return tuple(found)
 
 
+def is_due(connection: Connection, keys: Keyring) -> bool:
+    """Whether any list says something else now; writes nothing."""
+    return bool(_changes(connection, keys))
+
+
 def refresh(connection: Connection, keys: Keyring, now_ms: int) -> list[str]:
     """Make lists anew where they say something else now; the nodes that are to be told by link."""
-    closed = _closed(connection)
-    hub_key = _hub_key(keys)
+    told: list[str] = []
+    for node_id, number, before, content in _changes(connection, keys):
+        _keep(connection, keys, node_id, max(now_ms, number + 1), now_ms, content)
+        same = before is not None and msgspec.structs.replace(before, hub_key=content.hub_key) == content
+        if not same and not content.revoked_ms and (content.closed or content.staff or before is not None):
+            told.append(node_id)
+    return told
+
+
+def _changes(
+    connection: Connection, keys: Keyring
+) -> list[tuple[str, int, revocation.Content | None, revocation.Content]]:
+    """(node, last number, what its list says, what it has to say) where the two differ."""
+    closed, hub_key = _closed(connection), _hub_key(keys)
     staff: dict[str, list[str]] = {}
     for gone in connection.execute(select(removed_staff).order_by(removed_staff.c.staff_id)):
         staff.setdefault(gone.node_id, []).append(gone.staff_id)
@@ -43,19 +60,16 @@ def refresh(connection: Connection, keys: Keyring, now_ms: int) -> list[str]:
     known = {
         row.node_id: (row.number, _contents.decode(row.content)) for row in connection.execute(select(revocations))
     }
-    told: list[str] = []
+    found: list[tuple[str, int, revocation.Content | None, revocation.Content]] = []
     for node in connection.execute(select(nodes.c.node_id, nodes.c.device_public, nodes.c.revoked_ms)).all():
         mine = tuple(staff.get(node.node_id, ()))[: revocation.STAFF_MAX]
         machine = revocation.machine_of(bytes(node.device_public))
         content = revocation.Content(node.revoked_ms, machine, closed, mine, hub_key)
         number, before = known.get(node.node_id, (0, None))
-        if content == before or (before is None and _says_nothing(content) and node.node_id not in replaced):
-            continue
-        _keep(connection, keys, node.node_id, max(now_ms, number + 1), now_ms, content)
-        by_link = before is None or msgspec.structs.replace(before, hub_key=hub_key) != content
-        if by_link and not node.revoked_ms and (closed or mine or before is not None):
-            told.append(node.node_id)
-    return told
+        silent = before is None and _says_nothing(content) and node.node_id not in replaced
+        if content != before and not silent:
+            found.append((node.node_id, number, before, content))
+    return found
 
 
 def _closed(connection: Connection) -> tuple[bytes, ...]:
