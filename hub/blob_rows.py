@@ -185,6 +185,12 @@ def load_chunks(connection: Connection, keys: Keyring, node_id: str, blob_id: st
     }
 
 
+def has_loose(connection: Connection) -> bool:
+    """Whether a release before this one kept chunks as they came."""
+    plain = select(blob_chunks.c.number).where(func.length(blob_chunks.c.data) == blob_chunks.c.size_bytes).limit(1)
+    return connection.execute(plain).first() is not None
+
+
 def seal_loose(connection: Connection, keys: Keyring) -> int:
     """Seal what a release before this one kept as it came: no longer than its content. How many chunks."""
     plain = select(blob_chunks).where(func.length(blob_chunks.c.data) == blob_chunks.c.size_bytes).limit(SEALED_AT_ONCE)

@@ -87,8 +87,8 @@ class Blobs:
 
     async def start(self) -> None:
         """Finish what a dead process left complete and unproved, seal what an older release left unsealed."""
-        while await self._store.write(lambda connection: blob_rows.seal_loose(connection, self._keys)):
-            pass
+        while await self._store.read(blob_rows.has_loose):
+            await self._store.write(lambda connection: blob_rows.seal_loose(connection, self._keys))
         for node_id, blob_id in await self._store.read(blob_rows.waiting):
             await self.settle(node_id, blob_id)
         self.copy.start(self._missing)
