@@ -342,7 +342,7 @@ def test_the_technician_sees_the_link_what_waits_and_the_health_checks_and_no_pa
     watch = Watch(page, clinic.node_url)
     log_in_technician(page, clinic)
     page.locator('[data-test="bearer"][data-bearer="udp"][data-in-use="true"]').wait_for()
-    assert page.locator('[data-test="finding"]').count() == 10
+    assert page.locator('[data-test="finding"]').count() == 11
     assert page.locator('[data-test="usage"][data-bearer="udp"]').count() == 1
     assert page.locator('[data-test="tech-waits"][data-waits=""]').count() == 1
     assert NAME not in page.content()

@@ -3,6 +3,7 @@
 import { effect, html, render, signal } from "/ui/lib/dom.js";
 import { ApiError, api, del, get, reachable, signedOut } from "/ui/lib/http.js";
 import { addWords, ensureLanguage, language, setLanguage, startLanguage, t } from "/ui/lib/l10n.js";
+import { lazy } from "/ui/lib/lazy.js";
 import { Live } from "/ui/lib/live.js";
 import { often } from "/ui/lib/often.js";
 import { Dialog, Toasts, toast } from "/ui/lib/parts.js";
@@ -15,7 +16,6 @@ import { Login } from "./screens/login.js";
 import { Unlock } from "./screens/unlock.js";
 import { Home } from "./screens/home.js";
 import { UndoBar, forgetUndo } from "./undo.js";
-import { VisitPage } from "./screens/visit.js";
 import { CallBanner, CallScreen, callMessage, callOnScreen, findCall } from "./screens/call.js";
 
 const WIZARD_AFTER_MS = 1500;
@@ -98,7 +98,7 @@ function heard(message) {
 effect(() => {
   if (loggedIn.value && !live) {
     live = new Live("/api/live", heard);
-    setTimeout(() => (register.fetchIt(), wizard.fetchIt(), patient.fetchIt()), WIZARD_AFTER_MS); // before they are needed, and while the node is surely near
+    setTimeout(() => (visit.fetchIt(), register.fetchIt(), wizard.fetchIt(), patient.fetchIt()), WIZARD_AFTER_MS); // before they are needed, and while the node is surely near
     void loadReference().catch(() => setTimeout(() => void loadReference().catch(() => {}), 2000));
     void loadQueue().catch(() => {});
     if (!people.value) void loadPeople().catch(() => {});
@@ -220,32 +220,11 @@ function Screen() {
   if (place === "closing") return html`<${closing.Screen} />`;
   if (place === "register") return html`<${register.Screen} key=${id ?? "new"} />`;
   if (place === "visit" && id && third === "step") return html`<${wizard.Screen} key=${id} visitId=${id} step=${step ?? "consent"} />`;
-  if (place === "visit" && id) return html`<${VisitPage} key=${id} visitId=${id} />`;
+  if (place === "visit" && id) return html`<${visit.Screen} key=${id} visitId=${id} />`;
   return html`<${Home} />`;
 }
 
-/**
- * A screen that is loaded when it is first needed, so that the first load stays small.
- * @param {() => Promise<(props: any) => any>} load
- */
-function lazy(load) {
-  /** @type {import("/ui/vendor/signals.js").Signal<((props: any) => any)|null>} */
-  const found = signal(null);
-  let asked = false;
-  const fetchIt = () => {
-    if (asked) return;
-    asked = true;
-    load().then((screen) => (found.value = screen)).catch(() => setTimeout(() => (asked = false, fetchIt()), 2000));
-  };
-  /** @param {any} props */
-  const Screen = (props) => {
-    if (found.value) return html`<${found.value} ...${props} />`;
-    fetchIt();
-    return html`<p class="card" role="status">${t("loading")}</p>`;
-  };
-  return { Screen, fetchIt };
-}
-
+const visit = lazy(async () => (await import("./screens/visit.js")).VisitPage);
 const wizard = lazy(async () => (await import("./screens/wizard.js")).Wizard);
 const patient = lazy(async () => (await import("./screens/patient.js")).PatientPage);
 const register = lazy(async () => (await import("./screens/register.js")).Register);

@@ -3,11 +3,12 @@
 import { html, signal, useEffect, useRef } from "/ui/lib/dom.js";
 import { post } from "/ui/lib/http.js";
 import { language, t } from "/ui/lib/l10n.js";
+import { lazy } from "/ui/lib/lazy.js";
 import { Icon } from "/ui/lib/parts.js";
 import { errorText } from "../commands.js";
 import { enter, go, loadPeople, people } from "../store.js";
-import { NewBadge } from "./badge.js";
 
+const newBadge = lazy(async () => (await import("./badge.js")).NewBadge);
 const chosen = signal(/** @type {import("/ui/api").Staff|null} */ (null));
 const pin = signal("");
 const wrong = signal("");
@@ -71,7 +72,7 @@ export function Login() {
     </div>`;
   }
   if (!chosen.value.has_pin) {
-    return html`<${NewBadge} person=${chosen.value} name=${nameOf(chosen.value)} onDone=${() => {
+    return html`<${newBadge.Screen} person=${chosen.value} name=${nameOf(chosen.value)} onDone=${() => {
       chosen.value = null;
       void askPeople();
     }} />`;
