@@ -76,6 +76,7 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.MediaSeen(VISIT, OTHER, "anil"),
     ev.MediaWanted(VISIT, OTHER, b"\x05"),
     ev.InPersonConfirmed(VISIT, "anil", "2026-11-20"),
+    ev.VisitExpected(VISIT, "waiting", 20, 45),
     ev.HubKeyPublished(1_790_000_000_000, bytes(range(32)), bytes(64)),
     ev.RevocationsPublished(b"as signed"),
 )
