@@ -146,6 +146,7 @@ def init_keys(data: Path) -> None:
     draft.unlink(missing_ok=True)
     write_private(draft, msgspec.json.encode(keys))
     draft.rename(data / KEYS_FILE)
+    _settle(data)
 
 
 def load_keys(data: Path) -> Keyring:
@@ -232,13 +233,19 @@ def _replace(data: Path, keys: KeyFile) -> KeyFile:
     _overwrite(old)  # of a change that was cut short
     os.link(data / KEYS_FILE, old)
     draft.rename(data / KEYS_FILE)
+    _settle(data)  # before that a power cut may bring the old file back under its name: it must not be empty then
     _overwrite(old)
-    folder = os.open(data, os.O_RDONLY)
+    _settle(data)
+    return keys
+
+
+def _settle(data: Path) -> None:
+    """Make what was linked, renamed and removed in the folder durable."""
+    folder = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
-    return keys
 
 
 def _overwrite(path: Path) -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import secrets
+import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -179,6 +181,30 @@ def test_03_a_change_of_keys_that_was_cut_short_leaves_no_old_key_behind(tmp_pat
         assert not kept.exists()
         assert first.encode() not in reading.read()
     assert len(hub_keys.load_keys(tmp_path).hub.kem) == 2
+
+
+def test_03_the_old_keys_are_overwritten_only_when_the_new_file_certainly_has_their_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut in between may bring the old file back under its name: it must be whole then."""
+    hub_keys.init_keys(tmp_path)
+    done: list[str] = []
+    fsync, rename = os.fsync, Path.rename
+
+    def synced(handle: int) -> None:
+        fsync(handle)
+        done.append(
+            "folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else Path(f"/proc/self/fd/{handle}").readlink().name
+        )
+
+    def renamed(path: Path, target: Path) -> Path:
+        done.append(f"renamed to {target.name}")
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "rename", renamed)
+    hub_keys.rotate(tmp_path, 1000)
+    assert done == ["keys.json.draft", "renamed to keys.json", "folder", "keys.json.old", "folder"]
 
 
 TURNS = 40
