@@ -34,9 +34,9 @@ def default_url(data: Path) -> str:
 
 
 def make_engine(url: str) -> Engine:
-    """An engine whose transactions are durable when commit returns."""
+    """An engine whose transactions are durable when commit returns, and whose errors quote no value of a statement."""
     if url.startswith("sqlite"):
-        engine = create_engine(url, connect_args={"check_same_thread": False, "timeout": 30})
+        engine = create_engine(url, connect_args={"check_same_thread": False, "timeout": 30}, hide_parameters=True)
         event.listen(engine, "connect", _on_sqlite_connect)
         event.listen(engine, "begin", _on_sqlite_begin)
         return engine
@@ -45,6 +45,7 @@ def make_engine(url: str) -> Engine:
         url.replace("postgresql://", "postgresql+psycopg://", 1),
         pool_pre_ping=True,
         connect_args={"options": "-c synchronous_commit=on"},
+        hide_parameters=True,
     )
 
 

@@ -9,6 +9,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, insert, inspect, select, text
+from sqlalchemy.exc import DatabaseError
 
 from hub.store import migrate
 from hub.store.dialect import Row, make_engine, put_row
@@ -121,3 +122,21 @@ async def test_a_nul_in_a_name_or_a_note_is_refused_by_both_databases_alike(kit:
     assert (refused.status, (await refused.json())["field"]) == (400, "text")
     wrong = await Page(kit).call("POST", "/api/login", {"user": "a\x00b", "password": "x", "totp": "123456"})
     assert (wrong.status, (await wrong.json())["field"]) == (400, "user")
+
+
+def test_an_error_of_the_database_quotes_nobodys_record(url: str) -> None:
+    store = Store(url, create=True)
+
+    def twice(connection: Connection) -> None:
+        for _ in range(2):
+            connection.execute(
+                text("INSERT INTO removed_staff VALUES (:name, :other, 1)"), {"name": "Sita Devi", "other": "x"}
+            )
+
+    try:
+        with pytest.raises(DatabaseError) as failed:
+            store.write_now(twice)
+        assert "removed_staff" in str(failed.value)
+        assert "Sita" not in str(failed.value.statement) + str(failed.value).split("[SQL", 1)[1]
+    finally:
+        store.close()
