@@ -46,6 +46,13 @@ def test_systemd_has_nothing_against_the_units(tmp_path: Path) -> None:
     assert "PrivateNet" in verified(tmp_path)
 
 
+def test_the_courier_waits_for_a_node_that_starts_and_does_not_take_its_folder_first() -> None:
+    (line,) = lines_of(COURIER, "After")
+    assert "upkendra-node.service" in line.split()
+    assert (UNITS / "upkendra-node.service").is_file()
+    assert "upkendra-node.service" not in " ".join(lines_of(COURIER, "Requires") + lines_of(COURIER, "Wants"))
+
+
 def test_the_courier_is_locked_up_well() -> None:
     argv = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(UNITS / COURIER)]
     said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
