@@ -141,14 +141,16 @@ class Modem:
         self.sim_full = 0
         """How often the SIM was found full."""
         self._failures = 0
+        self._now: _Command | None = None
         self.restart(now)
 
     def restart(self, now: float) -> None:
-        """A fresh port: begin from the beginning. What waits to be sent stays."""
+        """A fresh port: begin from the beginning. What waits to be sent stays; what was being sent is in doubt."""
+        if self._now is not None and self._now.kind is _Kind.SEND:
+            self._fail(self._now, "sms_timeout", permanent=False)
         self._buffer = bytearray()
         self._out = bytearray()
         self._queue: deque[_Command] = deque()
-        self._now: _Command | None = None
         self._deadline: float | None = None
         self._prompted = False
         self._body: list[str] = []

@@ -307,6 +307,23 @@ def test_a_modem_that_restarts_or_falls_silent_is_set_up_again() -> None:
     assert ends.came(HUB_SIM) == [b"f" * 20, b"g" * 20]
 
 
+@pytest.mark.parametrize("prompted", [False, True])
+def test_what_was_being_sent_when_the_port_was_lost_is_sent_again(prompted: bool) -> None:
+    """A modem that browns out as it transmits takes its port away in the middle of a message."""
+    ends = Ends(Network())
+    ends.go(10)
+    mail = ends.mail[NODE_SIM]
+    ends.send(NODE_SIM, b"k" * 20, emergency=True)
+    mail.take_output()
+    if prompted:
+        mail.receive(b"\r\n> ", ends.now, ends.wall_ms)
+    ends.sims[NODE_SIM].power_cycle()
+    mail.restart(ends.now)
+    ends.go(60)
+    assert ends.came(HUB_SIM) == [b"k" * 20]
+    assert mail.waiting == 0
+
+
 def test_a_full_sim_makes_room_for_whole_messages_and_foreign_ones_go() -> None:
     network = Network(delay_s=1.0)
     ends = Ends(network, slots=5)
