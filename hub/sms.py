@@ -78,11 +78,11 @@ class SmsDesk:
     def __init__(self, hub: Hub, options: SmsOptions) -> None:
         self._hub = hub
         hub.sms_fitted = True
-        self._boot = secrets.token_bytes(sms.BOOT_BYTES)
         self._store = SmsStore(hub.settings.data / SMS_FILE)
         self._ledger = sms.Ledger(options.budget, on_spend=self._store.spend)
         self._bearer = SmsBearer(options.device, "", self._ledger, self.keep, self._outcome)
         self._sealers: dict[bytes, sms.SmsSealer] = {}
+        """By PSK: a machine that takes a node's place has another one."""
         self._names: dict[int, bytes] = {}
         self._at_work: set[asyncio.Task[None]] = set()
         self._looker: asyncio.Task[None] | None = None
@@ -207,9 +207,10 @@ class SmsDesk:
         record = self._hub.directory.by_id(node)
         if record is None or record.revoked:
             raise NotFound("There is no such node.")
-        sealer = self._sealers.get(node)
+        sealer = self._sealers.get(record.psk)
         if sealer is None:
-            sealer = self._sealers[node] = sms.SmsSealer(record.psk, node, sms.Way.DOWN, self._boot)
+            boot = secrets.token_bytes(sms.BOOT_BYTES)  # its own, so that no two nodes' messages have the same name
+            sealer = self._sealers[record.psk] = sms.SmsSealer(record.psk, node, sms.Way.DOWN, boot)
         raw = sms.encode(content)
         name, message = sealer.seal(raw)
         rest = self._hub.keys.protect(raw, _label(node, name))

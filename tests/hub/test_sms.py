@@ -21,6 +21,7 @@ from edge.sync import bundle, seal, sms
 from edge.sync.bearers.sms_store import GoneSms, SmsStore
 from edge.sync.link import BundleArrived, BundleRef
 from edge.sync.sms_copy import visit_prefix
+from edge.sync.sms_pdu import Deliver, part_of
 from hub.app import build_app
 from hub.directory import Site
 from hub.receive import Received, receive_bundle
@@ -271,6 +272,43 @@ async def test_a_prescription_of_a_revoked_node_keeps_no_other_nodes_notice_back
         made = await desk._store.gone(visit_prefix(other[1]))
         assert [gone.kind for gone in made] == [17]
         assert await desk._store.gone(visit_prefix(revoked[1])) == []
+    finally:
+        await desk.stop()
+
+
+async def test_a_machine_that_takes_a_nodes_place_can_read_what_the_hub_says(kit: HubKit, tmp_path: Path) -> None:
+    desk = SmsDesk(kit.hub, SmsOptions(str(tmp_path / "no-modem")))
+    await desk.start()
+    try:
+        node = await kit.enrol()
+        node_id = bytes.fromhex(node.node_id)
+        record = kit.hub.directory.by_id(node_id)
+        assert record is not None
+        answer = sms.Answer(bytes(sms.VISIT_BYTES), sms.Advice.CALL_108)
+        for psk in (record.psk, secrets.token_bytes(32)):
+            kit.hub.directory.put(structs.replace(record, psk=psk), kit.hub.directory.site(node.node_id))
+            await desk._send(node_id, NODE_SIM, answer, 16, answer.visit, emergency=True)
+            submit = list(desk._bearer._mailer._leaves.values())[-1].submit
+            part = part_of(Deliver(NODE_SIM, submit.user_data, True, submit.dcs, 0))
+            assert part is not None
+            assert sms.decode(sms.open_sms(psk, sms.Way.DOWN, part.data).content, sms.Way.DOWN) == answer
+    finally:
+        await desk.stop()
+
+
+async def test_what_becomes_of_one_nodes_sms_is_not_said_of_anothers(kit: HubKit, tmp_path: Path) -> None:
+    desk = SmsDesk(kit.hub, SmsOptions(str(tmp_path / "no-modem")))
+    await desk.start()
+    try:
+        nodes = [bytes.fromhex((await kit.enrol(code)).node_id) for code in ("UP01", "UP02")]
+        for number, node_id in enumerate(nodes):
+            answer = sms.Answer(bytes((number,)) * sms.VISIT_BYTES, sms.Advice.CALL_108)
+            await desk._send(node_id, NODE_SIM, answer, 16, answer.visit, emergency=True)
+        first, second = desk._names.values()
+        await desk._store.became(first, "delivered")
+        states = [(await desk._store.gone(bytes((number,)) * sms.VISIT_BYTES))[0].state for number in (0, 1)]
+        assert states == ["delivered", "waiting"]
+        assert first != second
     finally:
         await desk.stop()
 
