@@ -38,7 +38,7 @@ from .sealing import AUDIT_S, SealPlan, delay_s
 from .staff import keep_slot, may_get_badge, new_badge
 from .store import Store
 from .stretch import SALT_BYTES, stretch
-from .unlock import Attempts, Slots, open_with_badge
+from .unlock import Attempts, Slot, Slots, open_with_badge
 from .views import Staff, Views
 from .web.schema import Queue, QueueItem
 
@@ -115,7 +115,7 @@ class Clinic:
     async def unlock(self, badge: str, pin: str) -> None:
         """Open the records with a badge and its PIN. Raises BadInput, WrongPin, TooManyAttempts."""
         async with self._unlocking:
-            slots = await asyncio.to_thread(self._slots.load)
+            slots = await asyncio.to_thread(self._slots_left)
             dmk = await open_with_badge(slots, self._attempts, badge, pin)
             if self.locked:
                 await self.open_records(dmk)
@@ -138,7 +138,7 @@ class Clinic:
         Raises Locked, NotFound, Refused (has a badge), BadInput, WrongPin, TooManyAttempts.
         """
         async with self._unlocking:
-            slots = await asyncio.to_thread(self._slots.load)
+            slots = await asyncio.to_thread(self._slots_left)
             dmk = await open_with_badge(slots, self._attempts, *opener)
             await self.store.read(lambda views: may_get_badge(views.staff_member(staff_id)))
             self._need_standing(staff_id)
@@ -163,6 +163,12 @@ class Clinic:
         self._roles[staff_id] = staff.role
         self.later(self._access(staff_id, "login", ""))
         return staff, self.sessions.open(staff_id, time.monotonic())
+
+    def _slots_left(self) -> tuple[Slot, ...]:
+        """The badges that open this node. A kill may have kept those of people who were removed: not now. Blocking."""
+        if self.revoked.told is not None:
+            self._slots.drop_of(self.revoked.told.content.staff)
+        return self._slots.load()
 
     def _need_standing(self, staff_id: str) -> None:
         if not self.revoked.may_log_in(staff_id):

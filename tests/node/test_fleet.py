@@ -12,6 +12,7 @@ from edge.model import events as ev
 from edge.node.config import load_config
 from edge.node.courier import desk_of
 from edge.node.report import at_rest
+from edge.node.revoked import Revoked
 from edge.node.spool import RESERVE_BYTES, Spool
 from edge.node.unlock import Slots
 from edge.sync import bundle, courier, hubkey, release, revocation, seal
@@ -86,6 +87,18 @@ async def test_who_was_removed_is_logged_out_and_the_badge_opens_nothing_more(se
     async with Served(setup) as served:
         status, _ = await served.tablet.call("POST", "/api/unlock", {"badge": setup.badge, "pin": PIN})
         assert status == 401
+
+
+async def test_a_kill_after_the_list_was_kept_leaves_the_badge_of_who_was_removed_no_life(setup: Provisioned) -> None:
+    def kept() -> set[str]:
+        return {slot.kind for slot in Slots(setup.folder).load()}
+
+    await asyncio.to_thread(Revoked(setup.folder, setup.config).take, a_list(setup, 5, staff=(setup.staff_id,)))
+    assert await asyncio.to_thread(kept) == {"badge", "recovery"}
+    async with Served(setup) as served:
+        status, _ = await served.tablet.call("POST", "/api/unlock", {"badge": setup.badge, "pin": PIN})
+        assert status == 401
+    assert await asyncio.to_thread(kept) == {"recovery"}
 
 
 async def test_the_hubs_newest_key_comes_with_a_list_also_while_locked(setup: Provisioned) -> None:
