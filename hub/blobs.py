@@ -228,6 +228,8 @@ class Blobs:
         rows = await self._store.read(lambda c: blob_rows.of_node(c, node_id, self._wall_ms() - STALE_MS))
         for blob in await self._store.write(act) if rows else ():
             self._tell(blob)
+        for row in rows:  # all of it may be here, and the shelf could not take it then
+            await self.settle(row.node_id, row.blob_id)
 
     # -- looking --------------------------------------------------------------------------------------
 

@@ -135,6 +135,9 @@ class Link:
         except QuarantineFull as error:
             self._not_taken(event)
             await self._notice(event.node_id, error.refusal.code, 1, total=True)
+        except blob_rows.LooseLimit as error:
+            self._not_taken(event)
+            say(logger, error.refusal.code, logging.WARNING, node_id=event.node_id.hex())
         except Exception:
             logger.exception("event failed")
             self._not_taken(event)

@@ -17,6 +17,7 @@ from edge.sync.bundle import Chunk
 from edge.sync.link import ChunkArrived
 from edge.sync.seal import Grade
 from hub import blob_rows
+from hub.shelf import FolderShelf, ShelfFailed
 from hub.store.schema import audit, blob_chunks, quarantine
 from tests.kits import media as made
 
@@ -302,8 +303,32 @@ async def test_what_the_node_takes_back_is_gone(kit: HubKit) -> None:
     assert await page.get(case.path) == {"items": []}
 
 
-async def test_a_node_that_sends_only_beginnings_is_held_back_and_loses_nothing(
+async def test_a_photo_that_the_shelf_could_not_take_is_put_there_when_its_node_is_seen_again(
     kit: HubKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, broken = FolderShelf.put, True
+
+    async def fails(self: FolderShelf, name: str, content: bytes) -> None:
+        if broken:
+            raise ShelfFailed("no room")
+        await put(self, name, content)
+
+    monkeypatch.setattr(FolderShelf, "put", fails)
+    case, page = await ready(kit)
+    await case.open_visit()
+    await case.announce()
+    await case.send(range(case.count))
+    assert (await case.state(page))["state"] == "waiting"
+    broken = False
+    kit.clock.pass_s(2 * 3_600)
+    await kit.hub.blobs.node_seen(case.node.node_id)
+    page = await kit.login()
+    assert (await case.state(page))["state"] == "whole"
+    assert await (await page.call("GET", case.blob)).read() == PHOTO
+
+
+async def test_a_node_that_sends_only_beginnings_is_held_back_and_loses_nothing(
+    kit: HubKit, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(blob_rows, "LOOSE_MAX_BYTES", 40_000)
     case, page = await ready(kit)
@@ -314,6 +339,9 @@ async def test_a_node_that_sends_only_beginnings_is_held_back_and_loses_nothing(
     for _ in range(50):
         await case.node.step()
     assert ref.bundle_id not in case.node.acked
+    said = [record.getMessage() for record in caplog.records]
+    assert "blob_limit" in said
+    assert "event failed" not in said
     await case.announce()
     assert (await case.state(page))["parts_here"] == 4
     monkeypatch.setattr(blob_rows, "LOOSE_MAX_BYTES", 1 << 20)
