@@ -6,7 +6,9 @@ only for what this desk has just made durable. Knows no stick.
 """
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Final, Protocol, TypeAlias
 
 import msgspec
@@ -281,14 +283,16 @@ class Desk:
 def _mark(connection: Connection, node_id: bytes, ranges: Sequence[tuple[int, int]], now_ms: int) -> int:
     """Blobs in these ranges are held by the node; how many of them were not known to be."""
     mine = (down.c.node_id == node_id.hex(), down.c.stored_ms == 0)
-    told = [
-        row.seq
-        for row in connection.execute(select(down.c.seq).where(*mine))
-        if any(first <= row.seq <= last for first, last in ranges)
-    ]
+    told = [row.seq for row in connection.execute(select(down.c.seq).where(*mine)) if _is_in(row.seq, ranges)]
     for seq in told:
         connection.execute(update(down).where(*mine, down.c.seq == seq).values(stored_ms=now_ms))
     return len(told)
+
+
+def _is_in(seq: int, ranges: Sequence[tuple[int, int]]) -> bool:
+    """Whether ascending ranges that do not touch hold a number."""
+    at = bisect_right(ranges, seq, key=itemgetter(0)) - 1
+    return at >= 0 and seq <= ranges[at][1]
 
 
 def _names(connection: Connection) -> list[DownName]:

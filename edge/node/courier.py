@@ -165,6 +165,8 @@ class Desk:
         self.receipts: deque[StickReceipt] = deque(maxlen=RECEIPTS_SHOWN)
         """What sticks settled since the start, the latest last."""
         self.counts = StickCounts()
+        self._stage = ""
+        """What was told last of a stick."""
 
     async def waiting(self) -> tuple[Waiting, ...]:
         if not self._clinic.locked:
@@ -229,7 +231,7 @@ class Desk:
         if not isinstance(file, courier.DownFile) or file.node_id != self._config.node_id:
             raise courier.CourierRefused("not a blob for this node", code="courier_not_ours")
         courier.check_down(file, self._config.hub_sign)
-        if file.seq in await self._clinic.store.outbox(lambda outbox: set(outbox.down_seqs())):
+        if await self._clinic.store.outbox(lambda outbox: outbox.has_down(file.seq)):
             return False
         await self._link.hear_from_stick(DownArrived(file.seq, file.blob))
         self._count(downs=1)
@@ -243,6 +245,9 @@ class Desk:
         self._count(updates=1)
 
     async def tell_stage(self, stage: str, written: int = 0, total: int = 0, code: str = "") -> None:
+        if (self._stage, stage) == ("busy", "out"):  # whoever was at work on it was stopped before the end
+            stage, code = "failed", "stick_gone"
+        self._stage = stage
         self._clinic.tablets.push(StickPush(stage, written, total, code))
 
     def _count(self, **more: int) -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import msgspec
 
-from edge.model.errors import BadInput
+from edge.model.errors import BadInput, UpkendraError
 from edge.sync import courier
 from edge.sync.bearers import usb_visit
-from edge.sync.bearers.usb import DEFAULT_SECONDS, Limits, Stick, StickRefused
+from edge.sync.bearers.usb import DEFAULT_SECONDS, Limits, Stick
 from edge.sync.bearers.usb_stick import Folder, ReceiptCopy, UpCopy, clean, to_write
 from edge.sync.bearers.usb_visit import Tell
 from edge.sync.seal import verifier_of
@@ -228,8 +228,9 @@ async def run(options: argparse.Namespace) -> None:
                     await visit.run()
                 finally:
                     print(msgspec.json.encode(visit.done).decode(), flush=True)
-        except StickRefused as error:
-            await desk.tell_stage("failed", code=error.refusal.code)
+        except UpkendraError as error:
+            with contextlib.suppress(UpkendraError):  # it may be the node that is gone
+                await desk.tell_stage("failed", code=error.refusal.code)
             raise
         await desk.tell_stage("done" if visit.done.complete else "failed", code=visit.done.code)
     tell("Leave the stick where it is." if options.hold else "Done. Unmount the stick before you take it out.")

@@ -120,6 +120,10 @@ class OutboxDb:
             (row[0], row[1]) for row in self._db.rows("SELECT seq, blob FROM downs WHERE imported = 0 ORDER BY seq")
         ]
 
+    def has_down(self, seq: int) -> bool:
+        """Whether a blob is or was here."""
+        return self._db.row("SELECT 1 FROM downs WHERE seq = ?", seq) is not None
+
     def down_seqs(self) -> list[int]:
         """Sequence numbers of all blobs that are or were here."""
         return [row[0] for row in self._db.rows("SELECT seq FROM downs ORDER BY seq")]

@@ -4,6 +4,8 @@ import asyncio
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from edge.model import events as ev
@@ -14,7 +16,7 @@ from edge.sync.log import Stream
 from edge.sync.versions import Reads, Span
 from hub import directory, down
 from hub import quarantine as aside
-from hub.courier import Desk, DownName
+from hub.courier import Desk, DownName, _is_in
 from hub.keys import Keyring
 from hub.store.schema import entries, quarantine
 
@@ -138,6 +140,12 @@ async def test_a_node_gets_its_blobs_until_it_has_signed_for_them(kit: HubKit) -
     assert await desk.take_stored(held) == 0
     assert await desk.downs() == (theirs,)
     assert await desk.down(mine[0]) == b""
+
+
+@given(st.sets(st.integers(1, 60)))
+def test_what_a_nodes_ranges_hold_is_found_among_them(seqs: set[int]) -> None:
+    ranges = courier.ranges_of(seqs)
+    assert {seq for seq in range(70) if _is_in(seq, ranges)} == seqs
 
 
 async def test_a_revoked_node_gets_and_gives_nothing(kit: HubKit) -> None:

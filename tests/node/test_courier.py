@@ -135,6 +135,42 @@ async def test_the_room_hears_how_a_stick_stands_and_when_it_may_be_pulled(setup
     ]
 
 
+async def test_a_stick_whose_courier_was_stopped_half_way_is_not_called_done(setup: Provisioned) -> None:
+    async with Served(setup) as served, desk_of(setup.folder) as (desk, _, _):
+        await served.tablet.login(setup)
+        async with served.tablet.http.ws_connect("/api/live") as live:
+            for stage in ("busy", "done", "out", "busy", "out", "out"):
+                await desk.tell_stage(stage)
+            said: list[dict[str, object]] = []
+            while len(said) < 6:
+                message = await live.receive_json(timeout=10)
+                said += [message] if message["type"] == "stick" else []
+    assert [one["stage"] for one in said] == ["busy", "done", "out", "busy", "failed", "out"]
+    assert said[4]["code"] == "stick_gone"
+
+
+async def test_a_node_that_cannot_answer_says_so_to_the_courier_and_to_the_room(
+    setup: Provisioned, tmp_path: Path
+) -> None:
+    stick = tmp_path / "stick"
+    stick.mkdir()
+    async with Served(setup) as served:
+        await served.tablet.login(setup)
+        async with served.tablet.http.ws_connect("/api/live") as live:
+            await served.node.clinic.store.outbox(lambda outbox: outbox._db.run("ALTER TABLE downs RENAME TO lost"))
+            argv = [sys.executable, "-m", "edge.node", "courier", "--data", str(setup.folder), "--stick", str(stick)]
+            process = await asyncio.create_subprocess_exec(*argv, stdout=-1, stderr=-1)
+            out, said = await process.communicate()
+            assert process.returncode
+            assert b"courier_failed" in out
+            assert b"Traceback" not in said
+            stages: list[dict[str, object]] = []
+            while len(stages) < 2:
+                message = await live.receive_json(timeout=10)
+                stages += [message] if message["type"] == "stick" else []
+    assert [(one["stage"], one["code"]) for one in stages] == [("busy", ""), ("failed", "courier_failed")]
+
+
 async def test_a_receipt_that_was_copied_a_thousand_times_is_learned_once_and_the_copies_go(
     setup: Provisioned, tmp_path: Path
 ) -> None:

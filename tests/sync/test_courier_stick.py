@@ -264,6 +264,20 @@ def test_a_half_written_file_is_damaged_and_a_whole_one_takes_its_place(path: Pa
         assert contents(path) == [raw]
 
 
+@pytest.mark.parametrize("limits", [Limits(files=1), Limits(read_bytes=1), Limits(entries=1)])
+def test_what_lies_beyond_the_limits_of_a_visit_is_not_written_once_more(path: Path, limits: Limits) -> None:
+    raws = [bytes((number,)) * 1_000 for number in range(4)]
+    write_all(path, raws)
+    for _ in range(3):
+        with Stick(path, time.monotonic, limits) as stick:
+            seen = [content for _, content in stick.scan(Folder.UP)]
+            assert stick.counts["passed_over"]
+            for raw in raws:
+                if raw not in seen:
+                    stick.write(Folder.UP, raw)
+    assert sorted(contents(path)) == raws
+
+
 def test_a_file_of_another_under_our_name_is_not_overwritten(path: Path) -> None:
     raw = b"what we write"
     (name,) = write_all(path, [raw])

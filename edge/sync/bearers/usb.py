@@ -22,7 +22,7 @@ from edge.model.errors import Fault, UpkendraError
 from edge.sync.courier import FILE_MAX_BYTES
 from edge.sync.faults import point
 
-from .usb_stick import ROOT, Folder, draft_of, free_name, is_draft, is_ours, is_payload, looks_ours
+from .usb_stick import ROOT, Folder, draft_of, first_name, free_name, is_draft, is_ours, is_payload, looks_ours
 
 ENTRIES_MAX: Final = 100_000
 """Names of one folder that are looked at."""
@@ -202,13 +202,17 @@ class Stick:
     # -- writing ------------------------------------------------------------------------------------
 
     def write(self, folder: Folder, raw: bytes) -> str:
-        """Write a file so that it is whole or not there; its name. Scan the folder first.
+        """Write a file so that it is whole or not there; its name. Scan the folder first. A file beyond the limits of
+        the scan that says the same is not written once more.
 
         Raises StickRefused: stick_full, stick_read_only, stick_untrue, stick_gone, stick_slow.
         """
         self.in_time()
         handle = self.made(folder)
-        name = free_name(raw, self._names.setdefault(folder, set()), self._damaged.get(folder, ()))
+        there = first_name(raw)
+        if there in self._names.setdefault(folder, set()) and self._holds(handle, there, raw):
+            return there
+        name = free_name(raw, self._names[folder], self._damaged.get(folder, ()))
         draft = draft_of(name)
         try:
             self._write_draft(handle, draft, raw)
@@ -227,6 +231,19 @@ class Stick:
         point("usb.written")
         self._names[folder].add(name)
         return name
+
+    def _holds(self, folder: int, name: str, raw: bytes) -> bool:
+        """Whether this very content lies under a name; what cannot be read is other content."""
+        try:
+            handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+        except OSError:
+            return False
+        try:
+            return stat.S_ISREG(os.fstat(handle).st_mode) and read_upto(handle, len(raw) + 1) == raw
+        except OSError:
+            return False
+        finally:
+            os.close(handle)
 
     def _write_draft(self, folder: int, draft: str, raw: bytes) -> None:
         with contextlib.suppress(FileNotFoundError):

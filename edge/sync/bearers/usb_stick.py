@@ -111,6 +111,11 @@ def _is_name(name: str, suffix: str) -> bool:
     return len(low) == NAME_DIGITS + len(suffix) and low.endswith(suffix) and not set(stem) - set("0123456789abcdef")
 
 
+def first_name(raw: bytes) -> str:
+    """The name that a file has where nothing else stands under it."""
+    return hashlib.sha256(raw).hexdigest()[:NAME_DIGITS] + SUFFIX
+
+
 def free_name(raw: bytes, taken: Collection[str], damaged: Collection[str] = ()) -> str:
     """A name for a file. One that is taken is passed over, unless what lies there is ``damaged``.
 

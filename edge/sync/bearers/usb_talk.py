@@ -3,6 +3,7 @@
 Node and hub have their own questions; how they are asked, answered and refused is the same and stands here.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
@@ -18,6 +19,8 @@ Answer = TypeVar("Answer")
 Wanted = TypeVar("Wanted")
 _encode = msgspec.msgpack.Encoder().encode
 _NOT_UNDERSTOOD = Refusal("bad_input", "This question is not understood here. Update the service.")
+_FAILED = Refusal("courier_failed", "The running service could not do this; its log says why. Try again.")
+logger = logging.getLogger("upkendra.sync")
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
@@ -69,5 +72,8 @@ def answerer(questions: msgspec.msgpack.Decoder[Question], answer: Callable[[Que
             return _encode(Failed(error.refusal))
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return _encode(Failed(_NOT_UNDERSTOOD))
+        except Exception:
+            logger.exception("a courier's question could not be answered")
+            return _encode(Failed(_FAILED))
 
     return reply
