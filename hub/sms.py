@@ -124,7 +124,9 @@ class SmsDesk:
         fresh = await self._store.take(got, confirmed)
         if kind == _COPY:
             say(logger, "sms_early_copy", node_id=node.hex(), fresh=fresh)
-            self._later(self._confirm(record, number, opened.name))
+            # A stranger may play a message that he overheard from a number that costs us money.
+            if number == await self._store.number_of(node, opened.name):
+                self._later(self._confirm(record, number, opened.name))
             if fresh:
                 self.on_change()
 

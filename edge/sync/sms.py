@@ -75,7 +75,7 @@ def parts_needed(content: bytes) -> int:
 
 
 class SmsSealer:
-    """Seals one direction for one node. ``boot``: 5 random bytes of this process; the counter lives in RAM."""
+    """Seals one direction for one node. ``boot``: 5 random bytes drawn for this sealer; the counter lives in RAM."""
 
     def __init__(self, psk: bytes, node_id: bytes, way: Way, boot: bytes) -> None:
         if len(boot) != BOOT_BYTES:
@@ -231,14 +231,15 @@ class SmsBudget(Struct, frozen=True):
     per_hour: int = 20
     per_day: int = 60
     reserve: int = 10
-    """Of the day's number, so many are kept for emergencies."""
+    """Of the day's number, so many are kept for emergencies; as many of the hour's, a quarter of them at most."""
     cost_paise: int = 0
     """Price of one SMS in hundredths of a rupee, for the counter only."""
 
     def allows(self, last_hour: int, last_day: int, parts: int, *, emergency: bool) -> bool:
         """Whether ``parts`` more SMS may leave after ``last_hour`` and ``last_day`` of them."""
-        day = self.per_day if emergency else self.per_day - self.reserve
-        return last_hour + parts <= self.per_hour and last_day + parts <= day
+        kept = 0 if emergency else self.reserve
+        hour = self.per_hour - min(kept, self.per_hour // 4)
+        return last_hour + parts <= hour and last_day + parts <= self.per_day - kept
 
 
 class Ledger:

@@ -313,6 +313,25 @@ async def test_what_becomes_of_one_nodes_sms_is_not_said_of_anothers(kit: HubKit
         await desk.stop()
 
 
+async def test_a_message_that_a_stranger_plays_again_costs_no_receipt_to_his_number(
+    kit: HubKit, tmp_path: Path
+) -> None:
+    desk = SmsDesk(kit.hub, SmsOptions(str(tmp_path / "no-modem")))
+    await desk.start()
+    try:
+        record = kit.hub.directory.by_id(bytes.fromhex((await kit.enrol()).node_id))
+        assert record is not None
+        copy = sms.EarlyCopy(bytes(sms.VISIT_BYTES), True, "T-1", 34, 0, 1, 3)
+        _, message = sms.SmsSealer(record.psk, record.node_id, sms.Way.UP, b"boot5").seal(sms.encode(copy))
+        for number in (NODE_SIM, "+919999999999", NODE_SIM):
+            await desk.keep(number, message)
+        await asyncio.gather(*desk._at_work)
+        told = [leaf.submit.number for leaf in desk._bearer._mailer._leaves.values()]
+        assert told == [NODE_SIM, NODE_SIM]
+    finally:
+        await desk.stop()
+
+
 def test_a_visit_is_told_again_only_when_nobody_has_it_or_there_is_news() -> None:
     def gone(state: str, at_ms: int = 0) -> GoneSms:
         return GoneSms(b"", bytes([at_ms % 250]), 1, b"", b"digest", b"", at_ms, state)

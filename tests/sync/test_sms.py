@@ -355,6 +355,15 @@ def test_caps_hold_and_keep_a_reserve_for_emergencies() -> None:
     assert ends.mail[NODE_SIM].ledger.last_day(ends.wall_ms + 86_400_000) == 0
 
 
+def test_of_an_hours_sms_too_some_are_kept_for_emergencies() -> None:
+    budget = SmsBudget(per_hour=8, per_day=100, reserve=20)
+    assert budget.allows(5, 5, 1, emergency=False)
+    assert not budget.allows(6, 6, 1, emergency=False)
+    assert budget.allows(6, 6, 2, emergency=True)
+    assert not budget.allows(8, 8, 1, emergency=True)
+    assert SmsBudget(2, 2, 0).allows(1, 1, 1, emergency=False)
+
+
 def test_2000_bytes_take_16_sms() -> None:
     sent = 0
     left = 2000

@@ -126,6 +126,12 @@ class SmsStore:
 
         return await self._do(keep)
 
+    async def number_of(self, node: bytes, name: bytes) -> str:
+        """From which number a message came first; empty for one that never came."""
+        sql = "SELECT number FROM got WHERE node = ? AND name = ?"
+        row = await self._do(lambda db: db.execute(sql, (node, name)).fetchone())
+        return str(row[0]) if row else ""
+
     async def made(self, gone: GoneSms) -> None:
         """Note a message before it is sent."""
 
