@@ -31,11 +31,11 @@ from .schema import copy_log, copy_state
 logger = logging.getLogger("hub.copy")
 
 SEGMENT_BYTES: Final = 64 << 20
-BATCH_ROWS: Final = 500
+BATCH_BYTES: Final = 16 << 20
+"""Changes that are read into memory together: so many bytes, and one more."""
 POLL_S: Final = 1.0
 """How soon changes by another process (a command) are seen."""
 RETRY_S: Final = 5.0
-FRAME_MAX_BYTES: Final = 64 << 20
 _HEAD_BYTES = 12
 _CHECK_BYTES = 16
 _statements = msgspec.msgpack.Decoder(tuple[tuple[str, tuple[Any, ...]], ...])
@@ -167,9 +167,10 @@ def _frame(lsn: int, body: bytes) -> bytes:
 
 def _read(path: Path) -> Iterator[Frame]:
     with path.open("rb") as file:
+        size_bytes = os.fstat(file.fileno()).st_size
         while len(head := file.read(_HEAD_BYTES)) == _HEAD_BYTES:
             length = int.from_bytes(head[:4], "big")
-            if length > FRAME_MAX_BYTES:
+            if length > size_bytes - file.tell():  # torn; a whole one is read, however large its transaction was
                 return
             body, check = file.read(length), file.read(_CHECK_BYTES)
             if hashlib.sha256(head + body).digest()[:_CHECK_BYTES] != check:
@@ -326,9 +327,15 @@ def _state(connection: Connection) -> tuple[str, int, int | None] | None:
 
 
 def _frames_after(connection: Connection, lsn: int) -> list[Frame]:
-    query = select(copy_log.c.lsn, copy_log.c.body).where(copy_log.c.lsn > lsn).order_by(copy_log.c.lsn)
-    query = query.limit(BATCH_ROWS)
-    return [(row.lsn, bytes(row.body)) for row in connection.execute(query)]
+    found: list[Frame] = []
+    left = BATCH_BYTES
+    with connection.execute(select(copy_log).where(copy_log.c.lsn > lsn).order_by(copy_log.c.lsn)) as rows:
+        for row in rows:
+            found.append((row.lsn, bytes(row.body)))
+            left -= len(row.body)
+            if left <= 0:
+                break
+    return found
 
 
 def _forget(connection: Connection, lsn: int) -> None:

@@ -23,7 +23,7 @@ from .schema import copy_log, copy_state
 
 T = TypeVar("T")
 Statement = tuple[str, tuple[Value, ...]]
-_CHANGES = ("INSERT", "UPDATE", "DELETE")
+_CHANGES = frozenset({"INSERT", "UPDATE", "DELETE"})
 _NOT_COPIED = ("copy_log", "copy_state")
 GROUP_LIMIT = 256
 """Most jobs in one transaction."""
@@ -156,11 +156,7 @@ class Store:
         self, connection: Connection, cursor: object, statement: str, parameters: object, context: object, many: bool
     ) -> None:
         """Remember a change. Every value is in its parameters, so that it can be done again elsewhere."""
-        if threading.current_thread() is not self._writer or statement[:6].upper() not in (
-            "INSERT",
-            "UPDATE",
-            "DELETE",
-        ):
+        if threading.current_thread() is not self._writer or statement[:6].upper() not in _CHANGES:
             return
         if any(name in statement for name in _NOT_COPIED):
             return

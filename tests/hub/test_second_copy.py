@@ -219,6 +219,37 @@ def test_a_torn_end_of_a_segment_is_not_read(tmp_path: Path) -> None:
     assert [lsn for lsn, _ in folder.frames("h", 0)] == [1, 2]
 
 
+def test_a_transaction_of_any_size_is_read_again_and_so_is_what_comes_after_it(tmp_path: Path) -> None:
+    """Level 2 was said of it: 256 bundles with their views can share one."""
+    folder = FolderCopy(tmp_path)
+    folder.base("h").touch()
+    large = bytes(65 << 20)
+    folder.keep("h", [(1, b"one"), (2, large), (3, b"three")])
+    folder.close()
+    assert [(lsn, len(body)) for lsn, body in folder.frames("h", 0)] == [(1, 3), (2, len(large)), (3, 5)]
+
+
+async def test_what_waits_for_the_copy_is_read_into_memory_a_little_at_a_time(
+    kit: CopiedKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(self: FolderCopy, history: str, frames: list[copies.Frame]) -> None:
+        raise OSError(5, "Input/output error")
+
+    keep = FolderCopy.keep
+    monkeypatch.setattr(FolderCopy, "keep", fails)
+    monkeypatch.setattr(copies, "RETRY_S", 0.05)
+    node = await kit.enrol()
+    held = kit.hub.copier.held if kit.hub.copier else 0
+    for _ in range(5):
+        await node.send([registered(new_id())])
+    waiting = await kit.hub.store.read(lambda c: copies._frames_after(c, held))
+    assert len(waiting) > 2
+    monkeypatch.setattr(copies, "BATCH_BYTES", len(waiting[0][1]) + 1)
+    assert await kit.hub.store.read(lambda c: copies._frames_after(c, held)) == waiting[:2]
+    monkeypatch.setattr(FolderCopy, "keep", keep)
+    assert await kit.hub.link.is_copied(kit.hub.store.lsn, 20.0)
+
+
 CHANGER = textwrap.dedent(
     """
     import sys
