@@ -58,7 +58,7 @@ BULK_BYTES = 7 * 1024
 """While locked: a bundle of this size is taken for a photo's chunk and waits behind the small ones."""
 WINDOW_BYTES = 1 << 20
 """Photos' chunks in memory at the same time; a month of photos waits in the outbox."""
-OF_A_LATER_RELEASE = frozenset({"format_unknown", "dictionary_unknown"})
+OF_A_LATER_RELEASE = frozenset({"format_unknown", "dictionary_unknown", "down_unfoldable"})
 """Reasons for which downlink is put aside only until an update can read it."""
 
 
@@ -378,6 +378,11 @@ class HubLink:
                     code = error.refusal.code if isinstance(error, UpkendraError) else "payload_malformed"
                     say(logger, "down_refused", logging.WARNING, seq=seq, code=code)
                     await self._clinic.store.outbox(_refuser(seq, code))
+                    continue
+                except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError):
+                    # A fault of ours in folding one answer: the others, and the unlocking, go on without it.
+                    logger.exception("down_unfoldable")
+                    await self._clinic.store.outbox(_refuser(seq, "down_unfoldable"))
                     continue
                 await self._clinic.store.outbox(_importer(seq))
                 for visit_id in touched:

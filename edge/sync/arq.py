@@ -17,8 +17,6 @@ from .outage import Outage
 from .outbox import COPY_AFTER_S, Message, SendQueue
 from .pace import LIMITED_CLS_MIN, Pace
 
-STORE_TIMEOUT_S = 60.0
-"""A message that arrived whole, but was not called durable in this time, is sent again."""
 ASK_STORED_S = 1.0
 """After so long (and one and a half round trips) it is asked whether it is durable: the answer may be lost."""
 REORDER_PACKETS = 3
@@ -155,6 +153,7 @@ class Arq:
         self._by_number.clear()
         self._led.clear()
         for message in list(self.queue):
+            message.untaken = 0
             self._renumber(message)
         self.heard(now)
 
@@ -307,7 +306,8 @@ class Arq:
             self._probe_tail(now)
             self._ask_stored(now)
         for message in list(self._complete.values()) if self.timeouts == 0 else []:
-            if message.complete_s is not None and message.complete_s + STORE_TIMEOUT_S <= now:
+            if message.store_due_s is not None and message.store_due_s <= now:
+                message.untaken += 1
                 self._renumber(message)
         old = [c for c, sent in self._sent.items() if sent.time + _SENT_MEMORY_S <= now]
         if old:
@@ -490,7 +490,7 @@ class Arq:
             limit_s = self.pace.limit_s(now)
             times += [limit_s] if limit_s is not None and self.queue.waiting() else []
         if self.timeouts == 0:
-            times += [m.complete_s + STORE_TIMEOUT_S for m in self._complete.values() if m.complete_s is not None]
+            times += [due for due in (m.store_due_s for m in self._complete.values()) if due is not None]
         return min(times, default=None)
 
 

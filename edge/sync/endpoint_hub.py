@@ -121,13 +121,6 @@ class HubEndpoint:
         node.current.arq.send(fr.KIND_STATE, cls, body, key, self._latest(now))
         self._dirty[node.current] = None
 
-    def ask_reseal(self, node_id: bytes, bundle_id: bytes) -> None:
-        """The bundle can never be opened here: ask the node to seal its entries anew."""
-        node = self._node(node_id)
-        if node is not None:
-            node.owed.append(fr.Reseal(bundle_id))
-            self._tell(node)
-
     def presence(self, node_id: bytes, now: float) -> LinkState:
         """How a node was last heard; not online when it owes a keep-alive, or answers to two timeouts."""
         node = self._nodes.get(node_id)

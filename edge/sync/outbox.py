@@ -16,6 +16,13 @@ CLASSES = 6
 COPY_AFTER_S = 0.05
 
 
+STORE_TIMEOUT_S = 60.0
+"""A message that arrived whole, but was not called durable in this time, is sent again."""
+STORE_DOUBLINGS = 6
+"""What is not urgent waits twice as long each time, up to 64 minutes: a hub that has no room takes nothing sooner."""
+PATIENT_CLS_MIN = 2
+
+
 class Message(Struct, eq=False):
     """One outgoing message and how far it has come."""
 
@@ -37,6 +44,8 @@ class Message(Struct, eq=False):
     """When the last byte was acknowledged; it waits for the durable answer since then."""
     asked: bool = False
     """The other side was asked whether it is durable, since it arrived."""
+    untaken: int = 0
+    """How often in a row it arrived whole and was not called durable."""
     copy_s: float = 0.0
     """When the second copy may leave."""
     lead: Frame | None = None
@@ -57,6 +66,14 @@ class Message(Struct, eq=False):
         self.held = Ranges()
         self.complete_s = None
         self.asked = False
+
+    @property
+    def store_due_s(self) -> float | None:
+        """When to send it anew, because nobody called it durable; None while it has not arrived whole."""
+        if self.complete_s is None:
+            return None
+        doublings = min(self.untaken, STORE_DOUBLINGS) if self.cls >= PATIENT_CLS_MIN else 0
+        return self.complete_s + STORE_TIMEOUT_S * 2**doublings
 
 
 class SendQueue:

@@ -22,8 +22,6 @@ VERSION = 1
 BOOT_BYTES = 5
 HEAD_BYTES = 12
 OVERHEAD_BYTES = 28
-NAME_BYTES = 8
-"""``boot5 ‖ ctr3``: how a message is named in receipts and stores."""
 SINGLE_BYTES = 133
 """User data of one SMS behind the port header."""
 PART_BYTES = 127

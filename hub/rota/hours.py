@@ -73,7 +73,3 @@ class Hours(Struct, frozen=True):
                 if now_ms < end:
                     return max(start, now_ms)
         return 0
-
-    def closes_ms(self, now_ms: int, district: str = "") -> int:
-        """When they get up; 0 outside the hours."""
-        return max((end for start, end in self.spans(day_of(now_ms), district) if start <= now_ms < end), default=0)

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, func, select
 
 from edge.sync import bundle, holdings, inbox, seal
-from edge.sync.arq import STORE_TIMEOUT_S
+from edge.sync.outbox import STORE_TIMEOUT_S
 from edge.sync.link import BundleRef, StateArrived
 from hub import quarantine as aside
 from hub import returns, views

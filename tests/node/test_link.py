@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -293,3 +294,49 @@ async def test_a_prescription_that_does_not_verify_any_more_is_neither_shown_nor
             async with tablet.http.get(refused) as reply:
                 assert reply.status == 400
                 assert (await reply.json())["code"] == "slip_signature_bad"
+
+
+async def test_a_fault_of_ours_in_one_answer_stops_neither_the_unlocking_nor_the_others(
+    setup: Provisioned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = Journal.import_down
+
+    def stumbles(journal: Journal, payload: bundle.BundlePayload, *rest: Any) -> Any:
+        for raw in payload.entries:
+            event = ev.event_of(msgspec.msgpack.decode(raw, type=ev.Entry))
+            if isinstance(event, ev.DoctorNote):
+                raise KeyError("a fault that this release has")
+        return take(journal, payload, *rest)
+
+    async with HubSide(setup) as hub:
+        here = at_hub(setup, hub)
+        async with Served(here) as served:
+            await served.tablet.login(setup)
+            _, visit = await served.tablet.register()
+            await served.tablet.fill(visit)
+        monkeypatch.setattr(Journal, "import_down", stumbles)
+        async with Served(here) as served:
+            bad = hub.say(ev.DoctorNote(visit, "dr-1", "…"))
+            good = hub.say(ev.VisitSeen(visit, "dr-1"))
+
+            async def stored() -> bool:
+                return {bad, good} <= set(hub.down_stored)
+
+            await until(stored)
+            await served.tablet.login(setup)
+
+            async def seen() -> bool:
+                page = await served.tablet.get(f"/api/visits/{visit}")
+                return bool(page["visit"]["seen_ms"])  # type: ignore[index]
+
+            await until(seen)
+            store = served.node.clinic.store
+            assert await store.outbox(lambda outbox: outbox.refused_downs()) == [(bad, "down_unfoldable")]
+        monkeypatch.setattr(Journal, "import_down", take)
+        async with Served(here) as served:
+            await served.tablet.login(setup)
+
+            async def none_aside() -> bool:
+                return not await served.node.clinic.store.outbox(lambda outbox: outbox.refused_downs())
+
+            await until(none_aside)

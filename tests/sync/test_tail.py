@@ -127,3 +127,18 @@ def test_a_lost_path_challenge_is_repeated_and_does_not_keep_a_prescription_back
     world.prescribe(1, b"rx")
     assert world.go(2.5, lambda: 1 in world.downs_held)
     assert lost
+
+
+@pytest.mark.parametrize(("cls", "least", "most"), [(Cls.ORIGINAL, 5, 7), (Cls.CLINICAL, 40, 66)])
+def test_what_the_hub_has_no_room_for_is_offered_ever_more_rarely_unless_it_is_urgent(
+    cls: int, least: int, most: int
+) -> None:
+    """An hour in which the hub takes nothing: photos do not eat the day's data by being sent each minute."""
+    world = settled(1, 256_000.0, 0.1, 0.0)
+    world.store_delay_s = 1e6
+    size = 20_000
+    world.submit((world.draw.randbytes(size),), cls)
+    before = world.medium.bytes["up"]
+    world.go(3600.0)
+    times = (world.medium.bytes["up"] - before) / size
+    assert least <= times <= most, times
