@@ -41,9 +41,10 @@ from . import (
 )
 from .app import Server, serve, wall_ms
 from .config import Settings, parse_address
-from .keys import KEEP_DAYS, Keyring, load_keys, rotate
+from .keys import KEEP_DAYS, Keyring, KeysRefused, load_keys, rotate
 from .permits import Role
 from .rota import plan
+from .serving import held
 from .store.engine import Store
 from .store.schema import down, entries, nodes, quarantine, visits
 from .turn import Turn, turn_urls
@@ -188,8 +189,10 @@ def _serve(arguments: argparse.Namespace) -> None:
         blobs_keys=arguments.blobs_keys,
     )
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # keys and records are in memory
-    server = Server(settings)
-    asyncio.run(_serve_until_told(server))
+    if not settings.data.is_dir():
+        raise KeysRefused("There are no keys in this data folder. Run `hub init` first.")
+    with held(settings.data, shared=settings.database.startswith("postgresql")):
+        asyncio.run(_serve_until_told(Server(settings)))
 
 
 async def _serve_until_told(server: Server) -> None:
@@ -369,8 +372,12 @@ def _backup(arguments: argparse.Namespace) -> None:
 
 
 def _restore(arguments: argparse.Namespace) -> None:
-    if asyncio.run(courier_cli.is_running(arguments.data)):
-        raise backup.BackupRefused("The hub is running here. Stop it first.", code="hub_running")
+    arguments.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with held(arguments.data):
+        _put_back(arguments)
+
+
+def _put_back(arguments: argparse.Namespace) -> None:
     settings = Settings(arguments.data, database=arguments.database, copy=arguments.copy)
     if arguments.source is not None:
         done = backup.restore(settings, arguments.source, wall_ms(), replace=arguments.replace)

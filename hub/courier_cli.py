@@ -272,11 +272,3 @@ def add_parser(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--update-for", default="", metavar="ID", help="for this node only; for every node of this hub by default"
     )
-
-
-async def is_running(data: Path) -> bool:
-    """Whether a hub serves this data folder."""
-    client = await ControlClient.open(data) if await asyncio.to_thread(data.is_dir) else None
-    if client is not None:
-        await client.close()
-    return client is not None

@@ -53,3 +53,23 @@ def test_a_doctor_is_disabled_and_enabled_by_hand(tmp_path: Path) -> None:
     assert done("disable-doctor", "--id=anil") == {"disabled": "anil"}
     assert done("enable-doctor", "--id=anil") == {"enabled": "anil"}
     assert refused("disable-doctor", "--id=nobody", "--data", folder)["code"] == "not_found"
+
+
+def test_a_folder_that_a_hub_serves_is_served_by_no_second_one_and_put_back_by_nobody(tmp_path: Path) -> None:
+    folder = tmp_path / "hub"
+    subprocess.run([sys.executable, "-m", "hub", "init", "--data", str(folder)], check=True, capture_output=True)
+    serve = ["serve", "--data", str(folder), "--http", "127.0.0.1:0", "--udp", "0", "--tls", "0"]
+    first = subprocess.Popen(
+        [sys.executable, "-m", "hub", *serve], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        assert first.stdout is not None
+        assert json.loads(first.stdout.readline())["ready"] is True
+        assert refused(*serve)["code"] == "hub_running"
+        assert refused("restore", "--data", str(folder), "--copy", str(tmp_path), "--replace")["code"] == "hub_running"
+        assert (folder / "courier.sock").exists(), "the second one took nothing away"
+    finally:
+        first.kill()
+        first.wait()
+        first.stdout.close()
+    assert refused("restore", "--data", str(folder), "--copy", str(tmp_path), "--replace")["code"] != "hub_running"

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import Connection, func, select
 
 from edge.sync import bundle, holdings, inbox, seal
-from edge.sync.outbox import STORE_TIMEOUT_S
 from edge.sync.link import BundleRef, StateArrived
+from edge.sync.outbox import STORE_TIMEOUT_S
 from hub import quarantine as aside
 from hub import returns, views
 from hub.hub import Hub
