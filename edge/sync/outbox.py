@@ -73,7 +73,7 @@ class Message(Struct, eq=False):
         if self.complete_s is None:
             return None
         doublings = min(self.untaken, STORE_DOUBLINGS) if self.cls >= PATIENT_CLS_MIN else 0
-        return self.complete_s + STORE_TIMEOUT_S * 2**doublings
+        return self.complete_s + STORE_TIMEOUT_S * (1 << doublings)
 
 
 class SendQueue:

@@ -70,6 +70,5 @@ def test_a_folder_that_a_hub_serves_is_served_by_no_second_one_and_put_back_by_n
         assert (folder / "courier.sock").exists(), "the second one took nothing away"
     finally:
         first.kill()
-        first.wait()
-        first.stdout.close()
+        first.communicate()
     assert refused("restore", "--data", str(folder), "--copy", str(tmp_path), "--replace")["code"] != "hub_running"

@@ -124,7 +124,7 @@ async def test_while_the_rate_carries_no_video_stills_come_instead_and_video_fol
     async with browsing() as browser, calling("test", start_bps=20_500) as room:
         page = await open_page(browser, f"{room.url}/doctor")
         await until(page, "window.stills?.length > 0")
-        assert "stills" in {stats.rung for stats in room.stats}
+        await until(page, "window.asides.some((one) => one.type === 'link_state' && one.rung === 'stills')")
         still = (await page.evaluate("window.stills"))[0]
         assert still["bytes"] <= STILL_MOST_BYTES
         assert 0 <= still["at"] - still["takenAt"] < 8_000
