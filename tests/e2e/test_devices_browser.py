@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
@@ -13,6 +12,7 @@ from tests.kits.devices import Contec7, PtyDevice, ThreadedDevices
 from .pages import (
     BROWSER_ARGS,
     CHROMIUM,
+    LOOK,
     Clinic,
     Stage,
     Watch,
@@ -24,7 +24,6 @@ from .pages import (
 )
 
 pytestmark = pytest.mark.browser
-LOOK = (Path(__file__).parent / "pages_look.js").read_text("utf-8")
 PICTURES = os.environ.get("UPKENDRA_PICTURES", "")
 WAIT_MS = 30_000
 

@@ -14,8 +14,7 @@ from edge.node.unlock import Slots
 from edge.node.views import Staff
 from tests.kits.clinic import Clinic
 
-from .pages import BROWSER_ARGS, CHROMIUM, fill, see, tap
-from .test_pages_browser import look
+from .pages import BROWSER_ARGS, CHROMIUM, fill, look, see, tap
 
 pytestmark = pytest.mark.browser
 REKHA = Staff("rekha-1", "Rekha Kumari", "रेखा कुमारी", Role.CHO, has_pin=False)

@@ -8,19 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import APIResponse, Browser, BrowserContext, Page, Request, Route, expect, sync_playwright
+from playwright.sync_api import APIResponse, Browser, BrowserContext, Request, Route, expect
 
 from .pages import (
-    BROWSER_ARGS,
-    CHROMIUM,
+    LOOK,
     PIN,
     Clinic,
-    Stage,
     Watch,
     fill,
     log_in_doctor,
     log_in_nurse,
     log_in_technician,
+    look,
     register,
     see,
     take_visit,
@@ -33,25 +32,6 @@ FIRST_LOAD_BYTES = 120_000
 SIZE_NAMES = ("एक", "दो", "तीन", "चार")
 SIZES = ((1280, 800), (800, 1280), (360, 640), (1440, 900))
 
-LOOK = (Path(__file__).parent / "pages_look.js").read_text("utf-8")
-
-
-@pytest.fixture(scope="module")
-def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
-    stage = Stage(tmp_path_factory.mktemp("clinic"))
-    try:
-        yield stage.start()
-    finally:
-        stage.stop()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=list(BROWSER_ARGS))
-        yield started
-        started.close()
-
 
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
@@ -59,18 +39,6 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     made.set_default_timeout(15_000)
     yield made
     made.close()
-
-
-def look(page: Page, least_px: int = 48) -> list[str]:
-    """Faults of the page as it stands, in both languages."""
-    faults: list[str] = []
-    for _ in range(2):
-        page.wait_for_timeout(150)
-        faults += page.evaluate(LOOK, least_px)
-        if page.locator("dialog[open]").count():
-            return faults
-        tap(page, "language-toggle")
-    return faults
 
 
 def test_the_first_load_of_the_tablet_is_small_and_comes_from_the_node_alone(

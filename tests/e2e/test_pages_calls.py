@@ -8,13 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Route, WebSocketRoute, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, WebSocketRoute, expect
 
 from edge.media.ladder import load_rules
 
 from .pages import (
-    BROWSER_ARGS,
-    CHROMIUM,
     LONG_NAME,
     Clinic,
     Stage,
@@ -61,14 +59,6 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 @pytest.fixture(scope="module")
 def clinic(stage: Stage) -> Clinic:
     return stage.start()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=list(BROWSER_ARGS))
-        yield started
-        started.close()
 
 
 def person(browser: Browser, url: str, width: int = 1280, height: int = 800) -> BrowserContext:

@@ -1,19 +1,16 @@
 """Photos and a voice note by the pages' own controls: taken at the tablet, seen and heard at the doctor's."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from tests.kits import media as made
 
 from .pages import (
-    BROWSER_ARGS,
-    CHROMIUM,
+    LOOK,
     Clinic,
-    Stage,
     Watch,
     log_in_doctor,
     log_in_nurse,
@@ -24,26 +21,8 @@ from .pages import (
 )
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
-LOOK = (Path(__file__).parent / "pages_look.js").read_text("utf-8")
 PICTURES = os.environ.get("UPKENDRA_PICTURES", "")
 """A folder: keep screenshots there, to be looked at."""
-
-
-@pytest.fixture(scope="module")
-def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
-    stage = Stage(tmp_path_factory.mktemp("clinic"))
-    try:
-        yield stage.start()
-    finally:
-        stage.stop()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=list(BROWSER_ARGS))
-        yield started
-        started.close()
 
 
 def until(page: Page, told: str, seconds: int = 20) -> None:

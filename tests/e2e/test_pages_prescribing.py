@@ -2,14 +2,12 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from .pages import (
-    BROWSER_ARGS,
-    CHROMIUM,
+    LOOK,
     Clinic,
     Stage,
     Watch,
@@ -25,7 +23,6 @@ from .pages import (
 
 pytestmark = pytest.mark.browser
 SIZES = ((1366, 768), (1440, 900), (360, 640))
-LOOK = (Path(__file__).parent / "pages_look.js").read_text("utf-8")
 PICTURES = os.environ.get("UPKENDRA_PICTURES", "")
 """A folder for the screens, to be looked at by a person."""
 
@@ -40,14 +37,6 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
         yield made
     finally:
         stage.stop()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=list(BROWSER_ARGS))
-        yield started
-        started.close()
 
 
 def look(page: Page, name: str) -> list[str]:

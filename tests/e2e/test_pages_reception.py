@@ -3,43 +3,23 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from .pages import (
-    BROWSER_ARGS,
-    CHROMIUM,
     Clinic,
-    Stage,
     Watch,
     fill,
     log_in_nurse,
+    look,
     register,
     see,
     take_visit,
     tap,
 )
-from .test_pages_browser import look
 from .touch import Hand, new_patient, open_tablet, returning
 
 pytestmark = pytest.mark.browser
 NAME = "सत्यभामा देवी राजराजेश्वरी विश्वकर्मा उपाध्याय"
-
-
-@pytest.fixture(scope="module")
-def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
-    stage = Stage(tmp_path_factory.mktemp("clinic"))
-    try:
-        yield stage.start()
-    finally:
-        stage.stop()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=list(BROWSER_ARGS))
-        yield started
-        started.close()
 
 
 @pytest.fixture

@@ -9,10 +9,9 @@ from playwright.sync_api import Page, ViewportSize, expect, sync_playwright
 
 from tests.kits.courier import carry
 
-from .pages import BROWSER_ARGS, CHROMIUM, Clinic, Stage, Watch, _run, log_in_nurse, log_in_technician, tap
+from .pages import BROWSER_ARGS, CHROMIUM, LOOK, Clinic, Stage, Watch, _run, log_in_nurse, log_in_technician, tap
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
-LOOK = (Path(__file__).parent / "pages_look.js").read_text("utf-8")
 WAIT_MS = 30_000
 WIDE, NARROW = ViewportSize(width=1280, height=800), ViewportSize(width=360, height=640)
 
