@@ -11,7 +11,7 @@ from tests.e2e.report import Report
 from tests.kits.cases import Case, CaseComplaint, CaseMedicine
 from tests.kits.clinic import ROOT
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.browser, pytest.mark.serial, pytest.mark.timeout(400)]
 
 STRANGER = Case(
     name="Thangkhiew Lyngdoh-Ñuñez",

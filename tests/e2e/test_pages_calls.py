@@ -26,7 +26,7 @@ from .pages import (
     tap,
 )
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.serial]
 ACROSS_MS = 45_000
 GREEN = """
 () => {

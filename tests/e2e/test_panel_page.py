@@ -17,7 +17,7 @@ from tests.kits.client import Client
 from tests.kits.clinic import Here, wait_until
 from tests.kits.visit import NurseVisit
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.serial, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(name="stage", scope="module")

@@ -1,8 +1,9 @@
 """What ``./run test`` runs, in which order, and how long each part took.
 
-Checks of the text first, then the tests that may share the machine on all cores, then those that
-drive browsers, links and processes, one after the other. Everything is run even if a part fails, so
-that one run tells all. Pytest's closing line is the last thing printed.
+Checks of the text first, then the tests that may share the machine on all cores, then the pages that
+measure no time, two browsers at once, then calls, links, and what runs several processes, one after the
+other. Everything is run even if a part fails, so that one run tells all. Pytest's closing line is the
+last thing printed.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
-SERIAL = "root or browser or serial or long"
+SERIAL = "root or serial or long"
 NO_TESTS = 5
 """Pytest's exit code when a part has no test."""
 
@@ -35,7 +36,7 @@ def checks() -> list[Step]:
 
 
 def test_steps(wanted: Sequence[str], *, long: bool) -> list[Step]:
-    """Pytest in two parts: what may share the machine, then what may not. Given paths or options: in one."""
+    """Pytest in three parts: what may share the machine, pages, what may not. Given paths or options: in one."""
     pytest = [sys.executable, "-m", "pytest", "--durations=8", "--durations-min=1"]
     if long:
         pytest.append("--long")
@@ -43,7 +44,8 @@ def test_steps(wanted: Sequence[str], *, long: bool) -> list[Step]:
         return [("tests", [*pytest, *wanted])]
     cores = str(max(2, len(os.sched_getaffinity(0))))
     return [
-        ("tests that share", [*pytest, "-n", cores, "--dist=loadfile", "-m", f"not ({SERIAL})"]),
+        ("tests that share", [*pytest, "-n", cores, "--dist=loadfile", "-m", f"not (browser or {SERIAL})"]),
+        ("tests of pages", [*pytest, "-n", "2", "--dist=loadfile", "-m", f"browser and not ({SERIAL})"]),
         ("tests in turn", [*pytest, "-m", SERIAL]),
     ]
 

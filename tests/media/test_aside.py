@@ -79,6 +79,7 @@ async (pieces) => {
 
 
 @pytest.mark.browser
+@pytest.mark.serial
 async def test_the_page_puts_stills_together_in_any_order_passes_over_nonsense_and_hears_of_the_link() -> None:
     picture = Card(640, 480).draw(time.time_ns() // 1_000_000)
     whole = webp_within(picture, 640, 480, 320, 5_000)
@@ -106,6 +107,7 @@ async def test_the_page_puts_stills_together_in_any_order_passes_over_nonsense_a
 
 
 @pytest.mark.browser
+@pytest.mark.serial
 async def test_a_reloaded_doctors_page_is_called_again_by_the_same_process_and_its_data_channel_opens_anew() -> None:
     async with browsing() as browser, calling("test") as room:
         page = await open_page(browser, f"{room.url}/doctor")
@@ -120,6 +122,7 @@ async def test_a_reloaded_doctors_page_is_called_again_by_the_same_process_and_i
 
 
 @pytest.mark.browser
+@pytest.mark.serial
 async def test_while_the_rate_carries_no_video_stills_come_instead_and_video_follows_when_it_does() -> None:
     async with browsing() as browser, calling("test", start_bps=20_500) as room:
         page = await open_page(browser, f"{room.url}/doctor")

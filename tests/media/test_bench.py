@@ -209,6 +209,7 @@ def _head(count: int) -> list[np.ndarray]:
 
 
 @pytest.mark.browser
+@pytest.mark.serial
 @pytest.mark.root
 def test_a_short_plain_call_gives_every_figure(tmp_path: Path) -> None:
     """On a link that takes nothing away, all that can be measured of it has to come out well."""

@@ -12,7 +12,7 @@ from playwright.async_api import Browser
 from edge.media.testcard import speech_pcm
 from tests.media.room import browsing, calling, glass_to_glass_ms, open_page, until
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.serial]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from tests.kits.link import Link, LinkSpec
 from tests.media.relay import RELAY_ONLY, Relay, own_address, relaying
 from tests.media.room import browsing, calling, until
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.serial]
 
 
 async def _call_through(relay: Relay, transport: str, wrapper: tuple[str, ...] = ()) -> None:

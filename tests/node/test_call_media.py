@@ -23,7 +23,7 @@ from tests.node.kit import Served, Tablet, provisioned
 from tests.node.test_calls import call_process
 from tests.node.test_link import at_hub, until
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.serial]
 
 
 class Consultation(Room):
