@@ -9,7 +9,6 @@ import json
 import logging
 import os
 import re
-import resource
 import secrets
 import signal
 import sys
@@ -24,6 +23,7 @@ from edge.model.clock import IST_OFFSET_S, iso_day
 from edge.model.errors import BadInput, NotFound, UpkendraError
 from edge.model.ids import id_bytes
 from edge.model.records import Name
+from edge.web import process
 from edge.web.logs import start_logging
 
 from . import (
@@ -188,7 +188,7 @@ def _serve(arguments: argparse.Namespace) -> None:
         blobs=arguments.blobs,
         blobs_keys=arguments.blobs_keys,
     )
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # keys and records are in memory
+    process.prepare()
     if not settings.data.is_dir():
         raise KeysRefused("There are no keys in this data folder. Run `hub init` first.")
     with held(settings.data, shared=settings.database.startswith("postgresql")):

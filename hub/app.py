@@ -9,7 +9,7 @@ from aiohttp import web
 
 from edge.sync.bearers.runner import HubRunner, wss_handler
 from edge.web.routes import mount
-from edge.web.server import new_app
+from edge.web.server import IDLE_S, new_app
 from edge.web.static import StaticFile, add_static, load
 
 from . import courier
@@ -82,7 +82,9 @@ class Server:
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     async def _listen(self, app: web.Application, host: str, port: int, tls: ssl.SSLContext | None) -> web.AppRunner:
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0, auto_decompress=False)
+        runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=2.0, auto_decompress=False, keepalive_timeout=IDLE_S
+        )
         self._runners.append(runner)
         await runner.setup()
         await web.TCPSite(runner, host, port, ssl_context=tls).start()

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import json
 import os
-import resource
 import secrets
 import signal
 import sys
@@ -24,6 +23,7 @@ from edge.model.errors import BadInput, UpkendraError
 from edge.model.records import Role
 from edge.slips.verify import verify_slip
 from edge.sync import seal
+from edge.web import process
 from edge.web.logs import start_logging
 
 from . import announce, courier, courier_cli, provision, setup_cli
@@ -202,7 +202,7 @@ def _pin(options: argparse.Namespace) -> str:
 
 
 async def _serve(options: argparse.Namespace) -> None:
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    process.prepare()
     start_logging()
     host, port = parse_address(options.http)
     secure = setup_cli.secure_of(options)

@@ -9,6 +9,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from edge.model.errors import BadInput
+from edge.web.server import IDLE_S
 
 from . import lan_tls
 from .web.door import door_app
@@ -62,7 +63,7 @@ class Listening:
         self.http = await self._listen(await asyncio.to_thread(door_app, ca, self.url), http, None)
 
     async def _listen(self, app: web.Application, address: Address, tls: ssl.SSLContext | None) -> Address:
-        runner = web.AppRunner(app, access_log=None, auto_decompress=False)
+        runner = web.AppRunner(app, access_log=None, auto_decompress=False, keepalive_timeout=IDLE_S)
         await runner.setup()
         self._runners.append(runner)
         await web.TCPSite(runner, *address, shutdown_timeout=SHUTDOWN_S, ssl_context=tls).start()

@@ -146,8 +146,8 @@ class HubEndpoint:
 
     # What the bearer says.
 
-    def receive(self, data: bytes, path: Hashable, now: float) -> None:
-        """A datagram came from ``path``. Never raises: what cannot be believed is dropped."""
+    def receive(self, data: bytes, path: Hashable, now: float) -> bool:
+        """A datagram came from ``path``; True if it held a packet of a node's. Never raises: the rest is dropped."""
         self._now = max(self._now, now)
         size = len(data)
         try:
@@ -155,9 +155,10 @@ class HubEndpoint:
                 self._meet_or_tell(data, path, now)
                 data = data[seal.OPENING_BYTES :]
             if data[:1] == bytes((seal.TYPE_PACKET_UP,)):
-                self._packet(data, path, size, now)
+                return self._packet(data, path, size, now)
         except (seal.SealRefused, fr.FrameRefused):
-            return
+            pass
+        return False
 
     def use_keys(self, keys: seal.HubKeys) -> None:
         """KEM keys were added or destroyed."""
@@ -224,19 +225,19 @@ class HubEndpoint:
             known.pop(session, None)
         node.forget_epoch(session.epoch.opening)
 
-    def _packet(self, data: bytes, path: Hashable, size: int, now: float) -> None:
+    def _packet(self, data: bytes, path: Hashable, size: int, now: float) -> bool:
         sessions = self._sessions.get(data[1:5])
         if not sessions:
             self._say_unknown(data, path, now)
-            return
+            return False
         session, counter, plain = self._try(sessions, data)
         record = self._directory.by_id(session.node_id)
         node = self._nodes[session.node_id]
         if record is None or record.revoked:
-            return
+            return False
         if record.psk != node.record.psk:
             self._forget(session.node_id)
-            return
+            return False
         node.record = record
         frames = fr.decode(plain)
         session.heard(path, size, counter, now)
@@ -257,6 +258,7 @@ class HubEndpoint:
                 self._live(node, session, now)
                 node.note_run(session.epoch.run, now)
             self._seen(node, session, now, fresh=False)
+        return True
 
     def _forget(self, node_id: bytes) -> None:
         """Another machine has taken the node's place: nothing that was open under the old keys goes on."""

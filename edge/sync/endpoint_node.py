@@ -36,6 +36,7 @@ from .link import (
     TimeOffset,
 )
 from .meter import Meter, Wait
+from .outage import Reminder
 from .presence import Presence
 from .signals import FRESH_S, NONCE_USE_S, pack_signal, unpack_signal
 from .versions import FIRST, OURS, common_level
@@ -105,6 +106,7 @@ class NodeEndpoint:
         self._nonce: tuple[int, float] | None = None
         self._nonce_asked_s: float | None = None
         self._tags: deque[bytes] = deque(maxlen=_TAGS_REMEMBERED)
+        self._reminder = Reminder()
 
     # What the application says.
 
@@ -426,7 +428,9 @@ class NodeEndpoint:
     def _seal(self, frames: list[fr.Frame]) -> tuple[int, bytes]:
         counter, packet = self._epoch.seal_packet(b"".join(fr.encode(frame) for frame in frames))
         self._tags.append(packet[-8:])
-        return counter, self._epoch.opening + packet if self._attach else packet
+        fits = len(packet) + seal.OPENING_BYTES <= DATAGRAM_MAX_BYTES
+        remind = self._reminder.is_due(self._now, outage=self._arq.timeouts > 1) and fits
+        return counter, self._epoch.opening + packet if self._attach or remind else packet
 
     def _send_alone(self, frames: list[fr.Frame], path: Hashable, now: float) -> None:
         counter, datagram = self._seal(frames)

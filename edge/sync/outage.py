@@ -49,3 +49,25 @@ class Outage:
 
     def _rests(self, now: float) -> bool:
         return not self.patient and now - self._since_s >= PROBE_FAST_FOR_S
+
+
+REMIND_FIRST_S, REMIND_EVERY_S = 10.0, 300.0
+"""When a node in an outage says its opening again. The hub may have been restarted, and its word for that be lost."""
+
+
+class Reminder:
+    """When a packet of an outage carries the opening, unasked."""
+
+    def __init__(self) -> None:
+        self._due_s: float | None = None
+
+    def is_due(self, now: float, *, outage: bool) -> bool:
+        """Whether the packet that leaves now should; call it for each."""
+        if not outage:
+            self._due_s = None
+        elif self._due_s is None:
+            self._due_s = now + REMIND_FIRST_S
+        elif now >= self._due_s:
+            self._due_s = now + REMIND_EVERY_S
+            return True
+        return False

@@ -13,6 +13,9 @@ CSP = (
 )
 """No inline script or style. A page's import map is allowed by its hash, see ``static.py``."""
 
+IDLE_S = 75.0
+"""A connection without a whole request for so long is closed; longer than a proxy in front waits (60 s is usual)."""
+
 SECURITY_HEADERS = {
     "Content-Security-Policy": CSP,
     "X-Content-Type-Options": "nosniff",

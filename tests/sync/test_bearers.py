@@ -254,10 +254,10 @@ async def test_a_turn_of_the_link_that_fails_does_not_end_the_link(monkeypatch: 
         await ends.stop()
 
 
-async def test_a_silent_websocket_is_closed_and_a_crowd_is_turned_away(
+async def test_a_websocket_on_which_no_node_speaks_is_closed_and_a_crowd_is_turned_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "SOCKET_SILENT_S", 0.3)
+    monkeypatch.setattr(runner, "SOCKET_PROOF_S", 0.5)
     monkeypatch.setattr(runner, "SOCKETS_MAX", 1)
     ends = Ends()
     context, fingerprint = certificate(tmp_path, "hub")
@@ -269,7 +269,8 @@ async def test_a_silent_websocket_is_closed_and_a_crowd_is_turned_away(
             with pytest.raises(BearerRefused):
                 await bearers[1].open()
             async with asyncio.timeout(5):
-                while bearers[0].up:  # noqa: ASYNC110 - the bearer has nothing to wait on
+                while bearers[0].up:
+                    bearers[0].send(b"\x03" + os.urandom(60))
                     await asyncio.sleep(0.05)
             await bearers[1].open()
             for bearer in bearers:

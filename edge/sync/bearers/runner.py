@@ -16,6 +16,7 @@ from edge.sync.endpoint_node import NodeEndpoint
 from edge.sync.link import BundleArrived, BundleQuarantined, ChunkArrived, DownArrived, HubEvent, NodeEvent
 
 from .base import BearerRefused, BearerState
+from .hub_udp import HubUdp
 from .outlet import Outlet
 from .switch import Switch
 from .udp import UdpBearer
@@ -26,8 +27,9 @@ log = logging.getLogger("upkendra.sync")
 SOCKETS_MAX = 4_096
 """WebSockets at one hub process; a stranger may open one without saying anything true."""
 CLOSE_S = 2.0
-SOCKET_SILENT_S = 60.0
-"""A WebSocket on which nothing came for so long is closed: a node that uses it speaks every 15 s."""
+SOCKET_PROOF_S, SOCKET_SILENT_S = 15.0, 60.0
+"""A WebSocket is closed when no node has said anything authentic on it at first, and later, for so long: a node that
+uses it speaks every 15 s. Strangers cannot hold the places of nodes by talking nonsense."""
 _IDLE_S = 1.0
 _FAILED_PAUSE_S = 1.0
 
@@ -165,17 +167,6 @@ class NodeRunner:
             self._wake.set()
 
 
-class _HubUdp(asyncio.DatagramProtocol):
-    def __init__(self, received: Callable[[bytes, Hashable], None]) -> None:
-        self._received = received
-
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        self._received(data, ("udp", addr))
-
-    def error_received(self, exc: Exception) -> None:
-        """ICMP said no: the transport finds out by silence."""
-
-
 class HubRunner:
     """Runs the hub's endpoint on one UDP socket and any number of WebSockets."""
 
@@ -188,7 +179,7 @@ class HubRunner:
         self._on_event = on_event
         self._wake = asyncio.Event()
         self._events: asyncio.Queue[HubEvent] = asyncio.Queue()
-        self._transport: asyncio.DatagramTransport | None = None
+        self._udp = HubUdp(self._heard, self._wake.set)
         self._sockets: dict[Hashable, Outlet] = {}
         endpoint.has_room = self._has_room
         self._named = 0
@@ -197,29 +188,25 @@ class HubRunner:
     @property
     def udp_port(self) -> int:
         """The port that is listened on (useful when 0 was asked for)."""
-        assert self._transport is not None
-        return int(self._transport.get_extra_info("sockname")[1])
+        return self._udp.port
 
     async def start(self) -> None:
         """Bind the UDP socket. Raises OSError when the port is taken."""
-        loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.create_datagram_endpoint(lambda: _HubUdp(self._received), local_addr=self._addr)
+        await self._udp.open(*self._addr)
         self._tasks = [asyncio.create_task(self._pump()), asyncio.create_task(self._tell())]
 
     async def stop(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._transport is not None:
-            self._transport.close()
+        self._udp.close()
 
     def wake(self) -> None:
         """Call after any call of the endpoint: there may be something to send."""
         self._wake.set()
 
-    def _received(self, data: bytes, path: Hashable) -> None:
-        self.endpoint.receive(data, path, time.monotonic())
-        self._wake.set()
+    def _heard(self, data: bytes, path: Hashable) -> bool:
+        return self.endpoint.receive(data, path, time.monotonic())
 
     async def _pump(self) -> None:
         await _forever(self._turn)
@@ -237,8 +224,8 @@ class HubRunner:
         outlet = self._sockets.get(path)
         if outlet is not None:
             outlet.send(datagram)
-        elif isinstance(path, tuple) and path[0] == "udp" and self._transport is not None:
-            self._transport.sendto(datagram, path[1])
+        elif isinstance(path, tuple) and path[0] == "udp":
+            self._udp.send(datagram, path[1])
 
     def _has_room(self, path: Hashable, line_bytes: float) -> bool:
         """Whether more may be taken from the endpoint for that path. A WebSocket that is gone takes anything."""
@@ -270,16 +257,18 @@ class HubRunner:
         return len(self._sockets) >= SOCKETS_MAX
 
     async def serve_socket(self, connection: web.WebSocketResponse) -> None:
-        """Carry packets of one WebSocket until it closes or falls silent."""
+        """Carry packets of one WebSocket until it closes, or no node has spoken on it for a while."""
         self._named += 1
         path = ("wss", self._named)
         outlet = self._sockets[path] = Outlet(connection, lambda: self._made_room(path))
         writer = asyncio.create_task(outlet.run())
         try:
             with contextlib.suppress(TimeoutError):
-                async for message in connection:
-                    if message.type is WSMsgType.BINARY:
-                        self._received(message.data, path)
+                async with asyncio.timeout(SOCKET_PROOF_S) as patience:
+                    async for message in connection:
+                        if message.type is WSMsgType.BINARY and self._heard(message.data, path):
+                            patience.reschedule(asyncio.get_running_loop().time() + SOCKET_SILENT_S)
+                        self._wake.set()
         finally:
             del self._sockets[path]
             writer.cancel()
@@ -312,9 +301,7 @@ def wss_handler(runner: HubRunner) -> Callable[[web.Request], Awaitable[web.Stre
     async def handle(request: web.Request) -> web.StreamResponse:
         if runner.crowded:
             raise web.HTTPServiceUnavailable
-        connection = web.WebSocketResponse(
-            max_msg_size=MESSAGE_MAX_BYTES, autoping=True, receive_timeout=SOCKET_SILENT_S, timeout=CLOSE_S
-        )
+        connection = web.WebSocketResponse(max_msg_size=MESSAGE_MAX_BYTES, autoping=True, timeout=CLOSE_S)
         await connection.prepare(request)
         await runner.serve_socket(connection)
         return connection

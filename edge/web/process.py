@@ -1,0 +1,18 @@
+"""What a serving process asks of the system before it listens."""
+
+import resource
+
+FILES_MAX = 65_536
+
+
+def prepare() -> None:
+    """No core dumps, since keys and records are in memory; and as many open files as the system grants.
+
+    The usual soft limit of 1,024 is what one stranger with a thousand connections takes up: then neither the database
+    nor a photo could be opened.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_MAX if hard == resource.RLIM_INFINITY else min(hard, FILES_MAX)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
