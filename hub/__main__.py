@@ -190,7 +190,7 @@ def _serve(arguments: argparse.Namespace) -> None:
     )
     process.prepare()
     if not settings.data.is_dir():
-        raise KeysRefused("There are no keys in this data folder. Run `hub init` first.")
+        raise KeysRefused("No hub was made in this data folder. Look at --data; `hub init` makes a new hub.")
     with held(settings.data, shared=settings.database.startswith("postgresql")):
         asyncio.run(_serve_until_told(Server(settings)))
 

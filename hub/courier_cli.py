@@ -94,7 +94,7 @@ class Visit:
         done = self.done
         self._read_receipts()
         await self._take_ups()
-        self._tell(f"{done.taken} bundles are safe in the hub, {done.fresh} of them with something new.")
+        self._tell(f"Bundles that are safe in the hub now: {done.taken}, with something new: {done.fresh}.")
         self._stick.explain()
         await self._write_receipts()
         self._files.delete(Folder.UP, [*receipted(self._taken, self._receipts), *self._confirmations])
@@ -164,7 +164,7 @@ class Visit:
             self.done.fresh += verdict.fresh
             self.done.quarantined += verdict.row.quarantined
             if self.done.taken % TELL_EVERY == 0:
-                self._tell(f"{self.done.taken} bundles taken.")
+                self._tell(f"Bundles taken so far: {self.done.taken}.")
 
     async def _take_stored(self, name: str, raw: bytes, file: courier.StoredFile) -> None:
         try:
@@ -209,9 +209,9 @@ class Visit:
                 self._stick.write(Folder.DOWN, raw)
                 self.done.downs += 1
             if number % TELL_EVERY == 0:
-                self._tell(f"{number} answers written.")
+                self._tell(f"Pieces of news written so far: {number}.")
         if self.done.downs:
-            self._tell(f"{self.done.downs} answers for clinics are on the stick.")
+            self._tell(f"Pieces of news for clinics that are on the stick: {self.done.downs}.")
 
 
 def run(options: argparse.Namespace, wall_ms: Callable[[], int]) -> None:
@@ -233,8 +233,8 @@ async def _run(settings: Settings, stick: Stick, wanted: Wanted, wall_ms: Callab
         finally:
             await client.close()
         return
-    _tell("No hub runs here; its store is opened.")
     hub = await asyncio.to_thread(Hub, settings, wall_ms, time.monotonic)
+    _tell("The hub is not running; its store is opened.")
     try:
         await _visit(stick, Desk(hub), wanted, running=False)
     finally:
@@ -250,7 +250,7 @@ async def _visit(stick: Stick, desk: HubDesk, wanted: Wanted, *, running: bool) 
             await visit.run()
         finally:
             print(msgspec.json.encode(visit.done).decode(), flush=True)
-    _tell("Done. Unmount the stick before you take it out.")
+    usb_visit.tell_end(visit.done, _tell)
 
 
 def _tell(line: str) -> None:

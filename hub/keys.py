@@ -155,7 +155,7 @@ def load_keys(data: Path) -> Keyring:
         keys = _read(data)
         leaf = x509.load_pem_x509_certificate((data / LEAF_FILE).read_bytes())
     except FileNotFoundError as error:
-        raise KeysRefused("There are no keys in this data folder. Run `hub init` first.") from error
+        raise KeysRefused("No hub was made in this data folder. Look at --data; `hub init` makes a new hub.") from error
     except PermissionError as error:
         raise KeysRefused(_OTHER_OWNER) from error
     except (OSError, ValueError, msgspec.DecodeError) as error:
@@ -201,7 +201,7 @@ def _alone(data: Path) -> Iterator[None]:
     except PermissionError as error:
         raise KeysRefused(_OTHER_OWNER) from error
     except OSError as error:
-        raise KeysRefused("There are no keys in this data folder. Run `hub init` first.") from error
+        raise KeysRefused("No hub was made in this data folder. Look at --data; `hub init` makes a new hub.") from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
@@ -217,7 +217,7 @@ def _read(data: Path) -> KeyFile:
     try:
         return msgspec.json.decode((data / KEYS_FILE).read_bytes(), type=KeyFile)
     except FileNotFoundError as error:
-        raise KeysRefused("There are no keys in this data folder. Run `hub init` first.") from error
+        raise KeysRefused("No hub was made in this data folder. Look at --data; `hub init` makes a new hub.") from error
     except PermissionError as error:
         raise KeysRefused(_OTHER_OWNER) from error
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:

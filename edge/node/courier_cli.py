@@ -85,7 +85,7 @@ class Visit:
         done.already_there = len(waiting) - len(todo)
         if todo:
             self._stick.explain()
-            self._tell(f"Writing {len(todo)} sealed bundles.")
+            self._tell(f"Sealed bundles to write: {len(todo)}.")
         for number, bundle_id in enumerate(todo, 1):
             raw = await self._desk.file(bundle_id)
             if raw:
@@ -145,7 +145,7 @@ class Visit:
             self.done.quarantined += learned.quarantined
         self._files.delete(Folder.RECEIPTS, twins)
         if self.done.acknowledged:
-            self._tell(f"The hub has {self.done.acknowledged} bundles more.")
+            self._tell(f"Bundles that the hub has, as it says here: {self.done.acknowledged}.")
         return list(mine.values())
 
     def _is_mine(self, file: courier.ReceiptFile | courier.DownFile | courier.StoredFile) -> bool:
@@ -167,7 +167,7 @@ class Visit:
                 continue
             mine.append(name)
         if self.done.answers:
-            self._tell(f"{self.done.answers} answers of the hub taken in.")
+            self._tell(f"Pieces of news of the hub that were taken in: {self.done.answers}.")
         return mine
 
     def _look_up(self) -> tuple[list[UpCopy], dict[str, bytes]]:
@@ -233,7 +233,7 @@ async def run(options: argparse.Namespace) -> None:
                 await desk.tell_stage("failed", code=error.refusal.code)
             raise
         await desk.tell_stage("done" if visit.done.complete else "failed", code=visit.done.code)
-    tell("Leave the stick where it is." if options.hold else "Done. Unmount the stick before you take it out.")
+    usb_visit.tell_end(visit.done, tell, hold=options.hold)
 
 
 async def tell_pulled(folder: Path, result: str) -> None:

@@ -187,6 +187,28 @@ async def test_a_node_behind_a_wall_that_swallows_udp_syncs_over_wss_and_returns
             wall.close()
 
 
+async def test_a_node_that_nobody_answers_says_so_of_both_ways_and_not_that_the_first_one_works(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for where in (switch, runner):
+        monkeypatch.setattr(where, "SILENT_S", 0.3)
+    monkeypatch.setattr(switch, "SILENT_PACKETS", 1)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as nobody, socket.socket() as closed:
+        nobody.bind(("127.0.0.1", 0))
+        closed.bind(("127.0.0.1", 0))
+        ends = Ends()
+        await ends.start(nobody.getsockname()[1], closed.getsockname()[1], bytes(32))
+        assert ends.node_runner is not None
+        try:
+            assert [one.why for one in ends.node_runner.bearers()] == ["", "not_needed"]
+            ends.submit(1, b"to nobody")
+            async with asyncio.timeout(15):
+                while [one.why for one in ends.node_runner.bearers()] != ["silent", "no_route"]:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+        finally:
+            await ends.stop()
+
+
 class _Relay:
     """The wall has opened: forwards between the node and the hub's UDP port."""
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from edge.sync import courier
 from edge.sync.bearers import usb_stick as plan
+from edge.sync.bearers import usb_visit
 from edge.sync.bearers.usb import Limits, Stick, StickRefused
 from edge.sync.bearers.usb_stick import Folder, ReceiptCopy, UpCopy, Waiting
 
@@ -247,6 +248,15 @@ def test_trees_below_our_folders_are_not_walked(path: Path) -> None:
     with Stick(path, time.monotonic) as stick:
         assert list(stick.scan(Folder.UP)) == []
         assert stick.counts["junk"] == 1
+
+
+def test_a_visit_that_did_not_look_at_all_does_not_end_with_done() -> None:
+    lines: list[str] = []
+    usb_visit.tell_end(usb_visit.Carried(complete=True), lines.append)
+    assert lines.pop().startswith("Done.")
+    usb_visit.tell_end(usb_visit.Carried(code="stick_crowded", passed_over=3), lines.append)
+    assert not any(line.startswith("Done") for line in lines)
+    assert "Not everything" in lines[0]
 
 
 def test_a_half_written_file_is_damaged_and_a_whole_one_takes_its_place(path: Path) -> None:

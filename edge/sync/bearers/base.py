@@ -30,7 +30,8 @@ class BearerState(Struct, frozen=True):
     """Its socket is open. That says nothing about the hub."""
     why: str
     """Why it is not used, or not well: silent (packets without an answer), blocked (it fell silent and the other one
-    works), not_needed, not_configured; empty when there is nothing to say."""
+    works), no_route, wrong_certificate (it could not be opened), not_needed, not_configured; empty when there is
+    nothing to say."""
     moves: int
     """Changes between the bearers since the start."""
 

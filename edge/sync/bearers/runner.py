@@ -30,6 +30,8 @@ CLOSE_S = 2.0
 SOCKET_PROOF_S, SOCKET_SILENT_S = 15.0, 60.0
 """A WebSocket is closed when no node has said anything authentic on it at first, and later, for so long: a node that
 uses it speaks every 15 s. Strangers cannot hold the places of nodes by talking nonsense."""
+SILENT_S = 5.0
+"""After so long without an answer people are told that there is none; a packet under way is no silence."""
 _IDLE_S = 1.0
 _FAILED_PAUSE_S = 1.0
 
@@ -58,6 +60,8 @@ class NodeRunner:
         self._tasks: list[asyncio.Task[None]] = []
         self._opening: set[asyncio.Task[None]] = set()
         self._switch = Switch(time.monotonic())
+        self._refused: dict[str, str] = {}
+        """Why a bearer could not be opened when that was last tried."""
 
     async def start(self) -> None:
         """Open UDP and begin; a hub that cannot be reached is no error."""
@@ -81,11 +85,13 @@ class NodeRunner:
 
     def bearers(self) -> tuple[BearerState, ...]:
         """How each bearer stands, the one in use first."""
-        now = time.monotonic()
-        silence, on_udp = self.endpoint.silence(now), self._switch.path == "udp"
-        udp_why = "" if on_udp and not silence.seconds else "silent" if on_udp else "blocked"
+        silence, on_udp = self.endpoint.silence(time.monotonic()), self._switch.path == "udp"
+        silent = silence.seconds > max(SILENT_S, 3 * silence.rtt_s)
         wss_up = self._wss is not None and self._wss.up
-        wss_why = "not_configured" if self._wss is None else "not_needed" if on_udp and not wss_up else ""
+        udp_why = "blocked" if not on_udp else self._refused.get("udp", "silent") if silent else ""
+        wss_why = "not_configured" if self._wss is None else "silent" if silent and not on_udp else ""
+        if on_udp and self._wss is not None and not wss_up:
+            wss_why = self._refused.get("wss", "") if silent else "not_needed"
         udp = BearerState("udp", on_udp, self._udp.up, udp_why, self._switch.moves)
         wss = BearerState("wss", not on_udp, wss_up, wss_why, self._switch.moves)
         return (udp, wss) if on_udp else (wss, udp)
@@ -149,8 +155,10 @@ class NodeRunner:
     async def _try_open(self, bearer: UdpBearer | WssBearer) -> None:
         try:
             await bearer.open()
+            self._refused.pop(bearer.name, None)
         except BearerRefused as error:
             log.info("bearer %s: %s", bearer.name, error.refusal.code)
+            self._refused[bearer.name] = error.refusal.code.removeprefix("bearer_")
             await asyncio.sleep(_FAILED_PAUSE_S)
         self._wake.set()
 

@@ -40,6 +40,14 @@ def tell_place(path: Path, tell: Tell) -> None:
         tell("Nothing is mounted there: the folder itself is taken for the stick.")
 
 
+def tell_end(done: Carried, tell: Tell, *, hold: bool = False) -> None:
+    """What a person does next."""
+    if not done.complete:
+        tell("Not everything was done: there are more files than one visit looks at. What was done is safe.")
+    unmount = "Unmount the stick before you take it out."
+    tell("Leave the stick where it is." if hold else f"Done. {unmount}" if done.complete else unmount)
+
+
 class Files:
     """The stick of a visit, and what became of its files."""
 
