@@ -39,6 +39,8 @@ from .views import Staff
 
 PIN_DIGITS = 6
 DEFAULT_HTTP = "127.0.0.1:8470"
+CLOSED_ANSWER_S = 0.5
+"""What is left for the answer to whoever closed the day."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -201,7 +203,8 @@ def _pin(options: argparse.Namespace) -> str:
     return pin
 
 
-async def _serve(options: argparse.Namespace) -> None:
+async def _serve(options: argparse.Namespace) -> bool:
+    """Until the process is told to end; True when the day was closed: it starts anew, locked, with empty memory."""
     process.prepare()
     start_logging()
     host, port = parse_address(options.http)
@@ -212,14 +215,21 @@ async def _serve(options: argparse.Namespace) -> None:
         options.sms_modem, options.sms_hub, options.sms_cap, options.sms_after, options.sms_cost
     )
     devices = [parse_device(text) for text in options.device]
-    stopping = asyncio.Event()
+    stopping, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(number, stopping.set)
     notifier = Notifier.of_process()
     run = secrets.token_bytes(seal.RUN_BYTES)
     node = await asyncio.to_thread(
         Node.load, options.data, run, options.camera, options.hub_host, options.data_cap, options.bulk_hours, devices
     )
+    closed = asyncio.Event()
+
+    def start_anew() -> None:
+        closed.set()
+        loop.call_later(CLOSED_ANSWER_S, stopping.set)
+
+    node.clinic.on_closed.append(start_anew)
     await node.start()
     if options.panel:
         await node.fit_panel(options.panel, options.data, stopping.set)
@@ -235,12 +245,14 @@ async def _serve(options: argparse.Namespace) -> None:
     notifier.say("READY=1")
     feeding = asyncio.create_task(notifier.feed(node.answers))
     await stopping.wait()
-    notifier.say("STOPPING=1")
+    if not closed.is_set():
+        notifier.say("STOPPING=1")
     if announced is not None:
         await announced.stop()
     await listening.close()
     feeding.cancel()
     await node.stop()
+    return closed.is_set()
 
 
 def _verify_slip(options: argparse.Namespace) -> None:
@@ -303,6 +315,7 @@ async def _status(options: argparse.Namespace) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     os.umask(0o077)
+    environment = dict(os.environ)
     options = _parser().parse_args(arguments)
     try:
         match options.command:
@@ -313,7 +326,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             case "set-up":
                 asyncio.run(setup_cli.set_up(options))
             case "serve":
-                asyncio.run(_serve(options))
+                if asyncio.run(_serve(options)):
+                    os.execve(sys.executable, sys.orig_argv, environment)  # noqa: S606 - ourselves, as we were started
             case "add-staff":
                 asyncio.run(_add_staff(options))
             case "renew-badge":

@@ -30,6 +30,7 @@ from .usage import KeptMeter, parse_caps
 from .web.api import Api
 from .web.device_api import DeviceApi
 from .web.door import add_trusted
+from .web.opening_api import OpeningApi
 from .web.report_api import ReportApi
 from .web.sms_api import SmsApi
 from .web.staff_api import StaffApi
@@ -77,8 +78,12 @@ class Node:
         self.reporter = Reporter(folder, parts)
         self.telling = Telling(self.clinic, self.reporter)
         self.courier = courier.control(folder, sticks, self.reporter.as_json)
-        more = ReportApi(self.clinic, self.reporter).routes() + DeviceApi(self.measurements).routes()
-        more += StaffApi(self.clinic).routes()
+        more = [
+            *ReportApi(self.clinic, self.reporter).routes(),
+            *DeviceApi(self.measurements).routes(),
+            *StaffApi(self.clinic).routes(),
+            *OpeningApi(self.clinic).routes(),
+        ]
         self.api = Api(self.clinic, self.calls, self.media, self._panel_report, more)
 
     @classmethod
@@ -112,6 +117,7 @@ class Node:
         await self.courier.start()
         await self.registry.start()
         self.telling.start()
+        self.clinic.days.start()
 
     async def fit_panel(self, device: str, folder: Path, on_shutdown: Callable[[], None]) -> None:
         """Use the panel board on a serial port, present or not; ``on_shutdown`` ends the process in order."""
@@ -164,6 +170,7 @@ class Node:
         if self.sms is not None:
             await self.sms.stop()
         await self.clinic.finish()
+        await self.clinic.days.stop()
         await self.link.stop(LINGER_S)
         await self.clinic.store.close()
         if self.panel is not None:

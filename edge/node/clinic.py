@@ -30,6 +30,7 @@ from edge.web.sessions import Session, SessionBook
 
 from .clock import Clock
 from .config import NodeConfig
+from .dayslots import DaySlots
 from .journal import SCHEMA, SOFTWARE, Journal, Outgoing, Pending, Secrets
 from .live import Link, QueueChanged, Tablets, VisitChanged
 from .replies import Reply
@@ -38,7 +39,7 @@ from .sealing import AUDIT_S, SealPlan, delay_s
 from .staff import keep_slot, may_get_badge, new_badge
 from .store import Store
 from .stretch import SALT_BYTES, stretch
-from .unlock import Attempts, Slot, Slots, open_with_badge
+from .unlock import Attempts, Slot, Slots, open_with_badge, open_with_day
 from .views import Staff, Views
 from .web.schema import Queue, QueueItem
 
@@ -96,6 +97,13 @@ class Clinic:
         self.more_to_seal: Callable[[], Awaitable[None]] | None = None
         """Seals photos and notes, which must never hold up an entry; asked after the entries are sealed."""
         self._slots = Slots(folder)
+        self.days = DaySlots(folder, self.clock, time.monotonic)
+        self.day_closed = False
+        """From the closing of the day until this process ends: as good as locked for everybody."""
+        self.on_closed: list[Callable[[], None]] = []
+        """Called when the day is closed: whoever runs the process locks the records by starting it anew."""
+        self._dmk = b""
+        """While the records are open; the cipher of their file holds as much."""
         self._attempts = Attempts(folder, time.monotonic)
         self._plan = SealPlan()
         self._alarm: asyncio.TimerHandle | None = None
@@ -115,14 +123,49 @@ class Clinic:
     async def unlock(self, badge: str, pin: str) -> None:
         """Open the records with a badge and its PIN. Raises BadInput, WrongPin, TooManyAttempts."""
         async with self._unlocking:
+            self._need_day()
             slots = await asyncio.to_thread(self._slots_left)
             dmk = await open_with_badge(slots, self._attempts, badge, pin)
             if self.locked:
                 await self.open_records(dmk)
 
+    async def unlock_by_day(self, tablet: bytes, tablet_age_s: float, pin: str) -> str:
+        """Open the records with the day slot of a tablet and the PIN that it was made with; whose PIN it is.
+
+        Raises DaySlotGone, WrongPin, TooManyAttempts.
+        """
+        async with self._unlocking:
+            self._need_day()
+            if self.revoked.told is not None:
+                await self.days.erase_of(self.revoked.told.content.staff)
+            if self.revoked.why_out:
+                await self.days.erase()
+            slot = self.days.find(tablet, tablet_age_s)
+            dmk = await open_with_day(slot, self._attempts, tablet, pin)
+            if self.locked:
+                await self.open_records(dmk)
+        return slot.staff_id
+
+    def _need_day(self) -> None:
+        if self.day_closed:
+            raise Locked("The day was just closed. Wait a few seconds, then unlock.")
+
+    async def close_day(self, staff_id: str) -> int:
+        """The day is over: erase the day slots, end all sessions, lock; how many slots there were."""
+        self.day_closed = True
+        erased = await self.days.erase()
+        await self._access(staff_id, "day_closed", "")
+        for token in self.sessions.close_everybody():
+            await self.tablets.end_session(token)
+        say(logger, "day_closed", slots=erased)
+        for listener in self.on_closed:
+            listener()
+        return erased
+
     async def open_records(self, dmk: bytes) -> None:
         """Open the records, tell whoever waits for that, seal what no bundle covers."""
         self.secrets = await self.store.unlock(dmk)
+        self._dmk = dmk
         started = ev.RunStarted(SOFTWARE, SCHEMA)
         await self.store.write(lambda journal: journal.record([started], "", self.clock.now()))
         await self.store.write(lambda journal: journal.list_staff(self.clock.now()))
@@ -148,8 +191,11 @@ class Clinic:
         self.later(self._access("", "badge_given", staff_id))
         return made.text
 
-    async def login(self, staff_id: str, pin: str) -> tuple[Staff, Session]:
-        """Begin a session. Raises WrongPin, TooManyAttempts, Forbidden."""
+    async def login(self, staff_id: str, pin: str, tablet: bytes = b"") -> tuple[Staff, Session, str]:
+        """Begin a session; with the secret of a tablet also its day slot: its name, "" for none.
+
+        Raises WrongPin, TooManyAttempts, Forbidden.
+        """
         found = await self.store.read(lambda views: (views.staff_member(staff_id), views.verifier(staff_id)))
         subject = f"staff-{staff_id}" if found[0] else "staff-unknown"
         await self._attempts.begin(subject)
@@ -162,7 +208,10 @@ class Clinic:
         self._need_standing(staff_id)
         self._roles[staff_id] = staff.role
         self.later(self._access(staff_id, "login", ""))
-        return staff, self.sessions.open(staff_id, time.monotonic())
+        day_slot = ""
+        if tablet and staff.role is not Role.TECHNICIAN and not (self.revoked.why_out or self.day_closed):
+            day_slot = await self.days.put(self._dmk, tablet, staff_id, (salt, stretched))
+        return staff, self.sessions.open(staff_id, time.monotonic()), day_slot
 
     def _slots_left(self) -> tuple[Slot, ...]:
         """The badges that open this node. A kill may have kept those of people who were removed: not now. Blocking."""
@@ -195,6 +244,7 @@ class Clinic:
         told = self.revoked.told
         assert told is not None
         badges = await asyncio.to_thread(self._slots.drop_of, told.content.staff)
+        await (self.days.erase() if self.revoked.why_out else self.days.erase_of(told.content.staff))
         for staff_id in told.content.staff:
             for token in self.sessions.close_all(staff_id):
                 await self.tablets.end_session(token)

@@ -15,6 +15,7 @@ from edge.sync.seal import NodeKeys
 NODE_FILE = "node.json"
 SLOTS_FILE = "slots.json"
 ATTEMPTS_FILE = "attempts.json"
+DAY_FILE = "day.json"
 RECORDS_FILE = "records.db"
 OUTBOX_FILE = "outbox.db"
 LOCK_FILE = "serving.lock"

@@ -1,7 +1,8 @@
 """The data master key and the slots that wrap it; wrong attempts that power cuts do not forget.
 
-``slots.json`` and ``attempts.json`` are plain files: a slot is AES-256-GCM under a key that needs a
-printed badge and its PIN (or the recovery code), and says nothing without them. Knows no database.
+``slots.json`` and ``attempts.json`` are plain files: a slot is AES-256-GCM under a key that needs a printed badge and
+its PIN, a tablet's secret and a PIN (:mod:`.dayslots`), what the hub holds, or the recovery code. It says nothing
+without them. Knows no database.
 """
 
 import asyncio
@@ -27,6 +28,8 @@ BADGE_BYTES = 16
 BADGE_PREFIX = "UPB1"
 RECOVERY_PREFIX = "UPR1"
 CODE_BYTES = 20
+TABLET_BYTES = 32
+WITH_PIN = ("badge", "day")
 FREE_ATTEMPTS = 5
 """Wrong PINs before the wait begins (DESIGN.md §10)."""
 FIRST_WAIT_S = 60.0
@@ -37,13 +40,13 @@ class Slot(msgspec.Struct, frozen=True):
     """One wrapping of the DMK."""
 
     kind: str
-    """``badge`` or ``recovery``."""
+    """``badge``, ``day``, ``hub`` or ``recovery``."""
     slot_id: bytes
     salt: bytes
     nonce: bytes
     wrapped: bytes
     staff_id: str = ""
-    """Whose badge it is; empty for a recovery code, and for a badge of an earlier release."""
+    """Whose PIN it wants; empty for a recovery code and the hub's, and for a badge of an earlier release."""
 
 
 def _to_text(prefix: str, raw: bytes) -> str:
@@ -74,7 +77,8 @@ def badge_bytes(text: str) -> bytes:
     return _from_text(BADGE_PREFIX, text, BADGE_BYTES)
 
 
-def _slot_id(kind: str, code: bytes) -> bytes:
+def slot_id_of(kind: str, code: bytes) -> bytes:
+    """The name of a slot: it tells who holds the code which slot is meant, and nobody what the code is."""
     return hashlib.sha256(b"upk1 slot " + kind.encode() + code).digest()[:8]
 
 
@@ -82,10 +86,13 @@ def _aad(kind: str, slot_id: bytes) -> bytes:
     return kind.encode() + slot_id
 
 
+def kek_of(kind: str, code: bytes, stretched: bytes) -> bytes:
+    """The key that wraps. ``stretched``: Argon2id of the PIN, empty where a slot has none (docs/protocol.md)."""
+    return hkdf(code + stretched, kind.encode())
+
+
 async def _kek(kind: str, code: bytes, pin: str, salt: bytes) -> bytes:
-    if kind == "recovery":
-        return hkdf(code, b"recovery")
-    return hkdf(code + await stretch(pin, salt), b"badge")
+    return kek_of(kind, code, await stretch(pin, salt) if kind in WITH_PIN else b"")
 
 
 class Slots:
@@ -130,15 +137,23 @@ async def make_recovery(dmk: bytes) -> tuple[str, Slot]:
 
 
 async def _wrap(kind: str, code: bytes, pin: str, dmk: bytes) -> Slot:
-    salt, nonce, slot_id = secrets.token_bytes(SALT_BYTES), secrets.token_bytes(12), _slot_id(kind, code)
-    wrapped = AESGCM(await _kek(kind, code, pin, salt)).encrypt(nonce, dmk, _aad(kind, slot_id))
-    return Slot(kind, slot_id, salt, nonce, wrapped)
+    salt = secrets.token_bytes(SALT_BYTES)
+    stretched = await stretch(pin, salt) if kind in WITH_PIN else b""
+    return wrap(kind, code, (salt, stretched), secrets.token_bytes(12), dmk)
+
+
+def wrap(kind: str, code: bytes, pin: tuple[bytes, bytes], nonce: bytes, dmk: bytes, staff_id: str = "") -> Slot:
+    """A slot. ``pin``: the salt, and what Argon2id made of it and the PIN."""
+    salt, stretched = pin
+    slot_id = slot_id_of(kind, code)
+    wrapped = AESGCM(kek_of(kind, code, stretched)).encrypt(nonce, dmk, _aad(kind, slot_id))
+    return Slot(kind, slot_id, salt, nonce, wrapped, staff_id)
 
 
 async def open_with_badge(slots: tuple[Slot, ...], attempts: "Attempts", text: str, pin: str) -> bytes:
     """The DMK, given a badge and its PIN. Raises BadInput, WrongPin, TooManyAttempts."""
     badge = badge_bytes(text)
-    slot_id = _slot_id("badge", badge)
+    slot_id = slot_id_of("badge", badge)
     subject = "badge-" + slot_id.hex()
     known = next((slot for slot in slots if slot.slot_id == slot_id), None)
     if known is None:
@@ -151,10 +166,21 @@ async def open_with_badge(slots: tuple[Slot, ...], attempts: "Attempts", text: s
     return dmk
 
 
+async def open_with_day(slot: Slot, attempts: "Attempts", tablet: bytes, pin: str) -> bytes:
+    """The DMK, given a tablet's secret (32 B), its slot and the PIN. Raises WrongPin, TooManyAttempts."""
+    subject = "day-" + slot.slot_id.hex()
+    await attempts.begin(subject)
+    dmk = await _unwrap(slot, tablet, pin)
+    if dmk is None:
+        raise WrongPin("The PIN is wrong.")
+    await attempts.succeeded(subject)
+    return dmk
+
+
 async def open_with_recovery(slots: tuple[Slot, ...], text: str) -> bytes:
     """The DMK, given the recovery code (160 random bits: guessing needs no lock-out). Raises WrongPin."""
     code = _from_text(RECOVERY_PREFIX, text, CODE_BYTES)
-    slot_id = _slot_id("recovery", code)
+    slot_id = slot_id_of("recovery", code)
     known = next((slot for slot in slots if slot.slot_id == slot_id), None)
     dmk = await _unwrap(known, code, "") if known is not None else None
     if dmk is None:

@@ -80,6 +80,12 @@ class SessionBook:
     def close(self, token: str) -> None:
         self._sessions.pop(token, None)
 
+    def close_everybody(self) -> list[str]:
+        """End every session; their tokens."""
+        tokens = list(self._sessions)
+        self._sessions.clear()
+        return tokens
+
     def close_all(self, subject: str) -> list[str]:
         """End every session of somebody; their tokens."""
         tokens = [token for token, (session, _) in self._sessions.items() if session.subject == subject]

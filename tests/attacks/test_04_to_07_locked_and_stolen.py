@@ -119,9 +119,3 @@ async def test_06_a_node_that_is_locked_speaks_at_device_grade_only(setup: Provi
         ((_, blob),) = await clinic.store.outbox(lambda outbox: outbox.downs())
         with pytest.raises(seal.SealRefused):
             seal.open_down(blob, setup.config.node_id, setup.config.device, setup.config.hub_sign)
-
-
-async def test_07_no_slot_but_badges_and_the_recovery_code_exists(setup: Provisioned) -> None:
-    """Day slots of tablets wait for issue 5; until then card and tablet together hold no slot that a PIN opens."""
-    slots = await asyncio.to_thread(Slots(setup.folder).load)
-    assert {slot.kind for slot in slots} == {"badge", "recovery"}

@@ -7,13 +7,13 @@ import { lazy } from "/ui/lib/lazy.js";
 import { Live } from "/ui/lib/live.js";
 import { often } from "/ui/lib/often.js";
 import { Dialog, Toasts, toast } from "/ui/lib/parts.js";
+import { openers } from "./dayslot.js";
 import { devices, loadDevices, measured } from "./devices.js";
 import { draftHeard, draftsFailing, forgetDrafts } from "./drafts.js";
 import { underWay, unsaved, waitsFor } from "./commands.js";
 import { loadReference, reference } from "/ui/lib/reference.js";
 import { enter, forgetHere, go, loadPeople, loadQueue, loadRecord, loadStatus, loggedIn, people, queue, record, route, seesPatients, staff, staffName, status, wasHere } from "./store.js";
 import { Login } from "./screens/login.js";
-import { Unlock } from "./screens/unlock.js";
 import { Home } from "./screens/home.js";
 import { UndoBar, forgetUndo } from "./undo.js";
 import { CallBanner, CallScreen, callMessage, callOnScreen, findCall } from "./screens/call.js";
@@ -31,6 +31,7 @@ async function start() {
     setTimeout(() => void start(), 2000);
     return;
   }
+  void openers(status.value?.node_id ?? "", status.value?.day_slots ?? []); // a day that was closed elsewhere is forgotten here
   await startLanguage(status.value?.language === "en" ? "en" : "hi");
   await ensureLanguage("hi");
   if (!status.value?.locked && wasHere()) {
@@ -125,6 +126,10 @@ export async function logOut() {
   } catch {
     // the cookie dies with the node's session anyway
   }
+  leave();
+}
+
+function leave() {
   forgetDrafts();
   forgetUndo();
   forgetHere();
@@ -132,6 +137,12 @@ export async function logOut() {
   record.value = null;
   staff.value = null;
   go("/");
+}
+
+/** Everybody was logged out; the node comes back locked in a moment. */
+function dayClosed() {
+  leave();
+  if (status.value) status.value = { ...status.value, locked: true, day_slots: [] };
 }
 
 function Header() {
@@ -211,19 +222,20 @@ function StickLine() {
 
 function Screen() {
   if (!started.value) return html`<p class="card" role="status">${t("starting")}</p>`;
-  if (status.value?.locked) return html`<${Unlock} onDone=${() => loadStatus()} />`;
+  if (status.value?.locked) return html`<${unlock.Screen} onDone=${() => loadStatus()} />`;
   if (!staff.value) return html`<${Login} />`;
   if (!reference.value) return html`<p class="card" role="status">${t("loading")}</p>`;
   const [place, id, third, step] = route.value;
   if (!seesPatients()) return html`<${technician.Screen} />`;
   if (place === "patient" && id) return html`<${patient.Screen} key=${id} patientId=${id} />`;
-  if (place === "closing") return html`<${closing.Screen} />`;
+  if (place === "closing") return html`<${closing.Screen} loggedOut=${dayClosed} />`;
   if (place === "register") return html`<${register.Screen} key=${id ?? "new"} />`;
   if (place === "visit" && id && third === "step") return html`<${wizard.Screen} key=${id} visitId=${id} step=${step ?? "consent"} />`;
   if (place === "visit" && id) return html`<${visit.Screen} key=${id} visitId=${id} />`;
   return html`<${Home} />`;
 }
 
+const unlock = lazy(async () => (await Promise.all([import("./screens/unlock.js"), addWords("opening")]))[0].Unlock);
 const visit = lazy(async () => (await import("./screens/visit.js")).VisitPage);
 const wizard = lazy(async () => (await import("./screens/wizard.js")).Wizard);
 const patient = lazy(async () => (await import("./screens/patient.js")).PatientPage);

@@ -2,9 +2,10 @@
 // What the tablet's page knows: the node, who is logged in, the queue, the visit on the screen.
 // Everything here is a copy of what the node says; nothing is kept in the browser's storage.
 import { computed, signal } from "/ui/lib/dom.js";
-import { get, setCsrf } from "/ui/lib/http.js";
+import { get, post, setCsrf } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
 import { language } from "/ui/lib/l10n.js";
+import { keepOpener, tabletSecret } from "./dayslot.js";
 
 /** @typedef {import("/ui/api").NodeStatus} NodeStatus */
 /** @typedef {import("/ui/api").Staff} Staff */
@@ -95,6 +96,14 @@ export function enter(reply) {
   setCsrf(reply.csrf ?? "");
   keepInTab("upk-here", "1");
   staff.value = reply.staff;
+}
+
+/** Log in; a tablet that keeps keys is given its day slot with the same PIN. @param {{staff_id: string, name: string, name_hi: string}} person @param {string} pin */
+export async function logInAs({ staff_id, name, name_hi }, pin) {
+  const node = status.value?.node_id ?? "";
+  const reply = await post("/api/session", { staff_id, pin, tablet: await tabletSecret(node, staff_id) });
+  if (reply.day_slot) await keepOpener(node, { staff_id, name, name_hi, slot: reply.day_slot }).catch(() => {});
+  enter(reply);
 }
 
 /** Questions and answers in the order in which they were put: a reply that was asked for earlier shows an older state. */

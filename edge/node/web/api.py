@@ -75,7 +75,7 @@ class Api:
         mount(app, self.routes(), gate)
 
     def _guard(self, route: AnyRoute) -> Refusal | None:
-        if self._clinic.locked and not route.while_locked:
+        if (self._clinic.locked or self._clinic.day_closed) and not route.while_locked:
             return Locked("The node is locked. Unlock it with a staff badge and its PIN.").refusal
         return None
 
@@ -104,7 +104,7 @@ class Api:
             config.site.code,
             config.site.name,
             config.demo,
-            clinic.locked,
+            clinic.locked or clinic.day_closed,
             config.language,
             now.wall_ms,
             now.trusted,
@@ -113,6 +113,7 @@ class Api:
             VERSION,
             clinic.sms_fitted,
             clinic.revoked.why_out,
+            clinic.days.ids,
         )
 
     async def get_panel(self, call: Call[None, None]) -> PanelReport:
@@ -130,8 +131,9 @@ class Api:
 
     async def post_session(self, call: Call[s.Login, None]) -> WithSession:
         """Log in with a PIN."""
-        staff, session = await self._clinic.login(call.body.staff_id, call.body.pin)
-        return WithSession(s.SessionReply(staff, session.csrf), session)
+        body = call.body
+        staff, session, day_slot = await self._clinic.login(body.staff_id, body.pin, bytes.fromhex(body.tablet))
+        return WithSession(s.SessionReply(staff, session.csrf, day_slot), session)
 
     async def get_session(self, call: Call[None, None]) -> s.SessionReply:
         """Who is logged in through this cookie."""

@@ -12,6 +12,8 @@ from edge.node.clinic import Clinic
 from edge.node.closing import Closing, Day, as_csv, as_pdf
 from edge.web.routes import AnyRoute, Call, Raw, Route
 
+from .schema import DayClosed
+
 
 class DayQuery(Struct, frozen=True):
     day: Annotated[str, Meta(pattern=r"^(\d{4}-\d{2}-\d{2})?$")] = ""
@@ -39,6 +41,10 @@ class ClosingApi:
         day = await self._day(call)
         return Raw(await asyncio.to_thread(as_pdf, day), "application/pdf", _named(day, "pdf", "inline"))
 
+    async def post_close(self, call: Call[None, None]) -> DayClosed:
+        """Close the day: day slots are erased on all sides, everybody is logged out, the records are locked."""
+        return DayClosed(await self._clinic.close_day(call.subject))
+
     async def _day(self, call: Call[None, DayQuery]) -> Day:
         number = iso_day(call.query.day) if call.query.day else None
         if call.query.day and number is None:
@@ -50,6 +56,7 @@ class ClosingApi:
     def routes(self) -> Sequence[AnyRoute]:
         """The table."""
         return (
+            Route("POST", "/api/day/close", self.post_close, reply=DayClosed, errors=(423,)),
             Route("GET", "/api/day", self.get_day, reply=Day, query=DayQuery, errors=(423,)),
             Route(
                 "GET",

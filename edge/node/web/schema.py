@@ -22,6 +22,7 @@ BadgeText = Annotated[str, Meta(min_length=1, max_length=80)]
 StaffId = Annotated[str, Meta(min_length=1, max_length=40, pattern="^[0-9a-z-]+$")]
 DraftKey = Annotated[str, Meta(min_length=1, max_length=80, pattern="^[0-9A-Za-z_.:-]+$")]
 Tablet = Annotated[str, Meta(max_length=60, pattern="^[0-9A-Za-z_.:-]*$")]
+TabletSecret = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 DRAFT_MAX_CHARS = 65_536
 
 
@@ -41,11 +42,31 @@ class Status(Struct, frozen=True):
     """Whether this node was told of an SMS modem."""
     revoked: str = ""
     """Why the hub believes this machine no more: node_revoked, node_replaced; empty when it does."""
+    day_slots: list[str] = []
+    """Names of the day slots that open this node; a tablet whose own is not among them forgets its key."""
 
 
 class Unlock(Struct, frozen=True, forbid_unknown_fields=True):
     badge: BadgeText
     pin: Pin
+
+
+class UnlockByDay(Struct, frozen=True, forbid_unknown_fields=True):
+    tablet: TabletSecret
+    age_s: Annotated[float, Meta(ge=-1e9, le=1e9)]
+    """How old the tablet's key is by the tablet's own clock."""
+    pin: Pin
+
+
+class UnlockedByDay(Struct, frozen=True):
+    locked: bool
+    staff_id: str
+    """Whose PIN it is: who logs in next with it."""
+
+
+class DayClosed(Struct, frozen=True):
+    erased: int
+    """Day slots that there were."""
 
 
 class Unlocked(Struct, frozen=True):
@@ -55,11 +76,15 @@ class Unlocked(Struct, frozen=True):
 class Login(Struct, frozen=True, forbid_unknown_fields=True):
     staff_id: StaffId
     pin: Pin
+    tablet: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")] = ""
+    """The tablet's secret: a day slot is made for it."""
 
 
 class SessionReply(Struct, frozen=True):
     staff: Staff
     csrf: str
+    day_slot: str = ""
+    """Name of the day slot that was made, with which this tablet opens the node again today."""
 
 
 class CommandReply(Struct, frozen=True):

@@ -30,3 +30,7 @@ register-village = Village
 register-complaint = Complaint
 register-triage = Triage
 register-state = Where it stands
+closing-close = Close the day
+closing-close-hint = All tablets forget today's key and the box locks. To open it again, a badge and its PIN are needed.
+closing-close-waiting = Still waiting: { $n }. It is safe and can be finished later.
+closing-now = Close

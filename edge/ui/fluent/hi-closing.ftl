@@ -30,3 +30,7 @@ register-village = गाँव
 register-complaint = तकलीफ़
 register-triage = रंग
 register-state = कहाँ तक पहुँचा
+closing-close = दिन बंद करें
+closing-close-hint = सब टैबलेट आज की चाबी भूल जाएँगे और डिब्बा बंद (लॉक) हो जाएगा। फिर खोलने के लिए बैज और पिन चाहिए।
+closing-close-waiting = अभी बाकी: { $n }। सब सुरक्षित है और बाद में भी पूरा हो सकता है।
+closing-now = बंद करें

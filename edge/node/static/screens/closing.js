@@ -1,12 +1,13 @@
 // @ts-check
 // The end of the day: who was here, what is still waiting and why, and the register to print and to keep.
 import { html, useEffect, useSignal } from "/ui/lib/dom.js";
-import { get } from "/ui/lib/http.js";
+import { get, post } from "/ui/lib/http.js";
 import { clockTime, isoDay, t } from "/ui/lib/l10n.js";
-import { ColourBadge, TextField, toast } from "/ui/lib/parts.js";
+import { ColourBadge, Dialog, TextField, toast } from "/ui/lib/parts.js";
 import { ageText } from "/ui/lib/ages.js";
 import { words } from "/ui/lib/reference.js";
 import { errorText } from "../commands.js";
+import { forgetDay } from "../dayslot.js";
 import { go, nodeNow } from "../store.js";
 
 /** @typedef {{serial: number, visit_id: string, token: string, in_ms: number, out_ms: number, name: string, age: string, sex: string, village: string, complaints: string[], colour: string, state: string}} Row */
@@ -15,7 +16,8 @@ import { go, nodeNow } from "../store.js";
 
 const BANDS = ["< 5", "5–14", "15–29", "30–59", "≥ 60"];
 
-export function ClosingPage() {
+/** @param {{loggedOut: () => void}} props */
+export function ClosingPage({ loggedOut }) {
   const day = useSignal(isoDay(nodeNow()));
   const page = useSignal(/** @type {Day|null} */ (null));
   useEffect(() => {
@@ -23,14 +25,36 @@ export function ClosingPage() {
     if (day.value) void get(`/api/day?day=${day.value}`).then((found) => (page.value = found)).catch((error) => toast("bad", errorText(error)));
   }, [day.value]);
   const now = page.value;
+  const asking = useSignal(false);
+  const busy = useSignal(false);
+  const close = async () => {
+    busy.value = true;
+    try {
+      await post("/api/day/close");
+      await forgetDay().catch(() => {});
+      loggedOut();
+    } catch (error) {
+      toast("bad", errorText(error));
+    } finally {
+      busy.value = false;
+      asking.value = false;
+    }
+  };
   return html`<div class="stack page" data-test="closing-page">
     <div class="row between"><h1 class="grow">${t("closing-title")}</h1>
       <div class="closing-day"><${TextField} id="closing-day" test="closing-day" type="date" label=${t("closing-day")} value=${day.value} onValue=${(/** @type {string} */ value) => (day.value = value)} /></div></div>
     ${now ? html`${now.time_trusted ? null : html`<p class="notice warn">${t("closing-unsure")}</p>`}
       <${Waiting} page=${now} /><${Counts} totals=${now.totals} /><${Rows} rows=${now.rows} />`
       : html`<p class="card" role="status">${t("loading")}</p>`}
+    ${asking.value ? html`<${Dialog} title=${t("closing-close")} test="closing-dialog" onClose=${() => (asking.value = false)}>
+      <p>${t("closing-close-hint")}</p>
+      ${now && now.unfinished.length > 0 ? html`<p class="notice warn">${t("closing-close-waiting", { n: now.unfinished.length })}</p>` : null}
+      <div class="row"><button type="button" class="grow" data-test="closing-not-yet" onClick=${() => (asking.value = false)}>${t("back")}</button>
+        <button type="button" class="danger" data-test="closing-now" disabled=${busy.value} aria-busy=${busy.value ? "true" : "false"} onClick=${() => void close()}>${t("closing-now")}</button></div>
+    <//>` : null}
     <div class="foot row">
       <button type="button" data-test="closing-back" onClick=${() => go("/")}>${t("back")}</button>
+      ${day.value === isoDay(nodeNow()) ? html`<button type="button" class="danger" data-test="closing-close" onClick=${() => (asking.value = true)}>${t("closing-close")}</button>` : null}
       <a class="button" data-test="closing-csv" href=${`/api/day/register.csv?day=${day.value}`} download>${t("closing-csv")}</a>
       <a class="button primary grow" data-test="closing-print" href=${`/api/day/register.pdf?day=${day.value}`} target="_blank" rel="noopener">${t("closing-print")}</a>
     </div>

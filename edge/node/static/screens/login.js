@@ -1,20 +1,17 @@
 // @ts-check
 // Who is working: pick the name, type the PIN.
-import { html, signal, useEffect, useRef } from "/ui/lib/dom.js";
-import { post } from "/ui/lib/http.js";
+import { html, signal, useEffect } from "/ui/lib/dom.js";
 import { language, t } from "/ui/lib/l10n.js";
 import { lazy } from "/ui/lib/lazy.js";
-import { Icon } from "/ui/lib/parts.js";
 import { errorText } from "../commands.js";
-import { enter, go, loadPeople, people } from "../store.js";
+import { go, loadPeople, logInAs, people } from "../store.js";
+import { PinPad } from "./pinpad.js";
 
 const newBadge = lazy(async () => (await import("./badge.js")).NewBadge);
 const chosen = signal(/** @type {import("/ui/api").Staff|null} */ (null));
 const pin = signal("");
 const wrong = signal("");
 const busy = signal(false);
-
-const KEYS = ["1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
 async function askPeople() {
   try {
@@ -35,9 +32,8 @@ async function logIn() {
   busy.value = true;
   wrong.value = "";
   try {
-    const reply = await post("/api/session", { staff_id: person.staff_id, pin: pin.value });
+    await logInAs(person, pin.value);
     chosen.value = null;
-    enter(reply);
     if (location.hash.startsWith("#/visit/")) return;
     go("/");
   } catch (error) {
@@ -49,9 +45,7 @@ async function logIn() {
 }
 
 export function Login() {
-  const field = useRef(/** @type {HTMLInputElement|null} */ (null));
   useEffect(() => void askPeople(), []);
-  useEffect(() => field.current?.focus(), [chosen.value]);
   if (!chosen.value) {
     return html`<div class="narrow stack" data-test="login-page">
       <h1>${t("login-title")}</h1>
@@ -82,16 +76,8 @@ export function Login() {
     void logIn();
   }}>
     <h1>${nameOf(chosen.value)}</h1>
-    <label for="login-pin">${t("pin")}</label>
-    <input id="login-pin" ref=${field} class="pin" data-test="login-pin" type="password" inputmode="numeric" autocomplete="off" maxlength="12"
-      value=${pin.value} onInput=${(/** @type {any} */ event) => (pin.value = event.currentTarget.value)} />
+    <${PinPad} id="login-pin" test="login-pin" pin=${pin} />
     ${wrong.value ? html`<p class="notice bad" role="alert" data-test="login-wrong">${wrong.value}</p>` : null}
-    <div class="keypad" role="group" aria-label=${t("pin-keys")}>
-      ${KEYS.map((key) => html`<button type="button" key=${key} onClick=${() => (pin.value += key)}>${key}</button>`)}
-      <button type="button" onClick=${() => (pin.value = "")} aria-label=${t("clear")}><${Icon} name="cross" /></button>
-      <button type="button" onClick=${() => (pin.value += "0")}>0</button>
-      <button type="button" onClick=${() => (pin.value = pin.value.slice(0, -1))} aria-label=${t("delete-last")}><${Icon} name="erase" /></button>
-    </div>
     <div class="row">
       <button type="button" data-test="login-other" onClick=${() => (chosen.value = null)}>${t("login-other")}</button>
       <button class="primary grow" data-test="login-submit" disabled=${!pin.value || busy.value}

@@ -1,0 +1,97 @@
+// @ts-check
+// This tablet's share of the day slots: a key that no script can read, made at the day's first log-in, forgotten at the
+// closing of the day or after 14 hours. With it and a PIN the node opens again after a power cut. Needs HTTPS or localhost.
+
+/** @typedef {{staff_id: string, name: string, name_hi: string, slot: string}} Opener */
+/** @typedef {{node: string, key: CryptoKey, made_ms: number, people: Opener[]}} Kept */
+
+const LIFE_MS = 14 * 3600 * 1000;
+
+/** @returns {Promise<IDBDatabase>} */
+function open() {
+  return new Promise((resolve, reject) => {
+    const asked = indexedDB.open("upkendra-day", 1);
+    asked.onupgradeneeded = () => void asked.result.createObjectStore("day", { keyPath: "node" });
+    asked.onsuccess = () => resolve(asked.result);
+    asked.onerror = () => reject(asked.error);
+  });
+}
+
+/** @template T @param {"readonly"|"readwrite"} mode @param {(store: IDBObjectStore) => IDBRequest<T>} work @returns {Promise<T>} */
+async function inStore(mode, work) {
+  const base = await open();
+  try {
+    return await new Promise((resolve, reject) => {
+      const step = base.transaction("day", mode);
+      const asked = work(step.objectStore("day"));
+      step.oncomplete = () => resolve(asked.result);
+      step.onerror = step.onabort = () => reject(step.error);
+    });
+  } finally {
+    base.close();
+  }
+}
+
+/** What this tablet keeps of today; null for nothing, and once it is 14 hours old. @param {string} node @returns {Promise<Kept|null>} */
+async function kept(node) {
+  const found = await inStore("readonly", (store) => store.get(node));
+  if (!found) return null;
+  const age_ms = Date.now() - found.made_ms;
+  if (age_ms >= 0 && age_ms < LIFE_MS) return found;
+  await forgetDay(); // a clock that went back proves nothing
+  return null;
+}
+
+/** @param {Kept} found @param {string} staffId @returns {Promise<string>} hex */
+async function secret(found, staffId) {
+  const text = new TextEncoder().encode(`upk1 tablet${found.node}${staffId}`);
+  const bytes = new Uint8Array(await crypto.subtle.sign("HMAC", found.key, text));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** The secret that a log-in gives to the node; "" where the browser keeps no keys. @param {string} node @param {string} staffId */
+export async function tabletSecret(node, staffId) {
+  try {
+    let found = await kept(node);
+    if (!found) {
+      const key = await crypto.subtle.generateKey({ name: "HMAC", hash: "SHA-256", length: 256 }, false, ["sign"]);
+      found = { node, key, made_ms: Date.now(), people: [] };
+      const fresh = found;
+      await inStore("readwrite", (store) => store.put(fresh));
+    }
+    return await secret(found, staffId);
+  } catch {
+    return "";
+  }
+}
+
+/** The node made a slot: this person may open it from here. @param {string} node @param {Opener} person */
+export async function keepOpener(node, person) {
+  const found = await kept(node);
+  if (!found) return;
+  found.people = [...found.people.filter((one) => one.staff_id !== person.staff_id), person];
+  await inStore("readwrite", (store) => store.put(found));
+}
+
+/** Who may open the node from here, by what the node still knows; what it knows no more is forgotten. @param {string} node @param {string[]} slots @returns {Promise<Opener[]>} */
+export async function openers(node, slots) {
+  try {
+    const found = await kept(node);
+    const people = found?.people.filter((one) => slots.includes(one.slot)) ?? [];
+    if (found && found.people.length > 0 && people.length === 0) await forgetDay();
+    return people;
+  } catch {
+    return [];
+  }
+}
+
+/** What the node wants to be told besides the PIN. @param {string} node @param {string} staffId */
+export async function opening(node, staffId) {
+  const found = await kept(node);
+  return found && { tablet: await secret(found, staffId), age_s: (Date.now() - found.made_ms) / 1000 };
+}
+
+/** The day is over for this tablet. */
+export async function forgetDay() {
+  await inStore("readwrite", (store) => store.clear());
+}

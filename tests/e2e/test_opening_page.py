@@ -1,0 +1,63 @@
+"""The locked page: a tablet of the same day opens the node with a PIN, until the day is closed."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.kits.clinic import Clinic
+
+from .pages import BROWSER_ARGS, CHROMIUM, Watch, fill, look, see, tap
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+
+KEYS_KEPT = """async () => {
+  const answer = (asked) => new Promise((done) => { asked.onsuccess = () => done(asked.result); });
+  const base = await answer(indexedDB.open("upkendra-day", 1));
+  const found = await answer(base.transaction("day").objectStore("day").getAll());
+  base.close();
+  return found.map((one) => one.key.extractable);
+}"""
+"""Whether each key that the tablet keeps could be read by a script."""
+
+
+def keys_kept(page: Page) -> list[bool]:
+    kept: list[bool] = page.locator("html").evaluate(KEYS_KEPT)
+    return kept
+
+
+def test_a_power_cut_at_noon_costs_a_pin_and_a_closed_day_a_badge(tmp_path: Path) -> None:
+    with Clinic(tmp_path) as clinic, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(BROWSER_ARGS))
+        page = browser.new_context(viewport={"width": 360, "height": 640}).new_page()
+        page.goto(clinic.node.url)
+        fill(page, "unlock-badge", clinic.nurse.badge)
+        fill(page, "unlock-pin", clinic.nurse.pin)
+        assert look(page) == []
+        tap(page, "unlock-submit")
+        tap(page, f"staff-{clinic.nurse.staff_id}")
+        fill(page, "login-pin", clinic.nurse.pin)
+        tap(page, "login-submit")
+        see(page, "new-patient")
+        assert keys_kept(page) == [False]
+        clinic.node.kill()
+        clinic.node.start()
+        watch = Watch(page, clinic.node.url)
+        page.goto(clinic.node.url)
+        tap(page, f"day-{clinic.nurse.staff_id}")
+        see(page, "day-form")
+        assert look(page) == []
+        for digit in clinic.nurse.pin:
+            page.locator(".keypad").get_by_role("button", name=digit, exact=True).click()
+        tap(page, "day-submit")
+        see(page, "new-patient")
+        watch.none()
+        page.goto(f"{clinic.node.url}/#/closing")
+        tap(page, "closing-close")
+        see(page, "closing-dialog")
+        assert look(page) == []
+        tap(page, "closing-now")
+        see(page, "unlock-form")
+        expect(page.locator('[data-test="day-openers"]')).to_have_count(0)
+        assert keys_kept(page) == []
+        browser.close()
