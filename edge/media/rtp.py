@@ -6,6 +6,7 @@ SDP per RFC 7587.
 
 import re
 import struct
+from collections import deque
 
 from msgspec import Struct
 
@@ -21,6 +22,9 @@ FRAME_SAMPLES = 2_880
 """60 ms at 48 kHz."""
 _LONGEST_RED_OFFSET = (1 << 14) - 1
 _LONGEST_RED_BLOCK = (1 << 10) - 1
+_MOST_RED_BLOCKS = 8
+_RED_MEMORY = 64
+"""Packets within which a repeated one is known again."""
 
 
 class Packet(Struct, frozen=True):
@@ -36,11 +40,7 @@ def parse(data: bytes) -> Packet | None:
     """The packet in ``data``; None when it is no RTP."""
     if len(data) < 12 or data[0] >> 6 != 2:
         return None
-    start = 12 + 4 * (data[0] & 0x0F)
-    if data[0] & 0x10:
-        if len(data) < start + 4:
-            return None
-        start += 4 + 4 * int.from_bytes(data[start + 2 : start + 4], "big")
+    start = _payload_start(data)
     end = len(data) - (data[-1] if data[0] & 0x20 else 0)
     if start > end:
         return None
@@ -120,12 +120,77 @@ def _redundant(frame: bytes, timestamp: int, previous: tuple[int, bytes] | None)
     return bytes([OPUS_PT]) + frame
 
 
+class RedReader:
+    """What a browser sends as redundant audio (RFC 2198), as plain Opus packets of the same stream.
+
+    A packet that was lost is made from what the next one repeats of it: plain, without the header extension, so that
+    nothing counts it as received on the way. Everything else passes as it came.
+    """
+
+    def __init__(self) -> None:
+        self._seen: deque[int] = deque(maxlen=_RED_MEMORY)
+
+    def packets(self, data: bytes) -> list[bytes] | None:
+        """What stands in the place of this packet, in the order of the sound; None: it may pass as it is."""
+        packet = parse(data)
+        if packet is None or packet.payload_type not in (OPUS_PT, RED_PT):
+            return None
+        first = not self._seen
+        if packet.sequence in self._seen:
+            return []  # it came late, or twice: what it says is there already
+        self._seen.append(packet.sequence)
+        if packet.payload_type == OPUS_PT:
+            return None
+        blocks = _blocks(packet.payload)
+        if not blocks:
+            return []
+        made = []
+        for place, (back, frame) in enumerate(blocks[:-1]):
+            sequence = (packet.sequence - (len(blocks) - 1 - place)) & 0xFFFF
+            if first or sequence in self._seen or len(frame) <= 2:
+                continue
+            self._seen.append(sequence)
+            timestamp = (packet.timestamp - back) & 0xFFFFFFFF
+            made.append(struct.pack("!BBHI", 0x80, OPUS_PT, sequence, timestamp) + data[8:12] + frame)
+        head = bytes([data[0] & ~0x20, data[1] & 0x80 | OPUS_PT]) + data[2 : _payload_start(data)]
+        return [*made, head + blocks[-1][1]]
+
+
+def _payload_start(data: bytes) -> int:
+    """Behind the header, its sources and its extension; what is cut off there counts as zero."""
+    start = 12 + 4 * (data[0] & 0x0F)
+    if data[0] & 0x10:
+        start += 4 + 4 * int.from_bytes(data[start + 2 : start + 4], "big")
+    return start
+
+
+def _blocks(payload: bytes) -> list[tuple[int, bytes]]:
+    """Timestamp distance and frame of each Opus block, the newest last; empty when it breaks the rules."""
+    heads: list[tuple[int, int]] = []
+    place = 0
+    while place < len(payload) and payload[place] & 0x80:
+        if place + 4 > len(payload) or payload[place] & 0x7F != OPUS_PT or len(heads) == _MOST_RED_BLOCKS:
+            return []
+        word = int.from_bytes(payload[place : place + 4], "big")
+        heads.append((word >> 10 & _LONGEST_RED_OFFSET, word & _LONGEST_RED_BLOCK))
+        place += 4
+    if place >= len(payload) or payload[place] != OPUS_PT:
+        return []
+    place += 1
+    blocks = []
+    for back, size in heads:
+        blocks.append((back, payload[place : place + size]))
+        place += size
+    return [*blocks, (0, payload[place:])] if place < len(payload) else []
+
+
 def steer_offer(sdp: str, *, audio_bps: int, video_as_kbps: int) -> str:
     """The node's offer with the lines that steer the doctor's browser.
 
     60 ms of Opus a packet (without it a browser's sound alone fills a thin return path), discontinuous
-    transmission, a rate cap, bandwidth lines, and RED in what the node sends. A browser takes the
-    bandwidth line of its sound as the encoder's rate, over ``maxaveragebitrate``: both say the same.
+    transmission, a rate cap, bandwidth lines, and RED both ways: as the first format it says that the node can
+    read it. A browser takes the bandwidth line of its sound as the encoder's rate, over ``maxaveragebitrate``: both
+    say the same. Chromium sends no picture below 30 kbit/s and begins at 300 unless it is told.
     Sound and picture are of two streams (RFC 8830): within one, a browser holds the sound back until the
     picture is there, which here is held back so that losses can be repaired.
     """
@@ -140,7 +205,8 @@ def steer_offer(sdp: str, *, audio_bps: int, video_as_kbps: int) -> str:
         if audio:
             lines = [line for line in lines if not re.match(rf"a=(fmtp:{OPUS_PT}|ptime|maxptime)\b", line)]
             lines = [re.sub(r"^(a=(?:ssrc:\d+ )?msid:)", r"\1sound-", line) for line in lines]
-            lines[0] = f"{lines[0]} {RED_PT}"
+            words = lines[0].split(" ")
+            lines[0] = " ".join([*words[:3], str(RED_PT), *words[3:]])
             lines += [
                 f"a=fmtp:{OPUS_PT} minptime=60;useinbandfec=0;usedtx=1;maxaveragebitrate={audio_bps};"
                 "maxplaybackrate=16000;sprop-maxcapturerate=16000",
@@ -151,8 +217,10 @@ def steer_offer(sdp: str, *, audio_bps: int, video_as_kbps: int) -> str:
             ]
             if not any(line.startswith(f"a=rtcp-fb:{OPUS_PT} transport-cc") for line in lines):
                 lines.append(f"a=rtcp-fb:{OPUS_PT} transport-cc")
-        elif not any("transport-cc" in line for line in lines):
-            lines.append(f"a=rtcp-fb:{VP8_PT} transport-cc")
+        else:
+            lines.append(f"a=fmtp:{VP8_PT} x-google-min-bitrate=4;x-google-start-bitrate=20")
+            if not any("transport-cc" in line for line in lines):
+                lines.append(f"a=rtcp-fb:{VP8_PT} transport-cc")
         place = next((i for i, line in enumerate(lines) if line.startswith("c=")), 0) + 1
         lines.insert(place, f"b=AS:{audio_bps // 1000 if audio else video_as_kbps}")
         out.append("\n".join(lines) + "\n")

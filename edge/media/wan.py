@@ -98,7 +98,9 @@ class WanLeg:
         self.audio = DoctorAudio(events.on_doctor_audio)
         self.video = DoctorVideo(events.on_doctor_video)
         self._aside: Any = None
+        self._repairing = False
         self._pacer = Pacer(self._emit_video)
+        self._red = rtp.RedReader()
         self._packetizer = rtp.OpusPacketizer(secrets.randbits(32) or 1, secrets.randbits(15), secrets.randbits(31))
         self._wire_sending()
         self._add_ice_servers(ice_servers)
@@ -382,7 +384,7 @@ class WanLeg:
         self._kept.append(done)
         text = offer.sdp.as_text()
         self._web.emit("set-local-description", offer, done)
-        self._events.on_offer(rtp.steer_offer(text, audio_bps=12_000, video_as_kbps=400))
+        self._events.on_offer(rtp.steer_offer(text, audio_bps=16_000, video_as_kbps=400))
 
     def _on_candidate(self, _web: object, mline: int, candidate: str) -> None:
         if rtp.usable_candidate(candidate):
@@ -428,7 +430,30 @@ class WanLeg:
         if pad is not None:
             self._probe_set = True
             pad.add_probe(self._gst.Gst.PadProbeType.EVENT_UPSTREAM, self._on_upstream_event)
+            # Behind the session, whose reports so tell the doctor's browser the line's true loss.
+            came = element.get_static_pad("recv_rtp_src")
+            if came is not None:
+                came.add_probe(self._gst.Gst.PadProbeType.BUFFER, self._on_received)
+            else:
+                _LOG.warning("nothing of the doctor's can be repaired")
             self._steer_rtcp()
+
+    def _on_received(self, pad: Any, info: Any) -> Any:
+        """A packet of the doctor's: redundant audio goes on as plain Opus, which is all that webrtcbin was told of."""
+        kinds, buffer = self._gst.Gst.PadProbeReturn, info.get_buffer()
+        head = bytes(buffer.extract_dup(0, 2))
+        if len(head) < 2 or head[1] & 0x7F not in (rtp.OPUS_PT, rtp.RED_PT) or self._repairing:
+            return kinds.OK
+        instead = self._red.packets(bytes_of(buffer))
+        if instead is None:
+            return kinds.OK
+        self._repairing = True
+        for packet in instead:
+            made = self._gst.Gst.Buffer.new_wrapped(packet)
+            made.pts, made.dts = buffer.pts, buffer.dts
+            pad.push(made)
+        self._repairing = False
+        return kinds.DROP
 
     def _on_upstream_event(self, _pad: object, info: Any) -> Any:
         Gst = self._gst.Gst

@@ -11,6 +11,8 @@ from edge.media.rtp import (
     OPUS_PT,
     RED_PT,
     OpusPacketizer,
+    Packet,
+    RedReader,
     parse,
     steer_offer,
     usable_candidate,
@@ -129,11 +131,12 @@ def test_no_bytes_make_the_parser_fail(data: bytes) -> None:
 
 def test_the_offer_steers_the_doctors_browser() -> None:
     audio, video = steer_offer(OFFER, audio_bps=12_000, video_as_kbps=400).split("m=")[1:]
-    assert "audio 9 UDP/TLS/RTP/SAVPF 111 63\r\n" in audio
+    assert "audio 9 UDP/TLS/RTP/SAVPF 63 111\r\n" in audio, "first: the node reads what is repeated"
     for line in ("a=ptime:60", "b=AS:12", "usedtx=1", "maxaveragebitrate=12000", "red/48000", "transport-cc"):
         assert line in audio, line
     assert audio.index("c=IN") < audio.index("b=AS") < audio.index("a=")
     assert "b=AS:400" in video and "transport-cc" in video and "ptime" not in video
+    assert "a=fmtp:96 x-google-min-bitrate=4;x-google-start-bitrate=20\r\n" in video
 
 
 def test_sound_and_picture_are_of_two_streams_so_that_a_late_picture_holds_back_no_sound() -> None:
@@ -162,3 +165,65 @@ def test_only_candidates_that_another_machine_can_reach_are_used() -> None:
         assert not usable_candidate(line(address)), address
     assert not usable_candidate(line("192.0.2.2", "TCP"))
     assert not usable_candidate("") and not usable_candidate("nonsense")
+
+
+def _redundant_packet(
+    sequence: int, timestamp: int, blocks: list[tuple[int, bytes]], head: bytes = b"\x90\xbf"
+) -> bytes:
+    """As a browser writes it: with a header extension, older frames first."""
+    header = head + struct.pack("!HII", sequence & 0xFFFF, timestamp & 0xFFFFFFFF, 77)
+    heads = b"".join(struct.pack("!I", 1 << 31 | 111 << 24 | back << 10 | len(frame)) for back, frame in blocks[:-1])
+    body = heads + bytes([111]) + b"".join(frame for _, frame in blocks)
+    return header + b"\xbe\xde\x00\x01\x12\x34\x00\x00" + body
+
+
+def test_redundant_sound_becomes_plain_and_what_was_lost_is_made_from_the_next() -> None:
+    reader = RedReader()
+    first = reader.packets(_redundant_packet(65_534, 0xFFFF_F000, [(0, b"one")]))
+    assert first is not None and [parse(one) for one in first] == [Packet(111, 65_534, 0xFFFF_F000, b"one")]
+    assert first[0][0] == 0x90 and first[0][1] & 0x80, "header, extension and marker stay"
+    # 65535 is lost, with the wrap of both counters
+    both = reader.packets(_redundant_packet(0, 0xFFFF_F000 + 2 * 2880, [(2880, b"two!"), (0, b"three")]))
+    assert both is not None
+    made, main = (parse(one) for one in both)
+    assert made == Packet(111, 65_535, (0xFFFF_F000 + 2880) & 0xFFFF_FFFF, b"two!")
+    assert main is not None and (main.sequence, main.payload) == (0, b"three")
+    assert both[0][0] == 0x80 and both[0][8:12] == both[1][8:12], "no extension: it did not come; of the same stream"
+    assert reader.packets(_redundant_packet(65_535, 0xFFFF_F000 + 2880, [(0, b"two!")])) == [], "it came late"
+
+
+def test_nothing_is_made_twice_nor_before_the_first_packet_nor_of_a_pause() -> None:
+    reader = RedReader()
+    first = reader.packets(_redundant_packet(10, 5760, [(2880, b"older"), (0, b"now")]))
+    assert first is not None and len(first) == 1
+    again = reader.packets(_redundant_packet(11, 8640, [(2880, b"now"), (0, b"next")]))
+    assert again is not None and len(again) == 1
+    paused = reader.packets(_redundant_packet(13, 14_400, [(2880, b"\x58"), (0, b"on")]))
+    assert paused is not None and len(paused) == 1
+
+
+def test_plain_sound_and_pictures_pass_and_broken_redundancy_is_dropped() -> None:
+    reader = RedReader()
+    plain = struct.pack("!BBHII", 0x80, 111, 1, 0, 77) + b"sound"
+    assert reader.packets(plain) is None and reader.packets(plain) == []
+    assert reader.packets(struct.pack("!BBHII", 0x80, 96, 1, 0, 78) + b"picture") is None
+    assert reader.packets(b"") is None
+    for body in (b"", b"\xef", b"\xef\x00\x00\x04", bytes([99]) + b"other", bytes([0xEF, 0, 0, 9, 111]) + b"short"):
+        broken = reader.packets(struct.pack("!BBHII", 0x80, 63, len(body) + 100, 0, 77) + body)
+        assert broken == [], body
+
+
+@given(st.binary(max_size=80))
+def test_no_bytes_make_the_reader_of_redundancy_fail(body: bytes) -> None:
+    made = RedReader().packets(struct.pack("!BBHII", 0x80, 63, 5, 0, 77) + body)
+    assert made is not None and all(parse(one) is not None for one in made)
+
+
+def test_what_our_own_packetizer_repeats_the_reader_restores() -> None:
+    packetizer, reader = OpusPacketizer(7, 65_530, 0), RedReader()
+    frames = [TOC_60_MS + bytes([number]) * 9 for number in range(40)]
+    sent = [one for n, frame in enumerate(frames) for one in packetizer.packets(frame, n * FRAME_SAMPLES, red=True)]
+    kept = [packet for number, packet in enumerate(sent) if number % 3 != 1]
+    got = [parsed for packet in kept for one in reader.packets(packet) or [] if (parsed := parse(one))]
+    assert [packet.payload for packet in got] == frames, "every lost one stood in its neighbour"
+    assert {packet.payload_type for packet in got} == {111}

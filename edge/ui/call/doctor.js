@@ -2,6 +2,8 @@
 // The doctor's end of a call: one RTCPeerConnection per attempt, answered to the node's offer.
 // Knows WebRTC and the Signal JSON; knows no page, no socket and no hub.
 import { Aside } from "./aside.js";
+import { OwnPicture } from "./own_picture.js";
+import { loadRules, PeerLadder } from "./peer_ladder.js";
 
 /**
  * @typedef {{urls: string[], username?: string, credential?: string}} IceServer
@@ -27,6 +29,7 @@ import { Aside } from "./aside.js";
  * @property {number} jitterBufferMs
  * @property {number} framesSent
  * @property {boolean} ownVideo whether the doctor's own picture is being sent
+ * @property {number} returnBps what the way to the patient carries, an estimate
  * @property {number|null} firstFrameMs from the offer to the first decoded frame
  */
 
@@ -48,41 +51,13 @@ const AUDIBLE = 1e-6;
 /** Totals that survive a change of the peer connection. */
 const nothing = () => ({
   frames: 0, freezes: 0, freezeS: 0, samples: 0, concealed: 0, silentConcealed: 0, energy: 0, durationS: 0,
-  framesSent: 0, bytesReceived: 0, bytesSent: 0, packetsReceived: 0, packetsLost: 0,
+  framesSent: 0, bytesReceived: 0, bytesSent: 0,
 });
 
-/**
- * What the doctor's own camera may send, from what this side sees of the return path.
- * Own picture off below 100 kbit/s received, on a lossy or a slow path; slow to switch on again.
- */
-export class ReturnPath {
-  constructor() {
-    this.goodSeconds = 0;
-    this.needed = 5;
-    this.sending = false;
-  }
-
-  /**
-   * Called once a second.
-   * @param {{recvBps: number, rttMs: number, rttFloorMs: number, lossPct: number}} seen
-   * @returns {number} bits per second for the own picture, 0 for off
-   */
-  allow({ recvBps, rttMs, rttFloorMs, lossPct }) {
-    const congested = lossPct > 10 || (rttMs > 0 && rttMs > rttFloorMs + 400);
-    const roomy = recvBps > 85_000;
-    if (congested || (this.sending && recvBps < 60_000)) {
-      if (this.sending) this.needed = Math.min(this.needed * 2, 60);
-      this.sending = false;
-      this.goodSeconds = 0;
-    } else if (roomy) {
-      this.goodSeconds += 1;
-      if (this.goodSeconds >= this.needed) this.sending = true;
-    } else if (!this.sending) {
-      this.goodSeconds = 0;
-    }
-    return this.sending ? Math.min(400_000, Math.max(40_000, Math.round(recvBps * 0.4))) : 0;
-  }
-}
+/** Share of what an attempt's way out carried with which the next one begins; as the node's. */
+const CAUTION = 0.8;
+/** Where the first attempt begins: sound that passes on any way; repeated as soon as the way is seen to carry that. */
+const FIRST_BPS = 19_000;
 
 export class DoctorCall {
   /**
@@ -128,10 +103,12 @@ export class DoctorCall {
     /** Whether anything was audible so far: silence is nobody's consultation. */
     this.audible = false;
     this.rttFloorMs = Infinity;
-    this.path = new ReturnPath();
-    /** @type {RTCRtpSender|null} */
-    this.videoSender = null;
-    this.ownVideoBps = 0;
+    /** Without them nothing is steered: sound as the node's description says, and no own picture. */
+    this.rules = loadRules().catch((error) => console.warn("no rules of the ladder", error));
+    this.ownPicture = new OwnPicture();
+    /** @type {PeerLadder|null} */
+    this.ladder = null;
+    this.startBps = FIRST_BPS;
     this.offeredAt = 0;
     /** @type {number|null} */
     this.firstFrameMs = null;
@@ -193,7 +170,9 @@ export class DoctorCall {
    */
   async setLocalStream(stream) {
     this.localStream = stream;
-    if (this.pc) await this.attachLocal(this.pc);
+    if (!this.pc) return;
+    await this.attachLocal(this.pc);
+    this.ladder?.tellAgain();
   }
 
   /**
@@ -241,6 +220,7 @@ export class DoctorCall {
     await pc.setLocalDescription(answer);
     if (pc !== this.pc) return;
     this.send({ type: "answer", call_id: this.callId, sdp: answer.sdp ?? "", attempt });
+    void this.steer(pc);
     for (const candidate of this.early.get(attempt) ?? []) await pc.addIceCandidate(candidate).catch(() => {});
     this.early.clear();
   }
@@ -266,33 +246,22 @@ export class DoctorCall {
       if (track && kind === "video") track.contentHint = "motion";
       await transceiver.sender.replaceTrack(track);
       if (pc.signalingState === "have-remote-offer") transceiver.direction = "sendrecv";
-      if (kind === "video") {
-        this.videoSender = track ? transceiver.sender : null;
-        this.ownVideoBps = -1;
-        await this.steerOwnVideo(0);
-      }
     }
   }
 
-  /** @param {number} bps 0 switches the own picture off */
-  async steerOwnVideo(bps) {
-    const sender = this.videoSender;
-    if (!sender || bps === this.ownVideoBps) return;
-    const parameters = sender.getParameters();
-    const [encoding] = parameters.encodings;
-    if (!encoding) return;
-    encoding.active = bps > 0;
-    if (bps > 0) {
-      encoding.maxBitrate = bps;
-      encoding.maxFramerate = bps >= 150_000 ? 15 : 8;
-      encoding.scaleResolutionDownBy = bps >= 250_000 ? 1 : bps >= 100_000 ? 2 : 4;
+  /** The way to the patient is steered by the ladder of two browsers. @param {RTCPeerConnection} pc */
+  async steer(pc) {
+    const rules = await this.rules;
+    if (pc !== this.pc) return;
+    if (!rules) {
+      for (const sender of pc.getSenders()) if (sender.track?.kind === "video") await sender.replaceTrack(null);
+      return;
     }
-    try {
-      await sender.setParameters(parameters);
-      this.ownVideoBps = bps;
-    } catch {
-      this.ownVideoBps = -1; // refused before negotiation is done: tried again within a second
-    }
+    this.ladder = new PeerLadder({
+      pc, rules, startBps: this.startBps, aims: false,
+      allowsPicture: (state, elapsedS) => this.ownPicture.allows(state, elapsedS),
+    });
+    this.ladder.start();
   }
 
   /**
@@ -324,8 +293,6 @@ export class DoctorCall {
     all.forEach((entry) => {
       if (entry.type === "inbound-rtp") {
         seen.bytesReceived += (entry.bytesReceived ?? 0) + (entry.headerBytesReceived ?? 0);
-        seen.packetsReceived += entry.packetsReceived ?? 0;
-        seen.packetsLost += entry.packetsLost ?? 0;
         if (entry.kind === "video") {
           seen.frames = entry.framesDecoded ?? 0;
           seen.freezes = entry.freezeCount ?? 0;
@@ -356,9 +323,6 @@ export class DoctorCall {
     }
     if (rttMs > 0) this.rttFloorMs = Math.min(this.rttFloorMs, rttMs);
     const recvBps = ((seen.bytesReceived - before.bytesReceived) * 8) / elapsedS;
-    const lost = Math.max(seen.packetsLost - before.packetsLost, 0);
-    const arrived = Math.max(seen.packetsReceived - before.packetsReceived, 0);
-    const lossPct = lost + arrived > 10 ? (100 * lost) / (lost + arrived) : 0;
     const total = (/** @type {keyof ReturnType<typeof nothing>} */ key) => this.past[key] + seen[key];
     // What the browser counts as received includes what it made up (W3C webrtc-stats, concealedSamples).
     const real = seen.samples - seen.concealed > before.samples - before.concealed;
@@ -385,7 +349,8 @@ export class DoctorCall {
       rttMs,
       jitterBufferMs: bufferMs,
       framesSent: total("framesSent"),
-      ownVideo: this.ownVideoBps > 0,
+      ownVideo: this.ladder?.state().ownVideo ?? false,
+      returnBps: this.ladder?.state().estimateBps ?? 0,
       firstFrameMs: this.firstFrameMs,
     };
     if (pc.connectionState === "connected") {
@@ -394,7 +359,6 @@ export class DoctorCall {
         const picture = Math.min(this.rttFloorMs + REPAIR_MS, HIGHEST_PICTURE_TARGET_MS);
         this.aimJitterBuffer(recvBps > 300_000 ? LOWEST_JITTER_TARGET_MS : target, picture);
       }
-      await this.steerOwnVideo(this.path.allow({ recvBps, rttMs, rttFloorMs: this.rttFloorMs, lossPct }));
     }
     this.onStats(this.latest);
   }
@@ -418,9 +382,13 @@ export class DoctorCall {
   dropConnection() {
     if (!this.pc) return;
     this.aside.close();
+    if (this.ladder) {
+      this.ladder.stop();
+      this.startBps = this.ladder.coarse.rateBps * CAUTION;
+      this.ladder = null;
+    }
     this.pc.close();
     this.pc = null;
-    this.videoSender = null;
     for (const key of /** @type {(keyof ReturnType<typeof nothing>)[]} */ (Object.keys(this.past))) {
       this.past[key] += this.now[key];
     }
@@ -459,7 +427,7 @@ export class DoctorCall {
     return {
       state: this.state, attempt: -1, frames: 0, fps: 0, width: 0, height: 0, videoS: 0, audioS: 0, concealedS: 0,
       concealedPct: 0, freezes: 0, freezeS: 0, audioLevel: 0, recvBps: 0, sendBps: 0, rttMs: 0, jitterBufferMs: 0,
-      framesSent: 0, ownVideo: false, firstFrameMs: null,
+      framesSent: 0, ownVideo: false, returnBps: 0, firstFrameMs: null,
     };
   }
 }

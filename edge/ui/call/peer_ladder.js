@@ -1,8 +1,9 @@
 // @ts-check
-// The ladder of a call between two browsers without a node: looks at one RTCPeerConnection once a second, estimates
-// what the way out carries, and tells its senders. Knows WebRTC; knows no page, no signalling and no hub.
+// The ladder of a browser's way out: looks at one RTCPeerConnection once a second, estimates what that way carries, and
+// tells its senders. Knows WebRTC; knows no page, no signalling and no hub.
 //
-// The other side's description goes through steerRemote() before it is set; then new PeerLadder({pc, rules}).start().
+// Between two browsers the other side's description goes through steerRemote() before it is set; a node's description
+// says the same by itself. Then new PeerLadder({pc, rules}).start().
 
 import { browserRules, Coarse, Ladder, senderPlan } from "./ladder.js";
 
@@ -15,6 +16,9 @@ import { browserRules, Coarse, Ladder, senderPlan } from "./ladder.js";
  * @property {boolean} notes offer a voice note: sound has not been carried for a while
  * @property {boolean} ownVideo whether the own picture is sent
  * @property {number} estimateBps
+ * @property {number} heardBps bits per second that came in, in the last second
+ * @property {boolean} full the way out is full at the moment
+ * @property {boolean} silent nothing comes from the other side
  * @property {number} rttMs
  */
 
@@ -27,6 +31,9 @@ const LOWEST_JITTER_TARGET_MS = 150;
 const HIGHEST_JITTER_TARGET_MS = 1500;
 /** Room behind half a round trip: a repeated frame comes one packet later, and waits behind a picture. */
 const JITTER_ROOM_MS = 160;
+/** A round trip is told every five seconds: so long a fall of the browser's own estimate counts. */
+const OWN_SECONDS = 6;
+const OWN_FALL = 0.9;
 
 /** @returns {Promise<Rules>} */
 export async function loadRules() {
@@ -82,7 +89,9 @@ function steerPicture(section) {
 }
 
 /** What a connection's counters said last time. */
-const nothing = () => ({ atMs: 0, bytes: 0, packets: 0, received: 0, responses: 0, sent: new Map(), reports: new Map() });
+const nothing = () => ({
+  atMs: 0, bytes: 0, packets: 0, received: 0, receivedBytes: 0, responses: 0, sent: new Map(), reports: new Map(),
+});
 
 export class PeerLadder {
   /**
@@ -91,10 +100,20 @@ export class PeerLadder {
    * @param {Rules} options.rules of loadRules()
    * @param {number} [options.startBps] what a pre-flight or an earlier attempt found
    * @param {(state: PeerState) => void} [options.onState] once a second
+   * @param {(state: PeerState, elapsedS: number) => boolean} [options.allowsPicture] once a second; false keeps the own picture off
+   * @param {boolean} [options.aims] whether to set the jitter buffers of what comes in
    */
-  constructor({ pc, rules, startBps = 0, onState = () => {} }) {
+  constructor({ pc, rules, startBps = 0, onState = () => {}, allowsPicture, aims = true }) {
     this.pc = pc;
     this.onState = onState;
+    this.allowsPicture = allowsPicture;
+    this.aims = aims;
+    this.picture = !allowsPicture;
+    this.heardBps = 0;
+    /** The browser's own estimates of the last seconds. @type {number[]} */
+    this.own = [];
+    /** Whether this browser lets the format of its sound change without a new description. */
+    this.choosesCodec = true;
     this.coarse = new Coarse(startBps);
     this.ladder = new Ladder(browserRules(rules, PACKET_MS));
     this.before = nothing();
@@ -116,6 +135,11 @@ export class PeerLadder {
     clearInterval(this.timer);
   }
 
+  /** A track was given or exchanged: its sender has heard nothing yet. */
+  tellAgain() {
+    this.told = "";
+  }
+
   /** Look once. @returns {Promise<void>} */
   async tick() {
     if (this.pc.connectionState === "closed") return this.stop();
@@ -123,19 +147,34 @@ export class PeerLadder {
       const nowMs = performance.now();
       const seen = this.read(await this.pc.getStats(), nowMs);
       if (seen) this.coarse.take(seen.second, seen.elapsedS);
-      this.allocation = this.ladder.allocate(this.coarse.rateBps, nowMs / 1000);
-      this.aimJitterBuffer();
+      this.allocation = this.ladder.allocate(this.coarse.rateBps, nowMs / 1000, this.coarse.lineLoss);
+      if (seen && this.allowsPicture) this.switchPicture(this.allowsPicture(this.state(), seen.elapsedS));
+      if (this.aims) this.aimJitterBuffer();
     }
     await this.steer();
-    this.onState({
+    this.onState(this.state());
+    return undefined;
+  }
+
+  /** @param {boolean} on */
+  switchPicture(on) {
+    if (on && !this.picture) this.coarse.knownBps = 0; // what sound alone once filled says little: look for it anew
+    this.picture = on;
+  }
+
+  /** @returns {PeerState} */
+  state() {
+    return {
       rung: this.allocation.rung,
       why: this.coarse.rememberedBps ? "call-why-no-link" : this.allocation.why,
       notes: this.allocation.notes,
-      ownVideo: this.allocation.video_bps > 0,
+      ownVideo: this.picture && this.allocation.video_bps > 0,
       estimateBps: Math.round(this.coarse.rateBps),
+      heardBps: Math.round(this.heardBps),
+      full: this.coarse.draining,
+      silent: this.coarse.rememberedBps > 0,
       rttMs: Math.round(this.rttMs),
-    });
-    return undefined;
+    };
   }
 
   /**
@@ -160,17 +199,24 @@ export class PeerLadder {
         now.bytes += entry.bytesSent ?? 0;
         now.packets += entry.packetsSent ?? 0;
         now.received += entry.packetsReceived ?? entry.bytesReceived ?? 0;
+        now.receivedBytes += entry.bytesReceived ?? 0;
         now.responses += entry.responsesReceived ?? 0;
         ownBps = entry.availableOutgoingBitrate ?? ownBps;
         if (now.responses > last.responses && entry.currentRoundTripTime > 0) rtts.push(entry.currentRoundTripTime);
       } else if (entry.type === "remote-inbound-rtp") {
+        const before = last.reports.get(entry.id) ?? { told: 0, lost: 0, sent: 0 };
         const told = entry.roundTripTimeMeasurements ?? 0;
-        now.reports.set(entry.id, told);
-        if (told === (last.reports.get(entry.id) ?? 0)) return;
+        if (told === before.told) {
+          now.reports.set(entry.id, before);
+          return;
+        }
         if (entry.roundTripTime > 0) rtts.push(entry.roundTripTime);
-        const packets = (now.sent.get(entry.localId) ?? 0) - (last.sent.get(entry.localId) ?? 0);
-        lost += Math.max(entry.fractionLost ?? 0, 0) * Math.max(packets, 1);
-        counted += Math.max(packets, 1);
+        // Not fractionLost: of the few packets since a node's last report it is nearly always none.
+        const seen = { told, lost: entry.packetsLost ?? 0, sent: now.sent.get(entry.localId) ?? 0 };
+        now.reports.set(entry.id, seen);
+        const packets = Math.max(seen.sent - before.sent, 1);
+        lost += Math.min(Math.max(seen.lost - before.lost, 0), packets);
+        counted += packets;
       }
     });
     this.before = now;
@@ -181,30 +227,50 @@ export class PeerLadder {
       this.rttMs = rttS * 1000;
       this.rttFloorMs = Math.min(this.rttFloorMs, this.rttMs);
     }
+    const ours = this.isOurQueue(ownBps);
+    this.heardBps = (Math.max(now.receivedBytes - last.receivedBytes, 0) * 8) / elapsedS;
     const bytes = now.bytes - last.bytes + (now.packets - last.packets) * IP_BYTES;
     return {
       second: {
-        sent_bps: (bytes * 8) / elapsedS, rtt_s: rttS, lost: counted ? lost / counted : null, own_bps: ownBps,
+        sent_bps: (bytes * 8) / elapsedS, rtt_s: rttS === null || ours ? rttS : Math.min(rttS, this.rttFloorMs / 1000), lost: counted ? lost / counted : null, own_bps: ownBps,
         heard: now.received > last.received,
       },
       elapsedS,
     };
   }
 
+  /**
+   * A round trip holds the other side's queue, too. The browser's own estimate knows one way only: while that does not
+   * fall, what waits does not wait on our way.
+   * @param {number|null} ownBps
+   */
+  isOurQueue(ownBps) {
+    if (ownBps === null) return true;
+    const most = Math.max(...this.own, 0);
+    this.own = [...this.own, ownBps].slice(-OWN_SECONDS);
+    return ownBps < most * OWN_FALL;
+  }
+
   /** Tell the senders what changed. A sender that refuses, before negotiation is done, is told again next time. */
   async steer() {
     const video = this.pc.getSenders().find((sender) => sender.track?.kind === "video");
     const height = video?.track?.getSettings().height ?? 480;
-    const plan = senderPlan(this.allocation, height);
+    const { video_bps } = this.allocation;
+    const plan = senderPlan({ ...this.allocation, video_bps: this.picture ? video_bps : 0 }, height);
     const wanted = JSON.stringify(plan);
     if (wanted === this.told) return;
     this.told = wanted;
     for (const sender of this.pc.getSenders()) {
       const parameters = sender.getParameters();
-      const [encoding] = parameters.encodings ?? [];
+      /** @type {(RTCRtpEncodingParameters & {codec?: RTCRtpCodec})|undefined} */
+      const encoding = parameters.encodings?.[0];
       if (!encoding || !sender.track) continue;
       Object.assign(encoding, sender.track.kind === "video" ? plan.video : plan.audio);
-      await sender.setParameters(parameters).catch(() => { this.told = ""; });
+      if (sender.track.kind === "audio" && this.choosesCodec) Object.assign(encoding, chosenSound(parameters.codecs, plan.red));
+      await sender.setParameters(parameters).catch(() => {
+        this.told = "";
+        if (encoding.codec) this.choosesCodec = false;
+      });
     }
   }
 
@@ -216,4 +282,16 @@ export class PeerLadder {
       if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = targetMs;
     }
   }
+}
+
+/**
+ * Whether each packet of sound repeats the one before (W3C webrtc-extensions, `codec` of an encoding), where both were agreed on.
+ * @param {RTCRtpCodec[]|undefined} agreed
+ * @param {boolean} red
+ * @returns {{codec?: RTCRtpCodec}}
+ */
+function chosenSound(agreed, red) {
+  const of = (/** @type {string} */ name) => agreed?.find((codec) => codec.mimeType.toLowerCase() === `audio/${name}`);
+  const plain = of("opus"), repeated = of("red");
+  return plain && repeated ? { codec: red ? repeated : plain } : {};
 }
