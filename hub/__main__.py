@@ -87,6 +87,13 @@ def _parser() -> argparse.ArgumentParser:
 
     run.add_argument("--sms-modem", default="", metavar="DEVICE", help="serial port of a GSM modem for early copies")
 
+    run.add_argument(
+        "--home",
+        default="",
+        metavar="demo|FILE",
+        help="serve patients at home: messages to the output (demo), or by the gateway of a JSON file",
+    )
+
     doctor = add("add-doctor", "Add a doctor; prints the TOTP secret (and a generated password) once.")
     doctor.add_argument("--id", required=True, help="name to log in with")
     doctor.add_argument("--name", required=True)
@@ -187,6 +194,7 @@ def _serve(arguments: argparse.Namespace) -> None:
         copy=arguments.copy,
         blobs=arguments.blobs,
         blobs_keys=arguments.blobs_keys,
+        home=arguments.home,
     )
     process.prepare()
     if not settings.data.is_dir():

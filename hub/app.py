@@ -17,10 +17,12 @@ from .config import Settings
 from .hub import Hub
 from .sms import SmsDesk, SmsOptions
 from .web.api import Api
+from .web.home_api import HomeApi
 from .web.sms_api import SmsApi
 from .web.sockets import SOCKETS, OpenSockets
 
 CONSOLE_DIR = Path(__file__).parent / "static"
+HOME_DIR = Path(__file__).parent / "home_page"
 UI_DIR = Path(__file__).parent.parent / "edge" / "ui"
 
 
@@ -30,13 +32,21 @@ def wall_ms() -> int:
 
 
 def build_app(
-    hub: Hub, console: dict[str, StaticFile], ui: dict[str, StaticFile], sms: SmsDesk | None = None
+    hub: Hub,
+    console: dict[str, StaticFile],
+    ui: dict[str, StaticFile],
+    sms: SmsDesk | None = None,
+    home: dict[str, StaticFile] | None = None,
 ) -> web.Application:
-    """What doctors' browsers and enrolling nodes talk to."""
+    """What browsers of doctors and of patients at home, and enrolling nodes, talk to."""
     app = new_app()
     app[SOCKETS] = OpenSockets()
     api = Api(hub, SmsApi(hub, sms).routes() if sms is not None else ())
     mount(app, api.routes(), api.gate())
+    if hub.home is not None:
+        patients = HomeApi(hub, hub.home)
+        mount(app, patients.routes(), patients.gate())
+        add_static(app, "/home/", home or {})
     add_static(app, "/ui/", ui)
     add_static(app, "/", console)
     app.on_shutdown.append(_close_sockets)
@@ -56,6 +66,7 @@ class Server:
         self.hub = Hub(settings, wall_ms, time.monotonic)
         self.sms = SmsDesk(self.hub, SmsOptions(settings.sms_modem)) if settings.sms_modem else None
         self._static = load(CONSOLE_DIR), load(UI_DIR)
+        self._home_page = load(HOME_DIR) if settings.home else {}
         self._tls = self.hub.keys.tls_context()
         self._link = HubRunner(self.hub.link.endpoint, (settings.link_host, settings.udp_port), self.hub.link.take)
         self.hub.link.wake = self._link.wake
@@ -72,7 +83,7 @@ class Server:
         await self._courier.start()
         if self.sms is not None:
             await self.sms.start()
-        app = build_app(self.hub, *self._static, self.sms)
+        app = build_app(self.hub, *self._static, self.sms, self._home_page)
         plain = await self._listen(app, self.settings.http_host, self.settings.http_port, None)
         tls_app = new_app()
         tls_app.router.add_get("/sync", wss_handler(self._link))

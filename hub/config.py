@@ -48,6 +48,10 @@ class Settings(Struct, frozen=True):
     blobs_keys: Path | None = None
     """File with the keys of that store."""
 
+    home: str = ""
+    """How messages reach patients at home: ``demo``, or a JSON file with ``url`` and ``authorization``; empty: the
+    pages for them are off."""
+
     @property
     def database_url(self) -> str:
         return self.database or default_url(self.data)

@@ -38,6 +38,8 @@ class Site(Struct, frozen=True):
     demo: bool = False
     seen_ms: int = 0
     """When the node was last heard, as the database has it: within half a minute; 0 for never."""
+    home: bool = False
+    """No place: patients who speak to the hub from their own telephones."""
 
 
 WORKERS_MAX = 200
@@ -65,6 +67,10 @@ class NodeDirectory:
         others = [known for known in self._by_hint.get(hint, []) if known.node_id != record.node_id]
         self._by_id[record.node_id] = record
         self._by_hint[hint] = [*others, record]
+        self._sites[site.node_id] = site
+
+    def put_home(self, site: Site) -> None:
+        """Add a home site: it has no machine, no keys and no link."""
         self._sites[site.node_id] = site
 
     def by_hint(self, hint: bytes) -> Sequence[NodeRecord]:

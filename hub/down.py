@@ -15,11 +15,12 @@ from edge.model.clock import next_stamp
 from edge.model.errors import NotFound
 from edge.sync import bundle, faults, hubkey, seal
 from edge.sync.link import Cls
-from edge.sync.log import NO_SALT, Chain, Position, Stream
+from edge.sync.log import NO_SALT, Chain, Position, Stream, own_salt
 from edge.sync.versions import FIRST, Reads
 
 from . import views
 from .directory import load_record
+from .home.sites import is_home
 from .keys import Keyring
 from .store.schema import down, entries, nodes
 
@@ -27,7 +28,7 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class DownBlob(Struct, frozen=True):
-    """A sealed piece of the hub's log on its way to a node."""
+    """A sealed piece of the hub's log on its way to a node; empty for a home site, which has nobody to send it to."""
 
     node_id: bytes
     seq: int
@@ -56,27 +57,48 @@ def speak(
 ) -> DownBlob:
     """Append events to the hub's log for a node and seal them for it. Send the result after the commit.
 
-    Raises NotFound for a node that was never enrolled.
+    Raises NotFound for a node that was never enrolled and is no home site.
     """
     record = load_record(connection, speaker.keys, node_id)
-    if record is None:
+    if record is None and not is_home(connection, node_id):
         raise NotFound("There is no such node.")
-    chain, stamp = _continue(connection, speaker, record.node_id)
+    first_seq, raws = write(connection, speaker, node_id, Stream.HUB, events, actor, now_ms)
+    faults.point("hub-said")
+    if record is None:  # a home site: the hub itself holds it
+        blob = DownBlob(bytes.fromhex(node_id), 0, b"", cls.value)
+    else:
+        payload = bundle.BundlePayload(cls.value, speaker.run, Stream.HUB.value, first_seq, raws)
+        blob = seal_payload(connection, speaker, record, payload, now_ms)
+    views.refold(connection, {ev.visit_of(event) for event in events}, (), now_ms)
+    return blob
+
+
+def write(
+    connection: Connection,
+    speaker: Speaker,
+    node_id: str,
+    stream: Stream,
+    events: Sequence[ev.Event],
+    actor: str,
+    now_ms: int,
+) -> tuple[int, tuple[bytes, ...]]:
+    """Append events to a log that this process writes: the first sequence and the raw entries. Folds no view."""
+    chain, stamp = _continue(connection, speaker, bytes.fromhex(node_id), stream)
     raws: list[bytes] = []
     first_seq = chain.seq + 1
-    visit_ids = {ev.visit_of(event) for event in events} - {""}
-    for visit_id in visit_ids:
+    for visit_id in {ev.visit_of(event) for event in events} - {""}:
         owned = views.load_visit(connection, visit_id)
         stamp = max(stamp, owned.visit.changed_stamp if owned else 0)
     for event in events:
         stamp = next_stamp(stamp, now_ms)
         raw = _encode(ev.entry_of(event, stamp, actor))
-        place = chain.append(raw, _salt(connection, node_id, ev.visit_of(event)))
+        salt = own_salt(event) or visit_salt(connection, node_id, ev.visit_of(event))
+        place = chain.append(raw, salt)
         connection.execute(
             entries.insert().values(
                 node_id=node_id,
                 run=speaker.run,
-                stream=Stream.HUB.value,
+                stream=stream.value,
                 seq=place.seq,
                 raw=raw,
                 c=place.commitment,
@@ -84,16 +106,12 @@ def speak(
                 kind=ev.KIND_OF[type(event)],
                 stamp=stamp,
                 visit_id=ev.visit_of(event),
-                patient_id="",
+                patient_id=views.patient_of(event),
                 received_ms=now_ms,
             )
         )
         raws.append(raw)
-    faults.point("hub-said")
-    payload = bundle.BundlePayload(cls.value, speaker.run, Stream.HUB.value, first_seq, tuple(raws))
-    blob = seal_payload(connection, speaker, record, payload, now_ms)
-    views.refold(connection, visit_ids, (), now_ms)
-    return blob
+    return first_seq, tuple(raws)
 
 
 def seal_payload(
@@ -158,19 +176,19 @@ def waiting(connection: Connection, node_id: bytes | None = None) -> list[DownBl
     return [DownBlob(bytes.fromhex(row.node_id), row.seq, bytes(row.blob), row.cls) for row in rows]
 
 
-def _continue(connection: Connection, speaker: Speaker, node_id: bytes) -> tuple[Chain, int]:
+def _continue(connection: Connection, speaker: Speaker, node_id: bytes, stream: Stream) -> tuple[Chain, int]:
     last = connection.execute(
         select(entries.c.seq, entries.c.c, entries.c.h, entries.c.stamp)
-        .where(entries.c.node_id == node_id.hex(), entries.c.run == speaker.run, entries.c.stream == Stream.HUB.value)
+        .where(entries.c.node_id == node_id.hex(), entries.c.run == speaker.run, entries.c.stream == stream.value)
         .order_by(entries.c.seq.desc())
         .limit(1)
     ).first()
     if last is None:
-        return Chain(node_id, speaker.run, Stream.HUB), 0
-    return Chain(node_id, speaker.run, Stream.HUB, Position(last.seq, last.c, last.h)), last.stamp
+        return Chain(node_id, speaker.run, stream), 0
+    return Chain(node_id, speaker.run, stream, Position(last.seq, last.c, last.h)), last.stamp
 
 
-def _salt(connection: Connection, node_id: str, visit_id: str) -> bytes:
+def visit_salt(connection: Connection, node_id: str, visit_id: str) -> bytes:
     """Salt of the visit that the node opened: the hub's entries about it are erased together with it."""
     if not visit_id:
         return NO_SALT

@@ -19,6 +19,8 @@ from .blob_rows import LooseLimit
 from .blobs import Blobs
 from .config import Settings
 from .desk import Desk
+from .home.gateway import Gateway, gateway_of
+from .home.home import Home
 from .keys import Keyring, destroy_old, load_keys
 from .link import Link
 from .live import Live
@@ -50,8 +52,17 @@ def _shelf_of(settings: Settings) -> shelf.Shelf:
 class Hub:
     """Everything that the web side and the link's runner need."""
 
-    def __init__(self, settings: Settings, wall_ms: Callable[[], int], monotonic_s: Callable[[], float]) -> None:
-        """Open the store and load keys and nodes. Blocking. Raises KeysRefused."""
+    def __init__(
+        self,
+        settings: Settings,
+        wall_ms: Callable[[], int],
+        monotonic_s: Callable[[], float],
+        gateway: Gateway | None = None,
+    ) -> None:
+        """Open the store and load keys and nodes. Blocking. ``gateway``: in the place of the one of the settings.
+
+        Raises KeysRefused, BadInput.
+        """
         self.settings = settings
         self.wall_ms = wall_ms
         self.keys: Keyring = load_keys(settings.data)
@@ -86,6 +97,8 @@ class Hub:
         self.reviews = Reviews(self.desk)
         self.live = Live(self.desk, self.link, settings.turn)
         self.rota = RotaDesk(self.desk, self.live)
+        messages = gateway or gateway_of(settings.home)
+        self.home = Home(self.desk, self.live, self.rota, self.blobs, messages) if messages is not None else None
         self.link.on_visits = self._visits_arrived
         self._tasks: list[asyncio.Task[None]] = []
         self._revoked_mark: tuple[int, ...] = ()
@@ -117,6 +130,14 @@ class Hub:
     def _visit_changed(self, visit_id: str) -> None:
         self.live.visit_changed(visit_id)
         self.rota.changed()
+        if self.home is not None:
+            self.home.calls.visit_changed(visit_id)
+
+    def reaches(self, node_id: str, visit_id: str) -> bool:
+        """Whether a call would be heard now: the node is there, or a page of the patient at home is open."""
+        if self.home is not None and self.home.calls.is_home(node_id):
+            return self.home.calls.is_here(visit_id)
+        return self.link.online(node_id)
 
     def _visits_arrived(self, visit_ids: frozenset[str]) -> None:
         self.rota.changed()
@@ -135,6 +156,8 @@ class Hub:
         self.link.blobs = self.blobs  # not before: a command at rest leaves it to the hub that serves
         await self.blobs.start()
         await self.rota.start()
+        if self.home is not None:
+            await self.home.start()
         self._tasks = [
             asyncio.create_task(self._hear_signals(), name="hub-signals"),
             asyncio.create_task(self._keep_loading(), name="hub-reload"),
@@ -158,6 +181,8 @@ class Hub:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.rota.stop()
+        if self.home is not None:
+            await self.home.close()
         await self.live.close()
         await self.link.close()
         await self.blobs.close()

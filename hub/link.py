@@ -111,7 +111,9 @@ class Link:
         self.wake()
 
     def send_down(self, blob: down.DownBlob) -> None:
-        """Send a committed down blob until the node holds it."""
+        """Send a committed down blob until the node holds it; one for a home site is where it belongs already."""
+        if not blob.blob:
+            return
         faults.point("hub-before-send-down")
         self.endpoint.send_down(blob.node_id, blob.seq, blob.blob, blob.cls, self._monotonic_s())
         self.wake()

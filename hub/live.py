@@ -8,16 +8,14 @@ only what sends to them. Calls stand in the database, so that a restart of the h
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Protocol, TypeAlias
 
 import msgspec
-from msgspec import Struct
 from sqlalchemy import Connection, select, update
 
 from edge.media.call import Kind, Phase, advance
 from edge.media.signals import Accept, Answer, Bye, Candidate, IceServer, Offer, Report, Ring, Signal, fingerprint_tbs
 from edge.model import events as ev
-from edge.model.errors import Fault, UpkendraError
+from edge.model.errors import UpkendraError
 from edge.model.records import OPEN_STATES, Mode
 from edge.sync.seal import verify
 from edge.web.logs import say
@@ -25,6 +23,21 @@ from edge.web.logs import say
 from . import audit, down, views
 from .desk import Desk, need_open
 from .doctors import Doctor
+from .heard import Heard, heard
+from .live_sides import (
+    CallOver,
+    CallRefused,
+    CallUnknown,
+    Console,
+    Homes,
+    LiveCall,
+    NodeLink,
+    NodeOffline,
+    QueueChanged,
+    RotaChanged,
+    Told,
+    VisitChanged,
+)
 from .prescriptions import calls_of
 from .store.dialect import Row, insert_new
 from .store.schema import calls
@@ -34,72 +47,10 @@ logger = logging.getLogger("hub.live")
 FINAL_REPORT_S = 3.0
 """How long the doctor's last report may come after the end."""
 SIGNAL_MAX_BYTES = 64 * 1024
-
-
-class QueueChanged(Struct, frozen=True, tag="queue"):
-    """Load the queue again."""
-
-
-class VisitChanged(Struct, frozen=True, tag="visit"):
-    """Load this visit again, if it is on the screen."""
-
-    visit_id: str
-
-
-class RotaChanged(Struct, frozen=True, tag="rota"):
-    """Load the rota again: who is asked, who sits, what nobody takes."""
-
-
-class CallRefused(Struct, frozen=True, tag="refused"):
-    """A signal was not passed on, and why."""
-
-    call_id: str
-    code: str
-    message: str
-
-
-Told: TypeAlias = QueueChanged | VisitChanged | RotaChanged | CallRefused | Signal
 _signal_json = msgspec.json.Decoder(Signal)
 _signal_msgpack = msgspec.msgpack.Decoder(Signal)
 _to_json = msgspec.json.Encoder().encode
 _to_msgpack = msgspec.msgpack.Encoder().encode
-
-
-class Console(Protocol):
-    """One open page of a doctor."""
-
-    @property
-    def doctor(self) -> Doctor: ...
-
-    def tell(self, text: str) -> None:
-        """Queue a message for the page; never blocks."""
-        ...
-
-
-class NodeLink(Protocol):
-    """What this needs of the link to the nodes."""
-
-    def online(self, node_id: str) -> bool: ...
-
-    def send_signal(self, node_id: bytes, blob: bytes) -> None: ...
-
-
-class LiveCall(Struct, frozen=True):
-    """A call that passes through here. ``started_ms``: when it was taken; while it rings, when it was rung."""
-
-    call_id: str
-    visit_id: str
-    node_id: str
-    doctor_id: str
-    phase: Phase
-    started_ms: int
-    ended_because: str = ""
-    video_s: float = 0.0
-    audio_s: float = 0.0
-    concealed_s: float = 0.0
-    frames: int = 0
-    mode: Mode = Mode.TEXT
-    taken: bool = False
 
 
 class Live:
@@ -112,8 +63,10 @@ class Live:
         self._consoles: set[Console] = set()
         self._attached: dict[str, Console] = {}
         self._calls: dict[str, LiveCall] = {}
-        self._bases: dict[str, tuple[Report, Report]] = {}
+        self._heard: dict[str, Heard] = {}
         self._ending: set[asyncio.Task[None]] = set()
+        self.homes: Homes | None = None
+        """Set by a hub that serves patients at home."""
 
     def add(self, console: Console) -> None:
         self._consoles.add(console)
@@ -190,12 +143,12 @@ class Live:
             case Report():
                 await self._report(call, signal)
             case Answer() | Candidate():
-                self._send(call.node_id, signal)
+                self._send(call, signal)
             case Bye():
-                self._send(call.node_id, signal)
+                self._send(call, signal)
                 await self._end(call, signal.reason)
             case _:
-                raise CallUnknown("Only a node says this.")
+                raise CallUnknown("Only the patient's side says this.")
 
     async def _ring(self, console: Console, ring: Ring) -> None:
         doctor = console.doctor
@@ -205,7 +158,7 @@ class Live:
         if known is not None and known.phase is Phase.ENDED:
             raise CallOver("This call is over. Start a new one.")
         owned = await self._desk.store.read(lambda connection: need_open(connection, ring.visit_id))
-        if not self._link.online(owned.node_id):
+        if not self._is_home(owned.node_id) and not self._link.online(owned.node_id):
             raise NodeOffline("The node cannot be reached at the moment. The visit keeps its place.")
         await self._desk.take(ring.visit_id, doctor)
         if known is None:
@@ -218,7 +171,7 @@ class Live:
         servers = ice_servers(self._turn, owned.node_id, self._desk.wall_ms() // 1000)
         full = msgspec.structs.replace(ring, doctor_id=doctor.doctor_id, doctor_name=doctor.name, ice_servers=servers)
         self._calls[ring.call_id] = msgspec.structs.replace(known, phase=advance(known.phase, Kind.RANG))
-        self._send(owned.node_id, full)
+        self._send(known, full)
 
     async def _start(self, ring: Ring, node_id: str, doctor: Doctor) -> LiveCall:
         now_ms = self._desk.wall_ms()
@@ -255,18 +208,15 @@ class Live:
         if not call.taken:
             say(logger, "report_before_accept", logging.WARNING, call_id=call.call_id)
             return
-        blank = Report(call.call_id, call.video_s, call.audio_s, call.concealed_s, call.frames)
-        zero = Report(call.call_id, 0.0, 0.0, 0.0, 0)
-        base, last = self._bases.get(call.call_id, (blank, zero))
-        if report.audio_s < last.audio_s or report.frames < last.frames:
-            base = blank
-        self._bases[call.call_id] = (base, report)
+        before = Report(call.call_id, call.video_s, call.audio_s, call.concealed_s, call.frames)
+        figures = self._heard.get(call.call_id, heard(before)).after(report)
+        self._heard[call.call_id], all_of = figures, figures.total
         kept = msgspec.structs.replace(
             call,
-            video_s=base.video_s + report.video_s,
-            audio_s=base.audio_s + report.audio_s,
-            concealed_s=base.concealed_s + report.concealed_s,
-            frames=base.frames + report.frames,
+            video_s=all_of.video_s,
+            audio_s=all_of.audio_s,
+            concealed_s=all_of.concealed_s,
+            frames=all_of.frames,
             mode=report.mode,
         )
         self._calls[call.call_id] = kept
@@ -299,16 +249,25 @@ class Live:
             return
         if self._is_settled(call):
             return
+        if isinstance(signal, Offer):
+            record = self._desk.directory.by_id(node_id)
+            if record is None or not offer_is_from(signal, record.device_public):
+                say(logger, "offer_refused", logging.WARNING, node_id=name, call_id=call.call_id)
+                refused = CallRefused(call.call_id, "offer_unsigned", "The node's offer was not signed by it.")
+                self._tell_doctor(call, refused)
+                return
+        await self._from_patient(call, signal)
+
+    async def from_home(self, visit_id: str, signal: Signal) -> None:
+        """A signal from the page of a patient at home, whose session was looked at. What does not belong is dropped."""
+        call = await self._find(signal.call_id)
+        known = call is not None and call.visit_id == visit_id and self._is_home(call.node_id)
+        if call is not None and known and not self._is_settled(call):
+            await self._from_patient(call, signal)
+
+    async def _from_patient(self, call: LiveCall, signal: Signal) -> None:
         match signal:
-            case Offer():
-                record = self._desk.directory.by_id(node_id)
-                if record is None or not offer_is_from(signal, record.device_public):
-                    say(logger, "offer_refused", logging.WARNING, node_id=name, call_id=call.call_id)
-                    refused = CallRefused(call.call_id, "offer_unsigned", "The node's offer was not signed by it.")
-                    self._tell_doctor(call, refused)
-                    return
-                self._tell_doctor(await self._taken(call), signal)
-            case Accept():
+            case Offer() | Accept():
                 self._tell_doctor(await self._taken(call), signal)
             case Candidate():
                 self._tell_doctor(call, signal)
@@ -316,7 +275,7 @@ class Live:
                 self._tell_doctor(call, signal)
                 await self._end(call, signal.reason)
             case _:
-                say(logger, "signal_unexpected", logging.WARNING, node_id=name)
+                say(logger, "signal_unexpected", logging.WARNING, node_id=call.node_id)
 
     async def _taken(self, call: LiveCall) -> LiveCall:
         """Somebody at the node took the call: from now on, also over a restart, the doctor's reports count."""
@@ -387,6 +346,8 @@ class Live:
             .values(phase=Phase.ENDED.value, ended_ms=now_ms, ended_because=reason)
         )
         await self._desk.store.write(lambda connection: connection.execute(change) and None)
+        if self.homes is not None and self.homes.is_home(call.node_id):
+            self.homes.over(call.call_id, reason)
         self._keep(asyncio.get_running_loop().create_task(self._settle(call.call_id)))
 
     def _keep(self, task: "asyncio.Task[None]") -> None:
@@ -404,7 +365,7 @@ class Live:
             await asyncio.sleep(FINAL_REPORT_S)
         finally:
             self._calls.pop(call_id, None)
-            self._bases.pop(call_id, None)
+            self._heard.pop(call_id, None)
             self._attached.pop(call_id, None)
         await self._hold(call_id)
 
@@ -452,8 +413,14 @@ class Live:
         if console is not None:
             console.tell(_to_json(message).decode())
 
-    def _send(self, node_id: str, signal: Signal) -> None:
-        self._link.send_signal(bytes.fromhex(node_id), _to_msgpack(signal))
+    def _is_home(self, node_id: str) -> bool:
+        return self.homes is not None and self.homes.is_home(node_id)
+
+    def _send(self, call: LiveCall, signal: Signal) -> None:
+        if self.homes is not None and self.homes.is_home(call.node_id):
+            self.homes.say(call.call_id, call.visit_id, signal)
+        else:
+            self._link.send_signal(bytes.fromhex(call.node_id), _to_msgpack(signal))
 
 
 def _reader_of_end(call: LiveCall) -> Callable[[Connection], str | None]:
@@ -474,24 +441,3 @@ def offer_is_from(offer: Offer, device_public: bytes) -> bool:
     """Whether the node's device key signed the DTLS fingerprint of this offer for this call."""
     signed = fingerprint_tbs(offer.call_id, offer.sdp)
     return signed is not None and verify(device_public, signed, offer.fingerprint_signature)
-
-
-class NodeOffline(UpkendraError):
-    """The node does not answer. Its patient keeps the place; call again when the link is back."""
-
-    code = "node_offline"
-    fault = Fault.STATE
-
-
-class CallUnknown(UpkendraError):
-    """The call is not known here, or belongs to somebody else."""
-
-    code = "call_unknown"
-    fault = Fault.CALLER
-
-
-class CallOver(UpkendraError):
-    """The call has ended. A new one takes a new id."""
-
-    code = "call_over"
-    fault = Fault.STATE

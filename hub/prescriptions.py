@@ -284,7 +284,7 @@ class Prescriptions:
             prescription_id=make_id(secrets.token_bytes(ID_BYTES)),
             signed_ms=now_ms,
             time_trusted=True,
-            worker_name=nodes.worker_name(connection, owned.node_id, owned.visit.opened_by),
+            worker_name="" if site.home else nodes.worker_name(connection, owned.node_id, owned.visit.opened_by),
             mode=checked.mode,
             consult=checked.consult_type,
             demo=site.demo,

@@ -144,10 +144,9 @@ def _index(found: tuple[ev.Entry, ev.Event | ev.Unknown] | None) -> tuple[int, i
     if found is None:
         return 0, 0, "", ""
     entry, event = found
-    patient_id = event.patient_id if isinstance(event, ev.PatientRegistered | ev.PatientAmended) else ""
     stamp = min(max(entry.stamp, 0), (1 << 63) - 1)
     kind = entry.kind if 0 <= entry.kind < 1 << 31 else 0
-    return kind, stamp, ev.visit_of(event), patient_id
+    return kind, stamp, ev.visit_of(event), views.patient_of(event)
 
 
 def _stored(connection: Connection, node_id: str, payload: BundlePayload, seq: int) -> bytes:

@@ -47,6 +47,11 @@ def readable(raw: bytes) -> tuple[ev.Entry, ev.Event | ev.Unknown] | None:
         return None
 
 
+def patient_of(event: ev.Event | ev.Unknown) -> str:
+    """The patient whom an entry describes; "" for one about a visit or about neither."""
+    return event.patient_id if isinstance(event, ev.PatientRegistered | ev.PatientAmended) else ""
+
+
 def counts(event: ev.Event | ev.Unknown, kind: int, stream: int) -> bool:
     """Whether an event may be said in this stream: hub kinds by the hub, the others by the node."""
     if isinstance(event, ev.CallHeld):
@@ -143,6 +148,12 @@ def load_patient(connection: Connection, patient_id: str) -> Patient | None:
     """A patient, or None while the registration has not arrived."""
     row = connection.execute(select(patients.c.view).where(patients.c.patient_id == patient_id)).first()
     return None if row is None else _patient.decode(row.view)
+
+
+def node_of_patient(connection: Connection, patient_id: str) -> str:
+    """The node or home site that registered a patient; "" while nobody here has heard of one."""
+    found = select(patients.c.node_id).where(patients.c.patient_id == patient_id)
+    return str(connection.execute(found).scalar() or "")
 
 
 def load_patients(connection: Connection, patient_ids: Iterable[str]) -> dict[str, Patient]:

@@ -43,12 +43,32 @@ OUTCOMES = frozenset({_S.COMPLETED, _S.REFERRED, _S.CANCELLED, _S.NO_SHOW})
 
 _CLINICAL = frozenset({Role.ANM, Role.CHO, Role.DOCTOR})
 
+BY_PATIENT = (
+    cmd.RegisterPatient,
+    cmd.AmendPatient,
+    cmd.OpenVisit,
+    cmd.RecordConsent,
+    cmd.RecordComplaints,
+    cmd.RecordHistory,
+    cmd.RecordVitals,
+    cmd.AnswerSigns,
+    cmd.IssueToken,
+    cmd.MoveVisit,
+    cmd.CloseVisit,
+    cmd.AttachMedia,
+    cmd.RemoveMedia,
+)
+"""What a patient at home may say about herself."""
+_MOVES_BY_PATIENT = frozenset({_S.WAITING, _S.CANCELLED})
+_OUTCOMES_BY_PATIENT = frozenset({_S.COMPLETED, _S.CANCELLED})
+
 
 class Actor(Struct, frozen=True):
     """Who gives the command."""
 
     staff_id: str
-    role: Role
+    role: Role | None
+    """None: the patient herself, at home."""
 
 
 class NodeState(Struct, frozen=True):
@@ -139,10 +159,26 @@ def retriage(visit: Visit, patient: Patient, at: Instant) -> TriageResult:
 def _not_allowed(state: NodeState, command: cmd.Command, by: Actor) -> Refusal | None:
     if state.locked:
         return Refusal("locked", "The records are locked; unlock with a badge and PIN first.")
+    if by.role is None:
+        return None if _may_patient(command) else _not_by_patient()
     for_pharmacist = isinstance(command, cmd.ConfirmPrinted | cmd.Dispense | cmd.CountStock | cmd.ReceiveStock)
     if by.role in _CLINICAL or (for_pharmacist and by.role is Role.PHARMACIST):
         return None
     return Refusal("role_not_allowed", "Your role may not do this; ask an ANM or CHO.", fault=Fault.CALLER)
+
+
+def _may_patient(command: cmd.Command) -> bool:
+    match command:
+        case cmd.MoveVisit():
+            return command.state in _MOVES_BY_PATIENT
+        case cmd.CloseVisit():
+            return command.outcome in _OUTCOMES_BY_PATIENT
+        case _:
+            return isinstance(command, BY_PATIENT)
+
+
+def _not_by_patient() -> Refusal:
+    return Refusal("role_not_allowed", "A patient may not do this; ask at the sub-centre.", fault=Fault.CALLER)
 
 
 def _no_patient() -> Refusal:

@@ -22,7 +22,7 @@ from ..desk import Desk, need_open, need_visit
 from ..doctors import Doctor
 from ..live import Live
 from . import store as kept
-from .core import Action, GotUp, Rota, Settings, Wanting, Why
+from .core import EMERGENCY, Action, GotUp, Rota, Settings, Wanting, Why
 from .core import Doctor as Seated
 from .hours import Hours
 from .waits import Expected, Told, Waits
@@ -316,6 +316,33 @@ class RotaDesk:
             self._hours.opens_ms(now_ms),
             now_ms,
         )
+
+    def is_open(self, district: str = "") -> bool:
+        """Whether doctors sit now by the calendar, or one sits by her own will."""
+        return self._is_open(self._desk.wall_ms(), district)
+
+    def opens_ms(self, district: str = "") -> int:
+        """When doctors sit next by the calendar; 0 when it has no such day."""
+        return self._hours.opens_ms(self._desk.wall_ms(), district)
+
+    def near(self, before: int) -> list[str]:
+        """Visits whose turn is near: at most so many before them for the same doctors, of whom one sits."""
+        counts: dict[str, int] = {}
+        red, found = 0, []
+        for one in self._rota.waiting():
+            if one.rank == EMERGENCY:
+                red += 1
+                continue
+            ahead = counts.get(one.district, 0)
+            counts[one.district] = ahead + 1
+            if red + ahead <= before and self._rota.sitting(one)[0]:
+                found.append(one.visit_id)
+        return found
+
+    def place(self, visit_id: str) -> int:
+        """Place of a visit among those whom the same doctors may see, 1 for the next; 0 for RED and for no place."""
+        one = next((one for one in self._rota.waiting() if one.visit_id == visit_id), None)
+        return 0 if one is None or one.rank == EMERGENCY else self._rota.ahead(one) + 1
 
     async def accept(self, visit_id: str, doctor: Doctor) -> Visit:
         """Take the visit that was offered. Raises NotFound, Refused(offer_over, visit_taken, visit_closed)."""

@@ -72,7 +72,10 @@ class SiteView(Struct, frozen=True):
     site_name: str
     district: str
     online: bool
+    """The node was heard lately; at home: a page of the patient is open."""
     last_ack_age_s: float | None
+    home: bool = False
+    """A patient at home: a call rings at her telephone, also when her page is not open yet."""
 
 
 class SyncLine(Struct, frozen=True):

@@ -103,11 +103,11 @@ class RotaApi:
 
     async def get_coordination(self, call: Call[None, None]) -> Coordination:
         """What nobody has taken and why, who is ready, and how long people waited."""
-        directory, link = self._hub.directory, self._hub.link
+        directory = self._hub.directory
         lines = []
         for one in self._hub.rota.unclaimed():
             site = directory.site(one.node_id)
-            online = link.online(one.node_id)
+            online = self._hub.reaches(one.node_id, one.visit_id)
             lines.append(
                 UnclaimedLine(
                     one.visit_id, one.token, one.colour, site.site_name, site.district, online, one.waited_s, one.why

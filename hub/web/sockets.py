@@ -1,12 +1,18 @@
-"""A doctor's page on a WebSocket: an outgoing queue that never blocks, incoming signals one by one."""
+"""A doctor's or a patient's page on a WebSocket: an outgoing queue that never blocks, incoming signals one by one."""
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from edge.web.sessions import Session
+
 from ..desk import Desk
 from ..doctors import Doctor
+from ..home.calls import HomeCalls
+from ..home.desk import HomeDesk
 from ..live import SIGNAL_MAX_BYTES, Live
 
 logger = logging.getLogger("hub.sockets")
@@ -33,7 +39,7 @@ class OpenSockets:
         self._sessions.pop(socket, None)
 
     async def end_session(self, session: str) -> None:
-        """A doctor logged out."""
+        """Somebody logged out."""
         for socket, opened_by in list(self._sessions.items()):
             if opened_by == session:
                 await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"logged out")
@@ -47,19 +53,15 @@ class OpenSockets:
 SOCKETS = web.AppKey("sockets", OpenSockets)
 
 
-class SocketConsole:
-    """One open page (:class:`hub.live.Console`)."""
+class SocketPage:
+    """What is to be sent to one open page."""
 
-    def __init__(self, doctor: Doctor) -> None:
-        self._doctor = doctor
+    def __init__(self) -> None:
         self._queue: asyncio.Queue[str] = asyncio.Queue(QUEUE_LIMIT)
         self._lost = False
 
-    @property
-    def doctor(self) -> Doctor:
-        return self._doctor
-
     def tell(self, text: str) -> None:
+        """Queue a message; never blocks."""
         if self._lost:
             return
         try:
@@ -74,40 +76,107 @@ class SocketConsole:
         await socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"too slow")
 
 
+class SocketConsole(SocketPage):
+    """One open page of a doctor (:class:`hub.live_sides.Console`)."""
+
+    def __init__(self, doctor: Doctor) -> None:
+        super().__init__()
+        self._doctor = doctor
+
+    @property
+    def doctor(self) -> Doctor:
+        return self._doctor
+
+
+class PatientPage(SocketPage):
+    """One open page of a patient (:class:`hub.home.calls.Page`)."""
+
+    def __init__(self, account_id: str) -> None:
+        super().__init__()
+        self._account_id = account_id
+
+    @property
+    def account_id(self) -> str:
+        return self._account_id
+
+
+class Sessions(Protocol):
+    """Who can say whether a session goes on."""
+
+    async def find_session(self, token: str) -> Session | None: ...
+
+    async def is_live(self, token: str) -> bool: ...
+
+
 async def serve_console(
     request: web.Request, live: Live, doctor: Doctor, session: str, desk: Desk
 ) -> web.WebSocketResponse:
-    """Serve one page until it closes or its session (a token) ends; who says something must still be logged in."""
+    """Serve a doctor's page until it closes or its session (a token) ends."""
+    console = SocketConsole(doctor)
+
+    async def hear(text: str) -> None:
+        await live.from_console(console, text)
+
+    async def begin() -> None:
+        live.add(console)
+
+    return await _serve(request, console, session, desk, begin, hear, lambda: live.remove(console))
+
+
+async def serve_patient(
+    request: web.Request, calls: HomeCalls, account_id: str, session: str, desk: HomeDesk
+) -> web.WebSocketResponse:
+    """Serve a patient's page until it closes or its session (a token) ends."""
+    page = PatientPage(account_id)
+
+    async def hear(text: str) -> None:
+        await calls.from_page(page, text)
+
+    async def begin() -> None:
+        await calls.add(page)
+
+    return await _serve(request, page, session, desk, begin, hear, lambda: calls.remove(page))
+
+
+async def _serve(
+    request: web.Request,
+    page: SocketPage,
+    session: str,
+    sessions: Sessions,
+    begin: Callable[[], Awaitable[None]],
+    hear: Callable[[str], Awaitable[None]],
+    end: Callable[[], None],
+) -> web.WebSocketResponse:
+    """One page; who says something must still be logged in."""
     socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, timeout=CLOSE_S, max_msg_size=SIGNAL_MAX_BYTES)
     await socket.prepare(request)
-    console = SocketConsole(doctor)
-    live.add(console)
     request.app[SOCKETS].add(socket, session)
-    sender = asyncio.create_task(console.send_all(socket))
-    watcher = asyncio.create_task(_cut_off(socket, session, desk))
+    sender = asyncio.create_task(page.send_all(socket))
+    watcher = asyncio.create_task(_cut_off(socket, session, sessions))
     try:
+        await begin()
         async for message in socket:
             if message.type is WSMsgType.TEXT:
-                if await desk.find_session(session) is None:
+                if await sessions.find_session(session) is None:
                     await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"logged out")
                     break
-                await live.from_console(console, message.data)
+                await hear(message.data)
     finally:
         request.app[SOCKETS].remove(socket)
-        live.remove(console)
+        end()
         sender.cancel()
         watcher.cancel()
         await asyncio.gather(sender, watcher, return_exceptions=True)
     return socket
 
 
-async def _cut_off(socket: web.WebSocketResponse, session: str, desk: Desk) -> None:
-    """Close the page when its session has run out, or its doctor's account was closed."""
+async def _cut_off(socket: web.WebSocketResponse, session: str, sessions: Sessions) -> None:
+    """Close the page when its session has run out, or its account was closed."""
     live = True
     while live:
         await asyncio.sleep(LOOK_S)
         try:
-            live = await desk.is_live(session)
+            live = await sessions.is_live(session)
         except Exception:
             logger.exception("whether a session goes on could not be asked")
             break

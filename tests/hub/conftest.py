@@ -11,7 +11,9 @@ from tests.kits.postgres import Postgres
 
 from .kit import HubKit
 
-ONCE = frozenset(("test_amending", "test_live", "test_login", "test_permits", "test_sms"))
+ONCE = frozenset(
+    ("test_amending", "test_home_calls", "test_home_login", "test_live", "test_login", "test_permits", "test_sms")
+)
 """Modules about rules, people and calls, with many log-ins: on PostgreSQL they run under ``./run test --long``."""
 
 

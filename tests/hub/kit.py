@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 
 import msgspec
@@ -36,6 +37,7 @@ from hub import directory, doctors
 from hub.app import build_app
 from hub.backup import init_hub
 from hub.config import Settings
+from hub.home.gateway import DemoGateway
 from hub.hub import Hub
 
 START_MS = 1_790_000_000_000
@@ -67,13 +69,15 @@ class Clock:
 class HubKit:
     """One hub and what a test does to it."""
 
-    def __init__(self, data: Path, database: str = "", *, fresh: bool = True) -> None:
-        """``database``: URL of an empty one; SQLite in the folder without it."""
+    def __init__(self, data: Path, database: str = "", *, fresh: bool = True, messages: StringIO | None = None) -> None:
+        """``database``: URL of an empty one; SQLite in the folder without it. ``messages``: serve patients at home."""
         self.clock = Clock()
         self.settings = Settings(data, database=database)
         if fresh:
             init_hub(self.settings)
-        self.hub = Hub(self.settings, self.clock.wall_ms, self.clock.monotonic_s)
+        self.messages = messages
+        gateway = None if messages is None else DemoGateway(messages)
+        self.hub = Hub(self.settings, self.clock.wall_ms, self.clock.monotonic_s, gateway)
         self.totp: dict[str, str] = {}
         self.client: TestClient | None = None  # type: ignore[type-arg]
 
@@ -92,7 +96,9 @@ class HubKit:
     async def restart(self) -> "HubKit":
         """A new process on the same data."""
         await self.stop()
-        again = await asyncio.to_thread(HubKit, self.settings.data, self.settings.database, fresh=False)
+        again = await asyncio.to_thread(
+            HubKit, self.settings.data, self.settings.database, fresh=False, messages=self.messages
+        )
         again.clock.ms = self.clock.ms
         again.totp = self.totp
         return await again.start()
@@ -162,7 +168,7 @@ class Page:
             headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         data = raw if raw is not None else None if body is None else msgspec.json.encode(body)
         if data is not None:
-            headers["Content-Type"] = "application/json"
+            headers.setdefault("Content-Type", "application/json")
         session: ClientSession = client.session
         session.cookie_jar.clear()
         reply = await client.request(method, path, data=data, headers=headers)

@@ -1,0 +1,351 @@
+"""Calls at patients' own telephones: what a node's call desk is for a clinic, for pages of patients.
+
+A ring goes to every open page of the account and waits for one that opens; who takes it is in the call. What the page
+received is written as the node's side of the proof of consultation, and the visit moves with its call. Knows no HTTP.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Final, Protocol, TypeAlias
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection, select
+
+from edge.media.call import Phase
+from edge.media.signals import Accept, Bye, Candidate, Offer, Report, Ring, Signal
+from edge.model import events as ev
+from edge.model.prescribing import VIDEO_FROM_S
+from edge.model.records import Mode, VisitState
+
+from .. import down, views
+from ..heard import Heard, heard, nothing
+from ..live import Live
+from ..live_sides import CallRefused, VisitChanged
+from ..store.schema import calls
+from . import log, rows
+from .desk import HomeDesk
+from .gateway import Kind
+
+logger = logging.getLogger("hub.home")
+RING_MS: Final = 60_000
+"""As a node rings (:class:`edge.media.call.Limits`)."""
+SILENCE_MS: Final = 120_000
+"""A call from whose page nothing has come for so long is over."""
+LOOK_S: Final = 1.0
+NEAR_BEFORE: Final = 2
+"""With so many or fewer before her a patient is told that her turn is near (ours, unsourced - verify)."""
+Told: TypeAlias = Signal | VisitChanged | CallRefused
+_signal = msgspec.json.Decoder(Signal)
+_to_json = msgspec.json.Encoder().encode
+
+
+class Page(Protocol):
+    """One open page of a patient."""
+
+    @property
+    def account_id(self) -> str: ...
+
+    def tell(self, text: str) -> None: ...
+
+
+class _Call(Struct):
+    ring: Ring
+    rung_ms: int
+    page: Page | None = None
+    """Who is in it; None while it rings."""
+    taken_ms: int = 0
+    heard_ms: int = 0
+    figures: Heard | None = None
+
+
+class HomeCalls:
+    """All pages of patients of this process, and the calls at them."""
+
+    def __init__(self, home: HomeDesk, live: Live) -> None:
+        self._home = home
+        self._live = live
+        self._pages: set[Page] = set()
+        self._owner: dict[str, str] = {}
+        """Visit → the account whose pages hear of it."""
+        self._calls: dict[str, _Call] = {}
+        self._changed: set[str] = set()
+        self._told: set[tuple[str, Kind, str]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._looker: asyncio.Task[None] | None = None
+
+    # -- a running hub -----------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Take over the calls that an earlier process left, and begin to look."""
+        await self._take_over()
+        self._looker = asyncio.create_task(self._keep_looking(), name="hub-home")
+
+    async def close(self) -> None:
+        """Stop looking; finish what was begun."""
+        if self._looker is not None:
+            self._looker.cancel()
+            await asyncio.gather(self._looker, return_exceptions=True)
+        await self.settled()
+
+    async def settled(self) -> None:
+        """What was begun is written."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _take_over(self) -> None:
+        query = select(calls).where(calls.c.phase != Phase.ENDED.value)
+        for row in await self._home.store.read(lambda connection: connection.execute(query).all()):
+            if self.is_home(row.node_id):
+                ring = Ring(row.call_id, row.visit_id, row.doctor_id)
+                taken_ms = 0 if row.phase == Phase.RINGING.value else row.started_ms
+                self._calls[row.call_id] = _Call(ring, row.started_ms, None, taken_ms, self._home.wall_ms())
+
+    async def _keep_looking(self) -> None:
+        while True:
+            try:
+                await self.look()
+            except Exception:
+                logger.exception("patients at home could not be looked after")  # a database that went away comes back
+            await asyncio.sleep(LOOK_S)
+
+    async def look(self) -> None:
+        """One look: who did not take a call, whose turn is near, who has an answer."""
+        now_ms = self._home.wall_ms()
+        for call_id, call in list(self._calls.items()):
+            if not call.taken_ms and now_ms - call.rung_ms >= RING_MS:
+                await self._live.from_home(call.ring.visit_id, Bye(call_id, "no_answer"))
+            elif call.taken_ms and now_ms - call.heard_ms >= SILENCE_MS:
+                await self._live.from_home(call.ring.visit_id, Bye(call_id, "failed"))
+        for visit_id in self._home.rota.near(NEAR_BEFORE):
+            if await self.is_at_home(visit_id):
+                await self._tell_once(visit_id, Kind.TURN_NEXT)
+        changed, self._changed = self._changed, set()
+        for visit_id in changed:
+            await self._look_at(visit_id)
+
+    async def _look_at(self, visit_id: str) -> None:
+        """Something about a visit has changed: an answer that nobody sees on a page is told by message."""
+        owned = await self._home.store.read(lambda connection: views.load_visit(connection, visit_id))
+        if owned is None or not self.is_home(owned.node_id) or self.is_here(visit_id):
+            return
+        for one in owned.visit.prescriptions:
+            if not one.stored_ms:
+                await self._home.tell(visit_id, Kind.ANSWERED, one.prescription_id)
+
+    async def _tell_once(self, visit_id: str, kind: Kind, mark: str = "") -> None:
+        """A message that the store sends once; what is known to be sent does not ask it again each second."""
+        owned = await self._home.store.read(lambda connection: views.load_visit(connection, visit_id))
+        mark = mark or (owned.visit.token if owned is not None else "")
+        if (visit_id, kind, mark) not in self._told:
+            self._told.add((visit_id, kind, mark))
+            await self._home.tell(visit_id, kind, mark)
+
+    # -- pages -------------------------------------------------------------------------------------
+
+    async def add(self, page: Page) -> None:
+        """A page has opened: it hears of its visits, and of calls that ring or run."""
+        _, visits = await self._home.family(page.account_id)
+        for visit in visits:
+            self._owner[visit.visit_id] = page.account_id
+        self._pages.add(page)
+        for call_id, call in self._calls.items():
+            if self._owner.get(call.ring.visit_id) == page.account_id:
+                page.tell(_to_json(await self._ring_of(call_id, call)).decode())
+
+    async def _ring_of(self, call_id: str, call: _Call) -> Ring:
+        """The ring as a page needs it; one that an earlier process heard has lost its servers."""
+        if not call.ring.doctor_name:
+            doctor = await self._home.desk.doctor(call.ring.doctor_id)
+            servers = self._live.ice_servers(call_id)
+            call.ring = msgspec.structs.replace(call.ring, doctor_name=doctor.name, ice_servers=servers)
+        return call.ring
+
+    def remove(self, page: Page) -> None:
+        """A page has closed; its call waits for it to come back."""
+        self._pages.discard(page)
+        for call in self._calls.values():
+            if call.page is page:
+                call.page = None
+
+    def is_home(self, node_id: str) -> bool:
+        return self._home.desk.directory.site(node_id).home
+
+    async def is_at_home(self, visit_id: str) -> bool:
+        """Whether a visit was begun at home."""
+        return bool(await self._owner_of(visit_id))
+
+    def is_here(self, visit_id: str) -> bool:
+        """Whether a page of the patient is open."""
+        owner = self._owner.get(visit_id)
+        return owner is not None and any(page.account_id == owner for page in self._pages)
+
+    async def _owner_of(self, visit_id: str) -> str:
+        if visit_id not in self._owner:
+
+            def look(connection: Connection) -> str:
+                owned = views.load_visit(connection, visit_id)
+                if owned is None or not self.is_home(owned.node_id):
+                    return ""
+                return next(iter(rows.accounts_of_patient(connection, owned.visit.patient_id)), "")
+
+            owner = await self._home.store.read(look)
+            if not owner:
+                return ""
+            self._owner[visit_id] = owner
+        return self._owner[visit_id]
+
+    def visit_changed(self, visit_id: str) -> None:
+        """Tell the patient's pages, and look at the visit soon."""
+        self._changed.add(visit_id)
+        self._begin(self._tell_pages(visit_id, VisitChanged(visit_id)))
+
+    async def _tell_pages(self, visit_id: str, message: Told, besides: Page | None = None) -> None:
+        owner = await self._owner_of(visit_id)
+        text = _to_json(message).decode()
+        for page in self._pages:
+            if owner and page.account_id == owner and page is not besides:
+                page.tell(text)
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("something about a call at home failed", exc_info=task.exception())
+
+    # -- from the doctor (:class:`hub.live_sides.Homes`) --------------------------------------------------
+
+    def say(self, call_id: str, visit_id: str, signal: Signal) -> None:
+        """Something from the doctor: a ring to all pages, the rest to the one that is in the call."""
+        now_ms = self._home.wall_ms()
+        call = self._calls.get(call_id)
+        if isinstance(signal, Ring):
+            if call is None:
+                self._calls[call_id] = _Call(signal, now_ms)
+            else:
+                call.ring = signal
+            self._begin(self._ring(signal))
+        elif call is not None and call.page is not None:
+            call.page.tell(_to_json(signal).decode())
+        elif isinstance(signal, Bye):
+            self._begin(self._tell_pages(visit_id, signal))
+
+    async def _ring(self, ring: Ring) -> None:
+        await self._owner_of(ring.visit_id)
+        if not self.is_here(ring.visit_id):
+            await self._home.tell(ring.visit_id, Kind.TURN_NEXT, ring.call_id)
+        await self._tell_pages(ring.visit_id, ring)
+
+    def over(self, call_id: str, reason: str) -> None:
+        """The call has ended, whoever ended it."""
+        call = self._calls.pop(call_id, None)
+        if call is not None:
+            self._begin(self._write_end(call_id, call, reason))
+
+    async def _write_end(self, call_id: str, call: _Call, reason: str) -> None:
+        visit_id = call.ring.visit_id
+        await self._tell_pages(visit_id, Bye(call_id, reason))
+        missed = reason == "no_answer" and not call.taken_ms
+        blob = await self._home.store.write(lambda connection: self._record_end(connection, call, reason, missed))
+        self._home.desk.tell(visit_id, blob)
+        self._home.changed(visit_id)
+        if missed:
+            await self._home.tell(visit_id, Kind.MISSED, call_id)
+
+    def _record_end(self, connection: Connection, call: _Call, reason: str, missed: bool) -> down.DownBlob | None:
+        now_ms, speaker = self._home.wall_ms(), self._home.desk.speaker
+        owned = views.load_visit(connection, call.ring.visit_id)
+        if owned is None:
+            return None
+        visit_id, visit, blob = owned.visit.visit_id, owned.visit, None
+        events: list[ev.Event] = []
+        if call.taken_ms:
+            held = _held(call, reason, now_ms)
+            events.append(held)
+            if visit.state is VisitState.IN_CALL:
+                then = VisitState.RX_PENDING if held.audio_s > 0 else VisitState.WAITING
+                events.append(ev.VisitMoved(visit_id, then, "call"))
+        elif missed and visit.state in (VisitState.WAITING, VisitState.RX_PENDING):
+            if visit.doctor_name:
+                free = ev.VisitAssigned(visit_id, "", "")
+                blob = down.speak(connection, speaker, owned.node_id, (free,), visit.doctor_id, now_ms)
+            events.append(ev.VisitMoved(visit_id, VisitState.NO_SHOW, "call"))
+        if events:
+            log.append(connection, speaker, owned.node_id, events, log.HOME, now_ms)
+        return blob
+
+    # -- from the patient's page -------------------------------------------------------------------
+
+    async def from_page(self, page: Page, text: str) -> None:
+        """A message from a patient's page. What does not belong is answered with ``refused``, never raised."""
+        try:
+            signal = _signal.decode(text.encode())
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            page.tell(_to_json(CallRefused("", "bad_input", "This is not a call signal.")).decode())
+            return
+        call = self._calls.get(signal.call_id)
+        if call is None or await self._owner_of(call.ring.visit_id) != page.account_id:
+            page.tell(_to_json(CallRefused(signal.call_id, "call_unknown", "There is no such call.")).decode())
+            return
+        if call.page is not None and call.page is not page and call.page in self._pages:
+            words = "This call was taken on another page."
+            page.tell(_to_json(CallRefused(signal.call_id, "call_elsewhere", words)).decode())
+            return
+        call.heard_ms = self._home.wall_ms()
+        match signal:
+            case Accept() | Offer():
+                await self._take(call, page, signal)
+            case Candidate() if call.page is page:
+                await self._live.from_home(call.ring.visit_id, signal)
+            case Bye():
+                await self._live.from_home(call.ring.visit_id, signal)
+            case Report() if call.page is page:
+                call.figures = (call.figures or heard(nothing(signal.call_id))).after(signal)
+            case _:
+                words = "Only the doctor says this, or whoever is in the call."
+                page.tell(_to_json(CallRefused(signal.call_id, "call_unknown", words)).decode())
+
+    async def _take(self, call: _Call, page: Page, signal: Accept | Offer) -> None:
+        visit_id, first = call.ring.visit_id, not call.taken_ms
+        call.page = page
+        call.taken_ms = call.taken_ms or self._home.wall_ms()
+        await self._live.from_home(visit_id, signal)
+        if first:
+            words = CallRefused(signal.call_id, "call_elsewhere", "This call was taken on another page.")
+            await self._tell_pages(visit_id, words, besides=page)
+            await self._home.store.write(lambda connection: self._record_begin(connection, visit_id))
+            self._home.changed(visit_id)
+
+    def _record_begin(self, connection: Connection, visit_id: str) -> None:
+        owned = views.load_visit(connection, visit_id)
+        into = (VisitState.WAITING, VisitState.RX_PENDING, VisitState.TRIAGED, VisitState.DRAFT)
+        if owned is not None and owned.visit.state in into:
+            moved = ev.VisitMoved(visit_id, VisitState.IN_CALL, "call")
+            speaker, now_ms = self._home.desk.speaker, self._home.wall_ms()
+            log.append(connection, speaker, owned.node_id, (moved,), log.HOME, now_ms)
+
+
+def _held(call: _Call, reason: str, now_ms: int) -> ev.CallHeld:
+    """The patient's side of the proof; nobody hears more seconds than have passed."""
+    longest_s = max(now_ms - call.taken_ms, 0) / 1000
+    seen = call.figures.total if call.figures is not None else nothing(call.ring.call_id)
+    video_s, audio_s = min(seen.video_s, longest_s), min(seen.audio_s, longest_s)
+    mode = Mode.VIDEO if video_s >= VIDEO_FROM_S else Mode.AUDIO if audio_s > 0 else Mode.TEXT
+    return ev.CallHeld(
+        call.ring.visit_id,
+        call.ring.call_id,
+        call.ring.doctor_id,
+        call.taken_ms,
+        now_ms,
+        round(video_s, 1),
+        round(audio_s, 1),
+        round(min(seen.concealed_s, longest_s), 2),
+        mode,
+        "node",
+        reason,
+    )

@@ -1,0 +1,51 @@
+"""Patients at home put together: desk, papers and calls of one hub process. Knows no HTTP and no socket."""
+
+import asyncio
+import logging
+
+from ..blobs import Blobs
+from ..desk import Desk
+from ..live import Live
+from ..rota.desk import RotaDesk
+from . import rows
+from .calls import HomeCalls
+from .desk import HomeDesk
+from .gateway import Gateway
+from .papers import Papers
+
+logger = logging.getLogger("hub.home")
+FORGET_S = 600.0
+
+
+class Home:
+    """Everything that the web side needs for patients."""
+
+    def __init__(self, desk: Desk, live: Live, rota: RotaDesk, blobs: Blobs, gateway: Gateway) -> None:
+        self._store = desk.store
+        self._wall_ms = desk.wall_ms
+        self.desk = HomeDesk(desk, rota, gateway, desk.changed)
+        self.calls = HomeCalls(self.desk, live)
+        self.papers = Papers(self.desk, blobs)
+        self._forgetter: asyncio.Task[None] | None = None
+        live.homes = self.calls
+
+    async def start(self) -> None:
+        await self.desk.start()
+        await self.calls.start()
+        self._forgetter = asyncio.create_task(self._keep_forgetting(), name="hub-home-forget")
+
+    async def close(self) -> None:
+        """Finish what was begun."""
+        if self._forgetter is not None:
+            self._forgetter.cancel()
+            await asyncio.gather(self._forgetter, return_exceptions=True)
+        await self.calls.close()
+        await self.desk.close()
+
+    async def _keep_forgetting(self) -> None:
+        while True:
+            try:
+                await self._store.write(lambda connection: rows.forget(connection, self._wall_ms()))
+            except Exception:
+                logger.exception("what is over could not be forgotten")  # a database that went away comes back
+            await asyncio.sleep(FORGET_S)

@@ -1,0 +1,89 @@
+"""What patients at home say, into the log of their site: command → decide → entries → views, in one transaction.
+
+The hub's own process writes the site's ``clinical`` stream under its own run, as a node writes its log: one writer, and
+everything that reads entries of nodes reads these. Knows no HTTP and no session.
+"""
+
+import secrets
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from edge.model import commands as cmd
+from edge.model import events as ev
+from edge.model.clock import Instant
+from edge.model.decide import Actor, NodeState, decide
+from edge.model.errors import Refusal
+from edge.model.fold import Visit
+from edge.model.media import Upload
+from edge.sync import faults
+from edge.sync.log import Stream
+
+from .. import down, views
+from ..directory import Site
+from ..down import Speaker
+from . import rows, sites
+
+PATIENT = "patient"
+"""Who said an entry of a home site."""
+HOME = "home"
+"""The hub itself, about a call or a missed turn."""
+
+
+def append(
+    connection: Connection, speaker: Speaker, site_id: str, events: Sequence[ev.Event], actor: str, now_ms: int
+) -> None:
+    """Append events to a home site's log and fold the views anew."""
+    down.write(connection, speaker, site_id, Stream.CLINICAL, events, actor, now_ms)
+    faults.point("home-said")
+    visit_ids, patient_ids = map(ev.visit_of, events), map(views.patient_of, events)
+    views.refold(connection, visit_ids, patient_ids, now_ms)
+
+
+def perform(
+    connection: Connection,
+    speaker: Speaker,
+    site: Site,
+    command: cmd.Command,
+    uploads: Sequence[Upload],
+    now_ms: int,
+) -> Refusal | list[ev.Event]:
+    """Ask the model about a patient's command, and record what it leads to."""
+    state = _state(connection, site, command, uploads, now_ms)
+    decided = decide(state, command, Instant(now_ms), Actor(PATIENT, None), secrets.token_bytes(16))
+    if isinstance(decided, Refusal) or not decided:
+        return decided
+    append(connection, speaker, site.node_id, decided, PATIENT, now_ms)
+    for event in decided:
+        if isinstance(event, ev.TokenIssued):
+            rows.put_serial(connection, rows.day_name(now_ms), event.serial)
+        elif isinstance(event, ev.PatientRegistered):
+            rows.put_serial(connection, "people", state.local_serial + 1)
+    return decided
+
+
+def _state(
+    connection: Connection,
+    site: Site,
+    command: cmd.Command,
+    uploads: Sequence[Upload],
+    now_ms: int,
+) -> NodeState:
+    visit = _visit(connection, getattr(command, "visit_id", ""))
+    patient_id = visit.patient_id if visit is not None else getattr(command, "patient_id", "")
+    patient = views.load_patient(connection, patient_id) if patient_id else None
+    return NodeState(
+        sites.CODE,
+        sites.NAME,
+        site.demo,
+        patient=patient,
+        visit=visit,
+        local_serial=rows.serial(connection, "people"),
+        day_serial=rows.serial(connection, rows.day_name(now_ms)),
+        uploads=tuple(uploads),
+    )
+
+
+def _visit(connection: Connection, visit_id: str) -> Visit | None:
+    owned = views.load_visit(connection, visit_id) if visit_id else None
+    return owned.visit if owned is not None else None

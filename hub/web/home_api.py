@@ -1,0 +1,268 @@
+"""The patients' HTTP API below ``/home/api``: routes that decode, ask the home desk, and reply. No rule lives here."""
+
+import msgspec
+from aiohttp import web
+
+from edge.model.fold import Visit
+from edge.model.prescribing import PrescriptionRecord, Stands
+from edge.model.reference import Reference, reference
+from edge.model.tokens import is_of_today
+from edge.slips.words import dose_lines
+from edge.web.openapi import reply_of
+from edge.web.ranges import send_content
+from edge.web.routes import BINARY, WEBSOCKET, AnyRoute, Auth, Call, Gate, Raw, Route, WithSession
+
+from .. import __version__
+from ..home.desk import Seen
+from ..home.home import Home
+from ..home.rows import Account
+from ..hub import Hub
+from . import home_bodies as b
+from .sockets import SOCKETS, serve_patient
+
+COOKIE = "upk_home"
+ROOT = "/home/api"
+
+
+class HomeApi:
+    """Handlers over one hub that serves patients at home."""
+
+    def __init__(self, hub: Hub, home: Home) -> None:
+        self._hub = hub
+        self._home = home
+        self._desk = home.desk
+        self._reference = Raw(msgspec.json.encode(reference()), "application/json")
+        self._openapi = Raw(b"", "application/json")
+
+    def gate(self) -> Gate:
+        return Gate(COOKIE, self._desk.find_session, secure=self._hub.settings.secure_cookie)
+
+    def routes(self) -> list[AnyRoute]:
+        """The table from which dispatch and ``/home/openapi.json`` are made."""
+        visit = ROOT + "/visits/{visit_id}"
+        table: list[AnyRoute] = [
+            Route("GET", ROOT + "/opening", self.get_opening, None, b.Opening, Auth.OPEN),
+            Route("POST", ROOT + "/code", self.ask_code, b.AskCode, b.CodeAsked, Auth.OPEN, errors=(429,)),
+            Route("POST", ROOT + "/login", self.login, b.HomeLogin, b.Family, Auth.OPEN, errors=(401, 429)),
+            Route("GET", ROOT + "/session", self.get_family, None, b.Family),
+            Route("DELETE", ROOT + "/session", self.logout),
+            Route("PUT", ROOT + "/choice", self.choose, b.Choose, b.Family, errors=(409,)),
+            Route("GET", ROOT + "/reference", self.get_reference, None, Reference),
+            Route("GET", ROOT + "/ice-servers", self.get_ice, None, b.HomeIce),
+            Route("POST", ROOT + "/commands", self.command, b.HomeCommand, None, errors=(409, 429)),
+            Route("GET", visit, self.get_visit, None, b.HomeVisit),
+            Route(
+                "PUT",
+                visit + "/photos/{command_id}",
+                self.put_photo,
+                body=bytes,
+                body_media=BINARY,
+                query=b.PhotoQuery,
+                errors=(409, 429),
+            ),
+            Route(
+                "GET", visit + "/photos/{blob_id}", self.get_photo, None, bytes, reply_media=BINARY, errors=(409, 416)
+            ),
+            Route(
+                "GET",
+                visit + "/prescriptions/{prescription_id}/slip.pdf",
+                self.get_slip,
+                reply=Raw,
+                reply_media="application/pdf",
+                query=b.HomeSlipQuery,
+                errors=(409, 429),
+            ),
+            Route(
+                "POST",
+                ROOT + "/check-slip",
+                self.check_slip,
+                body=bytes,
+                reply=b.CheckedSlip,
+                body_media=BINARY,
+                errors=(409, 429),
+            ),
+            Route("GET", ROOT + "/live", self.live, None, None, reply_media=WEBSOCKET),
+            Route("GET", "/home/openapi.json", self.openapi, None, Raw, Auth.OPEN, reply_media="application/json"),
+        ]
+        documented = [route for route in table if route.path != "/home/openapi.json"]
+        self._openapi = reply_of("Upkendra for patients at home", __version__, COOKIE, documented)
+        return table
+
+    # Log-in
+
+    async def get_opening(self, call: Call[None, None]) -> b.Opening:
+        """When doctors sit, and which sub-centres there are. Nothing about anybody."""
+        directory = self._hub.directory
+        centres = []
+        for node_id in directory.node_ids():
+            record, site = directory.by_id(node_id), directory.site(node_id.hex())
+            if record is not None and not record.revoked:
+                centres.append(b.Centre(site.node_id, site.site_name, site.district))
+        return b.Opening(
+            self._hub.rota.is_open(),
+            self._hub.rota.opens_ms(),
+            tuple(sorted(centres, key=lambda one: (one.district, one.name))),
+            self._desk.gateway.demo,
+            self._hub.wall_ms(),
+        )
+
+    async def ask_code(self, call: Call[b.AskCode, None]) -> b.CodeAsked:
+        """Send a code to a number. The answer is the same for every number."""
+        body = call.body
+        return b.CodeAsked(await self._desk.ask_code(body.mobile, self._address(call.request), body.language))
+
+    async def login(self, call: Call[b.HomeLogin, None]) -> WithSession:
+        """Log in with the code of the message, or with today's token and its letters."""
+        body, address = call.body, self._address(call.request)
+        account, session = await self._desk.login(body.mobile, body.proof, address, body.language)
+        return WithSession(await self._family(account, session.csrf), session)
+
+    def _address(self, request: web.Request) -> str:
+        """Whose tries are counted together: behind our proxy the address that the proxy itself saw."""
+        forwarded = request.headers.get("X-Forwarded-For", "") if self._hub.settings.secure_cookie else ""
+        return forwarded.rpartition(",")[2].strip()[:60] or request.remote or ""
+
+    async def get_family(self, call: Call[None, None]) -> b.Family:
+        """Who is logged in: the family, and its visits from home."""
+        assert call.session is not None
+        return await self._family(await self._desk.account(call.subject), call.session.csrf)
+
+    async def _family(self, account: Account, csrf: str) -> b.Family:
+        people, visits = await self._desk.family(account.account_id)
+        return b.Family(
+            "•••••••" + account.number[-3:],
+            csrf,
+            account.language,
+            account.centre,
+            tuple(people),
+            tuple(_line(visit) for visit in visits),
+            self._hub.wall_ms(),
+        )
+
+    async def logout(self, call: Call[None, None]) -> WithSession:
+        """End the session."""
+        if call.session is not None:
+            await self._desk.logout(call.session.token)
+            await call.request.app[SOCKETS].end_session(call.session.token)
+        return WithSession(None, None)
+
+    async def choose(self, call: Call[b.Choose, None]) -> b.Family:
+        """Choose the nearest sub-centre and the language of messages."""
+        account = await self._desk.choose(call.subject, call.body.centre, call.body.language)
+        assert call.session is not None
+        return await self._family(account, call.session.csrf)
+
+    # Visits
+
+    async def command(self, call: Call[b.HomeCommand, None]) -> None:
+        """Say something about oneself or one's family; sent twice it is recorded once."""
+        await self._desk.command(call.subject, call.body)
+
+    async def get_visit(self, call: Call[None, None]) -> b.HomeVisit:
+        """A visit: what was said, the place in the queue, the answer."""
+        seen = await self._desk.seen(call.subject, call.path["visit_id"])
+        return self._visit(seen)
+
+    def _visit(self, seen: Seen) -> b.HomeVisit:
+        visit, now_ms = seen.visit, self._hub.wall_ms()
+        kept = {one.prescription_id for one in visit.prescriptions if one.printed_ms}
+        papers = [_paper(record, stands, kept) for record, stands in self._home.papers.papers_of(visit.prescriptions)]
+        return b.HomeVisit(
+            visit.visit_id,
+            seen.patient,
+            visit.state,
+            visit.colour,
+            visit.token,
+            seen.day_pass,
+            bool(visit.token) and is_of_today(visit.token_day, now_ms),
+            len(visit.no_shows_ms),
+            seen.place,
+            None if visit.doctor_name else visit.expected,
+            visit.doctor_name,
+            visit.consents,
+            visit.complaints,
+            visit.complaint_notes,
+            visit.history,
+            visit.allergies,
+            visit.signs_present,
+            visit.signs_absent,
+            tuple(one for one in visit.media if not one.removed_ms),
+            tuple(papers),
+            visit.opened_ms,
+            visit.closed_ms,
+            now_ms,
+        )
+
+    async def put_photo(self, call: Call[bytes, b.PhotoQuery]) -> None:
+        """A photo with its small preview before it, at most 256 KiB together. Sent twice it is kept once."""
+        split, body = call.query.preview_bytes, call.body
+        await self._home.papers.attach(
+            call.subject, call.path["visit_id"], call.path["command_id"], body[:split], body[split:]
+        )
+
+    async def get_photo(self, call: Call[None, None]) -> web.StreamResponse:
+        """A photo of one's own visit."""
+        content = await self._home.papers.open(call.subject, call.path["visit_id"], call.path["blob_id"])
+        return await send_content(call.request, content.size_bytes, content.media_type, content.name, content.read)
+
+    async def get_slip(self, call: Call[None, b.HomeSlipQuery]) -> Raw:
+        """The prescription as a PDF that carries the signed record."""
+        path = call.path
+        pdf = await self._home.papers.slip(call.subject, path["visit_id"], path["prescription_id"], call.query.paper)
+        name = f'inline; filename="{path["prescription_id"]}.pdf"'
+        return Raw(pdf, "application/pdf", (("Content-Disposition", name),))
+
+    async def check_slip(self, call: Call[bytes, None]) -> b.CheckedSlip:
+        """Whether a PDF is a slip of this hub to the last byte, and whether it still stands."""
+        found = await self._home.papers.check(call.subject, call.body)
+        record = found.record
+        return b.CheckedSlip(
+            record.prescription_id, record.doctor_name, record.registration, record.signed_ms, found.stands
+        )
+
+    async def get_reference(self, call: Call[None, None]) -> Raw:
+        """Everything that the screens need to know."""
+        return self._reference
+
+    async def get_ice(self, call: Call[None, None]) -> b.HomeIce:
+        """STUN and TURN servers, with short-lived credentials."""
+        return b.HomeIce(self._hub.live.ice_servers(call.subject))
+
+    async def live(self, call: Call[None, None]) -> web.StreamResponse:
+        """What changes, and call signals both ways."""
+        assert call.session is not None
+        return await serve_patient(call.request, self._home.calls, call.subject, call.session.token, self._desk)
+
+    async def openapi(self, call: Call[None, None]) -> Raw:
+        """This document."""
+        return self._openapi
+
+
+def _line(visit: Visit) -> b.HomeVisitLine:
+    return b.HomeVisitLine(
+        visit.visit_id,
+        visit.patient_id,
+        visit.state,
+        visit.colour,
+        visit.token,
+        visit.opened_ms,
+        visit.closed_ms,
+        bool(visit.prescriptions),
+    )
+
+
+def _paper(record: PrescriptionRecord, stands: Stands, kept: set[str]) -> b.Paper:
+    lines = [b.Medicine(f"{one.generic} {one.strength}".strip(), *dose_lines(one)) for one in record.medicines]
+    return b.Paper(
+        record.prescription_id,
+        record.signed_ms,
+        record.doctor_name,
+        record.registration,
+        record.diagnosis,
+        tuple(lines),
+        record.advice,
+        record.follow_up_date,
+        record.cancels,
+        stands,
+        record.prescription_id in kept,
+    )
