@@ -200,6 +200,7 @@ class Arq:
         newest: _Sent | None = None
         for counter in [c for c in self._late if _acknowledges(ack, bits, c)]:
             late = self._late.pop(counter)
+            self.congestion.packets.acked(late.size, now)
             self._credit(late, now)
             if counter == ack.cursor and late.time > self._outage.ended_s:
                 newest = late  # its counter is its own: what came late says how long the way has become
@@ -213,6 +214,7 @@ class Arq:
             sent = self._sent.pop(counter)
             self.pace.in_flight_bytes -= sent.size
             acked_bytes += sent.size
+            self.congestion.packets.acked(sent.size, now)
             self._credit(sent, now)
             if counter == ack.cursor:
                 newest = sent
@@ -265,6 +267,8 @@ class Arq:
             sent = self._sent.pop(counter)
             self._late[counter] = sent
             self.pace.in_flight_bytes -= sent.size
+            if self.timeouts < 2:
+                self.congestion.packets.lost(sent.size)
             if not sent.probed:
                 self._requeue_controls(sent)
             for frame in sent.frames:
@@ -370,7 +374,7 @@ class Arq:
         # Who asks for the rest of a message tells what is held of it: only the ACK of that may have been lost.
         asking = self.timeouts > 0 or fr.Probe() in self._controls
         ack = self.incoming.ack(now, again=asking and self.incoming.unfinished)
-        left = room - (len(fr.encode(ack)) if ack else 0)
+        left = self.congestion.packets.fit(room, now) - (len(fr.encode(ack)) if ack else 0)
         if left < 0:
             return []
         frames: list[fr.Frame] = []
@@ -470,6 +474,7 @@ class Arq:
         self._sent[counter] = _Sent(now, size, tuple(frames), urgent)
         limited = any(isinstance(frame, fr.Frag) and frame.cls >= LIMITED_CLS_MIN for frame in frames)
         self.pace.left(size, self.congestion, now, limited=limited)
+        self.congestion.packets.sent(size, now)
         self.congestion.on_sent(self.pace.in_flight_bytes)
 
     def get_timer(self, now: float) -> float | None:

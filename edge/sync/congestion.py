@@ -13,6 +13,8 @@ some round trips and looks whether the queue was its own after all. Window and r
 from collections import deque
 from collections.abc import Iterable
 
+from .packet_size import PacketSize
+
 PACKET_BYTES = 1_228
 """A full packet with IP and UDP headers."""
 FLOOR_BYTES = 2 * PACKET_BYTES
@@ -49,6 +51,8 @@ class DelayAimd:
     """Window, pace and round trip time of one link."""
 
     def __init__(self) -> None:
+        self.packets = PacketSize()
+        """Kept here, since it belongs to the path and survives outages too."""
         self.window_bytes = float(INITIAL_BYTES)
         self.srtt_s = 0.0
         self.rttvar_s = 0.0
