@@ -8,6 +8,7 @@ import hashlib
 import msgspec
 from sqlalchemy import Connection, select
 
+from .store.dialect import at_commit, lock
 from .store.schema import audit
 
 _GENESIS = hashlib.sha256(b"upk1 hub audit").digest()
@@ -18,8 +19,16 @@ def _chained(previous: bytes, seq: int, at_ms: int, actor: str, action: str, sub
 
 
 def record(connection: Connection, at_ms: int, actor: str, action: str, subject: str = "", result: str = "ok") -> None:
-    """Append one line. ``subject`` is an id, never a name; every field is cut at 60 characters."""
-    actor, action, subject, result = actor[:60], action[:60], subject[:60], result[:60]
+    """Append one line. ``subject`` is an id, never a name; every field is cut at 60 characters.
+
+    In a writer's transaction it takes its place in the chain last of all: processes of the hub go on from each other.
+    """
+    line = (at_ms, actor[:60], action[:60], subject[:60], result[:60])
+    at_commit(connection, lambda last: _append(last, *line))
+
+
+def _append(connection: Connection, at_ms: int, actor: str, action: str, subject: str, result: str) -> None:
+    lock(connection, "audit")
     last = connection.execute(select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)).first()
     seq, previous = (last.seq + 1, last.hash) if last else (1, _GENESIS)
     connection.execute(

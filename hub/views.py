@@ -17,7 +17,7 @@ from edge.model.records import OPEN_STATES
 from edge.sync.log import Stream
 
 from . import nodes
-from .store.dialect import put_row
+from .store.dialect import lock, put_row
 from .store.schema import entries, patients, visits
 
 FIRST_HUB_KIND = 64
@@ -70,6 +70,7 @@ def refold(connection: Connection, visit_ids: Iterable[str], patient_ids: Iterab
 
 
 def _refold_patient(connection: Connection, patient_id: str) -> None:
+    lock(connection, patient_id)
     rows = connection.execute(
         select(entries.c.raw, entries.c.node_id, entries.c.kind)
         .where(entries.c.patient_id == patient_id)
@@ -86,6 +87,7 @@ def _refold_patient(connection: Connection, patient_id: str) -> None:
 
 
 def _refold_visit(connection: Connection, visit_id: str, now_ms: int) -> None:
+    lock(connection, visit_id)
     rows = connection.execute(
         select(entries.c.raw, entries.c.node_id, entries.c.kind, entries.c.stream)
         .where(entries.c.visit_id == visit_id)
@@ -131,7 +133,8 @@ def _refold_visit(connection: Connection, visit_id: str, now_ms: int) -> None:
 
 
 def load_visit(connection: Connection, visit_id: str) -> Owned | None:
-    """A visit, or None."""
+    """A visit, or None. Within a writer's transaction it stays as it is until that ends."""
+    lock(connection, visit_id)
     row = connection.execute(
         select(visits.c.view, visits.c.node_id, visits.c.arrived_ms).where(visits.c.visit_id == visit_id)
     ).first()

@@ -3,15 +3,16 @@
 SQLite runs in WAL with synchronous=FULL, so that a commit that returned survives a power cut.
 """
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect
+from sqlalchemy import Connection, Engine, Table, create_engine, event, func, inspect, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.engine.url import make_url
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from edge.model.errors import Fault, UpkendraError
@@ -26,6 +27,10 @@ class _Sqlite(Protocol):
     isolation_level: str | None
 
     def execute(self, sql: str) -> object: ...
+
+
+AT_COMMIT = "at_commit"
+"""Where a writer's connection keeps what is done last in its transaction (``Connection.info``)."""
 
 
 def default_url(data: Path) -> str:
@@ -84,6 +89,35 @@ def _on_sqlite_connect(connection: DBAPIConnection, _record: ConnectionPoolEntry
 def _on_sqlite_begin(connection: Connection) -> None:
     writing = connection.get_execution_options().get("writing", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def lock(connection: Connection, name: str) -> None:
+    """Have ``name`` alone until this writer's transaction ends: other processes of the hub wait for it here.
+
+    SQLite has one writer at a time and needs none; whoever only reads takes none.
+    """
+    if connection.dialect.name == "sqlite" or not connection.get_execution_options().get("writing", False):
+        return
+    key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+    connection.execute(select(func.pg_advisory_xact_lock(key)))
+
+
+def is_deadlock(error: BaseException) -> bool:
+    """Whether PostgreSQL ended this so that another process could go on: it is worth a second try."""
+    return isinstance(error, OperationalError) and getattr(error.orig, "sqlstate", "") == "40P01"
+
+
+def at_commit(connection: Connection, work: Callable[[Connection], None]) -> None:
+    """Do ``work`` last in the writer's transaction; at once where no writer keeps a list.
+
+    For what all processes have to do one after the other: its lock is then held for the commit only, and whoever
+    holds it waits for nobody.
+    """
+    waiting: list[Callable[[Connection], None]] | None = connection.info.get(AT_COMMIT)
+    if waiting is None:
+        work(connection)
+    else:
+        waiting.append(work)
 
 
 def insert_new(connection: Connection, table: Table, row: Row) -> bool:

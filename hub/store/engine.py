@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, event, insert, select, update
 
 from edge.sync import faults
 
-from .dialect import Value, make_engine, require_store
+from .dialect import AT_COMMIT, Value, is_deadlock, make_engine, require_store
 from .migrate import upgrade
 from .schema import copy_log, copy_state
 
@@ -27,6 +27,8 @@ _CHANGES = frozenset({"INSERT", "UPDATE", "DELETE"})
 _NOT_COPIED = ("copy_log", "copy_state")
 GROUP_LIMIT = 256
 """Most jobs in one transaction."""
+DEADLOCK_TRIES = 3
+"""Two processes that want two visits in opposite order: one of them is undone, and tries again."""
 
 
 class _Job:
@@ -37,18 +39,20 @@ class _Job:
     def __init__(self, work: Callable[[Connection], T], future: "Future[T]") -> None:
         self._outcome: Callable[[], None] | None = None
 
-        def run(connection: Connection) -> bool:
+        def run(connection: Connection, tries: int = DEADLOCK_TRIES) -> bool:
             try:
                 with connection.begin_nested():
                     value = work(connection)
             except Exception as error:
+                if tries > 1 and is_deadlock(error):
+                    return run(connection, tries - 1)
                 refused = error
                 self._outcome = lambda: future.set_exception(refused)
                 return False
             self._outcome = lambda: future.set_result(value)
             return True
 
-        self.run = run
+        self.run: Callable[[Connection], bool] = run
         """Do the work; False when it was rolled back."""
         self.fail: Callable[[BaseException], None] = future.set_exception
 
@@ -135,10 +139,7 @@ class Store:
         try:
             with self.engine.connect().execution_options(writing=True) as connection, connection.begin():
                 self._said.clear()
-                for job in group:
-                    kept = len(self._said)
-                    if not job.run(connection):
-                        del self._said[kept:]
+                self._run_jobs(connection, group)
                 lsn = self._keep_for_copy(connection)
                 faults.point("hub-before-commit")
         except Exception as error:
@@ -151,6 +152,20 @@ class Store:
         for job in group:
             job.settle()
         self.on_commit()
+
+    def _run_jobs(self, connection: Connection, group: list[_Job]) -> None:
+        """Each job, then what they left to be done last; of a job that was rolled back nothing is left."""
+        last: list[Callable[[Connection], None]] = []
+        connection.info[AT_COMMIT] = last
+        try:
+            for job in group:
+                kept, kept_last = len(self._said), len(last)
+                if not job.run(connection):
+                    del self._said[kept:], last[kept_last:]
+        finally:
+            del connection.info[AT_COMMIT]  # the pool keeps it with the connection
+        for work in last:
+            work(connection)
 
     def _note(
         self, connection: Connection, cursor: object, statement: str, parameters: object, context: object, many: bool

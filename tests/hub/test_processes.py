@@ -1,0 +1,64 @@
+"""Several processes of a hub on one database: they wait for each other where they must, and nowhere for ever."""
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection, func, select
+
+from hub import audit
+from hub.store.dialect import lock
+from hub.store.engine import Store
+from hub.store.schema import audit as lines
+from tests.kits.postgres import Postgres
+
+JOBS = 40
+
+
+def _job(number: int, names: tuple[str, str]) -> Callable[[Connection], int]:
+    def work(connection: Connection) -> int:
+        for name in names:
+            lock(connection, name)
+            audit.record(connection, number, "anil", "visit_taken", name)
+        return number
+
+    return work
+
+
+def test_two_processes_that_want_the_same_visits_in_opposite_order_both_go_on_and_one_chain_holds(
+    postgres: Postgres, migrated: str
+) -> None:
+    url = postgres.database(migrated)
+    here, there = Store(url), Store(url)
+    try:
+        futures = []
+        for number in range(JOBS):
+            futures += [
+                here.write_later(_job(number, ("one", "two"))),
+                there.write_later(_job(number, ("two", "one"))),
+            ]
+        assert sorted(future.result(60) for future in futures) == sorted(2 * list(range(JOBS)))
+        assert here.read_now(audit.verify) == 0
+        assert here.read_now(lambda c: c.execute(select(func.count()).select_from(lines)).scalar()) == 4 * JOBS
+    finally:
+        here.close()
+        there.close()
+
+
+def test_of_an_act_that_failed_no_audit_line_stays_and_the_others_of_its_commit_have_theirs(
+    postgres: Postgres, migrated: str
+) -> None:
+    store = Store(postgres.database(migrated))
+
+    def fail(connection: Connection) -> None:
+        audit.record(connection, 1, "anil", "visit_taken", "undone")
+        raise ValueError("refused")
+
+    try:
+        first = store.write_later(_job(1, ("one", "two")))
+        failed = store.write_later(fail)
+        second = store.write_later(_job(2, ("one", "two")))
+        assert (first.result(20), second.result(20)) == (1, 2)
+        assert isinstance(failed.exception(20), ValueError)
+        subjects = store.read_now(lambda c: c.execute(select(lines.c.subject).order_by(lines.c.seq)).scalars().all())
+        assert list(subjects) == ["one", "two", "one", "two"]
+    finally:
+        store.close()
