@@ -15,6 +15,7 @@ from edge.web.server import new_app
 from edge.web.sessions import Session
 
 from . import courier
+from .calling import Calling
 from .calls import CallDesk
 from .clinic import Clinic
 from .config import NodeConfig, load_config
@@ -28,6 +29,7 @@ from .sms_desk import SmsDesk, SmsOptions
 from .telling import Telling
 from .usage import KeptMeter, parse_caps
 from .web.api import Api
+from .web.board_api import BoardApi
 from .web.device_api import DeviceApi
 from .web.door import add_trusted
 from .web.opening_api import OpeningApi
@@ -60,6 +62,7 @@ class Node:
         self.calls.connect(self.link.send_signal, self.link.limit_bulk)
         self.link.on_signal.append(self.calls.hear)
         self.link.on_link.append(self.calls.link_changed)
+        self.calling = Calling(self.clinic, folder)
         self.panel: PanelDesk | None = None
         self.sms: SmsDesk | None = None
         sticks = courier.Desk(self.clinic, self.link)
@@ -83,6 +86,7 @@ class Node:
             *DeviceApi(self.measurements).routes(),
             *StaffApi(self.clinic).routes(),
             *OpeningApi(self.clinic).routes(),
+            *BoardApi(self.clinic, self.calling).routes(),
         ]
         self.api = Api(self.clinic, self.calls, self.media, self._panel_report, more)
 
@@ -113,6 +117,7 @@ class Node:
     async def start(self) -> None:
         """Open the outbox and begin to talk to the hub; the records stay locked."""
         await self.clinic.store.open()
+        await self.calling.start()
         await self.link.start()
         await self.courier.start()
         await self.registry.start()
@@ -121,7 +126,7 @@ class Node:
 
     async def fit_panel(self, device: str, folder: Path, on_shutdown: Callable[[], None]) -> None:
         """Use the panel board on a serial port, present or not; ``on_shutdown`` ends the process in order."""
-        self.panel = PanelDesk(self.clinic, device, folder, on_shutdown)
+        self.panel = PanelDesk(self.clinic, self.calling, device, folder, on_shutdown)
         await self.panel.start()
 
     async def fit_sms(self, folder: Path, options: SmsOptions) -> None:

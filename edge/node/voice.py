@@ -9,6 +9,7 @@ import logging
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -38,18 +39,43 @@ class Prompt(Struct, frozen=True):
     """Made by a machine; to be recorded anew by a person."""
 
 
-def make_missing(folder: Path) -> int:
-    """Make placeholders in ``folder`` for statements that have no file; how many. None without espeak-ng."""
+class Phrase(Struct, frozen=True):
+    """Words that a machine can read out until a person has recorded them."""
+
+    prompt_id: str
+    hi: str
+    en: str
+
+
+def statements() -> list[Phrase]:
+    """The consents, named by the version of their wording."""
+    return [Phrase(one.version, one.hi, one.en) for one in reference().consent_statements]
+
+
+BOARD = "board-"
+_DIGITS = ("शून्य", "एक", "दो", "तीन", "चार", "पाँच", "छह", "सात", "आठ", "नौ")
+
+
+def board_phrases() -> list[Phrase]:
+    """What the public board says when it calls a token; the number digit by digit, so that twelve recordings do."""
+    english = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    digits = [Phrase(f"{BOARD}digit-{n}", hi, en) for n, (hi, en) in enumerate(zip(_DIGITS, english, strict=True))]
+    token = Phrase(f"{BOARD}token", "टोकन नंबर", "Token number")
+    return [token, *digits, Phrase(f"{BOARD}come", "कृपया अंदर आइए", "please come in")]
+
+
+def make_missing(folder: Path, wanted: Sequence[Phrase]) -> int:
+    """Make placeholders in ``folder`` for phrases that have no file; how many. None without espeak-ng."""
     program = shutil.which("espeak-ng")
     if program is None:
         return 0
     folder.mkdir(mode=0o700, exist_ok=True)
     known = {(one.prompt_id, one.language) for one in prompts(folder)}
     made = 0
-    for statement in reference().consent_statements:
-        for language, text in (("hi", statement.hi), ("en", statement.en)):
-            if (statement.version, language) not in known:
-                made += _speak(program, language, text, folder / f"{statement.version}.{language}.synthetic.wav")
+    for phrase in wanted:
+        for language, text in (("hi", phrase.hi), ("en", phrase.en)):
+            if (phrase.prompt_id, language) not in known:
+                made += _speak(program, language, text, folder / f"{phrase.prompt_id}.{language}.synthetic.wav")
     if made:
         say(logger, "prompts_made", made=made)
     return made
@@ -68,14 +94,14 @@ def _speak(program: str, language: str, text: str, path: Path) -> bool:
     return True
 
 
-def prompts(folder: Path) -> list[Prompt]:
+def prompts(folder: Path, address: str = "/api/prompts") -> list[Prompt]:
     """What can be played: for each prompt and language the recording, else the placeholder."""
     found: dict[tuple[str, str], Prompt] = {}
     for path in sorted(folder.glob("*")) if folder.is_dir() else []:
         name = _NAME.fullmatch(path.name)
         if name is None or not path.is_file() or not 0 < path.stat().st_size <= LARGEST_BYTES:
             continue
-        prompt = Prompt(name[1], name[2], f"/api/prompts/{path.name}", name[3] is not None)
+        prompt = Prompt(name[1], name[2], f"{address}/{path.name}", name[3] is not None)
         before = found.get((prompt.prompt_id, prompt.language))
         if before is None or before.synthetic:
             found[prompt.prompt_id, prompt.language] = prompt

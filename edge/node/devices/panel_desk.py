@@ -1,5 +1,6 @@
-"""What the panel board means in the clinic: the button calls the next of the queue, the display shows whose turn it
-is, an empty battery ends the node in order, and a node whose store no longer answers lets itself be power-cycled.
+"""What the panel board means in the clinic: the button calls the next of the queue (:mod:`edge.node.calling`), the
+display shows whose turn it is, an empty battery ends the node in order, and a node whose store no longer answers lets
+itself be power-cycled.
 
 Knows the clinic and the port; no serial line. What a press did is on the disk before the board may forget it.
 """
@@ -10,20 +11,15 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct
 
-from edge.model.clock import day_of
 from edge.model.errors import UpkendraError
-from edge.model.fold import Visit
-from edge.model.queue import waits
-from edge.model.records import Colour, VisitState
 from edge.web.logs import say
 from edge.web.refusals import Locked
 
+from ..calling import Calling, CallOfToken
 from ..clinic import Clinic
-from ..config import write_private
-from ..live import Called, Push, StickPush, VisitChanged
+from ..live import Push, StickPush
 from .panel import BoardEvent, BoardFound, CommandDone, EventKind, PanelNews, StatusHeard
 from .panel_port import PanelHealth, PanelPort, PanelState
 from .panel_protocol import ShutdownAck
@@ -50,17 +46,6 @@ NOISY_FRAMES_AN_HOUR = 100
 STACK_LOW_BYTES = 128
 
 
-class _Memory(Struct, frozen=True):
-    """``panel.json``: who was called today, and the last event of the board that was carried out."""
-
-    day: int = 0
-    called: tuple[str, ...] = ()
-    """Visit ids, the present one last."""
-    shown: str = ""
-    event: tuple[int, int] = (0, 0)
-    """Number and up-time of the event: a repetition after our own restart is known by them."""
-
-
 class PanelReport(Struct, frozen=True):
     """The board as ``GET /api/panel`` tells of it."""
 
@@ -84,33 +69,33 @@ def faults_of(health: PanelHealth) -> tuple[str, ...]:
     return tuple(found)
 
 
-def display_of(visit: Visit) -> str:
-    """What the display shows for a visit: the token's serial, ``E`` before it in an emergency."""
-    serial = f"{visit.token_serial:03d}" if visit.token else "---"
-    return f"E-{serial}" if visit.colour is Colour.RED else serial
+def display_of(call: CallOfToken) -> str:
+    """What the display shows for a token that was called: its serial, ``E`` before it in an emergency."""
+    serial = f"{call.serial:03d}" if call.token else "---"
+    return f"E-{serial}" if call.red else serial
 
 
 class PanelDesk:
     """The board's place in a node."""
 
-    def __init__(self, clinic: Clinic, device: str, folder: Path, on_shutdown: Callable[[], None]) -> None:
+    def __init__(
+        self, clinic: Clinic, calling: Calling, device: str, folder: Path, on_shutdown: Callable[[], None]
+    ) -> None:
         """``folder`` is the node's data folder; ``on_shutdown`` ends the process in order."""
         self._clinic = clinic
-        self._file = folder / "panel.json"
+        self._calling = calling
         self._on_shutdown = on_shutdown
-        self._memory = _Memory()
         self._port = PanelPort(device, self._heard, ImageStore(folder / "panel"))
         self._holds = Holds(folder / "panel")
         self._presses: asyncio.Queue[tuple[BoardEvent, float]] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
         self._shutdown_asked = False
         self._cut_accepted = asyncio.Event()
-        self._calling = asyncio.Lock()
 
     async def start(self) -> None:
         """Begin; the board may be absent."""
-        self._memory = await asyncio.to_thread(self._load)
         self._clinic.tablets.listeners.append(self._pushed)
+        self._calling.on_called.append(self._called)
         self._clinic.clock.board = self._port.board_time
         await self._port.start()
         works = (self._carry_out(), self._watch_store(), self._watch_hold())
@@ -123,6 +108,7 @@ class PanelDesk:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         self._clinic.tablets.listeners.remove(self._pushed)
+        self._calling.on_called.remove(self._called)
 
     async def stop(self) -> None:
         """End. Call it when all files are closed: the board that asked for a shutdown now hears that it may cut, and
@@ -150,7 +136,8 @@ class PanelDesk:
                 board = self._port.board_time()
                 if board is not None and self._clinic.clock.hear_board(board):
                     say(logger, "clock_set_by_board", uptime_s=round(board.uptime_s))
-                self._show(self._memory.shown if self._memory.day == self._today() else "", 0)
+                present = self._calling.present
+                self._show(display_of(present) if present else "", 0)
             case BoardEvent():
                 self._event(news)
             case StatusHeard(status) if status.power_state == SHUTDOWN_ASKED:
@@ -183,8 +170,7 @@ class PanelDesk:
         while True:
             event, pressed_at = await self._presses.get()
             try:
-                async with self._calling:
-                    await self._press(event, pressed_at)
+                await self._press(event, pressed_at)
             except (Locked, UpkendraError, OSError) as error:
                 say(logger, "panel_press_refused", why=type(error).__name__)
                 self._port.ask(lambda session: session.buzz(ERROR_TONE))
@@ -192,34 +178,19 @@ class PanelDesk:
 
     async def _press(self, event: BoardEvent, pressed_at: float) -> None:
         key = (event.number, event.uptime_s)
-        if key == self._memory.event:
+        if self._calling.carried_out(key):
             return
         age_s = asyncio.get_running_loop().time() - pressed_at
         if age_s > STALE_PRESS_S:
             say(logger, "panel_press_stale", age_s=round(age_s))
             return
-        today = self._today()
-        memory = self._memory if self._memory.day == today else _Memory(today)
-        if event.kind is EventKind.RECALL:
-            visit_id = memory.called[-1] if memory.called else ""
-            visit = await self._clinic.visit(visit_id) if visit_id else None
-        else:
-            queue = await self._clinic.queue()
-            waiting = (item.visit.visit_id for item in queue.items if waits(item.visit))
-            next_id = next((one for one in waiting if one not in memory.called), "")
-            visit = await self._clinic.visit(next_id) if next_id else None
-        if visit is None:
-            await self._keep(msgspec.structs.replace(memory, event=key))
+        calling = self._calling
+        call = await (calling.again(key) if event.kind is EventKind.RECALL else calling.next(key))
+        if call is None:
             self._port.ask(lambda session: session.buzz(ERROR_TONE))
-            return
-        await self._call(visit, memory, key)
 
-    async def _call(self, visit: Visit, memory: _Memory, event: tuple[int, int]) -> None:
-        again = bool(memory.called) and memory.called[-1] == visit.visit_id
-        called = (*(one for one in memory.called if one != visit.visit_id), visit.visit_id)
-        await self._keep(_Memory(memory.day, called, display_of(visit), event))
-        self._show(display_of(visit), EMERGENCY if visit.colour is Colour.RED else NEXT_PATIENT)
-        self._clinic.tablets.push(Called(visit.visit_id, visit.token, again))
+    def _called(self, call: CallOfToken) -> None:
+        self._show(display_of(call), EMERGENCY if call.red else NEXT_PATIENT)
 
     def _show(self, text: str, pattern: int) -> None:
         self._port.ask(lambda session: session.show(text))
@@ -229,22 +200,9 @@ class PanelDesk:
     # -- what the clinic says -------------------------------------------------------------------------
 
     def _pushed(self, message: Push) -> None:
-        if isinstance(message, VisitChanged):
-            self._clinic.later(self._follow(message.visit_id))
-        elif isinstance(message, StickPush) and message.stage in _STICK_TONES:
+        if isinstance(message, StickPush) and message.stage in _STICK_TONES:
             tone = _STICK_TONES[message.stage]
             self._port.ask(lambda session: session.buzz(tone))
-
-    async def _follow(self, visit_id: str) -> None:
-        """A visit that goes into its call without the button is shown all the same."""
-        async with self._calling:
-            today = self._today()
-            memory = self._memory if self._memory.day == today else _Memory(today)
-            if visit_id in memory.called:
-                return
-            visit = await self._clinic.visit(visit_id)
-            if visit.state is VisitState.IN_CALL:
-                await self._call(visit, memory, memory.event)
 
     async def _watch_store(self) -> None:
         """The heartbeat says that the store answers, so it has to be asked."""
@@ -269,18 +227,3 @@ class PanelDesk:
                 say(logger, "panel_hold", held=held)
                 await asyncio.to_thread(self._holds.confirm, held)
             await asyncio.sleep(LOOK_FOR_HOLD_S)
-
-    # -- memory ---------------------------------------------------------------------------------------
-
-    def _today(self) -> int:
-        return day_of(self._clinic.clock.now().wall_ms)
-
-    def _load(self) -> _Memory:
-        try:
-            return msgspec.json.decode(self._file.read_bytes(), type=_Memory)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-            return _Memory()
-
-    async def _keep(self, memory: _Memory) -> None:
-        await asyncio.to_thread(write_private, self._file, msgspec.json.encode(memory))
-        self._memory = memory

@@ -28,8 +28,9 @@ class PromptApi:
     async def get_prompts(self, call: Call[None, None]) -> PromptList:
         """Spoken prompts; placeholders are made when they are asked for first."""
         async with self._making:
-            await asyncio.to_thread(voice.make_missing, self._folder)
-            return PromptList(await asyncio.to_thread(voice.prompts, self._folder))
+            await asyncio.to_thread(voice.make_missing, self._folder, voice.statements())
+            found = await asyncio.to_thread(voice.prompts, self._folder)
+            return PromptList([one for one in found if not one.prompt_id.startswith(voice.BOARD)])
 
     async def get_prompt(self, call: Call[None, None]) -> Raw:
         """The sound of a prompt."""

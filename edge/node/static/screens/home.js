@@ -13,6 +13,7 @@ import { offerVisitUndo } from "../undo.js";
 import { EmergencyButton } from "./emergency.js";
 import { PersonLine } from "./people.js";
 import { Expected, SmsSign, SyncLine } from "./progress.js";
+import { CallButton } from "./turn.js";
 
 const query = signal("");
 /** @type {import("/ui/vendor/signals.js").Signal<import("/ui/api").Patient[]|null>} */
@@ -87,7 +88,7 @@ export function Home() {
         </button>`)}
     </section>
     <section class="stack" aria-label=${t("queue")}>
-      <div class="row between"><h2>${t("queue")}</h2>
+      <div class="row between"><h2>${t("queue")}</h2><${CallButton} text=${t("call-next")} test="call-next" />
         <button type="button" class="quiet" data-test="closing-open" onClick=${() => go("/closing")}>${t("closing-title")}</button></div>
       <${Queue} />
     </section>

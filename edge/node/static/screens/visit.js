@@ -14,6 +14,7 @@ import { MediaCard } from "./media.js";
 import { Prescription } from "./prescription.js";
 import { InPersonCard } from "./shelf.js";
 import { Expected, SmsCard, SyncCard, arrived } from "./progress.js";
+import { Turn } from "./turn.js";
 import { reasonWords } from "/ui/lib/reasons.js";
 
 const OPEN = ["draft", "triaged", "waiting", "in_call", "rx_pending", "rx_ready"];
@@ -34,7 +35,7 @@ export function VisitPage({ visitId }) {
   if (!now || now.visit.visit_id !== visitId) return html`<p class="card" role="status">${t("loading")}</p>`;
   const { visit, patient } = now;
   const colour = colourOf(visit);
-  const open = OPEN.includes(visit.state);
+  const open = OPEN.includes(visit.state) || (visit.state === "no_show" && !visit.closed_ms);
   const done = visit.state === "rx_ready";
   const unasked = visit.triage.colour === "not_triaged" && ["draft", "triaged", "waiting"].includes(visit.state);
   const place = queue.value?.find((one) => one.visit.visit_id === visitId);
@@ -53,6 +54,7 @@ export function VisitPage({ visitId }) {
           : visit.state === "waiting" && visit.expected ? html`<${Expected} told=${visit.expected} />` : null}
         <button type="button" class="quiet print-hide" data-test="token-print" onClick=${() => window.print()}>${t("token-print")}</button></div>
     </section>
+    <${Turn} visit=${visit} />
     ${colour === "red" && open ? html`<section class="card red-card stack tight"><strong>${t("colour-meaning-red")}</strong>
       ${visit.triage.reasons.length > 0 ? html`<p>${visit.triage.reasons.map(reasonWords).join(" · ")}</p>` : null}<${EmergencyFacts} /></section>` : null}
     ${visit.state === "waiting" ? html`<p class="notice" data-test="waiting-line">${arrived(now.sync.filter((one) => one.item !== "sms" && one.item !== "attachment")) ? t("waiting-arrived") : status.value?.link.online ? t("waiting-doctor") : t("waiting-offline")}</p>` : null}

@@ -1,0 +1,93 @@
+"""What the nurse does around the queue in a real browser: calling on the board, printing, referring, looking ahead."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from .pages import Clinic, Watch, log_in_nurse, look, register, see, take_visit, tap
+
+pytestmark = pytest.mark.browser
+SIZES = ((1280, 800), (800, 1280), (360, 640))
+NAME = "सत्यभामा देवी राजराजेश्वरी विश्वकर्मा उपाध्याय"
+PICTURES = os.environ.get("UPKENDRA_PICTURES", "")
+"""A folder for pictures of every screen that is looked at here; empty: none are kept."""
+
+
+def looked(page: Page, name: str, sizes: tuple[tuple[int, int], ...] = SIZES) -> None:
+    """No fault in any size, in both languages where the page has the switch."""
+    before = page.viewport_size
+    for width, height in sizes:
+        page.set_viewport_size({"width": width, "height": height})
+        assert look(page) == [], (name, width, height)
+        if PICTURES:
+            for language in ("hi", "en"):
+                page.wait_for_timeout(200)
+                page.screenshot(path=str(Path(PICTURES) / f"{name}-{language}-{width}.png"), full_page=True)
+                if page.locator("dialog[open]").count():
+                    break
+                tap(page, "language-toggle")
+    if before:
+        page.set_viewport_size(before)
+
+
+@pytest.fixture
+def page(browser: Browser, clinic: Clinic) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(20_000)
+    made = context.new_page()
+    watch = Watch(made, clinic.node_url)
+    log_in_nurse(made, clinic)
+    yield made
+    watch.none()
+    context.close()
+
+
+def test_the_board_calls_aloud_whom_the_tablet_calls_and_comes_back_by_itself(
+    browser: Browser, clinic: Clinic, page: Page
+) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 720})
+    board = context.new_page()
+    played: list[str] = []
+    board.on("request", lambda one: played.append(one.url) if "/prompts/board-" in one.url else None)
+    board.goto(f"{clinic.node_url}/board")
+    board.locator('[data-test="board-nobody"]').wait_for()
+    assert context.cookies() == []
+    register(page, NAME)
+    take_visit(page)
+    token = page.locator('[data-test="token-number"]').inner_text()
+    expect(board.locator('[data-test="board-waiting"]')).to_contain_text(token)
+    looked(page, "visit-turn")
+    board.locator("header h1").click()  # a touch: a browser lets nothing sound before it
+    tap(page, "call-token")
+    see(page, "toast-good")
+    expect(board.locator('[data-test="board-called"]')).to_have_text(token)
+    expect(board.locator('[data-test="board-waiting"]')).not_to_contain_text(token)
+    board.wait_for_event("request", lambda one: "board-come" in one.url and ".en." in one.url, timeout=40_000)
+    said = [url.rpartition("/")[2].partition(".synthetic")[0] for url in played]
+    digits = [f"board-digit-{digit}" for digit in token[-3:]]
+    pieces = ["board-token", *digits, "board-come"]
+    assert [name for name in said if name.endswith(".hi")] == [f"{piece}.hi" for piece in pieces]
+    assert NAME.split()[0] not in board.content()
+    context.set_offline(True)
+    board.locator('[data-test="board-away"]').wait_for()
+    context.set_offline(False)
+    board.locator('[data-test="board-away"]').wait_for(state="detached")
+    tap(page, "call-token")
+    expect(board.locator('[data-test="board-called"]')).to_have_attribute("data-times", "2")
+    for width, height in ((1920, 1080), (800, 1280), (360, 640)):
+        board.set_viewport_size({"width": width, "height": height})
+        assert board.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")
+        if PICTURES:
+            board.screenshot(path=str(Path(PICTURES) / f"board-{width}.png"))
+    context.close()
+    tap(page, "turn-absent")
+    see(page, "turn-back")
+    tap(page, "visit-home")
+    page.locator('[data-test="queue-row"]', has_text=token).click()
+    tap(page, "turn-back")
+    see(page, "call-token")
+    tap(page, "visit-home")
+    looked(page, "home-call")
