@@ -33,6 +33,7 @@ from .devices import panel_cli
 from .devices.registry import parse_device
 from .listening import Listening, parse_address
 from .notify import Notifier
+from .printing.port import parse_printer
 from .report import at_rest
 from .sms_desk import sms_options_of
 from .views import Staff
@@ -81,6 +82,12 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="MODEL=PORT",
         help="a medical device on a serial port (contec-v7=/dev/ttyUSB0, or =usb:10c4:ea60); once for each",
+    )
+    serve.add_argument(
+        "--printer",
+        default="",
+        metavar="MM=PORT",
+        help="a thermal printer: 80 or 58, and /dev/usb/lp0, /dev/ttyUSB0@BAUD or tcp:HOST:PORT",
     )
     serve.add_argument("--sms-modem", default="", metavar="DEVICE", help="serial port of a GSM modem, for emergencies")
     serve.add_argument("--sms-hub", default="", metavar="NUMBER", help="the hub's telephone number")
@@ -215,13 +222,17 @@ async def _serve(options: argparse.Namespace) -> bool:
         options.sms_modem, options.sms_hub, options.sms_cap, options.sms_after, options.sms_cost
     )
     devices = [parse_device(text) for text in options.device]
+    printer = parse_printer(options.printer) if options.printer else None
     stopping, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     notifier = Notifier.of_process()
     run = secrets.token_bytes(seal.RUN_BYTES)
     node = await asyncio.to_thread(
-        Node.load, options.data, run, options.camera, options.hub_host, options.data_cap, options.bulk_hours, devices
+        lambda: Node.load(
+            *(options.data, run, options.camera, options.hub_host, options.data_cap, options.bulk_hours, devices),
+            printer,
+        )
     )
     closed = asyncio.Event()
 

@@ -24,6 +24,8 @@ from .devices.panel_desk import PanelDesk, PanelReport
 from .devices.registry import Configured, Registry
 from .link import HubLink, new_endpoint
 from .media import MediaDesk
+from .printing.desk import PrinterDesk
+from .printing.port import Printer
 from .report import Parts, Reporter
 from .sms_desk import SmsDesk, SmsOptions
 from .telling import Telling
@@ -33,6 +35,7 @@ from .web.board_api import BoardApi
 from .web.device_api import DeviceApi
 from .web.door import add_trusted
 from .web.opening_api import OpeningApi
+from .web.printer_api import PrinterApi
 from .web.report_api import ReportApi
 from .web.sms_api import SmsApi
 from .web.staff_api import StaffApi
@@ -47,7 +50,13 @@ class Node:
     """A node that serves: store, clinic, calls, link, web."""
 
     def __init__(
-        self, folder: Path, config: NodeConfig, run: bytes, camera: str, devices: Sequence[Configured] = ()
+        self,
+        folder: Path,
+        config: NodeConfig,
+        run: bytes,
+        camera: str,
+        devices: Sequence[Configured] = (),
+        printer: Printer | None = None,
     ) -> None:
         """Make everything; opens no socket yet. Blocking."""
         if len(run) != seal.RUN_BYTES:
@@ -68,6 +77,7 @@ class Node:
         sticks = courier.Desk(self.clinic, self.link)
         self.registry = Registry(devices)
         self.measurements = Measurements(self.clinic, self.registry)
+        self.printer = PrinterDesk(self.clinic, printer)
         parts = Parts(
             self.clinic,
             self.link,
@@ -77,6 +87,7 @@ class Node:
             self._sms_health,
             camera,
             self.measurements.devices,
+            self.printer,
         )
         self.reporter = Reporter(folder, parts)
         self.telling = Telling(self.clinic, self.reporter)
@@ -87,6 +98,7 @@ class Node:
             *StaffApi(self.clinic).routes(),
             *OpeningApi(self.clinic).routes(),
             *BoardApi(self.clinic, self.calling).routes(),
+            *PrinterApi(self.clinic, self.printer).routes(),
         ]
         self.api = Api(self.clinic, self.calls, self.media, self._panel_report, more)
 
@@ -100,6 +112,7 @@ class Node:
         data_caps: Sequence[str] = (),
         bulk_hours: str | None = None,
         devices: Sequence[Configured] = (),
+        printer: Printer | None = None,
     ) -> "Node":
         """The node of a data folder; what is given overrides where the hub is, and what bulk may use and when.
 
@@ -112,7 +125,7 @@ class Node:
             data_caps_mb=parse_caps(config.data_caps_mb, data_caps),
             bulk_hours=config.bulk_hours if bulk_hours is None else bulk_hours,
         )
-        return cls(folder, config, run, camera, devices)
+        return cls(folder, config, run, camera, devices, printer)
 
     async def start(self) -> None:
         """Open the outbox and begin to talk to the hub; the records stay locked."""
@@ -121,6 +134,7 @@ class Node:
         await self.link.start()
         await self.courier.start()
         await self.registry.start()
+        self.printer.start()
         self.telling.start()
         self.clinic.days.start()
 
@@ -167,6 +181,7 @@ class Node:
         """End calls, seal what is left, close the run and the files."""
         if self.panel is not None:
             await self.panel.rest()
+        await self.printer.stop()
         await self.measurements.close()
         await self.registry.stop()
         await self.telling.stop()

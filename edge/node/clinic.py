@@ -369,12 +369,13 @@ class Clinic:
     # -- looking up -----------------------------------------------------------------------------------
 
     async def queue(self) -> Queue:
-        """Everybody who is here: first those who wait in their order, then the others by their opening."""
+        """Everybody who is here: first those who wait in their order, then the others by their opening, then those
+        who did not come when they were called."""
         now_ms = self.clock.now().wall_ms
         sent = frozenset(self.sent)
 
         def load(views: Views) -> list[tuple[Visit, Patient | None, Line]]:
-            visits = views.open_visits(now_ms - QUEUE_DAYS_MS)
+            visits = views.open_visits(now_ms - QUEUE_DAYS_MS) + views.absent_visits(day_of(now_ms))
             return [(visit, views.patient(visit.patient_id), views.visit_line(visit, sent)) for visit in visits]
 
         loaded = await self.store.read(load)

@@ -116,6 +116,10 @@ class DevicesChanged(msgspec.Struct, frozen=True, tag="devices"):
     """A medical device was plugged in or pulled: load them."""
 
 
+class PrinterChanged(msgspec.Struct, frozen=True, tag="printer"):
+    """A job of the thermal printer has come further: load them."""
+
+
 class StickPush(msgspec.Struct, frozen=True, tag="stick"):
     """How a USB stick in this node stands."""
 
@@ -172,6 +176,7 @@ Push: TypeAlias = (
     | ByePush
     | Called
     | DevicesChanged
+    | PrinterChanged
     | StickPush
     | MeasurePush
 )

@@ -33,6 +33,7 @@ from .link import HubLink
 from .live import Link
 from .media_rows import Unfinished
 from .outbox import OutboxDb
+from .printing.desk import PrinterDesk
 from .revoked import Revoked, Standing
 from .spool import Spool, Waiting
 from .usage import BEARERS, KeptMeter
@@ -152,6 +153,7 @@ class Parts(Struct, frozen=True):
     sms: Callable[[], SmsHealth | None]
     camera: str
     devices: Callable[[], tuple[DeviceNow, ...]]
+    printer: PrinterDesk
 
 
 def records_bytes(folder: Path) -> int:
@@ -241,6 +243,8 @@ class Reporter:
             camera_failures=parts.calls.camera_failures,
             devices=tuple(one.model for one in devices if one.configured),
             devices_absent=tuple(one.model for one in devices if one.configured and not one.present),
+            printer_fitted=parts.printer.fitted,
+            printer_trouble=parts.printer.trouble,
             panel_fitted=panel.fitted,
             panel_faults=panel.faults,
             modem_fitted=sms is not None,

@@ -193,6 +193,11 @@ class Views:
         )
         return [_visit.decode(row[0]) for row in rows]
 
+    def absent_visits(self, day: int) -> list[Visit]:
+        """Visits of that day's tokens whose patient did not come when called, and that nobody has closed."""
+        sql = "SELECT body FROM visits WHERE token_day = ? AND state = 'no_show' ORDER BY token_serial"
+        return [visit for row in self._db.rows(sql, day) if not (visit := _visit.decode(row[0])).closed_ms]
+
     def visits_between(self, from_ms: int, until_ms: int) -> list[Visit]:
         """Visits that were opened in this time, in the order of their opening."""
         sql = "SELECT body FROM visits WHERE opened_ms >= ? AND opened_ms < ? ORDER BY opened_ms"

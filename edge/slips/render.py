@@ -20,9 +20,17 @@ from .refusal import SlipCode, SlipRefused
 from .words import TEMPLATES_DIR, SlipWords, slip_words
 
 PAPERS = ("a5", "a4")
+ROLLS = {80: 576, 58: 384}
+"""Width of a thermal printer's roll in mm → dots that its head prints, 8 a millimetre."""
+ROLL_PPI = 203.2
+"""8 dots a millimetre."""
 TEMPLATES = {("rx", 1): "rx-1"}
 """Template id and version → file. Old versions stay as long as slips made with them may be checked."""
 _lock = Lock()
+
+
+TOKEN_MM = 80
+"""Width of the token's template; on a narrower roll all of it is smaller."""
 
 
 class TokenWords(Struct, frozen=True):
@@ -93,7 +101,31 @@ def render_pages(signed: SignedPrescription, *, paper: str = "a5", ppi: float = 
     return _compile(*_slip(signed, paper), "png", ppi)
 
 
+def render_roll(signed: SignedPrescription, *, roll_mm: int = 80) -> bytes:
+    """The prescription as one long PNG, as wide as the head of a thermal printer: :data:`ROLLS`.
+
+    Raises SlipRefused with slip_record_bad, slip_template_unknown or slip_paper_unknown.
+    """
+    if roll_mm not in ROLLS:
+        raise SlipRefused(SlipCode.PAPER_UNKNOWN, "A roll is 80 or 58 mm wide.")
+    template, words = _slip(signed, PAPERS[0])
+    return _compile(
+        template.replace("rx-", "roll-"), msgspec.structs.replace(words, paper=f"roll{roll_mm}"), "png", ROLL_PPI
+    )[0]
+
+
+def render_token_roll(words: TokenWords, *, roll_mm: int = 80) -> bytes:
+    """The token slip as a PNG for the head of a thermal printer. Raises SlipRefused with slip_paper_unknown."""
+    if roll_mm not in ROLLS:
+        raise SlipRefused(SlipCode.PAPER_UNKNOWN, "A roll is 80 or 58 mm wide.")
+    return _compile("token-1", words, "png", ROLLS[roll_mm] / TOKEN_MM * 25.4)[0]
+
+
 def render_token(token: str, centre: str, expected: str = "", date: str = "", *, demo: bool = False) -> bytes:
     """A token slip 80 mm wide as PDF. ``expected`` and ``date`` are printed as given, or left out when empty."""
-    words = TokenWords(clean(token), clean(centre), clean(expected), clean(date), demo)
-    return _compile("token-1", words)[0]
+    return _compile("token-1", token_words(token, centre, expected, date, demo=demo))[0]
+
+
+def token_words(token: str, centre: str, expected: str = "", date: str = "", *, demo: bool = False) -> TokenWords:
+    """The words of a token slip, with characters that no font has seen to be missing."""
+    return TokenWords(clean(token), clean(centre), clean(expected), clean(date), demo)

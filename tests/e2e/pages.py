@@ -54,11 +54,12 @@ def _run(arguments: Sequence[str], stdin: str = "") -> str:
 class Stage:
     """Starts hub and node and stops them again."""
 
-    def __init__(self, folder: Path, camera: str = "test", devices: Sequence[str] = ()) -> None:
-        """``devices``: MODEL=PORT of each medical device."""
+    def __init__(self, folder: Path, camera: str = "test", devices: Sequence[str] = (), printer: str = "") -> None:
+        """``devices``: MODEL=PORT of each medical device; ``printer``: MM=PORT."""
         self._folder = folder
         self._camera = camera
         self._devices = devices
+        self._printer = printer
         self._running: list[subprocess.Popen[str]] = []
 
     def start(self) -> Clinic:
@@ -117,6 +118,7 @@ class Stage:
                 *("edge.node", "serve", "--data", node, "--http", f"127.0.0.1:{_free_port()}", "--no-announce"),
                 *("--camera", self._camera),
                 *(word for device in self._devices for word in ("--device", device)),
+                *(("--printer", self._printer) if self._printer else ()),
             )
         )
         return Clinic(

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from .pages import Clinic, Watch, log_in_nurse, look, register, see, take_visit, tap
+from tests.kits.printer import PrinterOnPty, ThermalPrinter
+
+from .pages import Clinic, Stage, Watch, log_in_nurse, look, register, see, take_visit, tap
 
 pytestmark = pytest.mark.browser
 SIZES = ((1280, 800), (800, 1280), (360, 640))
@@ -31,6 +33,21 @@ def looked(page: Page, name: str, sizes: tuple[tuple[int, int], ...] = SIZES) ->
                 tap(page, "language-toggle")
     if before:
         page.set_viewport_size(before)
+
+
+@pytest.fixture(scope="module")
+def printer() -> Iterator[PrinterOnPty]:
+    with PrinterOnPty(ThermalPrinter(58)) as there:
+        yield there
+
+
+@pytest.fixture(scope="module")
+def clinic(tmp_path_factory: pytest.TempPathFactory, printer: PrinterOnPty) -> Iterator[Clinic]:
+    stage = Stage(tmp_path_factory.mktemp("clinic"), printer=f"58={printer.path}")
+    try:
+        yield stage.start()
+    finally:
+        stage.stop()
 
 
 @pytest.fixture
@@ -91,3 +108,21 @@ def test_the_board_calls_aloud_whom_the_tablet_calls_and_comes_back_by_itself(
     see(page, "call-token")
     tap(page, "visit-home")
     looked(page, "home-call")
+
+
+def test_a_token_is_printed_at_the_node_and_the_page_says_when_the_paper_has_run_out(
+    page: Page, printer: PrinterOnPty
+) -> None:
+    paper = printer.printer.paper
+    before = len(paper.pieces)
+    register(page, f"छपाई {NAME}")
+    take_visit(page)
+    printer.printer.paper_out = True
+    tap(page, "print-here-token")
+    page.locator('[data-test="print-token"][data-state="paper_out"]').wait_for()
+    looked(page, "print-paper-out")
+    printer.printer.paper_out = False
+    tap(page, "print-here-token")
+    page.locator('[data-test="print-token"][data-state="printed"]').wait_for()
+    assert page.locator('[data-test="print-state"]').count() == 0
+    assert len(paper.pieces) == before + 1 and any(any(row) for row in paper.pieces[-1])

@@ -22,6 +22,7 @@ from edge.node.app import Node
 from edge.node.config import NodeConfig, Site
 from edge.node.devices.registry import Configured
 from edge.node.journal import Secrets
+from edge.node.printing.port import Printer
 from edge.sync import seal
 
 PIN = "482915"
@@ -169,8 +170,15 @@ async def _json(reply: ClientResponse) -> dict[str, object]:
 class Served:
     """A node that serves inside the test process."""
 
-    def __init__(self, setup: Provisioned, camera: str = "test", devices: Sequence[Configured] = ()) -> None:
+    def __init__(
+        self,
+        setup: Provisioned,
+        camera: str = "test",
+        devices: Sequence[Configured] = (),
+        printer: Printer | None = None,
+    ) -> None:
         self.setup = setup
+        self.printer = printer
         self.camera = camera
         self.devices = devices
         self.node: Node
@@ -178,7 +186,8 @@ class Served:
 
     async def __aenter__(self) -> "Served":
         run = secrets.token_bytes(8)
-        self.node = await asyncio.to_thread(Node, self.setup.folder, self.setup.config, run, self.camera, self.devices)
+        parts = (self.camera, self.devices, self.printer)
+        self.node = await asyncio.to_thread(Node, self.setup.folder, self.setup.config, run, *parts)
         await self.node.start()
         server = TestServer(await self.node.web_app())
         await server.start_server(access_log=None)

@@ -51,6 +51,9 @@ class Facts(Struct, frozen=True):
     devices: tuple[str, ...] = ()
     """Models of the medical devices that this node was told of."""
     devices_absent: tuple[str, ...] = ()
+    printer_fitted: bool = False
+    printer_trouble: str = ""
+    """How the last job of the thermal printer ended when it was not printed (docs/errors.md)."""
     panel_fitted: bool = False
     panel_faults: tuple[str, ...] = ()
     modem_fitted: bool = False

@@ -2,7 +2,20 @@
 
 from collections.abc import Callable
 
-from . import camera, clock, devices, disk, last_ack, modem, one_card, outbox_age, panel, records_size, standing
+from . import (
+    camera,
+    clock,
+    devices,
+    disk,
+    last_ack,
+    modem,
+    one_card,
+    outbox_age,
+    panel,
+    printer,
+    records_size,
+    standing,
+)
 from .base import Facts, Finding
 
 CHECKS: tuple[Callable[[Facts], Finding], ...] = (
@@ -14,6 +27,7 @@ CHECKS: tuple[Callable[[Facts], Finding], ...] = (
     outbox_age.check,
     camera.check,
     devices.check,
+    printer.check,
     panel.check,
     modem.check,
     one_card.check,

@@ -84,6 +84,9 @@ function heard(message) {
     case "devices":
       if (devices.value) void loadDevices().catch(() => {});
       break;
+    case "printer":
+      void import("./screens/printer.js").then(({ loadPrinter }) => loadPrinter()).catch(() => {});
+      break;
     case "measure":
       measured(message);
       break;

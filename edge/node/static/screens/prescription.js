@@ -9,6 +9,7 @@ import { canSpeak, hush, speak } from "/ui/lib/speech.js";
 import { errorText, submit } from "../commands.js";
 import { item } from "/ui/lib/reference.js";
 import { loadRecord } from "../store.js";
+import { PrintHere, printer } from "./printer.js";
 import { HandOut } from "./shelf.js";
 
 /** @typedef {import("/ui/api").Medicine} Medicine */
@@ -77,7 +78,8 @@ export function Prescription({ visit, state }) {
     ${rx.follow_up_date ? html`<p>${t("come-again")}: <strong class="num">${rx.follow_up_date.split("-").reverse().join("-")}</strong></p>` : null}
     <div class="row print-hide">
       ${canSpeak() ? html`<button type="button" data-test="rx-read" onClick=${() => speak(...spoken)}><${Icon} name="speaker" /> ${t("read-aloud")}</button>` : null}
-      <a class="button primary" data-test="rx-print" href=${`${base}/slip.pdf?paper=a5`} target="_blank" rel="noopener" onClick=${() => (opened.value = true)}><${Icon} name="printer" /> ${t("print-slip")}</a>
+      <${PrintHere} main path=${`${base}/print`} kind="slip" visitId=${visit.visit_id} subject=${state.prescription_id} text=${t("print-here")} />
+      <a class=${printer.value?.fitted ? "button" : "button primary"} data-test="rx-print" href=${`${base}/slip.pdf?paper=a5`} target="_blank" rel="noopener" onClick=${() => (opened.value = true)}><${Icon} name="printer" /> ${t(printer.value?.fitted ? "print-sheet" : "print-slip")}</a>
       ${state.printed_ms ? html`<span class="notice good slim" data-test="rx-is-printed">✓ ${t("printed-at", { time: clockTime(state.printed_ms) })}</span>`
         : html`<button type="button" data-test="rx-printed" class=${opened.value ? "primary" : ""} disabled=${busy.value} onClick=${() => void printed()}>${t("confirm-printed")}</button>`}
     </div>

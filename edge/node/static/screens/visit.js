@@ -12,6 +12,7 @@ import { EmergencyButton, EmergencyFacts } from "./emergency.js";
 import { RecordFacts } from "/ui/lib/facts.js";
 import { MediaCard } from "./media.js";
 import { Prescription } from "./prescription.js";
+import { PrintHere } from "./printer.js";
 import { InPersonCard } from "./shelf.js";
 import { Expected, SmsCard, SyncCard, arrived } from "./progress.js";
 import { Turn } from "./turn.js";
@@ -52,6 +53,7 @@ export function VisitPage({ visitId }) {
         ${visit.state === "waiting" && place ? html`<span>${place.place > 1 ? t("before-you", { n: place.place - 1 }) : t("first-in-queue")}</span>` : null}
         ${visit.doctor_name ? html`<span class="soft">${t("doctor-named", { name: visit.doctor_name })}</span>`
           : visit.state === "waiting" && visit.expected ? html`<${Expected} told=${visit.expected} />` : null}
+        ${visit.token ? html`<div class="print-hide"><${PrintHere} path=${`/api/visits/${visitId}/token/print`} kind="token" visitId=${visitId} subject=${visit.token} text=${t("token-print-here")} /></div>` : null}
         <button type="button" class="quiet print-hide" data-test="token-print" onClick=${() => window.print()}>${t("token-print")}</button></div>
     </section>
     <${Turn} visit=${visit} />
