@@ -18,6 +18,7 @@ from .records import (
     History,
     IsoDay,
     Person,
+    Referral,
     ShortText,
     Text,
     VisitState,
@@ -188,6 +189,25 @@ class Dispense(Struct, frozen=True, tag="dispense", forbid_unknown_fields=True):
     units: Annotated[int, Meta(ge=1, le=10_000)]
 
 
+class Refer(Struct, frozen=True, tag="refer", forbid_unknown_fields=True):
+    """Send the patient on, without a doctor's word."""
+
+    command_id: Id
+    visit_id: Id
+    referral: Referral
+    way: Annotated[str, Meta(pattern="^(108|own|not_gone)$")]
+    given: Text = ""
+
+
+class TellEnding(Struct, frozen=True, tag="tell_ending", forbid_unknown_fields=True):
+    """What became of a patient who was sent on or was an emergency."""
+
+    command_id: Id
+    visit_id: Id
+    ending: Annotated[str, Meta(pattern="^(reached|refused|better|died|not_heard)$")]
+    note: Text = ""
+
+
 Command: TypeAlias = (
     RegisterPatient
     | AmendPatient
@@ -208,4 +228,6 @@ Command: TypeAlias = (
     | CountStock
     | ReceiveStock
     | Dispense
+    | Refer
+    | TellEnding
 )

@@ -230,7 +230,8 @@ def _on_visit(state: NodeState, command: cmd.Command, at: Instant, by: Actor) ->
     if patient is None or patient.patient_id != visit.patient_id:
         return _no_patient()
     withdrawal = isinstance(command, cmd.RecordConsent) and not command.given
-    if visit.state in FINAL_STATES and not withdrawal and not isinstance(command, cmd.ConfirmPrinted | cmd.Dispense):
+    late = withdrawal or isinstance(command, cmd.ConfirmPrinted | cmd.Dispense | cmd.TellEnding)
+    if visit.state in FINAL_STATES and not late:
         return Refusal("visit_closed", "This visit is closed; open a new one.", "visit_id")
     match command:
         case cmd.RecordConsent():
@@ -249,6 +250,12 @@ def _on_visit(state: NodeState, command: cmd.Command, at: Instant, by: Actor) ->
             return _in_person(command, at)
         case cmd.Dispense():
             return _dispense(visit, command)
+        case cmd.Refer():
+            if not command.referral.to.strip():
+                return Refusal("referral_place", "Say where the patient is sent.", "referral.to", Fault.CALLER)
+            return [ev.Referred(visit.visit_id, command.referral, command.way, command.given)]
+        case cmd.TellEnding():
+            return [ev.EndingTold(visit.visit_id, command.ending, command.note)]
         case cmd.AttachMedia():
             return _attach(state, visit, command)
         case cmd.RemoveMedia():

@@ -29,6 +29,8 @@ from .records import (
     VisitState,
     Vitals,
 )
+from .referral import EndingTold as EndingTold
+from .referral import Referred as Referred
 
 
 class PatientRegistered(Struct, frozen=True, array_like=True):
@@ -384,6 +386,8 @@ Event: TypeAlias = (
     | StockCounted
     | StockReceived
     | Dispensed
+    | Referred
+    | EndingTold
     | StaffPublished
     | VisitAssigned
     | VisitSeen
@@ -424,6 +428,8 @@ KINDS: dict[int, type[Struct]] = {
     27: StockCounted,
     28: StockReceived,
     29: Dispensed,
+    30: Referred,
+    31: EndingTold,
     64: StaffPublished,
     65: VisitAssigned,
     66: VisitSeen,

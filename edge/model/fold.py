@@ -14,6 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from . import events as ev
+from . import referral
 from .media import MediaType, Purpose, chunk_count
 from .records import (
     Allergies,
@@ -185,6 +186,9 @@ class Visit(msgspec.Struct, frozen=True):
     """Seen or removed marks that were folded before their blob was attached."""
     in_person: tuple[InPerson, ...] = ()
     handed_out: tuple[HandedOut, ...] = ()
+    referrals: tuple[referral.MadeReferral, ...] = ()
+    """By the nurse; a doctor's stands in the prescription."""
+    ending: referral.ToldEnding | None = None
     stamps: dict[str, int] = {}
     """Stamp of the entry that each replaceable part comes from."""
     expected: Expected | None = None
@@ -290,6 +294,11 @@ def _changes(visit: Visit, event: ev.Event | ev.Unknown, stamp: int, actor: str)
         case ev.Dispensed():
             given = HandedOut(at_ms, actor, event.prescription_id, event.drug_id, event.units)
             return {"handed_out": _insert(visit.handed_out, given)}
+        case ev.Referred():
+            return {"referrals": _insert(visit.referrals, referral.made(event, at_ms, actor))}
+        case ev.EndingTold():
+            told = referral.ToldEnding(at_ms, actor, event.ending, event.note)
+            return _newest(visit, stamp, "ending", ending=told)
         case ev.CallHeld():
             call = Call(
                 event.call_id,
@@ -411,7 +420,7 @@ def _mark_media(visit: Visit, blob_id: str, marks: Callable[[MediaItem], dict[st
     }
 
 
-_Item = TypeVar("_Item", bound="Consent | VitalsRound | Call | InPerson | HandedOut")
+_Item = TypeVar("_Item", bound="Consent | VitalsRound | Call | InPerson | HandedOut | referral.MadeReferral")
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -422,7 +431,7 @@ def _insert(items: tuple[_Item, ...], item: _Item) -> tuple[_Item, ...]:
     return tuple(sorted((*items, item), key=_in_time))
 
 
-def _in_time(item: Consent | VitalsRound | Call | InPerson | HandedOut) -> tuple[int, bytes]:
+def _in_time(item: Consent | VitalsRound | Call | InPerson | HandedOut | referral.MadeReferral) -> tuple[int, bytes]:
     return (item.started_ms if isinstance(item, Call) else item.at_ms, _encode(item))
 
 

@@ -95,6 +95,8 @@ _ITEM_OF = {
     16: "closing",
     19: "attachment_list",
     20: "attachment_list",
+    30: "referral",
+    31: "referral",
 }
 """Event kind → item. The list of attachments is no attachment: each of those has a line that its keeper adds."""
 

@@ -136,11 +136,18 @@ def _row(serial: int, visit: Visit, patient: Patient, day: int) -> RegisterRow:
         record.doctor_name if record else visit.doctor_name,
         record.mode.value if record else "",
         tuple(f"{names.get(one.drug_id, one.drug_id)} × {one.units}" for one in visit.handed_out),
-        record.referral.to if record and record.referral else "",
+        _sent_to(visit, record),
         record.follow_up_date if record else "",
         visit.state,
         visit.opened_by,
     )
+
+
+def _sent_to(visit: Visit, record: PrescriptionRecord | None) -> str:
+    """By the doctor, else by the nurse: a code of :class:`edge.model.referral.Place` or the words of a place."""
+    if record is not None and record.referral is not None:
+        return record.referral.to
+    return visit.referrals[-1].to if visit.referrals else ""
 
 
 def _record(visit: Visit) -> PrescriptionRecord | None:

@@ -36,6 +36,7 @@ from .web.device_api import DeviceApi
 from .web.door import add_trusted
 from .web.opening_api import OpeningApi
 from .web.printer_api import PrinterApi
+from .web.referral_api import ReferralApi
 from .web.report_api import ReportApi
 from .web.sms_api import SmsApi
 from .web.staff_api import StaffApi
@@ -99,6 +100,7 @@ class Node:
             *OpeningApi(self.clinic).routes(),
             *BoardApi(self.clinic, self.calling).routes(),
             *PrinterApi(self.clinic, self.printer).routes(),
+            *ReferralApi(self.clinic, self.printer).routes(),
         ]
         self.api = Api(self.clinic, self.calls, self.media, self._panel_report, more)
 

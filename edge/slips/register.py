@@ -11,6 +11,7 @@ from edge.model.reference import reference
 from edge.model.register import BANDS, RegisterRow, Totals, Unfinished
 
 from .coverage import clean
+from .referral import labels as referral_labels
 from .render import compile_pdf
 from .words import TEMPLATES_DIR, Pair
 
@@ -115,7 +116,7 @@ def _cells(row: RegisterRow, words: Labels, workers: Mapping[str, str]) -> tuple
         " – ".join(filter(None, (diagnosis, words.provisional if row.provisional else ""))),
         " · ".join(filter(None, (row.doctor, words.modes.get(row.mode, "")))),
         ", ".join(row.given),
-        row.referred_to,
+        referral_labels().places.get(row.referred_to, (row.referred_to, ""))[0],
         row.follow_up,
         workers.get(row.worker, row.worker),
     )

@@ -73,6 +73,11 @@ def compile_pdf(template: str, words: Struct) -> bytes:
     return _compile(template, words)[0]
 
 
+def compile_png(template: str, words: Struct, ppi: float) -> bytes:
+    """The first page of a template as PNG; a page without a height has no second one."""
+    return _compile(template, words, "png", ppi)[0]
+
+
 def _slip(signed: SignedPrescription, paper: str) -> tuple[str, SlipWords]:
     if paper not in PAPERS:
         raise SlipRefused(SlipCode.PAPER_UNKNOWN, "Paper is a4 or a5.")
@@ -109,16 +114,16 @@ def render_roll(signed: SignedPrescription, *, roll_mm: int = 80) -> bytes:
     if roll_mm not in ROLLS:
         raise SlipRefused(SlipCode.PAPER_UNKNOWN, "A roll is 80 or 58 mm wide.")
     template, words = _slip(signed, PAPERS[0])
-    return _compile(
-        template.replace("rx-", "roll-"), msgspec.structs.replace(words, paper=f"roll{roll_mm}"), "png", ROLL_PPI
-    )[0]
+    return compile_png(
+        template.replace("rx-", "roll-"), msgspec.structs.replace(words, paper=f"roll{roll_mm}"), ROLL_PPI
+    )
 
 
 def render_token_roll(words: TokenWords, *, roll_mm: int = 80) -> bytes:
     """The token slip as a PNG for the head of a thermal printer. Raises SlipRefused with slip_paper_unknown."""
     if roll_mm not in ROLLS:
         raise SlipRefused(SlipCode.PAPER_UNKNOWN, "A roll is 80 or 58 mm wide.")
-    return _compile("token-1", words, "png", ROLLS[roll_mm] / TOKEN_MM * 25.4)[0]
+    return compile_png("token-1", words, ROLLS[roll_mm] / TOKEN_MM * 25.4)
 
 
 def render_token(token: str, centre: str, expected: str = "", date: str = "", *, demo: bool = False) -> bytes:

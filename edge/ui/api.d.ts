@@ -46,6 +46,8 @@ export interface Visit {
   signs_absent: string[]; triage: TriageResult; staff_colour: Colour | null; doctor_id: string; doctor_name: string; expected?: Expected | null;
   seen_ms: number; notes: string[]; handed_out?: { prescription_id: string; drug_id: string; units: number }[]; in_person?: { doctor_id: string; held_on: string; said_by: string }[]; calls: unknown[]; prescriptions: PrescriptionState[]; closed_ms: number;
   explained: boolean; media: MediaItem[];
+  referrals?: { at_ms: number; by: string; to: string; urgency: string; reason: string; way: string; given: string }[];
+  ending?: { at_ms: number; by: string; ending: string; note: string } | null;
 }
 export interface Medicine {
   drug_id: string; generic: string; form: string; strength: string; dose: string; route: string; frequency: string;

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.kits.printer import PrinterOnPty, ThermalPrinter
 
-from .pages import Clinic, Stage, Watch, log_in_nurse, look, register, see, take_visit, tap
+from .pages import Clinic, Stage, Watch, fill, log_in_nurse, look, register, see, take_visit, tap
 
 pytestmark = pytest.mark.browser
 SIZES = ((1280, 800), (800, 1280), (360, 640))
@@ -97,6 +97,7 @@ def test_the_board_calls_aloud_whom_the_tablet_calls_and_comes_back_by_itself(
     for width, height in ((1920, 1080), (800, 1280), (360, 640)):
         board.set_viewport_size({"width": width, "height": height})
         assert board.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")
+        assert "\u27e6" not in board.content()
         if PICTURES:
             board.screenshot(path=str(Path(PICTURES) / f"board-{width}.png"))
     context.close()
@@ -126,3 +127,37 @@ def test_a_token_is_printed_at_the_node_and_the_page_says_when_the_paper_has_run
     page.locator('[data-test="print-token"][data-state="printed"]').wait_for()
     assert page.locator('[data-test="print-state"]').count() == 0
     assert len(paper.pieces) == before + 1 and any(any(row) for row in paper.pieces[-1])
+
+
+def test_a_red_patient_is_sent_on_without_a_doctor_and_the_end_is_written_down(
+    page: Page, printer: PrinterOnPty
+) -> None:
+    tap(page, "emergency")
+    fill(page, "emergency-name", NAME)
+    tap(page, "emergency-gender-female")
+    fill(page, "emergency-age", "66")
+    tap(page, "emergency-go")
+    see(page, "send-on")
+    tap(page, "on-call-edit")
+    fill(page, "on-call-name", "पीएचसी, ड्यूटी डॉक्टर")
+    fill(page, "on-call-phone", "+91 612 2345678")
+    tap(page, "on-call-save")
+    expect(page.locator('[data-test="on-call"] a')).to_have_attribute("href", "tel:+916122345678")
+    tap(page, "referral-write")
+    tap(page, "referral-place-chc")
+    tap(page, "referral-way-108")
+    fill(page, "referral-given", "बाईं करवट लिटाया")
+    looked(page, "referral-dialog", ((1280, 800), (360, 640)))
+    tap(page, "referral-save")
+    see(page, "referred")
+    looked(page, "red-sent")
+    before = len(printer.printer.paper.pieces)
+    tap(page, "print-here-referral")
+    page.locator('[data-test="print-referral"][data-state="printed"]').wait_for()
+    assert len(printer.printer.paper.pieces) == before + 1
+    pdf = page.request.get(page.locator('[data-test="referral-pdf"]').evaluate("(link) => link.href"))
+    assert pdf.ok and pdf.body().startswith(b"%PDF")
+    tap(page, "ending-write")
+    tap(page, "ending-reached")
+    tap(page, "ending-save")
+    expect(page.locator('[data-test="ending"]')).to_contain_text("वहाँ पहुँच गए")

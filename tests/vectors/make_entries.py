@@ -68,6 +68,8 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.StockCounted("F001", 90),
     ev.StockReceived("F001", 500, "B7", "2027-08"),
     ev.Dispensed(VISIT, OTHER, "F001", 9),
+    ev.Referred(VISIT, rec.Referral("phc", "now", "stiff neck"), "108", "oxygen"),
+    ev.EndingTold(VISIT, "reached", "by telephone"),
     ev.StaffPublished("anil", "Dr Anil Demo", rec.Role.DOCTOR, "DEMO/00001", "MBBS (demo)", bytes(range(32))),
     ev.VisitAssigned(VISIT, "anil", "Dr Anil Demo"),
     ev.VisitSeen(VISIT, "anil"),

@@ -239,7 +239,7 @@ function Screen() {
 }
 
 const unlock = lazy(async () => (await Promise.all([import("./screens/unlock.js"), addWords("opening")]))[0].Unlock);
-const visit = lazy(async () => (await import("./screens/visit.js")).VisitPage);
+const visit = lazy(async () => (await Promise.all([import("./screens/visit.js"), addWords("sending")]))[0].VisitPage);
 const wizard = lazy(async () => (await import("./screens/wizard.js")).Wizard);
 const patient = lazy(async () => (await import("./screens/patient.js")).PatientPage);
 const register = lazy(async () => (await import("./screens/register.js")).Register);

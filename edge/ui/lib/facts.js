@@ -2,7 +2,7 @@
 // The record of a visit, to be read: what was asked and what was answered. What was not asked is said
 // to be so, and never looks like a healthy answer.
 import { html } from "./dom.js";
-import { clockTime, day, pick, t } from "./l10n.js";
+import { clockTime, day, known, pick, t } from "./l10n.js";
 import { item, words } from "./reference.js";
 import { unitText } from "./units.js";
 
@@ -53,6 +53,8 @@ export function RecordFacts({ visit, patient, nameOf }) {
     [t("complaints"), visit.complaints.map((one) => [one.code === "other" ? "" : words("complaints", one.code), one.text,
       one.duration ? t(`for-${one.duration_unit}`, { n: one.duration }) : ""].filter(Boolean).join(" ")).join(", ") || unasked],
     [t("complaint-notes"), visit.complaint_notes],
+    [t("item-referral"), (visit.referrals ?? []).map((one) => [known(`place-${one.to}`) ? t(`place-${one.to}`) : one.to, t(`urgency-${one.urgency}`), t(`way-${one.way.replace("_", "-")}`), one.reason, one.given].filter(Boolean).join(" · ")).join("; ")],
+    [t("ending-head"), visit.ending ? [t(`ending-${visit.ending.ending.replace("_", "-")}`), visit.ending.note].filter(Boolean).join(" · ") : ""],
     [t("signs-asked"), signsText(visit)],
     [t("step-vitals"), rounds.length > 0 ? html`<${Round} round=${rounds[0]} nameOf=${nameOf} />` : html`<em>${t("not-measured")}</em>`],
     [t("allergies"), allergies ? (allergies.none_known ? t("allergy-none") : html`<strong>${allergies.items.join(", ")}</strong>`) : unasked],

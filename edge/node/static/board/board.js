@@ -82,7 +82,7 @@ function Page() {
     <main tabindex="-1">
       <section aria-live="polite"><h2 lang="hi">${say("hi", "board-now")}<span lang="en">${say("en", "board-now")}</span></h2>
         ${now?.locked ? html`<p class="empty" data-test="board-locked"><span><${Both} id="board-locked" /></span></p>`
-          : latest ? html`<p class=${fresh ? "now fresh" : "now"} data-test="board-called" data-times=${latest.times}>${latest.token}</p>`
+          : latest ? html`<p class=${fresh ? "now fresh" : "now"} data-test="board-called" data-times=${latest.times}><span class="code">${latest.token.slice(0, latest.token.lastIndexOf("-") + 1)}</span>${latest.digits}</p>`
           : html`<p class="empty" data-test="board-nobody"><span><${Both} id="board-nobody" /></span></p>`}
         ${before.length > 0 ? html`<ul class="before" aria-label=${say("hi", "board-before")}>${before.map((one) => html`<li key=${one.token}>${one.token}</li>`)}</ul>` : null}
       </section>
@@ -95,7 +95,8 @@ function Page() {
 
 async function start() {
   try {
-    await Promise.all([startLanguage("hi"), ensureLanguage("hi"), ensureLanguage("en"), addWords("board")]);
+    await addWords("board"); // first: each language then comes with them
+    await Promise.all([startLanguage("hi"), ensureLanguage("hi"), ensureLanguage("en")]);
   } catch {
     setTimeout(() => void start(), ASK_MS);
     return;

@@ -12,7 +12,8 @@ import { EmergencyButton, EmergencyFacts } from "./emergency.js";
 import { RecordFacts } from "/ui/lib/facts.js";
 import { MediaCard } from "./media.js";
 import { Prescription } from "./prescription.js";
-import { PrintHere } from "./printer.js";
+import { PrintHere, printer } from "./printer.js";
+import { SendOn } from "./sending.js";
 import { InPersonCard } from "./shelf.js";
 import { Expected, SmsCard, SyncCard, arrived } from "./progress.js";
 import { Turn } from "./turn.js";
@@ -54,11 +55,12 @@ export function VisitPage({ visitId }) {
         ${visit.doctor_name ? html`<span class="soft">${t("doctor-named", { name: visit.doctor_name })}</span>`
           : visit.state === "waiting" && visit.expected ? html`<${Expected} told=${visit.expected} />` : null}
         ${visit.token ? html`<div class="print-hide"><${PrintHere} path=${`/api/visits/${visitId}/token/print`} kind="token" visitId=${visitId} subject=${visit.token} text=${t("token-print-here")} /></div>` : null}
-        <button type="button" class="quiet print-hide" data-test="token-print" onClick=${() => window.print()}>${t("token-print")}</button></div>
+        ${printer.value?.fitted ? null : html`<button type="button" class="quiet print-hide" data-test="token-print" onClick=${() => window.print()}>${t("token-print")}</button>`}</div>
     </section>
     <${Turn} visit=${visit} />
     ${colour === "red" && open ? html`<section class="card red-card stack tight"><strong>${t("colour-meaning-red")}</strong>
       ${visit.triage.reasons.length > 0 ? html`<p>${visit.triage.reasons.map(reasonWords).join(" · ")}</p>` : null}<${EmergencyFacts} /></section>` : null}
+    ${colour === "red" || (visit.referrals ?? []).length > 0 ? html`<${SendOn} visit=${visit} open=${open} />` : null}
     ${visit.state === "waiting" ? html`<p class="notice" data-test="waiting-line">${arrived(now.sync.filter((one) => one.item !== "sms" && one.item !== "attachment")) ? t("waiting-arrived") : status.value?.link.online ? t("waiting-doctor") : t("waiting-offline")}</p>` : null}
     ${(!visit.token || unasked) && open ? html`<div class="row"><button type="button" class="primary big" data-test="continue-form" onClick=${() => go(`/visit/${visitId}/step/${unasked && visit.consents.length > 0 ? "complaint" : "consent"}`)}>${t(visit.token ? "assess-now" : "continue-form")}</button></div>` : null}
     ${visit.prescriptions.map((one) => html`<${Prescription} key=${one.prescription_id} visit=${visit} patient=${patient} state=${one} />`)}
@@ -67,6 +69,7 @@ export function VisitPage({ visitId }) {
     <${SyncCard} sync=${now.sync} line=${now.line} />
     <${SmsCard} visitId=${visitId} open=${open} />
     ${open ? html`<${InPersonCard} visit=${visit} />` : null}
+    ${open && colour !== "red" && (visit.referrals ?? []).length === 0 ? html`<${SendOn} visit=${visit} open />` : null}
     <${RecordFacts} visit=${visit} patient=${patient} nameOf=${staffName} />
     ${open && !done ? html`<div class="print-hide"><${CloseButton} onClose=${() => (closing.value = true)} /></div>` : null}
     <div class="foot row print-hide">
