@@ -111,7 +111,7 @@ def register_rows(visits: Iterable[DayVisit], day: int) -> list[RegisterRow]:
 
 
 def _row(serial: int, visit: Visit, patient: Patient, day: int) -> RegisterRow:
-    person, record = patient.person, _record(visit)
+    person, record = patient.person, standing_record(visit)
     vitals = {one.vital: f"{one.value:g}" for one in latest_vitals(visit.vitals).readings}
     pressure = f"{vitals['sbp']}/{vitals['dbp']}" if {"sbp", "dbp"} <= vitals.keys() else ""
     names = {line.drug_id: line.generic for line in record.medicines} if record else {}
@@ -150,7 +150,7 @@ def _sent_to(visit: Visit, record: PrescriptionRecord | None) -> str:
     return visit.referrals[-1].to if visit.referrals else ""
 
 
-def _record(visit: Visit) -> PrescriptionRecord | None:
+def standing_record(visit: Visit) -> PrescriptionRecord | None:
     """The newest prescription that stands and takes nothing back."""
     stands = standing(visit.prescriptions)
     valid = [one for one in visit.prescriptions if stands[one.prescription_id].standing is Standing.VALID]

@@ -161,3 +161,29 @@ def test_a_red_patient_is_sent_on_without_a_doctor_and_the_end_is_written_down(
     tap(page, "ending-reached")
     tap(page, "ending-save")
     expect(page.locator('[data-test="ending"]')).to_contain_text("वहाँ पहुँच गए")
+
+
+def test_who_is_due_and_what_lies_on_the_shelf_are_one_touch_from_the_queue(page: Page) -> None:
+    register(page, f"गोमती {NAME}", mobile="5550123456")
+    take_visit(page)
+    page.locator('[data-test="send-on"] summary').click()
+    tap(page, "referral-write")
+    for control in ("referral-place-district", "referral-urgency-today", "referral-way-own", "referral-save"):
+        tap(page, control)
+    see(page, "referred")
+    tap(page, "visit-home")
+    tap(page, "due-open")
+    page.locator('[data-test="due-row"][data-why="sent_on"]', has_text="गोमती").wait_for()
+    looked(page, "due", ((800, 1280), (360, 640)))
+    tap(page, "due-back")
+    tap(page, "stock-open")
+    tap(page, "stock-row")
+    fill(page, "stock-amount", "120")
+    tap(page, "stock-count")
+    row = page.locator('[data-test="stock-row"]').first
+    expect(row).to_contain_text("120")
+    row.click()
+    fill(page, "stock-amount", "30")
+    tap(page, "stock-receive")
+    expect(row).to_contain_text("150")
+    looked(page, "stock", ((1280, 800), (360, 640)))

@@ -231,6 +231,8 @@ function Screen() {
   const [place, id, third, step] = route.value;
   if (!seesPatients()) return html`<${technician.Screen} />`;
   if (place === "patient" && id) return html`<${patient.Screen} key=${id} patientId=${id} />`;
+  if (place === "due") return html`<${due.Screen} />`;
+  if (place === "stock") return html`<${stock.Screen} />`;
   if (place === "closing") return html`<${closing.Screen} loggedOut=${dayClosed} />`;
   if (place === "register") return html`<${register.Screen} key=${id ?? "new"} />`;
   if (place === "visit" && id && third === "step") return html`<${wizard.Screen} key=${id} visitId=${id} step=${step ?? "consent"} />`;
@@ -244,6 +246,8 @@ const wizard = lazy(async () => (await import("./screens/wizard.js")).Wizard);
 const patient = lazy(async () => (await import("./screens/patient.js")).PatientPage);
 const register = lazy(async () => (await import("./screens/register.js")).Register);
 const closing = lazy(async () => (await Promise.all([import("./screens/closing.js"), addWords("closing")]))[0].ClosingPage);
+const due = lazy(async () => (await Promise.all([import("./screens/due.js"), addWords("due")]))[0].DuePage);
+const stock = lazy(async () => (await Promise.all([import("./screens/stock.js"), addWords("stock")]))[0].StockPage);
 const technician = lazy(async () => (await Promise.all([import("./screens/tech.js"), addWords("technician")]))[0].TechPage);
 
 function App() {

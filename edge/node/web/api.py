@@ -39,7 +39,10 @@ from .reception_api import ReceptionApi
 STAFF_HEADER = "X-Staff"
 COOKIE = "upk_session"
 TITLE = "Upkendra node"
-OF_PATIENTS = ("/api/patients", "/api/villages", "/api/day", "/api/queue", "/api/visits", "/api/drafts", "/api/calls")
+OF_PATIENTS = (
+    *("/api/patients", "/api/villages", "/api/visits", "/api/drafts", "/api/calls"),
+    *("/api/queue", "/api/day", "/api/due", "/api/month"),
+)
 """Routes that are not for technicians. Commands are refused by role where they are decided."""
 
 

@@ -91,6 +91,8 @@ export function Home() {
       <div class="row between"><h2>${t("queue")}</h2><${CallButton} text=${t("call-next")} test="call-next" />
         <button type="button" class="quiet" data-test="closing-open" onClick=${() => go("/closing")}>${t("closing-title")}</button></div>
       <${Queue} />
+      <div class="row"><button type="button" data-test="due-open" onClick=${() => go("/due")}>${t("to-due")}</button>
+        <button type="button" data-test="stock-open" onClick=${() => go("/stock")}>${t("to-stock")}</button></div>
     </section>
   </div>`;
 }
