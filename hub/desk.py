@@ -234,18 +234,22 @@ class Desk:
             return held
         if not password:
             raise Refused("Your signing key is locked. Send your password along.", code="password_needed")
-        now_ms, mine = self.wall_ms(), doctors.user_key(session.subject)
+        key = self._unlocked[session.token] = await self.need_password(session.subject, password)
+        return key
+
+    async def need_password(self, person_id: str, password: str) -> SigningKey:
+        """Whether this is the person's password, again. Raises WrongPin, TooManyAttempts."""
+        now_ms, mine = self.wall_ms(), doctors.user_key(person_id)
 
         def look(connection: Connection) -> doctors.Account | None:
             doctors.check_backoff(connection, mine, now_ms)
-            return doctors.find_account(connection, session.subject)
+            return doctors.find_account(connection, person_id)
 
-        with self._one_check(session.subject):
+        with self._one_check(person_id):
             key = await self._check_password(await self.store.read(look), password)
             if key is None:
                 await self.store.write(lambda connection: doctors.note_failure(connection, mine, now_ms))
                 raise doctors.wrong_login()
-        self._unlocked[session.token] = key
         return key
 
     # Queue and record

@@ -24,11 +24,12 @@ from edge.sync.link import (
     NodeTwice,
     SignalArrived,
     StateArrived,
+    UnlockAsked,
 )
 from edge.sync.seal import NodeRecord
 from edge.web.logs import say
 
-from . import blob_rows, down, giving, returns
+from . import blob_rows, down, giving, returns, unlocks
 from .blobs import Blobs
 from .directory import NodeDirectory
 from .keys import Keyring
@@ -179,6 +180,11 @@ class Link:
                     self._states[node_id] -= 1
             case NodeTwice():
                 await self._twice(event)
+            case UnlockAsked(node_id, request):
+                keys, now_ms = self._speaker.keys, self._wall_ms()
+                told = await self._store.write(lambda c: unlocks.asked(c, keys, node_id, request, now_ms))
+                self.endpoint.tell_unlock(node_id, request, told.state, told.secret)
+                self.wake()
             case _:
                 return
 

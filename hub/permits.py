@@ -37,6 +37,8 @@ _GIVE = _TREAT | {Role.COORDINATOR}
 _MEDICINES = _TREAT | {Role.PHARMACIST, Role.MEDICAL_OFFICER}
 _FLEET = frozenset({Role.ADMINISTRATOR, Role.COORDINATOR, Role.DOCTOR, Role.SPECIALIST})
 _FIGURES = frozenset({Role.VIEWER, Role.ADMINISTRATOR, Role.COORDINATOR})
+_OPEN = frozenset({Role.COORDINATOR, Role.ADMINISTRATOR})
+"""Who may let a locked node be opened."""
 _ALL = frozenset(Role)
 
 PERMITS: Final[dict[tuple[str, str], frozenset[Role]]] = {
@@ -76,6 +78,8 @@ PERMITS: Final[dict[tuple[str, str], frozenset[Role]]] = {
     ("POST", "/api/rota/decline"): _TREAT,
     ("GET", "/api/coordination"): _GIVE,
     ("GET", "/api/day"): _TREAT | _FIGURES,
+    ("GET", "/api/unlocks"): _OPEN,
+    ("POST", "/api/unlocks/{node_id}"): _OPEN,
 }
 """Method and path → who may."""
 

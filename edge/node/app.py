@@ -22,6 +22,7 @@ from .config import NodeConfig, load_config
 from .devices.measure import Measurements
 from .devices.panel_desk import PanelDesk, PanelReport
 from .devices.registry import Configured, Registry
+from .hub_opening import HubOpening
 from .link import HubLink, new_endpoint
 from .media import MediaDesk
 from .printing.desk import PrinterDesk
@@ -74,6 +75,8 @@ class Node:
         self.link.on_signal.append(self.calls.hear)
         self.link.on_link.append(self.calls.link_changed)
         self.calling = Calling(self.clinic, folder)
+        self.hub_opening = HubOpening(self.clinic, self.link.ask_to_unlock, self.link.end_asking)
+        self.link.on_unlock_told = self.hub_opening.heard
         self.panel: PanelDesk | None = None
         self.sms: SmsDesk | None = None
         sticks = courier.Desk(self.clinic, self.link)
@@ -98,7 +101,7 @@ class Node:
             *ReportApi(self.clinic, self.reporter).routes(),
             *DeviceApi(self.measurements).routes(),
             *StaffApi(self.clinic).routes(),
-            *OpeningApi(self.clinic).routes(),
+            *OpeningApi(self.clinic, self.hub_opening).routes(),
             *BoardApi(self.clinic, self.calling).routes(),
             *PrinterApi(self.clinic, self.printer).routes(),
             *ReferralApi(self.clinic, self.printer).routes(),

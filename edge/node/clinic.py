@@ -39,7 +39,7 @@ from .sealing import AUDIT_S, SealPlan, delay_s
 from .staff import keep_slot, may_get_badge, new_badge
 from .store import Store
 from .stretch import SALT_BYTES, stretch
-from .unlock import Attempts, Slot, Slots, open_with_badge, open_with_day
+from .unlock import Attempts, Slot, Slots, open_with_badge, open_with_day, open_with_hub
 from .views import Staff, Views
 from .web.schema import Queue, QueueItem
 
@@ -145,6 +145,21 @@ class Clinic:
             if self.locked:
                 await self.open_records(dmk)
         return slot.staff_id
+
+    def has_hub_slot(self) -> bool:
+        """Whether the hub can open this node. Blocking."""
+        return any(slot.kind == "hub" for slot in self._slots.load())
+
+    async def unlock_by_hub(self, secret: bytes) -> bool:
+        """Open the records with what the hub has released; False when it opens nothing here."""
+        async with self._unlocking:
+            if self.day_closed or self.revoked.why_out:
+                return False
+            dmk = await open_with_hub(await asyncio.to_thread(self._slots.load), secret)
+            if dmk is not None and self.locked:
+                await self.open_records(dmk)
+                self.later(self._access("", "unlocked_by_hub", ""))
+        return dmk is not None
 
     def _need_day(self) -> None:
         if self.day_closed:

@@ -33,6 +33,7 @@ from edge.sync.link import (
     SignalArrived,
     StateArrived,
     TimeOffset,
+    UnlockTold,
 )
 from edge.sync.log import Stream
 from edge.sync.meter import Meter
@@ -79,6 +80,10 @@ async def _nothing_to_prune(before_ms: int, keep_visits: int) -> int:
     return 0
 
 
+async def _nobody_asks(told: UnlockTold) -> None:
+    return None
+
+
 class HubLink:
     """Carries bundles, downlink and signals between the clinic and the hub."""
 
@@ -105,6 +110,8 @@ class HubLink:
         """Bundles that the hub wanted sealed anew, since the start."""
         self.on_signal: list[Callable[[bytes], Awaitable[None]]] = []
         self.on_link: list[Callable[[bool], Awaitable[None]]] = []
+        self.on_unlock_told: Callable[[UnlockTold], Awaitable[None]] = _nobody_asks
+        """Given by whoever asks the hub to open this node."""
         self.prune_media: Callable[[int, int], Awaitable[int]] = _nothing_to_prune
         """(before in ms, visits kept) → files removed; given by whoever keeps photos."""
         clinic.link_now = lambda: endpoint.link_state(time.monotonic())
@@ -140,6 +147,15 @@ class HubLink:
         """A call signal to the doctor's page."""
         self._endpoint.send_signal(blob, time.monotonic())
         self._runner.wake()
+
+    def ask_to_unlock(self, request: bytes) -> None:
+        """Ask the hub to open this node, until :meth:`end_asking`; its word comes to ``on_unlock_told``."""
+        self._endpoint.unlock.begin(request)
+        self._runner.wake()
+
+    def end_asking(self) -> None:
+        """Ask no more."""
+        self._endpoint.unlock.end()
 
     def limit_bulk(self, rate_bps: float | None) -> None:
         """A call is up and leaves so much to photos and the like; None: it is over."""
@@ -276,6 +292,8 @@ class HubLink:
                     await self._tell_holdings(whole=False)
             case StateArrived(_, body):
                 await self._hear_state(body)
+            case UnlockTold():
+                await self.on_unlock_told(event)
 
     async def _acked(self, event: BundleAcked) -> None:
         ref, level = event.bundle_id, event.level

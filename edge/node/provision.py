@@ -27,7 +27,7 @@ from .config import NODE_FILE, NodeConfig, Site, save_config
 from .journal import SOFTWARE, Journal, Secrets
 from .outbox import OutboxDb
 from .staff import NewBadge, keep_slot, may_get_badge, new_badge
-from .unlock import Attempts, Slots, make_recovery, open_with_badge, open_with_recovery
+from .unlock import Attempts, Slots, make_hub_slot, make_recovery, open_with_badge, open_with_recovery
 from .views import Staff
 
 T = TypeVar("T")
@@ -102,7 +102,8 @@ async def enrol_node(folder: Path, hub_url: str, token_text: str) -> Enrolled:
         grant.demo,
     )
     staff = tuple(Staff(one.staff_id, one.name, one.name_hi, one.role, has_pin=False) for one in grant.workers)
-    return Enrolled(config, await make_store(folder, config, Secrets(fresh.log, fresh.records), staff), staff)
+    code = await make_store(folder, config, Secrets(fresh.log, fresh.records), staff, grant.unlock)
+    return Enrolled(config, code, staff)
 
 
 async def _fetch(http: aiohttp.ClientSession, method: str, path: str, body: bytes) -> bytes:
@@ -114,8 +115,13 @@ async def _fetch(http: aiohttp.ClientSession, method: str, path: str, body: byte
         return content
 
 
-async def make_store(folder: Path, config: NodeConfig, keys: Secrets, staff: tuple[Staff, ...] = ()) -> str:
-    """Make the encrypted store and ``node.json``; the recovery code that opens the store."""
+async def make_store(
+    folder: Path, config: NodeConfig, keys: Secrets, staff: tuple[Staff, ...] = (), hub_secret: bytes = b""
+) -> str:
+    """Make the encrypted store and ``node.json``; the recovery code that opens the store.
+
+    ``hub_secret``: U, by which the hub can open it when a person there has acted; it is kept nowhere here.
+    """
     dmk = randomness.token_bytes(32)
     code, slot = await make_recovery(dmk)
 
@@ -126,6 +132,8 @@ async def make_store(folder: Path, config: NodeConfig, keys: Secrets, staff: tup
 
     await asyncio.to_thread(_with_records, folder, config, dmk, fill)
     await asyncio.to_thread(Slots(folder).add, slot)
+    if hub_secret:
+        await asyncio.to_thread(Slots(folder).add, await make_hub_slot(dmk, hub_secret))
     await asyncio.to_thread(save_config, folder, config)
     return code
 

@@ -177,6 +177,17 @@ async def open_with_day(slot: Slot, attempts: "Attempts", tablet: bytes, pin: st
     return dmk
 
 
+async def make_hub_slot(dmk: bytes, secret: bytes) -> Slot:
+    """The slot of the hub's U (32 B), which the hub keeps and this node does not."""
+    return await _wrap("hub", secret, "", dmk)
+
+
+async def open_with_hub(slots: tuple[Slot, ...], secret: bytes) -> bytes | None:
+    """The DMK, given the hub's U; None when no slot here is for it."""
+    known = next((slot for slot in slots if slot.slot_id == slot_id_of("hub", secret)), None)
+    return await _unwrap(known, secret, "") if known is not None else None
+
+
 async def open_with_recovery(slots: tuple[Slot, ...], text: str) -> bytes:
     """The DMK, given the recovery code (160 random bits: guessing needs no lock-out). Raises WrongPin."""
     code = _from_text(RECOVERY_PREFIX, text, CODE_BYTES)

@@ -24,6 +24,7 @@ from .link import (
     NodeSeen,
     SignalArrived,
     StateArrived,
+    UnlockAsked,
     online_limit_s,
 )
 from .session import Session
@@ -120,6 +121,19 @@ class HubEndpoint:
         key = b"state" + node.states.to_bytes(8, "big")
         node.current.arq.send(fr.KIND_STATE, cls, body, key, self._latest(now))
         self._dirty[node.current] = None
+
+    def tell_unlock(self, node_id: bytes, request: bytes, state: int, secret: bytes = b"") -> None:
+        """Answer a request, in the session in which it was asked and in no other; nothing to a revoked node.
+
+        ``state`` and ``secret`` as in :class:`edge.sync.frames.Unlock`.
+        """
+        node, record = self._nodes.get(node_id), self._directory.by_id(node_id)
+        if node is None or record is None or record.revoked or record.psk != node.record.psk:
+            return
+        asked, session = node.asked or (b"", None)
+        if asked == request and session is not None and session in node.sessions:
+            session.arq.control(fr.Unlock(request, state, secret))
+            self._dirty[session] = None
 
     def presence(self, node_id: bytes, now: float) -> LinkState:
         """How a node was last heard; not online when it owes a keep-alive, or answers to two timeouts."""
@@ -308,6 +322,10 @@ class HubEndpoint:
             case fr.Path() if frame.echo:
                 if session.prove(path, frame.token, now):
                     self._live(node, session, now)
+            case fr.UnlockAsk():
+                if session.live and session.nonce_fresh(frame.nonce, now):
+                    node.asked = frame.request, session
+                    self._events.append(UnlockAsked(node.record.node_id, frame.request))
             case fr.Open():
                 node.opening_came(frame.opening, self._keys)
                 self._tell(node)

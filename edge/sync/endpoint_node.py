@@ -34,11 +34,13 @@ from .link import (
     Silence,
     StateArrived,
     TimeOffset,
+    UnlockTold,
 )
 from .meter import Meter, Wait
 from .outage import Reminder
 from .presence import Presence
 from .signals import FRESH_S, NONCE_USE_S, pack_signal, unpack_signal
+from .unlocking import UnlockAsking
 from .versions import FIRST, OURS, common_level
 
 DATAGRAM_MAX_BYTES = 1_200
@@ -73,6 +75,8 @@ class NodeEndpoint:
         self._signals = 0
         self._states = 0
         self._presence = Presence()
+        self.unlock = UnlockAsking()
+        """Set going by the application, at a locked node; what the hub says comes as :class:`UnlockTold`."""
         self._online = False
         self._told_bearer: Hashable = None
         self.hub_reads = FIRST
@@ -352,6 +356,8 @@ class NodeEndpoint:
             case fr.StoredHere():
                 for bundle_id in self._arq.bundles_of(frame.spans):
                     self._stored(bundle_id, frame.level)
+            case fr.Unlock() if frame.request == self.unlock.request:
+                self._events.append(UnlockTold(frame.request, frame.state, frame.secret))
             case fr.Reseal():
                 if frame.bundle_id in self._refs:
                     self.withdraw_bundle(frame.bundle_id)
@@ -450,9 +456,12 @@ class NodeEndpoint:
                 self._arq.finish(message.key)
         fresh = self._nonce is not None and now - self._nonce[1] < NONCE_USE_S
         self._arq.signals_open = fresh
+        asks = self.unlock.is_due(now)
         if fresh and self._nonce is not None:
             self._arq.signal_nonce = self._nonce[0]
-        elif signals and (self._nonce_asked_s is None or now - self._nonce_asked_s >= self._ask_again_s()):
+            if asks:
+                self._arq.control(self.unlock.take(self._nonce[0], now))
+        elif (signals or asks) and (self._nonce_asked_s is None or now - self._nonce_asked_s >= self._ask_again_s()):
             self._nonce_asked_s = now
             self._arq.control(fr.Probe())
 
@@ -483,6 +492,9 @@ class NodeEndpoint:
                 asked_s = self._nonce_asked_s
                 if not self._arq.signals_open:
                     times.append(now if asked_s is None else asked_s + self._ask_again_s())
+        if self.unlock.due_s is not None:
+            asked_s = self._nonce_asked_s
+            times.append(max(self.unlock.due_s, now if asked_s is None else asked_s + self._ask_again_s()))
         if self._online:
             times.append(self._presence.online_until_s(now, self._arq))
         return min(times)

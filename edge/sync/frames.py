@@ -147,6 +147,28 @@ class Limit(Struct, frozen=True):
     """At most so much of classes 2 to 5, IP bits per second, in steps of 100."""
 
 
+class UnlockAsk(Struct, frozen=True):
+    """Node → hub: a person at the locked node asks the hub to open it. Said again until it is answered for good."""
+
+    request: bytes
+    """8 B, random, one for each time that somebody asks."""
+    nonce: int
+    """A hub nonce younger than 30 s."""
+
+
+class Unlock(Struct, frozen=True):
+    """Hub → node: how it stands with a request, in the session in which it was asked."""
+
+    request: bytes
+    state: int
+    """1 a person has still to act, 2 refused, 3 released. A node takes any other for 1."""
+    secret: bytes = b""
+    """U, 32 B, only when released."""
+
+    def __repr__(self) -> str:
+        return f"Unlock({self.request.hex()}, {self.state})"
+
+
 class Unknown(Struct, frozen=True):
     """A frame of a later release. Passed over."""
 
@@ -156,6 +178,8 @@ class Unknown(Struct, frozen=True):
 
 Frame: TypeAlias = (
     Limit
+    | UnlockAsk
+    | Unlock
     | Hello
     | Unknown
     | Frag
@@ -173,13 +197,15 @@ Frame: TypeAlias = (
 
 _PADDING = 0
 _FRAG, _ACK, _PROBE, _TIME, _SIGNAL, _PATH, _OPEN, _WANTED, _RESEAL, _STORED, _DOWN_STORED, _STORED_HERE = range(1, 13)
-_HELLO, _LIMIT = 0x40, 0x41
+_HELLO, _LIMIT, _UNLOCK_ASK, _UNLOCK = range(0x40, 0x44)
 _SIZED = range(0x40, 0x80)
 """Types whose length stands behind them."""
 _QUIET = 0x60
 """From this type on they are not acknowledged."""
 _HELLO_BYTES = 8
 _LIMIT_BYTES = 3
+REQUEST_BYTES = 8
+UNLOCK_WAITS, UNLOCK_REFUSED, UNLOCK_RELEASED = 1, 2, 3
 _NO_LIMIT = 0xFFFF
 FRAG_HEAD_MAX_BYTES = 24
 SPANS_MAX = 64
@@ -246,8 +272,16 @@ def encode(frame: Frame) -> bytes:
         case Limit():
             rate = _NO_LIMIT if frame.bulk_bps is None else min(frame.bulk_bps // 100, _NO_LIMIT - 1)
             return bytes((_LIMIT, _LIMIT_BYTES, frame.held)) + rate.to_bytes(2, "big")
+        case UnlockAsk():
+            return _with_length(_UNLOCK_ASK, frame.request + frame.nonce.to_bytes(4, "big"))
+        case Unlock():
+            return _with_length(_UNLOCK, frame.request + bytes((frame.state,)) + frame.secret)
         case Unknown():
             return bytes((frame.type,)) + varint(len(frame.body)) + frame.body
+
+
+def _with_length(kind: int, body: bytes) -> bytes:
+    return bytes((kind,)) + varint(len(body)) + body
 
 
 class _Reader:
@@ -339,6 +373,10 @@ def _sized(kind: int, body: bytes) -> Frame:
     if kind == _LIMIT and len(body) >= _LIMIT_BYTES:
         rate = int.from_bytes(body[1:3], "big")
         return Limit(bool(body[0]), None if rate == _NO_LIMIT else rate * 100)
+    if kind == _UNLOCK_ASK and len(body) >= REQUEST_BYTES + 4:
+        return UnlockAsk(body[:REQUEST_BYTES], int.from_bytes(body[REQUEST_BYTES : REQUEST_BYTES + 4], "big"))
+    if kind == _UNLOCK and len(body) > REQUEST_BYTES:
+        return Unlock(body[:REQUEST_BYTES], body[REQUEST_BYTES], body[REQUEST_BYTES + 1 :])
     if kind != _HELLO:
         return Unknown(kind, body)
     if len(body) < _HELLO_BYTES:

@@ -39,6 +39,8 @@ class HubNode:
         """The session in which the node proved last that it is there."""
         self.downs: dict[int, tuple[bytes, int]] = {}
         self.orders: OrderedDict[bytes, SignalOrder] = OrderedDict()
+        self.asked: tuple[bytes, Session] | None = None
+        """The latest request to be opened, and the session in which it came."""
         self.signals = 0
         self.states = 0
         self.heard_s: float | None = None

@@ -151,6 +151,18 @@ class StateArrived(Struct, frozen=True):
     body: bytes
 
 
+class UnlockTold(Struct, frozen=True):
+    """The hub's word about a request to open this node; to be asked about as long as it waits."""
+
+    request: bytes
+    state: int
+    """As in :class:`edge.sync.frames.Unlock`."""
+    secret: bytes
+
+    def __repr__(self) -> str:
+        return f"UnlockTold({self.request.hex()}, {self.state})"
+
+
 # Heard by the hub.
 
 
@@ -216,11 +228,35 @@ class NodeTwice(Struct, frozen=True):
     other: bytes
 
 
+class UnlockAsked(Struct, frozen=True):
+    """Somebody at a node asks to have it opened: a person has to act, see ``tell_unlock``. Told again while it asks."""
+
+    node_id: bytes
+    request: bytes
+
+
 NodeEvent: TypeAlias = (
-    BundleAcked | DownArrived | SignalArrived | LinkChanged | TimeOffset | Reseal | HubMet | HubKeyTold | StateArrived
+    BundleAcked
+    | DownArrived
+    | SignalArrived
+    | LinkChanged
+    | TimeOffset
+    | Reseal
+    | HubMet
+    | HubKeyTold
+    | StateArrived
+    | UnlockTold
 )
 HubEvent: TypeAlias = (
-    BundleArrived | ChunkArrived | BundleQuarantined | SignalArrived | DownStored | NodeSeen | StateArrived | NodeTwice
+    BundleArrived
+    | ChunkArrived
+    | BundleQuarantined
+    | SignalArrived
+    | DownStored
+    | NodeSeen
+    | StateArrived
+    | NodeTwice
+    | UnlockAsked
 )
 
 

@@ -14,6 +14,7 @@ import { Record } from "./record.js";
 import { Review } from "./review.js";
 import { Coordination, DayFigures, forgetRota, loadCoordination, loadRota, Offer, ReadyButton, rota } from "./rota.js";
 import { forgetDrafts, RxForm } from "./rx.js";
+import { Unlocks } from "./unlocks.js";
 import { canSign, chosen, doctor, enter, errorText, keepHere, loadQueue, loadRecord, queue, record, roles, treats, wasHere } from "./store.js";
 
 const started = signal(false);
@@ -132,6 +133,9 @@ window.addEventListener("keydown", (event) => {
   if (["KeyC", "KeyS", "KeyR", "KeyA", "KeyX"].includes(event.code)) element?.click();
 });
 
+/** Whether this person may let a locked box be opened. */
+const opens = () => roles.value.some((role) => role === "coordinator" || role === "administrator");
+
 function Header() {
   const other = language.value === "hi" ? "en" : "hi";
   return html`<header class="top">
@@ -208,9 +212,9 @@ function App() {
   if (!started.value) body = html`<main class="wait"><p role="status">${t("starting")}</p></main>`;
   else if (!doctor.value) body = html`<main class="wait"><${Login} /></main>`;
   else if (!reference.value) body = html`<main class="wait"><p role="status">${t("loading")}</p></main>`;
-  else if (!treats()) body = html`<main class="review">${roles.value.includes("coordinator") ? html`<${Coordination} />` : null}<${DayFigures} /></main>`;
+  else if (!treats()) body = html`<main class="review">${opens() ? html`<${Unlocks} />` : null}${roles.value.includes("coordinator") ? html`<${Coordination} />` : null}<${DayFigures} /></main>`;
   else if (page.value === "review") body = html`<main class="review"><${Review} /></main>`;
-  else if (page.value === "waiting") body = html`<main class="review"><${Coordination} /></main>`;
+  else if (page.value === "waiting") body = html`<main class="review">${opens() ? html`<${Unlocks} />` : null}<${Coordination} /></main>`;
   else body = html`<div class="columns"><${Queue} />
       <main class="middle">${record.value ? html`<${Record} key=${record.value.visit.visit_id} />`
         : html`<p class="soft empty" role="status">${chosen.value ? t("loading") : t("choose-patient")}</p>`}</main>

@@ -503,6 +503,19 @@ home_messages = Table(
     Column("at_ms", BigInteger, nullable=False),
 )
 
+unlocks = Table(
+    "unlocks",
+    metadata,
+    Column("node_id", String(16), primary_key=True),
+    Column("request", LargeBinary, nullable=False),
+    Column("asked_ms", BigInteger, nullable=False),
+    Column("heard_ms", BigInteger, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("decided_by", String(60), nullable=False),
+    Column("why", String(200), nullable=False),
+    Column("decided_ms", BigInteger, nullable=False),
+)
+
 copy_state = Table(
     "copy_state",
     metadata,

@@ -29,6 +29,7 @@ from .media_api import MediaApi
 from .prescribing_api import PrescribingApi
 from .rota_api import RotaApi
 from .sockets import SOCKETS, serve_console
+from .unlock_api import UnlockApi
 
 COOKIE = "upk_hub"
 
@@ -87,6 +88,7 @@ class Api:
             *PrescribingApi(self._hub).routes(),
             *RotaApi(self._hub).routes(),
             *MediaApi(self._hub).routes(),
+            *UnlockApi(self._hub).routes(),
             *self._more,
         ]
         documented = [route for route in table if route.path != "/openapi.json"]

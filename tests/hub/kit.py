@@ -31,7 +31,7 @@ from edge.model.records import (
 from edge.sync import enrol, holdings, seal
 from edge.sync.bundle import BundlePayload, unpack
 from edge.sync.endpoint import NodeEndpoint
-from edge.sync.link import BundleAcked, DownArrived, NodeEvent, SignalArrived, StateArrived
+from edge.sync.link import BundleAcked, DownArrived, NodeEvent, SignalArrived, StateArrived, UnlockTold
 from edge.sync.log import Stream, Writer, own_salt
 from hub import directory, doctors
 from hub.app import build_app
@@ -200,6 +200,8 @@ class NodeKit:
         self.signals: list[bytes] = []
         self.states: list[holdings.Message] = []
         """What the hub said about what is held."""
+        self.unlocks: list[tuple[int, bytes]] = []
+        """What the hub said about opening this node."""
         self.stores_downs = True
         self.endpoint = NodeEndpoint(
             keys,
@@ -285,6 +287,8 @@ class NodeKit:
                 self.signals.append(event.blob)
             case StateArrived():
                 self.states.append(holdings.decode(event.body))
+            case UnlockTold():
+                self.unlocks.append((event.state, event.secret))
             case _:
                 pass
 

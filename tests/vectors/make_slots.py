@@ -1,4 +1,4 @@
-"""Writes ``slots.json``: run as ``python -m tests.vectors.make_slots``."""
+"""Writes ``slots.json`` and ``unlock.json``: run as ``python -m tests.vectors.make_slots``."""
 
 import json
 from pathlib import Path
@@ -7,6 +7,7 @@ from argon2.low_level import Type, hash_secret_raw
 
 from edge.node.stretch import LANES, MEMORY_KIB, PASSES
 from edge.node.unlock import BADGE_BYTES, CODE_BYTES, TABLET_BYTES, WITH_PIN, kek_of, wrap
+from edge.sync import frames as fr
 
 HERE = Path(__file__).parent
 PIN = "482915"
@@ -34,6 +35,15 @@ def main() -> None:
         "nonce": nonce.hex(),
         "slots": slots,
     }
+    request = bytes(range(8))
+    told: dict[str, fr.Frame] = {
+        "ask": fr.UnlockAsk(request, 0xCAFEF00D),
+        "waits": fr.Unlock(request, fr.UNLOCK_WAITS),
+        "refused": fr.Unlock(request, fr.UNLOCK_REFUSED),
+        "released": fr.Unlock(request, fr.UNLOCK_RELEASED, bytes(range(32))),
+    }
+    named = {name: fr.encode(frame).hex() for name, frame in told.items()}
+    (HERE / "unlock.json").write_text(json.dumps(named, indent=2) + "\n")
     (HERE / "slots.json").write_text(json.dumps(fields, indent=2) + "\n")
 
 

@@ -1,8 +1,9 @@
-"""Handlers of the locked page beside badge and PIN: the day slot of a tablet."""
+"""Handlers of the locked page beside badge and PIN: the day slot of a tablet, and asking the hub."""
 
 from collections.abc import Sequence
 
 from edge.node.clinic import Clinic
+from edge.node.hub_opening import HubAsking, HubOpening
 from edge.web.routes import AnyRoute, Auth, Call, Route
 
 from .schema import UnlockByDay, UnlockedByDay
@@ -11,8 +12,8 @@ from .schema import UnlockByDay, UnlockedByDay
 class OpeningApi:
     """What opens one clinic."""
 
-    def __init__(self, clinic: Clinic) -> None:
-        self._clinic = clinic
+    def __init__(self, clinic: Clinic, hub: HubOpening) -> None:
+        self._clinic, self._hub = clinic, hub
 
     async def post_day(self, call: Call[UnlockByDay, None]) -> UnlockedByDay:
         """Unlock the records from a tablet that was here at the opening, with the PIN of its day slot."""
@@ -20,8 +21,21 @@ class OpeningApi:
         staff_id = await self._clinic.unlock_by_day(bytes.fromhex(body.tablet), body.age_s, body.pin)
         return UnlockedByDay(self._clinic.locked, staff_id)
 
+    async def get_asking(self, call: Call[None, None]) -> HubAsking:
+        """How it stands with asking the hub to open this node."""
+        return await self._hub.now()
+
+    async def post_asking(self, call: Call[None, None]) -> HubAsking:
+        """Ask the hub to open this node: a person there decides. Nobody needs to be logged in for that."""
+        return await self._hub.ask()
+
+    async def delete_asking(self, call: Call[None, None]) -> None:
+        """Ask no more."""
+        self._hub.stop()
+
     def routes(self) -> Sequence[AnyRoute]:
         """The table."""
+        path = "/api/hub-unlock"
         return (
             Route(
                 "POST",
@@ -33,4 +47,7 @@ class OpeningApi:
                 while_locked=True,
                 errors=(401, 409, 429),
             ),
+            Route("GET", path, self.get_asking, reply=HubAsking, auth=Auth.OPEN, while_locked=True),
+            Route("POST", path, self.post_asking, reply=HubAsking, auth=Auth.OPEN, while_locked=True, errors=(409,)),
+            Route("DELETE", path, self.delete_asking, auth=Auth.OPEN, while_locked=True),
         )

@@ -7,6 +7,7 @@ import { TextField } from "/ui/lib/parts.js";
 import { errorText } from "../commands.js";
 import { forgetDay, opening, openers } from "../dayslot.js";
 import { logInAs, status } from "../store.js";
+import { AskHub } from "./askhub.js";
 import { EmergencyFacts } from "./emergency.js";
 import { PinPad } from "./pinpad.js";
 
@@ -89,7 +90,8 @@ export function Unlock({ onDone }) {
           ${trouble}
           <button class="primary big" data-test="unlock-submit" aria-busy=${busy.value ? "true" : "false"}
             disabled=${!badge.value.trim() || !pin.value.trim() || busy.value}>${t("unlock-open")}</button>
-        </form>`}
+        </form>
+        <${AskHub} onDone=${onDone} />`}
     <div class="card stack tight"><h2>${t("emergency")}</h2><${EmergencyFacts} /></div>
   </div>`;
 }
