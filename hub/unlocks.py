@@ -17,7 +17,7 @@ from .store.schema import nodes, unlocks
 
 APPROVED_FOR_MS = 10 * 60_000
 """So long after the approval the node may fetch it."""
-AGAIN_MS = 30_000
+AGAIN_MS = 10_000
 """A node that asks anew within this is not heard: nobody fills the list."""
 SHOWN_MS = 24 * 3600_000
 HEARD_EVERY_MS = 15_000

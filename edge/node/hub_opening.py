@@ -23,7 +23,7 @@ logger = logging.getLogger("edge.node")
 
 ASKS_FOR_S = 30 * 60.0
 """Nobody at the hub acted for so long: whoever still wants it asks again."""
-AGAIN_S = 30.0
+AGAIN_S = 10.0
 
 
 class Asked(StrEnum):
@@ -83,7 +83,7 @@ class HubOpening:
         if self._state in (Asked.SENT, Asked.WAITING):
             return await self.now()
         if self._state is not Asked.NO and now_s - self._since_s < AGAIN_S:
-            raise Refused("The hub was asked a moment ago. Wait half a minute.", code="asked_just_now")
+            raise Refused("The hub was asked a moment ago. Wait ten seconds.", code="asked_just_now")
         self._state, self._since_s = Asked.SENT, now_s
         self._request = secrets.token_bytes(fr.REQUEST_BYTES)
         self._begin(self._request)

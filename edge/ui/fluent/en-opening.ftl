@@ -13,5 +13,6 @@ ask-refused = The hospital refused. Ring the coordinator, or fetch a badge.
 ask-opened = The hospital has opened it.
 ask-failed = The hospital said yes, but its key does not fit this box. Take a badge, and tell the technician.
 ask-offline = There is no internet now. The question arrives when it is back.
-error-asked-just-now = It was asked a moment ago. Wait half a minute.
+error-asked-just-now = It was asked a moment ago. Wait ten seconds.
 error-hub-slot-missing = The hospital has no key to this box. Take a badge.
+error-not-locked = The box is open. Log in.
