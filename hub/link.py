@@ -28,6 +28,7 @@ from edge.sync.link import (
 )
 from edge.sync.seal import NodeRecord
 from edge.web.logs import say
+from edge.web.refusals import failure_of
 
 from . import blob_rows, down, giving, returns, unlocks
 from .blobs import Blobs
@@ -44,6 +45,8 @@ _Uncopied: TypeAlias = tuple[int, bytes, bytes, bool, str]
 """Change, node, bundle, whether it is in quarantine, the blob of a chunk."""
 SEEN_WRITE_MS = 30_000
 SIGNALS_WAITING_MAX = 1000
+FULL_SAID_EVERY_S = 60.0
+"""A full disk is named so often, whatever comes: the log may lie on it."""
 COPY_MOMENT_S = 0.03
 COPY_PATIENCE_S = 1.0
 UNCOPIED_MAX = 20_000
@@ -81,6 +84,7 @@ class Link:
         """Told of what may have become whole."""
         self.signals: asyncio.Queue[tuple[bytes, bytes]] = asyncio.Queue(SIGNALS_WAITING_MAX)
         """What nodes signalled, in order, for :class:`hub.live.Live`."""
+        self._full_s = float("-inf")
         self._seen_ms: dict[bytes, int] = {}
         self._givings: dict[bytes, int] = {}
         """Answers that were given to each node's holdings so far."""
@@ -141,9 +145,13 @@ class Link:
         except blob_rows.LooseLimit as error:
             self._not_taken(event)
             say(logger, error.refusal.code, logging.WARNING, node_id=event.node_id.hex())
-        except Exception:
-            logger.exception("event failed")
+        except Exception as error:
             self._not_taken(event)
+            if failure_of(error).code != "storage_full":
+                logger.exception("event failed")
+            elif self._monotonic_s() - self._full_s >= FULL_SAID_EVERY_S:
+                self._full_s = self._monotonic_s()
+                say(logger, "storage_full", logging.ERROR)
 
     def _not_taken(self, event: HubEvent) -> None:
         """Not acknowledged, so the node keeps it and offers it again."""

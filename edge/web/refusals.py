@@ -86,8 +86,8 @@ def failure_of(error: Exception) -> Refusal:
 
 
 def _disk_state(text: str) -> str:
-    """SQLite says it in words only, whichever library stands between."""
-    if "database or disk is full" in text:
+    """SQLite and PostgreSQL say it in words, whichever library stands between."""
+    if "database or disk is full" in text or "No space left on device" in text:
         return "full"
     return "read-only" if "attempt to write a readonly database" in text else ""
 

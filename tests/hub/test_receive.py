@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -13,6 +14,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import func, select
+from sqlalchemy.event import listen
 
 from edge.model import events as ev
 from edge.model.records import VisitState
@@ -46,6 +48,36 @@ async def test_the_same_entries_in_another_bundle_are_stored_once(kit: HubKit) -
     assert first != second
     assert await count(kit) == len(payload.entries)
     assert await count(kit, quarantine) == 0
+
+
+async def test_a_full_disk_is_named_once_nothing_is_acknowledged_and_it_all_comes_when_there_is_room(
+    kit: HubKit, caplog: pytest.LogCaptureFixture
+) -> None:
+    node = await kit.enrol()
+    if kit.hub.store.engine.dialect.name != "sqlite":
+        pytest.skip("a PostgreSQL cannot be told to be full")
+
+    pages = 1  # a database that is larger stays as large as it is
+
+    def limit(connection: sqlite3.Connection, *_: object) -> None:
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    listen(kit.hub.store.engine, "checkout", limit)
+    refs = [node.endpoint.seal_bundle(node.entries([ev.DoctorNote(new_id(), "d", os.urandom(900).hex())] * 20))]
+    refs.append(node.endpoint.seal_bundle(node.entries([ev.DoctorNote(new_id(), "d", os.urandom(900).hex())] * 20)))
+    before = await count(kit)
+    for ref in refs:
+        node.endpoint.submit_bundle(ref, 1, kit.clock.monotonic_s())
+    await node.until(lambda: any(one.message == "storage_full" for one in caplog.records))
+    for _ in range(300):
+        await node.step()
+    assert await count(kit) == before
+    assert not {ref.bundle_id for ref in refs} & set(node.acked)
+    assert [one.message for one in caplog.records if one.levelname == "ERROR"] == ["storage_full"]
+    pages = 1 << 30
+    kit.clock.pass_s(70)
+    await node.until(lambda: {ref.bundle_id for ref in refs} <= set(node.acked))
+    assert await count(kit) == before + 40
 
 
 async def test_bundles_in_the_wrong_order_give_the_same_visit_and_a_verified_head(kit: HubKit) -> None:
