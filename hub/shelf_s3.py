@@ -128,7 +128,11 @@ class S3Shelf:
             headers = signed_headers(self._keys, method, self._host, path, digest, self._now(), more or {})
             try:
                 async with self._session.request(
-                    method, self._base + path, data=body if method == "PUT" else None, headers=headers
+                    method,
+                    self._base + path,
+                    data=body if method == "PUT" else None,
+                    headers=headers,
+                    allow_redirects=False,  # a PUT may come back as a GET of some page, with 200
                 ) as reply:
                     if reply.status not in _PASSING or not left:
                         return reply.status, await reply.read(), int(reply.headers.get("Content-Length", "0"))

@@ -25,7 +25,10 @@ ROOT_HASH_BYTES = 16
 TYPE_REQUEST = 0x10
 TYPE_REPLY = 0x11
 REQUEST_MAX_BYTES = 4096
-REPLY_MAX_BYTES = 256 * 1024
+REPLY_MAX_BYTES = 1 << 20
+"""It names every doctor of the hub, some 300 B each."""
+ANNOUNCED_MAX = 4
+"""Of the hub's KEM keys, the newest: a node seals to the first, and all that are kept would not fit for ever."""
 _ENROL = b"upk1 enrol"
 _ENROLLED = b"upk1 enrolled"
 _SIGN = b"upk1 hub-sign"
@@ -171,7 +174,7 @@ def certify_sign(root_private: bytes, sign_public: bytes) -> bytes:
 
 def announce(root_public: bytes, root_signature: bytes, hub: seal.HubKeys) -> bytes:
     """Body of GET /enrol/keys."""
-    publics = [seal.public_of(private) for private in hub.kem]
+    publics = [seal.public_of(private) for private in hub.kem[:ANNOUNCED_MAX]]
     kem = tuple(SignedKem(public, seal.sign(hub.sign, _KEM + public)) for public in publics)
     return _encoder.encode(Announcement(1, root_public, seal.verifier_of(hub.sign), root_signature, kem))
 
@@ -239,6 +242,8 @@ def _believe(request: EnrolRequest, kem_public: bytes) -> EnrolRequest:
     if (
         any(len(key) != 32 for key in keys)
         or len(request.secret) != TOKEN_SECRET_BYTES
+        or not seal.is_agreeable(request.records_public)
+        or not seal.is_agreeable(request.response_public)
         or not seal.verify(request.device_public, tbs, request.device_signature)
         or not seal.verify(request.log_public, tbs, request.log_signature)
     ):

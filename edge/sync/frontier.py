@@ -4,6 +4,8 @@ A :class:`Frontier` says which sequences of a log (or which message numbers) are
 says which byte ranges of one message are. Both are bounded whatever the other side claims.
 """
 
+from bisect import bisect_left, bisect_right
+
 from edge.model.errors import BadInput
 
 SPAN = 65_536
@@ -41,15 +43,17 @@ class Frontier:
 
     def missing_before(self, first: int) -> tuple[int, int] | None:
         """First and last number of the nearest hole below ``first``, or None without one."""
-        last = first - 1
-        while last > self.cursor and self.has(last):
-            last -= 1
+        last, known = first - 1, self._bits.bit_length()
         if last <= self.cursor:
             return None
-        begin = last
-        while begin - 1 > self.cursor and not self.has(begin - 1):
-            begin -= 1
-        return begin, last
+        if last > self.cursor + known:  # however far: a sequence is what the other side says
+            return self.cursor + known + 1, last
+        zeros = ~self._bits & ((1 << (last - self.cursor)) - 1)
+        hole = zeros.bit_length()
+        if not hole:
+            return None
+        below = self._bits & ((1 << hole) - 1)
+        return self.cursor + below.bit_length() + 1, self.cursor + hole
 
     def encode(self) -> bytes:
         """cursor8 ‖ bitmap, least significant bit of the first byte = cursor + 1."""
@@ -92,28 +96,37 @@ class Ranges:
         return list(self._spans)
 
     def covers(self, start: int, end: int) -> bool:
-        return start >= end or any(a <= start and end <= b for a, b in self._spans)
+        if start >= end:
+            return True
+        at = bisect_left(self._spans, end, key=_end)
+        return at < len(self._spans) and self._spans[at][0] <= start
+
+    def touches(self, start: int, end: int) -> bool:
+        """Whether adding this makes no further span."""
+        at = bisect_left(self._spans, start, key=_end)
+        return at < len(self._spans) and self._spans[at][0] <= end
 
     def add(self, start: int, end: int) -> None:
         if start >= end:
             return
-        kept = []
-        for a, b in self._spans:
-            if b < start or a > end:
-                kept.append((a, b))
-            else:
-                start, end = min(a, start), max(b, end)
-        kept.append((start, end))
-        self._spans = sorted(kept)
+        spans = self._spans
+        low, high = bisect_left(spans, start, key=_end), bisect_right(spans, end, key=_begin)
+        if low < high:
+            start, end = min(start, spans[low][0]), max(end, spans[high - 1][1])
+        spans[low:high] = [(start, end)]
 
     def remove(self, start: int, end: int) -> None:
-        kept: list[tuple[int, int]] = []
-        for a, b in self._spans:
-            if b <= start or a >= end:
-                kept.append((a, b))
-                continue
-            if a < start:
-                kept.append((a, start))
-            if b > end:
-                kept.append((end, b))
-        self._spans = kept
+        spans = self._spans
+        low, high = bisect_right(spans, start, key=_end), bisect_left(spans, end, key=_begin)
+        if start >= end or low >= high:
+            return
+        (first, _), (_, last) = spans[low], spans[high - 1]
+        spans[low:high] = [span for span in ((first, start), (end, last)) if span[0] < span[1]]
+
+
+def _begin(span: tuple[int, int]) -> int:
+    return span[0]
+
+
+def _end(span: tuple[int, int]) -> int:
+    return span[1]

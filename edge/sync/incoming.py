@@ -18,6 +18,8 @@ SLOW_BULK_S = 1.0
 """On a slow line packets of bulk come at least ``BULK_ACK_S`` and less than this apart."""
 PARTIAL_MAX_BYTES = 2 << 20
 """Memory for messages that are not whole yet, for each session."""
+PARTIAL_SPANS_MAX = 1_024
+"""Pieces of a message that do not touch; 300 kB are 260 full packets. What would make more waits for its neighbours."""
 _BITMAP_BITS = 8 * fr.ACK_BITMAP_MAX_BYTES
 _EPSILON_S = 1e-6
 
@@ -83,6 +85,8 @@ class Incoming:
         if len(partial.buffer) != frag.total:
             return False
         end = frag.offset + len(frag.data)
+        if len(partial.held) >= PARTIAL_SPANS_MAX and not partial.held.touches(frag.offset, end):
+            return False
         self.asked = False
         partial.buffer[frag.offset : end] = frag.data
         partial.held.add(frag.offset, end)

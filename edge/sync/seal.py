@@ -57,6 +57,8 @@ EPOCH_LIFE_S = 24 * 3600.0
 REPLAY_WINDOW = 1024
 
 _HPKE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
+_PROBE = X25519PrivateKey.from_private_bytes(bytes(range(32)))
+"""Any private key shows what a point of low order is; nothing is ever sealed with this one."""
 _OPEN_LABEL = b"upk1 open"
 _DOWN_LABEL = b"upk1 down"
 
@@ -194,6 +196,15 @@ def verify(public: bytes, message: bytes, signature: bytes) -> bool:
     try:
         Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
     except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def is_agreeable(public: bytes) -> bool:
+    """Whether an X25519 public key is one: with a point of low order (RFC 7748, section 6.1) nothing can be sealed."""
+    try:
+        _PROBE.exchange(X25519PublicKey.from_public_bytes(public))
+    except ValueError:
         return False
     return True
 

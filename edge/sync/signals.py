@@ -46,7 +46,7 @@ class SignalOrder:
         """
         if self._next is None:
             self._next = min(base, number)
-        if number >= self._next and len(self._held) < HELD_MAX:
+        if number == self._next or (number > self._next and len(self._held) < HELD_MAX):
             self._held[number] = (blob, now)
         self._held = {n: held for n, held in self._held.items() if held[1] + FRESH_S > now}
         ready = []

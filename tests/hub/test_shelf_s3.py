@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from moto.server import ThreadedMotoServer
 
 from edge.model.errors import BadInput
@@ -43,6 +45,30 @@ async def test_a_store_that_is_away_or_has_no_such_bucket_is_said_to_have_failed
         with pytest.raises(ShelfFailed):
             await shelf.put("node/blob", b"x")
         await shelf.close()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_store_that_leads_elsewhere_has_kept_nothing(status: int) -> None:
+    """303 turns a PUT into a GET, and the page that comes then says 200."""
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.path.startswith("/photos"):
+            return web.Response(status=status, headers={"Location": "/welcome"})
+        return web.Response(text="Log in to this network.")
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    server = TestServer(app)
+    await server.start_server()
+    shelf = S3Shelf(str(server.make_url("/photos")), KEYS)
+    try:
+        with pytest.raises(ShelfFailed):
+            await shelf.put("node/blob", b"x")
+        with pytest.raises(ShelfFailed):
+            await shelf.read("node/blob", 0, 1)
+    finally:
+        await shelf.close()
+        await server.close()
 
 
 def test_a_signature_is_that_of_the_published_example() -> None:

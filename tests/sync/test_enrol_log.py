@@ -3,8 +3,12 @@
 import os
 import subprocess
 import sys
+from itertools import pairwise
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge.model import events as ev
 from edge.model.records import VisitState
@@ -96,6 +100,37 @@ def test_an_altered_request_or_reply_is_refused() -> None:
     assert refused(enrol.open_reply, bytes(reply), body, mine, checked) == "enrol_malformed"
 
 
+@pytest.mark.parametrize("low", [bytes(32), (1).to_bytes(32, "little"), ((1 << 255) - 18).to_bytes(32, "little")])
+@pytest.mark.parametrize("which", ["records", "response"])
+def test_a_key_with_which_nothing_can_be_sealed_is_refused(
+    low: bytes, which: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hub that took it would fail at whatever it says to that node, and with it at what it says to all."""
+    office = Office()
+    token = enrol.parse_token(office.token())
+    drawn = secrets()
+    public_of = seal.public_of
+    wrong = getattr(drawn, which)
+    checked = enrol.check_announcement(office.announcement(), token)
+    with monkeypatch.context() as lying:
+        lying.setattr(seal, "public_of", lambda private: low if private == wrong else public_of(private))
+        body = enrol.make_request(token, checked, drawn)
+    with pytest.raises(enrol.EnrolRefused):
+        enrol.open_request(body, office.hub)
+
+
+def test_a_hub_that_keeps_many_keys_announces_the_newest() -> None:
+    office = Office()
+    kept = tuple(os.urandom(32) for _ in range(80))
+    body = enrol.announce(
+        seal.verifier_of(office.root),
+        enrol.certify_sign(office.root, seal.verifier_of(office.hub.sign)),
+        msgspec.structs.replace(office.hub, kem=kept),
+    )
+    checked = enrol.check_announcement(body, enrol.parse_token(office.token()))
+    assert checked.kem[0] == seal.public_of(kept[0])
+
+
 def test_a_reply_to_another_request_or_from_another_hub_is_refused() -> None:
     office, mine = Office(), secrets()
     token = enrol.parse_token(office.token())
@@ -185,6 +220,55 @@ def test_a_frontier_closes_its_holes_and_survives_the_wire() -> None:
     held.add(3, 2)
     assert held.cursor == 6
     assert not held.add(1 << 40)
+
+
+def test_a_sequence_however_far_costs_no_time() -> None:
+    """The hub places bundles in its event loop: one of a stolen node must not stop it."""
+    far = (1 << 47) + 5
+    assert Frontier().missing_before(far) == (1, far - 1)
+    held = Frontier(10)
+    assert held.add(13, 65_000)
+    assert held.missing_before(far) == (65_013, far - 1)
+    assert held.missing_before(60_000) == (11, 12)
+    assert held.missing_before(11) is None
+
+
+@given(st.lists(st.tuples(st.integers(1, 90), st.integers(0, 9)), max_size=12), st.integers(1, 110))
+def test_the_nearest_hole_is_the_one_that_counting_finds(added: list[tuple[int, int]], first: int) -> None:
+    held = Frontier()
+    known: set[int] = set()
+    for begin, count in added:
+        held.add(begin, count)
+        known |= set(range(begin, begin + count))
+    hole = [number for number in range(1, first) if number not in known]
+    expected = None
+    if hole:
+        begin = last = hole[-1]
+        while begin - 1 in hole:
+            begin -= 1
+        expected = (begin, last)
+    assert held.missing_before(first) == expected
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 60), st.integers(0, 25)), max_size=30))
+def test_ranges_are_the_numbers_that_were_added_and_not_removed(steps: list[tuple[bool, int, int]]) -> None:
+    ranges = Ranges()
+    known: set[int] = set()
+    for adds, start, length in steps:
+        these = set(range(start, start + length))
+        assert ranges.covers(start, start + length) == (these <= known)
+        count = len(ranges)
+        touches = ranges.touches(start, start + length)
+        if adds:
+            ranges.add(start, start + length)
+            known |= these
+            assert not these or touches == (len(ranges) <= count)
+        else:
+            ranges.remove(start, start + length)
+            known -= these
+        spans = ranges.spans()
+        assert {number for begin, end in spans for number in range(begin, end)} == known
+        assert all(before[1] < after[0] for before, after in pairwise(spans))
 
 
 def test_ranges_merge_and_split() -> None:

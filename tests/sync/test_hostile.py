@@ -12,6 +12,7 @@ from edge.sync import bundle, enrol, frames, inbox, log, seal, signals
 from edge.sync.endpoint import HubEndpoint, NodeEndpoint
 from edge.sync.frontier import Frontier
 from edge.sync.hub_node import OFFERED_MAX
+from edge.sync.incoming import PARTIAL_SPANS_MAX, Incoming
 from edge.sync.link import BundleArrived, BundleRef, Reseal
 from tests.sync.kit import Keyring, Medium, World
 
@@ -213,6 +214,34 @@ def test_a_device_grade_epoch_may_carry_emergencies_but_no_clinic() -> None:
     assert inbox.judge(packed, seal.Grade.DEVICE, None) == inbox.Rejected("device_grade")
     urgent = bundle.pack(payload(cls=0))
     assert isinstance(inbox.judge(urgent, seal.Grade.DEVICE, None), inbox.Accepted)
+
+
+def test_a_bundle_at_the_end_of_all_sequences_is_placed_at_once() -> None:
+    """It is authentic, so that nothing before this would have refused it; the hub judges it in its event loop."""
+    far = (1 << 48) - 1
+    packed = bundle.pack(msgspec.structs.replace(payload(), first_seq=far))
+    verdict = inbox.judge(packed, seal.Grade.LOG, None)
+    assert isinstance(verdict, inbox.Gap)
+    assert (verdict.first, verdict.last) == (1, far - 1)
+
+
+def test_a_message_in_crumbs_takes_little_memory_and_is_whole_in_the_end() -> None:
+    incoming = Incoming()
+    total = frames.MESSAGE_MAX_BYTES
+    crumbs = [frames.Frag(frames.KIND_BUNDLE, 1, 1, at, total, b"x") for at in range(0, total, 2)]
+    taken = sum(incoming.take(crumb) for crumb in crumbs)
+    assert taken == PARTIAL_SPANS_MAX
+    for at in range(0, total, 1_000):
+        assert incoming.take(frames.Frag(frames.KIND_BUNDLE, 1, 1, at, total, b"y" * min(1_000, total - at)))
+    assert [len(one.body) for one in incoming.arrived] == [total]
+
+
+def test_the_signal_that_all_others_wait_for_is_taken_however_many_those_are() -> None:
+    order = signals.SignalOrder()
+    assert order.take(0, 0, b"0", 0.0) == [b"0"]
+    for number in range(2, 2 + 2 * signals.HELD_MAX):
+        assert order.take(number, 0, b"later", 1.0) == []
+    assert order.take(1, 0, b"1", 2.0) == [b"1", *[b"later"] * signals.HELD_MAX]
 
 
 def test_entries_that_are_missing_are_named_and_entries_that_are_held_are_duplicates() -> None:
