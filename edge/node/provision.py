@@ -32,6 +32,8 @@ from .views import Staff
 
 T = TypeVar("T")
 HTTP_TIMEOUT_S = 30.0
+"""Without a byte."""
+HTTP_TRIES, HTTP_AGAIN_S = 5, 2.0
 REPLY_LIMIT_BYTES = enrol.REPLY_MAX_BYTES
 
 
@@ -76,14 +78,11 @@ async def enrol_node(folder: Path, hub_url: str, token_text: str) -> Enrolled:
         raise BadInput("This is no address of a hub: http://host:port is expected.", field="hub")
     token = enrol.parse_token(token_text)
     fresh = new_secrets()
-    timeout = aiohttp.ClientTimeout(total=HTTP_TIMEOUT_S)
-    try:
-        async with aiohttp.ClientSession(base_url=hub_url, timeout=timeout) as http:
-            checked = enrol.check_announcement(await _fetch(http, "GET", "/enrol/keys", b""), token)
-            body = enrol.make_request(token, checked, fresh, SOFTWARE)
-            reply = await _fetch(http, "POST", "/enrol", body)
-    except (aiohttp.ClientConnectionError, TimeoutError):
-        raise HubUnreachable("The hub did not answer.") from None
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=HTTP_TIMEOUT_S, sock_read=HTTP_TIMEOUT_S)
+    async with aiohttp.ClientSession(base_url=hub_url, timeout=timeout) as http:
+        checked = enrol.check_announcement(await _ask(http, "GET", "/enrol/keys", b""), token)
+        body = enrol.make_request(token, checked, fresh, SOFTWARE)
+        reply = await _ask(http, "POST", "/enrol", body)
     grant, keys = enrol.open_reply(reply, body, fresh, checked)
     config = NodeConfig(
         keys.node_id,
@@ -106,13 +105,32 @@ async def enrol_node(folder: Path, hub_url: str, token_text: str) -> Enrolled:
     return Enrolled(config, code, staff)
 
 
+async def _ask(http: aiohttp.ClientSession, method: str, path: str, body: bytes) -> bytes:
+    """The hub's answer. What does not come is asked for again with the same bytes: the hub gives the same answer to
+    them, and to other bytes none, since the token is used up then. Raises EnrolRefused, HubUnreachable.
+    """
+    for left in reversed(range(HTTP_TRIES)):
+        try:
+            return await _fetch(http, method, path, body)
+        except aiohttp.ClientConnectorError:  # nothing was said
+            raise HubUnreachable("The hub did not answer.") from None
+        except (aiohttp.ClientError, TimeoutError):
+            if left:
+                await asyncio.sleep(HTTP_AGAIN_S)
+    raise HubUnreachable("The hub did not answer.")
+
+
 async def _fetch(http: aiohttp.ClientSession, method: str, path: str, body: bytes) -> bytes:
     headers = {"Content-Type": "application/octet-stream"} if body else {}
-    async with http.request(method, path, data=body or None, headers=headers) as response:
-        content = await response.content.read(REPLY_LIMIT_BYTES + 1)
+    async with http.request(method, path, data=body or None, headers=headers, allow_redirects=False) as response:
+        content = bytearray()
+        async for piece in response.content.iter_any():
+            content += piece
+            if len(content) > REPLY_LIMIT_BYTES:
+                break
         if response.status != 200:
             raise enrol.EnrolRefused("The hub refused the enrolment. Ask for a new token.", code="enrol_refused")
-        return content
+        return bytes(content)
 
 
 async def make_store(
