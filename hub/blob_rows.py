@@ -79,7 +79,7 @@ def note(connection: Connection, keys: Keyring, node_id: str, visit_ids: frozens
 def _attached(connection: Connection, keys: Keyring, node_id: str, event: ev.MediaAttached, now_ms: int) -> None:
     manifest = event.media
     if not media.is_sound(manifest) or core.blob_id_of(manifest.digest) != manifest.blob_id:
-        put_aside(connection, bytes.fromhex(node_id), _encode(event), "manifest_malformed", now_ms)
+        put_aside(connection, keys, bytes.fromhex(node_id), _encode(event), "manifest_malformed", now_ms)
         return
     row: Row = {
         "node_id": node_id,
@@ -98,7 +98,7 @@ def _attached(connection: Connection, keys: Keyring, node_id: str, event: ev.Med
     strays = set(receiving.learn(manifest))
     for number, data in load_chunks(connection, keys, node_id, manifest.blob_id).items():
         if number in strays or len(data) != media.chunk_span(manifest.size_bytes, number)[1]:
-            put_aside(connection, bytes.fromhex(node_id), data, "chunk_stray", now_ms)
+            put_aside(connection, keys, bytes.fromhex(node_id), data, "chunk_stray", now_ms)
             drop_chunks(connection, node_id, manifest.blob_id, (number,))
 
 
@@ -119,7 +119,7 @@ def take_chunk(connection: Connection, keys: Keyring, arrived: ChunkArrived, now
     receiving = core.Receiving(held, count, known.manifest if known is not None else None)
     taken = receiving.take(chunk)
     if taken is core.Taken.REFUSED:
-        return aside(connection, arrived.node_id, arrived.sealed, "chunk_stray", now_ms)
+        return aside(connection, keys, arrived.node_id, arrived.sealed, "chunk_stray", now_ms)
     if taken is core.Taken.DUPLICATE:
         return Received(0)
     if _loose_bytes(connection, node_id) + len(chunk.data) > LOOSE_MAX_BYTES:

@@ -188,7 +188,7 @@ class Blobs:
         def act(connection: Connection) -> down.DownBlob | None:
             now_ms = self._wall_ms()
             for data in bad.values():
-                put_aside(connection, bytes.fromhex(row.node_id), data, "chunk_mismatch", now_ms)
+                put_aside(connection, self._keys, bytes.fromhex(row.node_id), data, "chunk_mismatch", now_ms)
             blob_rows.drop_chunks(connection, row.node_id, row.blob_id, tuple(bad))
             return self._ask(connection, row, now_ms)
 
@@ -196,7 +196,7 @@ class Blobs:
 
     async def _refuse(self, row: BlobRow, content: bytes) -> None:
         def act(connection: Connection) -> None:
-            put_aside(connection, bytes.fromhex(row.node_id), content, "media_untrue", self._wall_ms())
+            put_aside(connection, self._keys, bytes.fromhex(row.node_id), content, "media_untrue", self._wall_ms())
             blob_rows.set_state(connection, row, "refused")
             blob_rows.drop_chunks(connection, row.node_id, row.blob_id)
 

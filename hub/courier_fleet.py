@@ -12,7 +12,7 @@ from msgspec import Struct
 from edge.model.errors import BadInput
 from edge.sync import courier, release, seal
 from edge.sync.bearers.usb_payload import Progress, is_whole, write_payload
-from edge.sync.bearers.usb_stick import Folder, part_of, payload_name
+from edge.sync.bearers.usb_stick import Folder, part_name, part_prefix, payload_name
 from edge.sync.bearers.usb_visit import Files, Tell
 
 from .courier import HubDesk
@@ -133,12 +133,13 @@ class Fleet:
         """
         found = release.parse_release(update.release)
         same = [name for name, one in self._offers.items() if self._is_same(one, update)]
-        part = part_of(payload_name(found.sha256))
-        self._files.delete(Folder.FLEET, [name for name in self._stick.parts if name.lower() != part])
+        part, mine = part_name(self._mine, found.sha256), part_prefix(self._mine)
+        stale = [name for name in self._stick.parts if name.lower() != part and name.lower().startswith(mine)]
+        self._files.delete(Folder.FLEET, stale)
         whole = is_whole(self._stick, found)
         if not whole:
             self._tell(f"Writing the update {found.name} {found.version}: {found.block_count} MB.")
-            write_payload(self._stick, found, update.file, self._progress(found))
+            write_payload(self._stick, self._mine, found, update.file, self._progress(found))
         if not same:
             raw = await self._desk.offer(update.node_id, update.release, update.release_signature)
             self._named[self._stick.write(Folder.FLEET, raw)] = payload_name(found.sha256)

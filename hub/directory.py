@@ -23,7 +23,7 @@ from .keys import Keyring
 from .nodes import workers
 from .permits import no_doctors
 from .store.dialect import Row
-from .store.schema import doctors, down, former_nodes, heads, nodes, removed_staff, tokens
+from .store.schema import doctors, down, former_nodes, nodes, removed_staff, tokens
 
 _KEYS_OF_A_MACHINE = ("device_public", "log_public", "records_public", "psk_sealed", "revoked_ms")
 
@@ -219,9 +219,6 @@ def _replace(connection: Connection, name: str, row: Row, now_ms: int) -> None:
     connection.execute(former_nodes.insert().values(node_id=name, replaced_ms=now_ms, **kept))
     connection.execute(update(nodes).where(nodes.c.node_id == name).values(dict(row)))
     connection.execute(update(down).where(down.c.node_id == name, down.c.stored_ms == 0).values(stored_ms=now_ms))
-    connection.execute(
-        update(heads).where(heads.c.node_id == name, heads.c.state == "waiting").values(state="replaced")
-    )
     audit.record(connection, now_ms, name, "replaced", name)
 
 

@@ -117,13 +117,26 @@ def write(
 def seal_payload(
     connection: Connection, speaker: Speaker, record: seal.NodeRecord, payload: bundle.BundlePayload, now_ms: int
 ) -> DownBlob:
-    """Seal entries for a node under a number that was never given; the row waits until the node holds it."""
+    """Pack entries and seal them for a node; the row waits until the node holds it."""
+    packed = bundle.pack_for(payload, speaker.reads(record.node_id))
+    return seal_packed(connection, speaker, record, payload, packed, now_ms)
+
+
+def seal_packed(
+    connection: Connection,
+    speaker: Speaker,
+    record: seal.NodeRecord,
+    payload: bundle.BundlePayload,
+    packed: bytes,
+    now_ms: int,
+) -> DownBlob:
+    """As :func:`seal_payload`, of what was packed already. The number was never given before."""
     node_id = record.node_id.hex()
     last = connection.execute(select(func.max(down.c.seq)).where(down.c.node_id == node_id)).scalar()
     # Time and 16 random bits of this process: a database restored from a backup gives no number again, even when
     # its clock is wrong.
     seq = max(now_ms, ((last or 0) >> 16) + 1) << 16 | int.from_bytes(speaker.run[:2], "big")
-    blob = seal.seal_down(record, seq, bundle.pack_for(payload, speaker.reads(record.node_id)), speaker.keys.hub.sign)
+    blob = seal.seal_down(record, seq, packed, speaker.keys.hub.sign)
     connection.execute(
         down.insert().values(
             node_id=node_id,

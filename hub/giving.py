@@ -1,7 +1,7 @@
 """What a node that lost entries is sent back: newest first, in pieces that are planned at once and sealed one by one.
 
-A plan names places in logs and holds no content, so that a site's whole past costs little memory, and each piece is
-sealed in a transaction of its own, so that no other node waits for it. Knows no socket.
+A plan names places in logs and holds no content, so that a site's whole past costs little memory. Planning and packing
+only read; each piece is sealed in a transaction of its own, so that no other node waits for it. Knows no socket.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator
 from msgspec import Struct
 from sqlalchemy import Connection, func, select
 
-from edge.sync.bundle import BundlePayload
+from edge.sync.bundle import BundlePayload, pack_for
 from edge.sync.holdings import Log, Span
 from edge.sync.link import Cls
 from edge.sync.log import Stream
 from edge.sync.seal import NodeRecord
 
-from .down import DownBlob, Speaker, seal_payload
+from .down import DownBlob, Speaker, seal_packed
 from .store.schema import entries, visits
 
 PIECE_PLAIN_BYTES = 48 * 1024
@@ -102,10 +102,15 @@ def _piece(span: Span, first: int, last: int, stamp: int, now_ms: int) -> Piece:
     return Piece((span.run, span.stream), first, last, stamp, cls)
 
 
-def seal_piece(
-    connection: Connection, speaker: Speaker, record: NodeRecord, piece: Piece, now_ms: int
-) -> DownBlob | None:
-    """Seal a piece of a plan for the node; None when its entries are here no more."""
+class Packed(Struct, frozen=True):
+    """A piece, ready to be sealed."""
+
+    payload: BundlePayload
+    packed: bytes
+
+
+def pack_piece(connection: Connection, speaker: Speaker, record: NodeRecord, piece: Piece) -> Packed | None:
+    """Read and pack a piece of a plan, which takes tens of milliseconds; None when its entries are here no more."""
     run, stream = piece.log
     raws = connection.execute(
         select(entries.c.raw)
@@ -120,4 +125,9 @@ def seal_piece(
     if len(raws) != piece.last - piece.first + 1:
         return None
     payload = BundlePayload(piece.cls, run, stream, piece.first, tuple(bytes(row.raw) for row in raws))
-    return seal_payload(connection, speaker, record, payload, now_ms)
+    return Packed(payload, pack_for(payload, speaker.reads(record.node_id)))
+
+
+def seal_piece(connection: Connection, speaker: Speaker, record: NodeRecord, packed: Packed, now_ms: int) -> DownBlob:
+    """Seal a packed piece for the node."""
+    return seal_packed(connection, speaker, record, packed.payload, packed.packed, now_ms)

@@ -21,11 +21,12 @@ from .config import Settings
 from .desk import Desk
 from .home.gateway import Gateway, gateway_of
 from .home.home import Home
-from .keys import Keyring, destroy_old, load_keys
+from .keys import Keyring, KeysRefused, destroy_old, least_hours, load_keys
 from .link import Link
 from .live import Live
+from .lived import Lived
 from .prescriptions import Prescriptions
-from .quarantine import QuarantineFull, of_a_later_release
+from .quarantine import QuarantineFull, of_a_later_release, seal_plain
 from .reconsider import reconsider
 from .review import Reviews
 from .rota.desk import RotaDesk
@@ -65,6 +66,8 @@ class Hub:
         """
         self.settings = settings
         self.wall_ms = wall_ms
+        self._monotonic_s = monotonic_s
+        self._lived = Lived(settings.data)
         self.keys: Keyring = load_keys(settings.data)
         self.store = Store(settings.database_url)
         self.copier = self._second_copy()
@@ -164,13 +167,15 @@ class Hub:
         ]
 
     async def _reconsider(self) -> None:
-        """An update may read what lay aside for it."""
-
+        """An update may read what lay aside for it, and seals what lay there in plain."""
+        seen = await self.store.write(_sealer(self.keys, 0))
+        while seen:
+            seen = await self.store.write(_sealer(self.keys, seen))
         taken = 0
         for number in await self.store.read(of_a_later_release):
             try:
                 taken += await self.store.write(_reconsiderer(self, number))
-            except (QuarantineFull, LooseLimit) as error:
+            except (QuarantineFull, LooseLimit, KeysRefused) as error:
                 say(logger, "not_reconsidered", logging.WARNING, row=number, code=error.refusal.code)
         if taken:
             say(logger, "quarantine_reconsidered", bundles=taken)
@@ -250,7 +255,8 @@ class Hub:
 
     async def _reload_keys(self) -> None:
         """Destroy KEM keys that are due, take over a new one, and tell the nodes that do not know it."""
-        data, now_ms = self.settings.data, self.wall_ms()
+        data, now_ms, now_s = self.settings.data, self.wall_ms(), self._monotonic_s()
+        await asyncio.to_thread(lambda: self._lived.note(now_s, least_hours(data)))
         await asyncio.to_thread(destroy_old, data, now_ms)
         keys = await asyncio.to_thread(load_keys, data)
         if keys.hub != self.keys.hub:
@@ -291,3 +297,7 @@ class Hub:
 
 def _reconsiderer(hub: Hub, number: int) -> Callable[[Connection], bool]:
     return lambda connection: reconsider(connection, number, hub.directory.by_id, hub.keys, hub.wall_ms())
+
+
+def _sealer(keys: Keyring, after: int) -> Callable[[Connection], int]:
+    return lambda connection: seal_plain(connection, keys, after)

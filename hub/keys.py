@@ -26,6 +26,8 @@ from cryptography.x509.oid import NameOID
 from edge.model.errors import Fault, UpkendraError
 from edge.sync import enrol, seal
 
+from . import lived
+
 KEYS_FILE = "keys.json"
 LEAF_FILE = "tls.crt"
 LEAF_KEY_FILE = "tls.key"
@@ -42,6 +44,8 @@ class KeysRefused(UpkendraError):
 
 KEEP_DAYS = 400
 """A KEM key is destroyed so long after a newer one came: a stick may be months late."""
+KEEP_RUNNING_HOURS = 50 * 24
+"""… and not before the hub itself has run for so long since then, whatever the wall clock says (decision 0028)."""
 DAY_MS = 86_400_000
 
 
@@ -51,7 +55,9 @@ class KemKey(msgspec.Struct, frozen=True):
     private: bytes
     made_ms: int
     retired_ms: int = 0
-    """When a newer one came; 0 for the newest."""
+    """When a newer one came, by the wall clock; 0 for the newest."""
+    retired_hours: int = 0
+    """How long the hub had run by then (:mod:`hub.lived`)."""
 
     def __repr__(self) -> str:
         return f"KemKey(made_ms={self.made_ms})"
@@ -177,20 +183,32 @@ def rotate(data: Path, now_ms: int) -> KeyFile:
     """Make a new KEM key and destroy those that are due. Raises KeysRefused. Blocking."""
     with _alone(data):
         keys = _read(data)
-        newest = keys.kem[0]
+        newest, hours = keys.kem[0], _hours(data, keys)
         fresh = KemKey(secrets.token_bytes(32), max(now_ms, newest.made_ms + 1))
-        kept = (fresh, msgspec.structs.replace(newest, retired_ms=now_ms), *keys.kem[1:])
-        return _replace(data, msgspec.structs.replace(keys, kem=_still_kept(kept, now_ms)))
+        retired = msgspec.structs.replace(newest, retired_ms=now_ms, retired_hours=hours)
+        kept = (fresh, retired, *keys.kem[1:])
+        return _replace(data, msgspec.structs.replace(keys, kem=_still_kept(kept, now_ms, hours)))
 
 
 def destroy_old(data: Path, now_ms: int) -> int:
-    """Destroy KEM keys that were retired more than 400 days ago; how many. Raises KeysRefused. Blocking."""
+    """Destroy KEM keys that were retired more than 400 days ago, if the hub itself has run for long enough since then;
+    how many. Raises KeysRefused. Blocking.
+    """
     with _alone(data):
         keys = _read(data)
-        kept = _still_kept(keys.kem, now_ms)
+        kept = _still_kept(keys.kem, now_ms, _hours(data, keys))
         if len(kept) < len(keys.kem):
             _replace(data, msgspec.structs.replace(keys, kem=kept))
         return len(keys.kem) - len(kept)
+
+
+def least_hours(data: Path) -> int:
+    """So long the hub has run at least, by its keys. Raises KeysRefused. Blocking."""
+    return max(key.retired_hours for key in _read(data).kem)
+
+
+def _hours(data: Path, keys: KeyFile) -> int:
+    return max(lived.hours(data), *(key.retired_hours for key in keys.kem))
 
 
 @contextlib.contextmanager
@@ -209,8 +227,15 @@ def _alone(data: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _still_kept(kem: tuple[KemKey, ...], now_ms: int) -> tuple[KemKey, ...]:
-    return tuple(key for key in kem if not key.retired_ms or now_ms - key.retired_ms <= KEEP_DAYS * DAY_MS)
+def _still_kept(kem: tuple[KemKey, ...], now_ms: int, hours: int) -> tuple[KemKey, ...]:
+    return tuple(key for key in kem if not _is_due(key, now_ms, hours))
+
+
+def _is_due(key: KemKey, now_ms: int, hours: int) -> bool:
+    """Both clocks must say so: the wall clock may have jumped, the other one does not run while the hub is off."""
+    if not key.retired_ms:
+        return False
+    return now_ms - key.retired_ms > KEEP_DAYS * DAY_MS and hours - key.retired_hours >= KEEP_RUNNING_HOURS
 
 
 def _read(data: Path) -> KeyFile:

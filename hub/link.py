@@ -6,7 +6,7 @@ endpoint hands its events to :meth:`Link.take` and is woken through ``wake``.
 
 import asyncio
 import logging
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -88,6 +88,10 @@ class Link:
         self._seen_ms: dict[bytes, int] = {}
         self._givings: dict[bytes, int] = {}
         """Answers that were given to each node's holdings so far."""
+        self._one_giving: defaultdict[bytes, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """A node's logs are not compared between a piece's packing and its commit: it would be sent twice."""
+        self._one_reading = asyncio.Semaphore(1)
+        """Of the store's readers, so many compare and pack; doctors have the others."""
         self._states: Counter[bytes] = Counter()
         """Messages about what is held that are being answered, by node."""
         self._left: dict[bytes, holdings.Held] = {}
@@ -207,7 +211,9 @@ class Link:
         """
         if isinstance(event, BundleQuarantined):
             poison = event
-            taken = await self._store.write(lambda connection: receive_poison(connection, poison, self._wall_ms()))
+            taken = await self._store.write(
+                lambda connection: receive_poison(connection, self._speaker.keys, poison, self._wall_ms())
+            )
         elif isinstance(event, ChunkArrived):
             piece = event
             taken = await self._store.write(
@@ -300,34 +306,48 @@ class Link:
             if code == holdings.GONE:
                 await self._notice(node_id, code, count, total=True)
         elif isinstance(message, holdings.Holdings):
-            told = message
-            number = self._givings[node_id] = self._givings.get(node_id, 0) + 1
-            left = self._left.get(node_id)
-            found = await self._store.write(
-                lambda connection: returns.answer(connection, node_id.hex(), told, now_ms, left)
-            )
-            if found.left is not None:
-                self._left[node_id] = found.left
-            reply = found.message
-            if isinstance(reply, holdings.Wanted):
-                copied = found.complete and await self.level_now() == 2
-                media = copied and not reply.spans and self.blobs is not None
-                media = media and self.blobs is not None and await self.blobs.are_copied(node_id.hex())
-                reply = holdings.Wanted(reply.spans, copied, media, told.question)
-            self.send_state(node_id, reply)
-            await self._give_back(node_id, found.pieces, number)
+            await self._compare(node_id, message, now_ms)
+
+    async def _compare(self, node_id: bytes, told: holdings.Holdings, now_ms: int) -> None:
+        """Reads only, beside the writer: after an outage of a whole region all nodes ask at the same time.
+
+        What the node sent before it asked counts as held, so that it is written first.
+        """
+        number = self._givings[node_id] = self._givings.get(node_id, 0) + 1
+        left = self._left.get(node_id)
+        name = node_id.hex()
+        await self._store.settled()
+        async with self._one_giving[node_id], self._one_reading:
+            found = await self._store.read(lambda connection: returns.answer(connection, name, told, now_ms, left))
+        if returns.is_news(found):
+            await self._store.write(lambda connection: returns.audit_answer(connection, name, found, now_ms))
+        if found.left is not None:
+            self._left[node_id] = found.left
+        reply = found.message
+        if isinstance(reply, holdings.Wanted):
+            copied = found.complete and await self.level_now() == 2
+            media = copied and not reply.spans and self.blobs is not None
+            media = media and self.blobs is not None and await self.blobs.are_copied(name)
+            reply = holdings.Wanted(reply.spans, copied, media, told.question)
+        self.send_state(node_id, reply)
+        await self._give_back(node_id, found.pieces, number)
 
     async def _give_back(self, node_id: bytes, pieces: tuple[giving.Piece, ...], number: int) -> None:
-        """Seal and send what the node lacks, each piece in a transaction of its own: others are written between.
+        """Pack, seal and send what the node lacks, each piece in a transaction of its own: others are written between.
 
-        A later answer to the same node has a plan of its own: this one ends before that is made.
+        A later answer to the same node has a plan of its own: this one ends before that is made, and what it has begun
+        is on its way by then.
         """
         for piece in pieces:
-            record = self._directory.by_id(node_id)  # another machine may have taken the node's place
-            if record is None or self._givings.get(node_id) != number:
-                return
-            blob = await self._store.write(_sealer(self._speaker, record, piece, self._wall_ms()))
-            if blob is not None:
+            async with self._one_giving[node_id]:
+                record = self._directory.by_id(node_id)  # another machine may have taken the node's place
+                if record is None or self._givings.get(node_id) != number:
+                    return
+                async with self._one_reading:
+                    packed = await self._store.read(_packer(self._speaker, record, piece))
+                if packed is None:
+                    continue
+                blob = await self._store.write(_sealer(self._speaker, record, packed, self._wall_ms()))
                 self.send_down(blob)
 
     def send_state(self, node_id: bytes, message: holdings.Message) -> None:
@@ -358,16 +378,22 @@ class Link:
         await asyncio.gather(*self._at_work, return_exceptions=True)
 
 
+def _packer(
+    speaker: down.Speaker, record: NodeRecord, piece: giving.Piece
+) -> Callable[[Connection], giving.Packed | None]:
+    return lambda connection: giving.pack_piece(connection, speaker, record, piece)
+
+
 def _sealer(
-    speaker: down.Speaker, record: NodeRecord, piece: giving.Piece, now_ms: int
-) -> Callable[[Connection], down.DownBlob | None]:
-    return lambda connection: giving.seal_piece(connection, speaker, record, piece, now_ms)
+    speaker: down.Speaker, record: NodeRecord, packed: giving.Packed, now_ms: int
+) -> Callable[[Connection], down.DownBlob]:
+    return lambda connection: giving.seal_piece(connection, speaker, record, packed, now_ms)
 
 
 def _receive(
     connection: Connection, keys: Keyring, arrived: BundleArrived, record: NodeRecord, now_ms: int
 ) -> Received:
     """Store a bundle's entries, and what they say about blobs."""
-    taken = receive_bundle(connection, arrived, record, keys.sign_public, now_ms)
+    taken = receive_bundle(connection, arrived, record, keys, now_ms)
     blob_rows.note(connection, keys, arrived.node_id.hex(), taken.visit_ids, now_ms)
     return taken

@@ -1,19 +1,23 @@
 """What nodes sent and this hub could not take in, kept with the reason. Knows no socket and no view.
 
-It is authentic, and it was acknowledged or is about to be: nothing of it is thrown away. So that one broken node does
-not fill the disk, what comes when its share is used up is not taken at all: it stays with the node, and a person hears
-of it.
+It is authentic, and it was acknowledged or is about to be: nothing of it is thrown away. It may be of a patient as much
+as what could be read, so it lies sealed: whoever reads the database, its journal or its second copy sees none of it.
+So that one broken node does not fill the disk, what comes when its share is used up is not taken at all: it stays with
+the node, and a person hears of it.
 """
 
 import hashlib
+import hmac
 import logging
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, update
 
 from edge.model.errors import UpkendraError
+from edge.sync import seal
 from edge.web.logs import say
 
 from . import audit
+from .keys import Keyring
 from .store.dialect import Row, insert_new
 from .store.schema import quarantine
 
@@ -21,6 +25,7 @@ logger = logging.getLogger("hub.receive")
 SHARE_BYTES = 32 << 20
 """What lies aside for one node."""
 SHARE_ROWS = 20_000
+LOOKED_AT_ONCE = 64
 OF_A_LATER_RELEASE = frozenset({"format_unknown", "dictionary_unknown"})
 """Reasons that an update of the hub may do away with; tried again at each start."""
 
@@ -31,12 +36,13 @@ class QuarantineFull(UpkendraError):
     code = "quarantine_full"
 
 
-def put_aside(connection: Connection, node_id: bytes, content: bytes, reason: str, now_ms: int) -> None:
+def put_aside(connection: Connection, keys: Keyring, node_id: bytes, content: bytes, reason: str, now_ms: int) -> None:
     """Into quarantine, once. Raises QuarantineFull."""
+    name = _name_of(keys, node_id.hex(), reason, content)
     row: Row = {
         "node_id": node_id.hex(),
-        "content_hash": hashlib.sha256(node_id + reason.encode() + content).digest(),
-        "content": content,
+        "content_hash": name,
+        "content": keys.protect(content, _label(node_id.hex(), name)),
         "reason": reason[:60],
         "received_ms": now_ms,
     }
@@ -55,3 +61,40 @@ def of_a_later_release(connection: Connection) -> list[int]:
     """Rows that were put aside because only a later release can read them."""
     waiting = quarantine.c.reason.in_(sorted(OF_A_LATER_RELEASE))
     return list(connection.execute(select(quarantine.c.id).where(waiting).order_by(quarantine.c.id)).scalars())
+
+
+def content_of(connection: Connection, keys: Keyring, number: int) -> tuple[str, str, bytes] | None:
+    """Node, reason and content of a row; None when it is there no more. Raises KeysRefused for one that is damaged."""
+    row = connection.execute(select(quarantine).where(quarantine.c.id == number)).first()
+    if row is None:
+        return None
+    return row.node_id, row.reason, keys.reveal(bytes(row.content), _label(row.node_id, bytes(row.content_hash)))
+
+
+def seal_plain(connection: Connection, keys: Keyring, after: int) -> int:
+    """Seal some of what a release before this one put aside in plain; the last row looked at, 0 at the end."""
+    rows = connection.execute(
+        select(quarantine).where(quarantine.c.id > after).order_by(quarantine.c.id).limit(LOOKED_AT_ONCE)
+    ).all()
+    for row in rows:
+        content = bytes(row.content)
+        plain_name = hashlib.sha256(bytes.fromhex(row.node_id) + row.reason.encode() + content).digest()
+        if bytes(row.content_hash) != plain_name:
+            continue
+        name = _name_of(keys, row.node_id, row.reason, content)
+        connection.execute(
+            update(quarantine)
+            .where(quarantine.c.id == row.id)
+            .values(content_hash=name, content=keys.protect(content, _label(row.node_id, name)))
+        )
+    return rows[-1].id if rows else 0
+
+
+def _name_of(keys: Keyring, node_id: str, reason: str, content: bytes) -> bytes:
+    """Known again when it comes again; tells nobody without the key what it is the name of."""
+    message = bytes.fromhex(node_id) + reason.encode() + content
+    return hmac.digest(seal.hkdf(keys.data, b"quarantine"), message, "sha256")
+
+
+def _label(node_id: str, name: bytes) -> str:
+    return f"quarantine {node_id} {name.hex()}"

@@ -21,9 +21,10 @@ from edge.web.logs import say
 
 from . import audit, returns, views
 from . import nodes as nodes_view
+from .keys import Keyring
 from .quarantine import OF_A_LATER_RELEASE, put_aside
 from .store.dialect import Row, insert_new
-from .store.schema import entries, heads, nodes
+from .store.schema import entries, former_nodes, heads, nodes
 
 logger = logging.getLogger("hub.receive")
 
@@ -45,18 +46,18 @@ class Received(Struct, frozen=True):
 
 
 def receive_bundle(
-    connection: Connection, arrived: BundleArrived, record: NodeRecord, hub_public: bytes, now_ms: int
+    connection: Connection, arrived: BundleArrived, record: NodeRecord, keys: Keyring, now_ms: int
 ) -> Received:
-    """Store a bundle's entries. Idempotent. Runs inside a writer's transaction. ``hub_public``: H.
+    """Store a bundle's entries. Idempotent. Runs inside a writer's transaction.
 
     Raises QuarantineFull: then nothing of it is kept, and it is not to be acknowledged.
     """
     payload = arrived.payload
     if payload.stream == Stream.RETURNED and arrived.grade is Grade.LOG:
-        return _receive_returned(connection, arrived, record, hub_public, now_ms)
+        return _receive_returned(connection, arrived, record, keys, now_ms)
     reason = _objection(payload, arrived.grade)
     if reason:
-        return aside(connection, arrived.node_id, arrived.sealed, reason, now_ms)
+        return aside(connection, keys, arrived.node_id, arrived.sealed, reason, now_ms)
     node_id = arrived.node_id.hex()
     visit_ids: set[str] = set()
     patient_ids: set[str] = set()
@@ -65,7 +66,7 @@ def receive_bundle(
         seq = payload.first_seq + offset
         found = views.readable(raw)
         if found is None:
-            put_aside(connection, arrived.node_id, raw, "entry_malformed", now_ms)
+            put_aside(connection, keys, arrived.node_id, raw, "entry_malformed", now_ms)
         kind, stamp, visit_id, patient_id = _index(found)
         row: Row = {
             "node_id": node_id,
@@ -86,7 +87,7 @@ def receive_bundle(
             visit_ids.add(visit_id)
             patient_ids.add(patient_id)
         elif _stored(connection, node_id, payload, seq) != raw:
-            put_aside(connection, arrived.node_id, raw, "fork", now_ms)
+            put_aside(connection, keys, arrived.node_id, raw, "fork", now_ms)
         faults.point("hub-entry-stored")
     if payload.head is not None:
         head_row: Row = {
@@ -107,25 +108,25 @@ def receive_bundle(
 
 
 def _receive_returned(
-    connection: Connection, arrived: BundleArrived, record: NodeRecord, hub_public: bytes, now_ms: int
+    connection: Connection, arrived: BundleArrived, record: NodeRecord, keys: Keyring, now_ms: int
 ) -> Received:
-    fresh, visit_ids, refused = returns.take_returned(connection, hub_public, arrived, record, now_ms)
+    fresh, visit_ids, refused = returns.take_returned(connection, keys.sign_public, arrived, record, now_ms)
     if refused:
-        return aside(connection, arrived.node_id, arrived.sealed, refused, now_ms)
+        return aside(connection, keys, arrived.node_id, arrived.sealed, refused, now_ms)
     views.refold(connection, visit_ids, (), now_ms)
     return Received(fresh, frozenset(visit_ids))
 
 
-def receive_poison(connection: Connection, poison: BundleQuarantined, now_ms: int) -> Received:
+def receive_poison(connection: Connection, keys: Keyring, poison: BundleQuarantined, now_ms: int) -> Received:
     """Keep an authentic bundle whose contents sync could not read; opened, when a later release may read it."""
     later = poison.packed and poison.reason in OF_A_LATER_RELEASE
     content = poison.grade.value.encode() + poison.packed if later else poison.sealed
-    return aside(connection, poison.node_id, content, poison.reason, now_ms)
+    return aside(connection, keys, poison.node_id, content, poison.reason, now_ms)
 
 
-def aside(connection: Connection, node_id: bytes, content: bytes, reason: str, now_ms: int) -> Received:
+def aside(connection: Connection, keys: Keyring, node_id: bytes, content: bytes, reason: str, now_ms: int) -> Received:
     """A whole bundle into quarantine. Raises QuarantineFull: then it is not to be acknowledged."""
-    put_aside(connection, node_id, content, reason, now_ms)
+    put_aside(connection, keys, node_id, content, reason, now_ms)
     return Received(0, quarantined=reason)
 
 
@@ -212,9 +213,26 @@ def _check_heads(connection: Connection, record: NodeRecord, run: bytes, stream:
         if head is None:
             continue
         signed = _heads.decode(row.signed)
-        public = record.log_public if signed.grade == Grade.LOG else record.device_public
-        good = signed.head == bytes(head) and verify_head(signed, record.node_id, run, stream, public)
+        publics = _signers(connection, record, Grade.LOG if signed.grade == Grade.LOG else Grade.DEVICE)
+        good = signed.head == bytes(head)
+        good = good and any(verify_head(signed, record.node_id, run, stream, public) for public in publics)
         connection.execute(update(heads).where(*mine, heads.c.seq == row.seq).values(state="good" if good else "bad"))
         if not good:
             audit.record(connection, now_ms, node_id, "head_mismatch", node_id, f"{run.hex()}:{stream.value}:{row.seq}")
             say(logger, "head_mismatch", logging.ERROR, node_id=node_id, run=run.hex(), seq=row.seq)
+
+
+def _signers(connection: Connection, record: NodeRecord, grade: Grade) -> list[bytes]:
+    """Who may have signed a head of this node: ``record``, the machine that stands there now, and those before it.
+
+    A head may wait for entries that come only when another machine has taken the place.
+    """
+    rows = [
+        row
+        for table in (nodes, former_nodes)
+        for row in connection.execute(
+            select(table.c.log_public, table.c.device_public).where(table.c.node_id == record.node_id.hex())
+        )
+    ]
+    pairs = [(record.log_public, record.device_public), *((row.log_public, row.device_public) for row in rows)]
+    return [bytes(log if grade is Grade.LOG else device) for log, device in pairs]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete
 
 from edge.sync.inbox import Piece, Rejected, judge
 from edge.sync.link import BundleArrived, ChunkArrived
@@ -10,6 +10,7 @@ from edge.sync.seal import Grade, NodeRecord
 
 from . import audit, blob_rows
 from .keys import Keyring
+from .quarantine import content_of
 from .receive import receive_bundle
 from .store.schema import quarantine
 
@@ -26,12 +27,13 @@ def reconsider(
     """Take row ``number`` in, if this release can read it; otherwise it stays where it is.
 
     A piece of a photo waits among the others of its blob; whoever starts the blobs finds what is whole now.
-    Raises QuarantineFull, LooseLimit: it stays then too.
+    Raises QuarantineFull, LooseLimit, KeysRefused (it is damaged): it stays then too.
     """
-    row = connection.execute(select(quarantine).where(quarantine.c.id == number)).first()
-    if row is None:
+    found = content_of(connection, keys, number)
+    if found is None:
         return False
-    content, record = bytes(row.content), record_of(bytes.fromhex(row.node_id))
+    node_id, reason, content = found
+    record = record_of(bytes.fromhex(node_id))
     if record is None or content[:1] not in _GRADES:
         return False
     grade = Grade(content[:1].decode())
@@ -44,7 +46,7 @@ def reconsider(
         blob_rows.take_chunk(connection, keys, piece, now_ms)
     else:
         arrived = BundleArrived(record.node_id, b"", grade, verdict.payload, content)
-        received = receive_bundle(connection, arrived, record, keys.sign_public, now_ms)
-        blob_rows.note(connection, keys, row.node_id, received.visit_ids, now_ms)
-    audit.record(connection, now_ms, "", "reconsidered", row.node_id, row.reason)
+        received = receive_bundle(connection, arrived, record, keys, now_ms)
+        blob_rows.note(connection, keys, node_id, received.visit_ids, now_ms)
+    audit.record(connection, now_ms, "", "reconsidered", node_id, reason)
     return True

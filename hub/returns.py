@@ -33,7 +33,7 @@ class Answer(Struct, frozen=True):
 
     message: holdings.Message
     pieces: tuple[giving.Piece, ...] = ()
-    """Still to be sealed, in this order (:func:`hub.giving.seal_piece`)."""
+    """Still to be sealed, in this order (:func:`hub.giving.pack_piece`, then ``seal_piece``)."""
     complete: bool = False
     """All that the node named was compared: what is not asked for is held here."""
     left: holdings.Held | None = None
@@ -43,19 +43,28 @@ class Answer(Struct, frozen=True):
 def answer(
     connection: Connection, node_id: str, told: holdings.Holdings, now_ms: int, left: holdings.Held | None = None
 ) -> Answer:
-    """Compare, and plan what goes back to the node. ``left``: of the last answer that knew it."""
+    """Compare, and plan what goes back to the node. Writes nothing. ``left``: of the last answer that knew it."""
     held = _held(connection, node_id, told.refused)
     difference = holdings.compare(told, held, left or {})
     if difference.unclear:
         return Answer(holdings.AskAll())
     pieces = giving.plan(connection, node_id, difference.surplus, now_ms)
-    if pieces:
-        audit.record(connection, now_ms, "", "entries_returned", node_id, str(len(pieces)))
-    if difference.lacking:
-        count = sum(span.last - span.first + 1 for span in difference.lacking)
-        audit.record(connection, now_ms, "", "entries_wanted", node_id, str(count))
     left = _left(difference, pieces) if told.whole and len(pieces) < giving.PIECES_MAX else None
     return Answer(holdings.Wanted(difference.lacking), tuple(pieces), difference.complete, left)
+
+
+def is_news(found: Answer) -> bool:
+    """Whether an answer says that something is lacking on a side."""
+    return bool(found.pieces) or (isinstance(found.message, holdings.Wanted) and bool(found.message.spans))
+
+
+def audit_answer(connection: Connection, node_id: str, found: Answer, now_ms: int) -> None:
+    """Put down what goes back to the node and what it is asked for."""
+    if found.pieces:
+        audit.record(connection, now_ms, "", "entries_returned", node_id, str(len(found.pieces)))
+    if isinstance(found.message, holdings.Wanted) and found.message.spans:
+        count = sum(span.last - span.first + 1 for span in found.message.spans)
+        audit.record(connection, now_ms, "", "entries_wanted", node_id, str(count))
 
 
 def _left(difference: holdings.Difference, pieces: Iterable[giving.Piece]) -> dict[holdings.Log, Ranges]:

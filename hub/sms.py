@@ -21,7 +21,7 @@ from edge.sync.bearers.sms import Outcome, SmsBearer, SmsHealth
 from edge.sync.bearers.sms_store import GoneSms, GotSms, SmsStore
 from edge.sync.seal import NodeRecord
 from edge.sync.sms_copy import Shown, shown, visit_prefix
-from edge.sync.sms_mail import Delivered, GivenUp, Left, SmsNotSent
+from edge.sync.sms_mail import Delivered, GivenUp, Left, SmsNotSent, Unreported
 from edge.web.logs import say
 
 from . import audit, views
@@ -84,6 +84,7 @@ class SmsDesk:
         self._sealers: dict[bytes, sms.SmsSealer] = {}
         """By PSK: a machine that takes a node's place has another one."""
         self._names: dict[int, bytes] = {}
+        self._one_confirming = asyncio.Lock()
         self._at_work: set[asyncio.Task[None]] = set()
         self._looker: asyncio.Task[None] | None = None
         self.on_change: Callable[[], None] = hub.live.queue_changed
@@ -148,7 +149,10 @@ class SmsDesk:
         return None
 
     async def _confirm(self, record: NodeRecord, number: str, name: bytes) -> None:
-        await self._send(record.node_id, number, sms.Receipt((name,)), _RECEIPT, b"", emergency=False)
+        receipt = sms.Receipt((name,))
+        async with self._one_confirming:
+            if await self._store.may_confirm(record.node_id, _digest_of(sms.encode(receipt)), self._hub.wall_ms()):
+                await self._send(record.node_id, number, receipt, _RECEIPT, b"", emergency=False)
 
     # -- what doctors see and say -------------------------------------------------------------------
 
@@ -216,8 +220,7 @@ class SmsDesk:
         raw = sms.encode(content)
         name, message = sealer.seal(raw)
         rest = self._hub.keys.protect(raw, _label(node, name))
-        digest = hashlib.sha256(raw).digest()[:8]
-        await self._store.made(GoneSms(node, name, kind, visit, digest, rest, self._hub.wall_ms()))
+        await self._store.made(GoneSms(node, name, kind, visit, _digest_of(raw), rest, self._hub.wall_ms()))
         try:
             key = self._bearer.submit(message, number, emergency=emergency)
         except UpkendraError as error:
@@ -230,6 +233,9 @@ class SmsDesk:
         if name is None:
             return
         match outcome:
+            case Unreported():
+                del self._names[outcome.key]
+                return
             case Left():
                 state = "left"
             case Delivered():
@@ -261,7 +267,7 @@ class SmsDesk:
                 content = sms.PrescriptionNotice(
                     got.visit, id_bytes(signed.prescription_id), hashlib.sha256(signed.signed).digest()[:16]
                 )
-                known = hashlib.sha256(sms.encode(content)).digest()[:8] in digests
+                known = _digest_of(sms.encode(content)) in digests
                 if not signed.stored_ms and now_ms - signed.signed_ms > NOTICE_AFTER_MS and not known:
                     await self._announce(got, content)
 
@@ -289,6 +295,11 @@ class SmsDesk:
 def visit_text(prefix: bytes) -> str:
     """How the first bytes of a visit's id stand at its beginning."""
     return make_id(prefix + bytes(ID_BYTES - sms.VISIT_BYTES))[:PREFIX_CHARACTERS]
+
+
+def _digest_of(raw: bytes) -> bytes:
+    """Tells whether the same was said before."""
+    return hashlib.sha256(raw).digest()[:8]
 
 
 def _label(node: bytes, name: bytes) -> str:

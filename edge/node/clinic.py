@@ -96,6 +96,8 @@ class Clinic:
         self.sms_fitted = False
         self.more_to_seal: Callable[[], Awaitable[None]] | None = None
         """Seals photos and notes, which must never hold up an entry; asked after the entries are sealed."""
+        self.rest_to_seal: Callable[[], Awaitable[None]] | None = None
+        """Seals all photos and notes that are attached now, those too that can still be taken back for a moment."""
         self._slots = Slots(folder)
         self.days = DaySlots(folder, self.clock, time.monotonic)
         self.day_closed = False
@@ -339,6 +341,12 @@ class Clinic:
     async def seal_now(self) -> None:
         """Seal every committed entry and hand the bundles to whoever sends them."""
         await self._seal_all(everything=True)
+
+    async def seal_whole(self) -> None:
+        """As :meth:`seal_now`, and returns when the photos that were attached until now are sealed too."""
+        await self.seal_now()
+        if self.rest_to_seal is not None:
+            await self.rest_to_seal()
 
     async def _seal_all(self, *, everything: bool) -> None:
         async with self._one_sealer:

@@ -9,8 +9,9 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
@@ -20,7 +21,7 @@ from edge.sync import courier, seal
 from edge.sync.bearers.usb_control import ControlClient, ControlServer
 from edge.sync.bearers.usb_stick import Waiting
 from edge.sync.bearers.usb_talk import Asker, Failed, answerer
-from edge.sync.link import BundleAcked, DownArrived, Reseal
+from edge.sync.link import BundleAcked
 from edge.web.logs import say
 
 from .clinic import Clinic
@@ -28,12 +29,15 @@ from .config import NodeConfig, load_config
 from .link import HubLink, new_endpoint
 from .live import StickPush
 from .outbox import OutboxDb
+from .stick_line import StickLine
 from .usage import KeptMeter
 
 logger = logging.getLogger("edge.node.courier")
 RECEIPTS_SHOWN: Final = 20
 PAGE: Final = 256
 """Bundles that are looked at together."""
+ROWS_AT_ONCE: Final = 100
+"""Rows of a receipt that share a transaction: a tablet's command waits for no more than these."""
 
 
 class Learned(msgspec.Struct, frozen=True, tag=True):
@@ -104,6 +108,8 @@ class TellStage(msgspec.Struct, frozen=True, tag=True):
     written: int = 0
     total: int = 0
     code: str = ""
+    stick: str = ""
+    """Where the stick is mounted; empty: the command did not say."""
 
 
 class WaitingList(msgspec.Struct, frozen=True, tag=True):
@@ -130,7 +136,8 @@ class NodeDesk(Protocol):
     """What the command needs of the node, wherever it is."""
 
     async def waiting(self) -> tuple[Waiting, ...]:
-        """All bundles that the hub has not acknowledged, in the order in which they were sealed."""
+        """All bundles that the hub has not acknowledged, in the order in which they were sealed: everything that was
+        recorded until now, photos too, unless the node is locked."""
 
     async def file(self, bundle_id: bytes) -> bytes:
         """The UP file of one of them; empty when it was acknowledged meanwhile."""
@@ -165,12 +172,11 @@ class Desk:
         self.receipts: deque[StickReceipt] = deque(maxlen=RECEIPTS_SHOWN)
         """What sticks settled since the start, the latest last."""
         self.counts = StickCounts()
-        self._stage = ""
-        """What was told last of a stick."""
+        self._line = StickLine()
 
     async def waiting(self) -> tuple[Waiting, ...]:
         if not self._clinic.locked:
-            await self._clinic.seal_now()
+            await self._clinic.seal_whole()
         found: list[Waiting] = []
         after = 0
         while True:
@@ -200,31 +206,36 @@ class Desk:
             raise courier.CourierRefused("not a receipt for this node", code="courier_not_ours")
         courier.check_receipt(file, self._config.hub_sign)
         acknowledged = reseal = quarantined = 0
-        for row in file.rows:
-            if not await self._concerns_us(row):
-                continue
-            if row.durable == courier.RESEAL_LEVEL:
-                reseal += 1
-                await self._link.hear_from_stick(Reseal(row.bundle_id))
-            else:
-                acknowledged += 1
-                quarantined += row.quarantined
-                await self._link.hear_from_stick(BundleAcked(row.bundle_id, row.durable, row.quarantined))
+        for at in range(0, len(file.rows), ROWS_AT_ONCE):
+            rows = await self._concern_us(file.rows[at : at + ROWS_AT_ONCE])
+            gone = [row.bundle_id for row in rows if row.durable == courier.RESEAL_LEVEL]
+            kept = [
+                BundleAcked(row.bundle_id, row.durable, row.quarantined)
+                for row in rows
+                if row.durable != courier.RESEAL_LEVEL
+            ]
+            await self._link.hear_rows(kept, gone)
+            acknowledged += len(kept)
+            reseal += len(gone)
+            quarantined += sum(word.quarantined for word in kept)
         say(logger, "receipt_taken", acknowledged=acknowledged, reseal=reseal, quarantined=quarantined)
         at_ms = self._clinic.clock.now().wall_ms
         self.receipts.append(StickReceipt(at_ms, acknowledged, reseal, quarantined))
         self._count(receipts=1, acknowledged=acknowledged, reseal=reseal, quarantined=quarantined)
         return Learned(acknowledged, reseal, quarantined)
 
-    async def _concerns_us(self, row: courier.Row) -> bool:
-        """Whether a row says something new about these very bytes. Bytes that are gone were acknowledged."""
-        found = await self._clinic.store.outbox(lambda outbox: outbox.find(row.bundle_id))
-        if found is None:
-            return False
-        ref, level = found
-        if level == 0:
-            return courier.digest_of(ref.sealed) == row.digest
-        return row.durable > level
+    async def _concern_us(self, rows: Sequence[courier.Row]) -> list[courier.Row]:
+        """Those that say something new about these very bytes. Bytes that are gone were acknowledged."""
+        refs = [row.bundle_id for row in rows]
+        found = await self._clinic.store.outbox(lambda outbox: outbox.find_all(refs))
+        news: list[courier.Row] = []
+        for row in rows:
+            ref, level = found.get(row.bundle_id, (None, 0))
+            if ref is None:
+                continue
+            if courier.digest_of(ref.sealed) == row.digest if level == 0 else row.durable > level:
+                news.append(row)
+        return news
 
     async def take_down(self, raw: bytes) -> bool:
         file = courier.parse(raw)
@@ -233,7 +244,7 @@ class Desk:
         courier.check_down(file, self._config.hub_sign)
         if await self._clinic.store.outbox(lambda outbox: outbox.has_down(file.seq)):
             return False
-        await self._link.hear_from_stick(DownArrived(file.seq, file.blob))
+        await self._link.hear_down(file.seq, file.blob)
         self._count(downs=1)
         return True
 
@@ -244,11 +255,11 @@ class Desk:
         say(logger, "update_taken", name=name, version=version)
         self._count(updates=1)
 
-    async def tell_stage(self, stage: str, written: int = 0, total: int = 0, code: str = "") -> None:
-        if (self._stage, stage) == ("busy", "out"):  # whoever was at work on it was stopped before the end
-            stage, code = "failed", "stick_gone"
-        self._stage = stage
-        self._clinic.tablets.push(StickPush(stage, written, total, code))
+    async def tell_stage(
+        self, stage: str, written: int = 0, total: int = 0, code: str = "", *, stick: str = ""
+    ) -> None:
+        told = StickPush(stage, written, total, code)
+        self._clinic.tablets.push(self._line.heard(stick, told, time.monotonic()))
 
     def _count(self, **more: int) -> None:
         now = self.counts
@@ -272,8 +283,8 @@ class Desk:
             case TellUpdate(name, version):
                 await self.update_taken(name, version)
                 return Taken(True)
-            case TellStage(stage, written, total, code):
-                await self.tell_stage(stage, written, total, code)
+            case TellStage(stage, written, total, code, stick):
+                await self.tell_stage(stage, written, total, code, stick=stick)
                 return Taken(True)
 
 
@@ -284,8 +295,10 @@ def _page_after(after: int) -> Callable[[OutboxDb], tuple[list[tuple[bytes, byte
 class RemoteDesk:
     """The running node, asked through its socket."""
 
-    def __init__(self, client: ControlClient) -> None:
+    def __init__(self, client: ControlClient, stick: str) -> None:
+        """``stick``: where the stick is mounted, so that two at once are told apart."""
         self._asker: Asker[Question] = Asker(client, _answers)
+        self._stick = stick
 
     async def waiting(self) -> tuple[Waiting, ...]:
         return (await self._asker.ask(AskWaiting(), WaitingList)).items
@@ -309,7 +322,7 @@ class RemoteDesk:
         await self._asker.ask(TellUpdate(name, version), Taken)
 
     async def tell_stage(self, stage: str, written: int = 0, total: int = 0, code: str = "") -> None:
-        await self._asker.ask(TellStage(stage, written, total, code), Taken)
+        await self._asker.ask(TellStage(stage, written, total, code, self._stick), Taken)
 
 
 def control(folder: Path, desk: Desk, report: Callable[[], Awaitable[bytes]]) -> ControlServer:
@@ -335,7 +348,7 @@ async def report_of(folder: Path) -> bytes | None:
 
 
 @contextlib.asynccontextmanager
-async def desk_of(folder: Path) -> AsyncIterator[tuple[NodeDesk, NodeConfig, bool]]:
+async def desk_of(folder: Path, stick: str = "") -> AsyncIterator[tuple[NodeDesk, NodeConfig, bool]]:
     """The desk of the node in a data folder, its configuration, and whether the node runs. Raises NotEnrolled.
 
     Without a running node only ``outbox.db`` is opened: the records learn at the next unlock.
@@ -344,7 +357,7 @@ async def desk_of(folder: Path) -> AsyncIterator[tuple[NodeDesk, NodeConfig, boo
     client = await ControlClient.open(folder)
     if client is not None:
         try:
-            yield RemoteDesk(client), config, True
+            yield RemoteDesk(client, stick), config, True
         finally:
             await client.close()
         return

@@ -207,7 +207,7 @@ class Visit:
 async def run(options: argparse.Namespace) -> None:
     """The command. Prints progress to stderr and the summary to stdout. Raises what stopped it."""
     if options.pulled:
-        await tell_pulled(options.data, options.result)
+        await tell_pulled(options.data, options.result, options.stick)
         return
     if options.stick is None:
         raise BadInput("Say where the stick is mounted: --stick PATH.", field="stick")
@@ -216,7 +216,7 @@ async def run(options: argparse.Namespace) -> None:
     def tell(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    async with desk_of(options.data) as (desk, config, running):
+    async with desk_of(options.data, str(options.stick)) as (desk, config, running):
         tell("The node is running." if running else "The node is not running; what is new here shows after its start.")
         usb_visit.tell_place(options.stick, tell)
         await desk.tell_stage("busy")
@@ -236,9 +236,9 @@ async def run(options: argparse.Namespace) -> None:
     usb_visit.tell_end(visit.done, tell, hold=options.hold)
 
 
-async def tell_pulled(folder: Path, result: str) -> None:
+async def tell_pulled(folder: Path, result: str, stick: Path | None) -> None:
     """The stick was unmounted: tell whoever is in the room that it may be pulled out. Nothing, where no node runs."""
-    async with desk_of(folder) as (desk, _, running):
+    async with desk_of(folder, "" if stick is None else str(stick)) as (desk, _, running):
         if running:
             failed = result not in ("", "success")
             await desk.tell_stage("failed" if failed else "out", code="stick_refused" if failed else "")

@@ -21,7 +21,7 @@ from edge.model.errors import Refusal
 from edge.model.fold import Patient, Visit, fold_patient, fold_visit
 from edge.model.records import OPEN_STATES, Colour
 from edge.sync import bundle, faults, seal
-from edge.sync.link import BundleRef
+from edge.sync.link import BundleAcked, BundleRef
 from edge.sync.log import NO_SALT, Position, Stream, Writer, own_salt
 
 from .config import RECORDS_FILE, NodeConfig
@@ -350,31 +350,32 @@ class Journal:
         faults.point("journal.covered")
         return Outgoing(ref, payload.cls)
 
-    def acknowledged(self, ref: bytes, level: int, at_ms: int, quarantined: bool = False) -> set[str]:
-        """The hub has fsynced a bundle: durable in the outbox first, then known to the views. The visits in it.
+    def acknowledged(self, words: Sequence[BundleAcked], at_ms: int) -> set[str]:
+        """The hub has fsynced bundles: durable in the outbox first, then known to the views. The visits in them.
 
         ``at_ms``: when we heard it, for people to see.
         """
-        self._outbox.acknowledge(ref, level, quarantined)
+        self._outbox.acknowledge_all(words)
         faults.point("ack.stored")
-        self._learn({ref: (level, quarantined)}, at_ms)
-        self.held.noted(ref)
-        rows = self._db.rows(
-            "SELECT DISTINCT e.visit_id FROM entries e JOIN bundles b ON b.run = e.run AND b.stream = e.stream "
-            "AND e.seq BETWEEN b.first_seq AND b.last_seq WHERE b.ref = ? AND e.visit_id != ''",
-            ref,
-        )
-        return {row[0] for row in rows} | ({self.views.media.visit_of(ref)} - {""})
+        self._learn({word.bundle_id: (word.level, word.quarantined) for word in words}, at_ms)
+        visits: set[str] = set()
+        for word in words:
+            self.held.noted(word.bundle_id)
+            rows = self._db.rows(
+                "SELECT DISTINCT e.visit_id FROM entries e JOIN bundles b ON b.run = e.run AND b.stream = e.stream "
+                "AND e.seq BETWEEN b.first_seq AND b.last_seq WHERE b.ref = ? AND e.visit_id != ''",
+                word.bundle_id,
+            )
+            visits |= {row[0] for row in rows} | ({self.views.media.visit_of(word.bundle_id)} - {""})
+        return visits
 
     def learn_levels(self) -> None:
         """What was acknowledged while the node was locked; what a damaged outbox has lost is sealed anew."""
         self._learn(self._outbox.levels())
-        for (ref,) in self._db.rows("SELECT ref FROM bundles WHERE level = 0"):
-            if self._outbox.find(ref) is None:
-                self.reseal(ref)
-        for ref in self.views.media.unacknowledged():
-            if self._outbox.find(ref) is None:
-                self.reseal(ref)
+        sealed = [ref for (ref,) in self._db.rows("SELECT ref FROM bundles WHERE level = 0")]
+        for refs in (sealed, self.views.media.unacknowledged()):
+            if lost := [ref for ref in refs if self._outbox.find(ref) is None]:
+                self.reseal(lost)
 
     def _learn(self, levels: dict[bytes, tuple[int, bool]], at_ms: int = 0) -> None:
         with self._db.transaction():
@@ -392,15 +393,16 @@ class Journal:
                 self.views.media.learn(ref, level, at_ms)
         self._outbox.forget(list(levels))
 
-    def reseal(self, ref: bytes) -> None:
-        """The hub cannot open this bundle any more: its entries are to be sealed anew."""
-        row = self._db.row("SELECT run, stream, first_seq, last_seq, cls FROM bundles WHERE ref = ?", ref)
+    def reseal(self, refs: Sequence[bytes]) -> None:
+        """The hub cannot open these bundles any more: their entries are to be sealed anew."""
         with self._db.transaction():
-            if row is not None:
-                self.held.reseal(*row)
-            self._db.run("DELETE FROM bundles WHERE ref = ?", ref)
-            self.views.media.forget_ref(ref)
-        self._outbox.forget([ref])
+            for ref in refs:
+                row = self._db.row("SELECT run, stream, first_seq, last_seq, cls FROM bundles WHERE ref = ?", ref)
+                if row is not None:
+                    self.held.reseal(*row)
+                self._db.run("DELETE FROM bundles WHERE ref = ?", ref)
+                self.views.media.forget_ref(ref)
+        self._outbox.forget(refs)
 
     # -- downlink -------------------------------------------------------------------------------
 

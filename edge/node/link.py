@@ -9,7 +9,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
@@ -42,7 +42,7 @@ from edge.web.logs import say
 from .clinic import Clinic
 from .config import NodeConfig, save_config
 from .held import RETENTION_DAYS, RETENTION_VISITS
-from .journal import Journal, Outgoing
+from .journal import Outgoing
 from .live import LinkPush, PrescriptionCame, QueueChanged, VisitChanged
 from .outbox import OutboxDb
 from .usage import KeptMeter
@@ -121,6 +121,7 @@ class HubLink:
     async def start(self) -> None:
         """Send what lies in the outbox from earlier, and whatever comes."""
         await self._note_usage()
+        await self._take_told_key()
         await self._runner.start()
         for seq in await self._clinic.store.outbox(lambda outbox: outbox.down_seqs()):
             self._endpoint.down_stored(seq)
@@ -232,30 +233,41 @@ class HubLink:
         assert self._clinic.secrets is not None
         self._endpoint.set_grade(seal.Grade.LOG, self._clinic.secrets.log, time.monotonic())
         self._runner.wake()
-        for bundle_id in await self._clinic.store.outbox(lambda outbox: outbox.reseals()):
-            await self._clinic.store.write(_resealer(bundle_id))
+        if lost := await self._clinic.store.outbox(lambda outbox: outbox.reseals()):
+            await self._clinic.store.write(lambda journal: journal.reseal(lost))
         await self._clinic.store.outbox(lambda outbox: outbox.reconsider_downs(OF_A_LATER_RELEASE))
         await self._import_downs()
         self._ready = True
         await self._tell_holdings(whole=False)
 
-    async def hear_from_stick(self, event: BundleAcked | Reseal | DownArrived) -> None:
-        """The hub's verified word that came by courier; the link does not carry the same again."""
-        if not isinstance(event, DownArrived):
-            self._endpoint.withdraw_bundle(event.bundle_id)
-        await self._heard(event)
+    async def hear_rows(self, acked: Sequence[BundleAcked], reseal: Sequence[bytes]) -> None:
+        """The hub's verified words about many bundles, from a stick: each kind in one transaction."""
+        for bundle_id in (*(word.bundle_id for word in acked), *reseal):
+            self._endpoint.withdraw_bundle(bundle_id)  # the link does not carry the same again
+        if acked:
+            await self._acked(*acked)
+        if reseal:
+            await self._reseal(*reseal)
+
+    async def hear_down(self, seq: int, blob: bytes) -> None:
+        """A blob of the hub, verified, that came by courier."""
+        await self._heard(DownArrived(seq, blob))
 
     async def hear_revocations(self, raw: bytes) -> bool:
         """Take in a list of what is revoked, whatever brought it; whether it was new. Raises RevocationRefused."""
         fresh = await self._clinic.take_revocations(raw)
+        await self._take_told_key()
+        return fresh
+
+    async def _take_told_key(self) -> None:
+        """The hub's key in the list that is kept here, if it is newer: also when a kill came between the two."""
         told = self._clinic.revoked.told
         key = told.content.hub_key if told is not None else None
         config = self._clinic.config
-        if fresh and key is not None and hubkey.holds(key, config.hub_sign, config.hub_kem_made_ms):
+        if key is not None and hubkey.holds(key, config.hub_sign, config.hub_kem_made_ms):
             await self._keep_hub_key(key)
             self._endpoint.adopt_hub_key(key, time.monotonic())
             self._runner.wake()
-        return fresh
 
     # -- what the endpoint says ---------------------------------------------------------------------
 
@@ -295,27 +307,29 @@ class HubLink:
             case UnlockTold():
                 await self.on_unlock_told(event)
 
-    async def _acked(self, event: BundleAcked) -> None:
-        ref, level = event.bundle_id, event.level
-        if event.quarantined:
-            say(logger, "bundle_quarantined", logging.WARNING, bundle=ref.hex())
+    async def _acked(self, *words: BundleAcked) -> None:
+        for word in words:
+            if word.quarantined:
+                say(logger, "bundle_quarantined", logging.WARNING, bundle=word.bundle_id.hex())
         at_ms = self._clinic.clock.now().wall_ms
-        visits = await self._clinic.store.acknowledged(ref, level, at_ms, event.quarantined)
-        self._settled(ref)
+        visits = await self._clinic.store.acknowledged(words, at_ms)
+        for word in words:
+            self._settled(word.bundle_id)
         for visit_id in visits:
             self._clinic.tablets.push(VisitChanged(visit_id))
         if visits:
             self._clinic.tablets.push(QueueChanged())
 
-    async def _reseal(self, bundle_id: bytes) -> None:
+    async def _reseal(self, *bundle_ids: bytes) -> None:
         """Durably noted first: a locked node seals the entries anew when it is unlocked."""
-        self._settled(bundle_id)
-        self.resealed += 1
-        await self._clinic.store.outbox(lambda outbox: outbox.want_reseal(bundle_id))
+        for bundle_id in bundle_ids:
+            self._settled(bundle_id)
+        self.resealed += len(bundle_ids)
+        await self._clinic.store.outbox(lambda outbox: outbox.want_reseal(bundle_ids))
         if self._clinic.locked:
-            say(logger, "reseal_waits_for_unlock", bundle=bundle_id.hex())
+            say(logger, "reseal_waits_for_unlock", bundles=len(bundle_ids))
             return
-        await self._clinic.store.write(_resealer(bundle_id))
+        await self._clinic.store.write(lambda journal: journal.reseal(bundle_ids))
         await self._clinic.seal_now()
 
     async def _keep_hub_key(self, key: hubkey.HubKey) -> None:
@@ -478,7 +492,3 @@ def _importer(seq: int) -> Callable[[OutboxDb], None]:
 
 def _refuser(seq: int, reason: str) -> Callable[[OutboxDb], None]:
     return lambda outbox: outbox.refuse_down(seq, reason)
-
-
-def _resealer(bundle_id: bytes) -> Callable[[Journal], None]:
-    return lambda journal: journal.reseal(bundle_id)

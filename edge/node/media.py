@@ -71,6 +71,7 @@ class MediaDesk:
         clinic.on_unlocked.append(self._unlocked)
         clinic.more_lines.append(self.lines)
         clinic.more_to_seal = self.seal_due
+        clinic.rest_to_seal = self.seal_all
 
     async def _unlocked(self) -> None:
         """Forget what nobody attached and what nobody has a key for, then seal what is left to seal."""
@@ -279,6 +280,14 @@ class MediaDesk:
                 found = await self._clinic.store.read(_unsealed(held))
                 if found is None or not await self._seal_some(*found):
                     return
+
+    async def seal_all(self) -> None:
+        """Seal everything that is attached now. What can still be taken back is waited for; it is some seconds."""
+        now_s = time.monotonic()
+        ends_s = [until_s for until_s in self._held.values() if now_s < until_s < float("inf")]
+        if ends_s:
+            await asyncio.sleep(max(ends_s) - now_s)
+        await self.seal_due()
 
     async def _seal_some(self, kept: Kept, sending: blobs.Sending) -> bool:
         size = kept.manifest.size_bytes

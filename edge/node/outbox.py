@@ -4,10 +4,11 @@ Plain SQLite, readable while the node is locked, and worthless to a reader: no c
 sealed bytes with the opening that goes with them. Blocking; called on the store's writer thread.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from edge.sync import faults
-from edge.sync.link import BundleRef
+from edge.sync.link import BundleAcked, BundleRef
 
 from .config import OUTBOX_FILE
 from .database import Database
@@ -66,32 +67,43 @@ class OutboxDb:
         row = self._db.row("SELECT opening, bundle, ref, level FROM bundles WHERE ref = ?", ref)
         return None if row is None else (BundleRef(*row[:3]), row[3])
 
+    def find_all(self, refs: Sequence[bytes]) -> dict[bytes, tuple[BundleRef, int]]:
+        """As :meth:`find`, of those that are known here."""
+        return {ref: found for ref in refs if (found := self.find(ref)) is not None}
+
     def acknowledge(self, ref: bytes, level: int, quarantined: bool = False) -> None:
         """The hub has it (1), or has it twice (2): the sealed bytes may go, the level stays."""
+        self.acknowledge_all([BundleAcked(ref, level, quarantined)])
+
+    def acknowledge_all(self, words: Sequence[BundleAcked]) -> None:
+        """Several, in one transaction: all of them or none."""
         with self._db.transaction():
-            self._db.run(
-                "UPDATE bundles SET level = max(level, ?), quarantined = ?, opening = x'', bundle = x'' WHERE ref = ?",
-                level,
-                int(quarantined),
-                ref,
-            )
+            for word in words:
+                self._db.run(
+                    "UPDATE bundles SET level = max(level, ?), quarantined = ?, opening = x'', bundle = x'' "
+                    "WHERE ref = ?",
+                    word.level,
+                    int(word.quarantined),
+                    word.bundle_id,
+                )
+                faults.point("outbox.acknowledging")
 
     def levels(self) -> dict[bytes, tuple[int, bool]]:
         """Acknowledged bundles, their level and whether the hub keeps them aside; the records learn it at unlock."""
         rows = self._db.rows("SELECT ref, level, quarantined FROM bundles WHERE level > 0")
         return {row[0]: (row[1], bool(row[2])) for row in rows}
 
-    def forget(self, refs: list[bytes]) -> None:
+    def forget(self, refs: Sequence[bytes]) -> None:
         """Drop rows whose level the records know, or whose entries were sealed anew."""
         with self._db.transaction():
             for ref in refs:
                 self._db.run("DELETE FROM bundles WHERE ref = ?", ref)
                 self._db.run("DELETE FROM reseals WHERE ref = ?", ref)
 
-    def want_reseal(self, ref: bytes) -> None:
-        """The hub cannot open this bundle any more; its entries are sealed anew when the records are open."""
+    def want_reseal(self, refs: Sequence[bytes]) -> None:
+        """The hub cannot open these bundles any more; their entries are sealed anew when the records are open."""
         with self._db.transaction():
-            self._db.run("INSERT OR IGNORE INTO reseals (ref) VALUES (?)", ref)
+            self._db.run_many("INSERT OR IGNORE INTO reseals (ref) VALUES (?)", [(ref,) for ref in refs])
 
     def reseals(self) -> list[bytes]:
         """Bundles whose entries wait to be sealed anew."""

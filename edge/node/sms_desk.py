@@ -23,7 +23,7 @@ from edge.sync import seal, sms
 from edge.sync.bearers.sms import Outcome, SmsBearer, SmsHealth
 from edge.sync.bearers.sms_store import GoneSms, GotSms, SmsStore
 from edge.sync.sms_copy import early_copy, visit_prefix
-from edge.sync.sms_mail import Delivered, GivenUp, Left, SmsNotSent
+from edge.sync.sms_mail import Delivered, GivenUp, Left, SmsNotSent, Unreported
 from edge.sync.sms_pdu import check_number
 from edge.web.logs import say
 
@@ -96,6 +96,7 @@ class SmsDesk:
         self._ledger = sms.Ledger(options.budget, on_spend=self._store.spend)
         self._bearer = SmsBearer(options.device, options.hub_number, self._ledger, self._keep, self._outcome)
         self._names: dict[int, bytes] = {}
+        self._one_confirming = asyncio.Lock()
         self._since_s: dict[str, float] = {}
         self._looker: asyncio.Task[None] | None = None
         clinic.more_lines.append(self._item_lines)
@@ -186,6 +187,9 @@ class SmsDesk:
         if name is None:
             return
         match outcome:
+            case Unreported():
+                del self._names[outcome.key]
+                return
             case Left():
                 state = "left"
             case Delivered():
@@ -229,8 +233,11 @@ class SmsDesk:
                 self._clinic.tablets.push(VisitChanged(found))
 
     async def _confirm(self, name: bytes) -> None:
+        receipt = sms.Receipt((name,))
         try:
-            await self._send(sms.Receipt((name,)), emergency=False)
+            async with self._one_confirming:
+                if await self._store.may_confirm(self._clinic.config.node_id, digest_of(receipt), self._now_ms()):
+                    await self._send(receipt, emergency=False)
         except SmsNotSent as error:
             say(logger, "sms_not_sent", logging.WARNING, code=error.refusal.code)
 

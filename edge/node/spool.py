@@ -99,8 +99,9 @@ class Spool:
     def look(self, offer: courier.UpdateFile) -> release.Release | None:
         """The release of an offer, checked, when it is to be copied; None when it was taken before.
 
-        Raises CourierRefused: courier_not_ours, courier_signature; ReleaseRefused: update_malformed,
-        update_no_installer, update_target, update_unsigned, update_signature, update_older, update_no_room.
+        What no json names is removed first: it takes the room. Raises CourierRefused: courier_not_ours,
+        courier_signature; ReleaseRefused: update_malformed, update_no_installer, update_target, update_unsigned,
+        update_signature, update_older, update_busy, update_no_room.
         """
         if offer.hub != courier.hub_of(self._config.hub_sign) or offer.node_id not in (
             self._config.node_id,
@@ -116,6 +117,8 @@ class Spool:
             raise _refused("A newer update of this name was taken in here.", "update_older")
         if known is not None and known.sha256 == found.sha256:
             return None
+        with self._alone():
+            self._sweep(found)
         part = self._path(found, ".part")
         there = part.stat().st_size if part.exists() else 0
         if shutil.disk_usage(self._folder).free < found.size_bytes - there + RESERVE_BYTES:
@@ -168,14 +171,24 @@ class Spool:
         was copied before it is kept for the next stick).
         """
         with self._alone():
-            for stale in self._folder.glob("*.part"):
-                if stale != self._path(found, ".part"):
-                    stale.unlink()
+            self._sweep(found)
             try:
                 self._fill(found, block, progress)
             except OSError as error:
                 raise _refused("The update could not be written here.", "update_no_room") from error
             return self._finish(offer, found, now_ms)
+
+    def _sweep(self, found: release.Release) -> None:
+        """Half copies of other updates, and whole ones that a kill left without their json: nobody will claim them.
+
+        Of ``found`` such a one is gone on with as a half copy.
+        """
+        for path in self._folder.glob("*.bundle"):
+            if not path.with_suffix(".json").exists() and not path.with_suffix(".claimed").exists():
+                path.replace(path.with_suffix(".part"))
+        for path in self._folder.glob("*.part"):
+            if path != self._path(found, ".part"):
+                path.unlink()
 
     def _fill(self, found: release.Release, block: Callable[[int], bytes], progress: Callable[[int], None]) -> None:
         whole = hashlib.sha256()

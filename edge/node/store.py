@@ -7,12 +7,13 @@ journal, the views and the outbox, and nothing of HTTP, links or calls.
 import asyncio
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
 from edge.model.errors import UpkendraError
+from edge.sync.link import BundleAcked
 from edge.web.refusals import Locked
 
 from .config import LOCK_FILE, RECORDS_FILE, NodeConfig
@@ -95,8 +96,8 @@ class Store:
             raise Locked("The node is locked. Unlock it with a badge and its PIN.")
         return await self._on(self._writer, lambda: work(journal))
 
-    async def acknowledged(self, ref: bytes, level: int, at_ms: int, quarantined: bool) -> set[str]:
-        """Keep the hub's word about a bundle, also while locked; the visits in it, once the records are open.
+    async def acknowledged(self, words: Sequence[BundleAcked], at_ms: int) -> set[str]:
+        """Keep the hub's words about bundles, also while locked; the visits in them, once the records are open.
 
         Decided on the writer thread: a word that comes while the records are opened lies in the outbox before they
         learn from it, or is told to them. One that did neither would show as unsent until the next unlock.
@@ -106,8 +107,8 @@ class Store:
 
         def keep() -> set[str]:
             if self._opened is not None:
-                return self._opened.acknowledged(ref, level, at_ms, quarantined)
-            outbox.acknowledge(ref, level, quarantined)
+                return self._opened.acknowledged(words, at_ms)
+            outbox.acknowledge_all(words)
             return set()
 
         return await self._on(self._writer, keep)

@@ -22,6 +22,11 @@ GIVE_UP_S = 6 * 3600.0
 TRIES_MAX = 8
 """Tries that the network answered, or may have taken; waiting for a network counts as none."""
 WAITING_MAX = 32
+REPORT_S = 25 * 3600.0
+"""An hour longer than the network keeps an SMS: no report comes after that."""
+SWEEP_S = 60.0
+NUMBER_DIGITS = 8
+"""Of a number, from its end: a report may name it with another prefix."""
 
 
 class SmsNotSent(UpkendraError):
@@ -51,6 +56,12 @@ class Delivered(Struct, frozen=True):
     key: int
 
 
+class Unreported(Struct, frozen=True):
+    """It left, and no report can be matched to it any more. Nothing is known beyond that."""
+
+    key: int
+
+
 class GivenUp(Struct, frozen=True):
     """Some part did not leave: ``cms_<number>``, ``sms_timeout``, or ``sms_cap`` on a further try."""
 
@@ -68,7 +79,7 @@ class PortLost(Struct, frozen=True):
     """Open the port anew, then call :meth:`Mailer.restart`."""
 
 
-MailEvent: TypeAlias = Came | Left | Delivered | GivenUp | StateChanged | PortLost
+MailEvent: TypeAlias = Came | Left | Delivered | Unreported | GivenUp | StateChanged | PortLost
 
 
 class _Letter(Struct):
@@ -79,6 +90,17 @@ class _Letter(Struct):
     """Parts the network has taken."""
     delivered: set[int]
     total: int
+    left_s: float = 0.0
+    """When the last part left."""
+
+
+class _Expected(Struct, frozen=True):
+    """The report of one part."""
+
+    letter: int
+    """0: the network has given the same number to two parts, and nobody can tell whose report it would be."""
+    place: int
+    since_s: float
 
 
 class _Leaf(Struct):
@@ -103,7 +125,9 @@ class Mailer:
         self._keys = 0
         self._letters: dict[int, _Letter] = {}
         self._leaves: dict[int, _Leaf] = {}
-        self._reports: dict[int, int] = {}
+        self._reports: dict[tuple[str, int], _Expected] = {}
+        """By the end of the number and the reference of the modem, which comes again after 256 parts."""
+        self._sweep_s = 0.0
         self._reassembly = Reassembly()
         self._events: deque[MailEvent] = deque()
 
@@ -154,6 +178,7 @@ class Mailer:
 
     def tick(self, now: float, wall_ms: int) -> None:
         self.modem.tick(now)
+        self._sweep(now)
         for key, leaf in list(self._leaves.items()):
             if leaf.again_at is not None and now >= leaf.again_at:
                 leaf.again_at = None
@@ -185,14 +210,14 @@ class Mailer:
                     self._arrived(event, now)
                 case modem_.Sent(key, reference):
                     self.ledger.spend(wall_ms)
-                    self._sent(key, reference)
+                    self._sent(key, reference, now)
                 case modem_.SendFailed(key, code, permanent):
                     if code == "sms_timeout":
                         self.ledger.spend(wall_ms)
                     self._failed(key, code, now, permanent=permanent)
                 case modem_.Reported(report):
                     if report.delivered:
-                        self._delivered(report.reference)
+                        self._delivered(report.number, report.reference)
                 case modem_.Unreadable():
                     self.unreadable += 1
                 case modem_.TroubleHeard(trouble):
@@ -215,25 +240,41 @@ class Mailer:
         if whole is not None:
             self._events.append(Came(whole.number, whole.message, whole.slots))
 
-    def _sent(self, key: int, reference: int) -> None:
+    def _sent(self, key: int, reference: int, now: float) -> None:
         leaf = self._leaves.pop(key, None)
         letter = self._letters.get(leaf.letter) if leaf is not None else None
         if leaf is None or letter is None:
             return
         letter.left.add(leaf.place)
-        self._reports[reference] = leaf.letter << 8 | leaf.place
+        place = (_end_of(letter.number), reference)
+        known = self._reports.pop(place, None)
+        taken = known is not None and now - known.since_s <= REPORT_S
+        self._reports[place] = _Expected(0 if taken else leaf.letter, leaf.place, now)
         if len(letter.left) == letter.total:
+            letter.left_s = now
             self._events.append(Left(leaf.letter))
 
-    def _delivered(self, reference: int) -> None:
-        found = self._reports.pop(reference, None)
-        letter = self._letters.get(found >> 8) if found is not None else None
+    def _delivered(self, number: str, reference: int) -> None:
+        found = self._reports.get((_end_of(number), reference))
+        letter = self._letters.get(found.letter) if found is not None else None
         if found is None or letter is None:
             return
-        letter.delivered.add(found & 0xFF)
+        del self._reports[_end_of(number), reference]
+        letter.delivered.add(found.place)
         if len(letter.delivered) == letter.total:
-            del self._letters[found >> 8]
-            self._events.append(Delivered(found >> 8))
+            del self._letters[found.letter]
+            self._events.append(Delivered(found.letter))
+
+    def _sweep(self, now: float) -> None:
+        """Forget what no report can come for any more."""
+        if now < self._sweep_s:
+            return
+        self._sweep_s = now + SWEEP_S
+        self._reports = {place: one for place, one in self._reports.items() if now - one.since_s <= REPORT_S}
+        for key, letter in list(self._letters.items()):
+            if len(letter.left) == letter.total and now - letter.left_s > REPORT_S:
+                del self._letters[key]
+                self._events.append(Unreported(key))
 
     def _failed(self, key: int, code: str, now: float, *, permanent: bool) -> None:
         leaf = self._leaves.get(key)
@@ -252,6 +293,10 @@ class Mailer:
             del self._leaves[key]
         if self._letters.pop(letter, None) is not None:
             self._events.append(GivenUp(letter, code))
+
+
+def _end_of(number: str) -> str:
+    return "".join(filter(str.isdigit, number))[-NUMBER_DIGITS:]
 
 
 def _waits(code: str) -> bool:

@@ -95,6 +95,10 @@ class Store:
         """Run ``work`` on the writer thread; returns when it is durable. Raises what ``work`` raises."""
         return await asyncio.wrap_future(self.write_later(work))
 
+    async def settled(self) -> None:
+        """Returns when everything that was asked to be written before this is committed, or was refused."""
+        await self.write(lambda connection: None)
+
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` on a reader thread, in a transaction that sees only committed rows."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self.read_now, work)

@@ -20,6 +20,7 @@ from edge.sync import courier, hubkey, seal
 from edge.sync.endpoint import NodeEndpoint
 from edge.sync.link import HubKeyTold, NodeEvent, Reseal
 from hub import keys as hub_keys
+from hub.lived import Lived
 from hub.store.schema import entries
 from tests.attacks.ground import WholeVisit
 from tests.hub.kit import HubKit, NodeKit, new_id, registered
@@ -159,11 +160,60 @@ def test_03_destroyed_keys_are_not_in_the_folder(tmp_path: Path) -> None:
     hub_keys.init_keys(tmp_path)
     first = json.loads((tmp_path / "keys.json").read_text())["kem"][0]["private"]
     hub_keys.rotate(tmp_path, 1000)
+    run_for_long(tmp_path)
     assert hub_keys.destroy_old(tmp_path, 1000 + 400 * DAY_S * 1000) == 0
     assert first in (tmp_path / "keys.json").read_text()
     assert hub_keys.destroy_old(tmp_path, 1001 + 400 * DAY_S * 1000) == 1
     assert not [path for path in tmp_path.iterdir() if first.encode() in path.read_bytes()]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["keys.json", "tls.crt", "tls.key"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["keys.json", "lived-hours", "tls.crt", "tls.key"]
+
+
+def run_for_long(data: Path, days: int = 50) -> None:
+    """As a serving hub counts."""
+    counting = Lived(data)
+    counting.note(0.0, hub_keys.least_hours(data))
+    counting.note(days * DAY_S, hub_keys.least_hours(data))
+
+
+@pytest.mark.parametrize("retired_ms", [1_790_000_000_000, 0])
+def test_13_a_clock_that_jumps_to_2090_or_was_in_1970_at_the_rotation_destroys_no_key_for_fifty_days_of_running(
+    tmp_path: Path, retired_ms: int
+) -> None:
+    hub_keys.init_keys(tmp_path)
+    hub_keys.rotate(tmp_path, retired_ms + 1)
+    in_2090_ms = 3_800_000_000_000
+    run_for_long(tmp_path, 49)
+    assert hub_keys.destroy_old(tmp_path, in_2090_ms) == 0
+    assert len(hub_keys.rotate(tmp_path, in_2090_ms + 1).kem) == 3
+    assert hub_keys.destroy_old(tmp_path, in_2090_ms) == 0
+    run_for_long(tmp_path, 1)
+    assert hub_keys.destroy_old(tmp_path, 1_790_000_000_000) == (0 if retired_ms else 1)
+    assert hub_keys.destroy_old(tmp_path, in_2090_ms) == (1 if retired_ms else 0)
+
+
+def test_13_a_lost_count_of_hours_begins_at_the_last_rotation_and_never_goes_back(tmp_path: Path) -> None:
+    hub_keys.init_keys(tmp_path)
+    run_for_long(tmp_path, 300)
+    hub_keys.rotate(tmp_path, 1000)
+    (tmp_path / "lived-hours").write_bytes(b"\xffnot a number")
+    run_for_long(tmp_path, 49)
+    assert hub_keys.destroy_old(tmp_path, 1001 + 400 * DAY_S * 1000) == 0
+    run_for_long(tmp_path, 1)
+    assert hub_keys.destroy_old(tmp_path, 1001 + 400 * DAY_S * 1000) == 1
+
+
+async def test_13_a_serving_hub_whose_clock_jumps_keeps_what_it_can_open(kit: HubKit) -> None:
+    node = await kit.enrol()
+    ref = node.endpoint.seal_bundle(node.entries([registered(new_id())]))
+    await rotate(kit)
+    kit.hub.wall_ms = lambda: 3_800_000_000_000
+    kit.clock.pass_s(7200)
+    await kit.hub._reload_keys()
+    assert len(kit.hub.keys.hub.kem) == 2
+    assert (kit.settings.data / "lived-hours").read_text() == "2\n"
+    again(node)
+    node.endpoint.submit_bundle(ref, 1, kit.clock.monotonic_s())
+    await node.until(lambda: ref.bundle_id in node.acked)
 
 
 def test_03_a_change_of_keys_that_was_cut_short_leaves_no_old_key_behind(tmp_path: Path) -> None:
@@ -173,7 +223,8 @@ def test_03_a_change_of_keys_that_was_cut_short_leaves_no_old_key_behind(tmp_pat
     kept.hardlink_to(tmp_path / "keys.json")
     hub_keys.rotate(tmp_path, 1000)
     first = json.loads((tmp_path / "keys.json").read_text())["kem"][1]["private"]
-    hub_keys.destroy_old(tmp_path, 1001 + 400 * DAY_S * 1000)
+    run_for_long(tmp_path)
+    assert hub_keys.destroy_old(tmp_path, 1001 + 400 * DAY_S * 1000) == 1
     with kept.open("wb") as file:
         file.write(first.encode())
     with kept.open("rb") as reading:

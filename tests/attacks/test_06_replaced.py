@@ -64,7 +64,7 @@ def test_06_a_replacement_has_the_sites_records_and_the_stolen_node_none_of_its_
         after = WholeVisit(clinic, 602)
         after.run(fresh, doctor)
         drained(fresh)
-        assert head_states(clinic) <= {"good", "replaced"}
+        assert head_states(clinic) <= {"good", "waiting"}
         command = [sys.executable, "-m", "edge.node", "serve", "--data", str(stolen), "--no-announce"]
         command += ["--http", f"127.0.0.1:{free_port()}"]
         thief = Server("thief", clinic.node_ground, command, tmp_path / "thief.log")

@@ -18,6 +18,7 @@ from edge.node.journal import Journal
 from edge.node.link import new_endpoint
 from edge.node.outbox import OutboxDb
 from edge.node.unlock import Attempts, Slots, open_with_badge
+from edge.sync.link import BundleAcked
 
 AT_ONCE = 1_000
 _SYLLABLES, _HINDI = (
@@ -74,7 +75,7 @@ def _fill(folder: Path, dmk: bytes, patients: int, seed: int, now_ms: int) -> No
             waiting = []
     for piece in journal.pending():
         sent = journal.sealed(piece, endpoint.seal_packed(endpoint.pack(piece.payload)))
-        journal.acknowledged(sent.ref.bundle_id, 2, now_ms)
+        journal.acknowledged([BundleAcked(sent.ref.bundle_id, 2)], now_ms)
     journal.close()
     outbox.close()
 

@@ -129,7 +129,7 @@ class _Writer:
     def _receive(self, payload: BundlePayload) -> None:
         arrived = BundleArrived(self._record.node_id, b"", Grade.LOG, payload, b"")
         stamp = msgspec.msgpack.decode(payload.entries[-1], type=ev.Entry).stamp
-        taken = receive_bundle(self._connection, arrived, self._record, self._keys.sign_public, stamp >> 16)
+        taken = receive_bundle(self._connection, arrived, self._record, self._keys, stamp >> 16)
         assert taken.fresh == len(payload.entries), taken
 
     def _speak(self, visit_id: str, raws: tuple[bytes, ...]) -> None:

@@ -168,8 +168,8 @@ class Life:
             match event:
                 case BundleArrived():
                     arrived = event
-                    public = self.keys.sign_public
-                    self.store.write_now(lambda c: receive_bundle(c, arrived, record, public, AT.wall_ms))  # noqa: B023
+                    keys = self.keys
+                    self.store.write_now(lambda c: receive_bundle(c, arrived, record, keys, AT.wall_ms))  # noqa: B023
                     self.hub.bundle_stored(node_id, event.bundle_id)
                 case BundleQuarantined():
                     raise AssertionError(event.reason)
@@ -181,15 +181,18 @@ class Life:
                 case StateArrived(_, body):
                     told = holdings.decode(body)
                     assert isinstance(told, holdings.Holdings)
-                    found = self.store.write_now(
+                    found = self.store.read_now(
                         lambda c: returns.answer(c, node_id.hex(), told, AT.wall_ms)  # noqa: B023
                     )
                     self.hub.send_state(node_id, holdings.encode(found.message), 1, self.now)
                     for piece in found.pieces:
-                        given = self.store.write_now(
-                            lambda c: giving.seal_piece(c, self.speaker, record, piece, AT.wall_ms)  # noqa: B023
+                        packed = self.store.read_now(
+                            lambda c: giving.pack_piece(c, self.speaker, record, piece)  # noqa: B023
                         )
-                        assert given is not None
+                        assert packed is not None
+                        given = self.store.write_now(
+                            lambda c: giving.seal_piece(c, self.speaker, record, packed, AT.wall_ms)  # noqa: B023
+                        )
                         self.hub.send_down(node_id, given.seq, given.blob, given.cls, self.now)
                 case _:
                     pass
@@ -197,14 +200,14 @@ class Life:
     def _node_hears(self) -> None:
         while (event := self.node.next_event()) is not None:
             match event:
-                case BundleAcked(ref, level):
-                    self.journal.acknowledged(ref, level, AT.wall_ms)
+                case BundleAcked():
+                    self.journal.acknowledged([event], AT.wall_ms)
                 case DownArrived(seq, blob):
                     self.outbox.add_down(seq, blob)
                     self.node.down_stored(seq)
                     self._import(seq, blob)
                 case Reseal(ref):
-                    self.journal.reseal(ref)
+                    self.journal.reseal([ref])
                 case HubMet():
                     self._tell(whole=False)
                 case StateArrived(_, body):

@@ -9,7 +9,7 @@ import pytest
 from edge.model.errors import BadInput
 from edge.sync import courier, release, revocation, seal
 from edge.sync.bearers.usb import Stick
-from edge.sync.bearers.usb_stick import Folder
+from edge.sync.bearers.usb_stick import Folder, part_name
 from edge.sync.bearers.usb_visit import Carried, Files
 from hub import directory
 from hub.courier import Desk
@@ -77,17 +77,21 @@ async def test_a_newer_update_takes_the_place_of_the_older_one_and_other_hubs_ke
         stick.write(Folder.FLEET, courier.update_file(OTHER, courier.EVERY_NODE, 5, 1, strange, bytes(64)))
     fleet = path / "UPKENDRA" / "FLEET"
     (fleet / (release.parse_release(strange).sha256[:24] + ".pay")).write_bytes(b"theirs")
-    (fleet / ("0" * 24 + ".par")).write_bytes(b"half of something")
+    theirs = fleet / part_name(courier.hub_of(seal.verifier_of(OTHER)), "0" * 64)
+    ours = fleet / part_name(courier.hub_of(kit.hub.keys.sign_public), "0" * 64)
+    for half in (theirs, ours):
+        half.write_bytes(b"half of something")
     first = load_update(an_update(tmp_path, b"first" * 300_000, "1.0"), "")
     with Visiting(kit, path) as visit:
         assert await visit.fleet.write_update(first)
-    assert names(path) == {".upk": 2, ".pay": 2}
+    assert names(path) == {".upk": 2, ".pay": 2, ".par": 1}
+    assert theirs.exists()
     with Visiting(kit, path) as visit:
         assert not await visit.fleet.write_update(first)
     kit.clock.pass_s(60)
     with Visiting(kit, path) as visit:
         assert await visit.fleet.write_update(load_update(an_update(tmp_path, b"second" * 300_000, "1.1"), ""))
-    assert names(path) == {".upk": 2, ".pay": 2}
+    assert names(path) == {".upk": 2, ".pay": 2, ".par": 1}
     offers = [courier.parse(one.read_bytes()) for one in fleet.glob("*.upk")]
     assert {release.parse_release(one.release).version for one in offers if isinstance(one, courier.UpdateFile)} == {
         "0.9",

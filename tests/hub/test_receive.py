@@ -1,6 +1,7 @@
 """What nodes send: once, in any order, bad contents apart, and acknowledged only when it is durable."""
 
 import asyncio
+import hashlib
 import os
 import signal
 import sqlite3
@@ -13,15 +14,18 @@ import msgspec
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select, update
 from sqlalchemy.event import listen
 
 from edge.model import events as ev
 from edge.model.records import VisitState
 from edge.sync import enrol
 from edge.sync.bundle import BundlePayload
+from edge.sync.link import BundleQuarantined
 from edge.sync.log import Stream
+from edge.sync.seal import Grade
 from hub import directory, views
+from hub.quarantine import content_of
 from hub.store.schema import entries, heads, metadata, quarantine
 
 from .kit import HubKit, about_visits, new_id, registered, visit_events
@@ -105,6 +109,72 @@ async def test_a_head_that_does_not_fit_the_entries_is_marked(kit: HubKit) -> No
         lambda connection: [row.state for row in connection.execute(select(heads.c.state))]
     )
     assert states == ["bad"]
+
+
+async def test_a_head_that_a_former_machine_signed_is_no_false_alarm(kit: HubKit) -> None:
+    """It waited for an entry that only the machine which took the place has brought."""
+    old = await kit.enrol()
+    first, second = old.entries([registered(new_id())]), old.entries([registered(new_id())])
+    await old.send_payload(second)
+    new = await kit.enrol(replaces=old.node_id)
+    await new.send_payload(msgspec.structs.replace(first, head=None))
+    await new.send([registered(new_id())])
+    forged = new.entries([registered(new_id())])
+    assert forged.head is not None
+    stranger = new.log.sign_head(bytes(range(32)), Grade.LOG)
+    await new.send_payload(msgspec.structs.replace(forged, head=stranger))
+    rows = await kit.hub.store.read(
+        lambda connection: [(row.run, row.seq, row.state) for row in connection.execute(select(heads))]
+    )
+    assert sorted(rows) == sorted([(old.run, 2, "good"), (new.run, 1, "good"), (new.run, 2, "bad")])
+
+
+async def test_what_lies_aside_is_sealed_once_also_what_an_older_release_put_there_in_plain(
+    tmp_path: Path, database: str
+) -> None:
+    kit = await asyncio.to_thread(HubKit, tmp_path / "hub", database)
+    await kit.start()
+    node = await kit.enrol()
+    marker = b"\xc1 planted marker of a patient"
+    for _ in range(2):
+        await node.send_payload(BundlePayload(1, node.run, Stream.CLINICAL, 2, (marker,)))
+    older = b"\xc1 what an older release kept"
+    plain = {
+        "node_id": node.node_id,
+        "content_hash": hashlib.sha256(bytes.fromhex(node.node_id) + b"fork" + older).digest(),
+        "content": older,
+        "reason": "fork",
+        "received_ms": 1,
+    }
+    await kit.hub.store.write(lambda connection: connection.execute(quarantine.insert().values(plain)))
+    kit = await kit.restart()
+
+    def look(connection: Connection) -> list[tuple[bytes, bytes]]:
+        found = []
+        for row in connection.execute(select(quarantine).order_by(quarantine.c.id)).all():
+            opened = content_of(connection, kit.hub.keys, row.id)
+            assert opened is not None
+            found.append((bytes(row.content), opened[2]))
+        return found
+
+    rows = await kit.hub.store.read(look)
+    assert [opened for _, opened in rows] == [marker, older]
+    assert not any(content in raw for raw, content in rows)
+    names = await kit.hub.store.read(lambda c: list(c.execute(select(quarantine.c.content_hash)).scalars()))
+    assert hashlib.sha256(bytes.fromhex(node.node_id) + b"entry_malformed" + marker).digest() not in names
+    await kit.stop()
+
+
+async def test_a_damaged_row_aside_does_not_keep_the_hub_from_its_start(tmp_path: Path, database: str) -> None:
+    kit = await asyncio.to_thread(HubKit, tmp_path / "hub", database)
+    await kit.start()
+    node = await kit.enrol()
+    poison = BundleQuarantined(node.keys.node_id, b"", Grade.LOG, "format_unknown", b"sealed", b"\x7fpacked")
+    await kit.hub.link.receive(poison)
+    await kit.hub.store.write(lambda c: c.execute(update(quarantine).values(content=bytes(60))))
+    kit = await kit.restart()
+    assert await count(kit, quarantine) == 1
+    await kit.stop()
 
 
 async def test_an_unreadable_entry_and_a_fork_lie_in_quarantine_and_the_rest_goes_on(kit: HubKit) -> None:
@@ -265,7 +335,7 @@ KILLED = textwrap.dedent(
         raw = msgspec.msgpack.encode(ev.entry_of(registered(f"{seq:016d}"), seq << 16, "anm1"))
         payload = BundlePayload(1, bytes(8), 2, seq, (raw,))
         arrived = BundleArrived(node_id, seq.to_bytes(11, "big"), Grade.LOG, payload, b"")
-        store.write_now(lambda c: receive_bundle(c, arrived, record, bytes(32), 1))
+        store.write_now(lambda c: receive_bundle(c, arrived, record, keys, 1))
         print(seq, flush=True)
     """
 )

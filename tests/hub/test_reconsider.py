@@ -16,7 +16,7 @@ from hub import quarantine as aside
 from hub import returns, views
 from hub.hub import Hub
 from hub.link import STATES_AT_WORK
-from hub.store.schema import entries, quarantine
+from hub.store.schema import entries, heads, quarantine
 
 from .kit import HubKit, new_id, registered, visit_events
 from .test_blobs import PHOTO, ready, send_chunk, settled
@@ -62,6 +62,24 @@ async def test_a_bundle_of_a_later_release_is_read_after_the_update(
     assert found.visit.patient_id == patient
     await restarted(kit)
     assert await counted(kit) == (0, len(payload.entries))
+    await kit.stop()
+
+
+async def test_a_former_machines_head_that_lay_aside_is_no_false_alarm(
+    tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kit = await asyncio.to_thread(HubKit, tmp_path / "hub", database)
+    await kit.start()
+    node = await kit.enrol()
+    ref = node.endpoint.seal_bundle(node.entries([registered(new_id())]))
+    with monkeypatch.context() as older:
+        older.setattr(bundle, "_MODELS", {})
+        node.endpoint.submit_bundle(ref, 1, kit.clock.monotonic_s())
+        await node.until(lambda: node.acked.get(ref.bundle_id, False))
+        await kit.enrol(replaces=node.node_id)
+    await restarted(kit)
+    assert await counted(kit) == (0, 1)
+    assert await kit.hub.store.read(lambda c: list(c.execute(select(heads.c.state)).scalars())) == ["good"]
     await kit.stop()
 
 

@@ -1,5 +1,8 @@
 """What a node that lost everything is sent back: the young and the last visits, whole, and no more."""
 
+import asyncio
+import threading
+
 import msgspec
 import pytest
 from sqlalchemy import Connection, func, select
@@ -8,7 +11,7 @@ from edge.model import events as ev
 from edge.sync import holdings, seal
 from edge.sync.bundle import BundlePayload, unpack
 from edge.sync.frontier import Ranges
-from edge.sync.link import BundleRef
+from edge.sync.link import BundleArrived, BundleRef, StateArrived
 from edge.sync.log import Stream, decode_entry
 from hub import giving, returns
 from hub.down import DownBlob
@@ -28,8 +31,12 @@ async def ask(kit: HubKit, node: NodeKit) -> list[DownBlob]:
     def act(connection: Connection) -> list[DownBlob]:
         found = returns.answer(connection, record.node_id.hex(), nothing, kit.clock.ms)
         assert isinstance(found.message, holdings.Wanted)
-        sealed = [giving.seal_piece(connection, kit.hub.speaker, record, one, kit.clock.ms) for one in found.pieces]
-        return [blob for blob in sealed if blob is not None]
+        packed = [giving.pack_piece(connection, kit.hub.speaker, record, one) for one in found.pieces]
+        return [
+            giving.seal_piece(connection, kit.hub.speaker, record, one, kit.clock.ms)
+            for one in packed
+            if one is not None
+        ]
 
     return await kit.hub.store.write(act)
 
@@ -112,7 +119,7 @@ async def test_what_was_refused_is_not_sealed_again_however_much_it_is(kit: HubK
     await kit.hub.store.write(act)
     for refused, lacking in ((many, 0), (many - 1, 1)):
         told = holdings.Holdings(True, holdings.digest_of({}), (), tuple(range(1, refused + 1)))
-        found = await kit.hub.store.write(lambda c: returns.answer(c, node.node_id, told, kit.clock.ms))  # noqa: B023
+        found = await kit.hub.store.read(lambda c: returns.answer(c, node.node_id, told, kit.clock.ms))  # noqa: B023
         assert sum(piece.last - piece.first + 1 for piece in found.pieces if piece.log == (run, Stream.HUB)) == lacking
 
 
@@ -143,6 +150,74 @@ async def test_what_is_on_its_way_is_not_sent_back_twice(kit: HubKit) -> None:
     assert not await ask(kit, node)
     numbers = [blob.seq for blob in first]
     assert len(set(numbers)) == len(numbers)
+
+
+async def test_what_is_written_does_not_wait_for_a_comparison(kit: HubKit, monkeypatch: pytest.MonkeyPatch) -> None:
+    node, other = await kit.enrol("UP01"), await kit.enrol("UP02")
+    await node.send([registered(new_id())])
+    held: dict[holdings.Log, Ranges] = {(node.run, Stream.CLINICAL): Ranges((1, 2))}
+    comparing, go_on = threading.Event(), threading.Event()
+    compare = holdings.compare
+
+    def slowly(told: holdings.Holdings, held: holdings.Held, left: holdings.Held) -> holdings.Difference:
+        comparing.set()
+        assert go_on.wait(60)
+        return compare(told, held, left)
+
+    monkeypatch.setattr(holdings, "compare", slowly)
+    told = holdings.describe(held, tuple(held), (), whole=True, question=7)
+    try:
+        await kit.hub.link.take(StateArrived(node.keys.node_id, holdings.encode(told)))
+        await asyncio.to_thread(comparing.wait, 30)
+        await other.send([registered(new_id())])
+        assert not node.states
+    finally:
+        go_on.set()
+    await node.until(lambda: bool(node.states))
+    assert node.states == [holdings.Wanted((), False, False, 7)]
+
+
+async def test_what_a_node_sent_before_it_asked_is_not_asked_for_again(kit: HubKit) -> None:
+    """The bundle waits for the writer when the question comes."""
+    node = await kit.enrol()
+    begun, free = threading.Event(), threading.Event()
+
+    def occupy(connection: Connection) -> None:
+        begun.set()
+        assert free.wait(60)
+
+    busy = kit.hub.store.write_later(occupy)
+    await asyncio.to_thread(begun.wait, 30)
+    payload = node.entries([registered(new_id())])
+    held: dict[holdings.Log, Ranges] = {(node.run, Stream.CLINICAL): Ranges((1, 2))}
+    told = holdings.describe(held, tuple(held), (), whole=True, question=7)
+    await kit.hub.link.take(BundleArrived(node.keys.node_id, b"bundle id..", seal.Grade.LOG, payload, b""))
+    await kit.hub.link.take(StateArrived(node.keys.node_id, holdings.encode(told)))
+    await asyncio.sleep(0)
+    free.set()
+    await asyncio.wrap_future(busy)
+    await node.until(lambda: bool(node.states))
+    assert node.states == [holdings.Wanted((), False, False, 7)]
+
+
+async def test_a_node_that_asks_again_while_it_is_given_back_is_sent_each_entry_once(kit: HubKit) -> None:
+    node = await kit.enrol()
+    for _ in range(3):
+        patient, visit = new_id(), new_id()
+        await node.send([registered(patient), *visit_events(visit, patient)])
+    nothing = holdings.Holdings(True, holdings.digest_of({}), ())
+    for _ in range(3):
+        node.endpoint.send_state(holdings.encode(nothing), 1, kit.clock.monotonic_s())
+    await node.until(lambda: len(node.states) >= 3 and bool(node.downs))
+    for _ in range(100):
+        await node.step()
+    given = [
+        (payload.run, seq)
+        for payload in payloads(node, [DownBlob(node.keys.node_id, seq, blob, 0) for seq, blob in node.downs.items()])
+        if payload.stream == Stream.CLINICAL
+        for seq in range(payload.first_seq, payload.first_seq + len(payload.entries))
+    ]
+    assert sorted(given) == [(node.run, seq) for seq in range(1, 31)]
 
 
 async def test_what_this_release_cannot_read_is_kept_passed_on_and_counted_for_a_person(kit: HubKit) -> None:

@@ -70,9 +70,9 @@ def test_the_command_line_of_a_unit_is_one_of_ours(unit: str, key: str) -> None:
     options = _parser().parse_args(words[2:])
     assert options.command == "courier"
     assert options.data == Path("/var/lib/upkendra")
+    assert str(options.stick) == f"/run/{lines_of(MOUNT, 'RuntimeDirectory')[0]}".replace("%i", "sda1")
     if unit == COURIER:
         assert str(options.stick) in lines_of(unit, "ReadWritePaths")[0].replace("%i", "sda1").split()
-        assert str(options.stick) == f"/run/{lines_of(MOUNT, 'RuntimeDirectory')[0]}".replace("%i", "sda1")
         assert not options.pulled
     else:
         assert (options.pulled, options.result) == (True, "exit-code")

@@ -28,6 +28,8 @@ class Network:
         self.delay_s, self.jitter_s = delay_s, jitter_s
         self.loss = 0.0
         self.doubling = 0.0
+        self.reports = True
+        """Many networks bring none."""
         self.modems: dict[str, SimModem] = {}
         self.submitted: list[sms_pdu.Submit] = []
         self.start_ms = 1_790_000_000_000
@@ -42,9 +44,12 @@ class Network:
         pdu = sms_pdu.encode_deliver(Deliver(sender, message.user_data, message.header, message.dcs, sent_ms))
         for _ in range(2 if self.draw.random() < self.doubling else 1):
             self._fly(message.number, pdu, False, now)
-        if message.report:
-            report = StatusReport(message.reference, message.number, 0)
-            self._fly(sender, sms_pdu.encode_report(report, sent_ms), True, now + self.delay_s)
+        if message.report and self.reports:
+            self.report(sender, StatusReport(message.reference, message.number, 0), now + self.delay_s)
+
+    def report(self, number: str, report: StatusReport, now: float) -> None:
+        """Tell the sender what became of a message."""
+        self._fly(number, sms_pdu.encode_report(report, self.start_ms + int(now * 1000)), True, now)
 
     def inject(self, number: str, message: Deliver, now: float) -> None:
         """An SMS from outside."""

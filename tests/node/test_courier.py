@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import hashlib
+import os
+import secrets
 import sys
 from pathlib import Path
 
@@ -11,8 +13,13 @@ import pytest
 
 from edge.node.config import load_config
 from edge.node.courier import NodeDesk, desk_of
+from edge.node.database import Database
+from edge.node.live import StickPush
+from edge.node.outbox import OutboxDb
+from edge.node.stick_line import StickLine
 from edge.sync import courier, seal
 from edge.sync.bearers.usb_stick import Waiting
+from edge.sync.link import BundleRef
 from tests.node.kit import Provisioned, Served, provisioned, settled
 
 
@@ -105,6 +112,113 @@ async def test_questions_that_are_no_questions_are_refused_and_the_node_goes_on(
         writer.close()
         assert await desk.waiting() == ()
         assert served.node.clinic.locked
+
+
+async def test_a_long_receipt_costs_few_transactions_and_a_tablet_gets_in_between(
+    setup: Provisioned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [bytes((seal.TYPE_BUNDLE,)) + secrets.token_bytes(499) for _ in range(250)]
+    refs = [BundleRef(b"opening", sealed, seal.bundle_id(sealed)) for sealed in made]
+    items = tuple(Waiting(ref.bundle_id, courier.digest_of(ref.sealed), len(ref.sealed)) for ref in refs)
+    begun = 0
+    real = Database.transaction
+
+    def counted(database: Database) -> contextlib.AbstractContextManager[None]:
+        nonlocal begun
+        begun += 1
+        return real(database)
+
+    async with Served(setup) as served, desk_of(setup.folder) as (desk, _, _):
+        await served.tablet.login(setup)
+        await served.node.clinic.store.outbox(lambda outbox: outbox.add_all(refs))
+        await settled()
+        monkeypatch.setattr(Database, "transaction", counted)
+        assert (await desk.learn(receipt(setup, items, 1))).acknowledged == len(refs)
+        assert begun < 20
+        assert not {one.bundle_id for one in await desk.waiting()} & {ref.bundle_id for ref in refs}
+        assert (await desk.learn(receipt(setup, items, 1))).acknowledged == 0
+
+
+async def test_a_node_killed_in_the_middle_of_a_receipt_has_lost_nothing_and_learns_it_again(
+    setup: Provisioned, tmp_path: Path
+) -> None:
+    """At rest, so that the command itself holds the store; each bundle either lies here whole or was acknowledged."""
+    made = [bytes((seal.TYPE_BUNDLE,)) + secrets.token_bytes(499) for _ in range(250)]
+    refs = [BundleRef(b"opening", sealed, seal.bundle_id(sealed)) for sealed in made]
+    items = tuple(Waiting(ref.bundle_id, courier.digest_of(ref.sealed), len(ref.sealed)) for ref in refs)
+
+    async def look(expected: int) -> None:
+        outbox = await asyncio.to_thread(OutboxDb, setup.folder)
+        try:
+            known = outbox.levels()
+            assert len(known) == expected
+            for ref in refs:
+                found = outbox.find(ref.bundle_id)
+                assert found is not None
+                assert found[0].sealed == (b"" if ref.bundle_id in known else ref.sealed)
+        finally:
+            outbox.close()
+
+    outbox = await asyncio.to_thread(OutboxDb, setup.folder)
+    outbox.add_all(refs)
+    outbox.close()
+    stick = tmp_path / "stick"
+    folder = stick / "UPKENDRA" / "RECEIPTS"
+    await asyncio.to_thread(folder.mkdir, parents=True)
+    (folder / f"{1:024x}.upk").write_bytes(receipt(setup, items, 1))
+    argv = [sys.executable, "-m", "edge.node", "courier", "--data", str(setup.folder), "--stick", str(stick)]
+    for kill_at, expected in (("outbox.acknowledging:150", 100), ("", 250)):
+        environment = {**os.environ, "UPKENDRA_KILL_AT": kill_at}
+        process = await asyncio.create_subprocess_exec(*argv, stdout=-3, stderr=-3, env=environment)
+        assert (await process.wait() == 0) is not bool(kill_at)
+        await look(expected)
+
+
+async def test_two_sticks_at_once_are_one_line_that_says_busy_until_both_are_done(setup: Provisioned) -> None:
+    async with Served(setup) as served:
+        await served.tablet.login(setup)
+        async with served.tablet.http.ws_connect("/api/live") as live, contextlib.AsyncExitStack() as opened:
+            desks: dict[str, NodeDesk] = {}
+            for stick in ("sda1", "sdb1"):
+                desks[stick], _, _ = await opened.enter_async_context(desk_of(setup.folder, stick))
+            for stick, stage, written, total in (
+                ("sda1", "busy", 1, 4),
+                ("sdb1", "busy", 2, 5),
+                ("sda1", "done", 0, 0),
+                ("sda1", "out", 0, 0),
+                ("sdb1", "busy", 3, 5),
+                ("sdb1", "done", 0, 0),
+                ("sda1", "busy", 0, 0),
+                ("sdb1", "busy", 0, 0),
+                ("sda1", "out", 0, 0),
+                ("sdb1", "done", 0, 0),
+                ("sdb1", "out", 0, 0),
+            ):
+                await desks[stick].tell_stage(stage, written, total)
+            said: list[dict[str, object]] = []
+            while len(said) < 11:
+                message = await live.receive_json(timeout=10)
+                said += [message] if message["type"] == "stick" else []
+    assert [(one["stage"], one["written"], one["total"], one["code"]) for one in said] == [
+        ("busy", 1, 4, ""),
+        ("busy", 3, 9, ""),
+        ("busy", 2, 5, ""),
+        ("busy", 2, 5, ""),
+        ("busy", 3, 5, ""),
+        ("done", 0, 0, ""),
+        ("busy", 0, 0, ""),
+        ("busy", 0, 0, ""),
+        ("busy", 0, 0, ""),
+        ("failed", 0, 0, "stick_gone"),
+        ("out", 0, 0, ""),
+    ]
+
+
+def test_a_courier_that_was_killed_does_not_keep_the_line_busy_for_ever() -> None:
+    line = StickLine()
+    assert line.heard("/mnt/a", StickPush("busy"), 0.0).stage == "busy"
+    assert line.heard("/mnt/b", StickPush("done"), 899.0).stage == "busy"
+    assert line.heard("/mnt/b", StickPush("done"), 901.0).stage == "done"
 
 
 async def test_the_room_hears_how_a_stick_stands_and_when_it_may_be_pulled(setup: Provisioned, tmp_path: Path) -> None:

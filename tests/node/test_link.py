@@ -237,9 +237,8 @@ async def test_a_bundle_that_the_hub_cannot_open_is_sealed_anew_at_unlock(setup:
             await settled()
 
         def refuse_all(outbox: OutboxDb) -> int:
-            refs = outbox.waiting()
-            for ref, _ in refs:
-                outbox.want_reseal(ref)
+            refs = [ref for ref, _ in outbox.waiting()]
+            outbox.want_reseal(refs)
             return len(refs)
 
         outbox = await asyncio.to_thread(OutboxDb, setup.folder)

@@ -16,12 +16,13 @@ import pytest
 
 from edge.model import events as ev
 from edge.model.ids import id_bytes
-from edge.model.media import MediaType
+from edge.model.media import MediaType, chunk_count
 from edge.model.media_strip import strip
 from edge.node import link as node_link
 from edge.node import media as node_media
 from edge.node import store as node_store
 from edge.node.config import save_config
+from edge.node.courier import desk_of
 from edge.node.database import Database
 from edge.sync import blobs
 from edge.sync.link import BundleAcked
@@ -293,8 +294,7 @@ async def test_what_the_hub_acknowledges_while_the_records_are_opening_shows_onc
         opening = asyncio.create_task(served.tablet.login(setup))
         await reached.wait()
         assert served.node.clinic.locked
-        for ref in sealed:
-            await served.node.link.hear_from_stick(BundleAcked(ref, 1))
+        await served.node.link.hear_rows([BundleAcked(ref, 1) for ref in sealed], [])
         go_on.set()
         await opening
         page = await served.tablet.get(f"/api/visits/{visit}")
@@ -302,6 +302,22 @@ async def test_what_the_hub_acknowledges_while_the_records_are_opening_shows_onc
         assert set(states.values()) == {"hub_has_it"}, states
         assert await lines(served.tablet, visit)
         assert (await served.node.clinic.store.outbox(lambda outbox: outbox.levels())) == {}
+
+
+async def test_a_stick_that_comes_right_after_a_photo_carries_all_of_it(
+    setup: Provisioned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while it can still be taken back: a stick that says complete has the day's last photo."""
+    monkeypatch.setattr(node_media, "HOLD_S", 1.0)
+    async with Served(setup) as served, desk_of(setup.folder) as (desk, _, _):
+        await served.tablet.login(setup)
+        _, visit = await served.tablet.register()
+        await attach(served.tablet, visit)
+        carried = {one.bundle_id for one in await desk.waiting()}
+        whole = chunk_count(len(PHOTO)) + chunk_count(len(SMALL))
+        rows = await served.node.clinic.store.read(lambda views: views.media.unacknowledged())
+        assert len(rows) == whole
+        assert set(rows) <= carried
 
 
 async def test_a_months_photos_wait_on_the_disk_and_not_in_memory(

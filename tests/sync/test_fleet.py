@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edge.sync import courier, hubkey, release, revocation, seal
 from edge.sync.bearers.usb import Limits, Stick, StickRefused
 from edge.sync.bearers.usb_payload import is_whole, open_payload, write_payload
-from edge.sync.bearers.usb_stick import Folder, payload_name
+from edge.sync.bearers.usb_stick import Folder, part_name, payload_name
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "courier.json").read_text())
 SIGN, OTHER, UPDATE = bytes(range(32)), bytes(range(1, 33)), bytes(range(2, 34))
@@ -121,6 +121,7 @@ def path(tmp_path: Path) -> Path:
 
 
 CONTENT_OF_UPDATE = bytes(range(256)) * 4096 * 5 + b"the end"
+HUB = b"our hub!"
 
 
 @pytest.fixture
@@ -136,13 +137,13 @@ def nothing(_: int) -> None:
 
 def test_a_payload_is_written_whole_or_gone_on_with(path: Path, source: Path) -> None:
     found = a_release(CONTENT_OF_UPDATE)
-    part = path / "UPKENDRA" / "FLEET" / payload_name(found.sha256).replace(".pay", ".par")
+    part = path / "UPKENDRA" / "FLEET" / part_name(HUB, found.sha256)
     part.parent.mkdir(parents=True)
     wrong = CONTENT_OF_UPDATE[: 2 << 20] + bytes(3 << 20)
     part.write_bytes(wrong)
     done: list[int] = []
     with Stick(path, time.monotonic) as stick:
-        write_payload(stick, found, source, done.append)
+        write_payload(stick, HUB, found, source, done.append)
         assert is_whole(stick, found)
         assert list(stick.scan(Folder.FLEET)) == []
         assert stick.payloads == [payload_name(found.sha256)]
@@ -154,7 +155,7 @@ def test_a_payload_is_written_whole_or_gone_on_with(path: Path, source: Path) ->
 def test_a_payload_that_was_altered_cut_or_replaced_by_a_pipe_is_not_whole(path: Path, source: Path) -> None:
     found = a_release(CONTENT_OF_UPDATE)
     with Stick(path, time.monotonic) as stick:
-        write_payload(stick, found, source, nothing)
+        write_payload(stick, HUB, found, source, nothing)
         lies = path / "UPKENDRA" / "FLEET" / payload_name(found.sha256)
         with lies.open("r+b") as file:
             file.seek(3 << 20)
@@ -173,7 +174,7 @@ def test_a_slow_stick_stops_the_copy_of_a_payload(path: Path, source: Path) -> N
     clock = iter(range(0, 10_000, 10))
     limits = Limits(seconds=50)
     with pytest.raises(StickRefused) as refused, Stick(path, lambda: float(next(clock)), limits) as stick:
-        write_payload(stick, a_release(CONTENT_OF_UPDATE), source, nothing)
+        write_payload(stick, HUB, a_release(CONTENT_OF_UPDATE), source, nothing)
     assert refused.value.refusal.code == "stick_slow"
 
 
@@ -182,6 +183,6 @@ def test_a_source_that_is_not_what_its_release_says_is_found_out_by_reading_back
     source.write_bytes(bytes(len(CONTENT_OF_UPDATE)))
     with Stick(path, time.monotonic) as stick:
         with pytest.raises(StickRefused) as refused:
-            write_payload(stick, found, source, nothing)
+            write_payload(stick, HUB, found, source, nothing)
         assert refused.value.refusal.code == "stick_untrue"
         assert not list((path / "UPKENDRA" / "FLEET").iterdir())

@@ -12,7 +12,7 @@ from edge.model.errors import UpkendraError
 from edge.sync import sms, sms_pdu
 from edge.sync.seal import SealRefused
 from edge.sync.sms import Ledger, SmsBudget, SmsSealer, Way
-from edge.sync.sms_mail import Came, Delivered, GivenUp, Left, Mailer, MailEvent, SmsNotSent
+from edge.sync.sms_mail import Came, Delivered, GivenUp, Left, Mailer, MailEvent, SmsNotSent, Unreported
 from edge.sync.sms_modem import Modem, Trouble
 from tests.kits.sms import Network, SimModem
 
@@ -202,6 +202,46 @@ def test_a_message_of_any_size_arrives_whole_and_leaves_the_sim(size: int) -> No
     assert Left(key) in ends.events[NODE_SIM]
     assert Delivered(key) in ends.events[NODE_SIM]
     assert not ends.sims[HUB_SIM].memory
+
+
+def test_without_delivery_reports_nothing_is_kept_for_ever() -> None:
+    network = Network()
+    network.reports = False
+    ends = Ends(network)
+    keys = [ends.send(NODE_SIM, bytes([number]) * 20) for number in range(3)]
+    ends.go(60)
+    assert ends.came(HUB_SIM) == [bytes([number]) * 20 for number in range(3)]
+    mail = ends.mail[NODE_SIM]
+    assert not [event for event in ends.events[NODE_SIM] if isinstance(event, Unreported)]
+    ends.now += 25 * 3600.0
+    ends.go(60)
+    assert [event.key for event in ends.events[NODE_SIM] if isinstance(event, Unreported)] == keys
+    assert (mail._letters, mail._reports) == ({}, {})
+
+
+def test_a_late_report_is_not_taken_for_another_message_whose_part_has_the_same_number() -> None:
+    """The modem numbers parts from 0 to 255: the 257th has the number of the first."""
+    network = Network()
+    network.reports = False
+    ends = Ends(network)
+    first = ends.send(NODE_SIM, b"first")
+    ends.go(30)
+    ends.sims[NODE_SIM]._reference = (ends.sims[NODE_SIM]._reference - 1) % 256
+    second = ends.send(NODE_SIM, b"second")
+    ends.go(30)
+    one, two = network.submitted
+    assert one.reference == two.reference
+    for other in ("+919999999999", HUB_SIM):
+        network.report(NODE_SIM, sms_pdu.StatusReport(one.reference, other, 0), ends.now)
+        ends.go(30)
+        assert not [event for event in ends.events[NODE_SIM] if isinstance(event, Delivered)]
+    network.reports = True
+    ends.now += 25 * 3600.0
+    ends.go(60)
+    third = ends.send(NODE_SIM, b"third")
+    ends.go(60)
+    assert [event.key for event in ends.events[NODE_SIM] if isinstance(event, Unreported)] == [first, second]
+    assert [event.key for event in ends.events[NODE_SIM] if isinstance(event, Delivered)] == [third]
 
 
 def test_doubled_and_reordered_parts_make_one_message_of_each() -> None:

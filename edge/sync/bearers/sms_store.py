@@ -15,6 +15,8 @@ from msgspec import Struct
 
 T = TypeVar("T")
 DAY_MS = 86_400_000
+RECEIPT, RECEIPTS_MAX, RECEIPT_AGAIN_MS = 32, 3, 10 * 60_000
+"""A receipt may be lost, so a message that comes again is told again; each costs an SMS, so not without end."""
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS got (node BLOB, name BLOB, kind INTEGER, visit BLOB, number TEXT, content BLOB, "
     "at_ms INTEGER, PRIMARY KEY (node, name))",
@@ -22,6 +24,7 @@ _TABLES = (
     "CREATE TABLE IF NOT EXISTS gone (node BLOB, name BLOB, kind INTEGER, visit BLOB, digest BLOB, content BLOB, "
     "at_ms INTEGER, state TEXT, PRIMARY KEY (node, name))",
     "CREATE INDEX IF NOT EXISTS gone_by_visit ON gone (visit)",
+    "CREATE INDEX IF NOT EXISTS gone_by_digest ON gone (digest)",
     "CREATE TABLE IF NOT EXISTS spent (at_ms INTEGER)",
 )
 
@@ -141,6 +144,12 @@ class SmsStore:
                 db.execute("INSERT INTO gone VALUES (?,?,?,?,?,?,?,?)", row)
 
         await self._do(note)
+
+    async def may_confirm(self, node: bytes, digest: bytes, now_ms: int) -> bool:
+        """Whether the receipt of this digest may be made (again)."""
+        sql = "SELECT count(*), coalesce(max(at_ms), 0) FROM gone WHERE digest = ? AND node = ? AND kind = ?"
+        many, last_ms = await self._do(lambda db: db.execute(sql, (digest, node, RECEIPT)).fetchone())
+        return bool(many == 0 or (many < RECEIPTS_MAX and now_ms - last_ms >= RECEIPT_AGAIN_MS))
 
     async def became(self, name: bytes, state: str) -> None:
         """What became of it; a receipt outranks what the network says."""

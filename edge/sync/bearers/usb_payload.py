@@ -15,7 +15,7 @@ from edge.sync.faults import point
 from edge.sync.release import BLOCK_BYTES, Release
 
 from .usb import Stick, StickRefused, read_upto, sync_file
-from .usb_stick import Folder, part_of, payload_name
+from .usb_stick import Folder, part_name, payload_name
 
 SYNC_EVERY: Final = 16
 """Blocks between two syncs: what a kill or a pulled stick costs at most."""
@@ -64,13 +64,13 @@ def is_whole(stick: Stick, release: Release) -> bool:
         return block is not None and all(release.is_block(at, block(at)) for at in range(release.block_count))
 
 
-def write_payload(stick: Stick, release: Release, source: Path, progress: Progress) -> None:
-    """Put the payload on the stick, whole or not at all; a part that is there is gone on with.
+def write_payload(stick: Stick, hub: bytes, release: Release, source: Path, progress: Progress) -> None:
+    """Put the payload on the stick, whole or not at all; a part of this hub that is there is gone on with.
 
     Raises StickRefused: stick_full, stick_untrue, stick_gone, stick_slow …; OSError when the source cannot be read.
     """
     folder = stick.made(Folder.FLEET)
-    name, part = payload_name(release.sha256), part_of(payload_name(release.sha256))
+    name, part = payload_name(release.sha256), part_name(hub, release.sha256)
     with source.open("rb") as file:
         try:
             _fill(stick, folder, part, release, file.fileno(), progress)

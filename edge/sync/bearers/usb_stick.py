@@ -22,6 +22,7 @@ PAYLOAD_SUFFIX: Final = ".pay"
 """A large file that a signed offer beside it describes."""
 PART_SUFFIX: Final = ".par"
 """A payload that is not whole yet; writing goes on where it ended."""
+PART_HUB_DIGITS: Final = 8
 SECOND_COPY: Final = 2
 
 
@@ -85,9 +86,14 @@ def payload_name(sha256: str) -> str:
     return sha256[:NAME_DIGITS] + PAYLOAD_SUFFIX
 
 
-def part_of(name: str) -> str:
-    """Under which name a payload is written until it is whole."""
-    return name[:NAME_DIGITS] + PART_SUFFIX
+def part_name(hub: bytes, sha256: str) -> str:
+    """Under which name a hub writes a payload until it is whole; so it knows which of these are its own."""
+    return part_prefix(hub) + sha256[: NAME_DIGITS - PART_HUB_DIGITS] + PART_SUFFIX
+
+
+def part_prefix(hub: bytes) -> str:
+    """How the names of a hub's unfinished payloads begin."""
+    return hub.hex()[:PART_HUB_DIGITS]
 
 
 def is_payload(name: str) -> bool:
