@@ -59,6 +59,7 @@ PERMITS: Final[dict[tuple[str, str], frozenset[Role]]] = {
     ("POST", "/api/visits/{visit_id}/in-person"): _TREAT,
     ("GET", "/api/visits/{visit_id}/media"): _TREAT,
     ("GET", "/api/visits/{visit_id}/media/{blob_id}"): _TREAT,
+    ("POST", "/api/visits/{visit_id}/media/{blob_id}/marks"): _TREAT,
     ("POST", "/api/visits/{visit_id}/hand-over"): _GIVE,
     ("GET", "/api/live"): _TREAT,
     ("GET", "/api/ice-servers"): _TREAT,

@@ -5,6 +5,7 @@ Its browser twin is ``edge/ui/call/aside.js``.
 """
 
 import struct
+from collections import deque
 from typing import TypeAlias
 
 import msgspec
@@ -12,6 +13,7 @@ from msgspec import Struct
 
 from edge.model.errors import BadInput
 from edge.model.ids import Id
+from edge.model.marks import Mark
 from edge.model.records import ShortText
 
 LABEL = "aside"
@@ -42,7 +44,17 @@ class LinkState(Struct, frozen=True, tag="link_state"):
     """A sharp picture can be asked for."""
 
 
-Aside: TypeAlias = AskStill | LinkState
+class Drew(Struct, frozen=True, tag="drew"):
+    """Either way: somebody drew on a photo of the visit, or took that mark back. Shown at once, kept by nobody:
+    what is to stay becomes an entry of the record (:mod:`edge.model.marks`)."""
+
+    blob_id: Id
+    mark_id: Id
+    mark: Mark | None = None
+    """None: taken back."""
+
+
+Aside: TypeAlias = AskStill | LinkState | Drew
 
 _decoder: msgspec.json.Decoder[Aside] = msgspec.json.Decoder(Aside)
 _encode = msgspec.json.Encoder().encode
@@ -104,3 +116,27 @@ class StillPacer:
     def clear(self) -> None:
         """Video goes again: what has not left is of no use."""
         self._waiting.clear()
+
+
+class DrawnPacer:
+    """When a mark may leave: never faster than its share of what the link carries, the newest kept."""
+
+    MOST = 40
+    SHARE = 0.25
+    LEAST_BPS = 3_000
+
+    def __init__(self) -> None:
+        self._waiting: deque[str] = deque(maxlen=self.MOST)
+        self._free_s = float("-inf")
+
+    def put(self, text: str) -> None:
+        """A message of :class:`Drew`, written."""
+        self._waiting.append(text)
+
+    def due(self, now_s: float, rate_bps: float) -> str | None:
+        """The next one, if it may leave now."""
+        if not self._waiting or now_s < self._free_s:
+            return None
+        text = self._waiting.popleft()
+        self._free_s = now_s + 8 * len(text) / max(rate_bps * self.SHARE, self.LEAST_BPS)
+        return text

@@ -9,6 +9,7 @@ import logging
 import re
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -22,6 +23,11 @@ SOUND_FRAME_S = SOUND_FRAME_SAMPLES / SOUND_RATE_HZ
 MAX_WIDTH = 640
 MAX_HEIGHT = 480
 MAX_FPS = 24.0
+SHARP_WAIT_S = 8.0
+_SHARP_WIDTH, _SHARP_HEIGHT = 1_600, 1_200
+SHARP_SETTLE = 6
+"""Pictures that a camera takes to find its light after it was opened."""
+_LARGEST_PX = 4_096
 
 _LOG = logging.getLogger(__name__)
 _SILENCE = bytes(SOUND_FRAME_BYTES)
@@ -69,6 +75,14 @@ class Source:
         beat = Beat(self._stopping)
         while beat.wait(SOUND_FRAME_S):
             sink.sound(_SILENCE)
+
+    def sharp(self) -> tuple[bytes, int, int] | None:
+        """One picture as large as the source gives it (I420, width, height); None: the latest one is as sharp as any.
+
+        Called from another thread; blocks for a second or two. The moving picture may stand still meanwhile, the
+        sound may not.
+        """
+        return None
 
     @property
     def stopping(self) -> bool:
@@ -121,8 +135,38 @@ class Beat:
         return not self._stopping.wait(max(self._next_s - now_s, 0.0))
 
 
+class _Wanted:
+    """A picture that another thread waits for."""
+
+    def __init__(self) -> None:
+        self._ask = threading.Event()
+        self._came = threading.Event()
+        self._picture: tuple[bytes, int, int] | None = None
+
+    @property
+    def asked(self) -> bool:
+        return self._ask.is_set()
+
+    def wait(self, most_s: float) -> tuple[bytes, int, int] | None:
+        """Ask for one; None when none came."""
+        self._picture = None
+        self._came.clear()
+        self._ask.set()
+        self._came.wait(most_s)
+        self._ask.clear()
+        return self._picture
+
+    def give(self, picture: tuple[bytes, int, int] | None) -> None:
+        self._picture = picture
+        self._ask.clear()
+        self._came.set()
+
+
 class TestSource(Source):
     """The test card with its burnt-in clock, and synthetic speech."""
+
+    def sharp(self) -> tuple[bytes, int, int]:
+        return Card(_SHARP_WIDTH, _SHARP_HEIGHT).draw(time.time_ns() // 1_000_000), _SHARP_WIDTH, _SHARP_HEIGHT
 
     def run_picture(self, sink: Sink) -> None:
         card = Card(MAX_WIDTH, MAX_HEIGHT)
@@ -156,6 +200,10 @@ class FileSource(Source):
         if not (self._has_picture or self._has_sound):
             raise BadInput("the file holds neither picture nor sound", field="camera")
         self._path = path
+        self._wanted = _Wanted()
+
+    def sharp(self) -> tuple[bytes, int, int] | None:
+        return self._wanted.wait(SHARP_WAIT_S) if self._has_picture else None
 
     def run_picture(self, sink: Sink) -> None:
         import av
@@ -172,6 +220,8 @@ class FileSource(Source):
                     at_s = start_s + (frame.time or 0.0) - (first_s or 0.0)
                     if self._stopping.wait(max(at_s - time.monotonic(), 0.0)):
                         return
+                    if self._wanted.asked:
+                        self._wanted.give(fitted_i420(frame, frame.width, frame.height))
                     if thinning.takes(at_s, self.fps):
                         sink.picture(*fitted_i420(frame))
                 self._stopping.wait(0.04)
@@ -205,13 +255,33 @@ class CameraSource(Source):
         if not Path(device).exists():
             raise BadInput("there is no such camera", field="camera")
         self._device = device
+        self._wanted = _Wanted()
+
+    def sharp(self) -> tuple[bytes, int, int] | None:
+        return self._wanted.wait(SHARP_WAIT_S)
 
     def run_picture(self, sink: Sink) -> None:
-        self._pull(
+        """Pictures of the call's size; for a sharp one the camera is opened anew, which only one can do at a time."""
+        while not self.stopping:
+            pull_until = lambda: self.stopping or self._wanted.asked  # noqa: E731
+            self._pull(self._described(MAX_WIDTH, MAX_HEIGHT, f",framerate=[1/1,{MAX_FPS:.0f}/1]"), sink, pull_until)
+            if self._wanted.asked:
+                self._wanted.give(self._one_sharp())
+
+    def _one_sharp(self) -> tuple[bytes, int, int] | None:
+        from edge.media.pipeline import PipelineFailed, pull_one_picture
+
+        try:
+            return pull_one_picture(self._described(_LARGEST_PX, _LARGEST_PX, ""), SHARP_SETTLE, SHARP_WAIT_S / 2)
+        except PipelineFailed as error:
+            _LOG.warning("the camera gave no sharp picture: %s", error)
+            return None
+
+    def _described(self, width: int, height: int, rate: str) -> str:
+        return (
             f"v4l2src device={self._device} ! decodebin ! videoconvert ! videoscale ! videorate drop-only=true ! "
-            f"video/x-raw,format=I420,width=[160,{MAX_WIDTH}],height=[120,{MAX_HEIGHT}],framerate=[1/1,{MAX_FPS:.0f}/1]"
-            " ! appsink name=out max-buffers=2 drop=true sync=false",
-            sink,
+            f"video/x-raw,format=I420,width=[160,{width}],height=[120,{height}]{rate}"
+            " ! appsink name=out max-buffers=2 drop=true sync=false"
         )
 
     def run_sound(self, sink: Sink) -> None:
@@ -219,12 +289,13 @@ class CameraSource(Source):
             f"alsasrc ! audioconvert ! audioresample ! audio/x-raw,format=S16LE,rate={SOUND_RATE_HZ},channels=1 ! "
             f"audiobuffersplit output-buffer-duration=1/50 ! appsink name=out max-buffers=5 drop=true sync=false",
             sink,
+            lambda: self.stopping,
         )
 
-    def _pull(self, description: str, sink: Sink) -> None:
+    def _pull(self, description: str, sink: Sink, stopping: Callable[[], bool]) -> None:
         from edge.media.pipeline import pull_pictures_and_sound
 
-        pull_pictures_and_sound(description, sink, lambda: self.stopping, lambda: self.fps)
+        pull_pictures_and_sound(description, sink, stopping, lambda: self.fps)
 
 
 class TabletSource(Source):
@@ -280,12 +351,12 @@ def open_source(camera: str) -> Source:
     raise BadInput("camera is none of test, file:PATH, v4l2:/dev/videoN, tablet", field="camera")
 
 
-def fitted_i420(frame: object) -> tuple[bytes, int, int]:
-    """An ``av.VideoFrame`` as I420 bytes within 640×480, aspect kept, never enlarged."""
+def fitted_i420(frame: object, most_width: int = MAX_WIDTH, most_height: int = MAX_HEIGHT) -> tuple[bytes, int, int]:
+    """An ``av.VideoFrame`` as I420 bytes within 640×480 or what is said, aspect kept, never enlarged."""
     import av
 
     assert isinstance(frame, av.VideoFrame)
-    scale = min(1.0, MAX_WIDTH / frame.width, MAX_HEIGHT / frame.height)
+    scale = min(1.0, most_width / frame.width, most_height / frame.height)
     width = max(8, int(frame.width * scale) // 8 * 8)  # GStreamer pads rows of other widths
     height = max(2, int(frame.height * scale) // 2 * 2)
     fitted = frame.reformat(width, height, "yuv420p")

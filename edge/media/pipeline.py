@@ -1,5 +1,6 @@
 """The little that wan and capture share of GStreamer: loading it once, and pulling from an appsink."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -76,3 +77,43 @@ def pull_pictures_and_sound(
                 sink.picture(bytes_of(buffer), width, height)
     finally:
         pipeline.set_state(Gst.State.NULL)
+
+
+def pull_one_picture(description: str, settle: int, most_s: float) -> tuple[bytes, int, int] | None:
+    """Run a pipeline that ends in ``appsink name=out`` until its ``settle``-th picture; the last one that came.
+
+    None when none came within ``most_s``. Raises PipelineFailed when the pipeline cannot run.
+    """
+    Gst = load_gst().Gst
+    pipeline = Gst.parse_launch(description)
+    out = pipeline.get_by_name("out")
+    end_s = time.monotonic() + most_s
+    found: tuple[bytes, int, int] | None = None
+    try:
+        pipeline.set_state(Gst.State.PLAYING)
+        while settle > 0 and time.monotonic() < end_s:
+            sample = out.emit("try-pull-sample", 200 * Gst.MSECOND)
+            failed = pipeline.get_bus().pop_filtered(Gst.MessageType.ERROR)
+            if failed is not None:
+                raise PipelineFailed(str(failed.type))
+            if sample is None:
+                continue
+            settle -= 1
+            with structure_of(sample.get_caps(), 0) as shape:
+                found = (sample.get_buffer(), shape.get_value("width"), shape.get_value("height"))
+    finally:
+        pipeline.set_state(Gst.State.NULL)
+    return None if found is None else (_unpadded(bytes_of(found[0]), found[1], found[2]), found[1], found[2])
+
+
+def _unpadded(i420: bytes, width: int, height: int) -> bytes:
+    """GStreamer pads rows to multiples of four bytes; planes of the sizes that we hand on have none."""
+    strides = ((width + 3) // 4 * 4, (width // 2 + 3) // 4 * 4, (width // 2 + 3) // 4 * 4)
+    rows = (height, height // 2, height // 2)
+    if strides == (width, width // 2, width // 2):
+        return i420
+    out, at = [], 0
+    for stride, columns, count in zip(strides, (width, width // 2, width // 2), rows, strict=True):
+        out += [i420[at + row * stride : at + row * stride + columns] for row in range(count)]
+        at += stride * count
+    return b"".join(out)

@@ -10,8 +10,10 @@ from typing import Annotated, TypeAlias
 
 from msgspec import Meta, Struct
 
+from edge.media.aside import Drew
 from edge.model.errors import Refusal
 from edge.model.ids import Id
+from edge.model.media import Purpose
 from edge.model.records import Mode, ShortText
 
 Sdp = Annotated[str, Meta(max_length=20_000)]
@@ -203,9 +205,20 @@ class CallStats(Struct, frozen=True, tag="call_stats"):
 
 
 class SharpAsked(Struct, frozen=True, tag="sharp_asked"):
-    """Process → node: the doctor wants a sharp picture."""
+    """Process → node: the doctor wants a sharp picture, of a tablet's camera."""
 
     still_id: Id
+
+
+class SharpTaken(Struct, frozen=True, tag="sharp_taken"):
+    """Process → node: a piece of a sharp picture, or of its preview, that the node's own camera took."""
+
+    still_id: Id
+    purpose: Purpose
+    size_bytes: int
+    offset: int
+    data: bytes
+    """At most 128 KiB."""
 
 
 class CallEnded(Struct, frozen=True, tag="call_ended"):
@@ -221,5 +234,5 @@ class CallError(Struct, frozen=True, tag="call_error"):
     refusal: Refusal
 
 
-ToCall: TypeAlias = StartCall | GoOn | RenewCall | LanOffer | Answer | Candidate | EndCall
-FromCall: TypeAlias = Offer | Candidate | LanAnswer | CallStats | SharpAsked | CallError | CallEnded
+ToCall: TypeAlias = StartCall | GoOn | RenewCall | LanOffer | Answer | Candidate | Drew | EndCall
+FromCall: TypeAlias = Offer | Candidate | LanAnswer | CallStats | SharpAsked | SharpTaken | Drew | CallError | CallEnded

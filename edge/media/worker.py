@@ -36,7 +36,7 @@ from edge.media.signals import (
     StartCall,
     ToCall,
 )
-from edge.media.stills import StillSender
+from edge.media.stills import SharpStills, StillSender
 from edge.media.turns import TlsForwarders
 from edge.media.wan import WanLeg
 from edge.model.errors import BadInput, Fault, Refusal, UpkendraError
@@ -79,6 +79,8 @@ class Worker:
         self._going = False
         """The leg to the doctor was started."""
         self._stills = StillSender(loop, self._outlet)
+        self._drawn = aside.DrawnPacer()
+        self._sharp = SharpStills(loop, self._outlet, self.say)
         self._told = aside.LinkState("none")
         """What the doctor's page was last told of this side's link."""
         self._closing: set[asyncio.Future[None]] = set()
@@ -159,6 +161,8 @@ class Worker:
             case Answer():
                 if message.attempt == self._start.attempt:
                     self._wan.set_answer(message.sdp)
+            case aside.Drew():
+                self._drawn.put(aside.write(message))
             case Candidate():
                 if message.attempt == self._start.attempt and message.candidate:
                     self._wan.add_candidate(message.mline, message.candidate)
@@ -333,11 +337,14 @@ class Worker:
         if not wan.aside_is_open:
             self._told = aside.LinkState("none")
             return
-        sharp = isinstance(self._source, TabletSource)
+        sharp = self._source is not None
         state = aside.LinkState(allocation.rung, allocation.notes, wan.relayed, sharp)
         if state != self._told:
             self._told = state
             wan.send_aside(aside.write(state))
+        drawn = self._drawn.due(now_s, self._estimator.rate_bps)
+        if drawn is not None:
+            wan.send_aside(drawn)
         self._stills.tick(wan, allocation, now_s)
 
     def hear_aside(self, text: str) -> None:
@@ -350,8 +357,12 @@ class Worker:
         match message:
             case aside.AskStill(still_id) if isinstance(self._source, TabletSource):
                 self.say(SharpAsked(still_id))
+            case aside.AskStill(still_id) if self._source is not None:
+                self._sharp.ask(still_id, self._source)
+            case aside.Drew():
+                self.say(message)
             case _:
-                self._refuse(BadInput("this is not for the node, or cannot be done with its camera"))
+                self._refuse(BadInput("this is not for the node, or cannot be done without a camera"))
 
     def _moved(self) -> bool:
         """Whether this machine has another address now and the old one carries nothing: a new modem, a new lease."""

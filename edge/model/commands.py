@@ -9,6 +9,7 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta, Struct
 
 from .ids import Id
+from .marks import Marks
 from .records import (
     Allergies,
     Code,
@@ -153,6 +154,15 @@ class RemoveMedia(Struct, frozen=True, tag="remove_media", forbid_unknown_fields
     blob_id: Id
 
 
+class MarkPhoto(Struct, frozen=True, tag="mark_photo", forbid_unknown_fields=True):
+    """Keep what was drawn on a photo of the visit, beside the photo."""
+
+    command_id: Id
+    visit_id: Id
+    blob_id: Id
+    marks: Marks
+
+
 class RecordInPerson(Struct, frozen=True, tag="record_in_person", forbid_unknown_fields=True):
     """A doctor examined the patient in person for the condition of this visit: here, or by the paper that was shown."""
 
@@ -224,6 +234,7 @@ Command: TypeAlias = (
     | CloseVisit
     | AttachMedia
     | RemoveMedia
+    | MarkPhoto
     | RecordInPerson
     | CountStock
     | ReceiveStock

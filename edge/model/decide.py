@@ -5,10 +5,9 @@ the time and the random bytes are arguments, and the same arguments always give 
 Codes of refusals are listed in ``docs/errors.md``.
 """
 
-import msgspec
 from msgspec import Struct
 
-from . import answers, consent, media, tokens
+from . import answers, consent, decide_media, media, tokens
 from . import commands as cmd
 from . import events as ev
 from . import vitals as vital_rules
@@ -257,9 +256,11 @@ def _on_visit(state: NodeState, command: cmd.Command, at: Instant, by: Actor) ->
         case cmd.TellEnding():
             return [ev.EndingTold(visit.visit_id, command.ending, command.note)]
         case cmd.AttachMedia():
-            return _attach(state, visit, command)
+            return decide_media.attach(state.uploads, visit, command)
         case cmd.RemoveMedia():
-            return _remove(state, visit, command)
+            return decide_media.remove(visit, command, left=state.media_left)
+        case cmd.MarkPhoto():
+            return decide_media.mark(visit, command)
         case cmd.RecordComplaints() | cmd.RecordHistory() | cmd.RecordVitals() | cmd.AnswerSigns():
             said = _said(visit, patient, command, at)
             return said if isinstance(said, Refusal) else _with_triage(visit, patient, said, at, by)
@@ -441,55 +442,3 @@ def _close(visit: Visit, command: cmd.CloseVisit) -> Decision:
     if visit.state is _S.IN_CALL and command.outcome is _S.NO_SHOW:
         return Refusal("move_not_possible", "Somebody in a call is there.", "outcome")
     return [ev.VisitClosed(command.visit_id, command.outcome, command.explained)]
-
-
-def _attach(state: NodeState, visit: Visit, command: cmd.AttachMedia) -> Decision:
-    found = {upload.upload_id: upload for upload in state.uploads if upload.visit_id == visit.visit_id}
-    manifests: list[media.Manifest] = []
-    wanted = (("preview_upload_id", command.preview_upload_id), ("upload_id", command.upload_id))
-    for field, upload_id in wanted:
-        if not upload_id:
-            continue
-        upload = found.get(upload_id)
-        if upload is None:
-            return Refusal("upload_unknown", "Nothing was uploaded under this id for this visit.", field, Fault.CALLER)
-        if upload.refusal is not None:
-            return msgspec.structs.replace(upload.refusal, field=field)
-        if upload.manifest is None:
-            return Refusal("upload_incomplete", "The upload is not complete; send the rest of it first.", field)
-        if (upload.purpose is media.Purpose.PREVIEW) != (field == "preview_upload_id"):
-            text = "A preview goes with the photo or clip that it shows, and nothing else serves as one."
-            return Refusal("media_purpose", text, field, Fault.CALLER)
-        if upload.purpose is media.Purpose.ANSWER:
-            return Refusal("media_purpose", "Only a doctor gives a spoken answer.", field, Fault.CALLER)
-        manifests.append(upload.manifest)
-    main = manifests[-1]
-    if main.purpose is media.Purpose.ORIGINAL and len(manifests) < 2:
-        text = "A photo is sent with a small preview of at most 8000 bytes. Make one and upload it first."
-        return Refusal("preview_missing", text, "preview_upload_id", Fault.CALLER)
-    known = {item.blob_id: item for item in visit.media}
-    if main.blob_id in known:
-        if known[main.blob_id].removed_ms:
-            return Refusal("media_removed", "This was taken back before. Take or record it anew.", "upload_id")
-        return []
-    fresh = [one for one in manifests if one.blob_id not in known]
-    if sum(not item.removed_ms for item in visit.media) + len(fresh) > media.PER_VISIT_MAX:
-        return Refusal("media_too_many", f"A visit holds at most {media.PER_VISIT_MAX} of these, previews counted.")
-    preview_id = manifests[0].blob_id if len(manifests) == 2 else ""
-    last = msgspec.structs.replace(main, preview_id=preview_id, caption=command.caption)
-    return [ev.MediaAttached(visit.visit_id, one) for one in (*fresh[:-1], last)]
-
-
-def _remove(state: NodeState, visit: Visit, command: cmd.RemoveMedia) -> Decision:
-    item = next((one for one in visit.media if one.blob_id == command.blob_id), None)
-    if item is None:
-        return Refusal("no_such_media", "This visit holds nothing under this id.", "blob_id", Fault.CALLER)
-    if item.removed_ms:
-        return []
-    if state.media_left or item.seen_ms:
-        return Refusal("media_sent", "It is on its way to the hub already; tell the doctor instead.", "blob_id")
-    others = {one.preview_id for one in visit.media if one.blob_id != item.blob_id and not one.removed_ms}
-    gone = [item.blob_id]
-    if item.preview_id and item.preview_id not in others:
-        gone.append(item.preview_id)
-    return [ev.MediaRemoved(visit.visit_id, blob_id) for blob_id in gone]

@@ -11,7 +11,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from .ids import Id
-from .media import Manifest
+from .marks import Marks
+from .media import Facts, Manifest
 from .records import (
     Allergies,
     Code,
@@ -226,6 +227,14 @@ class Dispensed(Struct, frozen=True, array_like=True):
     units: Annotated[int, Meta(ge=1, le=10_000)]
 
 
+class PhotoMarked(Struct, frozen=True, array_like=True):
+    """Somebody at the node drew on a photo of this visit. The photo stays as it is."""
+
+    visit_id: Id
+    blob_id: Id
+    marks: Marks
+
+
 class StaffListed(Struct, frozen=True, array_like=True):
     """Who works at this node, so that papers can carry a name. Never a PIN, a verifier or a badge."""
 
@@ -359,6 +368,35 @@ class MediaWanted(Struct, frozen=True, array_like=True):
     """Bit i (least significant bit of the first byte is 0): chunk i."""
 
 
+class DoctorMarked(Struct, frozen=True, array_like=True):
+    """A doctor drew on a photo of this visit."""
+
+    visit_id: Id
+    blob_id: Id
+    doctor_id: ShortText
+    marks: Marks
+
+
+class AnswerSpoken(Struct, frozen=True, array_like=True):
+    """A doctor answered by voice. Its sound comes in parts of their own, class 2, before or after this."""
+
+    visit_id: Id
+    answer_id: Id
+    doctor_id: ShortText
+    facts: Facts
+    size_bytes: int
+    parts: int
+
+
+class AnswerPart(Struct, frozen=True, array_like=True):
+    """Bytes of a spoken answer, from ``number`` × 16 KiB on (:data:`edge.model.media.ANSWER_PART_BYTES`)."""
+
+    visit_id: Id
+    answer_id: Id
+    number: int
+    data: bytes
+
+
 Event: TypeAlias = (
     PatientRegistered
     | PatientAmended
@@ -380,6 +418,7 @@ Event: TypeAlias = (
     | Accessed
     | MediaAttached
     | MediaRemoved
+    | PhotoMarked
     | StaffListed
     | NodeTold
     | InPersonRecorded
@@ -399,6 +438,9 @@ Event: TypeAlias = (
     | MediaWanted
     | InPersonConfirmed
     | VisitExpected
+    | DoctorMarked
+    | AnswerSpoken
+    | AnswerPart
 )
 
 KINDS: dict[int, type[Struct]] = {
@@ -430,6 +472,7 @@ KINDS: dict[int, type[Struct]] = {
     29: Dispensed,
     30: Referred,
     31: EndingTold,
+    32: PhotoMarked,
     64: StaffPublished,
     65: VisitAssigned,
     66: VisitSeen,
@@ -439,6 +482,9 @@ KINDS: dict[int, type[Struct]] = {
     70: MediaWanted,
     71: InPersonConfirmed,
     72: VisitExpected,
+    73: DoctorMarked,
+    74: AnswerSpoken,
+    75: AnswerPart,
     80: HubKeyPublished,
     81: RevocationsPublished,
 }

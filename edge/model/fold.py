@@ -15,7 +15,7 @@ import msgspec
 
 from . import events as ev
 from . import referral
-from .media import MediaType, Purpose, chunk_count
+from .fold_media import MediaItem, SpokenAnswer, answer_changes, earliest, media_changes
 from .records import (
     Allergies,
     Colour,
@@ -119,27 +119,6 @@ class HandedOut(msgspec.Struct, frozen=True):
     units: int
 
 
-class MediaItem(msgspec.Struct, frozen=True):
-    """A photo, preview, voice note or clip of a visit."""
-
-    blob_id: str
-    purpose: Purpose = Purpose.PREVIEW
-    media_type: MediaType = MediaType.JPEG
-    size_bytes: int = 0
-    """0 while the entry that attached it has not been folded."""
-    chunks: int = 0
-    width_px: int = 0
-    height_px: int = 0
-    duration_ms: int = 0
-    preview_id: str = ""
-    caption: str = ""
-    at_ms: int = 0
-    by: str = ""
-    removed_ms: int = 0
-    seen_ms: int = 0
-    """When a doctor opened or played it first; 0 before."""
-
-
 class Visit(msgspec.Struct, frozen=True):
     """A visit as the entries leave it. Served as JSON by node and hub."""
 
@@ -184,6 +163,8 @@ class Visit(msgspec.Struct, frozen=True):
     """In the order in which it was attached."""
     early_media: tuple[MediaItem, ...] = ()
     """Seen or removed marks that were folded before their blob was attached."""
+    answers: tuple[SpokenAnswer, ...] = ()
+    """What doctors said into their microphones for this visit, in the order of time."""
     in_person: tuple[InPerson, ...] = ()
     handed_out: tuple[HandedOut, ...] = ()
     referrals: tuple[referral.MadeReferral, ...] = ()
@@ -277,7 +258,7 @@ def _changes(visit: Visit, event: ev.Event | ev.Unknown, stamp: int, actor: str)
             return (_newest(visit, stamp, "triage", triage=event.result) or {}) | {"state": state}
         case ev.TokenIssued():
             token = _newest(visit, stamp, "token", token=event.token, token_day=event.day, token_serial=event.serial)
-            queued: dict[str, object] = {"queued_ms": _earliest(visit.queued_ms, at_ms)}
+            queued: dict[str, object] = {"queued_ms": earliest(visit.queued_ms, at_ms)}
             return _merged(_moved(visit, stamp, VisitState.WAITING), token, queued)
         case ev.VisitMoved():
             missed = {at_ms} if event.state is VisitState.NO_SHOW else set()
@@ -316,7 +297,8 @@ def _changes(visit: Visit, event: ev.Event | ev.Unknown, stamp: int, actor: str)
         case _:
             return (
                 _prescription_changes(visit, event, stamp)
-                or _media_changes(visit, event, at_ms, actor)
+                or media_changes(visit.media, visit.early_media, event, at_ms, actor)
+                or answer_changes(visit.answers, event, at_ms)
                 or _hub_changes(visit, event, stamp)
             )
 
@@ -332,7 +314,7 @@ def _hub_changes(visit: Visit, event: ev.Event | ev.Unknown, stamp: int) -> dict
             return _newest(visit, stamp, "expected", expected=told)
         case ev.VisitSeen():
             return {
-                "seen_ms": _earliest(visit.seen_ms, at_ms),
+                "seen_ms": earliest(visit.seen_ms, at_ms),
                 "doctor_id": visit.doctor_id or event.doctor_id,
             }
         case ev.DoctorNote():
@@ -360,7 +342,7 @@ def _prescription_changes(visit: Visit, event: ev.Event | ev.Unknown, stamp: int
                 return _merged(added, _newest(visit, stamp, "state", state=VisitState.RX_READY))
             return added | {"state": visit.state if visit.state in FINAL_STATES else VisitState.RX_READY}
         case ev.PrescriptionStored():
-            return _mark(visit, event.prescription_id, lambda p: {"stored_ms": _earliest(p.stored_ms, at_ms)})
+            return _mark(visit, event.prescription_id, lambda p: {"stored_ms": earliest(p.stored_ms, at_ms)})
         case ev.SlipPrinted():
 
             def printed(p: PrescriptionState) -> dict[str, int]:
@@ -370,54 +352,6 @@ def _prescription_changes(visit: Visit, event: ev.Event | ev.Unknown, stamp: int
             return _mark(visit, event.prescription_id, printed)
         case _:
             return None
-
-
-def _media_changes(visit: Visit, event: ev.Event | ev.Unknown, at_ms: int, actor: str) -> dict[str, object] | None:
-    match event:
-        case ev.MediaAttached(_, manifest):
-            if any(item.blob_id == manifest.blob_id for item in visit.media):
-                return None
-            early = {item.blob_id: item for item in visit.early_media}
-            mark = early.pop(manifest.blob_id, MediaItem(manifest.blob_id))
-            item = MediaItem(
-                manifest.blob_id,
-                manifest.purpose,
-                manifest.facts.media_type,
-                manifest.size_bytes,
-                chunk_count(manifest.size_bytes),
-                manifest.facts.width_px,
-                manifest.facts.height_px,
-                manifest.facts.duration_ms,
-                manifest.preview_id,
-                manifest.caption,
-                at_ms,
-                actor,
-                mark.removed_ms,
-                mark.seen_ms,
-            )
-            ordered = sorted((*visit.media, item), key=lambda one: (one.at_ms, one.blob_id))
-            return {"media": tuple(ordered), "early_media": tuple(early.values())}
-        case ev.MediaRemoved(_, blob_id):
-            return _mark_media(visit, blob_id, lambda item: {"removed_ms": _earliest(item.removed_ms, at_ms)})
-        case ev.MediaSeen(_, blob_id):
-            return _mark_media(visit, blob_id, lambda item: {"seen_ms": _earliest(item.seen_ms, at_ms)})
-        case _:
-            return None
-
-
-def _mark_media(visit: Visit, blob_id: str, marks: Callable[[MediaItem], dict[str, int]]) -> dict[str, object]:
-    """Set marks on a blob; one that is not attached yet waits in ``early_media``."""
-    if any(item.blob_id == blob_id for item in visit.media):
-        field, items = "media", visit.media
-    else:
-        field, items = "early_media", visit.early_media
-        if all(item.blob_id != blob_id for item in items):
-            items = tuple(sorted((*items, MediaItem(blob_id)), key=lambda item: item.blob_id))
-    return {
-        field: tuple(
-            msgspec.structs.replace(item, **marks(item)) if item.blob_id == blob_id else item for item in items
-        )
-    }
 
 
 _Item = TypeVar("_Item", bound="Consent | VitalsRound | Call | InPerson | HandedOut | referral.MadeReferral")
@@ -433,11 +367,6 @@ def _insert(items: tuple[_Item, ...], item: _Item) -> tuple[_Item, ...]:
 
 def _in_time(item: Consent | VitalsRound | Call | InPerson | HandedOut | referral.MadeReferral) -> tuple[int, bytes]:
     return (item.started_ms if isinstance(item, Call) else item.at_ms, _encode(item))
-
-
-def _earliest(known_ms: int, at_ms: int) -> int:
-    """The earlier of two times, where 0 means "not yet"."""
-    return min(known_ms, at_ms) if known_ms else at_ms
 
 
 def _newest(visit: Visit, stamp: int, part: str, **changes: object) -> dict[str, object] | None:

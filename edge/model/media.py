@@ -24,6 +24,8 @@ PARTS_MAX = 16
 PER_VISIT_MAX = 24
 SIDE_MAX_PX = 8_192
 AREA_MAX_PX = 40_000_000
+ANSWER_PART_BYTES = 16 * 1024
+"""Length of the parts of a spoken answer; the last one may be shorter."""
 
 
 class Purpose(StrEnum):

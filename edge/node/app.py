@@ -70,7 +70,7 @@ class Node:
         self.media = MediaDesk(self.clinic, folder, endpoint.seal_chunk)
         self.media.on_withdrawn.append(self.link.withdraw)
         self.link.prune_media = self.media.prune
-        self.calls = CallDesk(self.clinic, camera)
+        self.calls = CallDesk(self.clinic, self.media, camera)
         self.calls.connect(self.link.send_signal, self.link.limit_bulk)
         self.link.on_signal.append(self.calls.hear)
         self.link.on_link.append(self.calls.link_changed)

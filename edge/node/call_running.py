@@ -18,6 +18,8 @@ class RunningCall:
         self.state = state
         self.started_ms = started_ms
         self.accepted_by = ""
+        self.accepted_id = ""
+        """Name and id of the member of staff who took it."""
         self.process: CallProcess | None = None
         self.ready: CallProcess | None = None
         """The next attempt's process, camera and microphone still shut: while it rings with its offer made, while

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import msgspec
 
 from edge.media import call as machine
+from edge.media.aside import Drew
 from edge.media.ladder import BULK_FLOOR_BPS, bulk_bps
 from edge.media.process import CallProcess
 from edge.media.signals import (
@@ -30,6 +31,7 @@ from edge.media.signals import (
     RenewCall,
     Ring,
     SharpAsked,
+    SharpTaken,
     Signal,
     StartCall,
     fingerprint_tbs,
@@ -42,9 +44,11 @@ from edge.web.logs import say
 from edge.web.refusals import Unavailable
 
 from .call_ends import CallEnds
+from .call_photos import CallPhotos
 from .call_running import RunningCall
 from .clinic import Clinic
 from .live import ByePush, CallPush, RingPush, SharpPush
+from .media import MediaDesk
 from .web.schema import CallNow
 
 logger = logging.getLogger("edge.node.calls")
@@ -67,8 +71,9 @@ _encode = msgspec.msgpack.Encoder().encode
 class CallDesk:
     """All calls of this node; one at a time has a picture, others hear that it is busy."""
 
-    def __init__(self, clinic: Clinic, camera: str) -> None:
+    def __init__(self, clinic: Clinic, media: MediaDesk, camera: str) -> None:
         self._clinic = clinic
+        self._photos = CallPhotos(clinic, media)
         self._camera = camera
         self.camera_failures = 0
         """Attempts since the start that could not open their source."""
@@ -229,7 +234,7 @@ class CallDesk:
         running = self._find(call_id)
         staff = await self._clinic.staff_of(staff_id)
         if running.state.phase is machine.Phase.RINGING:
-            running.accepted_by = staff.name
+            running.accepted_by, running.accepted_id = staff.name, staff.staff_id
             await self.ends.move(running.ring.visit_id, VisitState.IN_CALL)
             if self._calls.get(call_id) is not running:  # it ended meanwhile, when there was nothing to move back
                 await self.ends.move(running.ring.visit_id, VisitState.WAITING)
@@ -253,6 +258,12 @@ class CallDesk:
             if answer.cancelled():
                 raise Unavailable("Another tablet took the picture, or the call is being restarted.") from None
             raise
+
+    async def drew(self, call_id: str, drew: Drew) -> None:
+        """Somebody at the node draws on a photo, or takes a mark back: the doctor sees it. Raises NotFound."""
+        process = self._find(call_id).process
+        if process is not None:
+            await process.send(drew)
 
     async def end(self, call_id: str) -> None:
         """Hang up or decline. Raises NotFound."""
@@ -391,6 +402,10 @@ class CallDesk:
             case SharpAsked(still_id):
                 ring = running.ring
                 self._clinic.tablets.push(SharpPush(ring.call_id, ring.visit_id, still_id, ring.doctor_name))
+            case SharpTaken():
+                await self._photos.taken(running, message)
+            case Drew():
+                self._photos.drew(running, message)
             case CallError():
                 say(logger, "call_part_failed", logging.WARNING, code=message.refusal.code, attempt=attempt)
             case CallStats():

@@ -12,6 +12,8 @@ from typing import TypeAlias
 import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from edge.model.marks import Mark
+
 MAX_WAITING = 200
 HEARTBEAT_S = 20.0
 LOOK_S = 5.0
@@ -99,6 +101,17 @@ class SharpPush(msgspec.Struct, frozen=True, tag="sharp"):
     doctor_name: str
 
 
+class DrewPush(msgspec.Struct, frozen=True, tag="drew"):
+    """The doctor drew on a photo of the visit, or took that mark back."""
+
+    call_id: str
+    visit_id: str
+    blob_id: str
+    mark_id: str
+    mark: Mark | None
+    """None: taken back."""
+
+
 class ByePush(msgspec.Struct, frozen=True, tag="bye"):
     call_id: str
     reason: str
@@ -171,6 +184,7 @@ Push: TypeAlias = (
     | DraftChanged
     | LinkPush
     | RingPush
+    | DrewPush
     | CallPush
     | SharpPush
     | ByePush

@@ -19,7 +19,8 @@ from msgspec import Struct
 
 from edge.model import media as rules
 from edge.model.errors import BadInput, NotFound, Refusal, Refused
-from edge.model.fold import FINAL_STATES, MediaItem, Visit
+from edge.model.fold import FINAL_STATES, Visit
+from edge.model.fold_media import MediaItem
 from edge.model.media import Manifest, Upload
 from edge.model.media_probe import probe
 from edge.model.media_strip import strip

@@ -37,6 +37,7 @@ export interface PrescriptionState {
 export interface MediaItem {
   blob_id: string; purpose: string; media_type: string; size_bytes: number; chunks: number; width_px: number; height_px: number;
   duration_ms: number; preview_id: string; caption: string; at_ms: number; by: string; removed_ms: number; seen_ms: number;
+  drawn?: { at_ms: number; by: string; doctor: boolean; marks: { mark_id: string; kind: "line" | "ring" | "arrow"; points: number[] }[] }[];
 }
 
 export interface Visit {
@@ -48,6 +49,7 @@ export interface Visit {
   explained: boolean; media: MediaItem[];
   referrals?: { at_ms: number; by: string; to: string; urgency: string; reason: string; way: string; given: string }[];
   ending?: { at_ms: number; by: string; ending: string; note: string } | null;
+  answers?: { answer_id: string; doctor_id: string; at_ms: number; duration_ms: number; size_bytes: number; parts: number }[];
 }
 export interface Medicine {
   drug_id: string; generic: string; form: string; strength: string; dose: string; route: string; frequency: string;

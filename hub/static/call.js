@@ -2,11 +2,13 @@
 // The call with a node: ring, the patient's picture and sound, what the link carries, hang up.
 import { bannerLine } from "/ui/call/banner.js";
 import { DoctorCall } from "/ui/call/doctor.js";
+import { calledTo, forgetTheirs, heard, setSender as setDrawingSender } from "/ui/lib/drawing.js";
 import { html, signal, useEffect, useRef } from "/ui/lib/dom.js";
 import { get } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
 import { known, t } from "/ui/lib/l10n.js";
 import { Icon, toast } from "/ui/lib/parts.js";
+import { shownPhoto } from "./media.js";
 import { errorText, keepCall, keptCall, loadRecord, record, refusalText } from "./store.js";
 
 /** @typedef {{type: string, call_id: string, [key: string]: any}} Signal */
@@ -123,12 +125,14 @@ export async function startCall(visitId, callId) {
     },
     onStill: showStill,
     onAside: (message) => {
+      if (message.type === "drew") heard(message);
       if (message.type === "link_state") {
         uplink.value = { rung: String(message.rung), notes: message.notes === true, relayed: message.relayed === true, sharp: message.sharp === true };
       }
     },
     onAsideOpen: (open) => (asideOpen.value = open),
   });
+  setDrawingSender(({ mark, ...rest }) => void call?.aside.send({ ...rest, mark: mark && [mark.mark_id, mark.kind, mark.points] }));
   send({ type: "ring", call_id: callId, visit_id: visitId });
   if (state.value === "waiting") state.value = "calling";
 }
@@ -151,6 +155,8 @@ function ended(visitId, reason) {
   own = null;
   call = null;
   active.value = null;
+  setDrawingSender(null);
+  forgetTheirs();
   showStill(null);
   keepCall("");
   const failed = FAILED.includes(reason);
@@ -207,6 +213,7 @@ export function CallPanel() {
           ? shown.fps >= 0.5 ? t("call-figures", { width: shown.width, height: shown.height, fps: Math.round(shown.fps), kbps: Math.round(shown.recvBps / 1000), gaps: Math.round(shown.concealedPct) })
             : t("call-audio-figures", { kbps: Math.round(shown.recvBps / 1000) }) : ""}</div></div>
       ${uplink.value.sharp ? html`<button type="button" data-test="call-sharp" disabled=${!asideOpen.value} onClick=${askSharp}>${t("call-sharp")}</button>` : null}
+      ${calledTo.value ? html`<button type="button" data-test="call-marks" onClick=${() => (shownPhoto.value = calledTo.value)}>${t("call-marks-nurse")}</button>` : null}
       <button type="button" class="danger" data-test="call-hangup" onClick=${hangUp}>${t("call-hangup")}</button></div>`
     : record.value && !record.value.visit.closed_ms ? html`<button type="button" class="primary wide" data-test="call" disabled=${!record.value.site.online}
         onClick=${() => {

@@ -56,7 +56,7 @@ export function Record() {
     ${typeof visit.triage.news2 === "number" ? html`<p class="soft small">NEWS2: <span class="num">${visit.triage.news2}</span></p>` : null}
     ${visit.triage.missing.length > 0 ? html`<p class="notice warn">${t("still-missing")}: ${visit.triage.missing.map(missingWords).join(", ")}</p>` : null}
     <${RxStatus} />
-    <${Media} key=${visit.visit_id} visitId=${visit.visit_id} media=${visit.media} />
+    <${Media} key=${visit.visit_id} visitId=${visit.visit_id} media=${visit.media} open=${!visit.closed_ms} />
     ${patient ? html`<${RecordFacts} visit=${visit} patient=${patient} nameOf=${nameOf} />` : null}
     <section class="card"><h2>${t("consents")}</h2>${visit.consents.length === 0 ? html`<em>${t("not-asked")}</em>` : null}<ul>${visit.consents.map((one, index) => html`<li key=${index}>
       ${t(one.purpose === "data" ? "consent-data" : "consent-tele")}: <strong>${one.given ? t("given") : t("refused-consent")}</strong>

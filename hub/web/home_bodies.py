@@ -6,7 +6,8 @@ from msgspec import Meta, Struct
 
 from edge.media.signals import IceServer
 from edge.model import commands as cmd
-from edge.model.fold import Consent, Expected, MediaItem, Patient
+from edge.model.fold import Consent, Expected, Patient
+from edge.model.fold_media import MediaItem
 from edge.model.records import Allergies, Colour, Complaint, History, VisitState
 from edge.model.standing import Stands
 

@@ -3,15 +3,22 @@
 from aiohttp import web
 from msgspec import Struct
 
+from edge.model.marks import Marks
 from edge.web.ranges import begins, send_content
 from edge.web.routes import BINARY, AnyRoute, Call, Route
 
 from ..blobs import BlobState
 from ..hub import Hub
+from ..marks import Marks as MarksDesk
+from .bodies import VisitReply
 
 
 class MediaList(Struct, frozen=True):
     items: tuple[BlobState, ...]
+
+
+class NewMarks(Struct, frozen=True, forbid_unknown_fields=True):
+    marks: Marks
 
 
 class MediaApi:
@@ -19,12 +26,14 @@ class MediaApi:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
+        self._marks = MarksDesk(hub.desk)
 
     def routes(self) -> list[AnyRoute]:
         media = "/api/visits/{visit_id}/media"
         return [
             Route("GET", media, self.get_media, None, MediaList),
             Route("GET", media + "/{blob_id}", self.get_blob, None, bytes, reply_media=BINARY, errors=(409, 416)),
+            Route("POST", media + "/{blob_id}/marks", self.post_marks, NewMarks, VisitReply, errors=(409,)),
         ]
 
     async def get_media(self, call: Call[None, None]) -> MediaList:
@@ -39,3 +48,8 @@ class MediaApi:
         look = begins(call.request)
         content = await self._hub.blobs.open(call.path["visit_id"], call.path["blob_id"], call.subject, note=look)
         return await send_content(call.request, content.size_bytes, content.media_type, content.name, content.read)
+
+    async def post_marks(self, call: Call[NewMarks, None]) -> VisitReply:
+        """Keep what the doctor drew on a photo, beside the photo; the same marks sent again change nothing."""
+        path, marks = call.path, call.body.marks
+        return VisitReply(await self._marks.keep(path["visit_id"], path["blob_id"], call.subject, marks))

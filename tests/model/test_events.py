@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.model import events as ev
+from edge.model.marks import Mark, MarkKind
 from edge.model.media import Facts, Manifest, MediaType, Purpose
 from edge.model.records import (
     Age,
@@ -77,6 +78,7 @@ SAMPLES: list[ev.Event] = [
     ev.Dispensed(B, C, "F001", 9),
     ev.Referred(B, Referral("phc", "now", "stiff neck"), "108", "oxygen"),
     ev.EndingTold(B, "reached", "by telephone"),
+    ev.PhotoMarked(B, C, (Mark(A, MarkKind.LINE, (0, 10, 500, 1_000)),)),
     ev.StaffPublished("doc1", "Dr Rao", Role.DOCTOR, "BR 1", "MBBS", bytes(32)),
     ev.VisitAssigned(B, "doc1", "Dr Rao"),
     ev.VisitSeen(B, "doc1"),
@@ -86,6 +88,9 @@ SAMPLES: list[ev.Event] = [
     ev.MediaWanted(B, C, b"\x05"),
     ev.InPersonConfirmed(B, "doc1", "2026-11-20"),
     ev.VisitExpected(B, "waiting", 10, 25),
+    ev.DoctorMarked(B, C, "doc1", (Mark(A, MarkKind.RING, (100, 200, 300, 400)),)),
+    ev.AnswerSpoken(B, C, "doc1", Facts(MediaType.WEBM_AUDIO, 0, 0, 4_000), 9_000, 1),
+    ev.AnswerPart(B, C, 0, b"\x1a\x45sound"),
     ev.HubKeyPublished(1_790_000_000_000, bytes(32), bytes(64)),
     ev.RevocationsPublished(b"signed"),
 ]

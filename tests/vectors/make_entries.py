@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge.model import events as ev
 from edge.model import records as rec
+from edge.model.marks import Mark, MarkKind
 from edge.model.media import Facts, Manifest, MediaType, Purpose
 from edge.model.prescribing import signing_input
 from edge.slips.sign import certificate_input, time_input
@@ -70,6 +71,7 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.Dispensed(VISIT, OTHER, "F001", 9),
     ev.Referred(VISIT, rec.Referral("phc", "now", "stiff neck"), "108", "oxygen"),
     ev.EndingTold(VISIT, "reached", "by telephone"),
+    ev.PhotoMarked(VISIT, OTHER, (Mark(PATIENT, MarkKind.LINE, (0, 10, 500, 1_000, 20, 30)),)),
     ev.StaffPublished("anil", "Dr Anil Demo", rec.Role.DOCTOR, "DEMO/00001", "MBBS (demo)", bytes(range(32))),
     ev.VisitAssigned(VISIT, "anil", "Dr Anil Demo"),
     ev.VisitSeen(VISIT, "anil"),
@@ -79,6 +81,9 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.MediaWanted(VISIT, OTHER, b"\x05"),
     ev.InPersonConfirmed(VISIT, "anil", "2026-11-20"),
     ev.VisitExpected(VISIT, "waiting", 20, 45),
+    ev.DoctorMarked(VISIT, OTHER, "anil", (Mark(PATIENT, MarkKind.ARROW, (100, 200, 300, 400)),)),
+    ev.AnswerSpoken(VISIT, PATIENT, "anil", Facts(MediaType.WEBM_AUDIO, 0, 0, 4_000), 20_000, 2),
+    ev.AnswerPart(VISIT, PATIENT, 1, bytes(range(40))),
     ev.HubKeyPublished(1_790_000_000_000, bytes(range(32)), bytes(64)),
     ev.RevocationsPublished(b"as signed"),
 )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 from aiohttp import web
 
+from edge.media.aside import Drew
 from edge.model.commands import AttachMedia, Command, RemoveMedia
 from edge.model.errors import Forbidden, NotFound, Refusal, Refused
 from edge.model.fold import PrescriptionState, Visit
@@ -286,6 +287,11 @@ class Api:
         """The tablet's offer for its leg of the call; the answer of the call process."""
         return s.LanReply(await self._calls.lan(call.path["call_id"], call.body.sdp, call.body.tablet))
 
+    async def post_drew(self, call: Call[s.DrewRequest, None]) -> None:
+        """What is drawn on a photo now, or taken back: to the doctor in this call. Keep it with ``mark_photo``."""
+        body = call.body
+        await self._calls.drew(call.path["call_id"], Drew(body.blob_id, body.mark_id, body.mark))
+
     async def end_call(self, call: Call[None, None]) -> s.CallList:
         """Hang up, or decline a call that rings."""
         await self._calls.end(call.path["call_id"])
@@ -375,6 +381,7 @@ class Api:
                 reply=s.LanReply,
                 errors=(409, 423, 503),
             ),
+            Route("POST", "/api/calls/{call_id}/drew", self.post_drew, body=s.DrewRequest, errors=(423,)),
             Route("POST", "/api/calls/{call_id}/end", self.end_call, reply=s.CallList, errors=(423,)),
             Route("GET", "/api/live", self.get_live, reply_media=WEBSOCKET, errors=(423,)),
             *ReceptionApi(self._clinic).routes(),

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 from edge.model.errors import Refusal
 from edge.model.fold import Patient, Visit
 from edge.model.ids import Id
+from edge.model.marks import Mark
 from edge.model.prescribing import PrescriptionRecord, Stands
 from edge.model.progress import ItemLine, Line, SyncState
 from edge.model.queue import QueueVisit
@@ -221,6 +222,13 @@ class LanRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 class LanReply(Struct, frozen=True):
     sdp: str
+
+
+class DrewRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    blob_id: Id
+    mark_id: Id
+    mark: Mark | None
+    """null: taken back."""
 
 
 class CallNow(Struct, frozen=True):

@@ -8,7 +8,8 @@ import { Icon, toast } from "/ui/lib/parts.js";
 import { bannerLine } from "/ui/call/banner.js";
 import { TabletCall } from "/ui/call/tablet.js";
 import { errorText } from "../commands.js";
-import { attachPhoto } from "./media.js";
+import { calledTo, forgetTheirs, heard, setSender } from "/ui/lib/drawing.js";
+import { attachPhoto, shownPhoto } from "./media.js";
 import { go, keepInTab, keptInTab, loadQueue, loadRecord, queue, record, seesPatients, tablet } from "../store.js";
 
 /** @typedef {import("../store.js").CallInfo} CallInfo */
@@ -53,6 +54,7 @@ export function callMessage(message) {
       if (message.state === "ended") over(message.call_id, message.why ?? "");
     } else if (message.state !== "ringing" && ringing.value?.call_id === message.call_id) ringing.value = null;
   } else if (message.type === "sharp") void takeSharp(message);
+  else if (message.type === "drew") heard(message);
   else if (message.type === "bye") over(message.call_id, message.reason ?? "");
 }
 
@@ -235,6 +237,15 @@ export function CallScreen() {
       connection.close();
     };
   }, [call?.call_id]);
+  useEffect(() => {
+    if (!call) return undefined;
+    // A mark that gets lost on the way is still in the record once it is kept.
+    setSender(({ blob_id, mark_id, mark }) => void post(`/api/calls/${call.call_id}/drew`, { blob_id, mark_id, mark }).catch(() => {}));
+    return () => {
+      setSender(null);
+      forgetTheirs();
+    };
+  }, [call?.call_id]);
   const seenProcess = useRef(-1);
   useEffect(() => {
     const before = seenProcess.current;
@@ -258,6 +269,10 @@ export function CallScreen() {
     </div>
     ${line.value.state === "connected" && (line.value.notes || SOUND_ONLY.includes(line.value.rung))
       ? html`<button type="button" class="big" data-test="call-note" onClick=${showNotes}><${Icon} name="speaker" /> ${t("call-note")}</button>` : null}
+    ${calledTo.value ? html`<button type="button" class="big" data-test="call-marks" onClick=${() => {
+      go(`/visit/${call.visit_id}`);
+      shownPhoto.value = calledTo.value;
+    }}>${t("call-marks-doctor")}</button>` : null}
     <button type="button" class="danger big" data-test="call-hangup" onClick=${() => void end(call)}>${t("call-hangup")}</button>
   </section>`;
 }

@@ -1,10 +1,12 @@
 // @ts-check
 // Photos and voice notes of a visit: taken, made small in the tablet, handed to the node piece by piece, and
 // shown with how far each has come. Nothing of them stays in the browser.
-import { html, useEffect, useRef, useSignal } from "/ui/lib/dom.js";
+import { html, signal, useEffect, useRef, useSignal } from "/ui/lib/dom.js";
 import { ApiError, put } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
 import { clockTime, t } from "/ui/lib/l10n.js";
+import { kept } from "/ui/lib/drawing.js";
+import { lazy } from "/ui/lib/lazy.js";
 import { toast } from "/ui/lib/parts.js";
 import { errorText, submit } from "../commands.js";
 import { loadRecord } from "../store.js";
@@ -13,6 +15,9 @@ import { SyncLine } from "./progress.js";
 /** @typedef {import("/ui/api").MediaItem} MediaItem */
 /** @typedef {import("../store.js").ItemLine} ItemLine */
 
+const photoDialog = lazy(async () => (await import("/ui/lib/photo.js")).PhotoDialog);
+/** The photo that is open; a call opens the one on which the doctor draws. */
+export const shownPhoto = signal("");
 const PHOTO = { side: 1600, bytes: 300_000 };
 const PREVIEW = { side: 240, bytes: 8_000 };
 const PART_BYTES = 128 * 1024;
@@ -108,9 +113,29 @@ export function MediaCard({ visitId, media, sync, open }) {
         onClick=${() => camera.current?.click()}>${busy.value === "photo" ? t("media-saving") : t("photo-take")}</button>
       <${NoteButton} busy=${busy.value !== ""} onNote=${(/** @type {Blob} */ note) => void work("note", async () => attach(visitId, await upload(visitId, "voice_note", note)))} />
     </div>` : null}
+    <${Opened} visitId=${visitId} media=${media} open=${open} />
     <ul class="media-list">${shown.map((one) => html`<${Item} key=${one.blob_id} visitId=${visitId} one=${one} open=${open}
       line=${sync.find((line) => line.item === "attachment" && line.subject === one.blob_id)} />`)}</ul>
   </section>`;
+}
+
+/** The photo that was opened, with what was drawn on it. @param {{visitId: string, media: MediaItem[], open: boolean}} props */
+function Opened({ visitId, media, open }) {
+  const one = media.find((item) => item.blob_id === shownPhoto.value && !item.removed_ms);
+  if (!one) return null;
+  /** @param {import("/ui/lib/strokes.js").Mark[]} marks */
+  const keep = async (marks) => {
+    const outcome = await submit({ type: "mark_photo", visit_id: visitId, blob_id: one.blob_id, marks });
+    if (!outcome.ok) {
+      if ("error" in outcome) toast("bad", errorText(outcome.error));
+      throw new Error("not kept");
+    }
+    await loadRecord(visitId).catch(() => {});
+    kept(one.blob_id, marks);
+    toast("good", t("marks-kept"));
+  };
+  return html`<${photoDialog.Screen} title=${t("photo-alt", { time: clockTime(one.at_ms) })} src=${`/api/visits/${visitId}/media/${one.blob_id}`} blobId=${one.blob_id}
+    drawn=${one.drawn ?? []} asDoctor=${false} canDraw=${open} note="" onKeep=${keep} onClose=${() => (shownPhoto.value = "")} />`;
 }
 
 /** One photo or note, and how far it has come. @param {{visitId: string, one: MediaItem, line?: ItemLine, open: boolean}} props */
@@ -125,7 +150,8 @@ function Item({ visitId, one, line, open }) {
     await loadRecord(visitId).catch(() => {});
   };
   return html`<li class="media-item" data-test="media-item" data-blob=${one.blob_id} data-purpose=${one.purpose} data-state=${state}>
-    ${one.preview_id ? html`<img src=${at + one.preview_id} alt=${t("photo-alt", { time: clockTime(one.at_ms) })} />`
+    ${one.preview_id && one.purpose === "original" ? html`<button type="button" class="thumb" data-test="media-open" aria-label=${t("photo-open", { time: clockTime(one.at_ms) })}
+        onClick=${() => (shownPhoto.value = one.blob_id)}><img src=${at + one.preview_id} alt="" /></button>`
     : html`<audio controls preload="none" src=${at + one.blob_id} aria-label=${t("note-alt", { time: clockTime(one.at_ms) })}></audio>`}
     <div class="grow"><${SyncLine} state=${state} at=${line?.at_ms ?? one.at_ms} />
       ${parts > 0 && parts < one.chunks ? html`<div class="soft small num" data-test="media-parts">${t("media-parts", { n: parts, all: one.chunks })}</div>` : null}</div>
