@@ -21,6 +21,7 @@ OUTBOX_FILE = "outbox.db"
 LOCK_FILE = "serving.lock"
 CLOCK_FILE = "clock.json"
 METER_FILE = "meter.json"
+SILENCE_FILE = "silence.json"
 
 
 class NotEnrolled(UpkendraError):

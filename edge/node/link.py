@@ -7,6 +7,7 @@ downlink blob is stored before it is confirmed. Works while the node is locked.
 import asyncio
 import contextlib
 import logging
+import math
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -45,11 +46,13 @@ from .held import RETENTION_DAYS, RETENTION_VISITS
 from .journal import Outgoing
 from .live import LinkPush, PrescriptionCame, QueueChanged, VisitChanged
 from .outbox import OutboxDb
+from .silence import KEEP_EVERY_S, Silence
 from .usage import KeptMeter
 
 logger = logging.getLogger("edge.node.link")
 
 STATE_EVERY_S = 5.0
+STOP_KEEP_S = 60.0
 STATE_CLASS, LONG_STATE_CLASS = 1, 3
 LONG_STATE_BYTES = 2048
 LOCKED_CLASS = 1
@@ -90,6 +93,7 @@ class HubLink:
     def __init__(self, clinic: Clinic, endpoint: NodeEndpoint, usage: KeptMeter) -> None:
         config = clinic.config
         self._usage = usage
+        self._silence = Silence(clinic.folder, time.monotonic())
         endpoint.meter = usage.meter
         self._clinic = clinic
         self._endpoint = endpoint
@@ -143,6 +147,7 @@ class HubLink:
             self._showing.cancel()
         await self._runner.stop()
         await asyncio.to_thread(self._usage.exact())
+        await self._keep_silence(STOP_KEEP_S)
 
     def send_signal(self, blob: bytes) -> None:
         """A call signal to the doctor's page."""
@@ -476,6 +481,19 @@ class HubLink:
         keep = self._usage.keeper()
         if keep is not None:
             await asyncio.to_thread(keep)
+        await self._keep_silence(KEEP_EVERY_S)
+
+    async def _keep_silence(self, every_s: float) -> None:
+        now_s = time.monotonic()
+        age_s = self._endpoint.link_state(now_s).last_ack_age_s
+        keep = self._silence.keeper(None if math.isinf(age_s) else age_s, now_s, every_s)
+        if keep is not None:
+            await asyncio.to_thread(keep)
+
+    @property
+    def silent_before_s(self) -> float:
+        """How long the hub had not been heard when this process began; counted while the node ran."""
+        return self._silence.before_s
 
     def _note_left(self) -> bool:
         """Note which bundles have left to a hub that is there; whether there are more than before."""

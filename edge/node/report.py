@@ -238,6 +238,7 @@ class Reporter:
             running=True,
             last_ack_age_s=link.last_ack_age_s,
             up_s=up_s,
+            silent_before_s=parts.link.silent_before_s,
             outbox_items=link.backlog_items,
             outbox_oldest_s=max(ages_s, default=None),
             camera_failures=parts.calls.camera_failures,

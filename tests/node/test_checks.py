@@ -50,6 +50,7 @@ def test_a_node_that_is_well_has_nothing_to_do() -> None:
         ("clock", {"clock_ms": 86_400_000}, FAIL),
         ("last_ack", {"last_ack_age_s": 7 * 3600.0}, WARN),
         ("last_ack", {"last_ack_age_s": None, "up_s": 4 * 86_400.0}, FAIL),
+        ("last_ack", {"last_ack_age_s": None, "up_s": 60.0, "silent_before_s": 7 * 3600.0}, WARN),
         ("outbox_age", {"outbox_oldest_s": 90_000}, WARN),
         ("outbox_age", {"outbox_oldest_s": 700_000}, FAIL),
         ("camera", {"camera_there": False}, FAIL),

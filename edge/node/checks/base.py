@@ -40,6 +40,8 @@ class Facts(Struct, frozen=True):
     """None: the hub was not heard since the start."""
     up_s: float = 0.0
     """Since the start of the node."""
+    silent_before_s: float = 0.0
+    """How long the hub had not been heard when the node started."""
     outbox_items: int = 0
     outbox_oldest_s: int | None = None
     camera: str = "test"

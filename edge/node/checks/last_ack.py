@@ -6,11 +6,11 @@ WARN_S, FAIL_S = 6 * 3600.0, 3 * 86_400.0
 
 
 def check(facts: Facts) -> Finding:
-    """Age of the hub's last sign of life; since the start, when there was none."""
+    """Age of the hub's last sign of life; when there was none since the start, what the node was silent before too."""
     if not facts.running:
         return ok("last_ack")
-    age_s = facts.up_s if facts.last_ack_age_s is None else facts.last_ack_age_s
-    value = "" if facts.last_ack_age_s is None else f"{int(age_s)} s"
+    age_s = facts.silent_before_s + facts.up_s if facts.last_ack_age_s is None else facts.last_ack_age_s
+    value = f"{int(age_s)} s"
     if age_s < WARN_S:
         return ok("last_ack", value)
     return Finding(
