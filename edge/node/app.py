@@ -36,6 +36,7 @@ from .web.board_api import BoardApi
 from .web.device_api import DeviceApi
 from .web.door import add_trusted
 from .web.due_api import DueApi
+from .web.month_api import MonthApi
 from .web.opening_api import OpeningApi
 from .web.printer_api import PrinterApi
 from .web.referral_api import ReferralApi
@@ -106,6 +107,7 @@ class Node:
             *PrinterApi(self.clinic, self.printer).routes(),
             *ReferralApi(self.clinic, self.printer).routes(),
             *DueApi(self.clinic).routes(),
+            *MonthApi(self.clinic).routes(),
         ]
         self.api = Api(self.clinic, self.calls, self.media, self._panel_report, more)
 

@@ -231,6 +231,7 @@ function Screen() {
   const [place, id, third, step] = route.value;
   if (!seesPatients()) return html`<${technician.Screen} />`;
   if (place === "patient" && id) return html`<${patient.Screen} key=${id} patientId=${id} />`;
+  if (place === "month") return html`<${month.Screen} />`;
   if (place === "due") return html`<${due.Screen} />`;
   if (place === "stock") return html`<${stock.Screen} />`;
   if (place === "closing") return html`<${closing.Screen} loggedOut=${dayClosed} />`;
@@ -246,6 +247,7 @@ const wizard = lazy(async () => (await import("./screens/wizard.js")).Wizard);
 const patient = lazy(async () => (await import("./screens/patient.js")).PatientPage);
 const register = lazy(async () => (await import("./screens/register.js")).Register);
 const closing = lazy(async () => (await Promise.all([import("./screens/closing.js"), addWords("closing")]))[0].ClosingPage);
+const month = lazy(async () => (await Promise.all([import("./screens/month.js"), addWords("closing")]))[0].MonthPage);
 const due = lazy(async () => (await Promise.all([import("./screens/due.js"), addWords("due")]))[0].DuePage);
 const stock = lazy(async () => (await Promise.all([import("./screens/stock.js"), addWords("stock")]))[0].StockPage);
 const technician = lazy(async () => (await Promise.all([import("./screens/tech.js"), addWords("technician")]))[0].TechPage);

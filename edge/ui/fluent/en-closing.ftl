@@ -34,3 +34,7 @@ closing-close = Close the day
 closing-close-hint = All tablets forget today's key and the box locks. To open it again, a badge and its PIN are needed.
 closing-close-waiting = Still waiting: { $n }. It is safe and can be finished later.
 closing-now = Close
+month-title = Monthly report
+month-which = Month
+month-csv = Save as CSV
+month-print = Print the report (A4)

@@ -34,3 +34,7 @@ closing-close = दिन बंद करें
 closing-close-hint = सब टैबलेट आज की चाबी भूल जाएँगे और डिब्बा बंद (लॉक) हो जाएगा। फिर खोलने के लिए बैज और पिन चाहिए।
 closing-close-waiting = अभी बाकी: { $n }। सब सुरक्षित है और बाद में भी पूरा हो सकता है।
 closing-now = बंद करें
+month-title = महीने की रिपोर्ट
+month-which = महीना
+month-csv = CSV में सेव करें
+month-print = रिपोर्ट प्रिंट करें (A4)

@@ -42,6 +42,7 @@ export function ClosingPage({ loggedOut }) {
   };
   return html`<div class="stack page" data-test="closing-page">
     <div class="row between"><h1 class="grow">${t("closing-title")}</h1>
+      <button type="button" class="quiet" data-test="month-open" onClick=${() => go("/month")}>${t("month-title")}</button>
       <div class="closing-day"><${TextField} id="closing-day" test="closing-day" type="date" label=${t("closing-day")} value=${day.value} onValue=${(/** @type {string} */ value) => (day.value = value)} /></div></div>
     ${now ? html`${now.time_trusted ? null : html`<p class="notice warn">${t("closing-unsure")}</p>`}
       <${Waiting} page=${now} /><${Counts} totals=${now.totals} /><${Rows} rows=${now.rows} />`

@@ -1,0 +1,66 @@
+"""The monthly report over HTTP: the same figures on the screen, in the spreadsheet and on paper."""
+
+import asyncio
+import csv
+import io
+from pathlib import Path
+
+import pytest
+
+from edge.model.clock import day_of, day_text
+from edge.model.errors import BadInput
+from edge.model.month import HMIS
+from edge.node.month import days_of
+from edge.slips.month import labels
+from tests.node.kit import NAME, Provisioned, Served, provisioned
+from tests.node.test_closing import raw, signed
+from tests.node.test_sending import text_of
+
+
+@pytest.fixture
+async def setup(tmp_path: Path) -> Provisioned:
+    return await provisioned(tmp_path / "data")
+
+
+def test_a_month_ends_where_the_next_begins() -> None:
+    assert [day_text(one) for one in days_of("2026-12")] == ["2026-12-01", "2027-01-01"]
+    assert [day_text(one) for one in days_of("2028-02")] == ["2028-02-01", "2028-03-01"]
+    with pytest.raises(BadInput):
+        days_of("9999-12")
+
+
+def test_every_line_has_its_words_in_both_languages() -> None:
+    words = labels()
+    assert set(HMIS) <= words.lines.keys()
+    assert all(hindi and english.isascii() for code, (hindi, english) in words.lines.items() if code != "1.2.1")
+
+
+async def test_the_months_report_is_the_same_on_screen_in_the_spreadsheet_and_on_paper(setup: Provisioned) -> None:
+    async with Served(setup) as served:
+        tablet = served.tablet
+        await tablet.login(setup)
+        _, visit = await tablet.register()
+        await tablet.fill(visit)
+        await signed(served, setup, visit)
+        this = day_text(day_of(served.node.clinic.clock.now().wall_ms))[:7]
+        page = await tablet.get("/api/month")
+        assert page["month"] == this and len(page["notes"]) >= 2  # type: ignore[arg-type]
+        shown = {
+            line["name"][1]: line["value"]
+            for section in page["sections"]  # type: ignore[attr-defined]
+            for line in section["lines"]
+        }
+        assert (shown["Visits"], shown["New patients"], shown["Answered by a doctor"]) == ("1", "1", "1")
+        assert shown["ANC registered"] == "" and shown["Pregnant women with BP above 140/90"] == "0"
+        kind, body = await raw(tablet, f"/api/month/report.csv?month={this}")
+        table = list(csv.DictReader(io.StringIO(body.decode("utf-8-sig"), newline="")))
+        assert kind == "text/csv" and NAME not in body.decode("utf-8-sig")
+        assert {row["line"]: row["value"] for row in table if row["line"]} == shown
+        assert {row["code"]: row["value"] for row in table if row["section"] == "sex_age"}["female:30-59"] == "1"
+        kind, pdf = await raw(tablet, "/api/month/report.pdf")
+        text, pages = await asyncio.to_thread(text_of, pdf)
+        assert kind == "application/pdf" and pages <= 2
+        assert all(english in text.replace("\r\n", " ").replace("\n", " ") for english in shown)
+        empty = await tablet.get("/api/month?month=2020-02")
+        assert empty["sections"][0]["lines"][0]["value"] == "0"  # type: ignore[index]
+        assert (await tablet.call("GET", "/api/month?month=2026-13"))[0] == 400
