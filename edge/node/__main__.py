@@ -26,7 +26,7 @@ from edge.sync import seal
 from edge.web import process
 from edge.web.logs import start_logging
 
-from . import announce, courier, courier_cli, provision, setup_cli
+from . import announce, courier, courier_cli, provision, setup_cli, training
 from .app import Node
 from .config import load_config
 from .devices import panel_cli
@@ -108,6 +108,8 @@ def _parser() -> argparse.ArgumentParser:
     badge.add_argument("--pin-stdin", action="store_true", help="read the PIN from standard input (4 to 12 digits)")
     badge.add_argument("--qr", type=Path, metavar="FILE", help="also write the badge as a QR code (.svg or .png)")
     _add_opener(badge)
+
+    add("training", "Make a node for practice in a folder of its own: made-up patients, no way to any hub.")
 
     _add_opener(add("rebuild", "Compute patients and visits anew from the entries."))
 
@@ -196,6 +198,12 @@ def _show_badge(options: argparse.Namespace, member: Staff, badge: str, pin: str
     _print(staff_id=member.staff_id, name=member.name, role=member.role.value, badge=badge, **shown)
 
 
+async def _training(options: argparse.Namespace) -> None:
+    _folder(options.data)
+    made = await training.make_training(options.data)
+    _print(training=True, staff_id=made.staff_id, name=made.name, badge=made.badge, pin=made.pin)
+
+
 async def _rebuild(options: argparse.Namespace) -> None:
     opener = _opener(options)
     _print(visits=await provision.rebuild_views(options.data, load_config(options.data), opener))
@@ -234,6 +242,9 @@ async def _serve(options: argparse.Namespace) -> bool:
             printer,
         )
     )
+    practice = node.clinic.config.training
+    if practice and sms_options is not None:
+        raise BadInput("A node for practice sends no SMS.", field="sms-modem")
     closed = asyncio.Event()
 
     def start_anew() -> None:
@@ -249,7 +260,7 @@ async def _serve(options: argparse.Namespace) -> bool:
     listening = Listening()
     await listening.open(lambda secure: node.web_app(secure=secure), options.data, (host, port), secure)
     announced = None
-    if not options.no_announce:
+    if not (options.no_announce or practice):
         announced = await announce.start(node.clinic.config, *(listening.https or listening.http))
     shown = {"https": listening.url} if listening.url else {}
     _print(ready=True, http="http://{}:{}".format(*listening.http), **shown)
@@ -345,6 +356,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 asyncio.run(_renew_badge(options))
             case "rebuild":
                 asyncio.run(_rebuild(options))
+            case "training":
+                asyncio.run(_training(options))
             case "verify-slip":
                 _verify_slip(options)
             case "find":

@@ -141,7 +141,8 @@ class Node:
         await self.clinic.store.open()
         await self.calling.start()
         await self.link.start()
-        await self.courier.start()
+        if not self.clinic.config.training:
+            await self.courier.start()
         await self.registry.start()
         self.printer.start()
         self.telling.start()
@@ -194,7 +195,8 @@ class Node:
         await self.measurements.close()
         await self.registry.stop()
         await self.telling.stop()
-        await self.courier.stop()
+        if not self.clinic.config.training:
+            await self.courier.stop()
         await self.calls.close()
         if self.sms is not None:
             await self.sms.stop()

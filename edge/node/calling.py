@@ -70,6 +70,8 @@ class BoardNow(Struct, frozen=True):
 
     site_name: str
     demo: bool
+    training: bool
+    """A node for practice."""
     locked: bool
     """True: the node is locked or starts, and shows no number."""
     time_ms: int
@@ -135,7 +137,7 @@ class Calling:
         clinic = self._clinic
         config, now_ms = clinic.config, clinic.clock.now().wall_ms
         if clinic.locked:
-            return BoardNow(config.site.name, config.demo, True, now_ms)
+            return BoardNow(config.site.name, config.demo, config.training, True, now_ms)
         memory = self._today()
         if self._waiting is None:
             tokens = tuple(one.token for one in await self._queue() if one.token and one.colour is not Colour.RED)
@@ -146,6 +148,7 @@ class Calling:
         return BoardNow(
             config.site.name,
             config.demo,
+            config.training,
             False,
             now_ms,
             tuple(BoardCall(one.token, f"{one.serial:03d}", one.at_ms, one.times) for one in shown),

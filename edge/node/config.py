@@ -67,6 +67,8 @@ class NodeConfig(msgspec.Struct, frozen=True):
     """Million IP bytes a day and bearer, both ways; photos and the like wait when they are used up."""
     bulk_hours: str = ""
     """HH:MM-HH:MM, when photos and the like may leave; "" is any time."""
+    training: bool = False
+    """A node for practice (:mod:`.training`): it talks to nobody and serves no stick."""
 
     def __repr__(self) -> str:
         return f"NodeConfig({self.node_id.hex()})"

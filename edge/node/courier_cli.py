@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge.model.errors import BadInput, UpkendraError
+from edge.model.errors import BadInput, Refused, UpkendraError
 from edge.sync import courier
 from edge.sync.bearers import usb_visit
 from edge.sync.bearers.usb import DEFAULT_SECONDS, Limits, Stick
@@ -217,6 +217,8 @@ async def run(options: argparse.Namespace) -> None:
         print(line, file=sys.stderr, flush=True)
 
     async with desk_of(options.data, str(options.stick)) as (desk, config, running):
+        if config.training:
+            raise Refused("A node for practice carries nothing to a stick.", code="training")
         tell("The node is running." if running else "The node is not running; what is new here shows after its start.")
         usb_visit.tell_place(options.stick, tell)
         await desk.tell_stage("busy")

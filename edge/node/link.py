@@ -119,11 +119,15 @@ class HubLink:
         self.prune_media: Callable[[int, int], Awaitable[int]] = _nothing_to_prune
         """(before in ms, visits kept) → files removed; given by whoever keeps photos."""
         clinic.link_now = lambda: endpoint.link_state(time.monotonic())
-        clinic.on_sealed.append(self._submit)
+        self._silent = config.training
+        if not self._silent:
+            clinic.on_sealed.append(self._submit)
         clinic.on_unlocked.append(self._unlocked)
 
     async def start(self) -> None:
-        """Send what lies in the outbox from earlier, and whatever comes."""
+        """Send what lies in the outbox from earlier, and whatever comes. A node for practice opens nothing."""
+        if self._silent:
+            return
         await self._note_usage()
         await self._take_told_key()
         await self._runner.start()

@@ -216,6 +216,15 @@ async def _give_badge(
     return staff, badge.text
 
 
+async def with_opened(
+    folder: Path, config: NodeConfig, opener: tuple[str, str], work: Callable[[Journal, Instant], T]
+) -> T:
+    """Open the records, do one thing, close them. ``opener`` as above."""
+    dmk = await _open(folder, Slots(folder), opener)
+    clock = await asyncio.to_thread(Clock, folder, lambda: time.time_ns() // 1_000_000)
+    return await asyncio.to_thread(_with_records, folder, config, dmk, lambda journal: work(journal, clock.now()))
+
+
 async def rebuild_views(folder: Path, config: NodeConfig, opener: tuple[str, str]) -> int:
     """Compute patients and visits anew from the entries; how many visits there are. ``opener`` as above."""
     dmk = await _open(folder, Slots(folder), opener)

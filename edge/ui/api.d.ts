@@ -72,6 +72,7 @@ export interface Link {
   waits: "" | "cap" | "hours" | "call"; waiting_items: number; waiting_bytes: number;
 }
 export interface NodeStatus {
+  training?: boolean;
   node_id: string; site_code: string; site_name: string; demo: boolean; locked: boolean; language: string;
   time_ms: number; time_trusted: boolean; link: Link; tablets: number; version: string; sms_fitted: boolean; revoked?: string; day_slots?: string[];
 }

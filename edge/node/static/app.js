@@ -159,7 +159,7 @@ function Header() {
     <button class="quiet brand" type="button" data-test="home" onClick=${() => go("/")} disabled=${!loggedIn.value}>
       <img src="/icon.svg" alt="" width="36" height="36" /><span>${known?.site_name || t("app-name")}</span>
     </button>
-    ${known?.demo ? html`<span class="demo-mark">${t("demo-mark")}</span>` : null}
+    ${known?.demo && !known.training ? html`<span class="demo-mark">${t("demo-mark")}</span>` : null}
     <span class="grow"></span>
     <${LinkLine} />
     <button class="quiet" type="button" data-test="language-toggle" lang=${other} onClick=${() => void setLanguage(other)}>
@@ -176,6 +176,7 @@ function Header() {
 
 /** One line on the link to the hub, in plain words. */
 function LinkLine() {
+  if (status.value?.training && reachable.value) return null;
   const link = status.value?.link;
   if (!reachable.value) return html`<span class="link off" data-test="link-line" role="status">${t("node-away")}</span>`;
   if (!link) return null;
@@ -254,7 +255,9 @@ const technician = lazy(async () => (await Promise.all([import("./screens/tech.j
 
 function App() {
   document.title = status.value?.site_name ? `${status.value.site_name} · Upkendra` : "Upkendra";
-  return html`<${Header} /><${Leaving} />
+  document.documentElement.classList.toggle("training", Boolean(status.value?.training));
+  return html`${status.value?.training ? html`<p class="training-mark" role="note" data-test="training-mark"><strong>${t("training-mark")}</strong> <span>${t("training-hint")}</span></p>` : null}
+    <${Header} /><${Leaving} />
     <${RevokedLine} />
     ${loggedIn.value ? html`<${UnsavedLine} /><${StickLine} /><${CallBanner} />` : null}
     ${loggedIn.value && callOnScreen.value ? html`<${CallScreen} key=${callOnScreen.value.call_id} />` : null}

@@ -39,6 +39,8 @@ from .reception_api import ReceptionApi
 
 STAFF_HEADER = "X-Staff"
 COOKIE = "upk_session"
+TRAINING_COOKIE = "upk_training"
+"""A browser keeps one cookie of a name for all ports of a host: practice must not end a real session."""
 TITLE = "Upkendra node"
 OF_PATIENTS = (
     *("/api/patients", "/api/villages", "/api/visits", "/api/drafts", "/api/calls"),
@@ -75,7 +77,8 @@ class Api:
 
     def mount(self, app: web.Application, find_session: FindSession, *, secure: bool = False) -> None:
         """Add all routes to an application. ``secure``: it speaks HTTPS, so its cookie never goes without."""
-        gate = Gate(COOKIE, find_session, guard=self._guard, allow=self._allow, secure=secure)
+        cookie = TRAINING_COOKIE if self._clinic.config.training else COOKIE
+        gate = Gate(cookie, find_session, guard=self._guard, allow=self._allow, secure=secure)
         mount(app, self.routes(), gate)
 
     def _guard(self, route: AnyRoute) -> Refusal | None:
@@ -118,6 +121,7 @@ class Api:
             clinic.sms_fitted,
             clinic.revoked.why_out,
             clinic.days.ids,
+            config.training,
         )
 
     async def get_panel(self, call: Call[None, None]) -> PanelReport:

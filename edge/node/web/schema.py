@@ -45,6 +45,8 @@ class Status(Struct, frozen=True):
     """Why the hub believes this machine no more: node_revoked, node_replaced; empty when it does."""
     day_slots: list[str] = []
     """Names of the day slots that open this node; a tablet whose own is not among them forgets its key."""
+    training: bool = False
+    """A node for practice: nobody here is real, and nothing leaves it."""
 
 
 class Unlock(Struct, frozen=True, forbid_unknown_fields=True):

@@ -10,7 +10,7 @@ const FRESH_MS = 20_000;
 const LANGUAGES = /** @type {const} */ (["hi", "en"]);
 
 /** @typedef {{token: string, digits: string, at_ms: number, times: number}} Called */
-/** @typedef {{site_name: string, demo: boolean, locked: boolean, time_ms: number, called: Called[], waiting: string[], more: number}} Board */
+/** @typedef {{site_name: string, demo: boolean, training: boolean, locked: boolean, time_ms: number, called: Called[], waiting: string[], more: number}} Board */
 /** @type {import("/ui/vendor/signals.js").Signal<Board|null>} */
 const board = signal(null);
 const away = signal(false);
@@ -75,7 +75,7 @@ function Page() {
   const [latest, ...before] = now?.called ?? [];
   const fresh = latest && now && now.time_ms - latest.at_ms < FRESH_MS;
   return html`<header><h1>${now?.site_name ?? ""}</h1>
-      ${now?.demo ? html`<span class="demo">${say("hi", "demo-mark")}</span>` : null}
+      ${now?.demo ? html`<span class="demo">${say("hi", now.training ? "training-mark" : "demo-mark")}</span>` : null}
       <span class="clock">${now ? clockTime(now.time_ms) : ""}</span></header>
     ${away.value ? html`<p class="line" role="alert" data-test="board-away"><${Both} id="board-away" /></p>` : null}
     ${mute.value ? html`<div><button type="button" data-test="board-sound" onClick=${() => latest && void call(latest.digits)}>${say("hi", "board-sound")} · ${say("en", "board-sound")}</button></div>` : null}

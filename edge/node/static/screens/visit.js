@@ -61,12 +61,12 @@ export function VisitPage({ visitId }) {
     ${colour === "red" && open ? html`<section class="card red-card stack tight"><strong>${t("colour-meaning-red")}</strong>
       ${visit.triage.reasons.length > 0 ? html`<p>${visit.triage.reasons.map(reasonWords).join(" · ")}</p>` : null}<${EmergencyFacts} /></section>` : null}
     ${colour === "red" || (visit.referrals ?? []).length > 0 ? html`<${SendOn} visit=${visit} open=${open} />` : null}
-    ${visit.state === "waiting" ? html`<p class="notice" data-test="waiting-line">${arrived(now.sync.filter((one) => one.item !== "sms" && one.item !== "attachment")) ? t("waiting-arrived") : status.value?.link.online ? t("waiting-doctor") : t("waiting-offline")}</p>` : null}
+    ${visit.state === "waiting" ? html`<p class="notice" data-test="waiting-line">${status.value?.training ? t("training-hint") : arrived(now.sync.filter((one) => one.item !== "sms" && one.item !== "attachment")) ? t("waiting-arrived") : status.value?.link.online ? t("waiting-doctor") : t("waiting-offline")}</p>` : null}
     ${(!visit.token || unasked) && open ? html`<div class="row"><button type="button" class="primary big" data-test="continue-form" onClick=${() => go(`/visit/${visitId}/step/${unasked && visit.consents.length > 0 ? "complaint" : "consent"}`)}>${t(visit.token ? "assess-now" : "continue-form")}</button></div>` : null}
     ${visit.prescriptions.map((one) => html`<${Prescription} key=${one.prescription_id} visit=${visit} patient=${patient} state=${one} />`)}
     ${visit.notes.length > 0 ? html`<section class="card"><h2>${t("doctor-notes")}</h2>${visit.notes.map((note, index) => html`<p key=${index} class="prewrap">${note}</p>`)}</section>` : null}
     <${MediaCard} visitId=${visitId} media=${visit.media} sync=${now.sync} open=${open} />
-    <${SyncCard} sync=${now.sync} line=${now.line} />
+    ${status.value?.training ? null : html`<${SyncCard} sync=${now.sync} line=${now.line} />`}
     <${SmsCard} visitId=${visitId} open=${open} />
     ${open ? html`<${InPersonCard} visit=${visit} />` : null}
     ${open && colour !== "red" && (visit.referrals ?? []).length === 0 ? html`<${SendOn} visit=${visit} open />` : null}
