@@ -33,9 +33,9 @@ pytestmark = [pytest.mark.serial, pytest.mark.timeout(120)]
 
 FLOOD_PER_S = 4_000
 ADDRESSES = 100
-SECONDS = 6.0
+SECONDS, MOMENT_S = 6.0, 2.0
 BUNDLE_EVERY_S, ENTRIES = 0.05, 25
-"""About 40 bundles of 2 kB in two seconds: what a node at 256 kbit/s would send."""
+"""Some 20 bundles of 1.6 kB a second at most: what a node at 256 kbit/s would send."""
 
 
 class HonestNode:
@@ -63,13 +63,16 @@ class HonestNode:
         self.endpoint.submit_bundle(ref, Cls.CLINICAL, time.monotonic())
         self.runner.wake()
 
-    async def goodput(self) -> int:
-        """Bundles that became durable while as many were written as the time allows."""
-        before, end = self.acked, time.monotonic() + SECONDS
+    async def goodput(self) -> float:
+        """What share of the bundles that were written at a steady rate is durable, a moment after the last one."""
+        acked, written, end = self.acked, 0, time.monotonic() + SECONDS
         while time.monotonic() < end:
             self.write()
+            written += 1
             await asyncio.sleep(BUNDLE_EVERY_S)
-        return self.acked - before
+        await asyncio.sleep(MOMENT_S)
+        assert written >= 15, "hardly anything was written"
+        return (self.acked - acked) / written
 
 
 async def enrolled(clinic: Clinic) -> HonestNode:
@@ -134,11 +137,10 @@ def forged_openings(node: HonestNode) -> tuple[bytes, int]:
 def test_09_an_honest_node_keeps_nine_tenths_of_its_goodput_beside_a_flood_of_forged_openings(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    async def beside() -> tuple[int, int, dict[str, float]]:
+    async def beside() -> tuple[float, float, dict[str, float]]:
         node = await enrolled(clinic)
         await node.runner.start()
         try:
-            await node.goodput()
             calm = await node.goodput()
             with flood(*forged_openings(node), node.udp_port) as told:
                 flooded = await node.goodput()
@@ -153,8 +155,9 @@ def test_09_an_honest_node_keeps_nine_tenths_of_its_goodput_beside_a_flood_of_fo
     finally:
         clinic.close()
     per_s = told["sent"] / told["seconds"]
-    record_property("figure", f"{flooded} bundles durable beside {per_s:.0f} forged openings a second, {calm} without")
+    record_property(
+        "figure", f"{flooded:.2f} of it durable beside {per_s:.0f} forged openings a second, {calm:.2f} without"
+    )
     assert per_s >= FLOOD_PER_S / 2, "the flood was none"
     assert told["answers"] == 0
-    assert calm >= SECONDS / BUNDLE_EVERY_S / 3
-    assert flooded >= 0.9 * calm
+    assert flooded >= 0.9 * calm > 0.5
