@@ -26,7 +26,7 @@ from .link import Link
 from .live import Live
 from .lived import Lived
 from .prescriptions import Prescriptions
-from .quarantine import QuarantineFull, of_a_later_release, seal_plain
+from .quarantine import QuarantineFull, find_plain, of_a_later_release, seal_plain
 from .reconsider import reconsider
 from .review import Reviews
 from .rota.desk import RotaDesk
@@ -168,9 +168,11 @@ class Hub:
 
     async def _reconsider(self) -> None:
         """An update may read what lay aside for it, and seals what lay there in plain."""
-        seen = await self.store.write(_sealer(self.keys, 0))
+        plain, seen = await self.store.read(_finder(0))
         while seen:
-            seen = await self.store.write(_sealer(self.keys, seen))
+            if plain:
+                await self.store.write(_sealer(self.keys, plain))
+            plain, seen = await self.store.read(_finder(seen))
         taken = 0
         for number in await self.store.read(of_a_later_release):
             try:
@@ -299,5 +301,9 @@ def _reconsiderer(hub: Hub, number: int) -> Callable[[Connection], bool]:
     return lambda connection: reconsider(connection, number, hub.directory.by_id, hub.keys, hub.wall_ms())
 
 
-def _sealer(keys: Keyring, after: int) -> Callable[[Connection], int]:
-    return lambda connection: seal_plain(connection, keys, after)
+def _finder(after: int) -> Callable[[Connection], tuple[list[int], int]]:
+    return lambda connection: find_plain(connection, after)
+
+
+def _sealer(keys: Keyring, numbers: list[int]) -> Callable[[Connection], None]:
+    return lambda connection: seal_plain(connection, keys, numbers)

@@ -9,8 +9,10 @@ the node, and a person hears of it.
 import hashlib
 import hmac
 import logging
+from collections.abc import Sequence
 
 from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Row as Found
 
 from edge.model.errors import UpkendraError
 from edge.sync import seal
@@ -71,23 +73,29 @@ def content_of(connection: Connection, keys: Keyring, number: int) -> tuple[str,
     return row.node_id, row.reason, keys.reveal(bytes(row.content), _label(row.node_id, bytes(row.content_hash)))
 
 
-def seal_plain(connection: Connection, keys: Keyring, after: int) -> int:
-    """Seal some of what a release before this one put aside in plain; the last row looked at, 0 at the end."""
+def find_plain(connection: Connection, after: int) -> tuple[list[int], int]:
+    """Which of the next rows a release before this one put aside in plain, and the last row looked at; 0 at the end."""
     rows = connection.execute(
         select(quarantine).where(quarantine.c.id > after).order_by(quarantine.c.id).limit(LOOKED_AT_ONCE)
     ).all()
-    for row in rows:
+    return [row.id for row in rows if _is_plain(row)], rows[-1].id if rows else 0
+
+
+def _is_plain(row: "Found[tuple[object, ...]]") -> bool:
+    message = bytes.fromhex(row.node_id) + row.reason.encode() + bytes(row.content)
+    return bool(hashlib.sha256(message).digest() == bytes(row.content_hash))
+
+
+def seal_plain(connection: Connection, keys: Keyring, numbers: Sequence[int]) -> None:
+    """Seal these rows."""
+    for row in connection.execute(select(quarantine).where(quarantine.c.id.in_(numbers))).all():
         content = bytes(row.content)
-        plain_name = hashlib.sha256(bytes.fromhex(row.node_id) + row.reason.encode() + content).digest()
-        if bytes(row.content_hash) != plain_name:
-            continue
         name = _name_of(keys, row.node_id, row.reason, content)
         connection.execute(
             update(quarantine)
             .where(quarantine.c.id == row.id)
             .values(content_hash=name, content=keys.protect(content, _label(row.node_id, name)))
         )
-    return rows[-1].id if rows else 0
 
 
 def _name_of(keys: Keyring, node_id: str, reason: str, content: bytes) -> bytes:
