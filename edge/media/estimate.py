@@ -16,15 +16,16 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from edge.media.base import Base
 from edge.media.losses import Losses
 
 FLOOR_BPS = 8_000.0
 CEILING_BPS = 2_500_000.0
 DEFAULT_START_BPS = 32_000.0
-_BASE_WINDOW_S = 40.0
 _RATE_WINDOW_S = 1.0
 _QUEUE_WINDOW_S = 0.35
 _LONGEST_PACKET_BYTES = 65_535
+_LONGEST_BESIDE_BYTES = 1_000_000
 _LONGEST_DELAY_CHANGE_S = 60.0
 """A delay that is so far from the others is a clock that was set."""
 _DRAIN_S = 0.6
@@ -35,6 +36,8 @@ _LOOK_S = 15.0
 _START_CAUTION = 0.6
 """While the rate grows quickly, a shorter queue is an alarm."""
 _BUSY_S = 0.12
+_BUSY_PACKETS = 3
+_SHOWN_FADES_S = 6.0
 _TRAIN_S = 3.0
 _LONGEST_RTT_S, _UNKNOWN_RTT_S = 2.0, 0.3
 _FOREIGN_QUEUE_S = 0.25
@@ -62,11 +65,15 @@ class PacketFeedback(Struct, frozen=True):
     """Receiver's clock, None for lost."""
     size_bytes: int
     """IP bytes."""
+    beside_bytes: int = 0
+    """IP bytes of ours that left between the packet before and this one and that nobody reports: the data channel,
+    our own feedback. They have passed the link before this one."""
 
 
 def _is_sound(packet: PacketFeedback) -> bool:
     arrived = packet.arrived_s is None or math.isfinite(packet.arrived_s)
-    return arrived and math.isfinite(packet.sent_s) and 0 < packet.size_bytes <= _LONGEST_PACKET_BYTES
+    sizes = 0 < packet.size_bytes <= _LONGEST_PACKET_BYTES and 0 <= packet.beside_bytes <= _LONGEST_BESIDE_BYTES
+    return arrived and math.isfinite(packet.sent_s) and sizes
 
 
 class Estimator:
@@ -84,9 +91,13 @@ class Estimator:
         self._losses = Losses()
         self._known_bps = 0.0
         """Where the link last was full; 0 while it never was."""
-        self._bases: deque[tuple[float, float]] = deque()
+        self._base = Base()
         self._arrivals: deque[tuple[float, float, int]] = deque()
-        """(arrived, delay, size)."""
+        """(arrived, delay, size with what nobody reports)."""
+        self._beside_bytes = 0
+        """Of what left since the last packet that arrived."""
+        self._shown_bps = 0.0
+        """What arrived lately without harm: a pause in the talk takes nothing of it back at once."""
         self._rtt_s = 0.0
         self._cut_s = now_s - 10
         self._highest_queue_s = 0.0
@@ -134,6 +145,8 @@ class Estimator:
             return
         now_s = self._now_s = max(now_s, self._now_s)
         rtt_s = self._least_rtt_s(rtt_s)
+        newest_s = max((packet.sent_s for packet in packets if packet.arrived_s is not None), default=math.inf)
+        rtt_s = self._least_rtt_s(now_s - newest_s)  # browsers tell theirs only after many seconds
         if self._remembered_bps:
             self._recover(packets, now_s)
         self._feedback_s = now_s
@@ -173,41 +186,36 @@ class Estimator:
     def _take(self, packets: Sequence[PacketFeedback], now_s: float) -> None:
         delays: list[float] = []
         for packet in packets:
+            self._beside_bytes += packet.beside_bytes
             if packet.sent_s <= self._stale_until_s:
                 continue
             if packet.arrived_s is None:
                 self._losses.note_lost(now_s)
                 continue
             delay_s = packet.arrived_s - packet.sent_s
-            known_s = self._arrivals[-1][1] if self._arrivals else self._bases[0][1] if self._bases else delay_s
+            known_s = self._arrivals[-1][1] if self._arrivals else self._base.delay_s(delay_s)
             if abs(delay_s - known_s) > _LONGEST_DELAY_CHANGE_S:
-                self._bases.clear()
+                self._base.forget()
                 self._arrivals.clear()
                 delays.clear()
-            self._arrivals.append((packet.arrived_s, delay_s, packet.size_bytes))
+            self._arrivals.append((packet.arrived_s, delay_s, packet.size_bytes + self._beside_bytes))
+            self._beside_bytes = 0
             self._losses.note_arrived(now_s, delay_s)
             delays.append(delay_s)
         if delays:
-            self._note_base(min(delays), now_s)
-        self._trim(now_s)
+            self._base.note(min(delays), now_s)
+        self._trim()
         self._measure(now_s)
 
-    def _trim(self, now_s: float) -> None:
+    def _trim(self) -> None:
         newest_s = self._arrivals[-1][0] if self._arrivals else 0.0
         while self._arrivals and self._arrivals[0][0] < newest_s - _RATE_WINDOW_S:
             self._arrivals.popleft()
-        while len(self._bases) > 1 and self._bases[0][0] < now_s - _BASE_WINDOW_S:
-            self._bases.popleft()
-
-    def _note_base(self, delay_s: float, now_s: float) -> None:
-        while self._bases and self._bases[-1][1] >= delay_s:
-            self._bases.pop()
-        self._bases.append((now_s, delay_s))
 
     def _measure(self, now_s: float) -> None:
         if len(self._arrivals) < 3:
             return
-        newest_s, base_s = self._arrivals[-1][0], self._bases[0][1]
+        newest_s, base_s = self._arrivals[-1][0], self._base.delay_s()
         span_s = max(newest_s - self._arrivals[0][0], 0.15)
         size_bytes = sum(size for _, _, size in self._arrivals) - self._arrivals[0][2]
         self.received_bps = size_bytes * 8 / span_s
@@ -224,19 +232,25 @@ class Estimator:
             self._train_s = now_s
         elif now_s - self._train_s > _TRAIN_S:
             self._train_bps = 0.0
+        if self._base.stands(self.queue_s, now_s):
+            self._base.forget()
+            self._base.note(base_s + self.queue_s, now_s)
+            self.queue_s = 0.0
+            self.phase = Phase.STEADY if self._known_bps else Phase.START
 
     def _busy_bps(self, base_s: float) -> float:
         """What arrived while the link had no pause: a packet was sent before the one in front had been served.
 
         0 when there was too little of that to tell.
         """
-        busy_s, busy_bytes, before_s = 0.0, 0, math.inf
+        busy_s, busy_bytes, busy_packets, before_s = 0.0, 0, 0, math.inf
         for at_s, delay_s, size in self._arrivals:
             if 0 <= at_s - before_s <= delay_s - base_s:
                 busy_s += at_s - before_s
                 busy_bytes += size
+                busy_packets += 1
             before_s = at_s
-        return busy_bytes * 8 / busy_s if busy_s > _BUSY_S else 0.0
+        return busy_bytes * 8 / busy_s if busy_s > _BUSY_S and busy_packets >= _BUSY_PACKETS else 0.0
 
     def _limit_s(self) -> float:
         """A standing queue that is no alarm: a packet and a half that wait, at least 60 ms."""
@@ -248,6 +262,7 @@ class Estimator:
     def _adapt(self, now_s: float, rtt_s: float) -> None:
         elapsed_s = min(now_s - self._updated_s, 0.5)
         self._updated_s = now_s
+        self._shown_bps = max(self.received_bps, self._shown_bps * (1 - elapsed_s / _SHOWN_FADES_S))
         limit_s = self._limit_s() * (_START_CAUTION if self.phase is Phase.START else 1.0)
         queued = self.queue_s > limit_s
         settled = now_s - self._cut_s > rtt_s + 0.3
@@ -268,6 +283,7 @@ class Estimator:
         self.phase = Phase.DRAIN
         self._cut_s, self._beyond_s = now_s, 0.0
         self._highest_queue_s, self._owed_s = self.queue_s, 0.0
+        self._shown_bps = 0.0
         reached_bps = self._carried_bps or self.received_bps
         self._before_bps = self._known_bps = min(max(reached_bps, 0.6 * self.rate_bps), self.rate_bps)
         self._drain_to(rtt_s)
@@ -328,14 +344,14 @@ class Estimator:
         else:
             if self.rate_bps > 1.02 * self._known_bps and not self._train_bps:
                 self._beyond_s += elapsed_s
-            per_second = min(0.03 * 2 ** (self._beyond_s / 2.0), 0.6 * quick)
+            per_second = min(0.03 * quick * 2 ** (self._beyond_s * quick / 1.5), 0.6 * quick)
         self._raise(per_second, elapsed_s)
 
     def _raise(self, per_second: float, elapsed_s: float) -> None:
         # What was never sent says nothing: do not run ahead of what arrives, or slowly.
-        carried_bps = self.received_bps / max(1 - self.loss, 0.5)
+        carried_bps = self._shown_bps / max(1 - self.loss, 0.5)
         if self.phase is Phase.START:
-            proven_bps = far_bps = carried_bps * 1.5 + 12_000
+            proven_bps = far_bps = carried_bps * 1.5 + 6_000
         else:
             proven_bps, far_bps = carried_bps * 1.15 + 3_000, carried_bps * 1.5 + 6_000
         if self.rate_bps > proven_bps:

@@ -153,7 +153,7 @@ def _fps(rung: Rung, payload_bps: float) -> int:
     return rung.fps_min + math.floor((rung.fps_max - rung.fps_min) * share + 0.5)
 
 
-BULK_FLOOR_BPS = 4_000
+BULK_FLOOR_BPS = 500
 
 
 def bulk_bps(estimate_bps: float, call_bps: float) -> int:
@@ -268,7 +268,7 @@ class Ladder:
         if rung is self._rules.rungs[-1]:
             return "call-why-full"
         if rung.video_max_bps == 0:
-            return "call-why-audio-only"
+            return "call-why-stills" if rung.stills else "call-why-audio-only"
         return "call-why-link-rate"
 
 

@@ -48,12 +48,21 @@ def parse(data: bytes) -> Packet | None:
     return Packet(data[1] & 0x7F, sequence, timestamp, data[start:end])
 
 
+def is_reported(head: bytes) -> bool:
+    """Whether a datagram of ours, by its first two bytes, is sound or picture that transport-wide feedback reports.
+
+    Not reported are what is sent again, our own feedback (RFC 5761 tells it apart) and the data channel.
+    """
+    return len(head) > 1 and head[0] >> 6 == 2 and head[1] & 0x7F in (OPUS_PT, RED_PT, VP8_PT)
+
+
 class OpusPacketizer:
     """Opus frames → RTP packets with room for the transport-wide sequence number.
 
     With ``red``, each packet repeats the one before. Of two frames a packet, the first waits for the second.
     Frames of at most two bytes are silence (DTX); the first of a pause is sent, so that the receiver knows, the rest
-    are not.
+    are not. It has a packet of its own: a browser knows a pause by the packet's size, and within a larger one it goes
+    unseen, and 165 ms of sound are made up instead.
     """
 
     def __init__(self, ssrc: int, sequence: int, timestamp: int) -> None:
@@ -81,7 +90,7 @@ class OpusPacketizer:
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             joined = None
-            if (timestamp - waiting[0]) & 0xFFFFFFFF == FRAME_SAMPLES:
+            if not silent and (timestamp - waiting[0]) & 0xFFFFFFFF == FRAME_SAMPLES:
                 joined = opus.join(waiting[1], frame)
             if joined is not None:
                 return [self._write(joined, waiting[0], red=red, starts_talk=waiting[2])]

@@ -9,17 +9,21 @@ threads; whoever makes a leg bridges them.
 import logging
 import re
 import secrets
+import threading
 import time
+from collections import deque
 from typing import Any, Protocol
 from urllib.parse import quote
 
 from edge.media import aside, rtp
 from edge.media.capture import SOUND_RATE_HZ, Thinning
 from edge.media.estimate import PacketFeedback
+from edge.media.handshake import Flights, identity, with_fingerprint
 from edge.media.ladder import Allocation
 from edge.media.pacer import Pacer
 from edge.media.pipeline import bytes_of, load_gst, structure_of
 from edge.media.receive import DoctorAudio, DoctorVideo
+from edge.media.repairs import Repairs
 from edge.media.signals import IceServer
 
 WIRE_OVERHEAD_BYTES = 38
@@ -27,8 +31,11 @@ WIRE_OVERHEAD_BYTES = 38
 _PRIMING_SIDE = 16
 _KEY_FRAME_SPACING_S = 0.4
 """Beside the round trip: what a key frame takes to be made and to be let out."""
-ASIDE_OVERHEAD_BYTES = 93
-"""IPv4 + UDP + DTLS record (29) + SCTP (RFC 9260: 12 + 16), and a share of its acknowledgements."""
+_BELOW_BYTES = 28
+"""IPv4 + UDP."""
+_ICE_PATIENCE_MS = 1_500
+"""Longer than a round trip: libnice forgets a check whose answer is not back by then, and nominates later."""
+_UNKNOWN_RTT_S = 0.5
 _LOG = logging.getLogger(__name__)
 _AUDIO_CAPS = (
     f"application/x-rtp,media=audio,encoding-name=OPUS,payload={rtp.OPUS_PT},clock-rate=48000,"
@@ -80,6 +87,8 @@ class WanLeg:
         self._offered = False
         self._open = False
         """Connected: before that only one packet of each kind goes in, or a queue of old media comes out first."""
+        self._held: tuple[bytes, int, int] | None = None
+        """The latest picture of the time before."""
         self._primed = False
         self._kept: list[object] = []  # promises and replies; GStreamer frees what Python forgets
         self._shape = (0, 0)
@@ -101,10 +110,22 @@ class WanLeg:
         self._repairing = False
         self._pacer = Pacer(self._emit_video)
         self._red = rtp.RedReader()
+        self._identity = identity()
+        self._flights = Flights(self._emit_flight)
+        self._wire: Any = None
+        """The pad through which everything leaves."""
+        self._flying = threading.local()
+        self._beside: deque[tuple[float, int]] = deque(maxlen=1_000)
+        """What left and nobody reports, until the next packet that is reported: (monotonic, IP bytes)."""
+        self._repairs = Repairs()
+        self._answer_s = 0.0
+        """The quickest report on a packet: about a round trip, known long before browsers tell theirs."""
         self._packetizer = rtp.OpusPacketizer(secrets.randbits(32) or 1, secrets.randbits(15), secrets.randbits(31))
         self._wire_sending()
+        self._steer_ice()
         self._add_ice_servers(ice_servers)
         self._web.connect("on-ice-candidate", self._on_candidate)
+        self._web.connect("deep-element-added", self._on_part)
         self._web.connect("pad-added", self._on_pad)
         for name in ("connection-state", "ice-connection-state"):
             self._web.connect(f"notify::{name}", self._on_state)
@@ -127,6 +148,7 @@ class WanLeg:
         """Stop everything; blocks for a moment."""
         self._closed = True
         self._pacer.stop()
+        self._flights.close()
         self._pipeline.set_state(self._gst.Gst.State.NULL)
 
     # what is sent
@@ -134,6 +156,8 @@ class WanLeg:
     def picture(self, i420: bytes, width: int, height: int) -> None:
         """A picture of the source; dropped when the allocation, the pacer or the frame rate have no room for it."""
         allocation = self._allocation
+        if not self._open:
+            self._held = (i420, width, height)
         if self._closed or not self._open or allocation.video_bps <= 0:
             return
         if self._pacer.backlog_s() > max(0.25, 1.5 / allocation.fps):
@@ -181,7 +205,6 @@ class WanLeg:
             self._aside.emit("send-string", message)
         else:
             self._aside.emit("send-data", self._gst.GLib.Bytes.new(message))
-        self.bytes_sent += len(message) + ASIDE_OVERHEAD_BYTES
 
     def ask_doctor_for_key_frame(self) -> None:
         """The tablet's decoder needs a key frame of the doctor's picture."""
@@ -263,6 +286,36 @@ class WanLeg:
             transceiver.set_property("direction", GstWebRTC.WebRTCRTPTransceiverDirection.SENDRECV)
             transceiver.set_property("do-nack", retransmit)
 
+    def _on_part(self, _web: object, _bin: object, part: Any) -> None:
+        """webrtcbin has built something."""
+        factory = part.get_factory()
+        kind = factory.get_name() if factory is not None else ""
+        if kind == "dtlssrtpdec":
+            part.set_property("pem", self._identity.pem)
+        elif kind == "nicesink":
+            self._wire = part.get_static_pad("sink")
+            self._wire.add_probe(self._gst.Gst.PadProbeType.BUFFER, self._on_datagram)
+
+    def _on_datagram(self, _pad: object, info: Any) -> Any:
+        results = self._gst.Gst.PadProbeReturn
+        buffer = info.get_buffer()
+        if buffer is None:
+            return results.OK
+        if not self._open and not getattr(self._flying, "now", False) and self._flights.take(bytes_of(buffer)):
+            return results.DROP  # it comes back from there
+        size_bytes = buffer.get_size() + _BELOW_BYTES
+        self.bytes_sent += size_bytes
+        if not rtp.is_reported(bytes(buffer.extract_dup(0, 2))):
+            self._beside.append((time.monotonic(), size_bytes))
+        return results.OK
+
+    def _emit_flight(self, datagram: bytes) -> None:
+        self._flying.now = True
+        try:
+            self._wire.chain(self._gst.Gst.Buffer.new_wrapped(datagram))
+        finally:
+            self._flying.now = False
+
     def _note_error(self, message: Any) -> None:
         """An element failed. SCTP does when the doctor's page goes; sound and picture are not touched by that."""
         name, (error, _) = message.src.get_name(), message.parse_error()
@@ -278,6 +331,13 @@ class WanLeg:
             self._aside.connect("on-message-string", lambda _channel, text: self._events.on_aside(text or ""))
         else:
             _LOG.warning("webrtcbin makes no data channel: no stills, no marks")
+
+    def _steer_ice(self) -> None:
+        """Let libnice's checks fit a slow link: it knows a check again only until the first timer has run."""
+        ice = self._web.get_property("ice-agent")
+        if ice.__grefcount__ < 2:  # webrtcbin 1.22 leaves its reference floating, and Python has just taken it away
+            ice._ref()
+        ice.get_property("agent").set_property("stun-initial-timeout", _ICE_PATIENCE_MS)
 
     def _add_ice_servers(self, servers: tuple[IceServer, ...]) -> None:
         for server in servers:
@@ -352,7 +412,6 @@ class WanLeg:
 
     def _emit_video(self, packet: Any) -> None:
         if not self._closed:
-            self.bytes_sent += packet.get_size() + WIRE_OVERHEAD_BYTES
             self._vout.emit("push-buffer", packet)
 
     def _on_audio_frame(self, sink: Any) -> Any:
@@ -368,7 +427,6 @@ class WanLeg:
         for packet in self._packetizer.packets(frame, position, red=plan.red, frames=frames):
             out = Gst.Buffer.new_wrapped(packet)
             out.pts = buffer.pts
-            self.bytes_sent += len(packet) + WIRE_OVERHEAD_BYTES
             self._aout.emit("push-buffer", out)
         return Gst.FlowReturn.OK
 
@@ -382,7 +440,7 @@ class WanLeg:
         self._kept.append(offer)
         done = self._gst.Gst.Promise.new()
         self._kept.append(done)
-        text = offer.sdp.as_text()
+        text = with_fingerprint(offer.sdp.as_text(), self._identity.fingerprint)
         self._web.emit("set-local-description", offer, done)
         self._events.on_offer(rtp.steer_offer(text, audio_bps=16_000, video_as_kbps=400))
 
@@ -400,6 +458,9 @@ class WanLeg:
             if not self._open:
                 self._open = True
                 self._key_frame()
+                held, self._held = self._held, None
+                if held is not None:  # of this moment: sources go on while nothing is connected
+                    self.picture(*held)
             self._events.on_connection("connected")
 
     def _on_pad(self, _web: object, pad: Any) -> None:
@@ -459,19 +520,41 @@ class WanLeg:
         Gst = self._gst.Gst
         packets = []
         with structure_of(info.get_event()) as structure:
-            if structure is None or structure.get_name() != "RTPTWCCPackets":
+            name = structure.get_name() if structure is not None else ""
+            if name == "GstRTPRetransmissionRequest":
+                allowed = self._repair(structure.get_value("seqnum"))
+                return Gst.PadProbeReturn.OK if allowed else Gst.PadProbeReturn.DROP
+            if name != "RTPTWCCPackets":
                 return Gst.PadProbeReturn.OK
             for entry in structure.get_value("packets"):
-                lost = bool(entry.get_value("lost"))
+                lost, sent_s = bool(entry.get_value("lost")), entry.get_value("local-ts") / Gst.SECOND
                 packets.append(
                     PacketFeedback(
-                        sent_s=entry.get_value("local-ts") / Gst.SECOND,
+                        sent_s=sent_s,
                         arrived_s=None if lost else entry.get_value("remote-ts") / Gst.SECOND,
                         size_bytes=entry.get_value("size") + WIRE_OVERHEAD_BYTES,
+                        beside_bytes=self._beside_until(sent_s),
                     )
                 )
+        arrived = [packet.sent_s for packet in packets if packet.arrived_s is not None]
+        if arrived:
+            answer_s = max(time.monotonic() - max(arrived), 0.0)
+            self._answer_s = min(self._answer_s or answer_s, answer_s)
         self._events.on_feedback(packets)
         return Gst.PadProbeReturn.OK
+
+    def _beside_until(self, sent_s: float) -> int:
+        size_bytes = 0
+        while self._beside and self._beside[0][0] <= sent_s:
+            size_bytes += self._beside.popleft()[1]
+        return size_bytes
+
+    def _repair(self, number: int) -> bool:
+        plan = self._allocation
+        if plan.video_bps <= 0:
+            return False
+        rtt_s = self.rtt_s or self._answer_s or _UNKNOWN_RTT_S
+        return self._repairs.allow(number, plan.mtu_bytes, time.monotonic(), rtt_s, plan.video_bps)
 
     def _on_stats(self, promise: Any, *_: object) -> None:
         reply = promise.get_reply()

@@ -24,7 +24,8 @@ wait: 95th percentile of what sound finds queued in front of it, s; full: packet
 lost, late: sound after repair that never came, or came more than 0.4 s late, %; outages and 1.5 s after them apart
 good: s to the first rung the link can carry; back: s to 80 % of the rate before the last outage (99: never)
 rungs, swings: changes of the rung, and turns of the rate by 25 %, a minute; fb: feedback of ours dropped or 1 s late, %
-medians over the seeds; wait, full, lost, late, back and fb: the worst seed"""
+gap: longest time without a whole picture or still, from 10 s on, s
+medians over the seeds; wait, full, lost, late, back, fb and gap: the worst seed"""
 SEEDS = 5
 _PEERS: dict[str, Callable[[], Controller] | None] = {
     "ours": None,
@@ -47,6 +48,7 @@ class Line(Struct, frozen=True):
     swings: float
     fps: float
     feedback_pct: float
+    gap_s: float
 
 
 def line(scores: list[Score]) -> Line:
@@ -67,6 +69,7 @@ def line(scores: list[Score]) -> Line:
         swings=median(score.swings_per_min for score in scores),
         fps=median(score.fps for score in scores),
         feedback_pct=100 * max(score.feedback_lost for score in scores),
+        gap_s=max(score.gap_s for score in scores),
     )
 
 
@@ -83,14 +86,14 @@ def compare(make: Callable[[int], list[Scene]], seeds: int) -> dict[str, dict[st
 
 def show(table: dict[str, dict[str, Line]]) -> None:
     """Print it."""
-    print(f"{'link':27}{'':8} used  wait  full  lost  late  good  back rungs swings  fps    fb")
+    print(f"{'link':27}{'':8} used  wait  full  lost  late  good  back rungs swings  fps    fb   gap")
     for name, peers in table.items():
         for peer, one in peers.items():
             back = f"{one.back_s:5.1f}" if one.back_s >= 0 else "    –"
             print(
                 f"{name if peer == 'ours' else '':27}{peer:8} {one.used:4.2f} {one.wait_s:5.2f} {one.full_pct:5.2f} "
                 f"{one.lost_pct:5.2f} {one.late_pct:5.2f} {one.good_s:5.1f} {back} {one.rungs:5.1f} "
-                f"{one.swings:6.1f} {one.fps:4.1f} {one.feedback_pct:5.2f}"
+                f"{one.swings:6.1f} {one.fps:4.1f} {one.feedback_pct:5.2f} {one.gap_s:5.1f}"
             )
     for peer in _PEERS:
         lines = [peers[peer] for peers in table.values()]

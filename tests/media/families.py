@@ -112,6 +112,9 @@ def families(seed: int) -> list[Scene]:
         _scene("256/200/5", 256, 200, 5),
         _scene("500/100/1", 500, 100, 1),
         _scene("128/300/2 pauses", 128, 300, 2, speech=0.5),
+        _scene("24/800/3 pauses", 24, 800, 3, speech=0.75),
+        _scene("32/600/2 pauses", 32, 600, 2, speech=0.75),
+        _scene("64/400/2 pauses", 64, 400, 2, speech=0.75),
         _scene("step down 256-64", 256, 300, 1, rate=steps([(0, 256_000), (25, 64_000)])),
         _scene("step down 200-32", 200, 500, 1, rate=steps([(0, 200_000), (25, 32_000)])),
         _scene("step up 48-200", 200, 300, 1, rate=steps([(0, 48_000), (20, 200_000)])),
@@ -141,7 +144,10 @@ def held_out(seed: int) -> list[Scene]:
     low, high = chance.uniform(30, 60), chance.uniform(140, 400)
     wave = chance.uniform(8, 20)
     return [
+        _scene("held: 20/700/2 pauses", 20, 700, 2, speech=0.75),
+        _scene("held: 28/500/3 pauses", 28, 500, 3, speech=0.75),
         _scene("held: 40/700/4", 40, 700, 4),
+        _scene("held: 48/350/1 pauses", 48, 350, 1, speech=0.75),
         _scene("held: 90/250/0", 90, 250, 0),
         _scene("held: 180/450/3", 180, 450, 3, 0.5),
         _scene("held: 384/150/5", 384, 150, 5, 0.3),

@@ -8,6 +8,7 @@ and pace do the work; a peer may take the estimator's place.
 import math
 import random
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Protocol
 
 from msgspec import Struct
@@ -15,6 +16,7 @@ from msgspec import Struct
 from edge.media.estimate import Estimator, PacketFeedback
 from edge.media.ladder import Ladder, Rules, load_rules
 from edge.media.pacer import Pace
+from edge.media.repairs import Repairs
 from tests.media.bottleneck import STEP_S, Packet, Way
 from tests.media.cubic import CubicFlow
 from tests.media.families import Scene
@@ -23,7 +25,16 @@ CLOCK_OFFSET_S = 5_000.0
 """The receiver's clock has nothing to do with the sender's."""
 LATE_S = 0.4
 """Sound that waits longer than this behind the queue came too late: a jitter buffer's usual room."""
-GOOD = {"video-tiny": 24e3, "video-120p": 40e3, "video-180p": 75e3, "video-240p": 130e3, "video-480p": 330e3}
+RTCP_BYTES = 130
+"""Of each interval of feedback, sender reports and answers to connectivity checks shared out; as real calls have it."""
+GOOD = {
+    "video-slow": 21e3,
+    "video-tiny": 29e3,
+    "video-120p": 40e3,
+    "video-180p": 75e3,
+    "video-240p": 130e3,
+    "video-480p": 330e3,
+}
 """From which capacity a rung is the good one."""
 
 
@@ -60,6 +71,8 @@ class Score(Struct):
     fps: float
     """Pictures that arrived whole, a second."""
     stills: int
+    gap_s: float
+    """The longest time without a whole picture or still, from 10 s on and outages apart."""
     feedback_lost: float
     """Share of the other side's feedback that found our queue full or waited a second."""
     rates: list[tuple[float, float]]
@@ -110,8 +123,10 @@ class SimulatedCall:
         self._frame_parts: dict[int, int] = {}
         self._shape = 0
         self._noise = 0.0
-        self._fates: dict[int, tuple[float, int]] = {}
-        """Sent packets by number, not reported yet: (sent, size)."""
+        self._fates: dict[int, tuple[float, int, int, Packet]] = {}
+        """Sent packets by number, not reported yet: sent, size, what left before it unreported, the packet."""
+        self._beside_bytes = 0
+        self._repairs = Repairs()
         self._seen: list[tuple[int, float]] = []
         """At the receiver, since its last feedback: (number, arrival)."""
         self._next_feedback_s = 0.0
@@ -120,6 +135,8 @@ class SimulatedCall:
         self._cubic = CubicFlow(scene.cubic_from_s, scene.cubic_until_s) if scene.cubic_from_s >= 0 else None
         self._arrived_bits = self._capacity_bits = 0.0
         self._pictures = self._stills = 0
+        self._shown_s = [0.0]
+        """When a whole picture or still came."""
         self._media_packets = self._full = self._rtcp_sent = self._rtcp_bad = 0
         self._rates: list[tuple[float, float]] = []
         self._rungs: list[tuple[float, str]] = []
@@ -162,8 +179,15 @@ class SimulatedCall:
         if not self._in_outage(now_s):
             self._media_packets += 1
             self._full += self._up.is_full(size_bytes, now_s)
-        self._fates[self._number] = (now_s, size_bytes)
-        self._up.put(Packet(kind, size_bytes, now_s, self._number, content), now_s)
+        packet = Packet(kind, size_bytes, now_s, self._number, content)
+        self._fates[self._number] = (now_s, size_bytes, self._beside_bytes, packet)
+        self._beside_bytes = 0
+        self._up.put(packet, now_s)
+
+    def _put_beside(self, kind: str, size_bytes: int, now_s: float, content: object = None) -> None:
+        """What no feedback reports: the data channel, what is sent again, our own feedback."""
+        self._beside_bytes += size_bytes
+        self._up.put(Packet(kind, size_bytes, now_s, 0, content), now_s)
 
     def _send_sound(self, now_s: float) -> None:
         sound, plan = self._sound, self._allocation
@@ -192,7 +216,8 @@ class SimulatedCall:
             packet = self._video.pop(0)
             self._backlog_bytes -= packet.size_bytes
             self._pace.note(packet.size_bytes, now_s)
-            self._put(packet.kind, packet.size_bytes, now_s, packet.content)
+            put = self._put_beside if packet.kind == "still" else self._put
+            put(packet.kind, packet.size_bytes, now_s, packet.content)
 
     def _make_picture(self, now_s: float) -> None:
         plan = self._allocation
@@ -217,8 +242,8 @@ class SimulatedCall:
             self._next_rtcp_s = now_s + self._allocation.feedback_ms / 1000
             if not self._in_outage(now_s):
                 self._rtcp_sent += 1
-                self._rtcp_bad += self._up.is_full(90, now_s) or self._up.delay_now_s(now_s) > 1.0
-            self._up.put(Packet("rtcp", 90, now_s), now_s)
+                self._rtcp_bad += self._up.is_full(RTCP_BYTES, now_s) or self._up.delay_now_s(now_s) > 1.0
+            self._put_beside("rtcp", RTCP_BYTES, now_s)
         if self._cubic is not None:
             for size in self._cubic.to_send(now_s):
                 self._up.put(Packet("cubic", size, now_s, 0, self._cubic.sent_number), now_s)
@@ -231,7 +256,8 @@ class SimulatedCall:
                 assert isinstance(packet.content, int)
                 self._cubic.acked(packet.content, at_s + self.scene.down.delay_s, packet.sent_s)
             elif packet.kind != "rtcp":
-                self._seen.append((packet.number, at_s))
+                if packet.number:
+                    self._seen.append((packet.number, at_s))
                 if now_s > 10:
                     self._arrived_bits += packet.size_bytes * 8
                 self._take_in(packet, at_s)
@@ -245,6 +271,7 @@ class SimulatedCall:
             return
         self._frame_parts[packet.content] -= 1
         if self._frame_parts[packet.content] == 0:
+            self._shown_s.append(at_s)
             if packet.kind == "video":
                 self._pictures += 1
             else:
@@ -272,19 +299,30 @@ class SimulatedCall:
             if known is None:
                 continue
             arrived_s = seen.get(number)
-            fates.append(PacketFeedback(known[0], None if arrived_s is None else arrived_s + CLOCK_OFFSET_S, known[1]))
+            arrived_s = None if arrived_s is None else arrived_s + CLOCK_OFFSET_S
+            fates.append(PacketFeedback(known[0], arrived_s, known[1], known[2]))
+            if arrived_s is None:
+                self._repair(known[3], at_s)
         gaps = [number for number in self._fates if self._reported < number < min(seen)]
         # What lies between two reports is told as lost by the next one; what a lost report told is not known.
-        fates = [PacketFeedback(*self._lost(number)) for number in gaps] + fates
+        fates = [self._lost(number, at_s) for number in gaps] + fates
         self._reported = max(self._reported, newest)
         queued_s = self._up.delay_now_s(at_s) if self.scene.up.rate_at(at_s) > 0 else 0.0
         self._rtt_s += (self.scene.up.delay_s + self.scene.down.delay_s + queued_s - self._rtt_s) * 0.1
         if fates:
             self.controller.feed(fates, at_s, self._rtt_s)
 
-    def _lost(self, number: int) -> tuple[float, None, int]:
-        sent_s, size = self._fates.pop(number)
-        return sent_s, None, size
+    def _lost(self, number: int, at_s: float) -> PacketFeedback:
+        sent_s, size, beside, packet = self._fates.pop(number)
+        self._repair(packet, at_s)
+        return PacketFeedback(sent_s, None, size, beside)
+
+    def _repair(self, packet: Packet, at_s: float) -> None:
+        plan, sizes = self._allocation, packet.size_bytes
+        if packet.kind != "video" or not plan.video_bps:
+            return
+        if self._repairs.allow(packet.number, sizes, at_s, self._rtt_s, plan.video_bps):
+            self._put_beside("video", packet.size_bytes, at_s, packet.content)
 
     # scoring
 
@@ -320,11 +358,16 @@ class SimulatedCall:
             / minutes,
             fps=self._pictures / self.scene.length_s,
             stills=self._stills,
+            gap_s=self._gap_s(),
             feedback_lost=self._rtcp_bad / max(self._rtcp_sent, 1),
             rates=self._rates,
             rungs=self._rungs,
             queues=self._queues,
         )
+
+    def _gap_s(self) -> float:
+        shown = [at_s for at_s in (*self._shown_s, self.scene.length_s) if at_s > 10 and not self._in_outage(at_s)]
+        return max((after - before for before, after in pairwise([10.0, *shown])), default=0.0)
 
     def _in_outage(self, at_s: float) -> bool:
         return any(start_s - 0.5 <= at_s < start_s + length_s + 1.5 for start_s, length_s in self.scene.outages)
@@ -332,7 +375,7 @@ class SimulatedCall:
     def _good_s(self) -> float:
         rate_bps = self.scene.up.rate_at(5.0)
         good = [name for name, at_bps in GOOD.items() if at_bps <= rate_bps]
-        wanted = good[-1] if good else "audio"
+        wanted = good[-1] if good else "stills"
         names = [rung.name for rung in self.rules.rungs]
         for at_s, name in self._rungs:
             if names.index(name) >= names.index(wanted):

@@ -124,7 +124,7 @@ async def test_a_reloaded_doctors_page_is_called_again_by_the_same_process_and_i
 @pytest.mark.browser
 @pytest.mark.serial
 async def test_while_the_rate_carries_no_video_stills_come_instead_and_video_follows_when_it_does() -> None:
-    async with browsing() as browser, calling("test", start_bps=20_500) as room:
+    async with browsing() as browser, calling("test", start_bps=17_500) as room:
         page = await open_page(browser, f"{room.url}/doctor")
         await until(page, "window.stills?.length > 0")
         await until(page, "window.asides.some((one) => one.type === 'link_state' && one.rung === 'stills')")

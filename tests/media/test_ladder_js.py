@@ -86,7 +86,7 @@ def test_javascript_answers_as_python_does() -> None:
 def test_what_the_senders_are_told_fits_the_allocation_and_changes_in_steps() -> None:
     seen = run(PLAN)
     thin, small, middle, full = seen["plans"]
-    assert thin == {"video": {"active": False}, "audio": {"maxBitrate": 6000}, "red": True}
+    assert thin == {"video": {"active": False}, "audio": {"maxBitrate": 6000}, "red": False}
     assert small["video"]["scaleResolutionDownBy"] == 4 and small["video"]["maxFramerate"] >= 5
     assert middle["video"]["scaleResolutionDownBy"] == 4 and full["video"]["scaleResolutionDownBy"] == 1
     assert all(told <= max(wanted, 2_000) and told >= wanted / 1.11 for wanted, told in seen["made"])

@@ -85,11 +85,12 @@ def test_two_frames_share_one_packet_and_a_pause_keeps_none_back() -> None:
         packetizer.packets(TOC_60_MS + frame, place * FRAME_SAMPLES, red=False, frames=2)
         for place, frame in enumerate(frames)
     ]
-    assert [len(sent) for sent in packets] == [0, 1, 0, 1, 0, 0]
-    first, second = parse(packets[1][0]), parse(packets[3][0])
-    assert first is not None and second is not None
+    assert [len(sent) for sent in packets] == [0, 1, 0, 2, 0, 0]
+    first, second, pause = (parse(sent) for sent in (packets[1][0], *packets[3]))
+    assert first is not None and second is not None and pause is not None
     assert frames_of(first.payload) == [b"talk1", b"other"] and first.timestamp == 0
-    assert frames_of(second.payload) == [b"three", b""] and second.timestamp == 2 * FRAME_SAMPLES
+    assert frames_of(second.payload) == [b"three"] and second.timestamp == 2 * FRAME_SAMPLES
+    assert pause.payload == TOC_60_MS and pause.timestamp == 3 * FRAME_SAMPLES, "a browser sees a pause by its size"
 
 
 def test_frames_that_may_not_share_a_packet_are_sent_apart() -> None:

@@ -21,8 +21,9 @@ export const RUNGS = {
   "video-180p": "call-line-video-180p",
   "video-120p": "call-line-video-120p",
   "video-tiny": "call-line-video-tiny",
+  "video-slow": "call-line-video-slow",
   stills: "call-line-stills",
-  audio: "call-line-audio",
+  audio: "call-line-audio", // of nodes before the rules' version 3
   "audio-low": "call-line-audio-low",
 };
 

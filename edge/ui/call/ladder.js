@@ -64,6 +64,7 @@ const SLOWEST_PACE_BPS = 4_000;
 const PACE_ROOM = 1.3;
 const LEAST_VIDEO_BPS = 2_000;
 const STEP = 1.1;
+const BROWSER_FPS_MIN = 4;
 
 /** @param {number} value @param {number} low @param {number} high */
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
@@ -222,12 +223,14 @@ export class Ladder {
   /** @param {Rung} rung */
   why(rung) {
     if (rung === this.rules.rungs[this.rules.rungs.length - 1]) return "call-why-full";
-    return rung.video_max_bps === 0 ? "call-why-audio-only" : "call-why-link-rate";
+    if (rung.video_max_bps) return "call-why-link-rate";
+    return rung.stills ? "call-why-stills" : "call-why-audio-only";
   }
 }
 
 /**
- * A browser's sound stays at one packet length for a call: the rules with that one for every rung.
+ * A browser's sound stays at one packet length for a call, and its encoder makes no picture of a few hundred bytes: the
+ * rules with that length for every rung, and without moving pictures below four a second.
  * @param {Rules} rules
  * @param {number} [packetMs]
  * @returns {Rules}
@@ -235,6 +238,7 @@ export class Ladder {
 export function browserRules(rules, packetMs = 60) {
   const rungs = rules.rungs.map((rung) => ({
     ...rung, packet_ms: packetMs, red_packet_ms: rung.red_packet_ms ? packetMs : 0, stills: false,
+    video_max_bps: rung.fps_min < BROWSER_FPS_MIN ? 0 : rung.video_max_bps,
   }));
   return { ...rules, rungs };
 }

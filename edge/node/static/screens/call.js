@@ -27,7 +27,7 @@ const incoming = signal({ picture: false, seconds: 0, muted: false });
 /** The reason that the node gives while nothing comes through. */
 const NO_LINK = "call-why-no-link";
 /** Rungs without any picture. */
-const SOUND_ONLY = ["audio", "audio-low"];
+const SOUND_ONLY = ["audio-low"];
 /** After so long without a picture it is said that none comes. */
 const PICTURE_WAIT_S = 6;
 /** Counts the node's processes for this call; a new one needs a new leg. */
