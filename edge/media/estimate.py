@@ -21,7 +21,7 @@ from edge.media.losses import Losses
 
 FLOOR_BPS = 8_000.0
 CEILING_BPS = 2_500_000.0
-DEFAULT_START_BPS = 32_000.0
+DEFAULT_START_BPS = 28_000.0
 _RATE_WINDOW_S = 1.0
 _QUEUE_WINDOW_S = 0.35
 _LONGEST_PACKET_BYTES = 65_535
@@ -33,8 +33,11 @@ _DRAIN_S = 0.6
 _DRAIN_SHARE = 0.45
 """Of what the link carries: we never send less than this to drain a queue, for it may not be ours."""
 _LOOK_S = 15.0
-_START_CAUTION = 0.6
+_START_CAUTION, _START_GROWTH = 0.5, 0.6
 """While the rate grows quickly, a shorter queue is an alarm."""
+_MARGIN, _MARGIN_PER_RTT = 0.055, 2.5
+_PROBE_S = 1.2
+"""In this time, on a quick way, the step doubles by which more is tried than is known."""
 _BUSY_S = 0.12
 _BUSY_PACKETS = 3
 _SHOWN_FADES_S = 6.0
@@ -70,6 +73,11 @@ class PacketFeedback(Struct, frozen=True):
     our own feedback. They have passed the link before this one."""
 
 
+def _held_share(rtt_s: float) -> float:
+    """Of the rate that was found: what overshoots is seen a round trip later."""
+    return 1 - _MARGIN * (1 + _MARGIN_PER_RTT * min(rtt_s, 1.0))
+
+
 def _is_sound(packet: PacketFeedback) -> bool:
     arrived = packet.arrived_s is None or math.isfinite(packet.arrived_s)
     sizes = 0 < packet.size_bytes <= _LONGEST_PACKET_BYTES and 0 <= packet.beside_bytes <= _LONGEST_BESIDE_BYTES
@@ -92,8 +100,8 @@ class Estimator:
         self._known_bps = 0.0
         """Where the link last was full; 0 while it never was."""
         self._base = Base()
-        self._arrivals: deque[tuple[float, float, int]] = deque()
-        """(arrived, delay, size with what nobody reports)."""
+        self._arrivals: deque[tuple[float, float, int, int]] = deque()
+        """(arrived, delay, size with what nobody reports, size)."""
         self._beside_bytes = 0
         """Of what left since the last packet that arrived."""
         self._shown_bps = 0.0
@@ -121,7 +129,11 @@ class Estimator:
     @property
     def sustained_bps(self) -> float:
         """What the link carries when the queue that is being drained will be gone: no reason to leave a rung."""
-        return max(self.rate_bps, 0.93 * self._known_bps) if self.phase is Phase.DRAIN else self.rate_bps
+        return (
+            max(self.rate_bps, _held_share(self._rtt_s) * self._known_bps)
+            if self.phase is Phase.DRAIN
+            else self.rate_bps
+        )
 
     @property
     def loss(self) -> float:
@@ -198,7 +210,8 @@ class Estimator:
                 self._base.forget()
                 self._arrivals.clear()
                 delays.clear()
-            self._arrivals.append((packet.arrived_s, delay_s, packet.size_bytes + self._beside_bytes))
+            whole_bytes = packet.size_bytes + self._beside_bytes
+            self._arrivals.append((packet.arrived_s, delay_s, whole_bytes, packet.size_bytes))
             self._beside_bytes = 0
             self._losses.note_arrived(now_s, delay_s)
             delays.append(delay_s)
@@ -217,13 +230,13 @@ class Estimator:
             return
         newest_s, base_s = self._arrivals[-1][0], self._base.delay_s()
         span_s = max(newest_s - self._arrivals[0][0], 0.15)
-        size_bytes = sum(size for _, _, size in self._arrivals) - self._arrivals[0][2]
+        size_bytes = sum(size for _, _, size, _ in self._arrivals) - self._arrivals[0][2]
         self.received_bps = size_bytes * 8 / span_s
-        lately = [delay for at_s, delay, _ in self._arrivals if at_s > newest_s - _QUEUE_WINDOW_S]
+        lately = [delay for at_s, delay, _, _ in self._arrivals if at_s > newest_s - _QUEUE_WINDOW_S]
         if len(lately) < 3:
-            lately = [delay for _, delay, _ in self._arrivals][-3:]
+            lately = [delay for _, delay, _, _ in self._arrivals][-3:]
         self.queue_s = max(min(lately) - base_s, 0.0)
-        last = min(delay for _, delay, _ in list(self._arrivals)[-3:]) - base_s
+        last = min(delay for _, delay, _, _ in list(self._arrivals)[-3:]) - base_s
         if last > 3 * self._limit_s():
             self.queue_s = max(self.queue_s, last)  # it rises so steeply that the moment need not be over
         self._carried_bps = self._busy_bps(base_s)
@@ -244,7 +257,7 @@ class Estimator:
         0 when there was too little of that to tell.
         """
         busy_s, busy_bytes, busy_packets, before_s = 0.0, 0, 0, math.inf
-        for at_s, delay_s, size in self._arrivals:
+        for at_s, delay_s, size, _ in self._arrivals:
             if 0 <= at_s - before_s <= delay_s - base_s:
                 busy_s += at_s - before_s
                 busy_bytes += size
@@ -256,7 +269,7 @@ class Estimator:
         """A standing queue that is no alarm: a packet and a half that wait, at least 60 ms."""
         if not self._arrivals:
             return 0.06
-        mean_bytes = sum(size for _, _, size in self._arrivals) / len(self._arrivals)
+        mean_bytes = sum(size for _, _, _, size in self._arrivals) / len(self._arrivals)
         return max(0.06, 1.5 * mean_bytes * 8 / self.rate_bps)
 
     def _adapt(self, now_s: float, rtt_s: float) -> None:
@@ -297,7 +310,7 @@ class Estimator:
         """While the queue stands, what arrives is still what the link carries; it may be less every moment."""
         if gone:
             self.phase = Phase.STEADY
-            self.rate_bps = max(0.93 * self._known_bps, FLOOR_BPS)
+            self.rate_bps = max(_held_share(rtt_s) * self._known_bps, FLOOR_BPS)
             self._cut_s = now_s
             return
         if now_s - self._cut_s > 0.3 and self._carried_bps:
@@ -338,13 +351,13 @@ class Estimator:
     def _grow(self, elapsed_s: float, rtt_s: float) -> None:
         quick = 1.0 / (1.0 + 1.5 * rtt_s)
         if self.phase is Phase.START:
-            per_second = 0.8 * quick
+            per_second = _START_GROWTH * quick
         elif self.rate_bps < 0.85 * max(self._known_bps, self._train_bps):
             per_second = 0.5 * quick
         else:
             if self.rate_bps > 1.02 * self._known_bps and not self._train_bps:
                 self._beyond_s += elapsed_s
-            per_second = min(0.03 * quick * 2 ** (self._beyond_s * quick / 1.5), 0.6 * quick)
+            per_second = min(0.03 * quick * 2 ** (self._beyond_s * quick / _PROBE_S), 0.6 * quick)
         self._raise(per_second, elapsed_s)
 
     def _raise(self, per_second: float, elapsed_s: float) -> None:

@@ -17,6 +17,7 @@ _WORST_LINE = 0.15
 """A line that loses more would carry more if less were sent."""
 _FULL_RANK = 0.80
 _FULL_LOSSES = 6
+_DOUBTFUL_RANK, _TOLD_LOSSES = 0.62, 3
 
 
 class Losses:
@@ -76,6 +77,8 @@ class Losses:
         """Time passed; ``settled``: no queue stands and nothing was cut lately, so what is lost the line loses."""
         if settled and self._count >= 15:
             seen = self._weight / self._count
+            if seen > self.line and len(self._ranks) >= _TOLD_LOSSES and self._mean_rank() > _DOUBTFUL_RANK:
+                return  # they come where a short queue is full: perhaps not the line's
             self.line += (seen - self.line) * min(elapsed_s / (6.0 if seen > self.line else 10.0), 1.0)
             self.line = min(self.line, _WORST_LINE)
 
@@ -88,7 +91,10 @@ class Losses:
             return True
         if len(self._ranks) < _FULL_LOSSES:
             return False
-        return sum(rank for _, rank in self._ranks) / len(self._ranks) > _FULL_RANK
+        return self._mean_rank() > _FULL_RANK
+
+    def _mean_rank(self) -> float:
+        return sum(rank for _, rank in self._ranks) / len(self._ranks)
 
     def forget_moment(self) -> None:
         """What was lost lately was acted on."""

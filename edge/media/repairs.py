@@ -1,4 +1,4 @@
-"""Which lost packets of the picture are sent again: each once a round trip, and never more than a share of the rate. Pure.
+"""Which lost packets of the picture are sent again: once a round trip, never more than a share of the rate. Pure.
 
 A browser that does not know the round trip yet asks for the same packet several times in it. On a thin link each
 answer took the room of the next pictures, and a third of the link went into copies.
@@ -25,10 +25,8 @@ class Repairs:
         """Whether packet ``number``, about so large, is sent again now."""
         if now_s - self._answered.get(number, float("-inf")) < rtt_s + _SPARE_S:
             return False
-        while self._spent and self._spent[0][0] < now_s - _WINDOW_S:
-            self._spent.popleft()
-        spent = sum(size for _, size in self._spent) + size_bytes
-        if self._spent and spent * 8 > SHARE * rate_bps * _WINDOW_S:
+        spent_bps = self.bps(now_s) + size_bytes * 8 / _WINDOW_S
+        if self._spent and spent_bps > SHARE * rate_bps:
             return False
         self._spent.append((now_s, size_bytes))
         if len(self._answered) >= _KEPT:
@@ -36,3 +34,9 @@ class Repairs:
         self._answered.pop(number, None)
         self._answered[number] = now_s
         return True
+
+    def bps(self, now_s: float) -> float:
+        """What repairs took lately: the picture has to do without."""
+        while self._spent and self._spent[0][0] < now_s - _WINDOW_S:
+            self._spent.popleft()
+        return sum(size for _, size in self._spent) * 8 / _WINDOW_S

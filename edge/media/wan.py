@@ -9,33 +9,24 @@ threads; whoever makes a leg bridges them.
 import logging
 import re
 import secrets
-import threading
 import time
-from collections import deque
 from typing import Any, Protocol
 from urllib.parse import quote
 
 from edge.media import aside, rtp
 from edge.media.capture import SOUND_RATE_HZ, Thinning
 from edge.media.estimate import PacketFeedback
-from edge.media.handshake import Flights, identity, with_fingerprint
+from edge.media.handshake import with_fingerprint
 from edge.media.ladder import Allocation
 from edge.media.pacer import Pacer
 from edge.media.pipeline import bytes_of, load_gst, structure_of
 from edge.media.receive import DoctorAudio, DoctorVideo
-from edge.media.repairs import Repairs
 from edge.media.signals import IceServer
+from edge.media.wire import WIRE_OVERHEAD_BYTES, Wire
 
-WIRE_OVERHEAD_BYTES = 38
-"""IPv4 + UDP + SRTP tag, beside what the TWCC event counts."""
 _PRIMING_SIDE = 16
 _KEY_FRAME_SPACING_S = 0.4
 """Beside the round trip: what a key frame takes to be made and to be let out."""
-_BELOW_BYTES = 28
-"""IPv4 + UDP."""
-_ICE_PATIENCE_MS = 1_500
-"""Longer than a round trip: libnice forgets a check whose answer is not back by then, and nominates later."""
-_UNKNOWN_RTT_S = 0.5
 _LOG = logging.getLogger(__name__)
 _AUDIO_CAPS = (
     f"application/x-rtp,media=audio,encoding-name=OPUS,payload={rtp.OPUS_PT},clock-rate=48000,"
@@ -100,7 +91,6 @@ class WanLeg:
         self._key_frame_s = 0.0
         """When the encoder was last told to make a key frame."""
         self.frames_sent = 0
-        self.bytes_sent = 0
         self.rtt_s = 0.0
         self.relayed = False
         """Whether the way to the doctor leads through a TURN server."""
@@ -110,22 +100,11 @@ class WanLeg:
         self._repairing = False
         self._pacer = Pacer(self._emit_video)
         self._red = rtp.RedReader()
-        self._identity = identity()
-        self._flights = Flights(self._emit_flight)
-        self._wire: Any = None
-        """The pad through which everything leaves."""
-        self._flying = threading.local()
-        self._beside: deque[tuple[float, int]] = deque(maxlen=1_000)
-        """What left and nobody reports, until the next packet that is reported: (monotonic, IP bytes)."""
-        self._repairs = Repairs()
-        self._answer_s = 0.0
-        """The quickest report on a packet: about a round trip, known long before browsers tell theirs."""
+        self._wire = Wire(self._gst, self._web)
         self._packetizer = rtp.OpusPacketizer(secrets.randbits(32) or 1, secrets.randbits(15), secrets.randbits(31))
         self._wire_sending()
-        self._steer_ice()
         self._add_ice_servers(ice_servers)
         self._web.connect("on-ice-candidate", self._on_candidate)
-        self._web.connect("deep-element-added", self._on_part)
         self._web.connect("pad-added", self._on_pad)
         for name in ("connection-state", "ice-connection-state"):
             self._web.connect(f"notify::{name}", self._on_state)
@@ -148,7 +127,7 @@ class WanLeg:
         """Stop everything; blocks for a moment."""
         self._closed = True
         self._pacer.stop()
-        self._flights.close()
+        self._wire.close()
         self._pipeline.set_state(self._gst.Gst.State.NULL)
 
     # what is sent
@@ -185,6 +164,15 @@ class WanLeg:
                 self._fit()
         elif not allocation.width or allocation.still_every_s:
             self._pacer.clear()  # a pause within a rung keeps what is queued: half a picture costs a key frame
+
+    @property
+    def bytes_sent(self) -> int:
+        """IP bytes of everything but connectivity checks."""
+        return self._wire.bytes_sent
+
+    def repairs_bps(self, now_s: float) -> float:
+        """IP bits per second that were sent again lately: the picture has to do without."""
+        return self._wire.repairs_bps(now_s)
 
     @property
     def aside_is_open(self) -> bool:
@@ -286,36 +274,6 @@ class WanLeg:
             transceiver.set_property("direction", GstWebRTC.WebRTCRTPTransceiverDirection.SENDRECV)
             transceiver.set_property("do-nack", retransmit)
 
-    def _on_part(self, _web: object, _bin: object, part: Any) -> None:
-        """webrtcbin has built something."""
-        factory = part.get_factory()
-        kind = factory.get_name() if factory is not None else ""
-        if kind == "dtlssrtpdec":
-            part.set_property("pem", self._identity.pem)
-        elif kind == "nicesink":
-            self._wire = part.get_static_pad("sink")
-            self._wire.add_probe(self._gst.Gst.PadProbeType.BUFFER, self._on_datagram)
-
-    def _on_datagram(self, _pad: object, info: Any) -> Any:
-        results = self._gst.Gst.PadProbeReturn
-        buffer = info.get_buffer()
-        if buffer is None:
-            return results.OK
-        if not self._open and not getattr(self._flying, "now", False) and self._flights.take(bytes_of(buffer)):
-            return results.DROP  # it comes back from there
-        size_bytes = buffer.get_size() + _BELOW_BYTES
-        self.bytes_sent += size_bytes
-        if not rtp.is_reported(bytes(buffer.extract_dup(0, 2))):
-            self._beside.append((time.monotonic(), size_bytes))
-        return results.OK
-
-    def _emit_flight(self, datagram: bytes) -> None:
-        self._flying.now = True
-        try:
-            self._wire.chain(self._gst.Gst.Buffer.new_wrapped(datagram))
-        finally:
-            self._flying.now = False
-
     def _note_error(self, message: Any) -> None:
         """An element failed. SCTP does when the doctor's page goes; sound and picture are not touched by that."""
         name, (error, _) = message.src.get_name(), message.parse_error()
@@ -331,13 +289,6 @@ class WanLeg:
             self._aside.connect("on-message-string", lambda _channel, text: self._events.on_aside(text or ""))
         else:
             _LOG.warning("webrtcbin makes no data channel: no stills, no marks")
-
-    def _steer_ice(self) -> None:
-        """Let libnice's checks fit a slow link: it knows a check again only until the first timer has run."""
-        ice = self._web.get_property("ice-agent")
-        if ice.__grefcount__ < 2:  # webrtcbin 1.22 leaves its reference floating, and Python has just taken it away
-            ice._ref()
-        ice.get_property("agent").set_property("stun-initial-timeout", _ICE_PATIENCE_MS)
 
     def _add_ice_servers(self, servers: tuple[IceServer, ...]) -> None:
         for server in servers:
@@ -440,7 +391,7 @@ class WanLeg:
         self._kept.append(offer)
         done = self._gst.Gst.Promise.new()
         self._kept.append(done)
-        text = with_fingerprint(offer.sdp.as_text(), self._identity.fingerprint)
+        text = with_fingerprint(offer.sdp.as_text(), self._wire.identity.fingerprint)
         self._web.emit("set-local-description", offer, done)
         self._events.on_offer(rtp.steer_offer(text, audio_bps=16_000, video_as_kbps=400))
 
@@ -456,7 +407,7 @@ class WanLeg:
             self._events.on_connection("failed")
         elif whole == states.WebRTCPeerConnectionState.CONNECTED:
             if not self._open:
-                self._open = True
+                self._open = self._wire.open = True
                 self._key_frame()
                 held, self._held = self._held, None
                 if held is not None:  # of this moment: sources go on while nothing is connected
@@ -517,44 +468,18 @@ class WanLeg:
         return kinds.DROP
 
     def _on_upstream_event(self, _pad: object, info: Any) -> Any:
-        Gst = self._gst.Gst
-        packets = []
+        results = self._gst.Gst.PadProbeReturn
         with structure_of(info.get_event()) as structure:
             name = structure.get_name() if structure is not None else ""
             if name == "GstRTPRetransmissionRequest":
-                allowed = self._repair(structure.get_value("seqnum"))
-                return Gst.PadProbeReturn.OK if allowed else Gst.PadProbeReturn.DROP
-            if name != "RTPTWCCPackets":
-                return Gst.PadProbeReturn.OK
-            for entry in structure.get_value("packets"):
-                lost, sent_s = bool(entry.get_value("lost")), entry.get_value("local-ts") / Gst.SECOND
-                packets.append(
-                    PacketFeedback(
-                        sent_s=sent_s,
-                        arrived_s=None if lost else entry.get_value("remote-ts") / Gst.SECOND,
-                        size_bytes=entry.get_value("size") + WIRE_OVERHEAD_BYTES,
-                        beside_bytes=self._beside_until(sent_s),
-                    )
+                plan = self._allocation
+                allowed = self._wire.may_repair(
+                    structure.get_value("seqnum"), plan.mtu_bytes, self.rtt_s, plan.video_bps
                 )
-        arrived = [packet.sent_s for packet in packets if packet.arrived_s is not None]
-        if arrived:
-            answer_s = max(time.monotonic() - max(arrived), 0.0)
-            self._answer_s = min(self._answer_s or answer_s, answer_s)
-        self._events.on_feedback(packets)
-        return Gst.PadProbeReturn.OK
-
-    def _beside_until(self, sent_s: float) -> int:
-        size_bytes = 0
-        while self._beside and self._beside[0][0] <= sent_s:
-            size_bytes += self._beside.popleft()[1]
-        return size_bytes
-
-    def _repair(self, number: int) -> bool:
-        plan = self._allocation
-        if plan.video_bps <= 0:
-            return False
-        rtt_s = self.rtt_s or self._answer_s or _UNKNOWN_RTT_S
-        return self._repairs.allow(number, plan.mtu_bytes, time.monotonic(), rtt_s, plan.video_bps)
+                return results.OK if allowed else results.DROP
+            if name == "RTPTWCCPackets":
+                self._events.on_feedback(self._wire.fates(structure))
+        return results.OK
 
     def _on_stats(self, promise: Any, *_: object) -> None:
         reply = promise.get_reply()

@@ -318,7 +318,8 @@ class Worker:
         if self._connected:
             self._estimator.tick(now_s, wan.rtt_s)
         seen = self._estimator
-        allocation = self._ladder.allocate(seen.rate_bps, now_s, seen.line_loss, seen.sustained_bps)
+        rate_bps = seen.rate_bps - wan.repairs_bps(now_s)
+        allocation = self._ladder.allocate(rate_bps, now_s, seen.line_loss, seen.sustained_bps)
         if allocation != self._allocation:
             self._allocation = allocation
             wan.apply(allocation)

@@ -15,12 +15,12 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct, structs
 
-from tests.bench import media_calls, media_load, media_plot, media_source, media_weight
+from tests.bench import media_calls, media_load, media_plot, media_simulated, media_source, media_weight
 from tests.bench.media_figures import Figures, figures
 from tests.bench.media_rows import PEERS, ROWS, LinkRow, Peer
 from tests.bench.rows import Row
 
-GROUPS = (*(row.name for row in ROWS), "cpu", "hour")
+GROUPS = (*(row.name for row in ROWS), "cpu", "hour", "simulated")
 RAW = media_source.FOLDER / "media"
 """Where each call's whole record is kept, gzipped JSON, until the next of that name."""
 _QUICK_S = 20.0
@@ -36,7 +36,7 @@ class Options(Struct, frozen=True):
     """What to run."""
 
     only: tuple[str, ...] = ()
-    """Names of rows; empty: all links and ``cpu``, not ``hour``."""
+    """Names of rows; empty: all links and ``cpu``, not ``hour`` and not ``simulated``, which needs no root."""
     peers: tuple[Peer, ...] = PEERS
     seeds: tuple[int, ...] = (1, 2, 3)
     seconds: float = 0.0
@@ -53,9 +53,13 @@ def quick() -> Options:
 
 def run(options: Options) -> tuple[list[Row], list[Figures]]:
     """Make the calls; the rows with their goals, and every call's figures."""
+    if options.only == ("simulated",):
+        return media_simulated.run(len(options.seeds)), []
     source = media_source.prepare()
     every: list[Figures] = []
     rows: list[Row] = []
+    if "simulated" in options.only:
+        rows += media_simulated.run(len(options.seeds))
     for link_row in ROWS:
         if options.only and link_row.name not in options.only:
             continue

@@ -1,6 +1,6 @@
 """``python -m tests.bench.media_simulated [--held-out] [--seeds N]``: our estimator and two others on simulated links.
 
-All three sit under the same ladder, pace and simulated sender: ours, which starts at 32 kbit/s; a controller as
+All three sit under the same ladder, pace and simulated sender: ours, which starts at 28 kbit/s; a controller as
 draft-ietf-rmcat-gcc-02 describes it, in our own words, which starts at a browser's 300 kbit/s but has none of its
 probing; and the estimator of this project's first release, which starts at 56 kbit/s as it did. A minute of call takes
 about 0.2 s.

@@ -161,7 +161,8 @@ class SimulatedCall:
         self.controller.tick(now_s, self._rtt_s)
         line_loss = getattr(self.controller, "line_loss", None)
         sustained_bps = getattr(self.controller, "sustained_bps", 0.0)
-        allocation = self._ladder.allocate(self.controller.rate_bps, now_s, line_loss, sustained_bps)
+        rate_bps = self.controller.rate_bps - self._repairs.bps(now_s)
+        allocation = self._ladder.allocate(rate_bps, now_s, line_loss, sustained_bps)
         if allocation.rung != self._allocation.rung or not self._rungs:
             self._rungs.append((now_s, allocation.rung))
         self._allocation = allocation

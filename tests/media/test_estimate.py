@@ -51,9 +51,17 @@ def test_a_steady_link_is_used_and_sound_does_not_wait_behind_us(
     assert max(call.feedback_lost for call in calls) < 0.02
 
 
-def test_at_32_kbit_pictures_come_four_times_a_second_and_at_24_stills() -> None:
-    assert median("32/600/2", "fps") >= 4
-    assert median("24/800/3", "stills") >= 8
+def test_at_32_kbit_pictures_come_four_times_a_second_and_at_24_every_second() -> None:
+    for name, fps, gap_s in (
+        ("32/600/2", 4, 4),
+        ("32/600/2 pauses", 4, 4),
+        ("24/800/3", 1, 8),
+        ("24/800/3 pauses", 1, 8),
+        ("held: 28/500/3 pauses", 2, 6),
+    ):
+        calls = scores(name)
+        assert statistics.median(call.fps for call in calls) >= fps, name
+        assert max(call.gap_s for call in calls) <= gap_s, name
 
 
 def test_a_full_queue_that_is_too_short_to_be_felt_is_heard_in_the_losses() -> None:
@@ -128,8 +136,8 @@ ODD = st.lists(
 )
 
 
-RECOVERS_S = 90.0
-"""The least delay is remembered for 40 s: one absurd packet is believed so long, then the rate has to grow again."""
+RECOVERS_S = 45.0
+"""Many absurd packets are the least delay until a queue has stood too still for one; then the rate has to grow."""
 
 
 @given(ODD, ODD_FLOATS)

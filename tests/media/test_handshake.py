@@ -24,7 +24,7 @@ def test_a_leg_has_a_certificate_of_its_own_that_is_small_and_is_the_one_in_the_
 def test_the_offer_carries_the_fingerprint_of_the_certificate_that_is_used() -> None:
     offers: list[str] = []
     leg, _ = _leg()
-    leg._events.on_offer = offers.append  # type: ignore[method-assign]
+    leg._events.on_offer = offers.append  # type: ignore[assignment]
     try:
         _wait_for(lambda: leg.try_offer() and bool(offers))
         parts = {part.get_factory().get_name(): part for part in leg._web.iterate_recurse() if part.get_factory()}
@@ -32,7 +32,7 @@ def test_the_offer_carries_the_fingerprint_of_the_certificate_that_is_used() -> 
     finally:
         leg.close()
     used = x509.load_pem_x509_certificate(pem.encode()).fingerprint(hashes.SHA256()).hex(":").upper()
-    assert used == leg._identity.fingerprint and offers[0].count(used) == 3
+    assert used == leg._wire.identity.fingerprint and offers[0].count(used) == 3
 
 
 def test_pieces_of_a_flight_travel_together_up_to_what_passes_everywhere() -> None:
