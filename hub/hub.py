@@ -11,6 +11,7 @@ from edge.model.errors import BadInput
 from edge.model.events import StaffPublished
 from edge.model.reference import reference
 from edge.sync.endpoint import HubEndpoint
+from edge.sync.locked import is_message
 from edge.web.logs import say
 
 from . import directory, down, revocations, shelf, shelf_s3
@@ -292,7 +293,10 @@ class Hub:
         while True:
             node_id, blob = await self.link.signals.get()
             try:
-                await self.live.from_node(node_id, blob)
+                if is_message(blob):
+                    await self.link.answer_locked(node_id, blob)
+                else:
+                    await self.live.from_node(node_id, blob)
             except Exception:
                 logger.exception("signal failed")
 

@@ -13,6 +13,7 @@ from typing import TypeAlias
 from sqlalchemy import Connection, update
 
 from edge.sync import faults, holdings
+from edge.sync import locked as locked_sync
 from edge.sync.endpoint import HubEndpoint
 from edge.sync.link import (
     BundleArrived,
@@ -30,7 +31,7 @@ from edge.sync.seal import NodeRecord
 from edge.web.logs import say
 from edge.web.refusals import failure_of
 
-from . import blob_rows, down, giving, returns, unlocks
+from . import blob_rows, down, giving, locked, returns, unlocks
 from .blobs import Blobs
 from .directory import NodeDirectory
 from .keys import Keyring
@@ -118,6 +119,19 @@ class Link:
         """Pass a call signal on."""
         self.endpoint.send_signal(node_id, blob, self._monotonic_s())
         self.wake()
+
+    async def answer_locked(self, node_id: bytes, signal: bytes) -> None:
+        """A locked node asks how the emergencies of its process stand. What does not hold is dropped."""
+        try:
+            asked = locked_sync.decode(signal)
+        except locked_sync.LockedRefused:
+            say(logger, "signal_malformed", logging.WARNING, node_id=node_id.hex())
+            return
+        run, record = self.endpoint.locked_run(node_id), self._directory.by_id(node_id)
+        if isinstance(asked, locked_sync.AskAnswers) and run is not None and record is not None and not record.revoked:
+            about = asked
+            for one in await self._store.read(lambda connection: locked.answers(connection, node_id, run, about)):
+                self.send_signal(node_id, locked_sync.encode(one))
 
     def send_down(self, blob: down.DownBlob) -> None:
         """Send a committed down blob until the node holds it; one for a home site is where it belongs already."""

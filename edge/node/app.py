@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from aiohttp import web
 
-from edge.sync import seal
+from edge.sync import locked, seal
 from edge.sync.bearers.sms import SmsHealth
 from edge.web import static
 from edge.web.server import new_app
@@ -22,6 +22,7 @@ from .config import NodeConfig, load_config
 from .devices.measure import Measurements
 from .devices.panel_desk import PanelDesk, PanelReport
 from .devices.registry import Configured, Registry
+from .emergency import Emergency
 from .hub_opening import HubOpening
 from .link import HubLink, new_endpoint
 from .media import MediaDesk
@@ -36,6 +37,7 @@ from .web.board_api import BoardApi
 from .web.device_api import DeviceApi
 from .web.door import add_trusted
 from .web.due_api import DueApi
+from .web.emergency_api import EmergencyApi
 from .web.month_api import MonthApi
 from .web.opening_api import OpeningApi
 from .web.printer_api import PrinterApi
@@ -73,9 +75,11 @@ class Node:
         self.link.prune_media = self.media.prune
         self.calls = CallDesk(self.clinic, self.media, camera)
         self.calls.connect(self.link.send_signal, self.link.limit_bulk)
-        self.link.on_signal.append(self.calls.hear)
+        self.link.on_signal.append(self._hear_signal)
         self.link.on_link.append(self.calls.link_changed)
         self.calling = Calling(self.clinic, folder)
+        self.emergency = Emergency(folder, self.clinic, run, endpoint.pack, endpoint.seal_packed)
+        self.emergency.send_signal = self.link.send_signal
         self.hub_opening = HubOpening(self.clinic, self.link.ask_to_unlock, self.link.end_asking)
         self.link.on_unlock_told = self.hub_opening.heard
         self.panel: PanelDesk | None = None
@@ -103,6 +107,7 @@ class Node:
             *DeviceApi(self.measurements).routes(),
             *StaffApi(self.clinic).routes(),
             *OpeningApi(self.clinic, self.hub_opening).routes(),
+            *EmergencyApi(self.emergency).routes(),
             *BoardApi(self.clinic, self.calling).routes(),
             *PrinterApi(self.clinic, self.printer).routes(),
             *ReferralApi(self.clinic, self.printer).routes(),
@@ -158,6 +163,9 @@ class Node:
         self.sms = SmsDesk(self.clinic, folder, options)
         self.api.add(SmsApi(self.sms).routes())
         await self.sms.start()
+
+    async def _hear_signal(self, signal: bytes) -> None:
+        await (self.emergency.heard(signal) if locked.is_message(signal) else self.calls.hear(signal))
 
     def _sms_health(self) -> SmsHealth | None:
         return self.sms.health if self.sms is not None else None

@@ -27,6 +27,7 @@ from edge.sync.log import NO_SALT, Position, Stream, Writer, own_salt
 from .config import RECORDS_FILE, NodeConfig
 from .database import Database, WrongKey
 from .held import BUNDLE_PLAIN_BYTES, HeldLogs, Imported
+from .locked_import import LockedImport
 from .media_rows import MediaLog, Withdrawn
 from .outbox import OutboxDb
 from .replies import Replies, Reply, digest_of
@@ -84,6 +85,8 @@ class Journal:
         self.held = HeldLogs(self._db, self.views, config, run)
         self._stamp = int((self._db.row("SELECT coalesce(max(stamp), 0) FROM entries") or (0,))[0])
         self._writers: dict[Stream, Writer] = {}
+        self._of_locked: set[str] = set()
+        """Visits of which something was recorded before the hub's answers to them were taken in."""
         self.media = MediaLog(self._db, self.views.media, outbox)
 
     # -- keys -----------------------------------------------------------------------------------
@@ -197,6 +200,15 @@ class Journal:
         self.media.taken_back(withdrawn)
         return reply
 
+    def import_locked(self, records: bytes) -> int:
+        """Take in what was recorded while the records were closed; how many entries. ``records``: R, 32 B."""
+        node_id = self._config.node_id
+        done = LockedImport(self._db, self.views, self._outbox, node_id, self.fold, self._insert).run(records)
+        self._stamp = max(self._stamp, done.stamp)
+        self._writers |= {one.stream: one for one in done.writers if one.run == self._run}
+        self._of_locked |= done.visits
+        return done.entries
+
     def _append(self, writers: dict[Stream, Writer], event: ev.Event, entry: ev.Entry, visit: Visit | None) -> None:
         visit_id = ev.visit_of(event)
         stream = Stream.CLINICAL
@@ -214,13 +226,17 @@ class Journal:
             None if before is None else Position(before.seq, b"", before.head),
         )
         salt = own_salt(event) or (self.views.salt(visit_id) if visit_id else NO_SALT)
-        raw = msgspec.msgpack.encode(entry)
-        position = writer.append(raw, salt or NO_SALT)
+        self._insert(writer, msgspec.msgpack.encode(entry), entry, salt or NO_SALT, visit_id)
         writers[stream] = writer
+        if isinstance(event, ev.VisitClosed):
+            self._want_head(stream)
+
+    def _insert(self, writer: Writer, raw: bytes, entry: ev.Entry, salt: bytes, visit_id: str) -> None:
+        position = writer.append(raw, salt)
         self._db.run(
             "INSERT INTO entries (run, stream, seq, raw, c, h, stamp, kind, visit_id) VALUES (?,?,?,?,?,?,?,?,?)",
-            self._run,
-            int(stream),
+            writer.run,
+            int(writer.stream),
             position.seq,
             raw,
             position.commitment,
@@ -229,8 +245,6 @@ class Journal:
             entry.kind,
             visit_id,
         )
-        if isinstance(event, ev.VisitClosed):
-            self._want_head(stream)
 
     def _want_head(self, stream: Stream) -> None:
         self._db.run(
@@ -473,6 +487,8 @@ class Journal:
             if isinstance(event, ev.MediaWanted):
                 self.views.media.wanted(event)
             touched.add(ev.visit_of(event))
+            if ev.visit_of(event) in self._of_locked:
+                self.held.refold({ev.visit_of(event)})
             if seq in own and not self._has_answered(own[seq]):
                 answers.append(own[seq])
         return self._answer(touched - {""}, answers, stamp, at)

@@ -27,6 +27,7 @@ class OutboxDb:
         )
         self._db.table("reseals", {"ref": bytes}, "ref", [])
         self._db.table("downs", {"seq": int, "blob": bytes, "imported": int}, "seq", [["imported"]])
+        self._db.table("locked", {"id": int, "piece": bytes}, "id", [])
         self._db.table("downs_refused", {"seq": int, "blob": bytes, "reason": str}, "seq", [])
 
     def add(self, ref: BundleRef) -> None:
@@ -37,15 +38,39 @@ class OutboxDb:
         """Keep several sealed bundles durably, or none of them."""
         with self._db.transaction():
             for ref in refs:
-                self._db.run(
-                    "INSERT OR IGNORE INTO bundles (ref, opening, bundle, level, size_bytes, quarantined) "
-                    "VALUES (?, ?, ?, 0, ?, 0)",
-                    ref.bundle_id,
-                    ref.opening,
-                    ref.sealed,
-                    len(ref.sealed),
-                )
+                self._insert(ref)
         faults.point("outbox.added")
+
+    def _insert(self, ref: BundleRef) -> None:
+        self._db.run(
+            "INSERT OR IGNORE INTO bundles (ref, opening, bundle, level, size_bytes, quarantined) "
+            "VALUES (?, ?, ?, 0, ?, 0)",
+            ref.bundle_id,
+            ref.opening,
+            ref.sealed,
+            len(ref.sealed),
+        )
+
+    def add_locked(self, piece: bytes, ref: BundleRef) -> None:
+        """Keep what a locked node recorded: sealed to its own R, and sealed for the hub; both or none of them."""
+        with self._db.transaction():
+            self._db.run("INSERT INTO locked (piece) VALUES (?)", piece)
+            self._insert(ref)
+        faults.point("outbox.locked")
+
+    def locked(self) -> list[tuple[int, bytes]]:
+        """What was recorded while locked and is not in the records yet, in its order."""
+        return [(row[0], row[1]) for row in self._db.rows("SELECT id, piece FROM locked ORDER BY id")]
+
+    def drop_locked(self, row: int) -> None:
+        """It is in the records."""
+        with self._db.transaction():
+            self._db.run("DELETE FROM locked WHERE id = ?", row)
+
+    def unacknowledged(self, refs: list[bytes]) -> int:
+        """How many of these bundles the hub has not acknowledged; those that are not known here have been."""
+        found = (self._db.row("SELECT 1 FROM bundles WHERE ref = ? AND level = 0", ref) for ref in refs)
+        return sum(row is not None for row in found)
 
     def waiting(self) -> list[tuple[bytes, int]]:
         """Names and sizes of what the hub has not acknowledged and can still open, in the order of sealing."""

@@ -23,6 +23,7 @@ from .outbox import OutboxDb
 from .views import Views
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 class AlreadyServed(UpkendraError):
@@ -77,8 +78,10 @@ class Store:
         def opened() -> tuple[Journal, Secrets]:
             journal = Journal(self._folder, dmk, self._config, outbox, self._run)
             journal.learn_levels()
+            keys = journal.secrets()
+            journal.import_locked(keys.records)
             self._opened = journal
-            return journal, journal.secrets()
+            return journal, keys
 
         def opened_for_reading() -> Database:
             return Database(self._folder / RECORDS_FILE, dmk)
@@ -95,6 +98,12 @@ class Store:
         if journal is None:
             raise Locked("The node is locked. Unlock it with a badge and its PIN.")
         return await self._on(self._writer, lambda: work(journal))
+
+    async def either(self, locked: Callable[[OutboxDb], T], opened: Callable[[Journal], U]) -> T | U:
+        """Run one of them on the writer thread: ``opened`` once what was recorded while locked is in."""
+        outbox = self._outbox
+        assert outbox is not None
+        return await self._on(self._writer, lambda: locked(outbox) if self._opened is None else opened(self._opened))
 
     async def acknowledged(self, words: Sequence[BundleAcked], at_ms: int) -> set[str]:
         """Keep the hub's words about bundles, also while locked; the visits in them, once the records are open.

@@ -135,6 +135,12 @@ class HubEndpoint:
             session.arq.control(fr.Unlock(request, state, secret))
             self._dirty[session] = None
 
+    def locked_run(self, node_id: bytes) -> bytes | None:
+        """The process with which a node is there now while it is locked; None when it is open or gone."""
+        node = self._nodes.get(node_id)
+        session = node.current if node is not None else None
+        return session.epoch.run if session is not None and session.epoch.grade is seal.Grade.DEVICE else None
+
     def presence(self, node_id: bytes, now: float) -> LinkState:
         """How a node was last heard; not online when it owes a keep-alive, or answers to two timeouts."""
         node = self._nodes.get(node_id)

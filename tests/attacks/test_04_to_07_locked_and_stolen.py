@@ -1,4 +1,4 @@
-"""Attacks 4 to 7 of SEALING.md, as far as they can be tried today: a locked node, its card, a thief."""
+"""Attacks 4 to 7 of SEALING.md in one process: a locked node, its card, a thief; files beside this try real ones."""
 
 import asyncio
 import base64
@@ -25,7 +25,6 @@ async def setup(tmp_path: Path) -> Provisioned:
 
 
 async def test_04_a_locked_node_without_any_tablet_empties_its_outbox_and_merges_at_unlock(setup: Provisioned) -> None:
-    """The RED case of a locked node waits for the emergency mode (issue 5)."""
     async with Served(setup) as served:
         await served.tablet.login(setup)
         _, visit = await served.tablet.register()
@@ -80,7 +79,6 @@ async def test_05_no_marker_of_a_patient_lies_in_any_file_while_open_closed_or_k
 
 
 async def test_06_a_thief_of_the_node_finds_no_key_that_opens_a_record(setup: Provisioned) -> None:
-    """The hub's slot of the data key waits for issue 5: today no person's act at the hub opens a node at all."""
     async with Served(setup) as served:
         await served.tablet.login(setup)
         _, visit = await served.tablet.register()

@@ -1,4 +1,4 @@
-"""The locked page: a tablet of the same day opens the node with a PIN, until the day is closed."""
+"""The locked page: a RED patient without a log-in; a tablet of the same day opens the node, until the day is closed."""
 
 from pathlib import Path
 
@@ -26,11 +26,33 @@ def keys_kept(page: Page) -> list[bool]:
     return kept
 
 
+def red_case(page: Page) -> str:
+    """A RED patient at the locked node, from one tap to the hub; the token."""
+    tap(page, "red-door")
+    see(page, "red-go")
+    assert look(page) == []
+    tap(page, "red-gender-male")
+    fill(page, "red-age", "55")
+    tap(page, "red-go")
+    page.locator('[data-test="red-open"][data-hub="true"]').wait_for(timeout=30_000)
+    tap(page, "red-avpu-P")
+    fill(page, "red-spo2", "82")
+    assert look(page) == []
+    tap(page, "red-send")
+    see(page, "red-told")
+    page.reload()
+    token = page.locator('[data-test="red-token"]').inner_text()
+    expect(page.locator('[data-test="red-sent"]')).to_contain_text("82")
+    tap(page, "red-leave")
+    return token
+
+
 def test_a_power_cut_at_noon_costs_a_pin_and_a_closed_day_a_badge(tmp_path: Path) -> None:
     with Clinic(tmp_path) as clinic, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(BROWSER_ARGS))
         page = browser.new_context(viewport={"width": 360, "height": 640}).new_page()
         page.goto(clinic.node.url)
+        token = red_case(page)
         fill(page, "unlock-badge", clinic.nurse.badge)
         fill(page, "unlock-pin", clinic.nurse.pin)
         assert look(page) == []
@@ -39,6 +61,7 @@ def test_a_power_cut_at_noon_costs_a_pin_and_a_closed_day_a_badge(tmp_path: Path
         fill(page, "login-pin", clinic.nurse.pin)
         tap(page, "login-submit")
         see(page, "new-patient")
+        expect(page.locator('[data-test="queue-row"]').first).to_contain_text(token)
         assert keys_kept(page) == [False]
         clinic.node.kill()
         clinic.node.start()

@@ -160,7 +160,7 @@ def test_nothing_of_a_patient_goes_into_the_browsers_own_storage() -> None:
     stored = {
         name for path in OURS for name in re.findall(r'(?:setItem|keepInTab)\("([^"]+)"', path.read_text("utf-8"))
     }
-    assert stored == {"upk-language", "upk-tablet", "upk-here", "upk-call"}
+    assert stored == {"upk-language", "upk-tablet", "upk-here", "upk-call", "upk-case"}
     assert {path.name for path in OURS if "indexedDB" in path.read_text("utf-8")} == {"dayslot.js"}
 
 

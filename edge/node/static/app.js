@@ -226,6 +226,7 @@ function StickLine() {
 
 function Screen() {
   if (!started.value) return html`<p class="card" role="status">${t("starting")}</p>`;
+  if (route.value[0] === "emergency" && !loggedIn.value) return html`<${redcase.Screen} />`;
   if (status.value?.locked) return html`<${unlock.Screen} onDone=${() => loadStatus()} />`;
   if (!staff.value) return html`<${Login} />`;
   if (!reference.value) return html`<p class="card" role="status">${t("loading")}</p>`;
@@ -243,6 +244,7 @@ function Screen() {
 }
 
 const unlock = lazy(async () => (await Promise.all([import("./screens/unlock.js"), addWords("opening")]))[0].Unlock);
+const redcase = lazy(async () => (await Promise.all([import("./screens/redcase.js"), addWords("opening")]))[0].RedCase);
 const visit = lazy(async () => (await Promise.all([import("./screens/visit.js"), addWords("sending")]))[0].VisitPage);
 const wizard = lazy(async () => (await import("./screens/wizard.js")).Wizard);
 const patient = lazy(async () => (await import("./screens/patient.js")).PatientPage);

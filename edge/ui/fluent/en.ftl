@@ -753,3 +753,5 @@ stick-done = USB stick: everything is carried. Leave it in for a moment, until t
 stick-out = USB stick: all is done. You may pull it out.
 stick-failed = USB stick: not everything could be done; nothing is lost. Pull it out and put it in again, or show it to the technician.
 revoked-line = The hospital has closed this machine: what you write here reaches no doctor. Help the patient here and by 108, write on another machine, and tell the hospital.
+red-door = Emergency: a patient in danger
+red-door-back = Back to the emergency

@@ -6,6 +6,7 @@ import { lazy } from "/ui/lib/lazy.js";
 import { errorText } from "../commands.js";
 import { go, loadPeople, logInAs, people } from "../store.js";
 import { PinPad } from "./pinpad.js";
+import { RedDoor } from "./reddoor.js";
 
 const newBadge = lazy(async () => (await import("./badge.js")).NewBadge);
 const chosen = signal(/** @type {import("/ui/api").Staff|null} */ (null));
@@ -48,6 +49,7 @@ export function Login() {
   useEffect(() => void askPeople(), []);
   if (!chosen.value) {
     return html`<div class="narrow stack" data-test="login-page">
+      <${RedDoor} />
       <h1>${t("login-title")}</h1>
       ${wrong.value ? html`<p class="notice bad" role="alert">${wrong.value}</p>` : null}
       ${people.value === null ? html`<p role="status">${t("loading")}</p>` : null}

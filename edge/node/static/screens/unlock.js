@@ -8,8 +8,8 @@ import { errorText } from "../commands.js";
 import { forgetDay, opening, openers } from "../dayslot.js";
 import { logInAs, status } from "../store.js";
 import { AskHub } from "./askhub.js";
-import { EmergencyFacts } from "./emergency.js";
 import { PinPad } from "./pinpad.js";
+import { RedDoor } from "./reddoor.js";
 
 /** @typedef {import("../dayslot.js").Opener} Opener */
 
@@ -66,7 +66,8 @@ export function Unlock({ onDone }) {
     await onDone();
   });
   const trouble = wrong.value ? html`<p class="notice bad" role="alert" data-test="unlock-wrong">${wrong.value}</p>` : null;
-  return html`<div class="narrow stack">
+  return html`<div class="narrow stack"><${RedDoor} />
+    <p class="call-108"><a class="button danger-link" href="tel:108">${t("emergency-108")}</a></p>
     ${chosen.value
       ? html`<form class="card stack" data-test="day-form" onSubmit=${(/** @type {Event} */ event) => (event.preventDefault(), void byDay())}>
           <h1>${nameOf(chosen.value)}</h1>
@@ -92,7 +93,6 @@ export function Unlock({ onDone }) {
             disabled=${!badge.value.trim() || !pin.value.trim() || busy.value}>${t("unlock-open")}</button>
         </form>
         <${AskHub} onDone=${onDone} />`}
-    <div class="card stack tight"><h2>${t("emergency")}</h2><${EmergencyFacts} /></div>
   </div>`;
 }
 

@@ -1,0 +1,290 @@
+"""Emergency mode: a RED case at a node that nobody has opened, with no log-in. From who it is to the printed slip.
+
+A case belongs to the tablet that opened it, by a key that only that tablet and this process know. What is recorded
+lies sealed to R and, sealed for the hub, in the outbox before anybody is answered; when the records are open it goes
+into them, and so does what comes later. Knows no HTTP.
+"""
+
+import asyncio
+import hmac
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from edge.model import commands as cmd
+from edge.model import events as ev
+from edge.model.errors import Forbidden, NotFound, Refusal, Refused, UpkendraError
+from edge.model.fold import Patient, Visit
+from edge.model.ids import Id, make_id
+from edge.model.prescribing import SignedPrescription
+from edge.model.records import Age, Colour, Gender, Person
+from edge.slips.render import render_slip
+from edge.slips.verify import verify_signed
+from edge.sync import bundle, locked
+from edge.sync.link import BundleRef
+from edge.web.logs import say
+
+from .clinic import Clinic, CommandRefused
+from .config import EMERGENCY_FILE, write_private
+from .journal import Journal, Outgoing
+from .live import QueueChanged, VisitChanged
+from .locked_log import ANY_DAY, EMERGENCY_CLASS, NOBODY, Counts, LockedLog, Step
+from .outbox import OutboxDb
+from .replies import Reply
+
+logger = logging.getLogger("edge.node")
+
+CASES_MAX = 60
+"""Of one process. More is no clinic's emergency but somebody in its Wi-Fi."""
+CASE_EVERY_S = 2.0
+ASK_EVERY_S = 5.0
+"""An open case that a tablet looks at asks the hub this often for its answer."""
+ALLOWED = (
+    cmd.RecordVitals,
+    cmd.RecordComplaints,
+    cmd.RecordHistory,
+    cmd.AnswerSigns,
+    cmd.AmendPatient,
+    cmd.RaiseTriage,
+    cmd.ConfirmPrinted,
+)
+
+
+class NewCase(Struct, frozen=True):
+    """Who it is, as far as somebody can say in an emergency. The tablet makes the ids: a repeat is no second case."""
+
+    visit_id: Id
+    patient_id: Id
+    key: bytes
+    name: str
+    gender: Gender
+    age: Age
+
+
+class CasePage(Struct, frozen=True):
+    """A case as its tablet shows it."""
+
+    visit: Visit
+    patient: Patient
+    at_hub: bool
+    """Whether the hub has durably all that was said so far."""
+    online: bool
+    locked: bool
+    warnings: tuple[Refusal, ...] = ()
+
+
+class _Case(Struct):
+    key: bytes
+    patient_id: str
+    refs: list[bytes] = []
+    doctor_name: str = ""
+
+
+class Emergency:
+    """The emergencies of one process."""
+
+    def __init__(
+        self,
+        folder: Path,
+        clinic: Clinic,
+        run: bytes,
+        pack: Callable[[bundle.BundlePayload], bytes],
+        seal: Callable[[bytes], BundleRef],
+    ) -> None:
+        """``pack`` runs in a thread, ``seal`` seals under the present epoch. Reads a small file."""
+        self._path = folder / EMERGENCY_FILE
+        self._clinic, self._pack, self._seal = clinic, pack, seal
+        self.send_signal: Callable[[bytes], None] = lambda blob: None
+        self._log = LockedLog(clinic.config, run, self._counts())
+        self._cases: dict[str, _Case] = {}
+        self._one = asyncio.Lock()
+        self._asked_s = self._opened_s = float("-inf")
+
+    def _counts(self) -> Counts:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=Counts)
+        except FileNotFoundError:
+            return Counts()
+        except msgspec.DecodeError:
+            # Whatever may have been given is passed over.
+            return Counts(ANY_DAY, 100 + secrets.randbelow(800), 1000 + secrets.randbelow(9000))
+
+    async def open(self, case: NewCase) -> CasePage:
+        """A RED case with its token, at once on its way to the hub. Raises Refused, CommandRefused."""
+        known = self._cases.get(case.visit_id)
+        if known is not None:
+            return await self.page(case.visit_id, case.key)
+        now_s = time.monotonic()
+        if len(self._cases) >= CASES_MAX or now_s - self._opened_s < CASE_EVERY_S:
+            raise Refused("Too many emergencies at once. Wait a moment, or unlock the box.", code="too_many_cases")
+        self._opened_s = now_s
+        person = Person(case.name, case.gender, "", case.age)
+        commands = (
+            cmd.RegisterPatient(_derived(case.visit_id, 1), case.patient_id, person),
+            cmd.OpenVisit(_derived(case.visit_id, 2), case.visit_id, case.patient_id, "emergency"),
+            cmd.RaiseTriage(_derived(case.visit_id, 3), case.visit_id, Colour.RED, "emergency button"),
+            cmd.IssueToken(_derived(case.visit_id, 4), case.visit_id),
+        )
+        self._cases[case.visit_id] = _Case(case.key, case.patient_id)
+        try:
+            await self._carry_out(case.visit_id, commands)
+        except UpkendraError:
+            del self._cases[case.visit_id]
+            raise
+        say(logger, "emergency_opened", locked=self._clinic.locked)
+        return await self.page(case.visit_id, case.key)
+
+    async def command(self, visit_id: str, key: bytes, command: cmd.Command) -> CasePage:
+        """Say more about a case. Raises Forbidden, NotFound, CommandRefused."""
+        case = self._case(visit_id, key)
+        about = getattr(command, "visit_id", visit_id), getattr(command, "patient_id", case.patient_id)
+        if not isinstance(command, ALLOWED) or about != (visit_id, case.patient_id):
+            raise Forbidden("Without a log-in only this case can be gone on with.")
+        replies = await self._carry_out(visit_id, (command,))
+        page = await self.page(visit_id, key)
+        return msgspec.structs.replace(page, warnings=replies[0].warnings)
+
+    def _case(self, visit_id: str, key: bytes) -> _Case:
+        """Raises NotFound; the same for a case that is not this tablet's."""
+        case = self._cases.get(visit_id)
+        if case is None or not hmac.compare_digest(case.key, key):
+            raise NotFound("This case is not open here. It may be in the records: unlock the box.")
+        return case
+
+    async def _carry_out(self, visit_id: str, commands: tuple[cmd.Command, ...]) -> tuple[Reply, ...]:
+        """Where the records are closed, into our own log; into theirs as soon as they are open."""
+        async with self._one:
+            known = tuple(filter(None, map(self._log.known, commands)))
+            if len(known) == len(commands):
+                return known
+            now = self._clinic.clock.now()
+            step = self._log.decide(commands, now, secrets.token_bytes(16 * len(commands)))
+            ref = None
+            if isinstance(step, Step) and step.payload is not None and self._clinic.locked:
+                await asyncio.to_thread(write_private, self._path, msgspec.json.encode(step.counts))
+                ref = self._seal(await asyncio.to_thread(self._pack, step.payload))
+            outcome = await self._clinic.store.either(_keeper(self._clinic, step, ref), self._teller(commands))
+        if isinstance(outcome, Refusal):
+            raise CommandRefused(outcome)
+        if isinstance(outcome, Step):
+            self._log.commit(outcome)
+            if ref is not None:
+                self._cases[visit_id].refs.append(ref.bundle_id)
+                for listener in self._clinic.on_sealed:
+                    listener(Outgoing(ref, EMERGENCY_CLASS))
+            return outcome.replies
+        self._clinic.seal_soon(0.0)
+        self._clinic.tablets.push(VisitChanged(visit_id))
+        self._clinic.tablets.push(QueueChanged())
+        return outcome
+
+    def _teller(self, commands: tuple[cmd.Command, ...]) -> Callable[[Journal], tuple[Reply, ...] | Refusal]:
+        """The same commands to records that are open by now."""
+
+        def tell(journal: Journal) -> tuple[Reply, ...] | Refusal:
+            replies = []
+            for command in commands:
+                reply = self._log.known(command) or journal.apply(command, NOBODY, self._clinic.clock.now())
+                if isinstance(reply, Refusal):
+                    return reply
+                replies.append(reply)
+            return tuple(replies)
+
+        return tell
+
+    async def page(self, visit_id: str, key: bytes) -> CasePage:
+        """How a case stands; looking at it asks the hub for an answer. Raises NotFound."""
+        case = self._case(visit_id, key)
+        visit, patient = await self._look(visit_id, case.patient_id)
+        left = await self._clinic.store.outbox(lambda outbox: outbox.unacknowledged(case.refs))
+        if self._clinic.locked:
+            self._ask()
+        elif left == 0:
+            left = 0 if (await self._clinic.lines(visit))[1].state not in ("waiting", "sent") else 1
+        link = self._clinic.link_now
+        online = link is not None and link().online
+        return CasePage(visit, patient, left == 0, online, self._clinic.locked)
+
+    async def _look(self, visit_id: str, patient_id: str) -> tuple[Visit, Patient]:
+        if self._clinic.locked:
+            return self._log.visits[visit_id], self._log.patients[patient_id]
+        visit = await self._clinic.visit(visit_id)
+        patient = await self._clinic.store.read(lambda views: views.patient(patient_id))
+        if patient is None:
+            raise NotFound("The patient of this case is not known here.")
+        return visit, patient
+
+    # -- the hub's answers ----------------------------------------------------------------------------
+
+    def _ask(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._asked_s < ASK_EVERY_S or not self._log.visits:
+            return
+        self._asked_s = now_s
+        latest = tuple(self._log.visits)[-locked.VISITS_MAX :]
+        have = tuple(one.prescription_id for name in latest for one in self._log.visits[name].prescriptions)
+        self.send_signal(locked.encode(locked.AskAnswers(latest, have)))
+
+    async def heard(self, signal: bytes) -> None:
+        """A message of the hub about our visits. One that does not hold is dropped and logged."""
+        try:
+            answer = locked.decode(signal)
+            if isinstance(answer, locked.Answer) and answer.visit_id in self._log.visits:
+                await self._take(answer)
+        except (UpkendraError, msgspec.MsgspecError) as error:
+            code = error.refusal.code if isinstance(error, UpkendraError) else "payload_malformed"
+            say(logger, "answer_refused", logging.WARNING, code=code)
+
+    async def _take(self, answer: locked.Answer) -> None:
+        now, visit = self._clinic.clock.now(), self._log.visits[answer.visit_id]
+        if answer.doctor_name and answer.doctor_name != visit.doctor_name:
+            taken = ev.VisitAssigned(answer.visit_id, answer.doctor_id, answer.doctor_name)
+            self._log.hear(taken, now, answer.doctor_id)
+        if answer.signed and all(one.prescription_id != answer.prescription_id for one in visit.prescriptions):
+            signed = msgspec.msgpack.decode(answer.signed, type=SignedPrescription)
+            verified = await asyncio.to_thread(verify_signed, signed, self._clinic.config.hub_sign)
+            if verified.record.visit_id != answer.visit_id:
+                raise Refused("The prescription is for another visit.", code="prescription_other_visit")
+            event = ev.PrescriptionSigned(answer.visit_id, verified.record.prescription_id, answer.signed)
+            self._log.hear(event, now, answer.doctor_id)
+            say(logger, "emergency_answered")
+
+    async def slip(self, visit_id: str, key: bytes, prescription_id: str, paper: str) -> bytes:
+        """The slip of a case as PDF, checked again. Raises NotFound."""
+        case = self._case(visit_id, key)
+        visit, _ = await self._look(visit_id, case.patient_id)
+        state = next((one for one in visit.prescriptions if one.prescription_id == prescription_id), None)
+        if state is None:
+            raise NotFound("This prescription has not arrived here.")
+        raw, hub_sign = state.signed, self._clinic.config.hub_sign
+
+        def render() -> bytes:
+            signed = msgspec.msgpack.decode(raw, type=SignedPrescription)
+            verify_signed(signed, hub_sign)
+            return render_slip(signed, paper=paper)
+
+        return await asyncio.to_thread(render)
+
+
+def _derived(visit_id: str, number: int) -> str:
+    """The id of one of a new case's commands, the same when it comes again."""
+    return make_id(hmac.digest(visit_id.encode(), b"emergency %d" % number, "sha256")[:10])
+
+
+def _keeper(clinic: Clinic, step: Step | Refusal, ref: BundleRef | None) -> Callable[[OutboxDb], Step | Refusal]:
+    """Both sealings of a step in one transaction: none is there without the other."""
+
+    def keep(outbox: OutboxDb) -> Step | Refusal:
+        if isinstance(step, Step) and step.payload is not None and ref is not None:
+            told = step.payload
+            piece = locked.Piece(told.run, told.stream, told.first_seq, told.entries)
+            config = clinic.config
+            outbox.add_locked(locked.seal_piece(config.records_public, config.node_id, piece), ref)
+        return step
+
+    return keep

@@ -1,0 +1,107 @@
+"""Handlers of emergency mode: no log-in, also while the node is locked. A case is its tablet's, by a key of its own."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from edge.model.commands import Command
+from edge.model.ids import Id
+from edge.model.records import Age, Gender, Name
+from edge.node.emergency import CasePage, Emergency, NewCase
+from edge.web.routes import AnyRoute, Auth, Call, Raw, Route
+
+CaseKey = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+
+
+class OpenCase(Struct, frozen=True, forbid_unknown_fields=True):
+    visit_id: Id
+    patient_id: Id
+    case: CaseKey
+    """128 random bits of the tablet: who has them goes on with this case."""
+    name: Name
+    gender: Gender
+    age: Age
+
+
+class CaseQuery(Struct, frozen=True):
+    case: CaseKey
+
+
+class SlipOfCase(CaseQuery, frozen=True):
+    paper: Annotated[str, Meta(pattern="^(a4|a5)$")] = "a5"
+
+
+class EmergencyApi:
+    """The emergencies of one node."""
+
+    def __init__(self, emergency: Emergency) -> None:
+        self._emergency = emergency
+
+    async def post_case(self, call: Call[OpenCase, None]) -> CasePage:
+        """A RED patient: registered, raised to RED and given a token at once. The same case again is the same case."""
+        body = call.body
+        case = NewCase(body.visit_id, body.patient_id, bytes.fromhex(body.case), body.name, body.gender, body.age)
+        return await self._emergency.open(case)
+
+    async def get_case(self, call: Call[None, CaseQuery]) -> CasePage:
+        """How a case stands, and what the doctor answered."""
+        return await self._emergency.page(call.path["visit_id"], bytes.fromhex(call.query.case))
+
+    async def post_to_case(self, call: Call[Command, CaseQuery]) -> CasePage:
+        """Say more about a case: measured values, complaint, signs, the person's data, that its slip was printed."""
+        return await self._emergency.command(call.path["visit_id"], bytes.fromhex(call.query.case), call.body)
+
+    async def get_slip_of_case(self, call: Call[None, SlipOfCase]) -> Raw:
+        """The doctor's slip for a case as a PDF that carries the signed record, checked again."""
+        key, paper = bytes.fromhex(call.query.case), call.query.paper
+        pdf = await self._emergency.slip(call.path["visit_id"], key, call.path["prescription_id"], paper)
+        return Raw(pdf, "application/pdf", (("Content-Disposition", 'inline; filename="slip.pdf"'),))
+
+    def routes(self) -> Sequence[AnyRoute]:
+        """The table."""
+        path = "/api/emergency/{visit_id}"
+        return (
+            Route(
+                "POST",
+                "/api/emergency",
+                self.post_case,
+                body=OpenCase,
+                reply=CasePage,
+                auth=Auth.OPEN,
+                while_locked=True,
+                errors=(404, 409),
+            ),
+            Route(
+                "GET",
+                path,
+                self.get_case,
+                reply=CasePage,
+                query=CaseQuery,
+                auth=Auth.OPEN,
+                while_locked=True,
+                errors=(404,),
+            ),
+            Route(
+                "POST",
+                f"{path}/commands",
+                self.post_to_case,
+                body=Command,
+                reply=CasePage,
+                query=CaseQuery,
+                auth=Auth.OPEN,
+                while_locked=True,
+                errors=(403, 404, 409),
+            ),
+            Route(
+                "GET",
+                f"{path}/slip/{{prescription_id}}",
+                self.get_slip_of_case,
+                reply=bytes,
+                reply_media="application/pdf",
+                query=SlipOfCase,
+                auth=Auth.OPEN,
+                while_locked=True,
+                errors=(404,),
+            ),
+        )
