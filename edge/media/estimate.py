@@ -38,6 +38,7 @@ _START_CAUTION, _START_GROWTH = 0.5, 0.6
 _MARGIN, _MARGIN_PER_RTT = 0.055, 2.5
 _PROBE_S = 1.2
 """In this time, on a quick way, the step doubles by which more is tried than is known."""
+_TREMBLE_STEP, _TREMBLE_SHARE, _MOST_TREMBLE_S = 0.02, 6.0, 0.1
 _BUSY_S = 0.12
 _BUSY_PACKETS = 3
 _SHOWN_FADES_S = 6.0
@@ -102,6 +103,8 @@ class Estimator:
         self._base = Base()
         self._arrivals: deque[tuple[float, float, int, int]] = deque()
         """(arrived, delay, size with what nobody reports, size)."""
+        self._tremble_s = 0.0
+        """By how much the delay changes from one packet to the next."""
         self._beside_bytes = 0
         """Of what left since the last packet that arrived."""
         self._shown_bps = 0.0
@@ -211,6 +214,8 @@ class Estimator:
                 self._arrivals.clear()
                 delays.clear()
             whole_bytes = packet.size_bytes + self._beside_bytes
+            if self._arrivals:
+                self._tremble_s += (abs(delay_s - self._arrivals[-1][1]) - self._tremble_s) * _TREMBLE_STEP
             self._arrivals.append((packet.arrived_s, delay_s, whole_bytes, packet.size_bytes))
             self._beside_bytes = 0
             self._losses.note_arrived(now_s, delay_s)
@@ -266,11 +271,12 @@ class Estimator:
         return busy_bytes * 8 / busy_s if busy_s > _BUSY_S and busy_packets >= _BUSY_PACKETS else 0.0
 
     def _limit_s(self) -> float:
-        """A standing queue that is no alarm: a packet and a half that wait, at least 60 ms."""
+        """A standing queue that is no alarm: a packet and a half, at least 60 ms; more where delays tremble."""
         if not self._arrivals:
             return 0.06
         mean_bytes = sum(size for _, _, _, size in self._arrivals) / len(self._arrivals)
-        return max(0.06, 1.5 * mean_bytes * 8 / self.rate_bps)
+        packet_s = mean_bytes * 8 / self.rate_bps
+        return max(0.06, 1.5 * packet_s) + min(_TREMBLE_SHARE * max(self._tremble_s - packet_s, 0.0), _MOST_TREMBLE_S)
 
     def _adapt(self, now_s: float, rtt_s: float) -> None:
         elapsed_s = min(now_s - self._updated_s, 0.5)

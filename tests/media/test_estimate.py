@@ -70,6 +70,12 @@ def test_a_full_queue_that_is_too_short_to_be_felt_is_heard_in_the_losses() -> N
     assert min(call.used for call in calls) > 0.75
 
 
+def test_delays_that_tremble_are_not_taken_for_a_queue() -> None:
+    calls = scores("held: jitter 150 ms, 200")
+    assert statistics.median(call.used for call in calls) >= 0.6
+    assert max(call.sound_late for call in calls) <= 0.01
+
+
 def test_bursts_of_loss_are_not_taken_for_a_full_queue() -> None:
     assert min(call.used for call in scores("bursts 128") + scores("bursts 256")) > 0.75
 
