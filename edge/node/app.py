@@ -41,6 +41,7 @@ from .web.emergency_api import EmergencyApi
 from .web.month_api import MonthApi
 from .web.opening_api import OpeningApi
 from .web.printer_api import PrinterApi
+from .web.questions_api import QuestionsApi
 from .web.referral_api import ReferralApi
 from .web.report_api import ReportApi
 from .web.sms_api import SmsApi
@@ -113,6 +114,7 @@ class Node:
             *ReferralApi(self.clinic, self.printer).routes(),
             *DueApi(self.clinic).routes(),
             *MonthApi(self.clinic).routes(),
+            *QuestionsApi(self.clinic).routes(),
         ]
         self.api = Api(self.clinic, self.calls, self.media, self._panel_report, more)
 

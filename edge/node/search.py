@@ -21,7 +21,7 @@ CANDIDATES_MAX = 600
 COMMON_KEYS = 8_000
 """A word that finds so many keys tells nobody apart."""
 WALK_MAX = 5_000
-"""A search of such words alone looks at so many patients, the latest; one more letter makes it whole."""
+"""A search of such words alone looks at so many patients first, the latest; at all of them when too few answer."""
 ALIKE_MAX = 200
 VILLAGES_MAX = 200
 _LAST = "\U0010ffff"
@@ -171,7 +171,19 @@ class SearchIndex:
             "SELECT number FROM (SELECT rowid AS number FROM patients ORDER BY seen_ms DESC LIMIT ?) p "  # noqa: S608
             f"WHERE {' AND '.join(parts)} LIMIT ?"
         )
-        return self._rows_of(row[0] for row in self._db.rows(sql, *values, most))
+        found = [row[0] for row in self._db.rows(sql, *values, most)]
+        if len(found) < most:
+            found = list(self._latest(self._in_all(words), most))
+        return self._rows_of(found)
+
+    def _in_all(self, words: list[frozenset[str]]) -> set[int]:
+        """Row numbers of the patients who answer every one of these words, however many answer each."""
+        parts, values = list[str](), list[Value]()
+        for word in words:
+            ranges, bounds = _ranges(word)
+            parts.append(f"SELECT patient FROM found_by WHERE {ranges}")  # noqa: S608
+            values += bounds
+        return {row[0] for row in self._db.rows(" INTERSECT ".join(parts), *values)}
 
     def _rows_of(self, numbers: Iterable[int]) -> list[tuple[bytes, int]]:
         sql = "SELECT body, seen_ms FROM patients WHERE rowid IN (SELECT value FROM json_each(?))"

@@ -4,10 +4,13 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from edge.node import questions
 from tests.kits.printer import PrinterOnPty, ThermalPrinter
+from tests.node.test_questions import GOOD
 
 from .pages import Clinic, Stage, Watch, fill, log_in_nurse, look, register, see, take_visit, tap
 
@@ -43,9 +46,12 @@ def printer() -> Iterator[PrinterOnPty]:
 
 @pytest.fixture(scope="module")
 def clinic(tmp_path_factory: pytest.TempPathFactory, printer: PrinterOnPty) -> Iterator[Clinic]:
-    stage = Stage(tmp_path_factory.mktemp("clinic"), printer=f"58={printer.path}")
+    folder = tmp_path_factory.mktemp("clinic")
+    stage = Stage(folder, printer=f"58={printer.path}")
     try:
-        yield stage.start()
+        started = stage.start()
+        (folder / "node" / questions.FILE).write_bytes(msgspec.json.encode(GOOD))
+        yield started
     finally:
         stage.stop()
 
@@ -187,3 +193,33 @@ def test_who_is_due_and_what_lies_on_the_shelf_are_one_touch_from_the_queue(page
     tap(page, "stock-receive")
     expect(row).to_contain_text("150")
     looked(page, "stock", ((1280, 800), (360, 640)))
+
+
+def test_reviewed_questions_are_asked_and_their_answers_stand_in_the_notes(page: Page) -> None:
+    register(page, f"प्रश्न {NAME}")
+    for control in ("consent-tele-yes", "consent-data-yes", "step-next", "complaint-fever"):
+        tap(page, control)
+    see(page, "guided-fever")
+    tap(page, "guided-fever.q1-yes")
+    tap(page, "guided-fever.q2-b")
+    fill(page, "complaint-notes", "रात में ज़्यादा")
+    looked(page, "guided", ((800, 1280), (360, 640)))
+    tap(page, "step-next")
+    see(page, "allergy-none")
+    page.goto(page.url.partition("/step/")[0])
+    page.locator("dl.facts", has_text="▸ परीक्षा का सवाल? हाँ").wait_for()
+    page.locator("dl.facts", has_text="▸ परीक्षा का चुनाव? दूसरा").wait_for()
+    tap(page, "edit-form")
+    expect(page.locator('[data-test="complaint-notes"]')).to_have_value("रात में ज़्यादा")
+    expect(page.locator('[data-test="guided-fever.q2-b"]')).to_have_attribute("aria-checked", "true")
+
+
+def test_a_visit_that_was_opened_by_mistake_is_cancelled_long_after_the_ten_seconds(page: Page) -> None:
+    register(page, f"भूल {NAME}")
+    take_visit(page)
+    token = page.locator('[data-test="token-number"]').inner_text()
+    tap(page, "cancel-visit")
+    looked(page, "cancel-dialog", ((360, 640),))
+    tap(page, "cancel-confirm")
+    see(page, "new-patient")
+    expect(page.locator('[data-test="queue-row"]', has_text=token)).to_have_count(0)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.node import search
 from edge.node.config import RECORDS_FILE
 from edge.node.database import Database
 from edge.node.journal import Journal
@@ -157,3 +158,20 @@ async def test_the_keys_are_the_same_after_a_rebuild_and_nothing_of_them_lies_in
     raw = await asyncio.to_thread(contents, setup.folder)
     for _, _, _, village, mobile in PEOPLE:
         assert village.encode() not in raw and mobile.encode() not in raw
+
+
+async def test_two_common_words_find_also_who_was_here_long_ago(
+    setup: Provisioned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "COMMON_KEYS", 3)
+    monkeypatch.setattr(search, "WALK_MAX", 4)
+    others = ("Lalita Devi", "Sarita Devi", "Gita Devi", "Rita Kumari", "Mina Kumari", "Puja Kumari")
+    async with Served(setup) as served:
+        tablet = served.tablet
+        await tablet.login(setup)
+        for name in ("Devi Kumari", *others):
+            said = person(name, "female", 30, "Rampur", "")
+            await tablet.say("register_patient", patient_id=new_id(), person=said)
+        assert await names(tablet, "devi kumari") == ["Devi Kumari"]
+        assert await names(tablet, "कुमारी देवी") == ["Devi Kumari"]
+        assert len(await names(tablet, "devi")) == 4

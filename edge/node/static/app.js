@@ -246,7 +246,11 @@ function Screen() {
 const unlock = lazy(async () => (await Promise.all([import("./screens/unlock.js"), addWords("opening")]))[0].Unlock);
 const redcase = lazy(async () => (await Promise.all([import("./screens/redcase.js"), addWords("opening")]))[0].RedCase);
 const visit = lazy(async () => (await Promise.all([import("./screens/visit.js"), addWords("sending")]))[0].VisitPage);
-const wizard = lazy(async () => (await import("./screens/wizard.js")).Wizard);
+const wizard = lazy(async () => {
+  const loaded = await import("./screens/wizard.js");
+  await import("./screens/guided.js").then(({ loadQuestions }) => loadQuestions()).catch(() => {}); // before a record's notes are read
+  return loaded.Wizard;
+});
 const patient = lazy(async () => (await import("./screens/patient.js")).PatientPage);
 const register = lazy(async () => (await import("./screens/register.js")).Register);
 const closing = lazy(async () => (await Promise.all([import("./screens/closing.js"), addWords("closing")]))[0].ClosingPage);

@@ -8,7 +8,7 @@ import { ColourBadge, Icon, toast } from "/ui/lib/parts.js";
 import { ageText } from "/ui/lib/ages.js";
 import { errorText, submit } from "../commands.js";
 import { listDrafts } from "../drafts.js";
-import { go, goOn, heardOpening, loadRecord, openedVisit, queue } from "../store.js";
+import { go, goOn, heardOpening, loadRecord, openedVisit, queue, status } from "../store.js";
 import { offerVisitUndo } from "../undo.js";
 import { EmergencyButton } from "./emergency.js";
 import { PersonLine } from "./people.js";
@@ -127,7 +127,9 @@ function Found() {
 function Queue() {
   if (queue.value === null) return html`<p role="status">${t("loading")}</p>`;
   if (queue.value.length === 0) return html`<p class="card soft empty" data-test="queue-empty">${t("queue-empty")}</p>`;
-  return html`<ol class="stack tight" data-test="queue">
+  const unknown = !status.value?.link.online && !status.value?.training && queue.value.some((one) => one.place > 0);
+  return html`${unknown ? html`<p class="soft small" data-test="wait-unknown">${t("wait-unknown")}</p>` : null}
+  <ol class="stack tight" data-test="queue">
     ${queue.value.map((item) => {
       const { colour } = item.visit;
       const unfinished = item.visit.state === "draft" || item.visit.state === "triaged";
@@ -139,7 +141,8 @@ function Queue() {
             <span class="soft">${[ageText(item.patient_age), item.patient_sex && t(`gender-${item.patient_sex}`)].filter(Boolean).join(" · ")}</span>
             <span class="soft small">${t(`state-${item.visit.state.replace("_", "-")}`)} · ${t("waits", { time: span(item.wait_s) })}</span>
             ${item.visit.expected ? html`<${Expected} told=${item.visit.expected} />`
-              : item.visit.doctor_name ? html`<span class="soft small">${t("doctor-named", { name: item.visit.doctor_name })}</span>` : null}
+              : item.visit.doctor_name ? html`<span class="soft small">${t("doctor-named", { name: item.visit.doctor_name })}</span>`
+              : item.place > 0 ? html`<span class="soft small" data-test="place">${item.place > 1 ? t("before-you", { n: item.place - 1 }) : t("first-in-queue")}</span>` : null}
             <${SyncLine} state=${item.sync} at=${item.sync_ms} />
             ${item.sms ? html`<${SmsSign} state=${item.sms} />` : null}
           </span>

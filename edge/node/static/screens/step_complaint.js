@@ -4,6 +4,7 @@ import { html, useSignal } from "/ui/lib/dom.js";
 import { pick, t } from "/ui/lib/l10n.js";
 import { Choice, Icon } from "/ui/lib/parts.js";
 import { item, list } from "/ui/lib/reference.js";
+import { GuidedQuestions } from "./guided.js";
 
 const MOST = 5;
 /** A drawing beside the word, for those who read slowly. @type {Record<string, string>} */
@@ -45,7 +46,8 @@ export function ComplaintStep({ form, change, faults }) {
             <${Choice} name=${`unit-${one.code}`} quiet legend=${t("duration-unit")} value=${one.unit}
               onValue=${(/** @type {string} */ unit) => edit(one.code, { unit })}
               options=${["hour", "day", "week", "month"].map((value) => ({ value, label: t(`ago-${value}`) }))} />
-          </div></div>`;
+          </div>
+          <${GuidedQuestions} complaint=${one.code} answers=${form.guided ?? {}} onAnswer=${(/** @type {string} */ key, /** @type {string} */ value) => change({ guided: { ...form.guided, [key]: value } })} /></div>`;
       })}
     </section>` : null}
     ${faults.complaints ? html`<p class="notice bad" role="alert">${faults.complaints}</p>` : null}

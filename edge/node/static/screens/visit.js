@@ -71,7 +71,8 @@ export function VisitPage({ visitId }) {
     ${open ? html`<${InPersonCard} visit=${visit} />` : null}
     ${open && colour !== "red" && (visit.referrals ?? []).length === 0 ? html`<${SendOn} visit=${visit} open />` : null}
     <${RecordFacts} visit=${visit} patient=${patient} nameOf=${staffName} />
-    ${open && !done ? html`<div class="print-hide"><${CloseButton} onClose=${() => (closing.value = true)} /></div>` : null}
+    ${open && !done ? html`<div class="print-hide row"><${CloseButton} onClose=${() => (closing.value = true)} />
+      ${visit.state !== "in_call" && visit.prescriptions.length === 0 ? html`<${CancelButton} visit=${visit} name=${patient.person.name} />` : null}</div>` : null}
     <div class="foot row print-hide">
       <button type="button" class=${open && !done ? "grow" : ""} data-test="visit-home" onClick=${() => go("/")}>${t("to-queue")}</button>
       ${open ? html`<button type="button" data-test="edit-form" onClick=${() => go(`/visit/${visitId}/step/complaint`)}>${t("edit-form")}</button>
@@ -84,6 +85,29 @@ export function VisitPage({ visitId }) {
 
 /** The main button once the prescription is here; before that a quiet one at the end. @param {{main?: boolean, onClose: () => void}} props */
 const CloseButton = ({ main, onClose }) => html`<button type="button" class=${main ? "primary grow" : "quiet"} data-test="close-visit" onClick=${onClose}>${t("close-visit")}</button>`;
+
+/** Opened by mistake, also long after the ten seconds of “undo”. @param {{visit: import("/ui/api").Visit, name: string}} props */
+function CancelButton({ visit, name }) {
+  const asking = useSignal(false);
+  const wrong = useSignal("");
+  const cancel = async () => {
+    const outcome = await submit({ type: "move_visit", visit_id: visit.visit_id, state: "cancelled", reason: "opened by mistake" });
+    if (!outcome.ok && "error" in outcome) {
+      wrong.value = errorText(outcome.error);
+      return;
+    }
+    void dropDraft(`visit-${visit.visit_id}`);
+    toast("good", t("visit-cancelled"));
+    go("/");
+  };
+  return html`<button type="button" class="quiet" data-test="cancel-visit" onClick=${() => (asking.value = true)}>${t("cancel-visit")}</button>
+    ${asking.value ? html`<${Dialog} title=${t("cancel-visit")} test="cancel-dialog" onClose=${() => (asking.value = false)}>
+      <p>${t("cancel-visit-ask", { name })}</p>
+      ${wrong.value ? html`<p class="notice bad" role="alert">${wrong.value}</p>` : null}
+      <div class="row"><button type="button" class="grow" onClick=${() => (asking.value = false)}>${t("back")}</button>
+        <button type="button" class="danger" data-test="cancel-confirm" onClick=${() => void cancel()}>${t("cancel-visit-yes")}</button></div>
+    <//>` : null}`;
+}
 
 /** @param {{visit: import("/ui/api").Visit, onClose: () => void}} props */
 function CloseDialog({ visit, onClose }) {

@@ -4,6 +4,7 @@ import { t } from "/ui/lib/l10n.js";
 import { asksPregnancy, isMinor } from "/ui/lib/ages.js";
 import { errorText, submit } from "../commands.js";
 import { item, list } from "/ui/lib/reference.js";
+import { answersIn, notesWith, ownNotes } from "./guided.js";
 import { asked } from "./step_signs.js";
 
 /** @typedef {import("/ui/api").Visit} Visit */
@@ -18,6 +19,8 @@ export function blankForm() {
     guardian: { name: "", relation: "", id_seen: false },
     complaints: /** @type {{code: string, text: string, duration: string, unit: string}[]} */ ([]),
     complaint_notes: "",
+    /** Answers to the guided questions, by complaint and question. */
+    guided: /** @type {Record<string, string>} */ ({}),
     conditions: /** @type {string[]} */ ([]),
     medicines: "",
     history_notes: "",
@@ -61,7 +64,8 @@ function formOf(visit) {
   }
   form.complaints = visit.complaints.map((one) => ({
     code: one.code, text: one.text, duration: one.duration ? String(one.duration) : "", unit: one.duration_unit || "day" }));
-  form.complaint_notes = visit.complaint_notes ?? "";
+  form.complaint_notes = ownNotes(visit.complaint_notes ?? "", visit.complaints);
+  form.guided = answersIn(visit.complaint_notes ?? "", visit.complaints);
   if (visit.history) {
     form.conditions = [...visit.history.conditions];
     form.medicines = visit.history.medicines;
@@ -216,7 +220,7 @@ function commandsOf(step, form, { visit, patient }) {
   }
   if (step === "complaint") {
     return [{ mark: "complaint", body: {
-      type: "record_complaints", visit_id, notes: form.complaint_notes.trim(),
+      type: "record_complaints", visit_id, notes: notesWith(form.complaint_notes, form.complaints, form.guided ?? {}),
       complaints: form.complaints.map((one) => ({
         code: one.code, text: one.text.trim(), duration: Number(one.duration) || 0, duration_unit: one.duration ? one.unit : "", severity: 0 })),
     } }];
