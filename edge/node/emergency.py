@@ -20,7 +20,7 @@ from edge.model import commands as cmd
 from edge.model import events as ev
 from edge.model.errors import Forbidden, NotFound, Refusal, Refused, UpkendraError
 from edge.model.fold import Patient, Visit
-from edge.model.ids import Id, make_id
+from edge.model.ids import ID_BYTES, make_id
 from edge.model.prescribing import SignedPrescription
 from edge.model.records import Age, Colour, Gender, Person
 from edge.slips.render import render_slip
@@ -56,11 +56,11 @@ ALLOWED = (
 
 
 class NewCase(Struct, frozen=True):
-    """Who it is, as far as somebody can say in an emergency. The tablet makes the ids: a repeat is no second case."""
+    """Who it is, as far as somebody can say in an emergency."""
 
-    visit_id: Id
-    patient_id: Id
     key: bytes
+    """The tablet's, 16 B: what is sent again with it to the same process is no second case. After a power cut it is
+    one: the first went the way of what was recorded, and nothing is opened twice under one id."""
     name: str
     gender: Gender
     age: Age
@@ -98,7 +98,7 @@ class Emergency:
     ) -> None:
         """``pack`` runs in a thread, ``seal`` seals under the present epoch. Reads a small file."""
         self._path = folder / EMERGENCY_FILE
-        self._clinic, self._pack, self._seal = clinic, pack, seal
+        self._clinic, self._run, self._pack, self._seal = clinic, run, pack, seal
         self.send_signal: Callable[[bytes], None] = lambda blob: None
         self._log = LockedLog(clinic.config, run, self._counts())
         self._cases: dict[str, _Case] = {}
@@ -116,28 +116,32 @@ class Emergency:
 
     async def open(self, case: NewCase) -> CasePage:
         """A RED case with its token, at once on its way to the hub. Raises Refused, CommandRefused."""
-        known = self._cases.get(case.visit_id)
-        if known is not None:
-            return await self.page(case.visit_id, case.key)
+        visit_id, patient_id = self._id_of(case, 0), self._id_of(case, 1)
+        if visit_id in self._cases:
+            return await self.page(visit_id, case.key)
         now_s = time.monotonic()
         if len(self._cases) >= CASES_MAX or now_s - self._opened_s < CASE_EVERY_S:
             raise Refused("Too many emergencies at once. Wait a moment, or unlock the box.", code="too_many_cases")
         self._opened_s = now_s
         person = Person(case.name, case.gender, "", case.age)
         commands = (
-            cmd.RegisterPatient(_derived(case.visit_id, 1), case.patient_id, person),
-            cmd.OpenVisit(_derived(case.visit_id, 2), case.visit_id, case.patient_id, "emergency"),
-            cmd.RaiseTriage(_derived(case.visit_id, 3), case.visit_id, Colour.RED, "emergency button"),
-            cmd.IssueToken(_derived(case.visit_id, 4), case.visit_id),
+            cmd.RegisterPatient(self._id_of(case, 2), patient_id, person),
+            cmd.OpenVisit(self._id_of(case, 3), visit_id, patient_id, "emergency"),
+            cmd.RaiseTriage(self._id_of(case, 4), visit_id, Colour.RED, "emergency button"),
+            cmd.IssueToken(self._id_of(case, 5), visit_id),
         )
-        self._cases[case.visit_id] = _Case(case.key, case.patient_id)
+        self._cases[visit_id] = _Case(case.key, patient_id)
         try:
-            await self._carry_out(case.visit_id, commands)
+            await self._carry_out(visit_id, commands)
         except UpkendraError:
-            del self._cases[case.visit_id]
+            del self._cases[visit_id]
             raise
         say(logger, "emergency_opened", locked=self._clinic.locked)
-        return await self.page(case.visit_id, case.key)
+        return await self.page(visit_id, case.key)
+
+    def _id_of(self, case: NewCase, number: int) -> str:
+        """Ids of a case and its first commands: of this process and this tablet's key."""
+        return make_id(hmac.digest(self._run, b"emergency" + case.key + bytes((number,)), "sha256")[:ID_BYTES])
 
     async def command(self, visit_id: str, key: bytes, command: cmd.Command) -> CasePage:
         """Say more about a case. Raises Forbidden, NotFound, CommandRefused."""
@@ -269,11 +273,6 @@ class Emergency:
             return render_slip(signed, paper=paper)
 
         return await asyncio.to_thread(render)
-
-
-def _derived(visit_id: str, number: int) -> str:
-    """The id of one of a new case's commands, the same when it comes again."""
-    return make_id(hmac.digest(visit_id.encode(), b"emergency %d" % number, "sha256")[:10])
 
 
 def _keeper(clinic: Clinic, step: Step | Refusal, ref: BundleRef | None) -> Callable[[OutboxDb], Step | Refusal]:

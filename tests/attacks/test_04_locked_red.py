@@ -28,11 +28,12 @@ class LockedCase:
     """An emergency at a tablet on which nobody has logged in."""
 
     def __init__(self, tablet: Client) -> None:
-        self.tablet, self.visit_id, self._key = tablet, new_id(), secrets.token_hex(16)
+        self.tablet, self.visit_id, self._key = tablet, "", secrets.token_hex(16)
 
     def open(self) -> str:
-        body = {"visit_id": self.visit_id, "patient_id": new_id(), "case": self._key, "name": "अज्ञात मरीज़"}
-        page = self.tablet.post("/api/emergency", {**body, "gender": "male", "age": {"value": 55}})
+        body: dict[str, Json] = {"case": self._key, "name": "अज्ञात मरीज़", "gender": "male", "age": {"value": 55}}
+        page = self.tablet.post("/api/emergency", body)
+        self.visit_id = text(page, "visit", "visit_id")
         return text(page, "visit", "token")
 
     def say(self, kind: str, **fields: object) -> None:

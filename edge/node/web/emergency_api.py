@@ -6,7 +6,6 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from edge.model.commands import Command
-from edge.model.ids import Id
 from edge.model.records import Age, Gender, Name
 from edge.node.emergency import CasePage, Emergency, NewCase
 from edge.web.routes import AnyRoute, Auth, Call, Raw, Route
@@ -15,8 +14,6 @@ CaseKey = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
 
 
 class OpenCase(Struct, frozen=True, forbid_unknown_fields=True):
-    visit_id: Id
-    patient_id: Id
     case: CaseKey
     """128 random bits of the tablet: who has them goes on with this case."""
     name: Name
@@ -41,8 +38,7 @@ class EmergencyApi:
     async def post_case(self, call: Call[OpenCase, None]) -> CasePage:
         """A RED patient: registered, raised to RED and given a token at once. The same case again is the same case."""
         body = call.body
-        case = NewCase(body.visit_id, body.patient_id, bytes.fromhex(body.case), body.name, body.gender, body.age)
-        return await self._emergency.open(case)
+        return await self._emergency.open(NewCase(bytes.fromhex(body.case), body.name, body.gender, body.age))
 
     async def get_case(self, call: Call[None, CaseQuery]) -> CasePage:
         """How a case stands, and what the doctor answered."""

@@ -51,15 +51,15 @@ async function trying(work) {
   }
 }
 
-/** Ids are kept before they are sent: what is sent again after a lost answer is the same case. */
-let drawn = { visit_id: "", patient_id: "", key: "" };
+/** Drawn once for a case: what is sent again after a lost answer is the same case. */
+let drawn = "";
 
 const open = () => trying(async () => {
-  if (!drawn.key) drawn = { visit_id: newId(), patient_id: newId(), key: hex(crypto.getRandomValues(new Uint8Array(16))) };
+  drawn ||= hex(crypto.getRandomValues(new Uint8Array(16)));
   const name = /\p{L}/u.test(who.value.name) ? who.value.name.trim() : t("emergency-unknown-name");
-  const body = { visit_id: drawn.visit_id, patient_id: drawn.patient_id, case: drawn.key, name, gender: who.value.gender, age: { value: Number(who.value.age), unit: who.value.unit } };
+  const body = { case: drawn, name, gender: who.value.gender, age: { value: Number(who.value.age), unit: who.value.unit } };
   page.value = await post("/api/emergency", body);
-  keep(`${drawn.visit_id}.${drawn.key}`);
+  keep(`${page.value?.visit.visit_id}.${drawn}`);
 });
 
 /** @param {Uint8Array} bytes */
@@ -89,7 +89,10 @@ async function look() {
   try {
     page.value = await get(path() + query());
   } catch (error) {
-    if (error instanceof ApiError && error.status === 404) end(); // the box was started anew: the case is safe in it, and at the hub
+    if (error instanceof ApiError && error.status === 404) {
+      end();
+      wrong.value = t("red-restarted");
+    }
   }
 }
 
@@ -98,7 +101,7 @@ function end() {
   page.value = null;
   who.value = { ...NOBODY };
   said.value = { ...NOTHING };
-  drawn = { visit_id: "", patient_id: "", key: "" };
+  drawn = "";
 }
 
 export function RedCase() {
