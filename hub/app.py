@@ -46,11 +46,16 @@ def build_app(
     if hub.home is not None:
         patients = HomeApi(hub, hub.home)
         mount(app, patients.routes(), patients.gate())
+        app.router.add_get("/home", _to_home)
         add_static(app, "/home/", home or {})
     add_static(app, "/ui/", ui)
     add_static(app, "/", console)
     app.on_shutdown.append(_close_sockets)
     return app
+
+
+async def _to_home(request: web.Request) -> web.StreamResponse:
+    raise web.HTTPMovedPermanently("/home/")
 
 
 async def _close_sockets(app: web.Application) -> None:

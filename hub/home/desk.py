@@ -216,8 +216,20 @@ class HomeDesk:
 
         return await self.store.read(look)
 
-    async def command(self, account_id: str, command: cmd.Command, uploads: tuple[Upload, ...] = ()) -> None:
+    async def command(self, account_id: str, command: cmd.Command) -> None:
         """Do what a patient asks, once for each command id.
+
+        Raises RefusedByModel, NotFound, TooManyAttempts, Refused(command_reused, people_many, visit_open_already).
+        """
+        visit_id = await self.record(account_id, command)
+        if visit_id:
+            self.changed(visit_id)
+        if visit_id and isinstance(command, cmd.IssueToken):
+            await self.rota.look()  # so that the wait that is told is one
+            await self.tell(visit_id, Kind.GIVEN, codes.mark_of(self.wall_ms()))
+
+    async def record(self, account_id: str, command: cmd.Command, uploads: tuple[Upload, ...] = ()) -> str:
+        """As :meth:`command`, and nobody hears of it yet: the visit that has changed, "" for none.
 
         Raises RefusedByModel, NotFound, TooManyAttempts, Refused(command_reused, people_many, visit_open_already).
         """
@@ -234,12 +246,7 @@ class HomeDesk:
                 return None
             return self._do(connection, account_id, command, uploads, body_hash)
 
-        visit_id = await self.store.write(act)
-        if visit_id:
-            self.changed(visit_id)
-        if visit_id and isinstance(command, cmd.IssueToken):
-            await self.rota.look()  # so that the wait that is told is one
-            await self.tell(visit_id, Kind.GIVEN, codes.mark_of(self.wall_ms()))
+        return await self.store.write(act) or ""
 
     def _do(
         self,
@@ -253,7 +260,8 @@ class HomeDesk:
         account = rows.load_account(connection, self.keys, account_id)
         family = rows.people_of(connection, account_id)
         site = self._site(connection, account, command, family, now_ms)
-        decided = log.perform(connection, self.desk.speaker, site, command, uploads, now_ms)
+        said = _with_number(command, account.number)
+        decided = log.perform(connection, self.desk.speaker, site, said, uploads, now_ms)
         if isinstance(decided, Refusal):
             raise RefusedByModel(decided)
         rows.note_done(connection, command.command_id, account_id, body_hash, now_ms)
@@ -338,6 +346,13 @@ class HomeDesk:
             "t": _when(visit),
             "centre": sites.NAME,
         }
+
+
+def _with_number(command: cmd.Command, number: str) -> cmd.Command:
+    """A person at home is reached by the number that was proved, whatever the page says."""
+    if not isinstance(command, cmd.RegisterPatient | cmd.AmendPatient):
+        return command
+    return msgspec.structs.replace(command, person=msgspec.structs.replace(command.person, mobile=number))
 
 
 def _when(visit: Visit) -> str:

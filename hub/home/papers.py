@@ -70,7 +70,7 @@ class Papers:
         given = ((Purpose.PREVIEW, preview, small), (Purpose.ORIGINAL, photo, large))
         uploads = tuple(_upload(visit_id, purpose, salt, raw, facts) for purpose, raw, facts in given)
         command = cmd.AttachMedia(command_id, visit_id, uploads[1].upload_id, uploads[0].upload_id)
-        await home.command(account_id, command, uploads)
+        await home.record(account_id, command, uploads)
         for upload, (_, _, facts) in zip(uploads, given, strict=True):
             await self._keep(site_id, upload, b"" if isinstance(facts, Refusal) else facts[1])
         home.changed(visit_id)

@@ -202,7 +202,7 @@ export function CallPanel() {
   const now = active.value;
   const shown = figures.value;
   const name = `call-${state.value}`;
-  const words = state.value === "connected" ? t("call-with-centre") : known(`call-state-${state.value}`) ? t(`call-state-${state.value}`) : known(name) ? t(name) : "";
+  const words = state.value === "connected" ? t(record.value?.site.home ? "call-with-home" : "call-with-centre") : known(`call-state-${state.value}`) ? t(`call-state-${state.value}`) : known(name) ? t(name) : "";
   return html`<section class=${now ? "call-panel" : record.value && !record.value.visit.closed_ms ? "call-panel idle" : "call-panel empty"} aria-label=${t("call")} data-test="call-panel" data-state=${now ? state.value : ""}>
     <div class="call-view" hidden=${!now}><video ref=${element} autoplay playsinline data-test="call-video" aria-label=${t("video-of-patient")}></video>
       <${StillPicture} /></div>
@@ -215,11 +215,11 @@ export function CallPanel() {
       ${uplink.value.sharp ? html`<button type="button" data-test="call-sharp" disabled=${!asideOpen.value} onClick=${askSharp}>${t("call-sharp")}</button>` : null}
       ${calledTo.value ? html`<button type="button" data-test="call-marks" onClick=${() => (shownPhoto.value = calledTo.value)}>${t("call-marks-nurse")}</button>` : null}
       <button type="button" class="danger" data-test="call-hangup" onClick=${hangUp}>${t("call-hangup")}</button></div>`
-    : record.value && !record.value.visit.closed_ms ? html`<button type="button" class="primary wide" data-test="call" disabled=${!record.value.site.online}
+    : record.value && !record.value.visit.closed_ms ? html`<button type="button" class="primary wide" data-test="call" disabled=${!record.value.site.online && !record.value.site.home}
         onClick=${() => {
           const seen = record.value;
           if (seen) void startCall(seen.visit.visit_id);
-        }}><${Icon} name="phone" /> ${t("call-patient")}</button>
-        ${record.value.site.online ? null : html`<p class="small soft">${t("node-offline")}</p>`}` : null}
+        }}><${Icon} name="phone" /> ${t(record.value.site.home ? "call-home" : "call-patient")}</button>
+        ${record.value.site.online ? null : html`<p class="small soft">${t(record.value.site.home ? "home-page-closed" : "node-offline")}</p>`}` : null}
   </section>`;
 }

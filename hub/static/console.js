@@ -197,7 +197,7 @@ function Queue() {
         <strong class="name">${item.patient_name || "—"}</strong>
         <span class="soft">${[ageText(item.patient_age), item.patient_sex ? t(`gender-${item.patient_sex}`) : ""].filter(Boolean).join(" · ")}</span>
         ${item.visit.state === "waiting" ? html`<span class="soft">${t("waits", { time: span(item.waited_s) })}</span>` : html`<span>${t(`state-${item.visit.state.replace("_", "-")}`)}</span>`}
-        <span class="soft small">${item.site_name} · <span class=${item.node_online ? "on" : "off"}>${item.node_online ? t("node-online")
+        <span class="soft small">${item.site_name} · <span class=${item.node_online ? "on" : "off"}>${item.home ? t(item.node_online ? "home-page-open" : "home-page-away") : item.node_online ? t("node-online")
           : item.last_ack_age_s === null ? t("node-offline") : t("node-offline-since", { time: span(item.last_ack_age_s) })}</span></span>
         ${others ? html`<span class="small">${t("taken-by", { name: item.visit.doctor_name })}</span>` : null}
       </button></li>`;

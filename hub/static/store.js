@@ -6,7 +6,7 @@ import { get, setCsrf } from "/ui/lib/http.js";
 export { errorText, refusalText } from "/ui/lib/errors.js";
 
 /** @typedef {{doctor_id: string, name: string, registration: string, qualification: string}} Doctor */
-/** @typedef {import("/ui/api").QueueItem & {site_code: string, site_name: string, node_online: boolean, last_ack_age_s: number|null, waited_s: number}} HubItem */
+/** @typedef {import("/ui/api").QueueItem & {site_code: string, site_name: string, node_online: boolean, last_ack_age_s: number|null, waited_s: number, home?: boolean}} HubItem */
 /** @typedef {{visit: import("/ui/api").Visit, patient: import("/ui/api").Patient|null, patient_age: string, site: any, prescriptions: import("/ui/api").Prescription[], calls: {call_id: string, ended_because: string}[], earlier: import("/ui/api").Visit[], sync: {item: string, state: string, at_ms: number}[], now_ms: number, workers: import("/ui/api").Staff[], standing?: import("/ui/api").Stands[]}} HubRecord */
 
 export const doctor = signal(/** @type {Doctor|null} */ (null));

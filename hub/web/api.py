@@ -150,6 +150,7 @@ class Api:
             last_ack_age_s=None if site.home else self._hub.link.last_ack_age_s(node_id),
             waited_s=place.waited_s,
             place=place.place,
+            home=site.home,
         )
 
     async def get_visit(self, call: Call[None, None]) -> b.Record:

@@ -60,6 +60,8 @@ class QueueItem(Struct, frozen=True):
     waited_s: int
     place: int
     """1 for the next; 0 for RED and for visits that are being seen."""
+    home: bool = False
+    """A patient at home; ``node_online`` then says whether a page of hers is open."""
 
 
 class Queue(Struct, frozen=True):

@@ -186,6 +186,7 @@ class HomeApi:
             visit.allergies,
             visit.signs_present,
             visit.signs_absent,
+            visit.vitals,
             tuple(one for one in visit.media if not one.removed_ms),
             tuple(papers),
             visit.opened_ms,

@@ -6,7 +6,7 @@ from msgspec import Meta, Struct
 
 from edge.media.signals import IceServer
 from edge.model import commands as cmd
-from edge.model.fold import Consent, Expected, Patient
+from edge.model.fold import Consent, Expected, Patient, VitalsRound
 from edge.model.fold_media import MediaItem
 from edge.model.records import Allergies, Colour, Complaint, History, VisitState
 from edge.model.standing import Stands
@@ -146,6 +146,7 @@ class HomeVisit(Struct, frozen=True):
     allergies: Allergies | None
     signs_present: tuple[str, ...]
     signs_absent: tuple[str, ...]
+    vitals: tuple[VitalsRound, ...]
     photos: tuple[MediaItem, ...]
     papers: tuple[Paper, ...]
     opened_ms: int

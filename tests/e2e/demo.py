@@ -6,6 +6,7 @@ through an emulated link and a report is written. Everybody in it is made up.
 
 import argparse
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -97,7 +98,17 @@ def make_clinic(
         nurse_name=(options.nurse, options.nurse_hi),
         doctor_name=options.doctor,
         node_options=node_options,
+        telephone=_show_message if link is None else None,
     )
+
+
+def _show_message(line: str) -> None:
+    """A message that a telephone would get."""
+    try:
+        one = json.loads(line)
+    except ValueError:
+        return
+    print(f"\r  to {one['to']}: {one['text']}", flush=True)
 
 
 @contextlib.contextmanager
@@ -163,6 +174,9 @@ Everybody here is made up. Open both pages in Chromium or Chrome:
     log in               {doctor.user}
     password             {doctor.password}
     code                 {doctor.code()}   (changes every {CODE_PERIOD_S} s; secret {doctor.totp_secret})
+
+  Patient at home        {clinic.hub.url}/home/
+    mobile number        any that begins with 5550, ten digits; its code shows here
 
   Waiting                tokens {", ".join(tokens) or "none"}
 {panel}

@@ -12,7 +12,7 @@ from edge.model.triage_rules import rules
 
 ROOT = Path(__file__).parents[2]
 UI = ROOT / "edge" / "ui"
-PAGES = (ROOT / "edge" / "node" / "static", ROOT / "hub" / "static")
+PAGES = (ROOT / "edge" / "node" / "static", ROOT / "hub" / "static", ROOT / "hub" / "home_page")
 OURS = [
     path
     for folder in (*PAGES, UI / "lib", UI / "call")
@@ -89,6 +89,7 @@ def test_everything_that_triage_may_miss_has_a_name_on_the_screen() -> None:
 SHOWN = {
     "Model: commands (`edge.model.decide`)", "Model: measured values (`edge.model.vitals`)",
     "Model: prescriptions (`edge.model.prescribing`)", "Hub (`hub`)", "Web (`edge.web`): both APIs",
+    "Patients at home (`hub.home`)",
 }  # fmt: skip
 """Sections of docs/errors.md whose codes a page may have to show."""
 UNSEEN = {
@@ -145,7 +146,7 @@ def test_vendored_files_are_those_of_the_list_and_unchanged() -> None:
         assert hashlib.sha256((vendor / name).read_bytes()).hexdigest() == digest, name
 
 
-@pytest.mark.parametrize("folder", PAGES, ids=["node", "hub"])
+@pytest.mark.parametrize("folder", PAGES, ids=["node", "hub", "home"])
 def test_pages_hold_no_inline_code_and_no_foreign_address(folder: Path) -> None:
     text = (folder / "index.html").read_text("utf-8")
     assert re.search(r"<script(?![^>]*\bsrc=)", text) is None
@@ -160,7 +161,8 @@ def test_nothing_of_a_patient_goes_into_the_browsers_own_storage() -> None:
     stored = {
         name for path in OURS for name in re.findall(r'(?:setItem|keepInTab)\("([^"]+)"', path.read_text("utf-8"))
     }
-    assert stored == {"upk-language", "upk-tablet", "upk-here", "upk-call", "upk-case"}
+    ours = {"upk-language", "upk-tablet", "upk-here", "upk-call", "upk-case", "upk-home-call", "upk-home-here"}
+    assert stored == ours
     assert {path.name for path in OURS if "indexedDB" in path.read_text("utf-8")} == {"dayslot.js"}
 
 

@@ -82,6 +82,8 @@ class Server:
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
         self.url = ""
+        self.says: Callable[[str], None] | None = None
+        """Hears every line after the first one, when it was set before the start."""
 
     @property
     def pid(self) -> int:
@@ -114,6 +116,8 @@ class Server:
             self.kill()
             raise ClinicError(f"{self.name} did not start: {self.log_tail()}") from None
         self.url = str(ready["http"])
+        if self.says is not None:
+            threading.Thread(target=_hear, args=(process.stdout, self.says), daemon=True).start()
         return self.url
 
     def kill(self) -> None:
@@ -163,6 +167,12 @@ def _first_line(stream: IO[bytes], timeout_s: float) -> bytes:
     return lines[0] if lines else b""
 
 
+def _hear(stream: IO[bytes], says: Callable[[str], None]) -> None:
+    with contextlib.suppress(ValueError):  # closed while it is read: the process was stopped
+        for line in stream:
+            says(line.decode(errors="replace"))
+
+
 class Staff(Struct, frozen=True):
     staff_id: str
     name: str
@@ -201,9 +211,11 @@ class Clinic:
         site: tuple[str, str] = ("NMP01", "Namunapur"),
         node_options: Sequence[str] = (),
         database: str = "",
+        telephone: Callable[[str], None] | None = None,
     ) -> None:
         """``http_ports``: hub's and node's; 0 takes a free one. ``link``: running; node left, hub right.
-        ``node_options``: more of ``node serve``. ``database``: the hub's, as a URL.
+        ``node_options``: more of ``node serve``. ``database``: the hub's, as a URL. ``telephone``: serve patients at
+        home, and hear each message to them as a line of JSON.
         """
         self.folder = folder
         self.link = link
@@ -216,6 +228,7 @@ class Clinic:
         self._site = site
         self._node_options = tuple(node_options)
         self._database = database
+        self._telephone = telephone
         self.recovery_code = ""
         self._hub_key = ""
         self._used_code = ""
@@ -284,9 +297,13 @@ class Clinic:
         self.hub = Server(
             "hub",
             self.hub_ground,
-            [sys.executable, "-m", "hub", "serve", *data, "--http", http_at, "--udp", str(udp), "--tls", str(tls)],
+            [
+                *(sys.executable, "-m", "hub", "serve", *data, "--http", http_at, "--udp", str(udp), "--tls", str(tls)),
+                *(("--home", "demo") if self._telephone else ()),
+            ],
             self.folder / "hub.log",
         )
+        self.hub.says = self._telephone
         self.hub.start()
 
     def hub_key(self) -> bytes:

@@ -248,7 +248,7 @@ const redcase = lazy(async () => (await Promise.all([import("./screens/redcase.j
 const visit = lazy(async () => (await Promise.all([import("./screens/visit.js"), addWords("sending")]))[0].VisitPage);
 const wizard = lazy(async () => {
   const loaded = await import("./screens/wizard.js");
-  await import("./screens/guided.js").then(({ loadQuestions }) => loadQuestions()).catch(() => {}); // before a record's notes are read
+  await import("/ui/lib/guided.js").then(({ loadQuestions }) => loadQuestions()).catch(() => {}); // before a record's notes are read
   return loaded.Wizard;
 });
 const patient = lazy(async () => (await import("./screens/patient.js")).PatientPage);

@@ -10,8 +10,9 @@ import { pick } from "./l10n.js";
 /** @type {import("../vendor/signals.js").Signal<any>} */
 export const reference = signal(null);
 
-export async function loadReference() {
-  if (!reference.value) reference.value = await get("/api/reference");
+/** @param {string} [path] where this server has it */
+export async function loadReference(path = "/api/reference") {
+  if (!reference.value) reference.value = await get(path);
 }
 
 /** @param {string} name @returns {Item[]} */

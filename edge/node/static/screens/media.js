@@ -4,6 +4,7 @@
 import { html, signal, useEffect, useRef, useSignal } from "/ui/lib/dom.js";
 import { ApiError, put } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
+import { PREVIEW, readPicture, small } from "/ui/lib/pictures.js";
 import { clockTime, t } from "/ui/lib/l10n.js";
 import { kept } from "/ui/lib/drawing.js";
 import { lazy } from "/ui/lib/lazy.js";
@@ -19,30 +20,10 @@ const photoDialog = lazy(async () => (await import("/ui/lib/photo.js")).PhotoDia
 /** The photo that is open; a call opens the one on which the doctor draws. */
 export const shownPhoto = signal("");
 const PHOTO = { side: 1600, bytes: 300_000 };
-const PREVIEW = { side: 240, bytes: 8_000 };
 const PART_BYTES = 128 * 1024;
 const NOTE_MAX_S = 120;
 const NOTE_BPS = 16_000;
 const TRIES = 20;
-
-/** @param {HTMLCanvasElement} canvas @param {string} type @param {number} quality @returns {Promise<Blob|null>} */
-const encode = (canvas, type, quality) => new Promise((resolve) => canvas.toBlob(resolve, type, quality));
-
-/** A picture no longer than `side` pixels and no larger than `bytes`. @param {ImageBitmap} picture @param {{side: number, bytes: number}} most */
-async function small(picture, { side, bytes }) {
-  let scale = Math.min(1, side / Math.max(picture.width, picture.height));
-  for (let round = 0; round < 8; round += 1, scale *= 0.75) {
-    const canvas = document.createElement("canvas");
-    canvas.width = Math.max(1, Math.round(picture.width * scale));
-    canvas.height = Math.max(1, Math.round(picture.height * scale));
-    canvas.getContext("2d")?.drawImage(picture, 0, 0, canvas.width, canvas.height);
-    for (const quality of [0.82, 0.68, 0.54, 0.4]) {
-      const made = (await encode(canvas, "image/webp", quality)) ?? (await encode(canvas, "image/jpeg", quality));
-      if (made && made.size <= bytes) return made;
-    }
-  }
-  throw new ApiError(400, { code: "media_too_large", message: "cannot be made small enough" }, null);
-}
 
 /** Hand over what the node does not hold yet; goes on where it stopped. @param {string} visitId @param {string} purpose @param {Blob} content */
 async function upload(visitId, purpose, content) {
@@ -72,12 +53,7 @@ async function attach(visitId, upload_id, preview_upload_id = "", caption = "") 
 
 /** A photo of the visit, with its preview. @param {string} visitId @param {Blob} content @param {string} [caption] */
 export async function attachPhoto(visitId, content, caption = "") {
-  let picture;
-  try {
-    picture = await createImageBitmap(content);
-  } catch {
-    throw new ApiError(400, { code: "media_damaged", message: "the browser cannot read it" }, null);
-  }
+  const picture = await readPicture(content);
   const preview = await upload(visitId, "preview", await small(picture, PREVIEW));
   await attach(visitId, await upload(visitId, "original", await small(picture, PHOTO)), preview, caption);
   picture.close();

@@ -14,9 +14,10 @@ import { go, goOn, heardOpening, openedVisit, route } from "../store.js";
 import { offerVisitUndo } from "../undo.js";
 import { EmergencyButton } from "./emergency.js";
 import { PersonLine, onNumber } from "./people.js";
-import { PersonFields, faults, formOf, personOf, showFirst } from "./personform.js";
+import { faults, formOf, personOf } from "/ui/lib/person.js";
+import { PersonFields, showFirst } from "./personform.js";
 import { ConsentStep } from "./step_consent.js";
-import { blankForm, fromLastTime, sendStep, stepFaults } from "./visitform.js";
+import { blankForm, fromLastTime, sendStep, stepFaults } from "/ui/lib/visit_form.js";
 
 /** @typedef {import("/ui/api").Patient} Patient */
 /** @typedef {import("/ui/api").Visit} Visit */
@@ -81,7 +82,7 @@ function Returning({ patient, visits }) {
     const visitId = await open();
     if (visitId) {
       const record = { visit: openedVisit(visitId, patient.patient_id), patient };
-      const trouble = await sendStep("consent", form.value, record, () => {});
+      const trouble = await sendStep("consent", form.value, record, () => {}, submit);
       const token = trouble ? null : await submit({ type: "issue_token", visit_id: visitId });
       if (token?.ok) offerVisitUndo(visitId, patient.person.name, token.reply.visit?.token);
       if (trouble || (token && !token.ok && "error" in token)) toast("bad", trouble || errorText(/** @type {any} */ (token).error));

@@ -10,7 +10,8 @@ import { dropDraft, keepDraft, openDraft, saveDraft } from "../drafts.js";
 import { go, route } from "../store.js";
 import { beginUnheard } from "./home.js";
 import { EmergencyButton } from "./emergency.js";
-import { EMPTY, PersonFields, faults, personOf, sharedOf, showFirst } from "./personform.js";
+import { EMPTY, faults, personOf, sharedOf } from "/ui/lib/person.js";
+import { PersonFields, showFirst } from "./personform.js";
 import { PersonLine, onNumber } from "./people.js";
 
 /** @typedef {import("/ui/api").Patient} Patient */

@@ -7,7 +7,7 @@ import { isMinor } from "/ui/lib/ages.js";
 import { list } from "/ui/lib/reference.js";
 import { canPlay, loadPrompts, playPrompt, playing, promptOf, stopPrompt } from "../prompts.js";
 
-/** @param {{form: import("./visitform.js").VisitForm, change: (part: any) => void, record: any, faults: Record<string, string>}} props */
+/** @param {{form: import("/ui/lib/visit_form.js").VisitForm, change: (part: any) => void, record: any, faults: Record<string, string>}} props */
 export function ConsentStep({ form, change, record, faults }) {
   useEffect(() => {
     void loadPrompts().catch(() => {});

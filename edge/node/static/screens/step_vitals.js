@@ -8,12 +8,12 @@ import { list } from "/ui/lib/reference.js";
 import { unitText } from "/ui/lib/units.js";
 import { loadDevices } from "../devices.js";
 import { DeviceButton, MeasureDialog } from "./device.js";
-import { doubtful, numberOf, takeReadings } from "./visitform.js";
+import { doubtful, numberOf, takeReadings } from "/ui/lib/visit_form.js";
 
 /** The order in which they are measured; what the reference adds later comes after. */
 const FIRST = ["temp_c", "sbp", "dbp", "hr", "spo2", "rr", "weight_kg", "height_cm", "rbs_mgdl", "hb_gdl", "muac_cm", "pain"];
 
-/** @param {{form: import("./visitform.js").VisitForm, change: (part: any) => void, record: any, faults: Record<string, string>}} props */
+/** @param {{form: import("/ui/lib/visit_form.js").VisitForm, change: (part: any) => void, record: any, faults: Record<string, string>}} props */
 export function VitalsStep({ form, change, record, faults }) {
   const more = useSignal(false);
   const dismissed = useSignal("");

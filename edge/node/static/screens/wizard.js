@@ -5,15 +5,15 @@ import { html, signal, useEffect } from "/ui/lib/dom.js";
 import { t } from "/ui/lib/l10n.js";
 import { toast } from "/ui/lib/parts.js";
 import { ageWords } from "/ui/lib/ages.js";
-import { errorText } from "../commands.js";
+import { errorText, submit } from "../commands.js";
 import { keepDraft, openDraft, openForms, otherWriter, saveDraft, takeBack, watchDraft } from "../drafts.js";
 import { go, loadRecord, record, staffName } from "../store.js";
 import { EmergencyButton } from "./emergency.js";
-import { blankForm, recordedForm, sendStep, stepFaults } from "./visitform.js";
+import { blankForm, recordedForm, sendStep, stepFaults } from "/ui/lib/visit_form.js";
 import { ConsentStep } from "./step_consent.js";
-import { ComplaintStep } from "./step_complaint.js";
-import { HistoryStep } from "./step_history.js";
-import { SignsStep } from "./step_signs.js";
+import { ComplaintStep } from "/ui/lib/complaints.js";
+import { HistoryStep } from "/ui/lib/history.js";
+import { SignsStep } from "/ui/lib/signs.js";
 import { VitalsStep } from "./step_vitals.js";
 import { TriageStep } from "./step_triage.js";
 
@@ -95,7 +95,7 @@ export function Wizard({ visitId, step }) {
     if (!waits) go(`/visit/${visitId}/step/${STEPS[at + 1]}`);
     busy.value = waits;
     // What waits may be answered when another visit is open, or nobody is logged in.
-    const trouble = await sendStep(name, form.value, now, (part) => ready.value === visitId && change(part));
+    const trouble = await sendStep(name, form.value, now, (part) => ready.value === visitId && change(part), submit);
     busy.value = false;
     if (trouble) {
       go(`/visit/${visitId}/step/${name}`);

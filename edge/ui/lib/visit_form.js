@@ -1,14 +1,14 @@
 // @ts-check
 // What a visit's form holds, what has to be answered in each step, and the commands it becomes.
-import { t } from "/ui/lib/l10n.js";
-import { asksPregnancy, isMinor } from "/ui/lib/ages.js";
-import { errorText, submit } from "../commands.js";
-import { item, list } from "/ui/lib/reference.js";
+import { t } from "./l10n.js";
+import { asksPregnancy, isMinor } from "./ages.js";
+import { errorText } from "./errors.js";
+import { item, list } from "./reference.js";
 import { answersIn, notesWith, ownNotes } from "./guided.js";
-import { asked } from "./step_signs.js";
+import { asked } from "./signs.js";
 
-/** @typedef {import("/ui/api").Visit} Visit */
-/** @typedef {import("/ui/api").Patient} Patient */
+/** @typedef {import("../api").Visit} Visit */
+/** @typedef {import("../api").Patient} Patient */
 /** @typedef {ReturnType<typeof blankForm>} VisitForm */
 
 export function blankForm() {
@@ -33,7 +33,7 @@ export function blankForm() {
     rest_absent: false,
     values: /** @type {Record<string, string>} */ ({}),
     /** What devices measured, by vital; holds as long as the value in the field is the same. */
-    sources: /** @type {Record<string, import("/ui/api").Reading>} */ ({}),
+    sources: /** @type {Record<string, import("../api").Reading>} */ ({}),
     not_done: /** @type {string[]} */ ([]),
     confirmed: /** @type {string[]} */ ([]),
     avpu: "",
@@ -102,7 +102,7 @@ export function numberOf(vital, form) {
   return vital === "temp_c" && form.fahrenheit ? Math.round(((value - 32) * 50) / 9) / 10 : value;
 }
 
-/** What of the form changes when the nurse takes a device's readings. @param {VisitForm} form @param {import("/ui/api").Reading[]} readings */
+/** What of the form changes when the nurse takes a device's readings. @param {VisitForm} form @param {import("../api").Reading[]} readings */
 export function takeReadings(form, readings) {
   const taken = readings.map((one) => one.vital);
   return {
@@ -169,14 +169,15 @@ export function stepFaults(step, form, patient) {
  * Send what a step says, if it says anything new.
  * @param {string} step @param {VisitForm} form @param {{visit: Visit, patient: Patient}} record
  * @param {(part: Record<string, any>) => void} change
- * @returns {Promise<string>} a sentence when the node refused, else ""
+ * @param {(body: {type: string}) => Promise<{ok: boolean, error?: unknown}>} submit gives a command
+ * @returns {Promise<string>} a sentence when it was refused, else ""
  */
-export async function sendStep(step, form, record, change) {
+export async function sendStep(step, form, record, change, submit) {
   for (const { mark, body } of commandsOf(step, form, record)) {
     const text = JSON.stringify(body);
     if (form.sent[mark] === text) continue;
     const outcome = await submit(body);
-    if (!outcome.ok && "error" in outcome) return errorText(outcome.error);
+    if (!outcome.ok && outcome.error) return errorText(outcome.error);
     change({ sent: { [mark]: text } });
   }
   return "";

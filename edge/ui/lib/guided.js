@@ -1,14 +1,14 @@
 // @ts-check
 // Questions for a complaint from the node's reviewed file, where there is one. Answers become lines of the notes, in
 // the reviewed Hindi words, and are read back from there; no rule reads them.
-import { html, signal, useEffect } from "/ui/lib/dom.js";
-import { get } from "/ui/lib/http.js";
-import { pick, say, t } from "/ui/lib/l10n.js";
-import { Choice, TextField } from "/ui/lib/parts.js";
+import { html, signal, useEffect } from "./dom.js";
+import { get } from "./http.js";
+import { pick, say, t } from "./l10n.js";
+import { Choice, TextField } from "./parts.js";
 
 /** @typedef {{id: string, hi: string, en: string}} Option */
 /** @typedef {Option & {kind: string, options: Option[], unit: string}} Question */
-/** @type {import("/ui/vendor/signals.js").Signal<{reviewed_by: string, reviewed_on: string, complaints: Record<string, Question[]>}|null>} */
+/** @type {import("../vendor/signals.js").Signal<{reviewed_by: string, reviewed_on: string, complaints: Record<string, Question[]>}|null>} */
 const guided = signal(null);
 const MARK = "▸ ";
 
@@ -57,13 +57,18 @@ export function answersIn(notes, complaints) {
   return found;
 }
 
+/** Whether this page's server has questions at all: it was asked for them at the start. */
+let wanted = false;
 export async function loadQuestions() {
+  wanted = true;
   guided.value ??= await get("/api/questions");
 }
 
 /** @param {{complaint: string, answers: Record<string, string>, onAnswer: (key: string, value: string) => void}} props */
 export function GuidedQuestions({ complaint, answers, onAnswer }) {
-  useEffect(() => void loadQuestions().catch(() => {}), []);
+  useEffect(() => {
+    if (wanted) void loadQuestions().catch(() => {});
+  }, []);
   const questions = questionsOf(complaint);
   if (questions.length === 0) return null;
   return html`<div class="stack tight guided" data-test=${`guided-${complaint}`}>

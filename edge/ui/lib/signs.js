@@ -1,15 +1,15 @@
 // @ts-check
 // Danger signs of the patient's chart: tap what is there, then say that the rest was looked for.
-import { html } from "/ui/lib/dom.js";
-import { pick, t } from "/ui/lib/l10n.js";
-import { ageDays } from "/ui/lib/ages.js";
-import { list } from "/ui/lib/reference.js";
+import { html } from "./dom.js";
+import { pick, t } from "./l10n.js";
+import { ageDays } from "./ages.js";
+import { list } from "./reference.js";
 
 /** @typedef {{colour: string, from_days: number, below_days: number|null, pregnant: boolean, maternal: boolean, not_gender: string, complaints: string[]}} Ask */
 
 /**
  * The signs that concern this patient, with the strongest colour that each may bring.
- * @param {import("./visitform.js").VisitForm} form @param {import("/ui/api").Patient} patient
+ * @param {import("./visit_form.js").VisitForm} form @param {import("../api").Patient} patient
  */
 export function asked(form, patient) {
   const days = ageDays(patient);
@@ -27,7 +27,7 @@ export function asked(form, patient) {
   });
 }
 
-/** @param {{form: import("./visitform.js").VisitForm, change: (part: any) => void, record: any, faults: Record<string, string>}} props */
+/** @param {{form: import("./visit_form.js").VisitForm, change: (part: any) => void, record: any, faults: Record<string, string>}} props */
 export function SignsStep({ form, change, record, faults }) {
   const signs = asked(form, record.patient);
   const group = (/** @type {boolean} */ red) => html`<div class="tiles signs">

@@ -1,12 +1,12 @@
 // @ts-check
 // Allergies (always asked), pregnancy where it may be, past illness and present medicines.
-import { html } from "/ui/lib/dom.js";
-import { day, pick, t } from "/ui/lib/l10n.js";
-import { Choice, TextField } from "/ui/lib/parts.js";
-import { asksPregnancy } from "/ui/lib/ages.js";
-import { list } from "/ui/lib/reference.js";
+import { html } from "./dom.js";
+import { day, pick, t } from "./l10n.js";
+import { Choice, TextField } from "./parts.js";
+import { asksPregnancy } from "./ages.js";
+import { list } from "./reference.js";
 
-/** @param {{form: import("./visitform.js").VisitForm, change: (part: any) => void, record: any, faults: Record<string, string>}} props */
+/** @param {{form: import("./visit_form.js").VisitForm, change: (part: any) => void, record: any, faults: Record<string, string>}} props */
 export function HistoryStep({ form, change, record, faults }) {
   const set = (/** @type {string} */ field) => (/** @type {any} */ value) => change({ [field]: value });
   const yesNo = [{ value: "yes", label: t("yes") }, { value: "no", label: t("no") }];

@@ -1,9 +1,9 @@
 // @ts-check
 // What hurts and since when: big pictures and words, up to five.
-import { html, useSignal } from "/ui/lib/dom.js";
-import { pick, t } from "/ui/lib/l10n.js";
-import { Choice, Icon } from "/ui/lib/parts.js";
-import { item, list } from "/ui/lib/reference.js";
+import { html, useSignal } from "./dom.js";
+import { pick, t } from "./l10n.js";
+import { Choice, Icon } from "./parts.js";
+import { item, list } from "./reference.js";
 import { GuidedQuestions } from "./guided.js";
 
 const MOST = 5;
@@ -18,7 +18,7 @@ const DRAWINGS = {
   pregnancy: "woman", child_feed: "baby", mental: "mind",
 };
 
-/** @param {{form: import("./visitform.js").VisitForm, change: (part: any) => void, faults: Record<string, string>}} props */
+/** @param {{form: import("./visit_form.js").VisitForm, change: (part: any) => void, faults: Record<string, string>}} props */
 export function ComplaintStep({ form, change, faults }) {
   const filter = useSignal("");
   const toggle = (/** @type {string} */ code) => {

@@ -1,0 +1,289 @@
+"""A patient at home in a real browser against a real hub: from the code of a message to a slip, with a real call."""
+
+import json
+import os
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyotp
+import pytest
+from msgspec import Struct
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.kits.media import jpeg
+
+from .pages import LONG_NAME, LOOK, PASSWORD, Stage, Watch, _free_port, _run, _word, fill, see, tap
+from .test_pages_prescribing import write
+
+pytestmark = [pytest.mark.browser, pytest.mark.serial]
+PICTURES = os.environ.get("UPKENDRA_PICTURES", "")
+"""A folder for the screens, to be looked at by a person."""
+MOBILE = "5550123456"
+SIZES = ((360, 640), (1280, 800))
+ACROSS_MS = 45_000
+EVERY_DAY = {
+    "hours": [{"weekday": day, "start": "00:00", "end": "23:59"} for day in range(7)],
+    "holidays": [],
+    "doctors": {},
+}
+
+
+class Hub(Struct, frozen=True):
+    url: str
+    totp: str
+    messages: list[dict[str, str]]
+
+
+class HubStage(Stage):
+    """A hub alone that serves patients at home; what it prints after its first line are the messages."""
+
+    def begin(self) -> Hub:
+        data = str(self._folder / "hub")
+        _run(["hub", "init", "--data", data])
+        added = _run(
+            (
+                *("hub", "add-doctor", "--data", data, "--id", "doctor", "--name", LONG_NAME, "--password-stdin"),
+                *("--registration", "DEMO/00001", "--qualification", "MBBS, MD (सामान्य चिकित्सा)"),
+            ),
+            PASSWORD + "\n",
+        )
+        plan = self._folder / "plan.json"
+        plan.write_text(json.dumps(EVERY_DAY))
+        _run(["hub", "rota", "--data", data, "--set", str(plan)])
+        url = self._serve(
+            (
+                *("hub", "serve", "--data", data, "--http", f"127.0.0.1:{_free_port()}", "--link-address", "127.0.0.1"),
+                *("--udp", str(_free_port()), "--tls", str(_free_port()), "--home", "demo"),
+            )
+        )
+        messages: list[dict[str, str]] = []
+        printed = self._running[-1].stdout
+        assert printed is not None
+        threading.Thread(target=lambda: messages.extend(map(json.loads, printed)), daemon=True).start()
+        return Hub(url, _word(added, r"\b[A-Z2-7]{32}\b"), messages)
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    stage = HubStage(tmp_path_factory.mktemp("home"))
+    try:
+        yield stage.begin()
+    finally:
+        stage.stop()
+
+
+def person(browser: Browser, url: str, width: int = 360, height: int = 640) -> BrowserContext:
+    made = browser.new_context(viewport={"width": width, "height": height})
+    made.grant_permissions(["camera", "microphone"], origin=url)
+    made.set_default_timeout(20_000)
+    return made
+
+
+def look(page: Page, name: str) -> list[str]:
+    """Faults of a screen in both sizes and both languages; pictures of it, where a folder was named."""
+    faults: list[str] = []
+    before = page.viewport_size
+    for width, height in SIZES:
+        page.set_viewport_size({"width": width, "height": height})
+        for _ in range(2):
+            language = page.evaluate("document.documentElement.lang")
+            page.wait_for_timeout(150)
+            faults += [f"{name} {width} {language}: {one}" for one in page.evaluate(LOOK, 48)]
+            if PICTURES:
+                page.screenshot(path=f"{PICTURES}/home-{name}-{width}-{language}.png", full_page=True)
+            if page.locator(".call-full").count():
+                break
+            tap(page, "language-toggle")
+    if before is not None:
+        page.set_viewport_size(before)
+    return faults
+
+
+def message(hub: Hub, page: Page, kind: str, number: int = 1) -> str:
+    """The text of the ``number``-th message of a kind."""
+    for _ in range(600):
+        found = [one["text"] for one in hub.messages if one["kind"] == kind]
+        if len(found) >= number:
+            return found[number - 1]
+        page.wait_for_timeout(50)
+    raise AssertionError(f"no message {kind}: {hub.messages}")
+
+
+def log_in(page: Page, hub: Hub) -> list[str]:
+    page.goto(f"{hub.url}/home/")
+    see(page, "home-login")
+    faults = look(page, "login")
+    fill(page, "home-mobile", MOBILE)
+    tap(page, "home-ask")
+    see(page, "home-proof")
+    faults += look(page, "code")
+    fill(page, "home-proof", _word(message(hub, page, "code"), r"\b\d{6}\b"))
+    tap(page, "home-enter")
+    see(page, "home-family")
+    return faults
+
+
+def register(page: Page, name: str = "सीता देवी", age: str = "34") -> list[str]:
+    tap(page, "home-add")
+    see(page, "home-person-form")
+    tap(page, "home-save-person")
+    page.locator(".wrong").first.wait_for()
+    faults = look(page, "person")
+    fill(page, "home-name", name)
+    tap(page, "home-gender-female")
+    fill(page, "home-age", age)
+    fill(page, "home-village", "नमूनापुर, वार्ड 4")
+    tap(page, "home-save-person")
+    page.locator('[data-test="home-person"]', has_text=name).wait_for()
+    return faults + look(page, "family")
+
+
+def step(page: Page, name: str) -> None:
+    page.locator(f'[data-test="home-step"][data-step="{name}"]').wait_for()
+
+
+def log_in_doctor(page: Page, hub: Hub) -> None:
+    page.goto(hub.url)
+    fill(page, "login-user", "doctor")
+    fill(page, "login-password", PASSWORD)
+    fill(page, "login-totp", pyotp.TOTP(hub.totp).now())
+    tap(page, "login-submit")
+    see(page, "logout")
+
+
+def test_from_the_code_of_a_message_to_a_signed_slip_with_a_call_that_both_see_and_hear(
+    browser: Browser, hub: Hub, tmp_path: Path
+) -> None:
+    home = person(browser, hub.url)
+    patient = home.new_page()
+    watch = Watch(patient, hub.url)
+    faults = log_in(patient, hub)
+    faults += register(patient)
+    tap(patient, "home-new-visit")
+    step(patient, "complaint")
+    tap(patient, "complaint-fever")
+    fill(patient, "duration-fever", "3")
+    faults += look(patient, "complaint")
+    tap(patient, "home-next")
+    step(patient, "signs")
+    tap(patient, "signs-rest-absent")
+    faults += look(patient, "signs")
+    tap(patient, "home-next")
+    step(patient, "history")
+    tap(patient, "allergy-none")
+    tap(patient, "pregnant-no")
+    tap(patient, "post-partum-no")
+    tap(patient, "home-next")
+    step(patient, "measured")
+    fill(patient, "vital-temp_c", "38.6")
+    faults += look(patient, "measured")
+    tap(patient, "home-next")
+    step(patient, "photos")
+    photo = tmp_path / "wound.jpg"
+    photo.write_bytes(jpeg(1200, 900))
+    patient.locator('[data-test="home-photo-file"]').set_input_files(photo)
+    see(patient, "home-photo")
+    faults += look(patient, "photos")
+    tap(patient, "home-next")
+    step(patient, "consent")
+    tap(patient, "consent-tele-yes")
+    tap(patient, "consent-data-yes")
+    faults += look(patient, "consent")
+    tap(patient, "home-next")
+    expect(patient.locator('[data-test="home-token"]')).to_have_text("H-001")
+    assert re.search(r"H-001-[0-9A-Z]{6}", message(hub, patient, "token"))
+    faults += look(patient, "waiting")
+
+    desk = person(browser, hub.url, 1366, 768)
+    doctor = desk.new_page()
+    log_in_doctor(doctor, hub)
+    tap(doctor, "ready")
+    doctor.locator('[data-test="offer"]').wait_for()
+    tap(doctor, "offer-accept")
+    expect(doctor.locator("#record-title")).to_have_text("सीता देवी")
+    expect(patient.locator('[data-test="home-words"]')).to_have_attribute("data-words", "home-with-doctor")
+    tap(doctor, "call")
+    see(patient, "home-ring", ACROSS_MS)
+    faults += look(patient, "ring")
+    tap(patient, "home-accept")
+    expect(patient.locator('[data-test="home-call"]')).to_have_attribute("data-state", "connected", timeout=ACROSS_MS)
+    both(patient, doctor)
+    faults += look(patient, "call")
+    patient.reload()
+    expect(patient.locator('[data-test="home-call"]')).to_have_attribute("data-state", "connected", timeout=ACROSS_MS)
+    both(patient, doctor)
+    if PICTURES:
+        doctor.screenshot(path=f"{PICTURES}/home-doctor-call.png")
+    tap(doctor, "call-hangup")
+    expect(patient.locator('[data-test="home-call"]')).to_have_count(0)
+
+    doctor.locator('[data-test="call-panel"].idle').wait_for()
+    fill(doctor, "diagnosis", "Viral fever")
+    write(doctor, "paracetamol", "3")
+    tap(doctor, "sign")
+    see(patient, "home-papers", ACROSS_MS)
+    expect(patient.locator('[data-test="home-genuine"]')).to_contain_text("DEMO/00001")
+    faults += look(patient, "answer")
+    slip = patient.request.get(hub.url + str(patient.locator('[data-test="home-slip"]').get_attribute("href")))
+    assert slip.body()[:5] == b"%PDF-"
+    record = doctor.evaluate("fetch('/api/visits/' + location.hash.split('/').at(-1)).then((one) => one.json())")
+    (node_side,) = [one for one in record["visit"]["calls"] if one["side"] == "node"]
+    assert node_side["audio_s"] > 1
+    assert node_side["video_s"] > 1
+    tap(patient, "home-done")
+    expect(patient.locator('[data-test="home-done"]')).to_have_count(0)
+    patient.goto(f"{hub.url}/home/#/check")
+    kept = tmp_path / "slip.pdf"
+    kept.write_bytes(slip.body())
+    patient.locator('[data-test="home-check-file"]').set_input_files(kept)
+    expect(patient.locator('[data-test="home-check-yes"]')).to_have_attribute(
+        "data-standing", "valid", timeout=ACROSS_MS
+    )
+    faults += look(patient, "check")
+    kept.write_bytes(slip.body().replace(b"%%EOF", b"%%EOG"))
+    patient.locator('[data-test="home-check-file"]').set_input_files(kept)
+    see(patient, "home-check-no", ACROSS_MS)
+    # the forged slip is refused; nothing else was
+    assert [one for one in watch.complaints if "status of 4" not in one] == []
+    assert len(watch.complaints) <= 1
+    assert faults == []
+    desk.close()
+    home.close()
+
+
+def both(patient: Page, doctor: Page) -> None:
+    """Picture and sound of the other come at both ends."""
+    line = patient.locator('[data-test="home-call-line"]')
+    expect(line).to_have_attribute("data-frames", re.compile(r"^[1-9]\d+$"), timeout=ACROSS_MS)
+    expect(line).to_have_attribute("data-audio", re.compile(r"^[1-9]\d*$"), timeout=ACROSS_MS)
+    figures = doctor.locator('[data-test="call-figures"]')
+    expect(figures).to_have_attribute("data-frames", re.compile(r"^[1-9]\d+$"), timeout=ACROSS_MS)
+    expect(figures).to_have_attribute("data-audio", re.compile(r"^[1-9]\d*$"), timeout=ACROSS_MS)
+
+
+def test_a_danger_sign_says_108_first_and_needs_no_more_answers_and_todays_token_is_a_log_in(
+    browser: Browser, hub: Hub
+) -> None:
+    home = person(browser, hub.url)
+    patient = home.new_page()
+    page_open = len([one for one in hub.messages if one["kind"] == "code"])
+    patient.goto(f"{hub.url}/home/")
+    fill(patient, "home-mobile", "5550 777 777")
+    tap(patient, "home-ask")
+    fill(patient, "home-proof", _word(message(hub, patient, "code", page_open + 1), r"\b\d{6}\b"))
+    tap(patient, "home-enter")
+    register(patient, "गीता देवी", "61")
+    tap(patient, "home-new-visit")
+    step(patient, "complaint")
+    tap(patient, "complaint-chest_pain")
+    tap(patient, "home-next")
+    step(patient, "signs")
+    patient.locator(".tile.alarm").first.click()
+    tap(patient, "signs-rest-absent")
+    tap(patient, "home-next")
+    see(patient, "home-red")
+    assert patient.locator('[data-test="home-red"] [data-test="call-108"]').get_attribute("href") == "tel:108"
+    assert look(patient, "red") == []
+    home.close()
