@@ -34,6 +34,8 @@ RING_MS: Final = 60_000
 SILENCE_MS: Final = 120_000
 """A call from whose page nothing has come for so long is over."""
 LOOK_S: Final = 1.0
+KNOWN_MAX: Final = 50_000
+"""So many visits are known by their accounts before those without a page are forgotten."""
 NEAR_BEFORE: Final = 2
 """With so many or fewer before her a patient is told that her turn is near (ours, unsourced - verify)."""
 Told: TypeAlias = Signal | VisitChanged | CallRefused
@@ -68,10 +70,11 @@ class HomeCalls:
         self._live = live
         self._pages: set[Page] = set()
         self._owner: dict[str, str] = {}
-        """Visit → the account whose pages hear of it."""
+        """Visit → the account whose pages hear of it; "" for a visit of a node."""
         self._calls: dict[str, _Call] = {}
         self._changed: set[str] = set()
-        self._told: set[tuple[str, Kind, str]] = set()
+        self._near: set[str] = set()
+        """Visits that were told that their turn is near, and have not changed since."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._looker: asyncio.Task[None] | None = None
 
@@ -118,9 +121,14 @@ class HomeCalls:
                 await self._live.from_home(call.ring.visit_id, Bye(call_id, "no_answer"))
             elif call.taken_ms and now_ms - call.heard_ms >= SILENCE_MS:
                 await self._live.from_home(call.ring.visit_id, Bye(call_id, "failed"))
-        for visit_id in self._home.rota.near(NEAR_BEFORE):
-            if await self.is_at_home(visit_id):
-                await self._tell_once(visit_id, Kind.TURN_NEXT)
+        near = set(self._home.rota.near(NEAR_BEFORE))
+        for visit_id in near - self._near:
+            await self._tell_near(visit_id)
+        self._near &= near
+        if len(self._owner) > KNOWN_MAX:
+            self._owner = {
+                visit_id: owner for visit_id, owner in self._owner.items() if owner and self.is_here(visit_id)
+            }
         changed, self._changed = self._changed, set()
         for visit_id in changed:
             await self._look_at(visit_id)
@@ -134,13 +142,13 @@ class HomeCalls:
             if not one.stored_ms:
                 await self._home.tell(visit_id, Kind.ANSWERED, one.prescription_id)
 
-    async def _tell_once(self, visit_id: str, kind: Kind, mark: str = "") -> None:
-        """A message that the store sends once; what is known to be sent does not ask it again each second."""
-        owned = await self._home.store.read(lambda connection: views.load_visit(connection, visit_id))
-        mark = mark or (owned.visit.token if owned is not None else "")
-        if (visit_id, kind, mark) not in self._told:
-            self._told.add((visit_id, kind, mark))
-            await self._home.tell(visit_id, kind, mark)
+    async def _tell_near(self, visit_id: str) -> None:
+        """Once for each token: the store knows, also after a restart."""
+        self._near.add(visit_id)
+        if await self._owner_of(visit_id):
+            owned = await self._home.store.read(lambda connection: views.load_visit(connection, visit_id))
+            if owned is not None:
+                await self._home.tell(visit_id, Kind.TURN_NEXT, owned.visit.token)
 
     # -- pages -------------------------------------------------------------------------------------
 
@@ -172,33 +180,35 @@ class HomeCalls:
     def is_home(self, node_id: str) -> bool:
         return self._home.desk.directory.site(node_id).home
 
-    async def is_at_home(self, visit_id: str) -> bool:
-        """Whether a visit was begun at home."""
-        return bool(await self._owner_of(visit_id))
-
     def is_here(self, visit_id: str) -> bool:
         """Whether a page of the patient is open."""
         owner = self._owner.get(visit_id)
-        return owner is not None and any(page.account_id == owner for page in self._pages)
+        return bool(owner) and any(page.account_id == owner for page in self._pages)
 
     async def _owner_of(self, visit_id: str) -> str:
+        """The account of a visit from home; "" for a node's visit, and for one that nobody has heard of."""
+
+        def look(connection: Connection) -> str | None:
+            owned = views.load_visit(connection, visit_id)
+            if owned is None:
+                return None
+            if not self.is_home(owned.node_id):
+                return ""
+            return next(iter(rows.accounts_of_patient(connection, owned.visit.patient_id)), "")
+
         if visit_id not in self._owner:
-
-            def look(connection: Connection) -> str:
-                owned = views.load_visit(connection, visit_id)
-                if owned is None or not self.is_home(owned.node_id):
-                    return ""
-                return next(iter(rows.accounts_of_patient(connection, owned.visit.patient_id)), "")
-
             owner = await self._home.store.read(look)
-            if not owner:
+            if owner is None:
                 return ""
             self._owner[visit_id] = owner
         return self._owner[visit_id]
 
     def visit_changed(self, visit_id: str) -> None:
         """Tell the patient's pages, and look at the visit soon."""
+        if self._owner.get(visit_id) == "":
+            return
         self._changed.add(visit_id)
+        self._near.discard(visit_id)
         self._begin(self._tell_pages(visit_id, VisitChanged(visit_id)))
 
     async def _tell_pages(self, visit_id: str, message: Told, besides: Page | None = None) -> None:

@@ -103,6 +103,14 @@ def limits_of_visits(pepper: bytes, account_id: str) -> tuple[Limit, ...]:
     return (Limit(mac(pepper, "visit", account_id), DAY_MS, 10),)
 
 
-def limits_of_checking(pepper: bytes, account_id: str) -> tuple[Limit, ...]:
-    """What checking or drawing a slip spends: it renders pages."""
+def limits_of_drawing(pepper: bytes, account_id: str) -> tuple[Limit, ...]:
+    """What drawing a slip spends: it renders pages."""
     return (Limit(mac(pepper, "slip", account_id), HOUR_MS, 60),)
+
+
+def limits_of_checking(pepper: bytes, address: str) -> tuple[Limit, ...]:
+    """What checking a slip spends, which anybody may: it renders pages too."""
+    return (
+        Limit(mac(pepper, "check address", address), HOUR_MS, 60),
+        Limit(mac(pepper, "check all"), HOUR_MS, 1_000),
+    )

@@ -3,11 +3,13 @@
 import asyncio
 import logging
 
+from sqlalchemy import Connection
+
 from ..blobs import Blobs
 from ..desk import Desk
 from ..live import Live
 from ..rota.desk import RotaDesk
-from . import rows
+from . import rows, tidy
 from .calls import HomeCalls
 from .desk import HomeDesk
 from .gateway import Gateway
@@ -23,6 +25,7 @@ class Home:
     def __init__(self, desk: Desk, live: Live, rota: RotaDesk, blobs: Blobs, gateway: Gateway) -> None:
         self._store = desk.store
         self._wall_ms = desk.wall_ms
+        self._speaker = desk.speaker
         self.desk = HomeDesk(desk, rota, gateway, desk.changed)
         self.calls = HomeCalls(self.desk, live)
         self.papers = Papers(self.desk, blobs)
@@ -42,10 +45,20 @@ class Home:
         await self.calls.close()
         await self.desk.close()
 
+    async def tidy(self) -> None:
+        """Forget what is over, and close visits that have ended by themselves."""
+
+        def act(connection: Connection) -> list[str]:
+            rows.forget(connection, self._wall_ms())
+            return tidy.close_old(connection, self._speaker, self._wall_ms())
+
+        for visit_id in await self._store.write(act):
+            self.desk.changed(visit_id)
+
     async def _keep_forgetting(self) -> None:
         while True:
             try:
-                await self._store.write(lambda connection: rows.forget(connection, self._wall_ms()))
+                await self.tidy()
             except Exception:
                 logger.exception("what is over could not be forgotten")  # a database that went away comes back
             await asyncio.sleep(FORGET_S)

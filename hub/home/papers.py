@@ -104,7 +104,8 @@ class Papers:
 
         Raises NotFound, SlipRefused, TooManyAttempts.
         """
-        await self._spend(account_id)
+        home = self._home
+        await self._spend(codes.limits_of_drawing(rows.pepper(home.keys), account_id))
         state = await self._home.store.read(
             lambda connection: _prescription(connection, account_id, visit_id, prescription_id)
         )
@@ -131,18 +132,20 @@ class Papers:
             log.append(connection, home.desk.speaker, owned.node_id, events, log.PATIENT, now_ms)
         audit.record(connection, now_ms, account_id, "home_slip", state.prescription_id)
 
-    async def check(self, account_id: str, pdf: bytes) -> Checked:
-        """Whether a PDF is a slip of this hub, byte for byte, and whether it still stands. Raises SlipRefused."""
-        await self._spend(account_id)
+    async def check(self, address: str, pdf: bytes) -> Checked:
+        """Whether a PDF is a slip of this hub, byte for byte, and whether it still stands. Anybody may ask.
+
+        Raises SlipRefused, TooManyAttempts.
+        """
         key = self._home.keys.sign_public
+        await self._spend(codes.limits_of_checking(rows.pepper(self._home.keys), address))
         verified = await asyncio.to_thread(verify_slip, pdf, key)
         others = await self._home.store.read(lambda connection: _of_visit(connection, verified))
         told = await asyncio.to_thread(with_newer, verified, others, key)
         return Checked(told.record, told.stands)
 
-    async def _spend(self, account_id: str) -> None:
+    async def _spend(self, limits: tuple[codes.Limit, ...]) -> None:
         home = self._home
-        limits = codes.limits_of_checking(rows.pepper(home.keys), account_id)
         not_too_often(await home.store.write(lambda connection: rows.spend(connection, limits, home.wall_ms())))
 
     def papers_of(self, states: tuple[PrescriptionState, ...]) -> tuple[tuple[PrescriptionRecord, Stands], ...]:

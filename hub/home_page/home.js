@@ -10,7 +10,7 @@ import { loadReference } from "/ui/lib/reference.js";
 import { errorText } from "/ui/lib/errors.js";
 import { CallScreen, callMessage, setSender } from "./call.js";
 import { FamilyPage, PersonPage } from "./family.js";
-import { LoginPage, Help } from "./login.js";
+import { LoginPage } from "./login.js";
 import { CheckPage } from "./papers.js";
 import { API, enter, family, go, loadFamily, loadOpening, loadVisit, route, routedVisit, visit, wasHere } from "./store.js";
 import { VisitPage } from "./visit.js";
@@ -83,10 +83,9 @@ async function logOut() {
 }
 
 function Screen() {
+  if (route.value === "#/check") return html`<${CheckPage} />`;
   if (!family.value) return html`<${LoginPage} />`;
   if (route.value === "#/person") return html`<${PersonPage} />`;
-  if (route.value === "#/help") return html`<${Help} />`;
-  if (route.value === "#/check") return html`<${CheckPage} />`;
   return routedVisit() ? html`<${VisitPage} />` : html`<${FamilyPage} />`;
 }
 

@@ -70,11 +70,11 @@ export function LoginPage() {
       }}>${t(byToken.value ? "home-by-code" : "home-by-token")}</button>
       ${opening.value?.demo ? html`<p class="soft small" data-test="home-demo">${t("home-demo")}</p>` : null}
     </form>
-    <${Help} /></div>`;
+    <${Help} /><a class="button quiet wide" href="#/check" data-test="home-check">${t("home-check")}</a></div>`;
 }
 
 /** Sub-centres with a nurse, by district. */
-export function Help() {
+function Help() {
   const centres = opening.value?.centres ?? [];
   const districts = [...new Set(centres.map((one) => one.district))];
   return html`<section class="card stack tight" aria-label=${t("home-centres")} data-test="home-centres"><h2>${t("home-centres")}</h2>

@@ -86,6 +86,32 @@ async def test_from_a_complaint_to_a_slip_that_verifies_and_is_kept(home: HubKit
     assert await patient.state(visit_id) is VisitState.COMPLETED
 
 
+async def test_an_answer_and_a_left_draft_end_by_themselves_and_a_case_and_red_never_do(home: HubKit) -> None:
+    page, patient = await doctor(home), await Telephone(home).login()
+    people = [await patient.register({**PERSON, "name": f"Person {letter}"}) for letter in "abcd"]
+    answered, waiting = await patient.waiting(people[0]), await patient.waiting(people[1])
+    draft, red = await patient.visit(people[2]), await patient.visit(people[3], present=("heavy_bleeding",))
+    await sign(home, page, answered)
+    assert home.hub.home is not None
+    for hours, closed in ((23, set()), (2, {draft}), (24, {draft, answered})):
+        home.clock.pass_s(hours * 3600)
+        await home.hub.home.tidy()
+        patient = await Telephone(home).login()
+        family = await patient.get("/home/api/session")
+        assert {one["visit_id"] for one in family["visits"] if one["closed_ms"]} == closed  # type: ignore[attr-defined]
+    assert await patient.state(answered) is VisitState.COMPLETED
+    assert {await patient.state(waiting), await patient.state(red)} == {VisitState.WAITING, VisitState.TRIAGED}
+
+
+async def test_anybody_may_check_a_slip_so_many_times_an_hour(home: HubKit) -> None:
+    anybody = Page(home)
+    octets = {"Content-Type": "application/octet-stream"}
+    for _ in range(60):
+        refused = await anybody.call("POST", "/home/api/check-slip", raw=b"%PDF-1.7 nothing", headers=octets)
+        assert (await refused.json())["code"] == "slip_not_a_slip"
+    assert (await anybody.call("POST", "/home/api/check-slip", raw=b"%PDF-1.7", headers=octets)).status == 429
+
+
 async def test_a_list_a_medicine_is_denied_without_video_also_at_home(home: HubKit) -> None:
     page, patient = await doctor(home), await Telephone(home).login()
     visit_id = await patient.waiting()
