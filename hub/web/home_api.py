@@ -49,7 +49,7 @@ class HomeApi:
             Route("PUT", ROOT + "/choice", self.choose, b.Choose, b.Family, errors=(409,)),
             Route("GET", ROOT + "/reference", self.get_reference, None, Reference),
             Route("GET", ROOT + "/ice-servers", self.get_ice, None, b.HomeIce),
-            Route("POST", ROOT + "/commands", self.command, b.HomeCommand, None, errors=(409, 429)),
+            Route("POST", ROOT + "/commands", self.command, b.HomeCommand, None, errors=(404, 409, 429)),
             Route("GET", visit, self.get_visit, None, b.HomeVisit),
             Route(
                 "PUT",

@@ -1,30 +1,32 @@
-"""The hub's API against its own description: generated requests, good and bad, never surprise it."""
+"""The hub's APIs, doctors' and patients', against their own descriptions: no generated request surprises them."""
 
 import asyncio
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
+from tests.hub.home_kit import Telephone
 from tests.hub.kit import HubKit, new_id, registered, visit_events
 
 
 class Background:
-    """A hub with a doctor logged in and one visit, served from a thread of its own for a client that blocks."""
+    """A hub with a doctor and a patient logged in and a visit each, served from a thread for a client that blocks."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._over = asyncio.Event()
-        self.url = self.cookie = self.csrf = ""
+        self.url = self.cookie = self.csrf = self.home_cookie = self.home_csrf = ""
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
 
     async def _serve(self) -> None:
-        kit = await (await asyncio.to_thread(HubKit, self._folder)).start()
+        kit = await (await asyncio.to_thread(HubKit, self._folder, messages=StringIO())).start()
         await kit.add_doctor()
         node = await kit.enrol()
         patient_id, visit_id = new_id(), new_id()
@@ -33,6 +35,9 @@ class Background:
         assert kit.client is not None
         self.url = str(kit.client.make_url("")).rstrip("/")
         self.cookie, self.csrf = page.cookies["upk_hub"], page.csrf
+        patient = await Telephone(kit).login()
+        await patient.waiting()
+        self.home_cookie, self.home_csrf = patient.cookies["upk_home"], patient.csrf
         self._ready.set()
         await self._over.wait()
         await kit.stop()
@@ -62,6 +67,8 @@ CHECKS = (
 )
 LEFT_OUT = ("login", "logout", "live", "enrol")
 """Log-ins are slow and back off by design; the others have tests of their own."""
+HOME_LEFT_OUT = ("login", "logout", "live", "ask_code", "check_slip")
+"""As above; the last two say "too often" before long, by design."""
 CONFIG = """
 [auth.openapi.session]
 api_key = "{cookie}"
@@ -73,19 +80,30 @@ expected-statuses = [400, 401, 403, 404, 405, 413, 415]
 
 
 def test_generated_requests_find_no_surprise(hub: Background, tmp_path: Path) -> None:
-    config = tmp_path / "schemathesis.toml"
-    config.write_text(CONFIG.format(cookie=hub.cookie, csrf=hub.csrf))
+    generate(hub, "/openapi.json", (hub.cookie, hub.csrf), LEFT_OUT, tmp_path, examples=6)
+
+
+def test_generated_requests_of_patients_at_home_find_no_surprise(hub: Background, tmp_path: Path) -> None:
+    generate(hub, "/home/openapi.json", (hub.home_cookie, hub.home_csrf), HOME_LEFT_OUT, tmp_path, examples=2)
+
+
+def generate(
+    hub: Background, path: str, session: tuple[str, str], left_out: tuple[str, ...], folder: Path, *, examples: int
+) -> None:
+    """Ask what the description at ``path`` offers, with and without sense."""
+    config = folder / "schemathesis.toml"
+    config.write_text(CONFIG.format(cookie=session[0], csrf=session[1]))
     command = [
         str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(config),
-        "run", f"{hub.url}/openapi.json",
+        "run", f"{hub.url}{path}",
         "--url", hub.url,
-        "--max-examples", "6",
+        "--max-examples", str(examples),
         "--phases", "examples,coverage,fuzzing",
         "--checks", ",".join(CHECKS),
         "--seed", "1",
         "--no-color",
     ]  # fmt: skip
-    for name in LEFT_OUT:
+    for name in left_out:
         command += ["--exclude-operation-id", name]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
     assert ran.returncode == 0, ran.stdout[-6000:] + ran.stderr[-1000:]
