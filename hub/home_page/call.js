@@ -55,7 +55,17 @@ function heardRing(ring) {
   }
   const [callId, attempt] = keptCall().split(":");
   if (callId === ring.call_id && !running.value) void begin(ring, Number(attempt)); // this tab was in it before it was loaded anew
-  else if (!running.value) ringing.value = ring;
+  else if (!running.value) {
+    ringing.value = ring;
+    if (document.hidden) void notify(t("home-rings"));
+  }
+}
+
+/** Say something in the telephone's own list while the page is behind others, where that was allowed. @param {string} text */
+async function notify(text) {
+  if (!("Notification" in window) || Notification.permission !== "granted") return;
+  const worker = await navigator.serviceWorker?.getRegistration("/home/");
+  await worker?.showNotification(text, { tag: "upkendra-call", requireInteraction: true });
 }
 
 async function ownMedia() {

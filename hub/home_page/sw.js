@@ -17,6 +17,15 @@
     );
   });
 
+  worker.addEventListener("notificationclick", (/** @type {any} */ event) => {
+    event.notification.close();
+    const show = async () => {
+      const [open] = await worker.clients.matchAll({ type: "window" });
+      await (open ? open.focus() : worker.clients.openWindow("/home/"));
+    };
+    event.waitUntil(show());
+  });
+
   worker.addEventListener("fetch", (/** @type {any} */ event) => {
     const url = new URL(event.request.url);
     const page = url.pathname.startsWith("/home/") || url.pathname.startsWith("/ui/") || url.pathname === "/icon.svg";

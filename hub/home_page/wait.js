@@ -64,6 +64,7 @@ function Ready() {
     try {
       stream.current = await navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 320, height: 240 } });
       state.value = "on";
+      if ("Notification" in window && Notification.permission === "default") void Notification.requestPermission();
       if (video.current) video.current.srcObject = stream.current;
     } catch {
       state.value = "bad";

@@ -193,7 +193,7 @@ class Watch:
 
     def none(self) -> None:
         """Fail when anything was complained about."""
-        assert self.complaints == []
+        assert self.complaints == [], self.complaints
 
 
 def tap(page: Page, name: str) -> None:

@@ -25,6 +25,8 @@ const REPORT_MS = 5000;
 const CONNECT_MS = 20_000;
 const REPAIR_MS = 8_000;
 const SILENCE_MS = 120_000;
+/** Media that came so lately still flow. */
+const FLOWS_MS = 1500;
 const LABEL = "aside";
 
 export class PatientCall {
@@ -129,9 +131,17 @@ export class PatientCall {
   /** @param {Signal} signal of the doctor's page */
   handle(signal) {
     if (signal.call_id !== this.callId) return;
-    if (signal.type === "ring") void this.renew();
+    if (signal.type === "ring") this.rungAgain();
     else if (signal.type === "bye") this.finish(String(signal.reason ?? "hangup"), false);
     else void this.next(() => this.take(signal));
+  }
+
+  /** The doctor's page was loaded anew and needs an offer; or only this page's channel was, and the media still flow. */
+  rungAgain() {
+    this.send({ type: "accept", call_id: this.callId, by: "" });
+    const flows = () => this.state === "connected" && performance.now() - this.mediaMs < FLOWS_MS;
+    const look = () => (flows() || this.state === "ended" ? undefined : this.renew());
+    setTimeout(() => void look(), flows() ? FLOWS_MS + LOOK_MS : 0);
   }
 
   /** @param {Signal} signal */
