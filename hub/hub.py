@@ -20,6 +20,7 @@ from .blob_rows import LooseLimit
 from .blobs import Blobs
 from .config import Settings
 from .desk import Desk
+from .home import sites as home_sites
 from .home.gateway import Gateway, gateway_of
 from .home.home import Home
 from .keys import Keyring, KeysRefused, destroy_old, least_hours, load_keys
@@ -130,6 +131,8 @@ class Hub:
     def _load_nodes(self) -> None:
         for record, site in self.store.read_now(lambda connection: directory.load_directory(connection, self.keys)):
             self.directory.put(record, site)
+        for home in self.store.read_now(home_sites.all_sites):
+            self.directory.put_home(home)
 
     def _visit_changed(self, visit_id: str) -> None:
         self.live.visit_changed(visit_id)

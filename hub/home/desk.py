@@ -80,11 +80,6 @@ class HomeDesk:
         self.changed = changed
         self._sending: set[asyncio.Task[bool]] = set()
 
-    async def start(self) -> None:
-        """Know the home sites that there are."""
-        for site in await self.store.read(sites.all_sites):
-            self.desk.directory.put_home(site)
-
     async def close(self) -> None:
         """Let messages that are on their way arrive."""
         await self.sent()

@@ -33,7 +33,6 @@ class Home:
         live.homes = self.calls
 
     async def start(self) -> None:
-        await self.desk.start()
         await self.calls.start()
         self._forgetter = asyncio.create_task(self._keep_forgetting(), name="hub-home-forget")
 

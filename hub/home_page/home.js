@@ -21,7 +21,7 @@ let live = null;
 
 async function start() {
   try {
-    await addWords("home");
+    await Promise.all([addWords("home"), addWords("wait")]);
     await startLanguage("hi");
     await loadOpening();
     if (wasHere()) await loadFamily();

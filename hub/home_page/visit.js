@@ -12,7 +12,7 @@ import { blankForm, doubtful, numberOf, recordedForm, sendStep, stepFaults } fro
 import { errorText } from "/ui/lib/errors.js";
 import { Emergency } from "./login.js";
 import { Photos } from "./photos.js";
-import { loadVisit, submit, visit } from "./store.js";
+import { loadVisit, opening, submit, visit } from "./store.js";
 import { Waiting } from "./wait.js";
 
 /** @typedef {import("/ui/lib/visit_form.js").VisitForm} VisitForm */
@@ -28,7 +28,7 @@ export function VisitPage() {
   const asking = !now.token && (now.state === "draft" || now.state === "triaged");
   return html`<div class="page stack" data-test="home-visit" data-state=${now.state} data-colour=${now.colour}>
     <h1>${now.patient.person.name}</h1>
-    ${now.colour === "red" && !now.papers.length ? html`<div class="stack tight" role="alert" data-test="home-red"><p class="notice bad lead">${t("home-red")}</p><${Emergency} /><p>${t("home-red-more")}</p></div>` : null}
+    ${now.colour === "red" && !now.papers.length ? html`<div class="stack tight" role="alert" data-test="home-red"><p class="notice bad lead">${t("home-red")}</p><${Emergency} /><p>${t(opening.value?.open ? "home-red-more" : "home-red-closed")}</p></div>` : null}
     ${asking ? html`<${Questions} key=${now.visit_id} now=${now} />` : html`<${Waiting} now=${now} />`}</div>`;
 }
 

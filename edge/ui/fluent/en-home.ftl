@@ -42,6 +42,7 @@ home-check-file = PDF of the slip
 home-check-bad = This slip is not genuine, or the file was changed or damaged. Take no medicine by it.
 home-red = A danger sign. Call 108 now.
 home-red-more = Doctors have been told too. Keep the phone near and this page open; the other questions can wait.
+home-red-closed = Doctors are not in now. Call 108 or go to the nearest hospital; wait for nobody.
 home-step = Question { $n } of { $all }
 home-step-complaint = What is the problem?
 home-step-signs = Is any of this there?
