@@ -60,6 +60,8 @@ PERMITS: Final[dict[tuple[str, str], frozenset[Role]]] = {
     ("GET", "/api/visits/{visit_id}/media"): _TREAT,
     ("GET", "/api/visits/{visit_id}/media/{blob_id}"): _TREAT,
     ("POST", "/api/visits/{visit_id}/media/{blob_id}/marks"): _TREAT,
+    ("PUT", "/api/visits/{visit_id}/answers/{answer_id}"): _TREAT,
+    ("GET", "/api/visits/{visit_id}/answers/{answer_id}"): _TREAT,
     ("POST", "/api/visits/{visit_id}/hand-over"): _GIVE,
     ("GET", "/api/live"): _TREAT,
     ("GET", "/api/ice-servers"): _TREAT,

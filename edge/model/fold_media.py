@@ -28,7 +28,9 @@ class SpokenAnswer(msgspec.Struct, frozen=True):
     answer_id: str
     doctor_id: str
     at_ms: int
+    media_type: MediaType
     duration_ms: int
+    """0: the recording does not say."""
     size_bytes: int
     parts: int
 
@@ -107,7 +109,9 @@ def answer_changes(
     if not isinstance(event, ev.AnswerSpoken) or any(one.answer_id == event.answer_id for one in answers):
         return None
     fresh = SpokenAnswer(
-        event.answer_id, event.doctor_id, at_ms, event.facts.duration_ms, event.size_bytes, event.parts
+        *(event.answer_id, event.doctor_id, at_ms, event.facts.media_type, event.facts.duration_ms),
+        event.size_bytes,
+        event.parts,
     )
     return {"answers": tuple(sorted((*answers, fresh), key=lambda one: (one.at_ms, one.answer_id)))}
 

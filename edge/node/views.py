@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from edge.model import stock
+from edge.model import spoken, stock
 from edge.model.events import KINDS, Entry, Event, StaffListed, StaffPublished, Unknown, VisitAssigned, event_of
 from edge.model.fold import Patient, Visit
 from edge.model.progress import Carried, ItemLine, Line, item_lines, visit_line
@@ -252,6 +252,14 @@ class Views:
         """What the book says of each medicine."""
         rows = self._db.rows("SELECT drug_id, stamp, units, counted FROM stock")
         return stock.levels(stock.Move(drug_id, stamp, units, bool(counted)) for drug_id, stamp, units, counted in rows)
+
+    def answers(self, visit: Visit) -> list[spoken.Answer]:
+        """The doctors' spoken answers to a visit, as far as they are here."""
+        if not visit.answers:
+            return []
+        rows = self._db.rows("SELECT raw FROM hub_entries WHERE visit_id = ? AND length(raw) > 0", visit.visit_id)
+        events = [event_of(_entry.decode(raw)) for (raw,) in rows]
+        return [spoken.put_together(one.answer_id, one.size_bytes, one.parts, events) for one in visit.answers]
 
     def doctors(self) -> list[tuple[str, str]]:
         """(id, name) of the doctors of whom the hub has spoken, by name."""

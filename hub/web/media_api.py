@@ -7,6 +7,7 @@ from edge.model.marks import Marks
 from edge.web.ranges import begins, send_content
 from edge.web.routes import BINARY, AnyRoute, Call, Route
 
+from ..answers import Answers
 from ..blobs import BlobState
 from ..hub import Hub
 from ..marks import Marks as MarksDesk
@@ -27,12 +28,25 @@ class MediaApi:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._marks = MarksDesk(hub.desk)
+        self._answers = Answers(hub.desk)
 
     def routes(self) -> list[AnyRoute]:
         media = "/api/visits/{visit_id}/media"
         return [
             Route("GET", media, self.get_media, None, MediaList),
             Route("GET", media + "/{blob_id}", self.get_blob, None, bytes, reply_media=BINARY, errors=(409, 416)),
+            Route(
+                "PUT",
+                "/api/visits/{visit_id}/answers/{answer_id}",
+                self.put_answer,
+                bytes,
+                VisitReply,
+                body_media=BINARY,
+                errors=(409,),
+            ),
+            Route(
+                "GET", "/api/visits/{visit_id}/answers/{answer_id}", self.get_answer, None, bytes, reply_media=BINARY
+            ),
             Route("POST", media + "/{blob_id}/marks", self.post_marks, NewMarks, VisitReply, errors=(409,)),
         ]
 
@@ -53,3 +67,17 @@ class MediaApi:
         """Keep what the doctor drew on a photo, beside the photo; the same marks sent again change nothing."""
         path, marks = call.path, call.body.marks
         return VisitReply(await self._marks.keep(path["visit_id"], path["blob_id"], call.subject, marks))
+
+    async def put_answer(self, call: Call[bytes, None]) -> VisitReply:
+        """A spoken answer to a visit, as it was recorded; the same again changes nothing."""
+        path = call.path
+        return VisitReply(await self._answers.speak(path["visit_id"], path["answer_id"], call.subject, call.body))
+
+    async def get_answer(self, call: Call[None, None]) -> web.StreamResponse:
+        """A spoken answer that was given. Takes one Range. Written into the audit log."""
+        one, content = await self._answers.listen(call.path["visit_id"], call.path["answer_id"], call.subject)
+
+        async def read(start: int, length: int) -> bytes:
+            return content[start : start + length]
+
+        return await send_content(call.request, len(content), one.media_type.value, one.answer_id, read)

@@ -1,4 +1,4 @@
-"""Marks on a sharp picture in a call: the node's own camera takes it, both sides draw, both keep, both see it later."""
+"""A sharp picture in a call, by the node's own camera; both sides draw on it and keep it. Then a spoken answer."""
 
 import os
 
@@ -48,6 +48,30 @@ def look(page: Page, name: str, sizes: tuple[tuple[int, int], ...], least_px: in
     if before is not None:
         page.set_viewport_size(before)
     return found
+
+
+def answers(nurse: Page, doctor: Page) -> None:
+    """The doctor answers by voice; it is played at the node."""
+    tap(doctor, "answer-record")
+    expect(doctor.locator('[data-test="answer-stop"]')).to_contain_text("2")
+    tap(doctor, "answer-stop")
+    doctor.locator('[data-test="answer-listen"]').wait_for()
+    assert look(doctor, "answer-doctor", ((1440, 900), (1366, 768)), 26) == []
+    tap(doctor, "answer-send")
+    expect(nurse.locator('[data-test="answer"]')).to_have_attribute("data-whole", "true", timeout=ACROSS_MS)
+    nurse.locator('[data-test="answers"]').scroll_into_view_if_needed()
+    assert look(nurse, "answer-nurse", ((1280, 800), (800, 1280), (360, 640)), 48) == []
+    for page in (nurse, doctor):
+        played = page.evaluate(
+            """() => new Promise((resolve) => {
+                 const sound = document.querySelector('[data-test=answer] audio');
+                 sound.muted = true;
+                 sound.ontimeupdate = () => sound.currentTime > 0.3 && resolve('played');
+                 sound.onerror = () => resolve('error ' + sound.error.message);
+                 sound.play().catch((error) => resolve('refused ' + error));
+               })"""
+        )
+        assert played == "played"
 
 
 def test_a_sharp_picture_of_the_nodes_camera_is_drawn_on_by_both_sides_and_kept(
@@ -112,6 +136,8 @@ def test_a_sharp_picture_of_the_nodes_camera_is_drawn_on_by_both_sides_and_kept(
         expect(marks(page, "kept", doctor=True)).to_have_count(1)
         expect(marks(page, "kept", doctor=False)).to_have_count(1)
         expect(page.locator('[data-test="mark-undo"]')).to_be_disabled()
+        tap(page, "media-close")
+    answers(nurse, doctor)
     for watch in watches:
         watch.none()
     nurses.close()

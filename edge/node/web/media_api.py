@@ -5,7 +5,7 @@ from typing import Annotated
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from edge.model.errors import Refusal
+from edge.model.errors import NotFound, Refusal, Refused
 from edge.model.media import Manifest, Purpose, Upload
 from edge.node.clinic import Clinic
 from edge.node.media import MediaDesk
@@ -29,6 +29,20 @@ class UploadState(Struct, frozen=True):
     """Its name once it is whole and good; empty before."""
     refusal: Refusal | None
     """Why it will never be attached."""
+
+
+class AnswerState(Struct, frozen=True):
+    answer_id: str
+    at_ms: int
+    doctor_id: str
+    parts_here: int
+    parts: int
+    whole: bool
+    """It can be played."""
+
+
+class AnswerList(Struct, frozen=True):
+    items: tuple[AnswerState, ...]
 
 
 class MediaApi:
@@ -61,6 +75,15 @@ class MediaApi:
                 reply_media=BINARY,
                 errors=(416, 423),
             ),
+            Route("GET", "/api/visits/{visit_id}/answers", self.get_answers, reply=AnswerList, errors=(423,)),
+            Route(
+                "GET",
+                "/api/visits/{visit_id}/answers/{answer_id}",
+                self.get_answer,
+                reply=bytes,
+                reply_media=BINARY,
+                errors=(409, 416, 423),
+            ),
         )
 
     async def put_upload(self, call: Call[NewUpload, None]) -> UploadState:
@@ -85,6 +108,38 @@ class MediaApi:
         media_type = manifest.facts.media_type.value
         name = f"{manifest.blob_id}.{media_type.partition('/')[2]}"
         return await send_content(call.request, manifest.size_bytes, media_type, name, shown.read)
+
+    async def get_answers(self, call: Call[None, None]) -> AnswerList:
+        """What doctors have said into their microphones for a visit, and whether it is here."""
+        visit = await self._clinic.visit(call.path["visit_id"])
+        found = await self._clinic.store.read(lambda views: views.answers(visit))
+        return AnswerList(
+            tuple(
+                AnswerState(
+                    *(said.answer_id, said.at_ms, said.doctor_id), one.parts_here, one.parts, one.content is not None
+                )
+                for said, one in zip(visit.answers, found, strict=True)
+            )
+        )
+
+    async def get_answer(self, call: Call[None, None]) -> web.StreamResponse:
+        """A doctor's spoken answer. Takes one Range."""
+        visit, answer_id = await self._clinic.visit(call.path["visit_id"]), call.path["answer_id"]
+        found = await self._clinic.store.read(lambda views: views.answers(visit))
+        pairs = zip(visit.answers, found, strict=True)
+        said, one = next(((said, one) for said, one in pairs if one.answer_id == answer_id), (None, None))
+        if said is None or one is None:
+            raise NotFound("There is no such answer here.")
+        content = one.content
+        if content is None:
+            text = f"{one.parts_here} of {one.parts} parts are here. It can be played later."
+            raise Refused(text, code="media_not_whole")
+
+        async def read(start: int, length: int) -> bytes:
+            return content[start : start + length]
+
+        await self._clinic.accessed(call.subject, "read_media", answer_id)
+        return await send_content(call.request, len(content), said.media_type.value, answer_id, read)
 
 
 def _state(upload: Upload) -> UploadState:

@@ -1,7 +1,7 @@
 // @ts-check
 // Photos and voice notes of a visit: taken, made small in the tablet, handed to the node piece by piece, and
 // shown with how far each has come. Nothing of them stays in the browser.
-import { html, signal, useEffect, useRef, useSignal } from "/ui/lib/dom.js";
+import { html, signal, useRef, useSignal } from "/ui/lib/dom.js";
 import { ApiError, put } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
 import { PREVIEW, readPicture, small } from "/ui/lib/pictures.js";
@@ -9,6 +9,7 @@ import { clockTime, t } from "/ui/lib/l10n.js";
 import { kept } from "/ui/lib/drawing.js";
 import { lazy } from "/ui/lib/lazy.js";
 import { toast } from "/ui/lib/parts.js";
+import { RecordButton } from "/ui/lib/recorder.js";
 import { errorText, submit } from "../commands.js";
 import { loadRecord } from "../store.js";
 import { SyncLine } from "./progress.js";
@@ -21,8 +22,6 @@ const photoDialog = lazy(async () => (await import("/ui/lib/photo.js")).PhotoDia
 export const shownPhoto = signal("");
 const PHOTO = { side: 1600, bytes: 300_000 };
 const PART_BYTES = 128 * 1024;
-const NOTE_MAX_S = 120;
-const NOTE_BPS = 16_000;
 const TRIES = 20;
 
 /** Hand over what the node does not hold yet; goes on where it stopped. @param {string} visitId @param {string} purpose @param {Blob} content */
@@ -87,7 +86,7 @@ export function MediaCard({ visitId, media, sync, open }) {
       <input ref=${camera} type="file" accept="image/*" capture="environment" hidden data-test="photo-file" onChange=${photo} />
       <button type="button" data-test="photo-take" disabled=${busy.value !== ""} aria-busy=${busy.value === "photo" ? "true" : "false"}
         onClick=${() => camera.current?.click()}>${busy.value === "photo" ? t("media-saving") : t("photo-take")}</button>
-      <${NoteButton} busy=${busy.value !== ""} onNote=${(/** @type {Blob} */ note) => void work("note", async () => attach(visitId, await upload(visitId, "voice_note", note)))} />
+      <${RecordButton} busy=${busy.value !== ""} name="note" text=${t("note-record")} onNote=${(/** @type {Blob} */ note) => void work("note", async () => attach(visitId, await upload(visitId, "voice_note", note)))} />
     </div>` : null}
     <${Opened} visitId=${visitId} media=${media} open=${open} />
     <ul class="media-list">${shown.map((one) => html`<${Item} key=${one.blob_id} visitId=${visitId} one=${one} open=${open}
@@ -133,40 +132,4 @@ function Item({ visitId, one, line, open }) {
       ${parts > 0 && parts < one.chunks ? html`<div class="soft small num" data-test="media-parts">${t("media-parts", { n: parts, all: one.chunks })}</div>` : null}</div>
     ${open && (state === "waiting" || state === "sent") ? html`<button type="button" data-test="media-remove" onClick=${() => void remove()}>${t("media-remove")}</button>` : null}
   </li>`;
-}
-
-/** Begins and ends a recording. @param {{busy: boolean, onNote: (note: Blob) => void}} props */
-function NoteButton({ busy, onNote }) {
-  const seconds = useSignal(-1);
-  const recorder = useRef(/** @type {MediaRecorder|null} */ (null));
-  const stop = () => recorder.current?.state === "recording" && recorder.current.stop();
-  useEffect(() => () => {
-    if (recorder.current) recorder.current.ondataavailable = null;
-    stop();
-  }, []);
-  const start = async () => {
-    try {
-      const stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: true, noiseSuppression: true, channelCount: 1 } });
-      const type = ["audio/webm;codecs=opus", "audio/ogg;codecs=opus"].find((one) => MediaRecorder.isTypeSupported(one)) ?? "";
-      const made = new MediaRecorder(stream, { mimeType: type, audioBitsPerSecond: NOTE_BPS });
-      recorder.current = made;
-      seconds.value = 0;
-      const timer = setInterval(() => {
-        seconds.value += 1;
-        if (seconds.value >= NOTE_MAX_S) stop();
-      }, 1000);
-      made.ondataavailable = (event) => event.data.size > 0 && onNote(event.data);
-      made.onstop = () => {
-        clearInterval(timer);
-        seconds.value = -1;
-        for (const track of stream.getTracks()) track.stop();
-      };
-      made.start();
-    } catch {
-      toast("bad", t("note-no-microphone"));
-    }
-  };
-  const running = seconds.value >= 0;
-  return html`<button type="button" class=${running ? "danger" : ""} data-test=${running ? "note-stop" : "note-record"} disabled=${busy && !running}
-    onClick=${() => (running ? stop() : void start())}>${running ? t("note-stop", { seconds: seconds.value }) : t("note-record")}</button>`;
 }

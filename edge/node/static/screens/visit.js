@@ -11,6 +11,7 @@ import { go, loadRecord, queue, record, staffName, status } from "../store.js";
 import { EmergencyButton, EmergencyFacts } from "./emergency.js";
 import { RecordFacts } from "/ui/lib/facts.js";
 import { MediaCard } from "./media.js";
+import { Answers } from "./answers.js";
 import { Prescription } from "./prescription.js";
 import { PrintHere, printer } from "./printer.js";
 import { SendOn } from "./sending.js";
@@ -64,6 +65,7 @@ export function VisitPage({ visitId }) {
     ${visit.state === "waiting" ? html`<p class="notice" data-test="waiting-line">${status.value?.training ? t("training-hint") : arrived(now.sync.filter((one) => one.item !== "sms" && one.item !== "attachment")) ? t("waiting-arrived") : status.value?.link.online ? t("waiting-doctor") : t("waiting-offline")}</p>` : null}
     ${(!visit.token || unasked) && open ? html`<div class="row"><button type="button" class="primary big" data-test="continue-form" onClick=${() => go(`/visit/${visitId}/step/${unasked && visit.consents.length > 0 ? "complaint" : "consent"}`)}>${t(visit.token ? "assess-now" : "continue-form")}</button></div>` : null}
     ${visit.prescriptions.map((one) => html`<${Prescription} key=${one.prescription_id} visit=${visit} patient=${patient} state=${one} />`)}
+    <${Answers} visit=${visit} />
     ${visit.notes.length > 0 ? html`<section class="card"><h2>${t("doctor-notes")}</h2>${visit.notes.map((note, index) => html`<p key=${index} class="prewrap">${note}</p>`)}</section>` : null}
     <${MediaCard} visitId=${visitId} media=${visit.media} sync=${now.sync} open=${open} />
     ${status.value?.training ? null : html`<${SyncCard} sync=${now.sync} line=${now.line} />`}
