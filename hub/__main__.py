@@ -85,6 +85,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--blobs-keys", type=Path, metavar="FILE", help="JSON: access_key, secret_key, region")
     run.add_argument("--secure-cookie", action="store_true", help="a proxy in front speaks HTTPS to browsers")
 
+    run.add_argument(
+        "--nats",
+        default="",
+        metavar="URL",
+        help="nats://HOST:4222: one of several processes on the same PostgreSQL, keys and ports for nodes",
+    )
     run.add_argument("--sms-modem", default="", metavar="DEVICE", help="serial port of a GSM modem for early copies")
 
     run.add_argument(
@@ -195,11 +201,12 @@ def _serve(arguments: argparse.Namespace) -> None:
         blobs=arguments.blobs,
         blobs_keys=arguments.blobs_keys,
         home=arguments.home,
+        nats=arguments.nats,
     )
     process.prepare()
     if not settings.data.is_dir():
         raise KeysRefused("No hub was made in this data folder. Look at --data; `hub init` makes a new hub.")
-    with held(settings.data, shared=settings.database.startswith("postgresql")):
+    with held(settings.data, shared=bool(settings.nats)):
         asyncio.run(_serve_until_told(Server(settings)))
 
 

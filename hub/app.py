@@ -73,9 +73,12 @@ class Server:
         self._static = load(CONSOLE_DIR), load(UI_DIR)
         self._home_page = load(HOME_DIR) if settings.home else {}
         self._tls = self.hub.keys.tls_context()
-        self._link = HubRunner(self.hub.link.endpoint, (settings.link_host, settings.udp_port), self.hub.link.take)
+        at, shared = (settings.link_host, settings.udp_port), bool(settings.nats)
+        self._link = HubRunner(self.hub.link.endpoint, at, self.hub.link.take, shared=shared)
         self.hub.link.wake = self._link.wake
         self._courier = courier.control(self.hub)
+        self.hub.together.on_lead.append(self._courier.start)
+        self.hub.together.on_follow.append(self._courier.stop)
         self._runners: list[web.AppRunner] = []
         self.url = ""
         self.tls_port = settings.tls_port
@@ -85,25 +88,28 @@ class Server:
         """Listen: UDP, HTTP, TLS. Raises OSError when a port is taken."""
         await self._link.start()
         await self.hub.start()
-        await self._courier.start()
         if self.sms is not None:
             await self.sms.start()
         app = build_app(self.hub, *self._static, self.sms, self._home_page)
         plain = await self._listen(app, self.settings.http_host, self.settings.http_port, None)
         tls_app = new_app()
         tls_app.router.add_get("/sync", wss_handler(self._link))
-        tls = await self._listen(tls_app, self.settings.link_host, self.settings.tls_port, self._tls)
+        tls = await self._listen(
+            tls_app, self.settings.link_host, self.settings.tls_port, self._tls, shared=bool(self.settings.nats)
+        )
         self.tls_port = int(tls.addresses[0][1])
         host, port = plain.addresses[0][:2]
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
-    async def _listen(self, app: web.Application, host: str, port: int, tls: ssl.SSLContext | None) -> web.AppRunner:
+    async def _listen(
+        self, app: web.Application, host: str, port: int, tls: ssl.SSLContext | None, *, shared: bool = False
+    ) -> web.AppRunner:
         runner = web.AppRunner(
             app, access_log=None, shutdown_timeout=2.0, auto_decompress=False, keepalive_timeout=IDLE_S
         )
         self._runners.append(runner)
         await runner.setup()
-        await web.TCPSite(runner, host, port, ssl_context=tls).start()
+        await web.TCPSite(runner, host, port, ssl_context=tls, reuse_port=shared or None).start()
         return runner
 
     async def stop(self) -> None:

@@ -52,6 +52,9 @@ class Settings(Struct, frozen=True):
     """How messages reach patients at home: ``demo``, or a JSON file with ``url`` and ``authorization``; empty: the
     pages for them are off."""
 
+    nats: str = ""
+    """``nats://HOST:4222``, through which the processes of a hub speak with each other; empty: there is one process."""
+
     @property
     def database_url(self) -> str:
         return self.database or default_url(self.data)

@@ -180,11 +180,13 @@ def mark_stored(connection: Connection, node_id: bytes, seq: int, now_ms: int) -
     )
 
 
-def waiting(connection: Connection, node_id: bytes | None = None) -> list[DownBlob]:
-    """What nodes (or one node) do not hold yet, in order."""
+def waiting(connection: Connection, node_id: bytes | None = None, seq: int | None = None) -> list[DownBlob]:
+    """What nodes (or one node; or one blob of it) do not hold yet, in order."""
     query = select(down.c.node_id, down.c.seq, down.c.blob, down.c.cls).where(down.c.stored_ms == 0)
     if node_id is not None:
         query = query.where(down.c.node_id == node_id.hex())
+    if seq is not None:
+        query = query.where(down.c.seq == seq)
     rows = connection.execute(query.order_by(down.c.node_id, down.c.seq))
     return [DownBlob(bytes.fromhex(row.node_id), row.seq, bytes(row.blob), row.cls) for row in rows]
 

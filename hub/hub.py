@@ -20,10 +20,12 @@ from .blob_rows import LooseLimit
 from .blobs import Blobs
 from .config import Settings
 from .desk import Desk
+from .fanout import SENDER_BYTES, Alone, Fanout, NatsFanout, VisitsChanged
 from .home import sites as home_sites
 from .home.gateway import Gateway, gateway_of
 from .home.home import Home
 from .keys import Keyring, KeysRefused, destroy_old, least_hours, load_keys
+from .leader import Leader
 from .link import Link
 from .live import Live
 from .lived import Lived
@@ -32,10 +34,12 @@ from .quarantine import QuarantineFull, find_plain, of_a_later_release, seal_pla
 from .reconsider import reconsider
 from .review import Reviews
 from .rota.desk import RotaDesk
+from .rota.front import RotaFront
 from .saved import SavedLines
 from .store.copy import Copier, CopyRefused, FolderCopy, end_history, has_history
 from .store.dialect import DATABASE_FILE
 from .store.engine import Store
+from .together import Together
 
 logger = logging.getLogger("hub")
 SWEEP_AFTER_S = 3600.0
@@ -105,12 +109,27 @@ class Hub:
         messages = gateway or gateway_of(settings.home)
         self.home = Home(self.desk, self.live, self.rota, self.blobs, messages) if messages is not None else None
         self.link.on_visits = self._visits_arrived
+        fanout = self._fanout()
+        self.front = RotaFront(self.rota, self.desk, fanout)
+        self.together = Together(Leader(self.store.engine), fanout, self.link, self.live, self.front, self._tell_pages)
+        self.together.on_lead += [self._reconsider, self.live.settle_all, self.rota.start]
+        self.together.on_follow.append(self.rota.stop)
         self._tasks: list[asyncio.Task[None]] = []
         self._revoked_mark: tuple[int, ...] = ()
         self._freed: frozenset[str] = frozenset()
         """Closed accounts whose visits were given back."""
         self.sms_fitted = False
         """Whether this hub was told of an SMS modem."""
+
+    def _fanout(self) -> Fanout:
+        if not self.settings.nats:
+            return Alone()
+        if not self.settings.database.startswith("postgresql"):
+            raise BadInput("Several processes need PostgreSQL: --database.", field="nats")
+        if self.home is not None:
+            raise BadInput("Patients at home are served by a hub of one process so far.", field="nats")
+        own, keys = secrets.token_bytes(SENDER_BYTES), self.keys
+        return NatsFanout(self.settings.nats, keys.data, keys.sign_public, own, self.wall_ms)
 
     def _second_copy(self) -> Copier | None:
         if self.settings.copy is None:
@@ -135,8 +154,8 @@ class Hub:
             self.directory.put_home(home)
 
     def _visit_changed(self, visit_id: str) -> None:
-        self.live.visit_changed(visit_id)
-        self.rota.changed()
+        self._tell_pages(frozenset((visit_id,)), False)
+        self.together.fanout.say(VisitsChanged((visit_id,), False))
         if self.home is not None:
             self.home.calls.visit_changed(visit_id)
 
@@ -147,22 +166,27 @@ class Hub:
         return self.link.online(node_id)
 
     def _visits_arrived(self, visit_ids: frozenset[str]) -> None:
+        self._tell_pages(visit_ids, True)
+        self.together.fanout.say(VisitsChanged(tuple(visit_ids), True))
+
+    def _tell_pages(self, visit_ids: frozenset[str], arrived: bool) -> None:
+        """Pages of this process; without visits only the queue."""
         self.rota.changed()
         for visit_id in visit_ids:
             self.live.visit_changed(visit_id)
-        self.live.records_arrived(visit_ids)
+        if arrived:
+            self.live.records_arrived(visit_ids)
         if not visit_ids:
             self.live.queue_changed()
 
     async def start(self) -> None:
         """Hand over what nodes still lack, and begin to listen to signals."""
-        for blob in await self.store.read(down.waiting):
-            self.link.send_down(blob)
-        await self._reconsider()
-        await self.live.settle_all()
+        if self.together.fanout.alone:  # else nodes that come here are told then
+            for blob in await self.store.read(down.waiting):
+                self.link.send_down(blob)
         self.link.blobs = self.blobs  # not before: a command at rest leaves it to the hub that serves
         await self.blobs.start()
-        await self.rota.start()
+        await self.together.start()
         if self.home is not None:
             await self.home.start()
         self._tasks = [
@@ -191,7 +215,7 @@ class Hub:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.rota.stop()
+        await self.together.stop()
         if self.home is not None:
             await self.home.close()
         await self.live.close()
@@ -240,14 +264,15 @@ class Hub:
             try:
                 doctors = await self.store.read(directory.published_doctors)
                 for staff in doctors:
-                    if known is not None and staff.person_id not in known:
+                    if known is not None and staff.person_id not in known and self.front.leads:
                         await self.publish(staff)
                 known = {staff.person_id for staff in doctors}
                 await self.reload_nodes()
                 await self._reload_keys()
-                await self.tell_revocations()
                 await self.desk.forget_sessions()
-                await self._free_visits()
+                if self.front.leads:
+                    await self.tell_revocations()
+                    await self._free_visits()
             except Exception:
                 logger.exception("reloading failed")  # a database that went away comes back
             await asyncio.sleep(RELOAD_S)
@@ -262,13 +287,16 @@ class Hub:
     async def _reload_keys(self) -> None:
         """Destroy KEM keys that are due, take over a new one, and tell the nodes that do not know it."""
         data, now_ms, now_s = self.settings.data, self.wall_ms(), self._monotonic_s()
-        await asyncio.to_thread(lambda: self._lived.note(now_s, least_hours(data)))
-        await asyncio.to_thread(destroy_old, data, now_ms)
+        if self.front.leads:
+            await asyncio.to_thread(lambda: self._lived.note(now_s, least_hours(data)))
+            await asyncio.to_thread(destroy_old, data, now_ms)
         keys = await asyncio.to_thread(load_keys, data)
         if keys.hub != self.keys.hub:
             self.keys = keys
             self.link.endpoint.use_keys(keys.hub)
             say(logger, "kem_keys_changed", keys=len(keys.hub.kem))
+        if not self.front.leads:
+            return
         if await self.store.read(lambda connection: down.lacking_key(connection, keys)):
             told = await self.store.write(lambda connection: down.tell_key(connection, self.speaker, keys, now_ms))
             for blob in told:

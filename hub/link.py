@@ -32,9 +32,11 @@ from edge.web.logs import say
 from edge.web.refusals import failure_of
 
 from . import blob_rows, down, giving, locked, returns, unlocks
+from . import fanout as fan
 from .blobs import Blobs
 from .directory import NodeDirectory
 from .keys import Keyring
+from .peers import Peers
 from .quarantine import QuarantineFull
 from .receive import Received, receive_bundle, receive_poison
 from .store.copy import Copier
@@ -78,6 +80,9 @@ class Link:
         self._speaker = speaker
         self._wall_ms = wall_ms
         self._monotonic_s = monotonic_s
+        self.fanout: fan.Fanout = fan.Alone()
+        self.peers = Peers(monotonic_s)
+        """Other processes of this hub."""
         self.wake: Callable[[], None] = lambda: None
         """Set by the runner: the endpoint has something to send."""
         self.on_visits: Callable[[frozenset[str]], None] = lambda visit_ids: None
@@ -105,7 +110,14 @@ class Link:
 
     def online(self, node_id: str) -> bool:
         """Whether the node was heard lately."""
-        return self.endpoint.presence(bytes.fromhex(node_id), self._monotonic_s()).online
+        return self._hears(bytes.fromhex(node_id)) or self.peers.online(node_id)
+
+    def nodes_heard(self) -> list[bytes]:
+        """Nodes that this process speaks with at present."""
+        return self.endpoint.online(self._monotonic_s())
+
+    def _hears(self, node_id: bytes) -> bool:
+        return self.endpoint.presence(node_id, self._monotonic_s()).online
 
     def last_ack_age_s(self, node_id: str) -> float | None:
         """Seconds since the node was heard; None for never."""
@@ -116,7 +128,13 @@ class Link:
         return None if age_s == float("inf") else round(age_s, 1)
 
     def send_signal(self, node_id: bytes, blob: bytes) -> None:
-        """Pass a call signal on."""
+        """Pass a call signal on, through another process where that one speaks with the node."""
+        if not self._hears(node_id):
+            self.fanout.say(fan.ToNode(node_id, blob))
+        self.send_signal_here(node_id, blob)
+
+    def send_signal_here(self, node_id: bytes, blob: bytes) -> None:
+        """Pass a call signal on if this process speaks with the node, or did last."""
         self.endpoint.send_signal(node_id, blob, self._monotonic_s())
         self.wake()
 
@@ -138,8 +156,26 @@ class Link:
         if not blob.blob:
             return
         faults.point("hub-before-send-down")
+        if self.fanout.alone or self.endpoint.meets(blob.node_id):
+            self._send_down_here(blob)
+        self.fanout.say(fan.DownMade(blob.node_id, blob.seq))
+
+    def _send_down_here(self, blob: down.DownBlob) -> None:
         self.endpoint.send_down(blob.node_id, blob.seq, blob.blob, blob.cls, self._monotonic_s())
         self.wake()
+
+    async def down_made(self, node_id: bytes, seq: int) -> None:
+        """Another process has something for a node: say it, if this one speaks with it."""
+        if not self.endpoint.meets(node_id):
+            return
+        for blob in await self._store.read(lambda connection: down.waiting(connection, node_id, seq)):
+            self._send_down_here(blob)
+
+    async def send_waiting(self) -> None:
+        """What nodes that this process speaks with still lack: another process's word about it may have been lost."""
+        for node_id in self.nodes_heard():
+            for blob in await self._store.read(_waiting_of(node_id)):
+                self._send_down_here(blob)
 
     # What the endpoint says
 
@@ -197,6 +233,7 @@ class Link:
             case DownStored():
                 node_id, seq = event.node_id, event.seq
                 await self._store.write(lambda connection: down.mark_stored(connection, node_id, seq, self._wall_ms()))
+                self.fanout.say(fan.DownHeld(node_id, seq))
             case NodeSeen():
                 await self._seen(event)
             case StateArrived(node_id, body):
@@ -396,6 +433,10 @@ def _packer(
     speaker: down.Speaker, record: NodeRecord, piece: giving.Piece
 ) -> Callable[[Connection], giving.Packed | None]:
     return lambda connection: giving.pack_piece(connection, speaker, record, piece)
+
+
+def _waiting_of(node_id: bytes) -> Callable[[Connection], list[down.DownBlob]]:
+    return lambda connection: down.waiting(connection, node_id)
 
 
 def _sealer(

@@ -21,6 +21,7 @@ from edge.sync.seal import verify
 from edge.web.logs import say
 
 from . import audit, down, views
+from . import fanout as fan
 from .desk import Desk, need_open
 from .doctors import Doctor
 from .heard import Heard, heard
@@ -38,8 +39,9 @@ from .live_sides import (
     Told,
     VisitChanged,
 )
+from .peers import Peers
 from .prescriptions import calls_of
-from .store.dialect import Row, insert_new
+from .store.dialect import Row, insert_new, lock
 from .store.schema import calls
 from .turn import Turn, ice_servers
 
@@ -65,6 +67,9 @@ class Live:
         self._calls: dict[str, LiveCall] = {}
         self._heard: dict[str, Heard] = {}
         self._ending: set[asyncio.Task[None]] = set()
+        self.fanout: fan.Fanout = fan.Alone()
+        self.peers: Peers | None = None
+        """Other processes of this hub, when there are some."""
         self.homes: Homes | None = None
         """Set by a hub that serves patients at home."""
 
@@ -86,15 +91,25 @@ class Live:
         self._broadcast(QueueChanged())
 
     def has_page(self, doctor_id: str) -> bool:
-        """Whether a doctor has a page open here."""
-        return any(console.doctor.doctor_id == doctor_id for console in self._consoles)
+        """Whether a doctor has a page open, here or at another process."""
+        here = any(console.doctor.doctor_id == doctor_id for console in self._consoles)
+        return here or (self.peers is not None and self.peers.has_page(doctor_id))
 
     def has_pages(self) -> bool:
-        """Whether anybody has a page open here."""
-        return bool(self._consoles)
+        """Whether anybody has a page open, here or at another process."""
+        return bool(self._consoles) or (self.peers is not None and self.peers.has_pages())
+
+    def doctors_here(self) -> tuple[str, ...]:
+        """Who has a page open at this process."""
+        return tuple(sorted({console.doctor.doctor_id for console in self._consoles}))
 
     def tell_rota(self, doctor_id: str = "") -> None:
         """Tell the pages of one doctor, or all pages, that the rota has changed."""
+        self.tell_rota_here(doctor_id)
+        self.fanout.say(fan.RotaTold(doctor_id))
+
+    def tell_rota_here(self, doctor_id: str) -> None:
+        """The same, to the pages of this process."""
         text = _to_json(RotaChanged()).decode()
         for console in self._consoles:
             if doctor_id in ("", console.doctor.doctor_id):
@@ -286,6 +301,7 @@ class Live:
         self._calls[call.call_id] = taken
         change = update(calls).where(calls.c.call_id == call.call_id).values(phase=taken.phase.value, started_ms=now_ms)
         await self._desk.store.write(lambda connection: connection.execute(change) and None)
+        self.fanout.say(fan.CallChanged(call.call_id))
         return taken
 
     # Both
@@ -294,12 +310,39 @@ class Live:
         known = self._calls.get(call_id)
         if known is not None:
             return known
+        call = await self._read(call_id)
+        if call is None or call.phase is Phase.ENDED:
+            return call
+        return self._calls.setdefault(call_id, call)
+
+    async def call_changed(self, call_id: str) -> None:
+        """Another process took this call further: what stands in the store counts, with the last report still to come.
+
+        What the doctor's page has said here is newer here.
+        """
+        known, now = self._calls.get(call_id), await self._read(call_id)
+        if known is None or now is None or known.phase is Phase.ENDED:
+            return
+        mine = known if call_id in self._attached else now
+        self._calls[call_id] = msgspec.structs.replace(
+            now,
+            video_s=mine.video_s,
+            audio_s=mine.audio_s,
+            concealed_s=mine.concealed_s,
+            frames=mine.frames,
+            mode=mine.mode,
+            taken=known.taken or now.taken,
+        )
+        if now.phase is Phase.ENDED:
+            self._keep(asyncio.get_running_loop().create_task(self._settle(call_id)))
+
+    async def _read(self, call_id: str) -> LiveCall | None:
         row = await self._desk.store.read(
             lambda connection: connection.execute(select(calls).where(calls.c.call_id == call_id)).first()
         )
         if row is None:
             return None
-        call = LiveCall(
+        return LiveCall(
             row.call_id,
             row.visit_id,
             row.node_id,
@@ -314,7 +357,6 @@ class Live:
             Mode(row.mode),
             row.phase not in (Phase.RINGING.value, Phase.ENDED.value),
         )
-        return call if call.phase is Phase.ENDED else self._calls.setdefault(call_id, call)
 
     def _is_settled(self, call: LiveCall) -> bool:
         """Whether the call is over and its proof is written: late words change nothing any more."""
@@ -346,6 +388,7 @@ class Live:
             .values(phase=Phase.ENDED.value, ended_ms=now_ms, ended_because=reason)
         )
         await self._desk.store.write(lambda connection: connection.execute(change) and None)
+        self.fanout.say(fan.CallChanged(call.call_id))
         if self.homes is not None and self.homes.is_home(call.node_id):
             self.homes.over(call.call_id, reason)
         self._keep(asyncio.get_running_loop().create_task(self._settle(call.call_id)))
@@ -383,6 +426,7 @@ class Live:
 
     async def _hold(self, call_id: str) -> None:
         def act(connection: Connection) -> tuple[str, down.DownBlob | None]:
+            lock(connection, call_id)
             now_ms = self._desk.wall_ms()
             this = calls.c.call_id == call_id
             row = connection.execute(select(calls).where(this)).first()
@@ -409,9 +453,16 @@ class Live:
         self._desk.tell(visit_id, blob)
 
     def _tell_doctor(self, call: LiveCall, message: Told) -> None:
-        console = self._attached.get(call.call_id)
+        text = _to_json(message).decode()
+        if not self.tell_here(call.call_id, text):
+            self.fanout.say(fan.ToDoctor(call.call_id, text))
+
+    def tell_here(self, call_id: str, text: str) -> bool:
+        """Tell the page that holds a call; False when it is not open at this process."""
+        console = self._attached.get(call_id)
         if console is not None:
-            console.tell(_to_json(message).decode())
+            console.tell(text)
+        return console is not None
 
     def _is_home(self, node_id: str) -> bool:
         return self.homes is not None and self.homes.is_home(node_id)

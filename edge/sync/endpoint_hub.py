@@ -98,6 +98,23 @@ class HubEndpoint:
         if node.current is not None:
             self._queue_down(node.current, seq, blob, cls, self._latest(now))
 
+    def meets(self, node_id: bytes) -> bool:
+        """Whether this process speaks with the node, or did last."""
+        node = self._nodes.get(node_id)
+        return node is not None and node.current is not None
+
+    def online(self, now: float) -> list[bytes]:
+        """Nodes that this process hears at present."""
+        return [node_id for node_id in self._nodes if self.presence(node_id, now).online]
+
+    def forget_down(self, node_id: bytes, seq: int) -> None:
+        """The node told another process that it holds this blob."""
+        node = self._nodes.get(node_id)
+        if node is None or node.downs.pop(seq, None) is None:
+            return
+        for session in node.sessions:
+            session.arq.finish(seq.to_bytes(8, "big") + b"d")
+
     def send_signal(self, node_id: bytes, blob: bytes, now: float | None = None) -> bool:
         """Send a call signal of at most 32 kB; given up after 30 s. False when the node has no session.
 

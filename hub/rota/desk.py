@@ -72,6 +72,12 @@ class RotaDesk:
         self._desk = desk
         self._live = live
         self._hours = Hours()
+        self._task: asyncio.Task[None] | None = None
+        self._one = asyncio.Lock()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Know nothing yet."""
         self._rota = Rota(Settings(), self._is_open)
         self._waits = Waits()
         self._ready: dict[str, int] = {}
@@ -85,13 +91,12 @@ class RotaDesk:
         self._visits: dict[str, Visit] = {}
         self._dirty = True
         self._read_ms = 0
-        self._task: asyncio.Task[None] | None = None
-        self._one = asyncio.Lock()
 
     # A running hub
 
     async def start(self) -> None:
         """Take over what an earlier process knew."""
+        self._begin()
         await self.reload()
         self._waits = await self._desk.store.read(kept.load_waits)
         now_ms = self._desk.wall_ms()
@@ -102,9 +107,10 @@ class RotaDesk:
 
     async def stop(self) -> None:
         """Stop looking."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def reload(self) -> None:
         """Take over what an administrator changed: the calendar, and for whom doctors may be asked."""

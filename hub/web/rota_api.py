@@ -84,28 +84,29 @@ class RotaApi:
 
     async def get_rota(self, call: Call[None, None]) -> State:
         """Whether the doctor is ready, whom she is asked for, and when doctors sit."""
-        return self._hub.rota.state(call.subject)
+        return await self._hub.front.state(call.subject)
 
     async def put_ready(self, call: Call[Ready, None]) -> State:
         """Say that one is ready for the next patient, or away. Open visits stay with their doctor."""
-        await self._hub.rota.set_ready(await self._hub.desk.doctor(call.subject), ready=call.body.ready)
-        return self._hub.rota.state(call.subject)
+        await self._hub.front.set_ready(await self._hub.desk.doctor(call.subject), ready=call.body.ready)
+        return await self._hub.front.state(call.subject)
 
     async def accept(self, call: Call[Offered, None]) -> VisitReply:
         """Take the patient one was asked for."""
         doctor = await self._hub.desk.doctor(call.subject)
-        return VisitReply(await self._hub.rota.accept(call.body.visit_id, doctor))
+        return VisitReply(await self._hub.front.accept(call.body.visit_id, doctor))
 
     async def decline(self, call: Call[Offered, None]) -> State:
         """Leave the patient to the next doctor; she keeps her place."""
-        await self._hub.rota.decline(call.body.visit_id, await self._hub.desk.doctor(call.subject))
-        return self._hub.rota.state(call.subject)
+        await self._hub.front.decline(call.body.visit_id, await self._hub.desk.doctor(call.subject))
+        return await self._hub.front.state(call.subject)
 
     async def get_coordination(self, call: Call[None, None]) -> Coordination:
         """What nobody has taken and why, who is ready, and how long people waited."""
         directory = self._hub.directory
         lines = []
-        for one in self._hub.rota.unclaimed():
+        now = await self._hub.front.coordination()
+        for one in now.unclaimed:
             site = directory.site(one.node_id)
             online = self._hub.reaches(one.node_id, one.visit_id)
             lines.append(
@@ -113,7 +114,7 @@ class RotaApi:
                     one.visit_id, one.token, one.colour, site.site_name, site.district, online, one.waited_s, one.why
                 )
             )
-        here = [Colleague(name, (await self._hub.desk.doctor(name)).name) for name in self._hub.rota.doctors_here()]
+        here = [Colleague(name, (await self._hub.desk.doctor(name)).name) for name in now.doctors]
         now_ms = self._hub.wall_ms()
         day = await self._hub.store.read(lambda connection: figures(connection, now_ms - DAY_MS, now_ms + 1))
         return Coordination(tuple(lines), tuple(here), day)
@@ -136,4 +137,4 @@ class RotaApi:
     async def hand_over(self, call: Call[HandOver, None]) -> None:
         """Give a visit, one's own or one that nobody has, to a doctor who is ready."""
         doctor = await self._hub.desk.doctor(call.subject)
-        await self._hub.rota.hand_over(call.path["visit_id"], doctor, call.body.doctor_id)
+        await self._hub.front.hand_over(call.path["visit_id"], doctor, call.body.doctor_id)

@@ -69,10 +69,22 @@ class Clock:
 class HubKit:
     """One hub and what a test does to it."""
 
-    def __init__(self, data: Path, database: str = "", *, fresh: bool = True, messages: StringIO | None = None) -> None:
-        """``database``: URL of an empty one; SQLite in the folder without it. ``messages``: serve patients at home."""
-        self.clock = Clock()
-        self.settings = Settings(data, database=database)
+    def __init__(
+        self,
+        data: Path,
+        database: str = "",
+        *,
+        fresh: bool = True,
+        messages: StringIO | None = None,
+        nats: str = "",
+        clock: Clock | None = None,
+    ) -> None:
+        """``database``: URL of an empty one; SQLite in the folder without it. ``messages``: serve patients at home.
+
+        ``nats``: one of several processes, which share a ``clock``.
+        """
+        self.clock = clock or Clock()
+        self.settings = Settings(data, database=database, nats=nats)
         if fresh:
             init_hub(self.settings)
         self.messages = messages

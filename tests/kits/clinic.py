@@ -212,10 +212,13 @@ class Clinic:
         node_options: Sequence[str] = (),
         database: str = "",
         telephone: Callable[[str], None] | None = None,
+        hub_options: Sequence[str] = (),
+        hub_address: str = "",
     ) -> None:
         """``http_ports``: hub's and node's; 0 takes a free one. ``link``: running; node left, hub right.
         ``node_options``: more of ``node serve``. ``database``: the hub's, as a URL. ``telephone``: serve patients at
-        home, and hear each message to them as a line of JSON.
+        home, and hear each message to them as a line of JSON. ``hub_options``: more of ``hub serve``.
+        ``hub_address``: of this machine, under which the node finds the hub.
         """
         self.folder = folder
         self.link = link
@@ -229,6 +232,8 @@ class Clinic:
         self._node_options = tuple(node_options)
         self._database = database
         self._telephone = telephone
+        self._hub_options = tuple(hub_options)
+        self._hub_address = hub_address or self.hub_ground.address
         self.recovery_code = ""
         self._hub_key = ""
         self._used_code = ""
@@ -293,13 +298,16 @@ class Clinic:
         )
         self.doctor = Doctor("anil", self._doctor_name, password, text(shown, "totp_secret"))
         udp, tls = (7470, 7443) if self.link else (free_port(socket.SOCK_DGRAM), free_port())
-        http_at = f"{'0.0.0.0' if self.link else '127.0.0.1'}:{self._ports[0] or free_port()}"
+        everywhere = self.link or self._hub_address != self.hub_ground.address
+        http_at = f"{'0.0.0.0' if everywhere else '127.0.0.1'}:{self._ports[0] or free_port()}"
+        self.hub_ports = udp, tls
         self.hub = Server(
             "hub",
             self.hub_ground,
             [
                 *(sys.executable, "-m", "hub", "serve", *data, "--http", http_at, "--udp", str(udp), "--tls", str(tls)),
                 *(("--home", "demo") if self._telephone else ()),
+                *self._hub_options,
             ],
             self.folder / "hub.log",
         )
@@ -326,7 +334,7 @@ class Clinic:
             ],
         )
         data = ["--data", str(self.node_data)]
-        hub_url = f"http://{self.hub_ground.address}:{self.hub_port()}"
+        hub_url = f"http://{self._hub_address}:{self.hub_port()}"
         enrolled = self.command("edge.node", ["enrol", *data, "--hub", hub_url, "--token", text(shown, "token")])
         self.recovery_code = text(enrolled, "recovery_code")
         pin = f"{secrets.randbelow(10**6):06d}"

@@ -31,13 +31,18 @@ class HubUdp:
         assert self._socket is not None
         return int(self._socket.getsockname()[1])
 
-    async def open(self, host: str, port: int) -> None:
-        """Bind and listen. Raises OSError when the port is taken."""
+    async def open(self, host: str, port: int, *, shared: bool = False) -> None:
+        """Bind and listen. Raises OSError when the port is taken.
+
+        ``shared``: with other processes of this machine; the kernel keeps a node at one of them while it lives.
+        """
         loop = asyncio.get_running_loop()
         family, kind, proto, _, address = (await loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM))[0]
         bound = socket.socket(family, kind, proto)
         try:
             bound.setblocking(False)
+            if shared:
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             for plain, forced in ((socket.SO_RCVBUF, _SO_RCVBUFFORCE), (socket.SO_SNDBUF, _SO_SNDBUFFORCE)):
                 bound.setsockopt(socket.SOL_SOCKET, plain, BUFFER_BYTES)
                 with contextlib.suppress(PermissionError):

@@ -179,9 +179,15 @@ class HubRunner:
     """Runs the hub's endpoint on one UDP socket and any number of WebSockets."""
 
     def __init__(
-        self, endpoint: HubEndpoint, udp_addr: tuple[str, int], on_event: Callable[[HubEvent], Awaitable[None]]
+        self,
+        endpoint: HubEndpoint,
+        udp_addr: tuple[str, int],
+        on_event: Callable[[HubEvent], Awaitable[None]],
+        *,
+        shared: bool = False,
     ) -> None:
-        """``on_event`` is awaited for one event after the other."""
+        """``on_event`` is awaited for one event after the other. ``shared``: the port, with other processes."""
+        self._shared = shared
         self.endpoint = endpoint
         self._addr = udp_addr
         self._on_event = on_event
@@ -200,7 +206,7 @@ class HubRunner:
 
     async def start(self) -> None:
         """Bind the UDP socket. Raises OSError when the port is taken."""
-        await self._udp.open(*self._addr)
+        await self._udp.open(*self._addr, shared=self._shared)
         self._tasks = [asyncio.create_task(self._pump()), asyncio.create_task(self._tell())]
 
     async def stop(self) -> None:

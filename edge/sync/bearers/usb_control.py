@@ -79,9 +79,10 @@ class ControlServer:
 
     async def stop(self) -> None:
         """Fall silent."""
-        if self._server is None:
+        server, self._server = self._server, None
+        if server is None:
             return
-        self._server.close()
+        server.close()
         for writer in set(self._open):
             writer.close()
         with contextlib.suppress(OSError):

@@ -1,0 +1,165 @@
+"""The rota as any process of a hub sees it: the one that leads has it, the others ask that one.
+
+An answer that does not come is an error that says to try again: nothing was lost by asking, since a visit is taken in
+the database only. Knows no HTTP.
+"""
+
+import asyncio
+from typing import TypeAlias, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from edge.model.errors import Fault, NotFound, Refused, UpkendraError
+from edge.model.fold import Visit
+
+from ..desk import Desk, need_visit
+from ..doctors import Doctor
+from ..fanout import Answered, Asked, Fanout
+from .desk import RotaDesk, State, Unclaimed
+
+ANSWER_S = 5.0
+T = TypeVar("T")
+
+
+class GetState(Struct, frozen=True, tag=1):
+    doctor_id: str
+
+
+class SetReady(Struct, frozen=True, tag=2):
+    doctor_id: str
+    ready: bool
+
+
+class Accept(Struct, frozen=True, tag=3):
+    doctor_id: str
+    visit_id: str
+
+
+class Decline(Struct, frozen=True, tag=4):
+    doctor_id: str
+    visit_id: str
+
+
+class HandOver(Struct, frozen=True, tag=5):
+    doctor_id: str
+    visit_id: str
+    to_id: str
+
+
+class GetCoordination(Struct, frozen=True, tag=6):
+    pass
+
+
+class Coordination(Struct, frozen=True):
+    """What nobody has taken, and who sits."""
+
+    unclaimed: tuple[Unclaimed, ...]
+    doctors: tuple[str, ...]
+
+
+Question: TypeAlias = GetState | SetReady | Accept | Decline | HandOver | GetCoordination
+_question = msgspec.msgpack.Decoder(Question)
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class RotaAway(UpkendraError):
+    """The process that keeps the rota does not answer; another one takes over within seconds. Try again then."""
+
+    code = "rota_away"
+    fault = Fault.STATE
+
+
+class RotaFront:
+    """What the web side asks."""
+
+    def __init__(self, rota: RotaDesk, desk: Desk, fanout: Fanout) -> None:
+        self._rota, self._desk, self._fanout = rota, desk, fanout
+        self.leads = True
+        """Whether this process keeps the rota."""
+        self._asked: dict[int, asyncio.Future[Answered]] = {}
+        self._number = 0
+
+    async def state(self, doctor_id: str) -> State:
+        """What a doctor's page shows. Raises RotaAway, as all that follow."""
+        return await self._ask(GetState(doctor_id), State)
+
+    async def set_ready(self, doctor: Doctor, *, ready: bool) -> None:
+        """The doctor sits, or gets up."""
+        await self._ask(SetReady(doctor.doctor_id, ready), type(None))
+
+    async def accept(self, visit_id: str, doctor: Doctor) -> Visit:
+        """Take the visit that was offered. Raises NotFound, Refused(offer_over, visit_taken, visit_closed)."""
+        await self._ask(Accept(doctor.doctor_id, visit_id), type(None))
+        return await self._visit(visit_id)
+
+    async def decline(self, visit_id: str, doctor: Doctor) -> None:
+        """Leave the patient to the next doctor. Raises Refused(offer_over)."""
+        await self._ask(Decline(doctor.doctor_id, visit_id), type(None))
+
+    async def hand_over(self, visit_id: str, by: Doctor, to_id: str) -> Visit:
+        """Give a visit to a doctor who sits. Raises NotFound, Refused(visit_taken, visit_closed, doctor_away)."""
+        await self._ask(HandOver(by.doctor_id, visit_id, to_id), type(None))
+        return await self._visit(visit_id)
+
+    async def coordination(self) -> Coordination:
+        """What nobody has taken, and who sits."""
+        return await self._ask(GetCoordination(), Coordination)
+
+    async def _visit(self, visit_id: str) -> Visit:
+        return (await self._desk.store.read(lambda connection: need_visit(connection, visit_id))).visit
+
+    async def _ask(self, question: Question, kind: type[T]) -> T:
+        if self.leads:
+            return msgspec.msgpack.decode(await self._do(question), type=kind)
+        if self._fanout.alone:
+            raise RotaAway("The rota is changing hands. Try again in some seconds.")
+        self._number += 1
+        number = self._number
+        answered = self._asked[number] = asyncio.get_running_loop().create_future()
+        try:
+            self._fanout.say(Asked(number, _encode(question)))
+            answer = await asyncio.wait_for(answered, ANSWER_S)
+        except TimeoutError:
+            raise RotaAway("The rota is changing hands. Try again in some seconds.") from None
+        finally:
+            del self._asked[number]
+        if answer.refused is not None:
+            code, message = answer.refused
+            raise NotFound(message) if code == NotFound.code else Refused(message, code=code)
+        return msgspec.msgpack.decode(answer.body, type=kind)
+
+    async def asked(self, sender: bytes, asked: Asked) -> None:
+        """Another process asks: answer, if this one keeps the rota."""
+        if not self.leads:
+            return
+        refused, body = None, b""
+        try:
+            body = await self._do(_question.decode(asked.body))
+        except UpkendraError as error:
+            refused = error.refusal.code, error.refusal.message
+        self._fanout.say(Answered(sender, asked.number, body, refused))
+
+    def answered(self, answer: Answered) -> None:
+        """The process that leads has answered somebody."""
+        waiting = self._asked.get(answer.number) if answer.to == self._fanout.own else None
+        if waiting is not None and not waiting.done():
+            waiting.set_result(answer)
+
+    async def _do(self, question: Question) -> bytes:
+        match question:
+            case GetState():
+                return _encode(self._rota.state(question.doctor_id))
+            case GetCoordination():
+                return _encode(Coordination(tuple(self._rota.unclaimed()), tuple(self._rota.doctors_here())))
+        doctor = await self._desk.doctor(question.doctor_id)
+        match question:
+            case SetReady():
+                await self._rota.set_ready(doctor, ready=question.ready)
+            case Accept():
+                await self._rota.accept(question.visit_id, doctor)
+            case Decline():
+                await self._rota.decline(question.visit_id, doctor)
+            case HandOver():
+                await self._rota.hand_over(question.visit_id, doctor, question.to_id)
+        return _encode(None)

@@ -1,0 +1,141 @@
+"""Several processes of one hub: who leads, what the others say, and what they are told.
+
+The database is the truth. What another process says only makes this one look sooner; every few seconds it looks
+without being told.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from . import fanout as fan
+from .leader import Leader
+from .link import Link
+from .live import Live
+from .peers import SAID_EVERY_S
+from .rota.front import RotaFront
+from .serving import HubRunning
+
+logger = logging.getLogger("hub.together")
+LOOK_S = 1.0
+"""So soon another process leads when the one that led has died."""
+ALONE_S = 15.0
+"""So long a lone process waits for one that still has the database."""
+RECHECK_S = 15.0
+"""So often nodes are looked after without anybody's word."""
+
+
+class Together:
+    """This process among the others."""
+
+    def __init__(
+        self,
+        leader: Leader,
+        fanout: fan.Fanout,
+        link: Link,
+        live: Live,
+        front: RotaFront,
+        visits_changed: Callable[[frozenset[str], bool], None],
+    ) -> None:
+        """``visits_changed``: tell the pages of this process; the second says that records arrived."""
+        self.leader = leader
+        self.fanout = fanout
+        self._link, self._live, self._front = link, live, front
+        self._visits_changed = visits_changed
+        self.on_lead: list[Callable[[], Awaitable[None]]] = []
+        """Begun when this process leads, in order, and given back in the other order by :attr:`on_follow`."""
+        self.on_follow: list[Callable[[], Awaitable[None]]] = []
+        self._begun = False
+        self._tasks: list[asyncio.Task[None]] = []
+        link.fanout = live.fanout = fanout
+        if not fanout.alone:
+            live.peers = link.peers
+
+    async def start(self) -> None:
+        """Listen to the others and look who leads; what a leader does has begun when this returns.
+
+        Raises HubRunning when another process serves this database and nothing carries what they have to say.
+        """
+        await self.fanout.start(self._hear)
+        await self._look()
+        patience_s = ALONE_S if self.fanout.alone else 0.0
+        while not self._begun and patience_s > 0:  # the one before may be on its way out
+            await asyncio.sleep(LOOK_S)
+            patience_s -= LOOK_S
+            await self._look()
+        if not self._begun and self.fanout.alone:
+            raise HubRunning("Another process serves this database. Stop it, or give each of them --nats.")
+        self._tasks = [asyncio.create_task(self._keep_looking(), name="hub-leader")]
+        if not self.fanout.alone:
+            self._tasks.append(asyncio.create_task(self._keep_saying(), name="hub-present"))
+
+    async def stop(self) -> None:
+        """Leave: another process leads then."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._follow()
+        await asyncio.to_thread(self.leader.close)
+        await self.fanout.stop()
+
+    async def _keep_looking(self) -> None:
+        since_s = 0.0
+        while True:
+            await asyncio.sleep(LOOK_S)
+            since_s += LOOK_S
+            try:
+                await self._look()
+                if since_s >= RECHECK_S and not self.fanout.alone:
+                    since_s = 0.0
+                    await self._link.send_waiting()
+            except Exception:
+                logger.exception("looking after the other processes failed")  # a database that went away comes back
+
+    async def _look(self) -> None:
+        leads = await asyncio.to_thread(self.leader.look)
+        if leads and not self._begun:
+            self._begun = True
+            for begin in self.on_lead:
+                await begin()
+            self._front.leads = True
+        elif not leads:
+            await self._follow()
+
+    async def _follow(self) -> None:
+        self._front.leads = False
+        if self._begun:
+            self._begun = False
+            for end in reversed(self.on_follow):
+                await end()
+
+    async def _keep_saying(self) -> None:
+        while True:
+            self.say_present()
+            await asyncio.sleep(SAID_EVERY_S)
+
+    def say_present(self) -> None:
+        """Tell the others whom this process speaks with."""
+        self.fanout.say(fan.Present(b"".join(self._link.nodes_heard()), self._live.doctors_here()))
+
+    async def _hear(self, sender: bytes, message: fan.Message) -> None:
+        match message:
+            case fan.ToNode():
+                self._link.send_signal_here(message.node_id, message.blob)
+            case fan.ToDoctor():
+                self._live.tell_here(message.call_id, message.text)
+            case fan.CallChanged():
+                await self._live.call_changed(message.call_id)
+            case fan.DownMade():
+                await self._link.down_made(message.node_id, message.seq)
+            case fan.DownHeld():
+                self._link.endpoint.forget_down(message.node_id, message.seq)
+            case fan.VisitsChanged():
+                self._visits_changed(frozenset(message.visit_ids), message.arrived)
+            case fan.RotaTold():
+                self._live.tell_rota_here(message.doctor_id)
+            case fan.Present():
+                self._link.peers.said(sender, message)
+            case fan.Asked():
+                await self._front.asked(sender, message)
+            case fan.Answered():
+                self._front.answered(message)

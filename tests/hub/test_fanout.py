@@ -1,0 +1,89 @@
+"""What hub processes say to each other: believed from each other only, once, and while it is fresh."""
+
+import secrets
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hub.fanout import FRESH_MS, SENDERS_MAX, Present, Sealer, ToNode
+from hub.peers import GONE_S, Peers
+
+SECRET = secrets.token_bytes(32)
+SAID = ToNode(bytes(8), b"signal")
+
+
+class Time:
+    def __init__(self) -> None:
+        self.ms = 1_790_000_000_000
+
+    def wall_ms(self) -> int:
+        return self.ms
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+def process(time: Time, secret: bytes = SECRET) -> Sealer:
+    return Sealer(secret, secrets.token_bytes(8), time.wall_ms)
+
+
+def test_another_process_of_the_hub_is_heard_and_one_hears_not_oneself(time: Time) -> None:
+    here, there = process(time), process(time)
+    sealed = here.seal(SAID)
+    assert there.open(sealed) == (here.own, SAID)
+    assert here.open(sealed) is None
+    assert b"signal" not in sealed
+
+
+def test_what_was_heard_is_not_heard_again_and_an_old_recording_never(time: Time) -> None:
+    here, there = process(time), process(time)
+    first, second = here.seal(SAID), here.seal(SAID)
+    assert there.open(second) is not None
+    assert there.open(second) is None
+    assert there.open(first) is None
+    recorded = here.seal(SAID)
+    time.ms += FRESH_MS + 1
+    assert process(time).open(recorded) is None
+
+
+def test_another_hub_is_nobody(time: Time) -> None:
+    assert process(time).open(process(time, secrets.token_bytes(32)).seal(SAID)) is None
+
+
+@given(st.binary(max_size=200), st.data())
+def test_nonsense_and_bent_messages_are_nothing(noise: bytes, data: st.DataObject) -> None:
+    time = Time()
+    here, there = process(time), process(time)
+    assert there.open(noise) is None
+    sealed = bytearray(here.seal(SAID))
+    at = data.draw(st.integers(0, len(sealed) - 1))
+    sealed[at] ^= data.draw(st.integers(1, 255))
+    assert there.open(bytes(sealed)) is None
+    assert there.open(here.seal(SAID)) is not None
+
+
+def test_as_many_processes_as_ever_lived_take_little_memory(time: Time) -> None:
+    here = process(time)
+    for _ in range(3 * SENDERS_MAX):
+        assert here.open(process(time).seal(SAID)) is not None
+    assert len(here._others) == SENDERS_MAX
+
+
+def test_who_falls_silent_is_gone() -> None:
+    now_s = [100.0]
+    peers = Peers(lambda: now_s[0])
+    node = bytes(range(8))
+    peers.said(b"a", Present(node + bytes(8), ("anil",)))
+    assert peers.online(node.hex())
+    assert peers.has_page("anil")
+    assert not peers.has_page("sunita")
+    peers.said(b"a", Present(bytes(8), ()))
+    assert not peers.online(node.hex())
+    assert not peers.has_pages()
+    peers.said(b"a", Present(node, ("anil",)))
+    now_s[0] += GONE_S + 0.1
+    assert not peers.online(node.hex())
+    assert not peers.has_page("anil")
