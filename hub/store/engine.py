@@ -34,19 +34,20 @@ DEADLOCK_TRIES = 3
 class _Job:
     """A piece of writing and what waits for it."""
 
-    __slots__ = ("_outcome", "fail", "run")
+    __slots__ = ("_outcome", "deadlocked", "fail", "run")
 
     def __init__(self, work: Callable[[Connection], T], future: "Future[T]") -> None:
         self._outcome: Callable[[], None] | None = None
 
-        def run(connection: Connection, tries: int = DEADLOCK_TRIES) -> bool:
+        self.deadlocked = False
+
+        def run(connection: Connection) -> bool:
             try:
                 with connection.begin_nested():
                     value = work(connection)
             except Exception as error:
-                if tries > 1 and is_deadlock(error):
-                    return run(connection, tries - 1)
                 refused = error
+                self.deadlocked = is_deadlock(error)
                 self._outcome = lambda: future.set_exception(refused)
                 return False
             self._outcome = lambda: future.set_result(value)
@@ -163,9 +164,13 @@ class Store:
         connection.info[AT_COMMIT] = last
         try:
             for job in group:
-                kept, kept_last = len(self._said), len(last)
-                if not job.run(connection):
+                for _ in range(DEADLOCK_TRIES):
+                    kept, kept_last = len(self._said), len(last)
+                    if job.run(connection):
+                        break
                     del self._said[kept:], last[kept_last:]
+                    if not job.deadlocked:
+                        break
         finally:
             del connection.info[AT_COMMIT]  # the pool keeps it with the connection
         for work in last:
