@@ -1,4 +1,4 @@
-"""The technician's tool: cards, flash, verify, provision, label; and pack, os-list, keys for whoever makes releases.
+"""The technician's tool: cards, flash, verify, provision, label; build, bundle, pack, os-list, keys for releases.
 
 Results go to stdout as one JSON line each, progress and questions to stderr; exit code 1 means refused.
 """
@@ -14,13 +14,13 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge.model import provisioning
 from edge.model.errors import BadInput, UpkendraError
-from edge.sync import enrol, seal
+from edge.sync import enrol
 
-from . import cards, fat, flash, label, manifest, pack, receipt, source
+from . import cards, fat, flash, keys, label, manifest, pack, receipt, rescue, source
+from .builder import cli
 
 KEYS = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "upkendra"
 
@@ -71,6 +71,10 @@ def _parser() -> argparse.ArgumentParser:
     command = add("receipt", "Check a flash receipt.")
     command.add_argument("file", type=Path)
 
+    command = add("rescue", "Copy what can be read of a failing card's data into a new folder.")
+    command.add_argument("card", type=Path, help="the card's device, or an image of it")
+    command.add_argument("--out", type=Path, required=True, metavar="DIR")
+
     command = add("os-list", "Write the list that Raspberry Pi Imager reads.")
     release(command)
     command.add_argument("--url", required=True, help="where the packed image can be had")
@@ -85,8 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--signing-key", type=Path, required=True, metavar="FILE", help="raw Ed25519 key, 32 bytes")
     command.add_argument("--out", type=Path, required=True, metavar="DIR")
 
-    command = add("keys", "Make an update key pair; see the key ceremony in the administrator's runbook.")
+    command = add("keys", "Make the keys of releases; see the key ceremony in the administrator's runbook.")
     command.add_argument("--out", type=Path, required=True, metavar="DIR")
+    cli.add_parsers(commands)
     return parser
 
 
@@ -203,14 +208,7 @@ def _pack(options: argparse.Namespace) -> None:
 
 
 def _keys(options: argparse.Namespace) -> None:
-    options.out.mkdir(parents=True, exist_ok=True)
-    private = Ed25519PrivateKey.generate().private_bytes_raw()
-    fd = os.open(options.out / "update.key", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(private)
-    public = seal.verifier_of(private).hex()
-    (options.out / "update.pub").write_text(public + "\n")
-    _say({"public": public})
+    _say({"public": keys.make(options.out)})
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
@@ -220,9 +218,12 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "provision": _provision,
     "label": _label,
     "receipt": lambda options: _say(receipt.read(options.file.read_bytes())),
+    "rescue": lambda options: _say(rescue.rescue(options.card, options.out, flash.Meter())),
     "os-list": lambda options: _say(msgspec.Raw(manifest.os_list(_load(options).manifest, options.url))),
     "pack": _pack,
     "keys": _keys,
+    "build": lambda options: _say(cli.build(options)),
+    "bundle": lambda options: _say(cli.pack_up(options)),
 }
 
 

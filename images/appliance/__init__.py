@@ -1,0 +1,1 @@
+"""What runs as root on the appliance: the clinic's network, installing updates, keeping or leaving a slot."""

@@ -1,0 +1,187 @@
+"""``python -m images.appliance network|install|restart|health``: what the units of the image run as root.
+
+Says one JSON line each; nothing of a patient is ever read here.
+"""
+
+import argparse
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from edge.model.errors import UpkendraError
+
+from . import health, network, slots, updates
+from .updates import Outcome, Pending
+
+DATA = Path("/var/lib/upkendra")
+SYSTEM = Path("/data/system")
+RUN = Path("/run/upkendra")
+FOLDER = DATA / "updates"
+PANEL_IMAGE = Path("/usr/lib/upkendra/panel.upk")
+PANEL_TIMEOUT_S = 60.0
+
+logger = logging.getLogger("appliance")
+
+
+def _owner() -> int:
+    return DATA.stat().st_uid
+
+
+def _say(**fields: object) -> None:
+    print(json.dumps(fields, ensure_ascii=False), flush=True)
+
+
+def _tell(outcome: Outcome) -> None:
+    _say(update=outcome.version, ended=outcome.ended, code=outcome.code, message=outcome.message)
+    if FOLDER.is_dir():
+        updates.tell(FOLDER, outcome, _owner())
+
+
+def _panel(*words: str) -> None:
+    """Tell the panel board by the node's own program; a node without a board has nothing to tell."""
+    if not (DATA / "panel").is_dir():
+        return
+    argv = ["setpriv", "--reuid=upkendra", "--regid=upkendra", "--init-groups", health.PYTHON, "-m", "edge.node"]
+    try:
+        done = subprocess.run(
+            [*argv, "panel", *words, "--data", str(DATA)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PANEL_TIMEOUT_S,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        logger.warning("panel %s: %s", words[0], type(error).__name__)
+        return
+    if done.returncode != 0:
+        logger.warning("panel %s: %s", words[0], done.stderr.strip()[-300:])
+
+
+def _network() -> None:
+    found = network.apply(DATA, SYSTEM, RUN)
+    _say(network=found is not None)
+
+
+def _install() -> None:
+    if updates.load(SYSTEM) is not None:
+        return
+    _tidy()
+    found = updates.newest(updates.waiting(FOLDER))
+    if found is None:
+        return
+    stem, note = found
+    if not updates.claim(FOLDER, stem):
+        return
+    now = slots.running()
+    bundle = FOLDER / f"{stem}.bundle"
+    if note.target != now.board:
+        _refuse(stem, note.version, "update_target", "This update is for another machine.")
+        return
+    if not updates.is_newer(note.version, now.version):
+        _refuse(stem, note.version, "update_older", f"Version {now.version} runs here, which is not older.")
+        return
+    if bundle.is_symlink() or not bundle.is_file():
+        _refuse(stem, note.version, "update_missing", "The update itself is not there.")
+        return
+    slot = slots.OTHER[slots.booted(Path("/proc/cmdline").read_text())]
+    heard = health.hub_is_heard(health.ask("/api/status"))
+    pending = Pending(note.version, now.version, slot, stem, heard, installed=False)
+    updates.save(SYSTEM, pending)
+    worked, said = slots.install(bundle)
+    if not worked:
+        logger.error("rauc: %s", said.strip()[-2000:])
+        updates.save(SYSTEM, None)
+        _refuse(stem, note.version, *updates.refusal(said))
+        return
+    updates.save(SYSTEM, msgspec.structs.replace(pending, installed=True))
+    _tell(Outcome(note.version, "installed", message="It starts in the quiet hours of the night."))
+
+
+def _tidy() -> None:
+    """What was claimed before a power cut, and neither installed nor refused, is taken again."""
+    for stem, _ in updates.waiting(FOLDER, updates.CLAIMED):
+        updates.give_back(FOLDER, stem)
+
+
+def _refuse(stem: str, version: str, code: str, message: str) -> None:
+    updates.drop(FOLDER, stem)
+    _tell(Outcome(version, "refused", code, message))
+
+
+def _restart() -> None:
+    pending = updates.load(SYSTEM)
+    if pending is None or not pending.installed:
+        return
+    _panel("hold")
+    _say(restart=True)
+    subprocess.run(["systemctl", "reboot"], check=True, timeout=PANEL_TIMEOUT_S)
+
+
+def _health() -> None:
+    slot = slots.booted(Path("/proc/cmdline").read_text())
+    pending = updates.load(SYSTEM)
+    if pending is not None and pending.slot != slot:
+        if pending.installed:
+            _rolled_back(pending)
+        else:
+            updates.save(SYSTEM, None)
+        pending = None
+    wanted = health.Wanted(pending is not None, pending is not None and pending.hub_answered)
+    verdict, why = health.wait(wanted)
+    if verdict is health.Verdict.GOOD:
+        slots.keep()
+        _say(slot=slot, version=slots.running().version, good=True)
+        if pending is not None:
+            updates.save(SYSTEM, None)
+            updates.drop(FOLDER, pending.stem)
+            _tell(Outcome(pending.version, "committed"))
+            _panel("release")
+            if PANEL_IMAGE.exists():
+                _panel("update", str(PANEL_IMAGE))
+        subprocess.run(["systemctl", "start", "--no-block", "upkendra-install.service"], check=False)
+        return
+    assert pending is not None
+    logger.error("version %s is given up: %s", pending.version, why)
+    updates.write(SYSTEM / "why", why.encode())
+    slots.give_up()
+    subprocess.run(["systemctl", "reboot"], check=True, timeout=PANEL_TIMEOUT_S)
+
+
+def _rolled_back(pending: Pending) -> None:
+    note = SYSTEM / "why"
+    why = note.read_text() if note.exists() else "it did not start"
+    note.unlink(missing_ok=True)
+    updates.save(SYSTEM, None)
+    updates.drop(FOLDER, pending.stem)
+    _tell(Outcome(pending.version, "rolled_back", "update_rolled_back", f"Version {pending.version}: {why}."))
+    _panel("release")
+
+
+COMMANDS: dict[str, Callable[[], None]] = {
+    "network": _network,
+    "install": _install,
+    "restart": _restart,
+    "health": _health,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    parser = argparse.ArgumentParser(prog="appliance", description="What the appliance's units run as root.")
+    parser.add_argument("command", choices=sorted(COMMANDS))
+    try:
+        COMMANDS[parser.parse_args(arguments).command]()
+    except UpkendraError as error:
+        print(json.dumps({"error": error.refusal.code, "message": error.refusal.message}), file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

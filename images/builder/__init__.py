@@ -1,0 +1,1 @@
+"""Building an image: base root, application, tree, partitions, bundles. Runs at a maintainer's, as root."""
