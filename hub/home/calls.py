@@ -18,6 +18,7 @@ from edge.media.signals import Accept, Bye, Candidate, Offer, Report, Ring, Sign
 from edge.model import events as ev
 from edge.model.prescribing import VIDEO_FROM_S
 from edge.model.records import Mode, VisitState
+from edge.web.refusals import TooManyAttempts
 
 from .. import down, views
 from ..heard import Heard, heard, nothing
@@ -34,6 +35,8 @@ RING_MS: Final = 60_000
 SILENCE_MS: Final = 120_000
 """A call from whose page nothing has come for so long is over."""
 LOOK_S: Final = 1.0
+PAGES_MAX: Final = 8
+"""Open pages of one account: a family's telephones."""
 KNOWN_MAX: Final = 50_000
 """So many visits are known by their accounts before those without a page are forgotten."""
 NEAR_BEFORE: Final = 2
@@ -176,6 +179,11 @@ class HomeCalls:
         for call in self._calls.values():
             if call.page is page:
                 call.page = None
+
+    def need_room(self, account_id: str) -> None:
+        """Raise TooManyAttempts when so many pages of the account are open that one has to close first."""
+        if sum(page.account_id == account_id for page in self._pages) >= PAGES_MAX:
+            raise TooManyAttempts("This number has too many pages open. Close one of them.")
 
     def is_home(self, node_id: str) -> bool:
         return self._home.desk.directory.site(node_id).home

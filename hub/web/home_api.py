@@ -82,7 +82,7 @@ class HomeApi:
                 body_media=BINARY,
                 errors=(409, 429),
             ),
-            Route("GET", ROOT + "/live", self.live, None, None, reply_media=WEBSOCKET),
+            Route("GET", ROOT + "/live", self.live, None, None, errors=(429,), reply_media=WEBSOCKET),
             Route("GET", "/home/openapi.json", self.openapi, None, Raw, Auth.OPEN, reply_media="application/json"),
         ]
         documented = [route for route in table if route.path != "/home/openapi.json"]
@@ -233,6 +233,7 @@ class HomeApi:
     async def live(self, call: Call[None, None]) -> web.StreamResponse:
         """What changes, and call signals both ways."""
         assert call.session is not None
+        self._home.calls.need_room(call.subject)
         return await serve_patient(call.request, self._home.calls, call.subject, call.session.token, self._desk)
 
     async def openapi(self, call: Call[None, None]) -> Raw:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from aiohttp import ClientWebSocketResponse, WSMsgType
+from aiohttp import ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 
 from edge.media.signals import Accept, Answer, Bye, Candidate, Offer, Report, Ring
 from edge.model.records import Mode, VisitState
-from hub.home.calls import RING_MS, SILENCE_MS
+from hub.home.calls import PAGES_MAX, RING_MS, SILENCE_MS
 
 from .home_kit import Telephone, always_open, sent, sent_soon, to_text
 from .kit import DRAFT, PASSWORD, PATIENCE_S, HubKit, Page, new_id
@@ -218,6 +218,25 @@ async def test_a_page_hears_of_its_visits_and_is_cut_off_at_logout_and_takes_no_
     while (message := await telephone.receive(timeout=PATIENCE_S)).type is WSMsgType.TEXT:
         pass
     assert message.type in (WSMsgType.CLOSE, WSMsgType.CLOSED)
+
+
+async def test_one_account_holds_only_so_many_pages_open(home: HubKit) -> None:
+    patient, other = await Telephone(home).login(), await Telephone(home, OTHER).login()
+    pages = [await patient.live() for _ in range(PAGES_MAX)]
+    with pytest.raises(WSServerHandshakeError) as refused:
+        await patient.live()
+    assert refused.value.status == 429
+    await (await other.live()).close()
+    await pages[0].close()
+    for _ in range(int(PATIENCE_S / 0.05)):
+        try:
+            again = await patient.live()
+        except WSServerHandshakeError:
+            await asyncio.sleep(0.05)
+        else:
+            await again.close()
+            return
+    raise AssertionError("a page that was closed made no room")
 
 
 async def test_a_hub_without_a_gateway_has_no_pages_for_patients(kit: HubKit) -> None:
