@@ -22,3 +22,4 @@ on-call-edit = Change the numbers
 on-call-name = Whose number
 on-call-phone = Phone number
 on-call-remove = Remove the number of { $name }
+unanswered = No doctor has answered for { $time }. Ring 108 and the numbers below, and write a referral slip.

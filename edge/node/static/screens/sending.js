@@ -2,12 +2,13 @@
 // Sending a patient on without a doctor's word: whom to ring, the referral slip, and what became of her.
 import { html, signal, useEffect, useSignal } from "/ui/lib/dom.js";
 import { get, put } from "/ui/lib/http.js";
-import { clockTime, day, t } from "/ui/lib/l10n.js";
+import { clockTime, day, span, t } from "/ui/lib/l10n.js";
 import { Choice, Dialog, Icon, TextField, toast } from "/ui/lib/parts.js";
 import { colourOf } from "/ui/lib/colour.js";
 import { reasonWords } from "/ui/lib/reasons.js";
 import { errorText, submit } from "../commands.js";
-import { loadRecord, staffName } from "../store.js";
+import { loadRecord, nodeNow, staffName } from "../store.js";
+import { unansweredMs } from "../unanswered.js";
 import { PrintHere } from "./printer.js";
 
 /** @typedef {import("/ui/api").Visit} Visit */
@@ -66,7 +67,9 @@ export function SendOn({ visit, open }) {
   const red = colourOf(visit) === "red";
   if (!open && made.length === 0 && !red) return null;
   const latest = made.at(-1);
+  const waited = red && open && !latest ? unansweredMs(visit, nodeNow()) : 0;
   const body = html`
+    ${waited ? html`<p class="notice bad" role="alert" data-test="unanswered">${t("unanswered", { time: span(waited / 1000) })}</p>` : null}
     ${red && open ? html`<${OnCallNumbers} />` : null}
     ${latest ? html`<p data-test="referred"><strong>${t("referred-to", { place: placeWords(latest.to) })}</strong> · ${t(`urgency-${latest.urgency}`)} · ${t(`way-${latest.way.replace("_", "-")}`)}
         <span class="soft num"> ${day(latest.at_ms)} ${clockTime(latest.at_ms)} ${staffName(latest.by)}</span></p>
