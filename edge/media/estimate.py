@@ -35,14 +35,19 @@ _DRAIN_SHARE = 0.45
 _LOOK_S = 15.0
 _START_CAUTION, _START_GROWTH = 0.5, 0.6
 """While the rate grows quickly, a shorter queue is an alarm."""
-_MARGIN, _MARGIN_PER_RTT = 0.055, 2.5
+_MARGIN, _MARGIN_PER_RTT = 0.06, 2.5
+_LEARN_PER_RTT = 0.5
+"""A second of a thin link has few packets: what it carries is learned from more than the last of them."""
+_LEAST_GROWTH_BPS = 400
+"""In a second: on a thin way a share is next to nothing."""
 _PROBE_S = 1.2
 """In this time, on a quick way, the step doubles by which more is tried than is known."""
-_TREMBLE_STEP, _TREMBLE_SHARE, _MOST_TREMBLE_S = 0.02, 6.0, 0.1
+_TREMBLE_STEP, _TREMBLE_SHARE, _MOST_TREMBLE_S = 0.02, 8.0, 0.12
 _BUSY_S = 0.12
 _BUSY_PACKETS = 3
 _SHOWN_FADES_S = 6.0
-_TRAIN_S = 3.0
+_TRAIN_S, _TRAIN_SHARE = 3.0, 1.4
+"""What a receiver takes in late and together looks like a wide link: it is believed so far above what arrives."""
 _LONGEST_RTT_S, _UNKNOWN_RTT_S = 2.0, 0.3
 _FOREIGN_QUEUE_S = 0.25
 """A shorter queue does not make us suspect somebody else."""
@@ -168,11 +173,16 @@ class Estimator:
         self._take(packets, now_s)
         self._adapt(now_s, rtt_s)
 
-    def tick(self, now_s: float, rtt_s: float) -> None:
-        """Called a few times a second: without feedback the link may be gone, so send less."""
+    def tick(self, now_s: float, rtt_s: float, *, idle: bool = False) -> None:
+        """Called a few times a second: without feedback the link may be gone, so send less.
+
+        ``idle``: all that is reported has been; in a pause of the talk beside stills there is nothing to report.
+        """
         if not math.isfinite(now_s):
             return
         now_s = self._now_s = max(now_s, self._now_s)
+        if idle and not self._remembered_bps:
+            self._feedback_s = now_s
         patience_s = max(1.2, 1.5 * self._least_rtt_s(rtt_s) + 0.8)
         if now_s - self._feedback_s > patience_s and (not self._remembered_bps or now_s - self._cut_s > 0.7):
             self._remembered_bps = self._remembered_bps or self.rate_bps
@@ -320,7 +330,8 @@ class Estimator:
             self._cut_s = now_s
             return
         if now_s - self._cut_s > 0.3 and self._carried_bps:
-            self._known_bps = max(min(self._carried_bps, 1.1 * self._before_bps), FLOOR_BPS)
+            carried_bps = max(min(self._carried_bps, 1.1 * self._before_bps), FLOOR_BPS)
+            self._known_bps += (carried_bps - self._known_bps) * min(elapsed_s / (0.1 + _LEARN_PER_RTT * rtt_s), 1.0)
             self._drain_to(rtt_s)
         if self.queue_s > 1.1 * self._highest_queue_s + 0.05:
             self._highest_queue_s, self._owed_s = self.queue_s, 0.0
@@ -355,15 +366,16 @@ class Estimator:
             self._raise(0.08, elapsed_s)
 
     def _grow(self, elapsed_s: float, rtt_s: float) -> None:
-        quick = 1.0 / (1.0 + 1.5 * rtt_s)
+        quick = 1.0 / (1.0 + 1.5 * rtt_s + 1.5 * rtt_s * rtt_s)
         if self.phase is Phase.START:
             per_second = _START_GROWTH * quick
-        elif self.rate_bps < 0.85 * max(self._known_bps, self._train_bps):
+        elif self.rate_bps < 0.85 * max(self._known_bps, min(self._train_bps, _TRAIN_SHARE * self._shown_bps)):
             per_second = 0.5 * quick
         else:
             if self.rate_bps > 1.02 * self._known_bps and not self._train_bps:
                 self._beyond_s += elapsed_s
             per_second = min(0.03 * quick * 2 ** (self._beyond_s * quick / _PROBE_S), 0.6 * quick)
+            per_second = max(per_second, _LEAST_GROWTH_BPS / self.rate_bps)
         self._raise(per_second, elapsed_s)
 
     def _raise(self, per_second: float, elapsed_s: float) -> None:

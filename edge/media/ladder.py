@@ -257,8 +257,9 @@ class Ladder:
             return
         if self._good_since_s is None:
             self._good_since_s = now_s
-        # Far more room than the next rung needs: no reason to wait for all of the hold.
-        ample = total_bps > rungs[self._place + 1].at_bps * 1.6
+        # Far more room than the next rung needs, or no picture that moves: no reason to wait for all of the hold.
+        above = rungs[self._place + 1]
+        ample = total_bps > above.at_bps * 1.6 or above.video_max_bps == 0
         if now_s - self._good_since_s >= (self._hold_s / 4 if ample else self._hold_s):
             self._place += 1
             self._climbed_s = now_s

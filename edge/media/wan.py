@@ -170,6 +170,11 @@ class WanLeg:
         """IP bytes of everything but connectivity checks."""
         return self._wire.bytes_sent
 
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing left of which the doctor's browser could report."""
+        return self._wire.idle
+
     def repairs_bps(self, now_s: float) -> float:
         """IP bits per second that were sent again lately: the picture has to do without."""
         return self._wire.repairs_bps(now_s)
@@ -407,7 +412,8 @@ class WanLeg:
             self._events.on_connection("failed")
         elif whole == states.WebRTCPeerConnectionState.CONNECTED:
             if not self._open:
-                self._open = self._wire.open = True
+                self._open = True
+                self._wire.opened()
                 self._key_frame()
                 held, self._held = self._held, None
                 if held is not None:  # of this moment: sources go on while nothing is connected

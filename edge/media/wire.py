@@ -21,6 +21,8 @@ _BELOW_BYTES = 28
 _ICE_PATIENCE_MS = 1_500
 """Longer than a round trip: libnice forgets a check whose answer is not back by then, and nominates later."""
 _UNKNOWN_RTT_S = 0.5
+_SAME_S = 0.05
+"""Between the time that a report gives a packet and the moment when it leaves here."""
 
 
 class Wire:
@@ -31,14 +33,15 @@ class Wire:
         self.identity = identity()
         self.bytes_sent = 0
         """IP bytes of everything but connectivity checks."""
-        self.open = False
-        """Set once the leg is connected: the handshake is over."""
+        self._open = False
         self._flights = Flights(self._emit_flight)
         self._pad: Any = None
         self._flying = threading.local()
         self._beside: deque[tuple[float, int]] = deque(maxlen=1_000)
         """What left and nobody reports, until the next packet that is reported: (monotonic, IP bytes)."""
         self._repairs = Repairs()
+        self._sent_s = self._heard_s = 0.0
+        """When the newest packet left that is reported, and that of which a report came (monotonic)."""
         self._answer_s = 0.0
         """The quickest report on a packet: about a round trip, known long before browsers tell theirs."""
         web.connect("deep-element-added", self._on_part)
@@ -46,6 +49,11 @@ class Wire:
         if ice.__grefcount__ < 2:  # webrtcbin 1.22 leaves its reference floating, and Python has just taken it away
             ice._ref()
         ice.get_property("agent").set_property("stun-initial-timeout", _ICE_PATIENCE_MS)
+
+    def opened(self) -> None:
+        """The leg is connected: what the handshake took stands in front of no packet of ours."""
+        self._open = True
+        self._beside.clear()
 
     def close(self) -> None:
         """Send nothing of a handshake any more."""
@@ -63,6 +71,11 @@ class Wire:
         """IP bits per second that were sent again lately."""
         return self._repairs.bps(now_s)
 
+    @property
+    def idle(self) -> bool:
+        """Whether a report has come of the newest packet that is reported."""
+        return self._sent_s - self._heard_s < _SAME_S
+
     def fates(self, structure: Any) -> list[PacketFeedback]:
         """What a report of the doctor's browser (``RTPTWCCPackets``) says of our packets."""
         second = self._gst.Gst.SECOND
@@ -79,7 +92,8 @@ class Wire:
             )
         arrived = [packet.sent_s for packet in packets if packet.arrived_s is not None]
         if arrived:
-            answer_s = max(time.monotonic() - max(arrived), 0.0)
+            self._heard_s = max(arrived)
+            answer_s = max(time.monotonic() - self._heard_s, 0.0)
             self._answer_s = min(self._answer_s or answer_s, answer_s)
         return packets
 
@@ -104,12 +118,14 @@ class Wire:
         buffer = info.get_buffer()
         if buffer is None:
             return results.OK
-        if not self.open and not getattr(self._flying, "now", False) and self._flights.take(bytes_of(buffer)):
+        if not self._open and not getattr(self._flying, "now", False) and self._flights.take(bytes_of(buffer)):
             return results.DROP  # it comes back from there
         size_bytes = buffer.get_size() + _BELOW_BYTES
         self.bytes_sent += size_bytes
         if not rtp.is_reported(bytes(buffer.extract_dup(0, 2))):
             self._beside.append((time.monotonic(), size_bytes))
+        else:
+            self._sent_s = time.monotonic()
         return results.OK
 
     def _emit_flight(self, datagram: bytes) -> None:

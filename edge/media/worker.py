@@ -316,7 +316,7 @@ class Worker:
         wan.try_offer()
         now_s = time.monotonic()
         if self._connected:
-            self._estimator.tick(now_s, wan.rtt_s)
+            self._estimator.tick(now_s, wan.rtt_s, idle=wan.idle)
         seen = self._estimator
         rate_bps = seen.rate_bps - wan.repairs_bps(now_s)
         allocation = self._ladder.allocate(rate_bps, now_s, seen.line_loss, seen.sustained_bps)

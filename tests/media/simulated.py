@@ -27,6 +27,8 @@ LATE_S = 0.4
 """Sound that waits longer than this behind the queue came too late: a jitter buffer's usual room."""
 RTCP_BYTES = 130
 """Of each interval of feedback, sender reports and answers to connectivity checks shared out; as real calls have it."""
+RESEND_S = 1.0
+"""SCTP's shortest timer (RFC 9260 section 16)."""
 GOOD = {
     "video-slow": 21e3,
     "video-tiny": 29e3,
@@ -135,6 +137,9 @@ class SimulatedCall:
         self._cubic = CubicFlow(scene.cubic_from_s, scene.cubic_until_s) if scene.cubic_from_s >= 0 else None
         self._arrived_bits = self._capacity_bits = 0.0
         self._pictures = self._stills = 0
+        self._piece = 0
+        self._unheard: dict[int, tuple[float, int, object]] = {}
+        """Pieces of stills that have not arrived: when they are sent again, size, still."""
         self._shown_s = [0.0]
         """When a whole picture or still came."""
         self._media_packets = self._full = self._rtcp_sent = self._rtcp_bad = 0
@@ -158,7 +163,10 @@ class SimulatedCall:
 
     def _control(self, now_s: float) -> None:
         self._next_control_s = now_s + 0.1
-        self.controller.tick(now_s, self._rtt_s)
+        if isinstance(self.controller, Estimator):
+            self.controller.tick(now_s, self._rtt_s, idle=self._reported >= self._number)
+        else:
+            self.controller.tick(now_s, self._rtt_s)
         line_loss = getattr(self.controller, "line_loss", None)
         sustained_bps = getattr(self.controller, "sustained_bps", 0.0)
         rate_bps = self.controller.rate_bps - self._repairs.bps(now_s)
@@ -188,7 +196,12 @@ class SimulatedCall:
     def _put_beside(self, kind: str, size_bytes: int, now_s: float, content: object = None) -> None:
         """What no feedback reports: the data channel, what is sent again, our own feedback."""
         self._beside_bytes += size_bytes
-        self._up.put(Packet(kind, size_bytes, now_s, 0, content), now_s)
+        number = 0
+        if kind == "still":  # reliable: its pieces have numbers of their own
+            self._piece -= 1
+            number = self._piece
+            self._unheard[number] = (now_s + RESEND_S + self._rtt_s, size_bytes, content)
+        self._up.put(Packet(kind, size_bytes, now_s, number, content), now_s)
 
     def _send_sound(self, now_s: float) -> None:
         sound, plan = self._sound, self._allocation
@@ -239,6 +252,10 @@ class SimulatedCall:
             self._backlog_bytes += packet.size_bytes
 
     def _send_rest(self, now_s: float) -> None:
+        for number, (due_s, size_bytes, content) in list(self._unheard.items()):
+            if now_s >= due_s:
+                del self._unheard[number]
+                self._put_beside("still", size_bytes, now_s, content)
         if now_s >= self._next_rtcp_s:
             self._next_rtcp_s = now_s + self._allocation.feedback_ms / 1000
             if not self._in_outage(now_s):
@@ -257,7 +274,7 @@ class SimulatedCall:
                 assert isinstance(packet.content, int)
                 self._cubic.acked(packet.content, at_s + self.scene.down.delay_s, packet.sent_s)
             elif packet.kind != "rtcp":
-                if packet.number:
+                if packet.number > 0:
                     self._seen.append((packet.number, at_s))
                 if now_s > 10:
                     self._arrived_bits += packet.size_bytes * 8
@@ -267,6 +284,7 @@ class SimulatedCall:
 
     def _take_in(self, packet: Packet, at_s: float) -> None:
         assert isinstance(packet.content, int)
+        self._unheard.pop(packet.number, None)
         if packet.kind == "sound":
             self._sound.got[packet.content] = at_s
             return

@@ -201,6 +201,15 @@ def test_without_any_feedback_the_rate_falls_to_the_floor() -> None:
     assert estimator.silent
 
 
+def test_where_nothing_is_sent_that_could_be_reported_no_report_is_missing() -> None:
+    estimator = Estimator(0.0, 50_000)
+    clean(100_000, 10, estimator, 0.0)
+    before_bps = estimator.rate_bps
+    for tenth in range(100, 200):
+        estimator.tick(tenth / 10, 0.2, idle=True)
+    assert estimator.rate_bps == before_bps and not estimator.silent
+
+
 def test_a_remembered_rate_is_where_a_call_begins() -> None:
     assert Estimator(0.0, 200_000).rate_bps == 200_000
     assert Estimator(0.0, 1).rate_bps == FLOOR_BPS

@@ -68,7 +68,7 @@ def test_at_24_kbit_there_is_sound_and_a_picture_every_second_and_below_that_sti
     for total_bps in (19_000, 21_000, 24_000):
         allocation = Ladder(RULES).allocate(total_bps, 0, loss=0.03)
         assert allocation.fps >= 1 and allocation.video_bps >= 3_000 and allocation.audio_packet_ms == 120
-    for total_bps in (14_500, 16_000, 18_400):
+    for total_bps in (14_000, 16_000, 18_400):
         allocation = Ladder(RULES).allocate(total_bps, 0, loss=0.03)
         assert 2 <= allocation.still_every_s <= 6 and allocation.still_bytes >= 900
         assert allocation.video_bps == 0 and allocation.why == "call-why-stills"
@@ -87,23 +87,30 @@ def test_it_goes_down_at_once_by_any_number_of_rungs() -> None:
 
 def test_it_climbs_one_rung_at_a_time_and_only_after_a_while() -> None:
     ladder = Ladder(RULES)
-    ladder.allocate(14_000, 0)
-    assert ladder.allocate(20_000, 0.1).rung == "audio-low"
-    assert ladder.allocate(20_000, RULES.up_hold_s - 0.5).rung == "audio-low"
-    assert ladder.allocate(20_000, RULES.up_hold_s + 0.2).rung == "stills"
+    ladder.allocate(17_000, 0)
+    assert ladder.allocate(24_000, 0.1).rung == "stills"
+    assert ladder.allocate(24_000, RULES.up_hold_s - 0.5).rung == "stills"
+    assert ladder.allocate(24_000, RULES.up_hold_s + 0.2).rung == "video-slow"
+
+
+def test_stills_come_soon_after_the_rate_carries_them() -> None:
+    ladder = Ladder(RULES)
+    ladder.allocate(13_000, 0)
+    assert ladder.allocate(17_000, 0.1).rung == "audio-low"
+    assert ladder.allocate(17_000, 1.0).rung == "stills"
 
 
 def test_after_a_climb_that_did_not_hold_it_waits_longer() -> None:
     ladder = Ladder(RULES)
-    ladder.allocate(14_000, 0)
+    ladder.allocate(17_000, 0)
     now_s, waits = 0.0, []
     for _ in range(3):
         began_s = now_s
-        while ladder.allocate(20_000, now_s).rung == "audio-low":
+        while ladder.allocate(24_000, now_s).rung == "stills":
             now_s += 0.1
         waits.append(now_s - began_s)
         now_s += 1
-        assert ladder.allocate(14_000, now_s).rung == "audio-low"
+        assert ladder.allocate(17_000, now_s).rung == "stills"
     assert waits[0] < waits[1] < waits[2] <= RULES.up_hold_max_s + 0.5
 
 
@@ -112,11 +119,11 @@ def test_one_fall_over_many_rungs_counts_as_one_climb_that_did_not_hold() -> Non
     ladder.allocate(100_000, now_s)
     while ladder.allocate(150_000, now_s).rung != "video-240p":
         now_s += 0.1
-    for rate_bps in (80_000, 50_000, 30_000, 14_000):
+    for rate_bps in (80_000, 50_000, 30_000, 17_000):
         now_s += 0.1
         ladder.allocate(rate_bps, now_s)
     began_s = now_s
-    while ladder.allocate(20_000, now_s).rung == "audio-low":
+    while ladder.allocate(24_000, now_s).rung == "stills":
         now_s += 0.1
     assert now_s - began_s < 2.5 * RULES.up_hold_s
 

@@ -212,7 +212,7 @@ export class Ladder {
       return;
     }
     this.goodSinceS ??= nowS;
-    const ample = totalBps > next.at_bps * 1.6;
+    const ample = totalBps > next.at_bps * 1.6 || next.video_max_bps === 0;
     if (nowS - this.goodSinceS >= (ample ? this.holdS / 4 : this.holdS)) {
       this.place += 1;
       this.climbedS = nowS;
