@@ -30,6 +30,8 @@ SHOWN = 4
 """So many called tokens the board shows, the latest large."""
 NEXT_SHOWN = 12
 """So many of those who wait."""
+ORDER_S = 30.0
+"""So long the board keeps an order that nothing has changed: waiting itself changes it, an hour at a time."""
 Press = tuple[int, int]
 """Number and up-time of a press of the panel's button."""
 
@@ -92,6 +94,7 @@ class Calling:
         self._memory = Memory()
         self._one = asyncio.Lock()
         self._waiting: tuple[str, ...] | None = None
+        self._stale_s = 0.0
         self.on_called: list[Callable[[CallOfToken], None]] = []
         """Told of each call, also of one that is said once more."""
 
@@ -138,10 +141,12 @@ class Calling:
         config, now_ms = clinic.config, clinic.clock.now().wall_ms
         if clinic.locked:
             return BoardNow(config.site.name, config.demo, config.training, True, now_ms)
-        memory = self._today()
-        if self._waiting is None:
-            tokens = tuple(one.token for one in await self._queue() if one.token and one.colour is not Colour.RED)
-            self._waiting = tokens
+        memory, loop_s = self._today(), asyncio.get_running_loop().time()
+        if self._waiting is None or loop_s >= self._stale_s:
+            today = day_of(now_ms)
+            calm = [one for one in await self._queue() if one.colour is not Colour.RED]
+            self._waiting = tuple(one.token for one in calm if one.token and one.token_day == today)
+            self._stale_s = loop_s + ORDER_S
         called = {one.token for one in memory.called}
         waiting = [one for one in self._waiting if one not in called]
         shown = [one for one in reversed(memory.called) if one.token][:SHOWN]
