@@ -25,9 +25,10 @@ from edge.model.records import OPEN_STATES
 from edge.web.refusals import TooManyAttempts, WrongPin
 from edge.web.sessions import Session, new_session
 
-from .. import audit, views
+from .. import audit, doctors, views
 from ..desk import Desk
 from ..directory import Site
+from ..doctors import Doctor
 from . import codes, log, rows, sites
 from .gateway import Gateway, Kind, Message, message
 from .rows import Account
@@ -58,6 +59,8 @@ class Seen(Struct, frozen=True):
     """1 for the next; 0 for RED and for whoever does not wait."""
     day_pass: str
     """The letters that go with today's token; "" without one."""
+    doctor: Doctor | None
+    """Who has taken the visit: to be named with qualification and registration before anything begins."""
 
 
 class HomeDesk:
@@ -207,7 +210,9 @@ class HomeDesk:
             if patient is None:
                 raise NotFound("There is no such visit.")
             letters = rows.pass_of(connection, self.keys, visit_id, self.wall_ms())
-            return Seen(owned.visit, patient, owned.node_id, self.rota.place(visit_id), letters)
+            found = doctors.find_account(connection, owned.visit.doctor_id) if owned.visit.doctor_name else None
+            doctor = found.doctor if found is not None else None
+            return Seen(owned.visit, patient, owned.node_id, self.rota.place(visit_id), letters, doctor)
 
         return await self.store.read(look)
 

@@ -7,7 +7,7 @@ import { html, signal, useEffect, useRef } from "/ui/lib/dom.js";
 import { get } from "/ui/lib/http.js";
 import { known, t } from "/ui/lib/l10n.js";
 import { Icon, toast } from "/ui/lib/parts.js";
-import { API, go, keepCall, keptCall, loadVisit, routedVisit } from "./store.js";
+import { API, go, keepCall, keptCall, loadVisit, routedVisit, visit } from "./store.js";
 
 /** @typedef {{type: string, call_id: string, visit_id: string, doctor_name: string, ice_servers: any[]}} Ring */
 /** @typedef {import("/ui/call/patient.js").PatientFigures} Figures */
@@ -189,7 +189,9 @@ function Ringing({ ring }) {
   useBell();
   const take = useRef(/** @type {HTMLButtonElement|null} */ (null));
   useEffect(() => take.current?.focus(), []);
+  const now = visit.value?.visit_id === ring.visit_id ? visit.value : null;
   return html`<section class="call-full" role="alertdialog" aria-label=${t("home-rings")} data-test="home-ring"><h1>${t("home-rings")}</h1><p class="lead">${ring.doctor_name}</p>
+    ${now?.doctor_registration ? html`<p>${[now.doctor_qualification, t("home-registration", { number: now.doctor_registration })].filter(Boolean).join(" · ")}</p>` : null}
     <button type="button" ref=${take} class="primary big" data-test="home-accept" onClick=${() => void begin(ring)}><${Icon} name="phone" /> ${t("home-accept")}</button>
     <button type="button" data-test="home-decline" onClick=${decline}>${t("home-decline")}</button></section>`;
 }

@@ -15,10 +15,10 @@ export function FamilyPage() {
   const now = family.value;
   const busy = useSignal("");
   if (!now) return null;
-  const begin = async (/** @type {string} */ patient_id) => {
+  const begin = async (/** @type {string} */ patient_id, follow_up_of = "") => {
     busy.value = patient_id;
     const visit_id = newId();
-    const done = await submit({ type: "open_visit", visit_id, patient_id });
+    const done = await submit({ type: "open_visit", visit_id, patient_id, follow_up_of });
     busy.value = "";
     if (done.ok) go(`/visit/${visit_id}`);
     else toast("bad", errorText(done.error));
@@ -33,7 +33,8 @@ export function FamilyPage() {
         <p class="soft">${[ageWords(one), t(`gender-${one.person.gender}`), one.person.village].filter(Boolean).join(" · ")}</p>
         ${open ? html`<a class="button primary wide" href=${`#/visit/${open.visit_id}`} data-test="home-go-on">${open.answered ? t("home-see-answer") : open.token ? t("home-to-waiting", { token: open.token }) : t("home-go-on")}</a>`
           : html`<button type="button" class="primary wide" data-test="home-new-visit" disabled=${busy.value !== ""} aria-busy=${busy.value === one.patient_id ? "true" : "false"}
-            onClick=${() => void begin(one.patient_id)}><${Icon} name="plus" /> ${t("home-new-visit")}</button>`}
+            onClick=${() => void begin(one.patient_id)}><${Icon} name="plus" /> ${t("home-new-visit")}</button>
+            ${past.length > 0 ? html`<button type="button" class="wide" data-test="home-follow" disabled=${busy.value !== ""} onClick=${() => void begin(one.patient_id, past[0].visit_id)}>${t("home-same", { date: day(past[0].opened_ms) })}</button>` : null}`}
         ${past.length > 0 ? html`<ul class="stack tight">${past.map((visit) => html`<li key=${visit.visit_id}><a class="button quiet wide" href=${`#/visit/${visit.visit_id}`} data-test="home-past">${t("home-past", { date: day(visit.opened_ms) })}</a></li>`)}</ul>` : null}
       </section>`;
     })}

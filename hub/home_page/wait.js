@@ -34,6 +34,7 @@ export function Waiting({ now }) {
     ${waits || now.papers.length === 0 ? html`<section class=${`card token-card ${now.colour}`} aria-label=${t("home-token")} data-test="home-token-card">
       ${now.token ? html`<div><p class="soft">${t("home-token")}</p><p class="token-number num" data-test="home-token">${now.token}</p></div>` : null}
       <div class="stack tight"><p class="lead" role="status" data-test="home-words" data-words=${words}>${t(words, { name: now.doctor_name })}</p>
+        ${now.doctor_registration ? html`<p class="soft" data-test="home-doctor">${[now.doctor_qualification, t("home-registration", { number: now.doctor_registration })].filter(Boolean).join(" · ")}</p>` : null}
         ${now.state === "waiting" && now.place > 0 && now.token_today ? html`<p data-test="home-place" data-place=${String(now.place)}>${now.place === 1 ? t("home-place-next") : t("home-place", { n: now.place - 1 })}</p>` : null}
         ${now.state === "waiting" && now.expected && (opening.value?.open || now.expected.state !== "waiting") ? html`<p data-test="home-expected">${expectedText(now.expected)}</p>` : null}
         ${now.day_pass && waits ? html`<p class="soft">${t("home-pass", { pass: `${now.token}-${now.day_pass}` })}</p>` : null}</div></section>` : null}

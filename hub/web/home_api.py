@@ -180,6 +180,8 @@ class HomeApi:
             seen.place,
             None if visit.doctor_name else visit.expected,
             visit.doctor_name,
+            seen.doctor.qualification if seen.doctor else "",
+            seen.doctor.registration if seen.doctor else "",
             visit.consents,
             visit.complaints,
             visit.complaint_notes,

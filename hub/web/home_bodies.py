@@ -139,6 +139,8 @@ class HomeVisit(Struct, frozen=True):
     place: int
     expected: Expected | None
     doctor_name: str
+    doctor_qualification: str
+    doctor_registration: str
     consents: tuple[Consent, ...]
     complaints: tuple[Complaint, ...]
     complaint_notes: str

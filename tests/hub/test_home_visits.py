@@ -62,7 +62,12 @@ async def test_from_a_complaint_to_a_slip_that_verifies_and_is_kept(home: HubKit
     assert (await page.call("POST", "/api/rota/accept", {"visit_id": visit_id})).status == 200
     record = await page.get(f"/api/visits/{visit_id}")
     assert (record["site"]["home"], record["site"]["online"]) == (True, False)  # type: ignore[index]
-    assert (await patient.seen(visit_id))["doctor_name"] == "Dr Asha Rao"
+    seen = await patient.seen(visit_id)
+    assert [seen[f"doctor_{part}"] for part in ("name", "qualification", "registration")] == [
+        "Dr Asha Rao",
+        "MBBS",
+        "12345 MCI",
+    ]
 
     prescription_id = await sign(home, page, visit_id)
     assert "पर्ची" in (await sent_soon(home, "answered"))[0], "no page is open, so a message tells it"
@@ -101,6 +106,24 @@ async def test_an_answer_and_a_left_draft_end_by_themselves_and_a_case_and_red_n
         assert {one["visit_id"] for one in family["visits"] if one["closed_ms"]} == closed  # type: ignore[attr-defined]
     assert await patient.state(answered) is VisitState.COMPLETED
     assert {await patient.state(waiting), await patient.state(red)} == {VisitState.WAITING, VisitState.TRIAGED}
+
+
+async def test_who_comes_again_for_the_same_is_asked_of_her_own_doctor_and_names_only_a_visit_of_her_own(
+    home: HubKit,
+) -> None:
+    page, patient, other = await doctor(home), await Telephone(home).login(), await Telephone(home, OTHER).login()
+    patient_id = await patient.register()
+    first = await patient.waiting(patient_id)
+    await sign(home, page, first)
+    await patient.done("close_visit", visit_id=first, outcome="completed")
+    stranger = await other.register()
+    refused = await other.say("open_visit", visit_id=new_id(), patient_id=stranger, follow_up_of=first)
+    assert refused.status == 404
+    again = new_id()
+    await patient.done("open_visit", visit_id=again, patient_id=patient_id, follow_up_of=first)
+    owned = await home.hub.store.read(lambda connection: views.load_visit(connection, again))
+    assert owned is not None
+    assert owned.visit.follow_up_of == first
 
 
 async def test_anybody_may_check_a_slip_so_many_times_an_hour(home: HubKit) -> None:
