@@ -201,3 +201,4 @@ unlocks-refused = Refused
 unlocks-released = The box has got the key
 error-unlock-decided = Somebody has decided this already.
 error-node-revoked = This box is revoked. Nobody can open it.
+error-rota-away = The rota does not answer at the moment. Try again in some seconds.
