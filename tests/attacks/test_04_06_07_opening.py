@@ -21,7 +21,7 @@ from edge.node.dayslots import DaySlot
 from edge.node.unlock import Slot, Slots, _unwrap
 from tests.attacks.ground import PATIENCE_S, WholeVisit, copy_card, drained
 from tests.kits.client import Client, Json, dig, items, text
-from tests.kits.clinic import ROOT, Clinic, Doctor, wait_until
+from tests.kits.clinic import ROOT, Clinic, wait_until
 from tests.kits.visit import DoctorVisit
 from tests.node.kit import contents
 
@@ -192,11 +192,7 @@ def test_07_and_08_a_tablet_opens_the_node_by_its_pin_until_the_close_of_day(cli
 
 def coordinator(clinic: Clinic) -> Client:
     """Somebody who coordinates and treats nobody, logged in at the hub."""
-    password = secrets.token_urlsafe(12)
-    who = ["--id", "kavita", "--name", "Kavita Demo", "--registration", "-", "--qualification", "-", "--password-stdin"]
-    shown = clinic.command("hub", ["add-doctor", *clinic.hub_store, *who], stdin=password)
-    clinic.command("hub", ["role", *clinic.hub_store, "--id", "kavita", "--role", "coordinator"])
-    clinic.doctor = Doctor("kavita", "Kavita Demo", password, text(shown, "totp_secret"))
+    clinic.doctor = clinic.make_coordinator()
     return clinic.doctor_client()
 
 

@@ -47,6 +47,28 @@ def red_case(page: Page) -> str:
     return token
 
 
+def ask_the_hub(page: Page, desk: Page, clinic: Clinic) -> None:
+    """Neither badge nor tablet: a coordinator at the hub says yes, and the log-in page comes by itself."""
+    person = clinic.make_coordinator()
+    tap(page, "ask-go")
+    page.locator('[data-test="ask-hub"][data-state="waiting"]').wait_for(timeout=60_000)
+    assert look(page) == []
+    desk.goto(clinic.hub.url)
+    for field, text in (("user", person.user), ("password", person.password), ("totp", person.code())):
+        fill(desk, f"login-{field}", text)
+    tap(desk, "login-submit")
+    see(desk, "unlock-request")
+    expect(desk.locator('[data-test="unlock-approve"]')).to_be_disabled()
+    fill(desk, "unlock-why", "Spoke with Sunita on her own phone")
+    fill(desk, "unlock-password", "not the password")
+    tap(desk, "unlock-approve")
+    see(desk, "unlock-wrong")
+    fill(desk, "unlock-password", person.password)
+    tap(desk, "unlock-approve")
+    see(desk, "unlocks-decided")
+    see(page, "login-page", 60_000)
+
+
 def test_a_power_cut_at_noon_costs_a_pin_and_a_closed_day_a_badge(tmp_path: Path) -> None:
     with Clinic(tmp_path) as clinic, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(BROWSER_ARGS))
@@ -83,4 +105,5 @@ def test_a_power_cut_at_noon_costs_a_pin_and_a_closed_day_a_badge(tmp_path: Path
         see(page, "unlock-form")
         expect(page.locator('[data-test="day-openers"]')).to_have_count(0)
         assert keys_kept(page) == []
+        ask_the_hub(page, browser.new_context(viewport={"width": 1440, "height": 900}).new_page(), clinic)
         browser.close()

@@ -314,6 +314,14 @@ class Clinic:
         self.hub.says = self._telephone
         self.hub.start()
 
+    def make_coordinator(self) -> Doctor:
+        """Somebody at the hub who coordinates and treats nobody."""
+        made, password = "kavita", secrets.token_urlsafe(12)
+        who = ["--id", made, "--name", "Kavita Demo", "--registration", "-", "--qualification", "-", "--password-stdin"]
+        shown = self.command("hub", ["add-doctor", *self.hub_store, *who], stdin=password)
+        self.command("hub", ["role", *self.hub_store, "--id", made, "--role", "coordinator"])
+        return Doctor(made, "Kavita Demo", password, text(shown, "totp_secret"))
+
     def hub_key(self) -> bytes:
         """The hub's public signing key, for checking slips off line."""
         return bytes.fromhex(self._hub_key)

@@ -18,7 +18,8 @@ import pytest
 from edge.model import events as ev
 from edge.node.config import save_config
 from tests.node.hubside import HubSide
-from tests.node.kit import Provisioned, Tablet, new_id, provisioned
+from tests.node.kit import PIN, Provisioned, Tablet, new_id, provisioned
+from tests.node.test_emergency import Case
 from tests.node.test_link import until
 
 POINTS = (
@@ -175,3 +176,41 @@ async def test_a_kill_while_downlink_is_taken_in_loses_and_doubles_nothing(
                 await until(noted)
         finally:
             assert await process.stop() == 0
+
+
+@pytest.mark.parametrize("kill_at", ["outbox.locked:2", "journal.locked_taken:1"])
+async def test_a_kill_at_a_locked_node_loses_and_doubles_nothing_of_an_emergency(
+    original: Provisioned, tmp_path: Path, kill_at: str
+) -> None:
+    """The second step of a case is durable and nobody heard so; or it is in the records and not dropped yet."""
+    folder = tmp_path / "data"
+    await asyncio.to_thread(shutil.copytree, original.folder, folder)
+    async with HubSide(original) as hub:
+        config = msgspec.structs.replace(original.config, udp_port=hub.port, wss_port=0)
+        await asyncio.to_thread(save_config, folder, config)
+        process = await Process.start(folder, kill_at)
+        async with aiohttp.ClientSession(process.url) as http:
+            case = Case(Tablet(http))  # type: ignore[arg-type]
+            await case.open()
+            with contextlib.suppress(aiohttp.ClientError):
+                await case.measure(spo2=83)
+                await case.tablet.call("POST", "/api/unlock", {"badge": original.badge, "pin": PIN})
+        assert await asyncio.wait_for(process.child.wait(), 30) == -signal.SIGKILL
+        process = await Process.start(folder)
+        try:
+            async with logged_in(process, original) as tablet:
+                visit = (await tablet.get(f"/api/visits/{case.visit}"))["visit"]
+                assert isinstance(visit, dict)
+                assert visit["token"].endswith("-E-001") and len(visit["vitals"]) == 1
+
+                async def hub_has_all() -> bool:
+                    return any(isinstance(event, ev.VitalsRecorded) for event in hub.events())
+
+                await until(hub_has_all)
+        finally:
+            code = await process.stop()
+        assert code == 0
+        kinds = Counter(type(event) for event in hub.events())
+        said_kinds = (ev.PatientRegistered, ev.VisitOpened, ev.VitalsRecorded, ev.TokenIssued)
+        assert [kinds[kind] for kind in said_kinds] == [1, 1, 1, 1]
+        assert hub.conflicts == 0

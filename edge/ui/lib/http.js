@@ -73,7 +73,8 @@ export async function api(method, path, body, options = {}) {
   }
   if (reply.ok) return data;
   const refusal = data && typeof data.code === "string" ? data : { code: `http_${reply.status}`, message: reply.statusText };
-  if ((reply.status === 401 || reply.status === 423) && !path.endsWith("/session") && !path.endsWith("/unlock") && !path.endsWith("/login")) {
+  // a password or PIN that was typed again and is wrong ends no session
+  if ((reply.status === 401 || reply.status === 423) && refusal.code !== "wrong_pin" && !path.endsWith("/session") && !path.endsWith("/unlock") && !path.endsWith("/login")) {
     signedOut.value += 1;
   }
   throw new ApiError(reply.status, refusal, data);
