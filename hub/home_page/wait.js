@@ -37,7 +37,7 @@ export function Waiting({ now }) {
         ${now.doctor_registration ? html`<p class="soft" data-test="home-doctor">${[now.doctor_qualification, t("home-registration", { number: now.doctor_registration })].filter(Boolean).join(" · ")}</p>` : null}
         ${now.state === "waiting" && now.place > 0 && now.token_today ? html`<p data-test="home-place" data-place=${String(now.place)}>${now.place === 1 ? t("home-place-next") : t("home-place", { n: now.place - 1 })}</p>` : null}
         ${now.state === "waiting" && now.expected && (opening.value?.open || now.expected.state !== "waiting") ? html`<p data-test="home-expected">${expectedText(now.expected)}</p>` : null}
-        ${now.day_pass && waits ? html`<p class="soft">${t("home-pass", { pass: `${now.token}-${now.day_pass}` })}</p>` : null}</div></section>` : null}
+        ${now.day_pass && waits ? html`<p class="soft">${t("home-pass")} <strong class="nobreak num" data-test="home-pass">${now.token}-${now.day_pass}</strong></p>` : null}</div></section>` : null}
     ${now.state === "no_show" ? html`<p class="notice warn" data-test="home-missed">${t(now.missed > 1 ? "home-missed-end" : "home-missed-place")}</p>` : null}
     ${back ? html`<button type="button" class="primary wide big" data-test="home-here" disabled=${busy.value} onClick=${() => void act({ type: "move_visit", state: "waiting" })}>${t("home-here")}</button>` : null}
     ${anew ? html`<button type="button" class="primary wide big" data-test="home-token-again" disabled=${busy.value} onClick=${() => void act({ type: "issue_token" })}>${t("home-token-again")}</button>` : null}

@@ -1,6 +1,6 @@
 ### Messages of the page for patients at home, English.
 
-home-title = Upkendra: doctor from home
+home-title = Doctor from home
 home-away = No internet or server — trying again. In an emergency call 108.
 home-welcome = Talk to a doctor from home
 home-emergency = Emergency
@@ -71,7 +71,7 @@ home-missed = You missed your turn.
 home-over = This is finished.
 home-place = { $n } patients before you
 home-place-next = You are next
-home-pass = Today this is also your log-in: { $pass }
+home-pass = Today this is also your log-in:
 home-missed-place = The doctor called. The token is good for today and your place is kept.
 home-missed-end = Your second missed turn. The token is good for today, now at the end of the queue.
 home-here = I am here

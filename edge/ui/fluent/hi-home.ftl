@@ -1,6 +1,6 @@
 ### Messages of the page for patients at home, Hindi. Not yet read by a native-speaking clinician.
 
-home-title = उपकेंद्र: घर से डॉक्टर
+home-title = घर से डॉक्टर
 home-away = इंटरनेट या सर्वर नहीं मिल रहा — फिर कोशिश हो रही है। आपात स्थिति में 108 पर कॉल करें।
 home-welcome = घर बैठे डॉक्टर से बात करें
 home-emergency = आपात स्थिति
@@ -71,7 +71,7 @@ home-missed = आपकी बारी निकल गई।
 home-over = यह पूरा हो चुका है।
 home-place = आपसे पहले { $n } मरीज़
 home-place-next = अगली बारी आपकी है
-home-pass = आज इसी से लॉगिन भी होगा: { $pass }
+home-pass = आज इसी से लॉगिन भी होगा:
 home-missed-place = डॉक्टर ने कॉल किया था। टोकन आज चलेगा और आपकी जगह बनी है।
 home-missed-end = दूसरी बार बारी निकली। टोकन आज चलेगा, पर अब कतार के आख़िर में।
 home-here = मैं आ गया / आ गई
