@@ -67,7 +67,8 @@ class Limits(Struct, frozen=True):
     renew_s: float = 12.0
     """A renewed attempt that is not connected by then gets a new process."""
     restart_s: float = 1.0
-    """Between the death of a process and the next attempt; doubled with every crash in a row."""
+    """Between the death of a process and the next attempt; doubled with every crash in a row. A process that has
+    carried a call for a while is followed at once."""
     crash_s: float = 5.0
     """A process that died so soon after its start, before any media, has crashed and not lost its link."""
     crashes: int = 6
@@ -232,6 +233,9 @@ def step(
             state = replace(state, running=False, failed=False, attempt_s=now_s, crashes=crashes)
             if state.crashes >= limits.crashes:
                 return _end(state, "failed", tell=True)
+            ran = before.phase is Phase.CONNECTED and now_s - before.attempt_s >= limits.crash_s
+            if ran and state.link_up:  # nobody waits for what is no row of crashes
+                state, effects = _start_again(state, now_s)
         case Kind.LINK_UP | Kind.LINK_DOWN:
             state = replace(state, link_up=kind is Kind.LINK_UP)
             if kind is Kind.LINK_UP and not before.link_up:

@@ -70,7 +70,7 @@ def run(options: Options) -> tuple[list[Row], list[Figures]]:
         every += [one for peer in options.peers for one in calls[peer]]
         _table(link_row, calls)
         rows += judge(link_row, {peer: median(ours) for peer, ours in calls.items() if ours})
-    rows += media_weight.run(options.only, source, keep)
+    rows += media_weight.run(options.only, source, keep, options.seconds)
     return rows, every
 
 

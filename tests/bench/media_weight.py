@@ -23,13 +23,13 @@ _SLOPE_GOAL_MB = 5.0
 Keep = Callable[[Raw], None]
 
 
-def run(only: tuple[str, ...], source: Source, keep: Keep) -> list[Row]:
-    """``cpu`` unless other rows are asked for; ``hour`` only by its name."""
+def run(only: tuple[str, ...], source: Source, keep: Keep, seconds: float = 0.0) -> list[Row]:
+    """``cpu`` unless other rows are asked for; ``hour`` only by its name, as long as ``seconds`` says."""
     rows: list[Row] = []
     if not only or "cpu" in only:
         rows += _cpu(source, keep)
     if "hour" in only:
-        rows += _hour(source, keep)
+        rows += _hour(source, keep, seconds or _HOUR_S)
     return rows
 
 
@@ -50,15 +50,16 @@ def _cpu(source: Source, keep: Keep) -> list[Row]:
     ]
 
 
-def _hour(source: Source, keep: Keep) -> list[Row]:
-    raw, found = _call("hour", "128", _HOUR_S, source, Way(light=True), keep)
+def _hour(source: Source, keep: Keep, seconds: float) -> list[Row]:
+    raw, found = _call("hour", "128", seconds, source, Way(light=True), keep)
     slope = slope_mb_per_hour(raw.samples)
+    name = f"{seconds / 60:g} minutes at 128 kbit/s"
     return [
-        at_most("an hour at 128 kbit/s: growth of node and call, PSS", slope, "MB/h", _SLOPE_GOAL_MB),
-        Row("an hour at 128 kbit/s: node and call at most, PSS", round(found.pss_mb, 1), "MB"),
-        at_most("an hour at 128 kbit/s: attempts that ended", found.ended, "", 0.0),
-        Row("an hour at 128 kbit/s: sound made up", round(found.concealed_pct, 2), "%"),
-        Row("an hour at 128 kbit/s: frames", round(found.fps, 2), "1/s"),
+        at_most(f"{name}: growth of node and call, PSS", slope, "MB/h", _SLOPE_GOAL_MB),
+        Row(f"{name}: node and call at most, PSS", round(found.pss_mb, 1), "MB"),
+        at_most(f"{name}: attempts that ended", found.ended, "", 0.0),
+        Row(f"{name}: sound made up", round(found.concealed_pct, 2), "%"),
+        Row(f"{name}: frames", round(found.fps, 2), "1/s"),
     ]
 
 

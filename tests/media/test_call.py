@@ -57,13 +57,15 @@ def test_a_call_that_nobody_takes_ends_after_a_minute() -> None:
     assert story.state.phase is Phase.ENDED
 
 
-def test_a_dead_process_is_followed_by_the_next_attempt_within_five_seconds() -> None:
+def test_a_process_that_dies_in_a_running_call_is_followed_at_once() -> None:
     story = Story().connected()
-    story.at(30, Kind.PROCESS_DIED)
+    assert story.at(30, Kind.PROCESS_DIED) == (StartAttempt(1), ShowCall(Phase.CONNECTING))
+    story.at(31.5, Kind.MEDIA_UP)
+    assert StartAttempt(2) not in story.at(33, Kind.PROCESS_DIED), "one that dies soon again is no running call"
     assert story.state.phase is Phase.INTERRUPTED
     due = due_s(story.state)
-    assert due is not None and due <= 35
-    assert story.at(due, Kind.TICK) == (StartAttempt(1), ShowCall(Phase.CONNECTING))
+    assert due == 33 + LIMITS.restart_s
+    assert story.at(due, Kind.TICK) == (StartAttempt(2), ShowCall(Phase.CONNECTING))
 
 
 def test_a_process_that_crashes_at_once_is_started_ever_later_and_then_given_up() -> None:
@@ -88,8 +90,8 @@ def test_an_attempt_that_carried_sound_forgets_earlier_crashes() -> None:
     story.at(0.5, Kind.PROCESS_DIED)
     story.at(2, Kind.TICK)
     story.at(3, Kind.MEDIA_UP)
-    story.at(9, Kind.PROCESS_DIED)
-    assert due_s(story.state) == 9 + LIMITS.restart_s
+    story.at(6, Kind.PROCESS_DIED)
+    assert due_s(story.state) == 6 + LIMITS.restart_s
 
 
 def test_a_short_outage_is_survived_without_a_new_attempt_when_the_media_repairs_itself() -> None:
