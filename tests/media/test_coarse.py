@@ -29,7 +29,7 @@ class ASecondAtATime:
         return self.coarse.line_loss
 
     def feed(self, packets: Sequence[PacketFeedback], now_s: float, rtt_s: float) -> None:
-        self._sizes += sum(packet.size_bytes for packet in packets)
+        self._sizes += sum(packet.size_bytes + packet.beside_bytes for packet in packets)
         self._lost += sum(packet.arrived_s is None for packet in packets)
         self._count += len(packets)
         self._told_s, self._rtt_s = now_s, rtt_s

@@ -3,7 +3,7 @@
 import math
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.media.ladder import (
@@ -203,6 +203,7 @@ def test_more_rate_never_means_less(rate_bps: float, more: float, loss: float | 
 
 
 @given(st.floats(12_000, 1.5e6), st.lists(st.floats(-0.04, 0.04), min_size=100, max_size=100))
+@settings(deadline=None)
 def test_a_rate_that_trembles_does_not_make_the_rung_flutter(rate_bps: float, noise: list[float]) -> None:
     ladder, changes, last = Ladder(RULES), 0, ""
     for tick in range(600):
