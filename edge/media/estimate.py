@@ -272,8 +272,9 @@ class Estimator:
         0 when there was too little of that to tell.
         """
         busy_s, busy_bytes, busy_packets, before_s = 0.0, 0, 0, math.inf
+        sure_s = base_s + 2 * self._excess_tremble_s()
         for at_s, delay_s, size, _ in self._arrivals:
-            if 0 <= at_s - before_s <= delay_s - base_s:
+            if 0 <= at_s - before_s <= delay_s - sure_s:
                 busy_s += at_s - before_s
                 busy_bytes += size
                 busy_packets += 1
@@ -284,9 +285,15 @@ class Estimator:
         """A standing queue that is no alarm: a packet and a half, at least 60 ms; more where delays tremble."""
         if not self._arrivals:
             return 0.06
-        mean_bytes = sum(size for _, _, _, size in self._arrivals) / len(self._arrivals)
-        packet_s = mean_bytes * 8 / self.rate_bps
-        return max(0.06, 1.5 * packet_s) + min(_TREMBLE_SHARE * max(self._tremble_s - packet_s, 0.0), _MOST_TREMBLE_S)
+        return max(0.06, 1.5 * self._packet_s()) + min(_TREMBLE_SHARE * self._excess_tremble_s(), _MOST_TREMBLE_S)
+
+    def _packet_s(self) -> float:
+        """How long the link takes for a packet."""
+        return sum(size for _, _, _, size in self._arrivals) / len(self._arrivals) * 8 / self.rate_bps
+
+    def _excess_tremble_s(self) -> float:
+        """By how much delays change beyond what packets in front of each other explain: a radio, a busy receiver."""
+        return max(self._tremble_s - self._packet_s(), 0.0)
 
     def _adapt(self, now_s: float, rtt_s: float) -> None:
         elapsed_s = min(now_s - self._updated_s, 0.5)
@@ -312,8 +319,8 @@ class Estimator:
         self.phase = Phase.DRAIN
         self._cut_s, self._beyond_s = now_s, 0.0
         self._highest_queue_s, self._owed_s = self.queue_s, 0.0
+        reached_bps = self._carried_bps or max(self.received_bps, self._shown_bps)  # a pause shows nothing
         self._shown_bps = 0.0
-        reached_bps = self._carried_bps or self.received_bps
         self._before_bps = self._known_bps = min(max(reached_bps, 0.6 * self.rate_bps), self.rate_bps)
         self._drain_to(rtt_s)
 
