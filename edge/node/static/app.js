@@ -100,9 +100,13 @@ function heard(message) {
 }
 
 effect(() => {
+  // what comes next, before it is needed and while the node is surely near; not while the first screen is still coming
+  if (loggedIn.value && reference.value) setTimeout(() => (visit.fetchIt(), register.fetchIt(), wizard.fetchIt(), patient.fetchIt()), WIZARD_AFTER_MS);
+});
+
+effect(() => {
   if (loggedIn.value && !live) {
     live = new Live("/api/live", heard);
-    setTimeout(() => (visit.fetchIt(), register.fetchIt(), wizard.fetchIt(), patient.fetchIt()), WIZARD_AFTER_MS); // before they are needed, and while the node is surely near
     void loadReference().catch(() => setTimeout(() => void loadReference().catch(() => {}), 2000));
     void loadQueue().catch(() => {});
     if (!people.value) void loadPeople().catch(() => {});
