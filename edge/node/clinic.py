@@ -170,13 +170,15 @@ class Clinic:
     async def close_day(self, staff_id: str) -> int:
         """The day is over: erase the day slots, end all sessions, lock; how many slots there were."""
         self.day_closed = True
-        erased = await self.days.erase()
-        await self._access(staff_id, "day_closed", "")
-        for token in self.sessions.close_everybody():
-            await self.tablets.end_session(token)
-        say(logger, "day_closed", slots=erased)
-        for listener in self.on_closed:
-            listener()
+        try:
+            erased = await self.days.erase()
+            await self._access(staff_id, "day_closed", "")
+            say(logger, "day_closed", slots=erased)
+        finally:  # a full disk must not leave the records open, and nobody able to unlock until the next power cut
+            for token in self.sessions.close_everybody():
+                await self.tablets.end_session(token)
+            for listener in self.on_closed:
+                listener()
         return erased
 
     async def open_records(self, dmk: bytes) -> None:

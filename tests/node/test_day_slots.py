@@ -254,3 +254,18 @@ async def test_a_technician_gets_no_slot_and_nobody_the_slot_of_one_who_was_remo
         assert (await served.tablet.call("POST", "/api/session", body))[1]["day_slot"]
         await served.node.clinic.days.erase_of([setup.staff_id])
         assert (await served.tablet.get("/api/status"))["day_slots"] == []
+
+
+async def test_a_day_is_closed_also_when_its_slots_cannot_be_written(setup: Provisioned) -> None:
+    async with Served(setup) as served:
+        await served.tablet.login(setup)
+        body = {"staff_id": setup.staff_id, "pin": PIN, "tablet": "11" * 32}
+        _, reply = await served.tablet.call("POST", "/api/session", body)
+        served.tablet.csrf = str(reply["csrf"])
+        (setup.folder / DAY_FILE).unlink()
+        (setup.folder / DAY_FILE).mkdir()
+        closed: list[bool] = []
+        served.node.clinic.on_closed.append(lambda: closed.append(True))
+        assert (await served.tablet.call("POST", "/api/day/close"))[0] == 500
+        assert closed == [True], "the process is started anew, which locks"
+        assert (await served.tablet.call("GET", "/api/queue"))[1]["code"] == "locked"
