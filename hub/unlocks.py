@@ -109,7 +109,11 @@ def decide(
     if connection.execute(select(nodes.c.revoked_ms).where(nodes.c.node_id == node_id)).scalar() != 0:
         raise Refused("This node is revoked. It is opened by nobody.", code="node_revoked")
     state = APPROVED if approve else REFUSED
-    _set(connection, node_id, {"state": state, "decided_by": who, "why": why, "decided_ms": now_ms})
+    # Another process may have decided meanwhile, or heard a later request: this is for the one that was looked at.
+    this = (unlocks.c.node_id == node_id) & (unlocks.c.request == known.request) & (unlocks.c.state == WAITING)
+    values: Row = {"state": state, "decided_by": who, "why": why, "decided_ms": now_ms}
+    if connection.execute(update(unlocks).where(this).values(dict(values))).rowcount == 0:
+        raise Refused("Somebody has decided this already.", code="unlock_decided")
     audit.record(connection, now_ms, who, f"unlock_{state}", node_id, why)
 
 

@@ -1,14 +1,19 @@
 """A locked node asks to be opened: who may decide, what the node is told, and what is written down."""
 
-import pytest
-from sqlalchemy import select
+import asyncio
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 
+import pytest
+from sqlalchemy import select, text
+
+from edge.model.errors import Refused
 from edge.sync import frames as fr
 from hub import audit, unlocks
 from hub.permits import Role
 from hub.store.schema import audit as lines
 
-from .kit import PASSWORD, HubKit, NodeKit, Page
+from .kit import PASSWORD, PATIENCE_S, HubKit, NodeKit, Page
 from .test_permits import person
 from .test_revocations import revoke
 
@@ -110,3 +115,34 @@ async def test_over_the_link_a_node_asks_and_is_told(kit: HubKit) -> None:
     await node.until(lambda: fr.UNLOCK_WAITS in [state for state, _ in node.unlocks])
     assert await decide(page, node) == 200
     await node.until(lambda: (fr.UNLOCK_RELEASED, node.grant.unlock) in node.unlocks)
+
+
+async def test_of_two_who_decide_at_the_same_time_in_two_processes_the_first_has_decided(kit: HubKit) -> None:
+    node = await kit.enrol()
+    await ask(kit, node)
+    about = node.node_id, REQUEST.hex()
+    engine, now_ms = kit.hub.store.engine, kit.clock.ms
+    blocked = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+
+    def approve() -> str:
+        with engine.connect().execution_options(writing=True) as connection, connection.begin():
+            try:
+                unlocks.decide(connection, *about, "asha", "She is there", now_ms, approve=True)
+            except Refused as error:
+                return error.refusal.code
+        return "approved"
+
+    def refuse_meanwhile(pool: ThreadPoolExecutor) -> Future[str]:
+        with engine.connect().execution_options(writing=True) as connection, connection.begin():
+            unlocks.decide(connection, *about, "anil", "A thief asks", now_ms, approve=False)
+            approving = pool.submit(approve)
+            patience_s = time.monotonic() + PATIENCE_S
+            while engine.dialect.name == "postgresql" and not connection.execute(blocked).scalar():
+                assert time.monotonic() < patience_s
+        return approving
+
+    with ThreadPoolExecutor() as pool:
+        approving = await asyncio.to_thread(refuse_meanwhile, pool)
+        assert await asyncio.wrap_future(approving) == "unlock_decided"
+    assert await ask(kit, node) == unlocks.Answer(fr.UNLOCK_REFUSED)
+    assert [action for _, action, _, _ in await said(kit)] == ["unlock_asked", "unlock_refused"]
