@@ -34,12 +34,12 @@ DEADLOCK_TRIES = 3
 class _Job:
     """A piece of writing and what waits for it."""
 
-    __slots__ = ("_outcome", "deadlocked", "fail", "run")
+    __slots__ = ("_outcome", "deadlocks", "fail", "run")
 
     def __init__(self, work: Callable[[Connection], T], future: "Future[T]") -> None:
         self._outcome: Callable[[], None] | None = None
-
-        self.deadlocked = False
+        self.deadlocks = 0
+        """How often it was undone so that another process could go on."""
 
         def run(connection: Connection) -> bool:
             try:
@@ -47,7 +47,7 @@ class _Job:
                     value = work(connection)
             except Exception as error:
                 refused = error
-                self.deadlocked = is_deadlock(error)
+                self.deadlocks += is_deadlock(error)
                 self._outcome = lambda: future.set_exception(refused)
                 return False
             self._outcome = lambda: future.set_result(value)
@@ -141,40 +141,51 @@ class Store:
                 return
 
     def _write_group(self, group: list[_Job]) -> None:
+        while group:
+            group = self._write_some(group)
+
+    def _write_some(self, group: list[_Job]) -> list[_Job]:
+        """One transaction; the jobs that are left for the next."""
         try:
             with self.engine.connect().execution_options(writing=True) as connection, connection.begin():
                 self._said.clear()
-                self._run_jobs(connection, group)
+                done = self._run_jobs(connection, group)
                 lsn = self._keep_for_copy(connection)
                 faults.point("hub-before-commit")
         except Exception as error:
             for job in group:
                 job.fail(error)
-            return
+            return []
         faults.point("hub-after-commit")
         self.commits += 1
         self.lsn = lsn
-        for job in group:
+        for job in group[:done]:
             job.settle()
         self.on_commit()
+        return group[done:]
 
-    def _run_jobs(self, connection: Connection, group: list[_Job]) -> None:
-        """Each job, then what they left to be done last; of a job that was rolled back nothing is left."""
+    def _run_jobs(self, connection: Connection, group: list[_Job]) -> int:
+        """Each job, then what they left to be done last; how many. Of a job that was rolled back nothing is left.
+
+        One that a deadlock ended is tried again after the commit: what the others wait for may be held by jobs before
+        it in this transaction, and is given free by nothing else.
+        """
         last: list[Callable[[Connection], None]] = []
         connection.info[AT_COMMIT] = last
+        done = 0
         try:
             for job in group:
-                for _ in range(DEADLOCK_TRIES):
-                    kept, kept_last = len(self._said), len(last)
-                    if job.run(connection):
-                        break
+                kept, kept_last, before = len(self._said), len(last), job.deadlocks
+                if not job.run(connection):
                     del self._said[kept:], last[kept_last:]
-                    if not job.deadlocked:
+                    if before < job.deadlocks < DEADLOCK_TRIES:
                         break
+                done += 1
         finally:
             del connection.info[AT_COMMIT]  # the pool keeps it with the connection
         for work in last:
             work(connection)
+        return done
 
     def _note(
         self, connection: Connection, cursor: object, statement: str, parameters: object, context: object, many: bool

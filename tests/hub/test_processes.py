@@ -1,5 +1,6 @@
 """Several processes of a hub on one database: they wait for each other where they must, and nowhere for ever."""
 
+import threading
 from collections.abc import Callable
 
 from sqlalchemy import Connection, func, select
@@ -62,3 +63,37 @@ def test_of_an_act_that_failed_no_audit_line_stays_and_the_others_of_its_commit_
         assert list(subjects) == ["one", "two", "one", "two"]
     finally:
         store.close()
+
+
+def test_a_job_behind_another_in_its_transaction_is_not_lost_to_a_deadlock(postgres: Postgres, migrated: str) -> None:
+    """What the other process waits for is held by the job before: only the commit gives it free."""
+    url = postgres.database(migrated)
+    stores = Store(url), Store(url)
+    gate, both_have_one = threading.Event(), threading.Barrier(2)
+
+    def have(name: str) -> Callable[[Connection], None]:
+        def work(connection: Connection) -> None:
+            lock(connection, name)
+            both_have_one.wait(60)
+
+        return work
+
+    def want(name: str) -> Callable[[Connection], str]:
+        def work(connection: Connection) -> str:
+            lock(connection, name)
+            return name
+
+        return work
+
+    try:
+        wanted = []
+        for store, own, other in ((stores[0], "one", "two"), (stores[1], "two", "one")):
+            store.write_later(lambda connection: gate.wait(60))  # what comes meanwhile is one group
+            store.write_later(have(own))
+            wanted.append(store.write_later(want(other)))
+        gate.set()
+        assert [future.result(60) for future in wanted] == ["two", "one"]
+    finally:
+        gate.set()
+        for store in stores:
+            store.close()
