@@ -19,6 +19,8 @@ from .serving import HubRunning
 logger = logging.getLogger("hub.together")
 LOOK_S = 1.0
 """So soon another process leads when the one that led has died."""
+LOOK_MAX_S = 5.0
+"""A database that does not answer for so long may have given the lead to another process by now."""
 ALONE_S = 15.0
 """So long a lone process waits for one that still has the database."""
 RECHECK_S = 15.0
@@ -46,6 +48,7 @@ class Together:
         """Begun when this process leads, in order, and given back in the other order by :attr:`on_follow`."""
         self.on_follow: list[Callable[[], Awaitable[None]]] = []
         self._begun = False
+        self._asking: asyncio.Task[bool] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         link.fanout = live.fanout = fanout
         if not fanout.alone:
@@ -75,6 +78,8 @@ class Together:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._follow()
+        if self._asking is not None:
+            await asyncio.wait((self._asking,), timeout=LOOK_MAX_S)
         await asyncio.to_thread(self.leader.close)
         await self.fanout.stop()
 
@@ -92,21 +97,41 @@ class Together:
                 logger.exception("looking after the other processes failed")  # a database that went away comes back
 
     async def _look(self) -> None:
-        leads = await asyncio.to_thread(self.leader.look)
+        leads = await self._leads()
         if leads and not self._begun:
             self._begun = True
-            for begin in self.on_lead:
-                await begin()
+            try:
+                for begin in self.on_lead:
+                    await begin()
+            except Exception:
+                # Else nobody would lead: we have the lock, and believe that it is begun.
+                await self._follow()
+                await asyncio.to_thread(self.leader.close)
+                raise
             self._front.leads = True
         elif not leads:
             await self._follow()
+
+    async def _leads(self) -> bool:
+        """What the database says; one that does not answer in time says no, and is asked nothing else meanwhile."""
+        if self._asking is None:
+            self._asking = asyncio.create_task(asyncio.to_thread(self.leader.look), name="hub-look")
+        asking = self._asking
+        done, _ = await asyncio.wait((asking,), timeout=LOOK_MAX_S)
+        if not done:
+            return False
+        self._asking = None
+        return asking.result()
 
     async def _follow(self) -> None:
         self._front.leads = False
         if self._begun:
             self._begun = False
             for end in reversed(self.on_follow):
-                await end()
+                try:
+                    await end()
+                except Exception:
+                    logger.exception("what a leader does was not ended")  # the others are ended all the same
 
     async def _keep_saying(self) -> None:
         while True:

@@ -1,6 +1,8 @@
 """Two processes of one hub: the node speaks with one of them, the doctor's page with the other."""
 
 import asyncio
+import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from edge.model import events as ev
 from edge.model.errors import BadInput
 from hub.config import Settings
 from hub.hub import Hub
+from hub.leader import Leader
 from hub.serving import HubRunning
 from tests.kits.nats import Nats
 from tests.kits.postgres import Postgres
@@ -163,6 +166,67 @@ async def test_a_second_process_without_nats_does_not_serve(
     with pytest.raises(HubRunning):
         await alone.start()
     await alone.hub.stop()
+
+
+async def test_who_could_not_begin_to_lead_lets_go_and_begins_anew(pair: Pair) -> None:
+    """A database that breaks off in the middle is what made the one before stop leading."""
+    second = pair.second.hub.together
+    broken = [True]
+
+    async def begin() -> None:
+        if broken:
+            raise OSError("the database has gone away")
+
+    second.on_lead.append(begin)
+    await pair.stop_first()
+    await pair.until(lambda: second.leader.leads or pair.second.hub.front.leads)
+    third = Leader(pair.second.hub.store.engine)
+    async with asyncio.timeout(PATIENCE_S):
+        while not third.leads:
+            await asyncio.to_thread(third.look)
+    assert not pair.second.hub.front.leads
+    await asyncio.to_thread(third.close)
+    broken.clear()
+    await pair.until(lambda: pair.second.hub.front.leads)
+
+
+class Unreachable(Leader):
+    """A leader whose database does not answer while ``away`` is set."""
+
+    def __init__(self, hub: Hub) -> None:
+        super().__init__(hub.store.engine)
+        self.away, self.back = False, threading.Event()
+
+    def look(self) -> bool:
+        if self.away:
+            self.back.wait(PATIENCE_S)
+        return super().look()
+
+
+async def until_leads(hub: Hub, *, leads: bool) -> None:
+    patience_s = time.monotonic() + PATIENCE_S
+    while hub.front.leads is not leads:
+        assert time.monotonic() < patience_s
+        await asyncio.sleep(0.01)
+
+
+async def test_who_leads_and_cannot_reach_the_database_follows_until_it_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.together.LOOK_MAX_S", 0.1)
+    kit = await asyncio.to_thread(HubKit, tmp_path / "hub")
+    kit.hub.together.leader = leader = Unreachable(kit.hub)
+    await kit.start()
+    try:
+        assert kit.hub.front.leads
+        leader.away = True
+        await until_leads(kit.hub, leads=False)
+        leader.away = False
+        leader.back.set()
+        await until_leads(kit.hub, leads=True)
+    finally:
+        leader.back.set()
+        await kit.stop()
 
 
 @pytest.mark.parametrize(("nats_url", "database"), [("nats://127.0.0.1:1", ""), ("http://127.0.0.1", "postgresql:")])
