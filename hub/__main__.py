@@ -41,6 +41,7 @@ from . import (
 )
 from .app import Server, serve, wall_ms
 from .config import Settings, parse_address
+from .exchange import outbox
 from .keys import KEEP_DAYS, Keyring, KeysRefused, load_keys, rotate
 from .permits import Role
 from .rota import plan
@@ -100,6 +101,16 @@ def _parser() -> argparse.ArgumentParser:
         help="serve patients at home: messages to the output (demo), or by the gateway of a JSON file",
     )
 
+    run.add_argument("--fhir-endpoint", default="", metavar="URL", help="https://HOST/fhir that takes FHIR documents")
+    run.add_argument("--fhir-token-file", type=Path, metavar="FILE", help="the endpoint's bearer token")
+    run.add_argument(
+        "--fhir-consent",
+        action="append",
+        default=[],
+        metavar="VERSION",
+        help="wording of the data statement that speaks of this endpoint; nothing leaves without its consent",
+    )
+
     doctor = add("add-doctor", "Add a doctor; prints the TOTP secret (and a generated password) once.")
     doctor.add_argument("--id", required=True, help="name to log in with")
     doctor.add_argument("--name", required=True)
@@ -152,6 +163,7 @@ def _parser() -> argparse.ArgumentParser:
     release.add_argument("--version", required=True)
     release.add_argument("--target", required=True, help="the board it is made for: rpi, amd64")
     release.add_argument("--signing-key", type=Path, metavar="FILE", help="the raw private update key, 32 bytes")
+    add("export-again", "Offer the documents again that the FHIR endpoint refused.")
     add("rebuild", "Compute all views anew from the entries.")
     add("rotate-key", "Make a new KEM key and tell the nodes; older ones open for 400 days and are then destroyed.")
     saved = add("backup", "Copy the database of a hub that may be running into a new folder.")
@@ -201,6 +213,9 @@ def _serve(arguments: argparse.Namespace) -> None:
         blobs=arguments.blobs,
         blobs_keys=arguments.blobs_keys,
         home=arguments.home,
+        fhir_endpoint=arguments.fhir_endpoint,
+        fhir_token_file=arguments.fhir_token_file,
+        fhir_consent=tuple(arguments.fhir_consent),
         nats=arguments.nats,
     )
     process.prepare()
@@ -302,6 +317,7 @@ def _status(arguments: argparse.Namespace) -> None:
         found["of_a_later_release"] = returns.unknown_kinds(connection)
         found["quarantine"] = returns.quarantined_by_reason(connection)
         found["notices"] = returns.load_notices(connection)
+        found["exchange"] = outbox.counts(connection)
         found["hub_key"] = keys.sign_public.hex()
         found["node_ids"] = [row.node_id for row in connection.execute(select(nodes.c.node_id))]
         return found
@@ -369,6 +385,10 @@ def _enable_doctor(arguments: argparse.Namespace) -> None:
     _say(enabled=arguments.id)
 
 
+def _export_again(arguments: argparse.Namespace) -> None:
+    _say(documents=_with_store(arguments, lambda connection, keys: outbox.again(connection)))
+
+
 def _rebuild(arguments: argparse.Namespace) -> None:
     _say(visits=_with_store(arguments, lambda connection, keys: views.rebuild(connection, wall_ms())))
 
@@ -418,6 +438,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "revoke": _revoke,
     "release-update": _release_update,
     "remove-staff": _remove_staff,
+    "export-again": _export_again,
     "rebuild": _rebuild,
     "backup": _backup,
     "rotate-key": _rotate,

@@ -55,6 +55,13 @@ class Settings(Struct, frozen=True):
     nats: str = ""
     """``nats://HOST:4222``, through which the processes of a hub speak with each other; empty: there is one process."""
 
+    fhir_endpoint: str = ""
+    """``https://HOST/fhir`` that takes documents of visits; empty: none leave."""
+    fhir_token_file: Path | None = None
+    """One line: the bearer token of that endpoint."""
+    fhir_consent: tuple[str, ...] = ()
+    """Versions of the data statement whose words speak of that endpoint: only with their consent a document leaves."""
+
     @property
     def database_url(self) -> str:
         return self.database or default_url(self.data)

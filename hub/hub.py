@@ -20,6 +20,8 @@ from .blob_rows import LooseLimit
 from .blobs import Blobs
 from .config import Settings
 from .desk import Desk
+from .exchange.endpoint import Endpoint
+from .exchange.exporter import Exporter
 from .fanout import SENDER_BYTES, Alone, Fanout, NatsFanout, VisitsChanged
 from .home import sites as home_sites
 from .home.gateway import Gateway, gateway_of
@@ -114,6 +116,10 @@ class Hub:
         self.together = Together(Leader(self.store.engine), fanout, self.link, self.live, self.front, self._tell_pages)
         self.together.on_lead += [self._reconsider, self.live.settle_all, self.rota.start]
         self.together.on_follow.append(self.rota.stop)
+        self.exporter = self._exporter()
+        if self.exporter is not None:
+            self.together.on_lead.append(self.exporter.start)
+            self.together.on_follow.append(self.exporter.stop)
         self._tasks: list[asyncio.Task[None]] = []
         self._revoked_mark: tuple[int, ...] = ()
         self._freed: frozenset[str] = frozenset()
@@ -130,6 +136,13 @@ class Hub:
             raise BadInput("Patients at home are served by a hub of one process so far.", field="nats")
         own, keys = secrets.token_bytes(SENDER_BYTES), self.keys
         return NatsFanout(self.settings.nats, keys.data, keys.sign_public, own, self.wall_ms)
+
+    def _exporter(self) -> Exporter | None:
+        settings = self.settings
+        if not settings.fhir_endpoint:
+            return None
+        endpoint = Endpoint(settings.fhir_endpoint, settings.fhir_token_file, frozenset(settings.fhir_consent))
+        return Exporter(self.store, self.directory.site, endpoint, self.wall_ms)
 
     def _second_copy(self) -> Copier | None:
         if self.settings.copy is None:

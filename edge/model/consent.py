@@ -5,6 +5,8 @@ In a sub-centre a health worker starts the consultation, so consent is never imp
 ``data/consent.json``.
 """
 
+from collections.abc import Container, Iterable
+
 from . import commands as cmd
 from .age import MINOR_BELOW_DAYS
 from .errors import Fault, Refusal
@@ -24,6 +26,19 @@ def is_given(visit: Visit, purpose: str = TELECONSULTATION) -> bool:
     """Whether consent stands: given, and not withdrawn since."""
     consent = latest(visit, purpose)
     return consent is not None and consent.given
+
+
+def may_leave(visit: Visit, all_visits: Iterable[Visit], statements: Container[str]) -> bool:
+    """Whether documents of a visit may go to another system (security.md C1, C3).
+
+    The consent to the use of data stands for this visit, in a wording that speaks of it (``statements``: its versions),
+    and the person's last word at any visit took nothing back. An emergency is treated without it, and not told on.
+    """
+    mine = latest(visit, DATA)
+    if mine is None or not mine.given or mine.statement_version not in statements:
+        return False
+    words = [one for other in (visit, *all_visits) for one in other.consents if one.purpose == DATA]
+    return max(words, key=lambda one: (one.at_ms, not one.given)).given
 
 
 def check(command: cmd.RecordConsent, visit: Visit, age_days: int | None) -> Refusal | None:

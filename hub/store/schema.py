@@ -516,6 +516,30 @@ unlocks = Table(
     Column("decided_ms", BigInteger, nullable=False),
 )
 
+exchange_documents = Table(
+    "exchange_documents",
+    metadata,
+    Column("endpoint", String(16), primary_key=True),
+    Column("document_id", String(36), primary_key=True),
+    Column("visit_id", String(16), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("next_ms", BigInteger, nullable=False),
+    Column("code", String(40), nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+    Column("done_ms", BigInteger, nullable=False),
+    Index("exchange_due", "endpoint", "state", "next_ms"),
+    Index("exchange_by_visit", "visit_id"),
+)
+
+exchange_seen = Table(
+    "exchange_seen",
+    metadata,
+    Column("endpoint", String(16), primary_key=True),
+    Column("entry_id", BigInteger, nullable=False),
+)
+
 copy_state = Table(
     "copy_state",
     metadata,

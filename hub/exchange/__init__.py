@@ -1,0 +1,1 @@
+"""What leaves the hub for other systems: FHIR documents of visits, to one endpoint."""
