@@ -2,13 +2,12 @@
 // The call with a node: ring, the patient's picture and sound, what the link carries, hang up.
 import { bannerLine } from "/ui/call/banner.js";
 import { DoctorCall } from "/ui/call/doctor.js";
-import { calledTo, forgetTheirs, heard, setSender as setDrawingSender } from "/ui/lib/drawing.js";
+import { calledTo, forgetTheirs, heard, setSender as setDrawingSender, shownPhoto } from "/ui/lib/drawing.js";
 import { html, signal, useEffect, useRef } from "/ui/lib/dom.js";
 import { get } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
 import { known, t } from "/ui/lib/l10n.js";
 import { Icon, toast } from "/ui/lib/parts.js";
-import { shownPhoto } from "./media.js";
 import { errorText, keepCall, keptCall, loadRecord, record, refusalText } from "./store.js";
 
 /** @typedef {{type: string, call_id: string, [key: string]: any}} Signal */

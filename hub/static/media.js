@@ -1,7 +1,7 @@
 // @ts-check
 // Photos and recordings of the visit at the doctor's: small pictures at once, the rest when it has come.
-import { html, signal, useEffect, useSignal } from "/ui/lib/dom.js";
-import { kept } from "/ui/lib/drawing.js";
+import { html, useEffect, useSignal } from "/ui/lib/dom.js";
+import { kept, shownPhoto } from "/ui/lib/drawing.js";
 import { get, post } from "/ui/lib/http.js";
 import { clockTime, t } from "/ui/lib/l10n.js";
 import { toast } from "/ui/lib/parts.js";
@@ -12,9 +12,6 @@ const AGAIN_MS = 5000;
 
 /** @typedef {import("/ui/api").MediaItem} MediaItem */
 /** @typedef {{blob_id: string, state: string, parts_here: number, parts: number, shown_bytes: number, size_bytes: number}} State */
-
-/** The photo that is open; a call opens the one on which the nurse draws. */
-export const shownPhoto = signal("");
 
 /** @param {{visitId: string, media: MediaItem[], open: boolean}} props */
 export function Media({ visitId, media, open }) {

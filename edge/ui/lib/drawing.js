@@ -15,8 +15,10 @@ const NONE = Object.freeze({ mine: [], theirs: [] });
 export const live = signal(/** @type {Record<string, Live>} */ ({}));
 /** The photo on which the other side drew last while it was not open here; "" for none. */
 export const calledTo = signal("");
-/** The photo that is open here; "" for none. */
+/** The photo whose dialog is open here; "" for none. */
 export const openPhoto = signal("");
+/** The photo that is to be open: touched in the list, or called to in a call. */
+export const shownPhoto = signal("");
 /** @type {((message: Drew) => void)|null} */
 let sender = null;
 

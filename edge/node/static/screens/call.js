@@ -8,8 +8,7 @@ import { Icon, toast } from "/ui/lib/parts.js";
 import { bannerLine } from "/ui/call/banner.js";
 import { TabletCall } from "/ui/call/tablet.js";
 import { errorText } from "../commands.js";
-import { calledTo, forgetTheirs, heard, setSender } from "/ui/lib/drawing.js";
-import { attachPhoto, shownPhoto } from "./media.js";
+import { calledTo, forgetTheirs, heard, setSender, shownPhoto } from "/ui/lib/drawing.js";
 import { go, keepInTab, keptInTab, loadQueue, loadRecord, queue, record, seesPatients, tablet } from "../store.js";
 
 /** @typedef {import("../store.js").CallInfo} CallInfo */
@@ -69,6 +68,7 @@ async function takeSharp({ call_id, visit_id, still_id, doctor_name }) {
   taken.add(still_id);
   toast("good", t("sharp-taking"));
   try {
+    const { attachPhoto } = await import("./media.js"); // not in the first load
     await attachPhoto(visit_id, await camera.photo(), t("sharp-caption", { name: doctor_name || t("doctor") }));
     toast("good", t("sharp-kept"));
   } catch (error) {

@@ -1,12 +1,12 @@
 // @ts-check
 // Photos and voice notes of a visit: taken, made small in the tablet, handed to the node piece by piece, and
 // shown with how far each has come. Nothing of them stays in the browser.
-import { html, signal, useRef, useSignal } from "/ui/lib/dom.js";
+import { html, useRef, useSignal } from "/ui/lib/dom.js";
 import { ApiError, put } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
 import { PREVIEW, readPicture, small } from "/ui/lib/pictures.js";
 import { clockTime, t } from "/ui/lib/l10n.js";
-import { kept } from "/ui/lib/drawing.js";
+import { kept, shownPhoto } from "/ui/lib/drawing.js";
 import { lazy } from "/ui/lib/lazy.js";
 import { toast } from "/ui/lib/parts.js";
 import { RecordButton } from "/ui/lib/recorder.js";
@@ -18,8 +18,6 @@ import { SyncLine } from "./progress.js";
 /** @typedef {import("../store.js").ItemLine} ItemLine */
 
 const photoDialog = lazy(async () => (await import("/ui/lib/photo.js")).PhotoDialog);
-/** The photo that is open; a call opens the one on which the doctor draws. */
-export const shownPhoto = signal("");
 const PHOTO = { side: 1600, bytes: 300_000 };
 const PART_BYTES = 128 * 1024;
 const TRIES = 20;
