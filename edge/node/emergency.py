@@ -118,6 +118,8 @@ class Emergency:
         """A RED case with its token, at once on its way to the hub. Raises Refused, CommandRefused."""
         visit_id, patient_id = self._id_of(case, 0), self._id_of(case, 1)
         if visit_id in self._cases:
+            async with self._one:  # the first may still be on its way to the disk
+                pass
             return await self.page(visit_id, case.key)
         now_s = time.monotonic()
         if len(self._cases) >= CASES_MAX or now_s - self._opened_s < CASE_EVERY_S:

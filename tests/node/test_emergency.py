@@ -86,6 +86,14 @@ async def test_a_red_patient_has_a_token_and_vitals_without_any_log_in_and_nothi
         assert served.node.clinic.locked
 
 
+async def test_a_tablet_that_says_it_again_before_it_is_on_the_disk_is_answered_alike(setup: Provisioned) -> None:
+    async with Served(setup) as served:
+        case = Case(served.tablet)
+        pages = await asyncio.gather(*(case.open() for _ in range(3)))
+        assert pages[0] == pages[1] == pages[2]
+        assert part(pages[0], "visit", "token") == "BR-RMP-E-001"
+
+
 async def test_a_case_is_its_tablets_and_nothing_else_can_be_done_with_it(setup: Provisioned) -> None:
     async with Served(setup) as served:
         case, other = Case(served.tablet), Case(served.tablet)
