@@ -161,8 +161,8 @@ class HomeCalls:
         for visit in visits:
             self._owner[visit.visit_id] = page.account_id
         self._pages.add(page)
-        for call_id, call in self._calls.items():
-            if self._owner.get(call.ring.visit_id) == page.account_id:
+        for call_id, call in list(self._calls.items()):  # others ring and end meanwhile
+            if call_id in self._calls and self._owner.get(call.ring.visit_id) == page.account_id:
                 page.tell(_to_json(await self._ring_of(call_id, call)).decode())
 
     async def _ring_of(self, call_id: str, call: _Call) -> Ring:

@@ -177,6 +177,38 @@ async def test_a_restart_of_the_hub_ends_no_call_and_silence_does(home: HubKit) 
         await again.stop()
 
 
+class Told:
+    """A page that keeps what it is told."""
+
+    def __init__(self, account_id: str) -> None:
+        self.account_id = account_id
+        self.texts: list[str] = []
+
+    def tell(self, text: str) -> None:
+        self.texts.append(text)
+
+
+async def test_after_a_restart_a_page_opens_also_while_another_call_begins(home: HubKit) -> None:
+    _, _, visit_id, call_id, doctor, telephone = await in_call(home)
+    await doctor.close()
+    await telephone.close()
+    again = await home.restart()
+    try:
+        assert again.hub.home is not None
+        calls = again.hub.home.calls
+        page = Told(await calls._owner_of(visit_id))
+        adding = asyncio.create_task(calls.add(page))
+        async with asyncio.timeout(PATIENCE_S):
+            while page not in calls._pages:
+                assert not adding.done()
+                await asyncio.sleep(0)
+        calls.say(new_id(), visit_id, Ring(new_id(), visit_id, "asha"))  # the page's first ring is being looked up
+        await adding
+        assert any(call_id in text for text in page.texts)
+    finally:
+        await again.stop()
+
+
 async def test_a_patient_is_told_once_that_her_turn_is_near_and_only_when_a_doctor_sits(home: HubKit) -> None:
     page, _, _ = await sides(home)
     assert home.hub.home is not None
