@@ -4,7 +4,9 @@ Digits and keys are arguments; nothing here knows a store, a clock or whether a 
 ours (unsourced - verify).
 """
 
+import contextlib
 import hmac
+import ipaddress
 import re
 from typing import Final
 
@@ -41,6 +43,15 @@ def number_of(text: str) -> str:
             digits = digits[len(prefix) :]
             break
     return digits if _NUMBER.fullmatch(digits) or _SYNTHETIC.fullmatch(digits) else ""
+
+
+def network_of(address: str) -> str:
+    """Whose tries are counted together: an IPv4 address, or the /64 that one subscriber of IPv6 has (RFC 6177)."""
+    with contextlib.suppress(ValueError):
+        parsed = ipaddress.ip_address(address)
+        if isinstance(parsed, ipaddress.IPv6Address):
+            return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed.packed, 64), strict=False))
+    return address
 
 
 def is_synthetic(number: str) -> bool:

@@ -44,6 +44,23 @@ def test_a_number_is_ten_digits_however_it_is_typed(typed: str, number: str) -> 
     assert codes.number_of(typed) == number
 
 
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("2001:db8:1:2:aaaa::1", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:bbbb:1:2:3", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("unknown", "unknown"),
+        ("", ""),
+    ],
+)
+def test_one_subscriber_has_one_count_whichever_of_his_addresses_he_uses(address: str, network: str) -> None:
+    assert codes.network_of(address) == network
+
+
 @given(st.binary(min_size=8, max_size=8), st.binary(min_size=6, max_size=6))
 def test_a_code_has_six_digits_and_a_pass_is_read_as_it_was_written(random: bytes, letters: bytes) -> None:
     assert len(codes.code_of(random)) == 6
