@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from edge.node.calling import CALLED_FILE
+from edge.node.live import QueueChanged
 from tests.node.kit import COMPLAINT, MOBILE, NAME, VILLAGE, Provisioned, Served, Tablet, provisioned
 
 
@@ -107,3 +108,22 @@ async def test_every_piece_of_a_call_can_be_played_without_a_log_in_and_no_other
         assert not [one for one in consent if one["prompt_id"].startswith("board")]
         name = consent[0]["path"].rpartition("/")[2]
         assert (await tablet.call("GET", f"/api/board/prompts/{name}"))[0] == 404
+
+
+async def test_a_token_of_yesterday_is_not_shown_among_those_of_today(setup: Provisioned) -> None:
+    async with Served(setup) as served:
+        tablet = served.tablet
+        await tablet.login(setup)
+        _, old = await tablet.register()
+        token = await tablet.fill(old)
+        await tablet.call("POST", "/api/queue/call", {})
+        _, waits = await tablet.register()
+        second = await tablet.fill(waits)
+        assert shown(await board(tablet)) == ([f"{token} ×1"], [second])
+        clock = served.node.clinic.clock
+        assert clock.correct(clock.now().wall_ms + 24 * 3_600_000)
+        served.node.clinic.tablets.push(QueueChanged())
+        assert shown(await board(tablet)) == ([], [])
+        _, fresh = await tablet.register()
+        third = await tablet.fill(fresh)
+        assert shown(await board(tablet)) == ([], [third])
