@@ -15,7 +15,7 @@ from tests.node.test_questions import GOOD
 from .pages import Clinic, Stage, Watch, fill, log_in_nurse, look, register, see, take_visit, tap
 
 pytestmark = pytest.mark.browser
-SIZES = ((1280, 800), (800, 1280), (360, 640))
+SIZES = ((1280, 800), (360, 640))
 NAME = "सत्यभामा देवी राजराजेश्वरी विश्वकर्मा उपाध्याय"
 PICTURES = os.environ.get("UPKENDRA_PICTURES", "")
 """A folder for pictures of every screen that is looked at here; empty: none are kept."""
@@ -153,7 +153,7 @@ def test_a_red_patient_is_sent_on_without_a_doctor_and_the_end_is_written_down(
     tap(page, "referral-place-chc")
     tap(page, "referral-way-108")
     fill(page, "referral-given", "बाईं करवट लिटाया")
-    looked(page, "referral-dialog", ((1280, 800), (360, 640)))
+    looked(page, "referral-dialog", ((360, 640),))
     tap(page, "referral-save")
     see(page, "referred")
     looked(page, "red-sent")
@@ -180,7 +180,7 @@ def test_who_is_due_and_what_lies_on_the_shelf_are_one_touch_from_the_queue(page
     tap(page, "visit-home")
     tap(page, "due-open")
     page.locator('[data-test="due-row"][data-why="sent_on"]', has_text="गोमती").wait_for()
-    looked(page, "due", ((800, 1280), (360, 640)))
+    looked(page, "due", ((360, 640),))
     tap(page, "due-back")
     tap(page, "stock-open")
     tap(page, "stock-row")
@@ -192,10 +192,10 @@ def test_who_is_due_and_what_lies_on_the_shelf_are_one_touch_from_the_queue(page
     fill(page, "stock-amount", "30")
     tap(page, "stock-receive")
     expect(row).to_contain_text("150")
-    looked(page, "stock", ((1280, 800), (360, 640)))
+    looked(page, "stock", ((800, 1280),))
 
 
-def test_reviewed_questions_are_asked_and_their_answers_stand_in_the_notes(page: Page) -> None:
+def test_reviewed_questions_are_asked_and_a_visit_that_was_opened_by_mistake_is_cancelled(page: Page) -> None:
     register(page, f"प्रश्न {NAME}")
     for control in ("consent-tele-yes", "consent-data-yes", "step-next", "complaint-fever"):
         tap(page, control)
@@ -203,7 +203,7 @@ def test_reviewed_questions_are_asked_and_their_answers_stand_in_the_notes(page:
     tap(page, "guided-fever.q1-yes")
     tap(page, "guided-fever.q2-b")
     fill(page, "complaint-notes", "रात में ज़्यादा")
-    looked(page, "guided", ((800, 1280), (360, 640)))
+    looked(page, "guided", ((360, 640),))
     tap(page, "step-next")
     see(page, "allergy-none")
     page.goto(page.url.partition("/step/")[0])
@@ -212,14 +212,9 @@ def test_reviewed_questions_are_asked_and_their_answers_stand_in_the_notes(page:
     tap(page, "edit-form")
     expect(page.locator('[data-test="complaint-notes"]')).to_have_value("रात में ज़्यादा")
     expect(page.locator('[data-test="guided-fever.q2-b"]')).to_have_attribute("aria-checked", "true")
-
-
-def test_a_visit_that_was_opened_by_mistake_is_cancelled_long_after_the_ten_seconds(page: Page) -> None:
-    register(page, f"भूल {NAME}")
-    take_visit(page)
-    token = page.locator('[data-test="token-number"]').inner_text()
+    page.goto(page.url.partition("/step/")[0])
     tap(page, "cancel-visit")
     looked(page, "cancel-dialog", ((360, 640),))
     tap(page, "cancel-confirm")
     see(page, "new-patient")
-    expect(page.locator('[data-test="queue-row"]', has_text=token)).to_have_count(0)
+    expect(page.locator('[data-test="queue-row"]', has_text="प्रश्न")).to_have_count(0)
