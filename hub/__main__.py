@@ -19,7 +19,7 @@ from typing import TypeVar
 import msgspec
 from sqlalchemy import Connection, func, select
 
-from edge.model.clock import IST_OFFSET_S, iso_day
+from edge.model.clock import IST_OFFSET_S
 from edge.model.errors import BadInput, NotFound, UpkendraError
 from edge.model.ids import id_bytes
 from edge.model.records import Name
@@ -34,6 +34,7 @@ from . import (
     courier_fleet,
     directory,
     doctors,
+    report_cli,
     returns,
     review,
     revocations,
@@ -150,6 +151,7 @@ def _parser() -> argparse.ArgumentParser:
     reads.add_argument("--id", default="", help="name to log in with; everybody without it")
     reads.add_argument("--from", dest="from_day", required=True, metavar="DAY", help="YYYY-MM-DD, Indian calendar")
     reads.add_argument("--to", dest="to_day", required=True, metavar="DAY", help="the last day")
+    report_cli.add_parser(add("report", "Figures by day and place or doctor, as CSV: nothing about one person."))
     revoke = add("revoke", "Never believe a node again.")
     revoke.add_argument("--node", required=True, metavar="ID")
     leaver = add("remove-staff", "Let a node's staff member log in there no more; link or stick takes it to the node.")
@@ -337,9 +339,7 @@ def _rota(arguments: argparse.Namespace) -> None:
 
 
 def _affected(arguments: argparse.Namespace) -> None:
-    days = iso_day(arguments.from_day), iso_day(arguments.to_day)
-    if days[0] is None or days[1] is None or days[0] > days[1]:
-        raise BadInput("A day looks like 2026-11-26, and the first one comes first.", field="from")
+    days = report_cli.days(arguments)
     from_ms, to_ms = (day * 86_400_000 - IST_OFFSET_S * 1000 for day in (days[0], days[1] + 1))
     found = _with_store(
         arguments, lambda connection, keys: affected.people(connection, arguments.id, from_ms, to_ms, wall_ms())
@@ -434,6 +434,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "replace-token": _replace_token,
     "status": _status,
     "affected": _affected,
+    "report": report_cli.run,
     "rota": _rota,
     "revoke": _revoke,
     "release-update": _release_update,

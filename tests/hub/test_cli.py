@@ -72,3 +72,20 @@ def test_a_folder_that_a_hub_serves_is_served_by_no_second_one_and_put_back_by_n
         first.kill()
         first.communicate()
     assert refused("restore", "--data", str(folder), "--copy", str(tmp_path), "--replace")["code"] != "hub_running"
+
+
+def test_the_report_of_a_hub_without_visits_is_a_header_and_wrong_days_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "hub"
+    subprocess.run([sys.executable, "-m", "hub", "init", "--data", str(folder)], check=True, capture_output=True)
+    command = [sys.executable, "-m", "hub", "report", "--data", str(folder), "--from=2026-11-01", "--to=2026-11-30"]
+    done = subprocess.run([*command, "--by=district"], check=True, capture_output=True, text=True, timeout=60)
+    assert done.stdout.startswith("day,of,visits,") and len(done.stdout.splitlines()) == 1
+    assert refused(*command[3:-1], "--to=2026-10-31")["code"] == "bad_input"
+
+
+def test_documents_leave_for_https_only_and_with_a_named_consent(tmp_path: Path) -> None:
+    folder = tmp_path / "hub"
+    subprocess.run([sys.executable, "-m", "hub", "init", "--data", str(folder)], check=True, capture_output=True)
+    serve = ("serve", "--data", str(folder), "--http=127.0.0.1:0", "--udp=0", "--tls=0")
+    assert "https" in refused(*serve, "--fhir-endpoint=http://fhir.example.in", "--fhir-consent=data-2")["message"]
+    assert "--fhir-consent" in refused(*serve, "--fhir-endpoint=https://fhir.example.in")["message"]

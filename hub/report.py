@@ -1,0 +1,185 @@
+"""Figures of many visits, for whoever answers for a district: by day and place or doctor, nothing about one person.
+
+A visit counts on the Indian day on which it got its token. Answered is when a doctor's call began or the first
+prescription was signed, whichever came first; a record that was only opened is not answered. The mode is what both
+sides measured (:func:`edge.model.prescription.achieved_mode`). Made-up patients count only when asked for. Only reads.
+"""
+
+import csv
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+from math import ceil
+from typing import IO
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection, select
+
+from edge.model.clock import day_of, day_start_ms, day_text
+from edge.model.fold import Visit
+from edge.model.prescribing import achieved_mode
+from edge.model.records import Mode, VisitState
+
+from .directory import Site
+from .store.schema import visits
+
+WITHIN_MIN = (15, 30, 60)
+CHUNK = 500
+_visit = msgspec.msgpack.Decoder(Visit)
+
+
+class By(StrEnum):
+    """What a line is about, beside its day."""
+
+    ALL = "all"
+    NODE = "node"
+    DISTRICT = "district"
+    DOCTOR = "doctor"
+
+
+class Line(Struct, frozen=True):
+    """One line of the sheet, in the order of its columns."""
+
+    day: str
+    """YYYY-MM-DD; a month is YYYY-MM."""
+    of: str
+    """Site code, district or doctor; empty for all."""
+    visits: int
+    cumulative: int
+    """Visits of this line's place or doctor since the first day that was asked for."""
+    patients: int
+    red: int
+    yellow: int
+    green: int
+    not_triaged: int
+    video: int
+    audio: int
+    text: int
+    """Answered without a call that carried sound: cases, and calls that failed."""
+    unanswered: int
+    within_15_min: int
+    within_30_min: int
+    within_60_min: int
+    wait_p50_min: float
+    wait_p90_min: float
+    video_min: float
+    """Minutes in which a doctor saw a picture, as the doctor's side measured them."""
+    audio_min: float
+    prescriptions: int
+    referred: int
+    no_shows: int
+
+
+class _Sum:
+    """What one line adds up."""
+
+    def __init__(self) -> None:
+        self.visits = self.unanswered = self.prescriptions = self.referred = self.no_shows = 0
+        self.patients: set[str] = set()
+        self.colours: dict[str, int] = {}
+        self.modes: dict[Mode, int] = {}
+        self.waits_min: list[float] = []
+        self.video_s = self.audio_s = 0.0
+
+    def add(self, visit: Visit) -> None:
+        self.visits += 1
+        self.patients.add(visit.patient_id)
+        self.colours[visit.colour.value] = self.colours.get(visit.colour.value, 0) + 1
+        answered_ms = answered_at(visit)
+        if answered_ms:
+            mode = achieved_mode(visit.calls)
+            self.modes[mode] = self.modes.get(mode, 0) + 1
+            self.waits_min.append(max(answered_ms - visit.queued_ms, 0) / 60_000)
+        else:
+            self.unanswered += 1
+        seen = [call for call in visit.calls if call.side == "doctor"]
+        self.video_s += sum(call.video_s for call in seen)
+        self.audio_s += sum(call.audio_s for call in seen)
+        self.prescriptions += len(visit.prescriptions)
+        self.referred += visit.state is VisitState.REFERRED
+        self.no_shows += len(visit.no_shows_ms)
+
+    def line(self, day: str, of: str, cumulative: int) -> Line:
+        waits = sorted(self.waits_min)
+        within = [sum(wait <= limit for wait in waits) for limit in WITHIN_MIN]
+        colours, modes = self.colours, self.modes
+        return Line(
+            day=day,
+            of=of,
+            visits=self.visits,
+            cumulative=cumulative,
+            patients=len(self.patients),
+            red=colours.get("red", 0),
+            yellow=colours.get("yellow", 0),
+            green=colours.get("green", 0),
+            not_triaged=colours.get("not_triaged", 0),
+            video=modes.get(Mode.VIDEO, 0),
+            audio=modes.get(Mode.AUDIO, 0),
+            text=modes.get(Mode.TEXT, 0),
+            unanswered=self.unanswered,
+            within_15_min=within[0],
+            within_30_min=within[1],
+            within_60_min=within[2],
+            wait_p50_min=percentile(waits, 50),
+            wait_p90_min=percentile(waits, 90),
+            video_min=round(self.video_s / 60, 1),
+            audio_min=round(self.audio_s / 60, 1),
+            prescriptions=self.prescriptions,
+            referred=self.referred,
+            no_shows=self.no_shows,
+        )
+
+
+def answered_at(visit: Visit) -> int:
+    """When a doctor answered, Unix ms; 0 while nobody has."""
+    calls = [call.started_ms for call in visit.calls if call.side == "doctor" and call.audio_s + call.video_s > 0]
+    return min([*calls, *(one.signed_ms for one in visit.prescriptions)], default=0)
+
+
+def percentile(ordered: list[float], percent: int) -> float:
+    """The nearest-rank percentile of a sorted list, to one decimal; 0 for none."""
+    return round(ordered[max(ceil(len(ordered) * percent / 100), 1) - 1], 1) if ordered else 0.0
+
+
+def lines(found: Iterable[tuple[Visit, Site]], by: By, *, monthly: bool = False) -> list[Line]:
+    """The sheet of these visits, by day (or month) and then by name."""
+    sums: dict[tuple[str, str], _Sum] = {}
+    for visit, site in found:
+        names = {By.ALL: "", By.NODE: site.site_code, By.DISTRICT: site.district, By.DOCTOR: visit.doctor_id}
+        day = day_text(day_of(visit.queued_ms))
+        sums.setdefault((day[:7] if monthly else day, names[by]), _Sum()).add(visit)
+    sheet: list[Line] = []
+    so_far: dict[str, int] = {}
+    for (day, of), total in sorted(sums.items()):
+        so_far[of] = so_far.get(of, 0) + total.visits
+        sheet.append(total.line(day, of, so_far[of]))
+    return sheet
+
+
+def read(
+    connection: Connection, site_of: Callable[[str], Site], first_day: int, last_day: int, *, demo: bool = False
+) -> Iterable[tuple[Visit, Site]]:
+    """The visits that got their token in these Indian days, a few at a time."""
+    query = (
+        select(visits.c.view, visits.c.node_id)
+        .where(visits.c.queued_ms >= day_start_ms(first_day), visits.c.queued_ms < day_start_ms(last_day + 1))
+        .order_by(visits.c.visit_id)
+        .execution_options(yield_per=CHUNK)
+    )
+    with connection.execute(query) as rows:
+        for row in rows:
+            site = site_of(row.node_id)
+            if demo or not site.demo:
+                yield _visit.decode(row.view), site
+
+
+def write_csv(sheet: Iterable[Line], out: IO[str]) -> None:
+    """Comma-separated values with a header. No cell begins as a formula: spreadsheets would run it."""
+    writer = csv.writer(out)
+    writer.writerow(Line.__struct_fields__)
+    for line in sheet:
+        writer.writerow([_cell(value) for value in msgspec.structs.astuple(line)])
+
+
+def _cell(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

@@ -1,0 +1,50 @@
+"""``hub report``: the figures as CSV on stdout. A process of its own: a state's month is minutes of decoding."""
+
+import argparse
+import sys
+
+from sqlalchemy import Connection
+
+from edge.model.clock import iso_day
+from edge.model.errors import BadInput
+
+from . import directory, report
+from .config import Settings
+from .home import sites as home_sites
+from .keys import load_keys
+from .store.engine import Store
+
+
+def add_parser(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("--from", dest="from_day", required=True, metavar="DAY", help="YYYY-MM-DD, Indian calendar")
+    parser.add_argument("--to", dest="to_day", required=True, metavar="DAY", help="the last day")
+    parser.add_argument("--by", default=report.By.ALL, choices=[by.value for by in report.By], help="a line for each")
+    parser.add_argument("--monthly", action="store_true", help="months in place of days")
+    parser.add_argument("--demo", action="store_true", help="count made-up patients too")
+
+
+def days(arguments: argparse.Namespace) -> tuple[int, int]:
+    """First and last day that were asked for. Raises BadInput."""
+    first, last = iso_day(arguments.from_day), iso_day(arguments.to_day)
+    if first is None or last is None or first > last:
+        raise BadInput("A day looks like 2026-11-26, and the first one comes first.", field="from")
+    return first, last
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print the sheet. Raises BadInput, KeysRefused."""
+    first, last = days(arguments)
+    settings = Settings(arguments.data, database=arguments.database)
+    keys, store = load_keys(settings.data), Store(settings.database_url)
+
+    def act(connection: Connection) -> list[report.Line]:
+        nodes = [site for _, site in directory.load_directory(connection, keys)]
+        sites = {site.node_id: site for site in (*nodes, *home_sites.all_sites(connection))}
+        found = report.read(connection, sites.__getitem__, first, last, demo=arguments.demo)
+        return report.lines(found, report.By(arguments.by), monthly=arguments.monthly)
+
+    try:
+        report.write_csv(store.read_now(act), sys.stdout)
+    finally:
+        store.close()
