@@ -1,12 +1,18 @@
-"""``hub report``: the figures as CSV on stdout. A process of its own: a state's month is minutes of decoding."""
+"""``hub report``: the figures as CSV on stdout, and as a sheet to print.
+
+A process of its own: a state's month is minutes of decoding.
+"""
 
 import argparse
 import sys
+from pathlib import Path
 
+import msgspec
 from sqlalchemy import Connection
 
 from edge.model.clock import iso_day
 from edge.model.errors import BadInput
+from edge.slips.figures import figures_page, render_figures
 
 from . import directory, report
 from .config import Settings
@@ -21,6 +27,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", dest="to_day", required=True, metavar="DAY", help="the last day")
     parser.add_argument("--by", default=report.By.ALL, choices=[by.value for by in report.By], help="a line for each")
     parser.add_argument("--monthly", action="store_true", help="months in place of days")
+    parser.add_argument("--pdf", type=Path, metavar="FILE", help="write the sheet to print, too")
     parser.add_argument("--demo", action="store_true", help="count made-up patients too")
 
 
@@ -33,7 +40,7 @@ def days(arguments: argparse.Namespace) -> tuple[int, int]:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Print the sheet. Raises BadInput, KeysRefused."""
+    """Print the sheet. Raises BadInput, KeysRefused, OSError."""
     first, last = days(arguments)
     settings = Settings(arguments.data, database=arguments.database)
     keys, store = load_keys(settings.data), Store(settings.database_url)
@@ -45,6 +52,15 @@ def run(arguments: argparse.Namespace) -> None:
         return report.lines(found, report.By(arguments.by), monthly=arguments.monthly)
 
     try:
-        report.write_csv(store.read_now(act), sys.stdout)
+        sheet = store.read_now(act)
     finally:
         store.close()
+    if arguments.pdf is not None:
+        page = figures_page(
+            [msgspec.structs.asdict(line) for line in sheet],
+            f"{arguments.from_day} – {arguments.to_day}",
+            everywhere=arguments.by == report.By.ALL,
+            demo=arguments.demo,
+        )
+        arguments.pdf.write_bytes(render_figures(page))
+    report.write_csv(sheet, sys.stdout)

@@ -78,8 +78,12 @@ def test_the_report_of_a_hub_without_visits_is_a_header_and_wrong_days_are_refus
     folder = tmp_path / "hub"
     subprocess.run([sys.executable, "-m", "hub", "init", "--data", str(folder)], check=True, capture_output=True)
     command = [sys.executable, "-m", "hub", "report", "--data", str(folder), "--from=2026-11-01", "--to=2026-11-30"]
-    done = subprocess.run([*command, "--by=district"], check=True, capture_output=True, text=True, timeout=60)
+    paper = tmp_path / "sheet.pdf"
+    done = subprocess.run(
+        [*command, "--by=district", f"--pdf={paper}"], check=True, capture_output=True, text=True, timeout=60
+    )
     assert done.stdout.startswith("day,of,visits,") and len(done.stdout.splitlines()) == 1
+    assert paper.read_bytes().startswith(b"%PDF-")
     assert refused(*command[3:-1], "--to=2026-10-31")["code"] == "bad_input"
 
 

@@ -11,6 +11,7 @@ from edge.model import events as ev
 from edge.model.clock import day_of
 from edge.model.fold import Call, PrescriptionState, Visit
 from edge.model.records import Colour, Mode, TriageResult, VisitState
+from edge.slips.figures import figures_page, labels, render_figures
 from hub import report
 from hub.directory import Site
 from hub.report import By
@@ -84,6 +85,20 @@ def test_no_cell_is_a_formula() -> None:
     header, row = csv.reader(io.StringIO(out.getvalue()))
     assert header[:3] == ["day", "of", "visits"] and len(header) == len(row)
     assert row[1] == """'=HYPERLINK("x")"""
+
+
+def test_the_sheet_to_print_has_every_line_and_says_who_has_no_name() -> None:
+    found = [(visit(wait_min=20), GAYA), (visit(doctor_id=""), PATNA)]
+    sheet = [msgspec.structs.asdict(line) for line in report.lines(found, By.DOCTOR)]
+    page = figures_page(sheet, "2026-09", everywhere=False, demo=False)
+    assert set(labels().heads) <= set(report.Line.__struct_fields__)
+    assert [row[1] for row in page.rows] == ["कोई नहीं / nobody", "asha"]
+    assert all(len(row) == len(page.heads) for row in page.rows)
+    assert page.rows[1][list(labels().heads).index("wait_p50_min")] == "20"
+    made = render_figures(page)
+    assert made[:5] == b"%PDF-" and made == render_figures(page)
+    none = figures_page([], "2026-09", everywhere=True, demo=True)
+    assert none.rows == () and render_figures(none)[:5] == b"%PDF-"
 
 
 async def test_days_are_indian_and_made_up_patients_count_only_when_asked_for(kit: HubKit, tmp_path: Path) -> None:
