@@ -104,6 +104,8 @@ class Clinic:
         """From the closing of the day until this process ends: as good as locked for everybody."""
         self.on_closed: list[Callable[[], None]] = []
         """Called when the day is closed: whoever runs the process locks the records by starting it anew."""
+        self._opened = False
+        """The records are open, and whoever waits for that was told."""
         self._dmk = b""
         """While the records are open; the cipher of their file holds as much."""
         self._attempts = Attempts(folder, time.monotonic)
@@ -128,7 +130,7 @@ class Clinic:
             self._need_day()
             slots = await asyncio.to_thread(self._slots_left)
             dmk = await open_with_badge(slots, self._attempts, badge, pin)
-            if self.locked:
+            if not self._opened:
                 await self.open_records(dmk)
 
     async def unlock_by_day(self, tablet: bytes, tablet_age_s: float, pin: str) -> str:
@@ -144,7 +146,7 @@ class Clinic:
                 await self.days.erase()
             slot = self.days.find(tablet, tablet_age_s)
             dmk = await open_with_day(slot, self._attempts, tablet, pin)
-            if self.locked:
+            if not self._opened:
                 await self.open_records(dmk)
         return slot.staff_id
 
@@ -158,7 +160,7 @@ class Clinic:
             if self.day_closed or self.revoked.why_out:
                 return False
             dmk = await open_with_hub(await asyncio.to_thread(self._slots.load), secret)
-            if dmk is not None and self.locked:
+            if dmk is not None and not self._opened:
                 await self.open_records(dmk)
                 self.later(self._access("", "unlocked_by_hub", ""))
         return dmk is not None
@@ -183,7 +185,8 @@ class Clinic:
 
     async def open_records(self, dmk: bytes) -> None:
         """Open the records, tell whoever waits for that, seal what no bundle covers."""
-        self.secrets = await self.store.unlock(dmk)
+        if self.locked or self.secrets is None:  # else an earlier opening broke off after this
+            self.secrets = await self.store.unlock(dmk)
         self._dmk = dmk
         started = ev.RunStarted(SOFTWARE, SCHEMA)
         await self.store.write(lambda journal: journal.record([started], "", self.clock.now()))
@@ -191,6 +194,7 @@ class Clinic:
         for listener in self.on_unlocked:
             await listener()
         await self.seal_now()
+        self._opened = True
         say(logger, "unlocked")
         self.tablets.push(QueueChanged())
 
@@ -225,6 +229,9 @@ class Clinic:
             raise WrongPin("Name or PIN is wrong.")
         await self._attempts.succeeded(subject)
         self._need_standing(staff_id)
+        async with self._unlocking:
+            if self._dmk and not self._opened:  # an opening broke off in the middle: no page asks for another
+                await self.open_records(self._dmk)
         self._roles[staff_id] = staff.role
         self.later(self._access(staff_id, "login", ""))
         day_slot = ""

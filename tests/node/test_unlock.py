@@ -144,3 +144,26 @@ async def test_a_pin_is_stretched_by_argon2id_in_a_helper_that_loads_nothing_of_
     loaded = {line.rpartition(b"|")[2].strip().decode() for line in told.splitlines()}
     assert "argon2.low_level" in loaded
     assert not {"edge", "edge.model", "asyncio", "msgspec", "site"} & loaded
+
+
+async def test_an_opening_that_broke_off_is_finished_by_the_next_log_in(setup: Provisioned) -> None:
+    """Else the link stays at device grade and no answer of a doctor is opened until the next restart."""
+    async with Served(setup) as served:
+        full, told = [True], []
+
+        async def listener() -> None:
+            if full:
+                raise OSError(28, "No space left on device")
+            told.append(True)
+
+        clinic, call = served.node.clinic, served.tablet.call
+        clinic.on_unlocked.insert(0, listener)
+        body = {"badge": setup.badge, "pin": PIN}
+        assert (await call("POST", "/api/unlock", body))[0] >= 500
+        log_in = {"staff_id": setup.staff_id, "pin": PIN}
+        assert (await call("POST", "/api/session", log_in))[0] >= 500, "still no space"
+        full.clear()
+        assert (await call("POST", "/api/session", log_in))[0] == 200
+        assert told == [True]
+        assert (await call("POST", "/api/unlock", body))[0] == 200
+        assert told == [True], "open is open"
