@@ -6,6 +6,7 @@ from collections.abc import Callable
 from sqlalchemy import Connection, func, select
 
 from hub import audit
+from hub.leader import GIVE_UP, Leader
 from hub.store.dialect import lock
 from hub.store.engine import Store
 from hub.store.schema import audit as lines
@@ -97,3 +98,17 @@ def test_a_job_behind_another_in_its_transaction_is_not_lost_to_a_deadlock(postg
         gate.set()
         for store in stores:
             store.close()
+
+
+def test_who_leads_hears_within_seconds_that_the_database_has_vanished(postgres: Postgres, migrated: str) -> None:
+    store = Store(postgres.database(migrated))
+    leader = Leader(store.engine)
+    try:
+        assert leader.look()
+        assert leader._held is not None
+        given = leader._held.connection.dbapi_connection.info.get_parameters()  # type: ignore[union-attr]
+        assert {name: int(given[name]) for name in GIVE_UP} == GIVE_UP
+        assert given["tcp_user_timeout"] == "10000"
+    finally:
+        leader.close()
+        store.close()
