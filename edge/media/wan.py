@@ -97,7 +97,7 @@ class WanLeg:
         self.audio = DoctorAudio(events.on_doctor_audio)
         self.video = DoctorVideo(events.on_doctor_video)
         self._aside: Any = None
-        self._repairing = False
+        self._repairing = self._reading = False
         self._pacer = Pacer(self._emit_video)
         self._red = rtp.RedReader()
         self._wire = Wire(self._gst, self._web)
@@ -448,17 +448,28 @@ class WanLeg:
         if pad is not None:
             self._probe_set = True
             pad.add_probe(self._gst.Gst.PadProbeType.EVENT_UPSTREAM, self._on_upstream_event)
-            # Behind the session, whose reports so tell the doctor's browser the line's true loss.
-            came = element.get_static_pad("recv_rtp_src")
-            if came is not None:
-                came.add_probe(self._gst.Gst.PadProbeType.BUFFER, self._on_received)
-            else:
-                _LOG.warning("nothing of the doctor's can be repaired")
+            element.connect("pad-added", lambda _element, added: self._probe_received(added))
+            there = element.get_static_pad("recv_rtp_src")
+            if there is not None:
+                self._probe_received(there)
             self._steer_rtcp()
+
+    def _probe_received(self, pad: Any) -> None:
+        """Behind the session, whose reports so tell the true loss to the doctor's browser. Comes with the answer."""
+        if pad.get_name() == "recv_rtp_src" and not self._reading:
+            self._reading = True
+            kinds = self._gst.Gst.PadProbeType
+            pad.add_probe(kinds.BUFFER | kinds.BUFFER_LIST, self._on_received)
 
     def _on_received(self, pad: Any, info: Any) -> Any:
         """A packet of the doctor's: redundant audio goes on as plain Opus, which is all that webrtcbin was told of."""
-        kinds, buffer = self._gst.Gst.PadProbeReturn, info.get_buffer()
+        kinds = self._gst.Gst.PadProbeReturn
+        if info.type & self._gst.Gst.PadProbeType.BUFFER_LIST:
+            several = info.get_buffer_list()
+            for place in range(several.length()):
+                pad.push(several.get(place))  # each comes by here again
+            return kinds.DROP
+        buffer = info.get_buffer()
         head = bytes(buffer.extract_dup(0, 2))
         if len(head) < 2 or head[1] & 0x7F not in (rtp.OPUS_PT, rtp.RED_PT) or self._repairing:
             return kinds.OK
@@ -466,11 +477,13 @@ class WanLeg:
         if instead is None:
             return kinds.OK
         self._repairing = True
-        for packet in instead:
-            made = self._gst.Gst.Buffer.new_wrapped(packet)
-            made.pts, made.dts = buffer.pts, buffer.dts
-            pad.push(made)
-        self._repairing = False
+        try:
+            for packet in instead:
+                made = self._gst.Gst.Buffer.new_wrapped(packet)
+                made.pts, made.dts = buffer.pts, buffer.dts
+                pad.push(made)
+        finally:
+            self._repairing = False
         return kinds.DROP
 
     def _on_upstream_event(self, _pad: object, info: Any) -> Any:
