@@ -13,7 +13,7 @@ from sqlalchemy import Connection, and_, delete, insert, select, update
 
 from edge.model.records import Name
 
-from ..store.dialect import insert_new, put_row
+from ..store.dialect import Row, insert_new
 from ..store.schema import doctors, rota_doctors, rota_holidays, rota_shifts, rota_waits
 from .core import Doctor, Wanting
 from .hours import DEFAULT_SHIFTS, Holiday, Hours, Shift
@@ -65,21 +65,18 @@ def load_profile(connection: Connection, doctor_id: str) -> Profile:
 
 def put_profile(connection: Connection, doctor_id: str, profile: Profile) -> None:
     """Say for whom a doctor may be asked."""
-    known = connection.execute(select(rota_doctors.c.ready_ms).where(rota_doctors.c.doctor_id == doctor_id)).scalar()
-    put_row(
-        connection,
-        rota_doctors,
-        {"doctor_id": doctor_id, "profile": _encode(profile), "ready_ms": known or 0},
-    )
+    _put(connection, doctor_id, {"profile": _encode(profile)})
 
 
 def put_ready(connection: Connection, doctor_id: str, ready_ms: int) -> None:
     """Since when a doctor is ready; 0 for away. Outlives a restart of the hub."""
-    put_row(
-        connection,
-        rota_doctors,
-        {"doctor_id": doctor_id, "profile": _encode(load_profile(connection, doctor_id)), "ready_ms": ready_ms},
-    )
+    _put(connection, doctor_id, {"ready_ms": ready_ms})
+
+
+def _put(connection: Connection, doctor_id: str, values: Row) -> None:
+    """Change these columns only: what another process of the hub says about the same doctor stands in the others."""
+    insert_new(connection, rota_doctors, {"doctor_id": doctor_id, "profile": _encode(Profile()), "ready_ms": 0})
+    connection.execute(update(rota_doctors).where(rota_doctors.c.doctor_id == doctor_id).values(dict(values)))
 
 
 def doctor_of(doctor_id: str, name: str, profile: Profile) -> Doctor:

@@ -1,15 +1,19 @@
 """Several processes of a hub on one database: they wait for each other where they must, and nowhere for ever."""
 
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, text
 
 from hub import audit
 from hub.leader import GIVE_UP, Leader
+from hub.rota import store as rota
 from hub.store.dialect import lock
 from hub.store.engine import Store
 from hub.store.schema import audit as lines
+from hub.store.schema import rota_doctors
 from tests.kits.postgres import Postgres
 
 JOBS = 40
@@ -112,3 +116,30 @@ def test_who_leads_hears_within_seconds_that_the_database_has_vanished(postgres:
     finally:
         leader.close()
         store.close()
+
+
+def test_a_doctor_sits_down_at_one_process_while_another_changes_for_whom_she_may_be_asked(
+    postgres: Postgres, migrated: str
+) -> None:
+    url = postgres.database(migrated)
+    here, there = Store(url), Store(url)
+    blocked = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    try:
+        here.write_now(lambda connection: rota.put_ready(connection, "asha", 0))
+        with (
+            ThreadPoolExecutor() as pool,
+            here.engine.connect().execution_options(writing=True) as connection,
+            connection.begin(),
+        ):
+            rota.put_profile(connection, "asha", rota.Profile(languages=("en",)))
+            sitting = pool.submit(there.write_now, lambda other: rota.put_ready(other, "asha", 7))
+            patience_s = time.monotonic() + 60
+            while not connection.execute(blocked).scalar():
+                assert time.monotonic() < patience_s
+            connection.commit()
+            sitting.result(60)
+        row = here.read_now(lambda connection: connection.execute(select(rota_doctors)).one())
+        assert (row.ready_ms, here.read_now(lambda c: rota.load_profile(c, "asha")).languages) == (7, ("en",))
+    finally:
+        here.close()
+        there.close()
