@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date
+from math import isfinite
 
 from .doses import dose_line, frequencies
 from .fhir_page import Page
@@ -25,7 +26,7 @@ from .fhir_parts import (
 )
 from .fold import Visit, VitalsRound
 from .prescription import PrescriptionRecord
-from .records import Complaint, MedicineLine, Reading, Referral
+from .records import Complaint, MedicineLine, Reading, Referral, Vitals
 from .reference import VitalItem, reference, vitals_data
 from .standing import Standing, Stands
 from .vitals import derived_bmi
@@ -74,7 +75,8 @@ def examination(page: Page, records: Sequence[PrescriptionRecord]) -> None:
 
 def _round(page: Page, number: int, taken: VitalsRound) -> None:
     items = {item.id: item for item in vitals_data().items}
-    readings = {one.vital: one for one in taken.vitals.readings if one.vital in items}
+    # A hub folds what a node says; only the node's own commands were checked against the limits.
+    readings = {one.vital: one for one in taken.vitals.readings if one.vital in items and _possible(one, items)}
     upper, lower = readings.get("sbp"), readings.get("dbp")
     if upper is not None and lower is not None:
         parts: list[Json] = [
@@ -86,12 +88,18 @@ def _round(page: Page, number: int, taken: VitalsRound) -> None:
     for vital, one in readings.items():
         value: Resource = {"valueQuantity": _quantity(one.value, items[vital])}
         _measured(page, number, vital, items[vital].en, value, _time_of(one, taken))
-    bmi = derived_bmi(taken.vitals)
+    weight, height = readings.get("weight_kg"), readings.get("height_cm")
+    bmi = derived_bmi(Vitals((weight, height))) if weight and height else None
     if bmi is not None:
         _measured(page, number, "bmi", "BMI", {"valueQuantity": _quantity(bmi, items["bmi"])}, taken.at_ms)
     words = {item.code: item.en for item in vitals_data().avpu.items}
     if taken.vitals.avpu:
         page.tell("examination", "Consciousness", words[taken.vitals.avpu], taken.at_ms, str(number))
+
+
+def _possible(reading: Reading, items: dict[str, VitalItem]) -> bool:
+    item = items[reading.vital]
+    return isfinite(reading.value) and item.hard_low <= reading.value <= item.hard_high
 
 
 def _measured(page: Page, number: int, vital: str, name: str, value: Resource, at_ms: int) -> None:

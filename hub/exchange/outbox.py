@@ -4,16 +4,19 @@ A row names a document and holds nothing of it: it is made from the visit again 
 record lies here, what was taken back meanwhile does not leave, and a visit that says something else now sends that.
 """
 
+import logging
 from collections.abc import Callable
 from enum import StrEnum
 
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
 from sqlalchemy import Row as Found
+from sqlalchemy.exc import DBAPIError
 
 from edge.model import consent
 from edge.model.fhir import Document, Origin, documents
 from edge.model.prescription import Site as Place
+from edge.web.logs import say
 
 from .. import audit, nodes, views
 from ..directory import Site
@@ -21,6 +24,7 @@ from ..store.dialect import Row, insert_new, put_row
 from ..store.schema import entries, exchange_documents, exchange_seen, visits
 from .endpoint import Endpoint
 
+logger = logging.getLogger("hub.exchange")
 PAGE = 500
 """Entries that are looked through in one transaction."""
 SETTLED_MS = 60_000
@@ -90,7 +94,14 @@ def look(connection: Connection, endpoint: Endpoint, site_of: Callable[[str], Si
         return None
     theirs = select(visits.c.visit_id).where(visits.c.patient_id.in_(patient_ids - {""}))
     visit_ids |= {row.visit_id for row in connection.execute(theirs)}
-    found = {visit_id: made(connection, endpoint, site_of, visit_id) for visit_id in sorted(visit_ids - {""})}
+    found: dict[str, tuple[Document, ...] | None] = {}
+    for visit_id in sorted(visit_ids - {""}):
+        try:
+            found[visit_id] = made(connection, endpoint, site_of, visit_id)
+        except DBAPIError:
+            raise
+        except Exception as error:  # one visit that cannot be told keeps no other back
+            say(logger, "fhir_not_made", logging.ERROR, error=type(error).__name__)
     return Seen(after, found, len(rows) == PAGE and after == rows[-1].id)
 
 
@@ -173,7 +184,13 @@ def begin(
     now_ms: int,
 ) -> Due | None:
     """Write down that a document is about to leave, and give it; None when it may not leave (any more)."""
-    found = made(connection, endpoint, site_of, visit_id)
+    try:
+        found = made(connection, endpoint, site_of, visit_id)
+    except DBAPIError:
+        raise
+    except Exception:  # as above: a person looks, the others go on
+        settle(connection, endpoint, document_id, State.REFUSED, "fhir_not_made", now_ms)
+        return None
     note(connection, endpoint, visit_id, found, now_ms)
     one = next((each for each in found or () if each.document_id == document_id), None)
     row = _row(connection, endpoint, document_id)

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Update, select, update
 
 from edge.model import events as ev
 from edge.model.errors import BadInput
@@ -18,6 +18,7 @@ from hub.exchange.endpoint import Endpoint, meaning
 from hub.exchange.exporter import POLL_S, Exporter
 from hub.hub import Hub
 from hub.store.schema import audit as lines
+from hub.store.schema import visits
 from tests.kits import fhir as tables
 from tests.kits.fhir_server import TOKEN, FhirServer
 
@@ -215,6 +216,26 @@ async def test_a_visit_that_says_something_else_before_it_is_taken_sends_that(
     assert await sending.counts() == {"outdated": 1, "sent": 1}
     (held,) = server.held.values()
     assert "since the fair" in msgspec.json.encode(held).decode()
+
+
+async def test_a_visit_that_cannot_be_read_keeps_no_other_back(
+    kit: HubKit, server: FhirServer, sending: Sending
+) -> None:
+    node = await kit.enrol()
+    damaged, _ = await seen_visit(node)
+    later, _ = await seen_visit(node, serial=2)
+
+    def damage(visit_id: str) -> Update:
+        return update(visits).where(visits.c.visit_id == visit_id).values(view=b"\xc1")
+
+    await kit.hub.store.write(lambda connection: connection.execute(damage(damaged)) and None)
+    server.then = [503]
+    await sending.go()
+    await kit.hub.store.write(lambda connection: connection.execute(damage(later)) and None)
+    await seen_visit(node, serial=3)
+    for _ in range(3):
+        await sending.go(3600)
+    assert await sending.counts() == {"refused:fhir_not_made": 1, "sent": 1}
 
 
 async def test_another_token_is_taken_over_without_a_restart_and_another_endpoint_begins_anew(

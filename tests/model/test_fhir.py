@@ -235,6 +235,15 @@ def test_a_record_that_nobody_can_read_spoils_nothing() -> None:
     assert len(documents(visit, patient(), HERE)) == 2
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0, 0.0, 1e-300, 1e300])
+def test_a_value_that_nobody_can_have_is_not_told_on(value: float) -> None:
+    seen = Vitals(readings(hr=value, height_cm=value, weight_kg=52.0, sbp=value, dbp=80.0), "A")
+    visit = visit_after(ev.VitalsRecorded(VISIT, seen))
+    (only,) = documents(msgspec.structs.replace(visit, state=VisitState.COMPLETED), patient(), HERE)
+    told = [one for one in tables.resources(opened(only), "Observation") if "valueQuantity" in one]
+    assert sorted(one["valueQuantity"]["value"] for one in told) == [52.0, 80.0]
+
+
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=20)
 NAMES = st.from_regex(r"[A-Za-zऀ-ॿ&' ]*[A-Za-zक-ह][A-Za-zऀ-ॿ&' ]*", fullmatch=True).map(lambda text: text[:80])
 VITAL_IDS = ("sbp", "dbp", "hr", "rr", "temp_c", "spo2", "weight_kg", "height_cm", "muac_cm", "hb_gdl", "pain")
