@@ -24,7 +24,7 @@ from edge.web.refusals import TooManyAttempts, WrongPin
 
 from . import audit
 from .keys import Keyring
-from .store.dialect import insert_new, put_row
+from .store.dialect import insert_new, lock, put_row
 from .store.schema import doctors, failures, sessions
 
 TOTP_STEP_S = 30
@@ -202,6 +202,7 @@ def check_backoff(connection: Connection, key: bytes, now_ms: int) -> None:
 
 def note_failure(connection: Connection, key: bytes, now_ms: int, free: int = FREE_ATTEMPTS) -> None:
     """Count a wrong attempt: after ``free`` of them the wait doubles from 2 s up to 15 min."""
+    lock(connection, f"failure {key.hex()}")
     row = connection.execute(select(failures.c.count, failures.c.until_ms).where(failures.c.key == key)).first()
     forgotten = row is None or (row[1] and now_ms - row[1] > BACKOFF_MAX_S * 1000)
     count = 1 if row is None or forgotten else row[0] + 1
@@ -218,8 +219,10 @@ def accept_login(connection: Connection, keys: Keyring, account: Account, code: 
     step = totp_step(secret, code, now_ms, fresh.totp_step)
     if step is None:
         raise wrong_login()
-    mine = doctors.c.doctor_id == fresh.doctor.doctor_id
-    connection.execute(update(doctors).where(mine).values(totp_step=step))
+    # Another process of the hub may take the same code at this moment.
+    mine = (doctors.c.doctor_id == fresh.doctor.doctor_id) & (doctors.c.totp_step < step)
+    if connection.execute(update(doctors).where(mine).values(totp_step=step)).rowcount == 0:
+        raise wrong_login()
     connection.execute(failures.delete().where(failures.c.key == user_key(fresh.doctor.doctor_id)))
     audit.record(connection, now_ms, fresh.doctor.doctor_id, "login", fresh.doctor.doctor_id)
 

@@ -4,18 +4,26 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
 
+import pyotp
+import pytest
 from sqlalchemy import Connection, func, select, text
 
-from hub import audit
+from edge.web.refusals import WrongPin
+from hub import audit, doctors
 from hub.leader import GIVE_UP, Leader
 from hub.rota import store as rota
 from hub.store.dialect import lock
 from hub.store.engine import Store
 from hub.store.schema import audit as lines
-from hub.store.schema import rota_doctors
+from hub.store.schema import failures, rota_doctors
 from tests.kits.postgres import Postgres
 
+from .kit import PASSWORD, HubKit
+
+T = TypeVar("T")
 JOBS = 40
 
 
@@ -118,26 +126,63 @@ def test_who_leads_hears_within_seconds_that_the_database_has_vanished(postgres:
         store.close()
 
 
+def _meanwhile(here: Store, first: Callable[[Connection], object], other: Callable[[], T]) -> T:
+    """What ``other`` comes to, which waits for the transaction of ``first`` in another process."""
+    blocked = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    with ThreadPoolExecutor() as pool:
+        with here.engine.connect().execution_options(writing=True) as connection, connection.begin():
+            first(connection)
+            waiting = pool.submit(other)
+            patience_s = time.monotonic() + 60
+            while not connection.execute(blocked).scalar():
+                assert time.monotonic() < patience_s
+                assert not waiting.done()
+        return waiting.result(60)
+
+
+def test_a_code_that_two_processes_are_given_at_the_same_time_logs_in_once_and_both_mistakes_count(
+    postgres: Postgres, migrated: str, tmp_path: Path
+) -> None:
+    kit = HubKit(tmp_path / "hub", postgres.database(migrated))
+    here, there, keys, now_ms = kit.hub.store, Store(kit.settings.database), kit.hub.keys, kit.clock.ms
+    doctor = doctors.Doctor("asha", "Dr Asha Rao", "12345 MCI", "MBBS", "044-555")
+    key = doctors.user_key("asha")
+    try:
+        secret = here.write_now(lambda connection: doctors.add_doctor(connection, keys, doctor, PASSWORD, now_ms))
+        account = here.read_now(lambda connection: doctors.find_account(connection, "asha"))
+        assert account is not None
+        code = pyotp.TOTP(secret).at(now_ms // 1000)
+
+        def log_in(connection: Connection) -> None:
+            doctors.accept_login(connection, keys, account, code, now_ms)
+
+        with pytest.raises(WrongPin):
+            _meanwhile(here, log_in, lambda: there.write_now(log_in))
+
+        def mistake(connection: Connection) -> None:
+            doctors.note_failure(connection, key, now_ms)
+
+        here.write_now(mistake)
+        _meanwhile(here, mistake, lambda: there.write_now(mistake))
+        assert here.read_now(lambda connection: connection.execute(select(failures.c.count)).scalar()) == 3
+    finally:
+        there.close()
+        here.close()
+
+
 def test_a_doctor_sits_down_at_one_process_while_another_changes_for_whom_she_may_be_asked(
     postgres: Postgres, migrated: str
 ) -> None:
     url = postgres.database(migrated)
     here, there = Store(url), Store(url)
-    blocked = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    english = rota.Profile(languages=("en",))
     try:
         here.write_now(lambda connection: rota.put_ready(connection, "asha", 0))
-        with (
-            ThreadPoolExecutor() as pool,
-            here.engine.connect().execution_options(writing=True) as connection,
-            connection.begin(),
-        ):
-            rota.put_profile(connection, "asha", rota.Profile(languages=("en",)))
-            sitting = pool.submit(there.write_now, lambda other: rota.put_ready(other, "asha", 7))
-            patience_s = time.monotonic() + 60
-            while not connection.execute(blocked).scalar():
-                assert time.monotonic() < patience_s
-            connection.commit()
-            sitting.result(60)
+        _meanwhile(
+            here,
+            lambda connection: rota.put_profile(connection, "asha", english),
+            lambda: there.write_now(lambda connection: rota.put_ready(connection, "asha", 7)),
+        )
         row = here.read_now(lambda connection: connection.execute(select(rota_doctors)).one())
         assert (row.ready_ms, here.read_now(lambda c: rota.load_profile(c, "asha")).languages) == (7, ("en",))
     finally:
