@@ -25,6 +25,7 @@ from ..hub import Hub
 from ..permits import need_permit, roles_of
 from ..prescriptions import Denied, Replacing, calls_of, record_of
 from . import bodies as b
+from .address import address_of
 from .media_api import MediaApi
 from .prescribing_api import PrescribingApi
 from .rota_api import RotaApi
@@ -99,7 +100,7 @@ class Api:
 
     async def login(self, call: Call[b.Login, None]) -> WithSession:
         """Log in with name, password and the present code."""
-        address = call.request.remote or ""
+        address = address_of(call.request, self._hub.settings)
         doctor, session = await self._hub.desk.login(call.body.user, call.body.password, call.body.totp, address)
         held = await self._hub.store.read(lambda connection: roles_of(connection, doctor.doctor_id))
         view = b.LoggedIn(

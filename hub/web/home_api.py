@@ -13,12 +13,12 @@ from edge.web.ranges import send_content
 from edge.web.routes import BINARY, WEBSOCKET, AnyRoute, Auth, Call, Gate, Raw, Route, WithSession
 
 from .. import __version__
-from ..home import codes
 from ..home.desk import Seen
 from ..home.home import Home
 from ..home.rows import Account
 from ..hub import Hub
 from . import home_bodies as b
+from .address import address_of
 from .sockets import SOCKETS, serve_patient
 
 COOKIE = "upk_home"
@@ -120,9 +120,7 @@ class HomeApi:
         return WithSession(await self._family(account, session.csrf), session)
 
     def _address(self, request: web.Request) -> str:
-        """Whose tries are counted together: behind our proxy the address that the proxy itself saw."""
-        forwarded = request.headers.get("X-Forwarded-For", "") if self._hub.settings.secure_cookie else ""
-        return codes.network_of(forwarded.rpartition(",")[2].strip()[:60] or request.remote or "")
+        return address_of(request, self._hub.settings)
 
     async def get_family(self, call: Call[None, None]) -> b.Family:
         """Who is logged in: the family, and its visits from home."""

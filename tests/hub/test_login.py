@@ -191,3 +191,21 @@ async def test_a_page_that_only_listens_hears_nothing_after_its_session_ran_out(
     socket = await kit.client.ws_connect("/api/live", headers={"Cookie": f"upk_hub={page.cookies['upk_hub']}"})
     kit.clock.pass_s(2 * 3600 + 1)
     assert await ended(socket) == WSCloseCode.POLICY_VIOLATION
+
+
+async def test_behind_the_proxy_one_strangers_mistakes_keep_out_him_and_not_every_doctor(kit: HubKit) -> None:
+    await kit.add_doctor()
+    kit.hub.settings = msgspec.structs.replace(kit.hub.settings, secure_cookie=True)
+    stranger = doctors.address_key("203.0.113.9")
+    for _ in range(5):
+        await kit.hub.store.write(lambda connection: doctors.note_failure(connection, stranger, kit.clock.ms, free=0))
+    body = {"user": "asha", "password": PASSWORD, "totp": kit.code()}
+    assert kit.client is not None
+
+    async def from_(forwarded: str) -> int:
+        reply = await kit.client.post("/api/login", json=body, headers={"X-Forwarded-For": forwarded})  # type: ignore[union-attr]
+        return reply.status
+
+    assert await from_("203.0.113.9") == 429
+    assert await from_("198.51.100.7, 203.0.113.9") == 429, "what he says himself does not count"
+    assert await from_("198.51.100.7") == 200
