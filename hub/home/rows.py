@@ -18,7 +18,8 @@ from edge.web.sessions import Session
 from .. import views
 from ..keys import Keyring
 from ..store.dialect import Row, insert_new, put_row
-from ..store.schema import (
+from ..store.schema import visits
+from ..store.schema_home import (
     home_accounts,
     home_codes,
     home_commands,
@@ -28,7 +29,6 @@ from ..store.schema import (
     home_people,
     home_serials,
     home_sessions,
-    visits,
 )
 from . import codes
 from .codes import Limit

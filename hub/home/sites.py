@@ -6,7 +6,7 @@ from sqlalchemy import Connection, select
 
 from ..directory import Site
 from ..store.dialect import Row, insert_new
-from ..store.schema import home_sites
+from ..store.schema_home import home_sites
 
 CODE: Final = "H"
 """Tokens of patients at home: ``H-014`` (forms.md §7)."""

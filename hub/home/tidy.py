@@ -13,7 +13,8 @@ from edge.model.records import Colour, VisitState
 
 from .. import views
 from ..down import Speaker
-from ..store.schema import home_sites, visits
+from ..store.schema import visits
+from ..store.schema_home import home_sites
 from . import log
 
 ANSWER_KEPT_MS: Final = 48 * 3_600_000

@@ -14,7 +14,8 @@ from sqlalchemy.exc import DatabaseError
 from hub.store import migrate
 from hub.store.dialect import Row, make_engine, put_row
 from hub.store.engine import Store
-from hub.store.schema import commands, metadata, nodes
+from hub.store.schema import commands, nodes
+from hub.store.schema_home import metadata
 
 from .kit import HubKit, Page, new_id, registered, visit_events
 
