@@ -22,6 +22,8 @@ import sqlite_utils  # noqa: E402  (after the alias, see above)
 from edge.model.errors import UpkendraError  # noqa: E402
 from edge.sync.seal import hkdf  # noqa: E402
 
+DatabaseError = sqlcipher3.dbapi2.DatabaseError
+"""Whatever the store refuses: damage, a full disk, a broken constraint."""
 CACHE_KIB = 8192
 """Pages kept open, a connection: each page that is not there is read and deciphered again."""
 Value = str | int | float | bytes | None

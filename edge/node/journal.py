@@ -207,6 +207,11 @@ class Journal:
         self._stamp = max(self._stamp, done.stamp)
         self._writers |= {one.stream: one for one in done.writers if one.run == self._run}
         self._of_locked |= done.visits
+        if done.left:
+            # What was sealed for the hub under this run has places that nobody knows here: go on in another run.
+            self._run = secrets.token_bytes(len(self._run))
+            self._writers = {}
+            self.held = HeldLogs(self._db, self.views, self._config, self._run)
         return done.entries
 
     def _append(self, writers: dict[Stream, Writer], event: ev.Event, entry: ev.Entry, visit: Visit | None) -> None:

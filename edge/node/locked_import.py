@@ -13,7 +13,7 @@ from edge.model.errors import UpkendraError
 from edge.sync import faults, locked
 from edge.sync.log import NO_SALT, Position, Stream, Writer, decode_entry, own_salt
 
-from .database import Database
+from .database import Database, DatabaseError
 from .outbox import OutboxDb
 from .views import Views
 
@@ -27,6 +27,8 @@ class Taken(Struct):
     stamp: int = 0
     """The highest stamp."""
     visits: set[str] = set()
+    left: int = 0
+    """Pieces that could not be taken in."""
     writers: list[Writer] = []
     """Of each log as far as it goes now."""
 
@@ -57,9 +59,10 @@ class LockedImport:
                 piece = locked.open_piece(records, self._node_id, sealed)
                 with self._db.transaction():
                     self._take(piece)
-            except (UpkendraError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError):
+            except (UpkendraError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, DatabaseError):
                 # It stays where it is; the others, and the unlocking, go on without it.
                 logger.exception("a piece of a locked time was not taken in")
+                self._done.left += 1
                 continue
             faults.point("journal.locked_taken")
             self._outbox.drop_locked(row)

@@ -9,6 +9,7 @@ import pytest
 
 from edge.model import events as ev
 from edge.node.config import EMERGENCY_FILE
+from edge.node.journal import Journal
 from edge.sync import locked, seal
 from edge.sync.log import Stream
 from tests.node.hubside import HubSide
@@ -237,3 +238,24 @@ def test_messages_and_pieces_are_as_published() -> None:
     for bad in (b"\xc1", b"\xc1\x00", b"\xc1\xff" * 40, locked.MARK + msgspec.msgpack.encode([9, 1])):
         with pytest.raises(locked.LockedRefused):
             locked.decode(bad)
+
+
+async def test_after_a_piece_that_cannot_be_taken_in_the_log_goes_on_in_another_run(setup: Provisioned) -> None:
+    """Its places are taken at the hub: the same run would be a fork."""
+    async with Served(setup) as served:
+        case = Case(served.tablet)
+        await case.open()
+        clinic = served.node.clinic
+        rows = await clinic.store.outbox(lambda outbox: outbox.locked())
+        for row, _ in rows:
+            await clinic.store.outbox(lambda outbox, row=row: outbox.drop_locked(row))  # type: ignore[misc]
+        ref = served.node.link._endpoint.seal_packed(b"z")
+        await clinic.store.outbox(lambda outbox: outbox.add_locked(b"damaged", ref))
+        await served.tablet.login(setup)
+        _, visit = await served.tablet.register()
+        await served.tablet.fill(visit)
+
+        def runs(journal: Journal) -> set[bytes]:
+            return {row[0] for row in journal._db.rows("SELECT DISTINCT run FROM entries")}
+
+        assert served.node.clinic.store._run not in await clinic.store.write(runs)
