@@ -274,7 +274,7 @@ class NatsFanout:
             say(logger, code, logging.WARNING)
 
     async def stop(self) -> None:
-        """Say what waits, then leave."""
+        """Leave. What still waits to be said is found in the database."""
         if self._sender is not None:
             self._sender.cancel()
             await asyncio.gather(self._sender, return_exceptions=True)

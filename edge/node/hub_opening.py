@@ -101,6 +101,7 @@ class HubOpening:
             return
         if told.state == fr.UNLOCK_RELEASED:
             self._end()
+            self._state = Asked.FAILED  # also when the opening ends in an error, of a full disk say
             opened = await self._clinic.unlock_by_hub(told.secret)
             self._state = Asked.OPENED if opened else Asked.FAILED
             say(logger, "hub_unlocked" if opened else "hub_slot_failed")
