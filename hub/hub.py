@@ -197,9 +197,9 @@ class Hub:
         if self.together.fanout.alone:  # else nodes that come here are told then
             for blob in await self.store.read(down.waiting):
                 self.link.send_down(blob)
-        self.link.blobs = self.blobs  # not before: a command at rest leaves it to the hub that serves
-        await self.blobs.start()
         await self.together.start()
+        self.link.blobs = self.blobs  # not before: a command at rest leaves it to the hub that serves
+        await self.blobs.start()  # after what was reconsidered: a piece of a photo may be among it
         if self.home is not None:
             await self.home.start()
         self._tasks = [
