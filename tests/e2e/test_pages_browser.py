@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import APIResponse, Browser, BrowserContext, Request, Route, expect
 
+from edge.node.checks.run import CHECKS
+
 from .pages import (
     LOOK,
     PIN,
@@ -311,7 +313,7 @@ def test_the_technician_sees_the_link_what_waits_and_the_health_checks_and_no_pa
     watch = Watch(page, clinic.node_url)
     log_in_technician(page, clinic)
     page.locator('[data-test="bearer"][data-bearer="udp"][data-in-use="true"]').wait_for()
-    assert page.locator('[data-test="finding"]').count() == 11
+    assert page.locator('[data-test="finding"]').count() == len(CHECKS)
     assert page.locator('[data-test="usage"][data-bearer="udp"]').count() == 1
     assert page.locator('[data-test="tech-waits"][data-waits=""]').count() == 1
     assert NAME not in page.content()
