@@ -388,7 +388,7 @@ def test_a_call_shows_the_tablets_own_camera_and_goes_on_after_a_reload_of_eithe
 def thin(socket: WebSocketRoute) -> None:
     """What the node says of the call's link arrives as it would from one that carries sound only."""
     node = socket.connect_to_server()
-    node.on_message(lambda text: socket.send(str(text).replace('"rung":"video-', '"rung":"audio","was":"video-')))
+    node.on_message(lambda text: socket.send(str(text).replace('"rung":"video-', '"rung":"audio-low","was":"video-')))
 
 
 def test_on_a_link_without_a_picture_one_button_leads_to_the_voice_note_of_the_same_visit(
