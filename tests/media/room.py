@@ -151,6 +151,7 @@ class Room:
         """Hang up and stop serving."""
         if self._ticker is not None:
             self._ticker.cancel()
+        self.first = -1  # its end is no death that another attempt follows
         if self.process is not None and self.process.running:
             await self.process.stop()
         if self._socket is not None:
