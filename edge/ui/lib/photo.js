@@ -75,12 +75,10 @@ export function PhotoDialog({ title, src, blobId, drawn, asDoctor, canDraw, note
 function Surface({ tool, aspect, asDoctor, onMark }) {
   const trail = useSignal(/** @type {number[]} */ ([]));
   const cross = useSignal({ x: 500, y: 500, shown: false });
-  const from = useSignal(/** @type {number[]|null} */ (null));
+  const begun = useSignal(/** @type {{tool: Kind, at: number[]}|null} */ (null));
+  // Of another tool it counts no more. No effect clears it: that comes after the next key of a fast hand.
+  const from = begun.value?.tool === tool ? begun.value.at : null;
   const area = useRef(/** @type {HTMLElement|null} */ (null));
-  useEffect(() => {
-    trail.value = [];
-    from.value = null;
-  }, [tool]);
   const place = (/** @type {PointerEvent} */ event) => {
     const box = area.current?.getBoundingClientRect();
     if (!box) return [0, 0];
@@ -108,18 +106,18 @@ function Surface({ tool, aspect, asDoctor, onMark }) {
     } else if (event.key === "Enter" || event.key === " ") {
       cross.value = { x, y, shown: true };
       if (tool === "ring") onMark(meant("ring", [x, y, x, y]));
-      else if (from.value) {
-        onMark(meant(tool, [...from.value, x, y]));
-        from.value = null;
-      } else from.value = [x, y];
-    } else if (event.key === "Escape" && from.value) {
-      from.value = null;
+      else if (begun.value?.tool === tool) {
+        onMark(meant(tool, [...begun.value.at, x, y]));
+        begun.value = null;
+      } else begun.value = { tool, at: [x, y] };
+    } else if (event.key === "Escape" && begun.value?.tool === tool) {
+      begun.value = null;
     } else return;
     event.preventDefault();
     event.stopPropagation();
   };
   const { x, y, shown } = cross.value;
-  const going = trail.value.length ? meant(tool, trail.value) : from.value && (from.value[0] !== x || from.value[1] !== y) ? meant(tool, [...from.value, x, y]) : null;
+  const going = trail.value.length ? meant(tool, trail.value) : from && (from[0] !== x || from[1] !== y) ? meant(tool, [...from, x, y]) : null;
   return html`<div ref=${area} class="photo-surface" tabindex="0" role="application" aria-label=${t("marks-surface")} aria-describedby="mark-keys" data-test="mark-surface"
       onPointerDown=${begin} onPointerMove=${go} onPointerUp=${end} onPointerCancel=${() => (trail.value = [])} onKeyDown=${press}>
     <svg viewBox="0 0 1000 1000" preserveAspectRatio="none" aria-hidden="true">
