@@ -92,6 +92,15 @@ class CallProcess:
         if asyncio.current_task() is not self._reader:
             await self._reader
 
+    @property
+    def gone(self) -> bool:
+        """Whether nothing of it is left, its last messages included."""
+        return self._reader.done()
+
+    async def ended(self) -> None:
+        """Wait until it is gone and its last messages are delivered."""
+        await self._reader
+
     def kill(self) -> None:
         """End the process at once (SIGKILL). ``on_message`` still gets its CallEnded."""
         with contextlib.suppress(ProcessLookupError):

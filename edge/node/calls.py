@@ -79,6 +79,8 @@ class CallDesk:
         """Attempts since the start that could not open their source."""
         self._camera_kind = "tablet" if camera == "tablet" else "node"
         self._calls: dict[str, RunningCall] = {}
+        self._leaving: set[CallProcess] = set()
+        """Killed before they carried a call, and perhaps not gone yet."""
         self._send: Callable[[bytes], None] | None = None
         self._limit_bulk: Callable[[float | None], None] = lambda rate_bps: None
         self._ticker: asyncio.Task[None] | None = None
@@ -207,8 +209,7 @@ class CallDesk:
         if running.ready is None and attempt == running.state.attempt + 1 and (waits if link_down else ringing):
             running.ready = process
         else:  # taken or over while it was being started: it never was the attempt
-            running.dropped.add(process)
-            process.kill()
+            self._drop(running, process)
 
     def _start_call(self, call: RunningCall, attempt: int, *, held: bool = False, link_down: bool = False) -> StartCall:
         start_bps = int(call.rate_bps * CAUTION)
@@ -216,9 +217,13 @@ class CallDesk:
 
     def _drop_ready(self, running: RunningCall) -> None:
         if running.ready is not None:
-            running.dropped.add(running.ready)
-            running.ready.kill()
+            self._drop(running, running.ready)
             running.ready, running.waiting = None, []
+
+    def _drop(self, running: RunningCall, process: CallProcess) -> None:
+        running.dropped.add(process)
+        process.kill()
+        self._leaving = {one for one in self._leaving if not one.gone} | {process}
 
     async def _follow_link(self, online: bool) -> None:
         if online == self._link_up:
@@ -507,6 +512,8 @@ class CallDesk:
         """The node stops: running calls end."""
         for running in list(self._calls.values()):
             await self._step(running, machine.Kind.HANG_UP, reason="failed")
+        for process in self._leaving:
+            await process.ended()
         await self.ends.close()
         for task in (self._ticker, self._listener):
             if task is not None:
