@@ -191,6 +191,12 @@ def waiting(connection: Connection, node_id: bytes | None = None, seq: int | Non
     return [DownBlob(bytes.fromhex(row.node_id), row.seq, bytes(row.blob), row.cls) for row in rows]
 
 
+def lacking(connection: Connection) -> set[bytes]:
+    """Nodes that do not hold all that they were told."""
+    rows = connection.execute(select(down.c.node_id).where(down.c.stored_ms == 0).distinct())
+    return {bytes.fromhex(row.node_id) for row in rows}
+
+
 def _continue(connection: Connection, speaker: Speaker, node_id: bytes, stream: Stream) -> tuple[Chain, int]:
     last = connection.execute(
         select(entries.c.seq, entries.c.c, entries.c.h, entries.c.stamp)

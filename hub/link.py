@@ -173,9 +173,11 @@ class Link:
 
     async def send_waiting(self) -> None:
         """What nodes that this process speaks with still lack: another process's word about it may have been lost."""
+        lacking = await self._store.read(down.lacking)
         for node_id in self.nodes_heard():
-            for blob in await self._store.read(_waiting_of(node_id)):
-                self._send_down_here(blob)
+            if node_id in lacking:
+                for blob in await self._store.read(_waiting_of(node_id)):
+                    self._send_down_here(blob)
 
     # What the endpoint says
 
