@@ -115,13 +115,19 @@ async def say_all(tablet: Tablet, said: list[dict[str, object]]) -> int:
     return len(said)
 
 
-@pytest.mark.parametrize("kill_at", POINTS)
-async def test_a_kill_loses_and_doubles_nothing(original: Provisioned, tmp_path: Path, kill_at: str) -> None:
+async def copied(original: Provisioned, tmp_path: Path, hub: HubSide) -> Path:
+    """A node's folder of its own for one test, which finds the hub."""
     folder = tmp_path / "data"
     await asyncio.to_thread(shutil.copytree, original.folder, folder)
+    config = msgspec.structs.replace(original.config, udp_port=hub.port, wss_port=0)
+    await asyncio.to_thread(save_config, folder, config)
+    return folder
+
+
+@pytest.mark.parametrize("kill_at", POINTS)
+async def test_a_kill_loses_and_doubles_nothing(original: Provisioned, tmp_path: Path, kill_at: str) -> None:
     async with HubSide(original) as hub:
-        config = msgspec.structs.replace(original.config, udp_port=hub.port, wss_port=0)
-        await asyncio.to_thread(save_config, folder, config)
+        folder = await copied(original, tmp_path, hub)
         said = commands()
         process = await Process.start(folder, kill_at)
         async with logged_in(process, original) as tablet:
@@ -155,11 +161,8 @@ async def test_a_kill_loses_and_doubles_nothing(original: Provisioned, tmp_path:
 async def test_a_kill_while_downlink_is_taken_in_loses_and_doubles_nothing(
     original: Provisioned, tmp_path: Path, kill_at: str
 ) -> None:
-    folder = tmp_path / "data"
-    await asyncio.to_thread(shutil.copytree, original.folder, folder)
     async with HubSide(original) as hub:
-        config = msgspec.structs.replace(original.config, udp_port=hub.port, wss_port=0)
-        await asyncio.to_thread(save_config, folder, config)
+        folder = await copied(original, tmp_path, hub)
         process = await Process.start(folder, kill_at)
         async with logged_in(process, original) as tablet:
             _, visit = await tablet.register()
@@ -183,11 +186,8 @@ async def test_a_kill_at_a_locked_node_loses_and_doubles_nothing_of_an_emergency
     original: Provisioned, tmp_path: Path, kill_at: str
 ) -> None:
     """The second step of a case is durable and nobody heard so; or it is in the records and not dropped yet."""
-    folder = tmp_path / "data"
-    await asyncio.to_thread(shutil.copytree, original.folder, folder)
     async with HubSide(original) as hub:
-        config = msgspec.structs.replace(original.config, udp_port=hub.port, wss_port=0)
-        await asyncio.to_thread(save_config, folder, config)
+        folder = await copied(original, tmp_path, hub)
         process = await Process.start(folder, kill_at)
         async with aiohttp.ClientSession(process.url) as http:
             case = Case(Tablet(http))  # type: ignore[arg-type]
