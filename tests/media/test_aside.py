@@ -1,5 +1,6 @@
 """Messages beside sound and picture: bounded, the same to Python and to the page, never faster than allowed."""
 
+import asyncio
 import base64
 import itertools
 import time
@@ -13,9 +14,12 @@ from edge.media.ladder import load_rules
 from edge.media.still import webp_within
 from edge.media.testcard import Card
 from edge.model.errors import BadInput
+from tests.kits.link import Link, LinkSpec
 from tests.media.room import browsing, calling, open_page, until
 
 STILL_MOST_BYTES = load_rules().still_max_bytes
+THIN_KBPS = 24
+"""Too little for moving pictures, enough for sound and a still now and then."""
 
 
 def test_messages_survive_and_what_is_none_is_refused() -> None:
@@ -122,13 +126,19 @@ async def test_a_reloaded_doctors_page_is_called_again_by_the_same_process_and_i
 
 
 @pytest.mark.browser
-@pytest.mark.serial
-async def test_while_the_rate_carries_no_video_stills_come_instead_and_video_follows_when_it_does() -> None:
-    async with browsing() as browser, calling("test", start_bps=17_500) as room:
-        page = await open_page(browser, f"{room.url}/doctor")
-        await until(page, "window.stills?.length > 0")
-        await until(page, "window.asides.some((one) => one.type === 'link_state' && one.rung === 'stills')")
-        still = (await page.evaluate("window.stills"))[0]
-        assert still["bytes"] <= STILL_MOST_BYTES
-        assert 0 <= still["at"] - still["takenAt"] < 8_000
-        await until(page, "window.call.stats().fps > 2 && window.asides.at(-1).rung.startsWith('video')")
+@pytest.mark.root
+def test_while_the_rate_carries_no_video_stills_come_instead_and_video_follows_when_it_does() -> None:
+    async def story(link: Link) -> None:
+        async with browsing() as browser, calling("test", start_bps=17_500, wrapper=link.left.argv([])) as room:
+            page = await open_page(browser, f"{room.url}/doctor")
+            await until(page, "window.asides.some((one) => one.type === 'link_state' && one.rung === 'stills')")
+            await until(page, "window.stills?.length > 0")
+            still = (await page.evaluate("window.stills"))[0]
+            assert still["bytes"] <= STILL_MOST_BYTES
+            assert 0 <= still["at"] - still["takenAt"] < 8_000
+            for way in ("uplink", "downlink"):
+                link.set_rate(way, None)
+            await until(page, "window.call.stats().fps > 2 && window.asides.at(-1).rung.startsWith('video')")
+
+    with Link(LinkSpec.both(rate_kbps=THIN_KBPS, rtt_ms=200)) as link:
+        link.right.call(lambda: asyncio.run(story(link)))
