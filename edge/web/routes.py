@@ -69,6 +69,16 @@ class WithSession(msgspec.Struct, frozen=True):
     session: Session | None
 
 
+class WithCookie(msgspec.Struct, frozen=True):
+    """A reply that also leaves a cookie which is no session."""
+
+    reply: msgspec.Struct
+    name: str
+    value: str
+    path: str
+    max_age_s: int
+
+
 Answer = msgspec.Struct | Sequence[msgspec.Struct] | web.StreamResponse | None
 
 
@@ -260,6 +270,9 @@ def _path_of(route: AnyRoute, request: web.Request) -> Mapping[str, str]:
 def _reply_of(answer: Answer, route: AnyRoute, gate: Gate) -> web.StreamResponse:
     session: Session | None = None
     changes_session = isinstance(answer, WithSession)
+    cookie = answer if isinstance(answer, WithCookie) else None
+    if cookie is not None:
+        answer = cookie.reply
     if isinstance(answer, WithSession):
         session, answer = answer.session, answer.reply
     if isinstance(answer, web.StreamResponse):
@@ -275,6 +288,16 @@ def _reply_of(answer: Answer, route: AnyRoute, gate: Gate) -> web.StreamResponse
         response.set_cookie(gate.cookie, session.token, httponly=True, samesite="Strict", secure=gate.secure, path="/")
     elif changes_session:
         response.del_cookie(gate.cookie, path="/", httponly=True, samesite="Strict")
+    if cookie is not None:
+        response.set_cookie(
+            cookie.name,
+            cookie.value,
+            max_age=cookie.max_age_s,
+            httponly=True,
+            samesite="Strict",
+            secure=gate.secure,
+            path=cookie.path,
+        )
     return response
 
 

@@ -29,8 +29,9 @@ from .. import audit, doctors, views
 from ..desk import Desk
 from ..directory import Site
 from ..doctors import Doctor
-from . import codes, log, rows, sites
+from . import codes, log, proofs, rows, sites
 from .gateway import Gateway, Kind, Message, message
+from .proofs import Asked
 from .rows import Account
 
 if TYPE_CHECKING:
@@ -95,46 +96,40 @@ class HomeDesk:
 
     # -- proving a number --------------------------------------------------------------------------
 
-    async def ask_code(self, mobile: str, address: str, language: str) -> int:
-        """Send a code to a number; for how many seconds it is good. Says nothing about whether the number is known.
+    async def ask_code(self, mobile: str, device: str, address: str, language: str) -> Asked:
+        """Send a code to a number, or say that one on its way is meant. Tells nothing about whether it is known.
 
         Raises TooManyAttempts.
         """
         number = codes.number_of(mobile)
-        key = rows.pepper(self.keys)
-        code = codes.code_of(secrets.token_bytes(8))
 
-        def act(connection: Connection) -> int:
-            now_ms = self.wall_ms()
-            wait_s = rows.spend(connection, codes.limits_of_asking(key, number or mobile, address), now_ms)
-            if not wait_s and number:
-                rows.put_code(connection, self.keys, number, code, now_ms)
-            return wait_s
+        def act(connection: Connection) -> Asked:
+            return proofs.ask(connection, self.keys, number or mobile, device, address, self.wall_ms())
 
-        not_too_often(await self.store.write(act))
-        if number and (self.gateway.demo or not codes.is_synthetic(number)):
-            self.send(message(number, Kind.CODE, language, code=code))
-        return codes.CODE_LIFE_S
+        asked = await self.store.write(act)
+        not_too_often(asked.wait_s)
+        if asked.code and number and (self.gateway.demo or not codes.is_synthetic(number)):
+            minutes = str(asked.good_s // 60)
+            self.send(message(number, Kind.CODE, language, code=asked.code, minutes=minutes))
+        return asked
 
-    async def login(self, mobile: str, proof: str, address: str, language: str) -> tuple[Account, Session]:
+    async def login(self, mobile: str, proof: str, device: str, address: str, language: str) -> tuple[Account, Session]:
         """Open a session for whoever has the number's code, or the token of its visit of today with its letters.
 
         Raises WrongPin, the same for every mistake, or TooManyAttempts.
         """
         number = codes.number_of(mobile)
-        limits = codes.limits_of_guessing(rows.pepper(self.keys), number or mobile, address)
         session = new_session("", 0.0)
         fresh_id = make_id(secrets.token_bytes(ID_BYTES))
 
         def act(connection: Connection) -> tuple[Account, Session] | int | None:
             now_ms = self.wall_ms()
-            wait_s = rows.spend(connection, limits, now_ms)
-            if wait_s:
-                return wait_s
-            if not number or not self._proves(connection, number, proof, now_ms):
+            proved = self._proves(connection, number or mobile, device, proof, address, now_ms)
+            if proved > 0:
+                return proved
+            if proved < 0 or not number:
                 audit.record(connection, now_ms, "", "home_login_failed")
                 return None
-            rows.give_back(connection, limits, now_ms)
             account = rows.account_of_number(connection, self.keys, number, fresh_id, language, now_ms)
             opened = msgspec.structs.replace(session, subject=account.account_id)
             rows.open_session(connection, account.account_id, opened, now_ms)
@@ -148,11 +143,24 @@ class HomeDesk:
             raise WrongPin("The code or token does not fit this number, or it is over. Ask for a new code.")
         return found
 
-    def _proves(self, connection: Connection, number: str, proof: str, now_ms: int) -> bool:
+    def _proves(self, connection: Connection, number: str, device: str, proof: str, address: str, now_ms: int) -> int:
+        """0 for a good proof, -1 for a bad one, else so many seconds to wait.
+
+        Whoever has asked for a code is never kept waiting by what others at the same address do.
+        """
         token, letters = codes.token_and_pass(proof)
-        if token:
-            return rows.prove_pass(connection, self.keys, number, token, letters, now_ms)
-        return rows.prove_code(connection, self.keys, number, proof.strip(), now_ms)
+        if not token and proofs.has_code(connection, self.keys, number, device, now_ms):
+            good = proofs.prove(connection, self.keys, number, device, proof.strip(), address, now_ms)
+            return 0 if good else -1
+        limits = codes.limits_of_guessing(rows.pepper(self.keys), address)
+        if not proofs.is_known(connection, self.keys, number, device, now_ms):
+            wait_s = rows.spend(connection, limits, now_ms)
+            if wait_s:
+                return wait_s
+        if not token or not rows.prove_pass(connection, self.keys, number, token, letters, now_ms):
+            return -1
+        rows.give_back(connection, limits, now_ms)
+        return 0
 
     async def find_session(self, token: str) -> Session | None:
         """The live session behind a cookie."""

@@ -37,8 +37,8 @@ class Kind(StrEnum):
 
 TEXTS: dict[Kind, dict[str, str]] = {
     Kind.CODE: {
-        "hi": "उपकेंद्र का कोड {code} है। 5 मिनट चलेगा। किसी को न बताएँ।",
-        "en": "Your Upkendra code is {code}. Good for 5 minutes. Tell it to nobody.",
+        "hi": "उपकेंद्र का कोड {code} है। {minutes} मिनट चलेगा। किसी को न बताएँ।",
+        "en": "Your Upkendra code is {code}. Good for {minutes} minutes. Tell it to nobody.",
     },
     Kind.GIVEN: {
         "hi": "आपका टोकन नंबर {n} है। अनुमानित समय {t}। केंद्र: {centre}।",

@@ -49,6 +49,9 @@ def perform(
     now_ms: int,
 ) -> Refusal | list[ev.Event]:
     """Ask the model about a patient's command, and record what it leads to."""
+    if isinstance(command, cmd.RegisterPatient | cmd.IssueToken):
+        numbered = "people" if isinstance(command, cmd.RegisterPatient) else rows.day_name(now_ms)
+        rows.hold_serial(connection, numbered)
     state = _state(connection, site, command, uploads, now_ms)
     decided = decide(state, command, Instant(now_ms), Actor(PATIENT, None), secrets.token_bytes(16))
     if isinstance(decided, Refusal) or not decided:

@@ -17,13 +17,14 @@ from edge.web.sessions import Session
 
 from .. import views
 from ..keys import Keyring
-from ..store.dialect import Row, insert_new, put_row
+from ..store.dialect import Row, add_row, insert_new, lock, put_row
 from ..store.schema import visits
 from ..store.schema_home import (
     home_accounts,
     home_codes,
     home_commands,
     home_counts,
+    home_devices,
     home_messages,
     home_passes,
     home_people,
@@ -58,60 +59,46 @@ def pepper(keys: Keyring) -> bytes:
 
 
 def spend(connection: Connection, limits: Iterable[Limit], now_ms: int) -> int:
-    """Count one try against all limits; seconds to wait when one of them is used up, and then none is counted."""
-    rows = []
+    """Count one try against all limits; seconds to wait when one of them is used up, and then none is counted.
+
+    Adds in the database, so that no try of another process is lost.
+    """
+    counted: list[bytes] = []
     for limit in limits:
-        key, ends_ms = _window(limit, now_ms)
-        count = connection.execute(select(home_counts.c.count).where(home_counts.c.key == key)).scalar() or 0
-        if count >= limit.most:
+        key, ends_ms = window_of(limit, now_ms)
+        counted.append(key)
+        if add_row(connection, home_counts, {"key": key, "count": 1, "ends_ms": ends_ms}, "count") > limit.most:
+            for one in counted:
+                _take_back(connection, one)
             return max(1, (ends_ms - now_ms + 999) // 1000)
-        rows.append({"key": key, "count": count + 1, "ends_ms": ends_ms})
-    for row in rows:
-        put_row(connection, home_counts, row)
     return 0
+
+
+def count_of(connection: Connection, limit: Limit, now_ms: int) -> int:
+    """How much of a limit is used up."""
+    key, _ = window_of(limit, now_ms)
+    return connection.execute(select(home_counts.c.count).where(home_counts.c.key == key)).scalar() or 0
 
 
 def give_back(connection: Connection, limits: Iterable[Limit], now_ms: int) -> None:
     """The try was a good one."""
     for limit in limits:
-        key, _ = _window(limit, now_ms)
-        counted = (home_counts.c.key == key) & (home_counts.c.count > 0)
-        connection.execute(update(home_counts).where(counted).values(count=home_counts.c.count - 1))
+        _take_back(connection, window_of(limit, now_ms)[0])
 
 
-def _window(limit: Limit, now_ms: int) -> tuple[bytes, int]:
+def _take_back(connection: Connection, key: bytes) -> None:
+    counted = (home_counts.c.key == key) & (home_counts.c.count > 0)
+    connection.execute(update(home_counts).where(counted).values(count=home_counts.c.count - 1))
+
+
+def window_of(limit: Limit, now_ms: int) -> tuple[bytes, int]:
+    """Under which key a limit is counted now, and when that ends."""
     number = now_ms // limit.window_ms
-    return hashlib.sha256(limit.key + number.to_bytes(8, "big")).digest(), (number + 1) * limit.window_ms
+    name = limit.window_ms.to_bytes(8, "big") + number.to_bytes(8, "big")
+    return hashlib.sha256(limit.key + name).digest(), (number + 1) * limit.window_ms
 
 
 # -- proving a number ----------------------------------------------------------------------------------
-
-
-def put_code(connection: Connection, keys: Keyring, number: str, code: str, now_ms: int) -> None:
-    """The code that is good from now on, in the place of any other."""
-    key = pepper(keys)
-    row: Row = {
-        "number_mac": codes.mac(key, "number", number),
-        "code_mac": codes.mac(key, "code", number, code),
-        "expires_ms": now_ms + codes.CODE_LIFE_S * 1000,
-        "guesses": 0,
-    }
-    put_row(connection, home_codes, row)
-
-
-def prove_code(connection: Connection, keys: Keyring, number: str, code: str, now_ms: int) -> bool:
-    """Whether this is the number's code. Counts the guess, and uses the code up when it is right."""
-    key = pepper(keys)
-    mine = home_codes.c.number_mac == codes.mac(key, "number", number)
-    open_ = mine & (home_codes.c.expires_ms > now_ms) & (home_codes.c.guesses < codes.CODE_GUESSES)
-    counted = connection.execute(update(home_codes).where(open_).values(guesses=home_codes.c.guesses + 1))
-    if counted.rowcount == 0:
-        return False
-    held = connection.execute(select(home_codes.c.code_mac).where(mine)).scalar_one()
-    if not hmac.compare_digest(bytes(held), codes.mac(key, "code", number, code)):
-        return False
-    connection.execute(delete(home_codes).where(mine))
-    return True
 
 
 def put_pass(
@@ -235,6 +222,7 @@ def forget(connection: Connection, now_ms: int) -> None:
     connection.execute(delete(home_passes).where(home_passes.c.expires_ms < now_ms))
     over = (home_sessions.c.used_ms < now_ms - SESSION_IDLE_MS) | (home_sessions.c.started_ms < now_ms - SESSION_MAX_MS)
     connection.execute(delete(home_sessions).where(over))
+    connection.execute(delete(home_devices).where(home_devices.c.proved_ms < now_ms - codes.DEVICE_MS))
     connection.execute(delete(home_commands).where(home_commands.c.at_ms < now_ms - COMMANDS_KEPT_MS))
 
 
@@ -283,8 +271,12 @@ def visit_ids_of(connection: Connection, patient_ids: Iterable[str]) -> list[str
 
 def serial(connection: Connection, name: str) -> int:
     """The last number that was given under a name: ``people``, or the tokens of an Indian day."""
-    held = select(home_serials.c.serial).where(home_serials.c.name == name).with_for_update()
-    return int(connection.execute(held).scalar() or 0)
+    return int(connection.execute(select(home_serials.c.serial).where(home_serials.c.name == name)).scalar() or 0)
+
+
+def hold_serial(connection: Connection, name: str) -> None:
+    """Have a name's numbers alone until the transaction ends: nobody else is given the same one."""
+    lock(connection, f"serial {name}")
 
 
 def put_serial(connection: Connection, name: str, number: int) -> None:

@@ -26,7 +26,7 @@ export function Hours() {
 export function LoginPage() {
   const mobile = useSignal("");
   const proof = useSignal("");
-  const sent = useSignal(false);
+  const sent = useSignal(/** @type {import("./store.js").CodeAsked | null} */ (null));
   const byToken = useSignal(false);
   const wrong = useSignal("");
   const busy = useSignal(false);
@@ -43,23 +43,24 @@ export function LoginPage() {
     }
   };
   const ask = work(async () => {
-    await post(`${API}/code`, { mobile: mobile.value, language: language.value });
-    sent.value = true;
+    sent.value = await post(`${API}/code`, { mobile: mobile.value, language: language.value });
   });
   const prove = work(async () => {
     enter(await post(`${API}/login`, { mobile: mobile.value, proof: proof.value, language: language.value }));
     if (!location.hash.startsWith("#/visit/")) go("/");
   });
-  const typing = sent.value || byToken.value;
+  const typing = sent.value !== null || byToken.value;
+  const code = { digits: sent.value?.digits ?? 6, minutes: Math.max(1, Math.floor((sent.value?.good_s ?? 300) / 60)) };
   return html`<div class="narrow stack" data-test="home-login">
     <h1>${t("home-welcome")}</h1><${Hours} /><${Emergency} />
     <form class="card stack" onSubmit=${typing ? prove : ask}>
       <${TextField} id="mobile" test="home-mobile" label=${t("home-mobile")} type="tel" inputmode="tel" autocomplete="tel-national" maxlength=${16}
         value=${mobile.value} required onValue=${(/** @type {string} */ text) => (mobile.value = text)} wrong=${typing ? "" : wrong.value} />
       ${typing ? html`<${TextField} id="proof" test="home-proof" label=${t(byToken.value ? "home-token-label" : "home-code-label")} focus
-          hint=${t(byToken.value ? "home-token-hint" : "home-code-hint")} inputmode=${byToken.value ? "text" : "numeric"}
+          hint=${byToken.value ? t("home-token-hint") : t("home-code-hint", code)} inputmode=${byToken.value ? "text" : "numeric"}
           autocomplete=${byToken.value ? "off" : "one-time-code"} maxlength=${30} value=${proof.value} required wrong=${wrong.value}
           onValue=${(/** @type {string} */ text) => (proof.value = text)} />` : null}
+      ${sent.value && !sent.value.sent && !byToken.value ? html`<p class="notice warn" role="status" data-test="home-code-before">${t("home-code-before")}</p>` : null}
       <button class="primary wide big" data-test=${typing ? "home-enter" : "home-ask"} disabled=${busy.value || !mobile.value || (typing && proof.value.trim().length < 6)}
         aria-busy=${busy.value ? "true" : "false"}>${t(typing ? "login" : "home-send-code")}</button>
       ${sent.value ? html`<button type="button" class="quiet" data-test="home-again" disabled=${busy.value} onClick=${ask}>${t("home-code-again")}</button>` : null}

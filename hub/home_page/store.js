@@ -6,6 +6,7 @@ import { ApiError, api, get, post, setCsrf } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
 
 /** @typedef {{node_id: string, name: string, district: string}} Centre */
+/** @typedef {{good_s: number, digits: number, sent: boolean}} CodeAsked */
 /** @typedef {{open: boolean, opens_ms: number, centres: Centre[], demo: boolean, now_ms: number}} Opening */
 /** @typedef {{visit_id: string, patient_id: string, state: string, colour: import("/ui/api").Colour, token: string, opened_ms: number, closed_ms: number, answered: boolean}} Line */
 /** @typedef {{mobile: string, csrf: string, language: "hi"|"en", centre: string, people: import("/ui/api").Patient[], visits: Line[], now_ms: number}} Family */

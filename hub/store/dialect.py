@@ -138,3 +138,12 @@ def put_row(connection: Connection, table: Table, row: Row) -> None:
         connection.execute(sqlite.insert(table).values(dict(row)).on_conflict_do_update(index_elements=keys, set_=rest))
         return
     connection.execute(postgresql.insert(table).values(dict(row)).on_conflict_do_update(index_elements=keys, set_=rest))
+
+
+def add_row(connection: Connection, table: Table, row: Row, column: str) -> int:
+    """Insert a row, or add its ``column`` to that of the one with its primary key; what stands there then."""
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    keys = [one.name for one in table.primary_key.columns]
+    added = table.c[column] + row[column]
+    statement = insert(table).values(dict(row)).on_conflict_do_update(index_elements=keys, set_={column: added})
+    return int(connection.execute(statement.returning(table.c[column])).scalar_one())

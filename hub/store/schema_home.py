@@ -28,9 +28,19 @@ home_codes = Table(
     "home_codes",
     metadata,
     Column("number_mac", LargeBinary, primary_key=True),
+    Column("device_mac", LargeBinary, primary_key=True),
     Column("code_mac", LargeBinary, nullable=False),
+    Column("lane", String(8), nullable=False),
     Column("expires_ms", BigInteger, nullable=False),
     Column("guesses", Integer, nullable=False),
+)
+
+home_devices = Table(
+    "home_devices",
+    metadata,
+    Column("number_mac", LargeBinary, primary_key=True),
+    Column("device_mac", LargeBinary, primary_key=True),
+    Column("proved_ms", BigInteger, nullable=False),
 )
 
 home_counts = Table(

@@ -10,11 +10,13 @@ from edge.model.tokens import is_of_today
 from edge.slips.words import dose_lines
 from edge.web.openapi import reply_of
 from edge.web.ranges import send_content
-from edge.web.routes import BINARY, WEBSOCKET, AnyRoute, Auth, Call, Gate, Raw, Route, WithSession
+from edge.web.routes import BINARY, WEBSOCKET, AnyRoute, Auth, Call, Gate, Raw, Route, WithCookie, WithSession
 
 from .. import __version__
+from ..home.codes import DEVICE_MS
 from ..home.desk import Seen
 from ..home.home import Home
+from ..home.proofs import device_of
 from ..home.rows import Account
 from ..hub import Hub
 from . import home_bodies as b
@@ -22,6 +24,8 @@ from .address import address_of
 from .sockets import SOCKETS, serve_patient
 
 COOKIE = "upk_home"
+DEVICE_COOKIE = "upk_home_device"
+"""Which device asked for a code: it opens nothing by itself."""
 ROOT = "/home/api"
 
 
@@ -108,15 +112,18 @@ class HomeApi:
             self._hub.wall_ms(),
         )
 
-    async def ask_code(self, call: Call[b.AskCode, None]) -> b.CodeAsked:
-        """Send a code to a number. The answer is the same for every number."""
-        body = call.body
-        return b.CodeAsked(await self._desk.ask_code(body.mobile, self._address(call.request), body.language))
+    async def ask_code(self, call: Call[b.AskCode, None]) -> WithCookie:
+        """Send a code to a number, good at this device. The answer is the same for every number."""
+        body, device = call.body, device_of(call.request.cookies.get(DEVICE_COOKIE, ""))
+        asked = await self._desk.ask_code(body.mobile, device, self._address(call.request), body.language)
+        reply = b.CodeAsked(asked.good_s, asked.digits, bool(asked.code))
+        return WithCookie(reply, DEVICE_COOKIE, device, ROOT + "/", DEVICE_MS // 1000)
 
     async def login(self, call: Call[b.HomeLogin, None]) -> WithSession:
         """Log in with the code of the message, or with today's token and its letters."""
         body, address = call.body, self._address(call.request)
-        account, session = await self._desk.login(body.mobile, body.proof, address, body.language)
+        device = call.request.cookies.get(DEVICE_COOKIE, "")
+        account, session = await self._desk.login(body.mobile, body.proof, device, address, body.language)
         return WithSession(await self._family(account, session.csrf), session)
 
     def _address(self, request: web.Request) -> str:

@@ -39,6 +39,10 @@ class AskCode(Struct, frozen=True, forbid_unknown_fields=True):
 class CodeAsked(Struct, frozen=True):
     good_s: int
     """For so long the code can be typed, if the number gets one."""
+    digits: int
+    """How long the code is."""
+    sent: bool
+    """False: the code of a message that went out a little while ago is meant."""
 
 
 class HomeLogin(Struct, frozen=True, forbid_unknown_fields=True):

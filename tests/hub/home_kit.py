@@ -55,6 +55,11 @@ async def sent_soon(kit: HubKit, kind: str, number: str = MOBILE, *, more_than: 
     raise AssertionError(f"no message {kind}")
 
 
+def code_in(text: str) -> str:
+    """The code of a message: six digits or more."""
+    return next(word for word in text.split() if word.isdigit() and len(word) >= 6)
+
+
 def only(reply: dict[str, object], name: str) -> dict[str, Any]:
     """The one thing in a list of a reply."""
     found = reply[name]
@@ -84,7 +89,7 @@ class Telephone(Page):
         """Ask for a code, and read it from the message."""
         assert (await self.ask()).status == 200
         text = (await sent(self.kit, "code", self.number))[-1]
-        return next(word for word in text.split() if word.isdigit() and len(word) == 6)
+        return code_in(text)
 
     async def prove(self, proof: str) -> ClientResponse:
         reply = await self.call("POST", "/home/api/login", {"mobile": self.number, "proof": proof})
