@@ -29,10 +29,12 @@ from .link import (
 )
 from .session import Session
 from .signals import FRESH_S, SignalOrder, pack_signal, unpack_signal
+from .timers import Timers
 from .versions import FIRST, OURS, Reads, common_level
 
 SESSIONS_PER_NODE = 4
-SESSIONS_MAX = 4_096
+SESSIONS_MAX = 20_000
+"""At one process, at about 30 kB each. Beyond it those that no node uses go first, a hundredth at once."""
 SEEN_EVERY_S = 5.0
 UNKNOWN_PER_S = 50.0
 """Answers to packets of unknown epochs, all addresses together."""
@@ -57,10 +59,11 @@ class HubEndpoint:
         self._now = now
         self._nodes: dict[bytes, HubNode] = {}
         self._sessions: dict[bytes, list[Session]] = {}
+        self._session_count = 0
         self._events: deque[HubEvent] = deque()
         self._alone: list[tuple[bytes, Hashable]] = []
         self._dirty: dict[Session, None] = {}
-        self._timers: dict[Session, float] = {}
+        self._timers: Timers[Session] = Timers()
         self._crowded: dict[Session, None] = {}
         """Sessions that had something to send, on a path that had no room."""
         self.has_room: Callable[[Hashable, float], bool] = lambda path, line_bytes: True
@@ -226,12 +229,18 @@ class HubEndpoint:
             self._greet(session)
         node.sessions.append(session)
         self._sessions.setdefault(epoch_id, []).append(session)
+        self._session_count += 1
         while len(node.sessions) > SESSIONS_PER_NODE:
             stale = min((s for s in node.sessions if s is not session), key=lambda s: (s is node.current, s.heard_s))
             self._drop(node, stale)
-        if sum(map(len, self._sessions.values())) > SESSIONS_MAX:
-            oldest = min((s for group in self._sessions.values() for s in group), key=lambda s: s.heard_s)
-            self._drop(self._nodes[oldest.node_id], oldest)
+        if self._session_count > SESSIONS_MAX:
+            self._make_place()
+
+    def _make_place(self) -> None:
+        everyone = [one for group in self._sessions.values() for one in group]
+        everyone.sort(key=lambda one: (one is self._nodes[one.node_id].current, one.heard_s))
+        for one in everyone[: max(SESSIONS_MAX // 100, 1)]:
+            self._drop(self._nodes[one.node_id], one)
 
     def _greet(self, session: Session) -> None:
         session.greeted = True
@@ -258,7 +267,9 @@ class HubEndpoint:
         group.remove(session)
         if not group:
             del self._sessions[session.epoch.epoch_id]
-        for known in (self._dirty, self._crowded, self._timers):
+        self._session_count -= 1
+        self._timers.set(session, None)
+        for known in (self._dirty, self._crowded):
             known.pop(session, None)
         node.forget_epoch(session.epoch.opening)
 
@@ -404,9 +415,8 @@ class HubEndpoint:
         """Everything that may leave now, with its path."""
         self._now = max(self._now, now)
         outgoing, self._alone = self._alone, []
-        for session, due_s in list(self._timers.items()):
-            if due_s <= now + 1e-6:
-                self._dirty[session] = None
+        for session in self._timers.due(now + 1e-6):
+            self._dirty[session] = None
         for session in list(self._dirty):
             if session.epoch.packets_sealed >= seal.EPOCH_PACKETS:
                 # Long before a counter could repeat; the node opens the session anew.
@@ -418,11 +428,7 @@ class HubEndpoint:
             self._crowded.pop(session, None)
             if crowded:
                 self._crowded[session] = None
-            timer = None if crowded else session.get_timer(now)
-            if timer is None:
-                self._timers.pop(session, None)
-            else:
-                self._timers[session] = timer
+            self._timers.set(session, None if crowded else session.get_timer(now))
         self._dirty.clear()
         return outgoing
 
@@ -441,7 +447,7 @@ class HubEndpoint:
         """When ``datagrams_to_send`` has work again, on the clock of ``now``."""
         if self._dirty or self._alone:
             return self._now
-        return min(self._timers.values(), default=None)
+        return self._timers.next()
 
     def next_event(self) -> HubEvent | None:
         """The next thing the application should know, or None."""

@@ -25,7 +25,7 @@ from edge.sync.bundle import BundlePayload
 from edge.sync.endpoint import NodeEndpoint
 from edge.sync.link import BundleAcked, NodeEvent
 from edge.sync.log import Stream, Writer
-from tests.bench import hub_day, hub_meet
+from tests.bench import hub_day, hub_fleet, hub_meet
 from tests.bench.rows import Row, at_most
 from tests.hub.kit import new_id, registered, visit_events
 from tests.kits.client import text
@@ -199,4 +199,9 @@ def intake() -> list[Row]:
         return asyncio.run(measure(clinic))
 
 
-GROUPS: dict[str, Callable[[], list[Row]]] = {"intake": intake, "day": hub_day.run, "meet": hub_meet.run}
+GROUPS: dict[str, Callable[[], list[Row]]] = {
+    "intake": intake,
+    "day": hub_day.run,
+    "meet": hub_meet.run,
+    "fleet": hub_fleet.run,
+}
