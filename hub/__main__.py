@@ -8,7 +8,6 @@ import asyncio
 import json
 import logging
 import os
-import re
 import secrets
 import signal
 import sys
@@ -20,13 +19,14 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from edge.model.clock import IST_OFFSET_S
-from edge.model.errors import BadInput, NotFound, UpkendraError
+from edge.model.errors import BadInput, UpkendraError
 from edge.model.ids import id_bytes
 from edge.model.records import Name
 from edge.web import process
 from edge.web.logs import start_logging
 
 from . import (
+    accounts,
     affected,
     audit,
     backup,
@@ -138,6 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     token.add_argument("--code", required=True, help="site code, as it stands on tokens")
     token.add_argument("--name", required=True, help="name of the site")
     token.add_argument("--district", required=True)
+    token.add_argument("--block", default="", help="the part of the district")
     token.add_argument("--hours", type=int, default=TOKEN_HOURS, help="how long the token is good for")
     token.add_argument("--demo", action="store_true", help="synthetic patients: papers carry a watermark")
 
@@ -258,7 +259,7 @@ def _add_doctor(arguments: argparse.Namespace) -> None:
         arguments, lambda connection, keys: doctors.add_doctor(connection, keys, doctor, password, wall_ms())
     )
     shown = {"password": generated} if generated else {}
-    _say(doctor_id=doctor.doctor_id, totp_secret=totp, totp_uri=_totp_uri(doctor.doctor_id, totp), **shown)
+    _say(doctor_id=doctor.doctor_id, totp_secret=totp, totp_uri=doctors.totp_uri(doctor.doctor_id, totp), **shown)
 
 
 def _role(arguments: argparse.Namespace) -> None:
@@ -267,23 +268,14 @@ def _role(arguments: argparse.Namespace) -> None:
     _say(id=arguments.id, role=arguments.role, given=not arguments.take)
 
 
-def _totp_uri(doctor_id: str, secret: str) -> str:
-    return f"otpauth://totp/Upkendra:{doctor_id}?secret={secret}&issuer=Upkendra"
-
-
 def _site_token(arguments: argparse.Namespace) -> None:
     for field in ("code", "name", "district"):
         try:
             msgspec.convert(getattr(arguments, field), Name)
         except msgspec.ValidationError:
             raise BadInput("Between 1 and 80 printable characters are needed.", field=field) from None
-    if not 1 <= arguments.hours <= 24 * 365:
-        raise BadInput("A token is good for between one hour and a year.", field="hours")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}", arguments.code):
-        raise BadInput(
-            "A site code has at most 40 letters, digits, dots and dashes: it stands on tokens.", field="code"
-        )
-    site = directory.Site("", arguments.code, arguments.name, arguments.district, arguments.demo)
+    accounts.need_hours(arguments.hours)
+    site = accounts.new_site(arguments.code, arguments.name, arguments.district, arguments.block, demo=arguments.demo)
     token = _with_store(
         arguments,
         lambda connection, keys: directory.add_token(connection, keys, site, wall_ms(), arguments.hours * 3600),
@@ -292,15 +284,10 @@ def _site_token(arguments: argparse.Namespace) -> None:
 
 
 def _replace_token(arguments: argparse.Namespace) -> None:
-    if not 1 <= arguments.hours <= 24 * 365:
-        raise BadInput("A token is good for between one hour and a year.", field="hours")
+    accounts.need_hours(arguments.hours)
 
     def act(connection: Connection, keys: Keyring) -> tuple[str, str]:
-        known = next(
-            (site for _, site in directory.load_directory(connection, keys) if site.node_id == arguments.node), None
-        )
-        if known is None:
-            raise NotFound("There is no such node.")
+        known = accounts.site_of_node(connection, arguments.node)
         return directory.add_token(connection, keys, known, wall_ms(), arguments.hours * 3600), known.site_code
 
     token, code = _with_store(arguments, act)

@@ -21,7 +21,7 @@ from edge.sync.frames import QUARANTINED
 from edge.sync.link import BundleArrived
 from edge.sync.release import parse_release
 
-from . import directory, revocations
+from . import directory, revocations, waves
 from .blob_rows import LooseLimit
 from .hub import Hub
 from .quarantine import QuarantineFull
@@ -89,6 +89,10 @@ class AskOffer(msgspec.Struct, frozen=True, tag=True):
     release_signature: bytes
 
 
+class AskDue(msgspec.Struct, frozen=True, tag=True):
+    sha256: str
+
+
 class Verdicts(msgspec.Struct, frozen=True, tag=True):
     items: tuple[Verdict, ...]
 
@@ -109,12 +113,16 @@ class Lists(msgspec.Struct, frozen=True, tag=True):
     items: tuple[bytes, ...]
 
 
+class Due(msgspec.Struct, frozen=True, tag=True):
+    node_ids: tuple[bytes, ...] | None
+
+
 class Who(msgspec.Struct, frozen=True, tag=True):
     sign_public: bytes
 
 
-Question: TypeAlias = GiveUps | GiveStored | AskReceipt | AskDowns | AskDown | AskRevoked | AskOffer | AskWho
-Answer: TypeAlias = Verdicts | File | Marked | DownNames | Lists | Who | Failed
+Question: TypeAlias = GiveUps | GiveStored | AskReceipt | AskDowns | AskDown | AskRevoked | AskOffer | AskDue | AskWho
+Answer: TypeAlias = Verdicts | File | Marked | DownNames | Lists | Due | Who | Failed
 _questions: msgspec.msgpack.Decoder[Question] = msgspec.msgpack.Decoder(Question)
 _answers: msgspec.msgpack.Decoder[object] = msgspec.msgpack.Decoder(Answer)
 
@@ -145,6 +153,9 @@ class HubDesk(Protocol):
 
     async def offer(self, node_id: bytes, release: bytes, release_signature: bytes) -> bytes:
         """The signed UPDATE file for a release. Raises CourierRefused for one that is none, and for an unknown node."""
+
+    async def due(self, sha256: str) -> tuple[bytes, ...] | None:
+        """The nodes that an update's waves let have it now; None for an update without waves."""
 
 
 class FormerMachines:
@@ -255,6 +266,11 @@ class Desk:
         now_ms = self._hub.wall_ms()
         return courier.update_file(self._hub.keys.hub.sign, node_id, now_ms, now_ms, release, release_signature)
 
+    async def due(self, sha256: str) -> tuple[bytes, ...] | None:
+        now_ms = self._hub.wall_ms()
+        found = await self._hub.store.read(lambda connection: waves.offered_to(connection, sha256, now_ms))
+        return None if found is None else tuple(bytes.fromhex(node_id) for node_id in found)
+
     def _may_have(self, node_id: bytes) -> bool:
         record = self._hub.directory.by_id(node_id)
         return record is not None and not record.revoked
@@ -276,6 +292,8 @@ class Desk:
                 return Lists(await self.revoked())
             case AskOffer(node_id, release, release_signature):
                 return File(await self.offer(node_id, release, release_signature))
+            case AskDue(sha256):
+                return Due(await self.due(sha256))
             case AskWho():
                 return Who(await self.who())
 
@@ -335,6 +353,9 @@ class RemoteDesk:
 
     async def offer(self, node_id: bytes, release: bytes, release_signature: bytes) -> bytes:
         return (await self._asker.ask(AskOffer(node_id, release, release_signature), File)).raw
+
+    async def due(self, sha256: str) -> tuple[bytes, ...] | None:
+        return (await self._asker.ask(AskDue(sha256), Due)).node_ids
 
 
 def control(hub: Hub) -> ControlServer:

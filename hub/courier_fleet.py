@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from edge.model.errors import BadInput
@@ -21,6 +22,8 @@ RELEASE_SUFFIX: Final = ".update.json"
 SIGNATURE_SUFFIX: Final = ".update.sig"
 UNSIGNED: Final = bytes(seal.SIGNATURE_BYTES)
 TELL_EVERY: Final = 32
+OFFERS_MAX: Final = 2000
+"""Offers of one update on one stick: one for each node, where it goes in waves."""
 
 
 class Update(Struct, frozen=True):
@@ -127,12 +130,24 @@ class Fleet:
         return len(lists) if fresh else 0
 
     async def write_update(self, update: Update) -> bool:
-        """Put an update and its offer on the stick, in the place of an older one; whether it was not there before.
+        """Put an update and its offer on the stick, in the place of an older one; whether anything was new there.
 
-        The payload comes first: an offer never stands without it. Raises StickRefused, CourierRefused, OSError.
+        An update with waves is offered to each node whose wave has come, and to no other. The payload comes first: an
+        offer never stands without it. Raises StickRefused, CourierRefused, OSError.
         """
         found = release.parse_release(update.release)
-        same = [name for name, one in self._offers.items() if self._is_same(one, update)]
+        due = await self._desk.due(found.sha256)
+        wave = due is not None
+        if due is not None and update.node_id != courier.EVERY_NODE:
+            due = tuple(node_id for node_id in due if node_id == update.node_id)
+        if due == ():
+            raise courier.CourierRefused("no node may have this update now", code="update_not_due")
+        fresh = await self._write_payload(update, found)
+        for node_id in (due or (update.node_id,))[:OFFERS_MAX]:
+            fresh |= await self._write_offer(msgspec.structs.replace(update, node_id=node_id), found, wave=wave)
+        return fresh
+
+    async def _write_payload(self, update: Update, found: release.Release) -> bool:
         part, mine = part_name(self._mine, found.sha256), part_prefix(self._mine)
         stale = [name for name in self._stick.parts if name.lower() != part and name.lower().startswith(mine)]
         self._files.delete(Folder.FLEET, stale)
@@ -140,14 +155,25 @@ class Fleet:
         if not whole:
             self._tell(f"Writing the update {found.name} {found.version}: {found.block_count} MB.")
             write_payload(self._stick, self._mine, found, update.file, self._progress(found))
+        return not whole
+
+    async def _write_offer(self, update: Update, found: release.Release, *, wave: bool) -> bool:
+        same = [name for name, one in self._offers.items() if self._is_same(one, update)]
         if not same:
             raw = await self._desk.offer(update.node_id, update.release, update.release_signature)
             self._named[self._stick.write(Folder.FLEET, raw)] = payload_name(found.sha256)
-        old = [name for name, one in self._offers.items() if name not in same[:1] and self._replaces(update, one)]
+        others = (update.node_id, courier.EVERY_NODE) if wave else (update.node_id,)
+        old = [
+            name
+            for name, one in self._offers.items()
+            if name not in same[:1] and one.node_id in others and self._replaces(update, one)
+        ]
         self._files.delete(Folder.FLEET, old)
         unnamed = {self._named.pop(name) for name in old if name in self._named} - set(self._named.values())
         self._files.delete(Folder.FLEET, [name for name in self._stick.payloads if name.lower() in unnamed])
-        return not (whole and same)
+        for name in old:
+            self._offers.pop(name, None)
+        return not same
 
     def _progress(self, found: release.Release) -> Progress:
         def told(done: int) -> None:
@@ -166,9 +192,9 @@ class Fleet:
 
     @staticmethod
     def _replaces(update: Update, one: courier.UpdateFile) -> bool:
-        """Whether an offer says something about the same thing at the same nodes."""
+        """Whether an offer says something about the same thing."""
         try:
             old, new = release.parse_release(one.release), release.parse_release(update.release)
         except release.ReleaseRefused:
             return True
-        return (old.name, old.target, one.node_id) == (new.name, new.target, update.node_id)
+        return (old.name, old.target) == (new.name, new.target)

@@ -40,6 +40,8 @@ class Site(Struct, frozen=True):
     """When the node was last heard, as the database has it: within half a minute; 0 for never."""
     home: bool = False
     """No place: patients who speak to the hub from their own telephones."""
+    block: str = ""
+    """The part of the district that it belongs to; empty where nobody said."""
 
 
 WORKERS_MAX = 200
@@ -110,7 +112,7 @@ def _record(row: "Found[tuple[object, ...]]", keys: Keyring) -> NodeRecord:
 
 
 def _site(row: "Found[tuple[object, ...]]") -> Site:
-    return Site(row.node_id, row.site_code, row.site_name, row.district, bool(row.demo), row.seen_ms)
+    return Site(row.node_id, row.site_code, row.site_name, row.district, bool(row.demo), row.seen_ms, block=row.block)
 
 
 def add_token(
@@ -119,6 +121,7 @@ def add_token(
     site: Site,
     now_ms: int,
     life_s: int,
+    actor: str = "",
 ) -> str:
     """A one-time token for a site, shown once and not kept. With ``site.node_id``: for the machine that replaces it."""
     secret = secrets.token_bytes(enrol.TOKEN_SECRET_BYTES)
@@ -135,9 +138,10 @@ def add_token(
             request_hash=None,
             reply=None,
             node_id=site.node_id,
+            block=site.block,
         )
     )
-    audit.record(connection, now_ms, "", "token_made", site.site_code)
+    audit.record(connection, now_ms, actor, "token_made", site.site_code)
     return enrol.make_token(secret, keys.root_public)
 
 
@@ -181,6 +185,8 @@ def enrol_node(connection: Connection, keys: Keyring, body: bytes, ports: Ports,
         "seen_ms": 0,
         "revoked_ms": 0,
         "told_key_ms": keys.hub.made_ms,
+        "block": token.block,
+        "told_on_call_ms": 0,
     }
     if token.node_id:
         _replace(connection, name, row, now_ms)
@@ -263,9 +269,9 @@ def closed_accounts(connection: Connection) -> frozenset[str]:
     return frozenset(row.doctor_id for row in rows)
 
 
-def revoke_node(connection: Connection, node_id: str, now_ms: int) -> None:
+def revoke_node(connection: Connection, node_id: str, now_ms: int, actor: str = "") -> None:
     """Never believe this node again. Raises NotFound."""
     done = connection.execute(update(nodes).where(nodes.c.node_id == node_id).values(revoked_ms=now_ms))
     if done.rowcount == 0:
         raise NotFound("There is no such node.")
-    audit.record(connection, now_ms, "", "revoked", node_id)
+    audit.record(connection, now_ms, actor, "revoked", node_id)

@@ -24,8 +24,9 @@ from edge.web.refusals import TooManyAttempts, WrongPin
 
 from . import audit
 from .keys import Keyring
-from .store.dialect import insert_new, lock, put_row
+from .store.dialect import Value, insert_new, lock, put_row
 from .store.schema import doctors, failures, sessions
+from .store.schema_office import retired_keys
 
 TOTP_STEP_S = 30
 TOTP_SECRET_BYTES = 20
@@ -96,35 +97,72 @@ def check_password(account: Account | None, password: str) -> SigningKey | None:
     return unwrap(account or _NOBODY, password)
 
 
-def add_doctor(connection: Connection, keys: Keyring, doctor: Doctor, password: str, now_ms: int) -> str:
+def add_doctor(
+    connection: Connection, keys: Keyring, doctor: Doctor, password: str, now_ms: int, actor: str = ""
+) -> str:
     """Create the account and its certified signing key; returns the TOTP secret in base32.
 
     Raises Refused when the id is taken or the password has fewer than ten characters.
     """
-    if len(password) < PASSWORD_MIN:
-        raise Refused(f"A password has at least {PASSWORD_MIN} characters.", code="password_short")
-    salt, private, totp = secrets.token_bytes(16), secrets.token_bytes(32), secrets.token_bytes(TOTP_SECRET_BYTES)
-    nonce = secrets.token_bytes(12)
-    public = seal.verifier_of(private)
-    row: dict[str, bytes | str | int] = {
+    secret, row = _fresh(keys, doctor, password)
+    row |= {
         "doctor_id": doctor.doctor_id,
         "name": doctor.name,
         "registration": doctor.registration,
         "qualification": doctor.qualification,
         "contact": doctor.contact,
+        "made_ms": now_ms,
+        "disabled_ms": 0,
+    }
+    if not insert_new(connection, doctors, row):
+        raise Refused("There is a doctor with this id already.", code="doctor_exists")
+    audit.record(connection, now_ms, actor, "doctor_added", doctor.doctor_id)
+    return secret
+
+
+def reset_doctor(
+    connection: Connection, keys: Keyring, doctor_id: str, password: str, now_ms: int, actor: str = ""
+) -> str:
+    """New password, authenticator and signing key; returns the TOTP secret in base32. Raises NotFound, Refused.
+
+    The old key opens with the old password only, and that is lost or known to somebody: it signs nothing any more,
+    and nodes hear so. What it signed before stays good. Sessions end; a closed account stays closed.
+    """
+    account = find_account(connection, doctor_id)
+    if account is None:
+        raise NotFound("There is no such doctor.")
+    mine = doctors.c.doctor_id == doctor_id
+    old = bytes(connection.execute(select(doctors.c.key_public).where(mine)).scalar_one())
+    secret, row = _fresh(keys, account.doctor, password)
+    connection.execute(update(doctors).where(mine).values(row))
+    put_row(connection, retired_keys, {"key_public": old, "doctor_id": doctor_id, "retired_ms": now_ms})
+    connection.execute(sessions.delete().where(sessions.c.doctor_id == doctor_id))
+    connection.execute(failures.delete().where(failures.c.key == user_key(doctor_id)))
+    audit.record(connection, now_ms, actor, "doctor_reset", doctor_id)
+    return secret
+
+
+def _fresh(keys: Keyring, doctor: Doctor, password: str) -> tuple[str, dict[str, Value]]:
+    """Everything that is drawn anew for an account: the TOTP secret in base32, and columns. Raises Refused."""
+    if len(password) < PASSWORD_MIN:
+        raise Refused(f"A password has at least {PASSWORD_MIN} characters.", code="password_short")
+    salt, private, totp = secrets.token_bytes(16), secrets.token_bytes(32), secrets.token_bytes(TOTP_SECRET_BYTES)
+    nonce = secrets.token_bytes(12)
+    public = seal.verifier_of(private)
+    row: dict[str, Value] = {
         "salt": salt,
         "totp_sealed": keys.protect(totp, f"totp {doctor.doctor_id}"),
         "totp_step": 0,
         "key_public": public,
         "key_wrapped": nonce + AESGCM(derive(password, salt)).encrypt(nonce, private, doctor.doctor_id.encode()),
         "certificate": certify_doctor(public, doctor.doctor_id, doctor.name, doctor.registration, keys.sign),
-        "made_ms": now_ms,
-        "disabled_ms": 0,
     }
-    if not insert_new(connection, doctors, row):
-        raise Refused("There is a doctor with this id already.", code="doctor_exists")
-    audit.record(connection, now_ms, "", "doctor_added", doctor.doctor_id)
-    return base64.b32encode(totp).decode()
+    return base64.b32encode(totp).decode(), row
+
+
+def totp_uri(doctor_id: str, secret: str) -> str:
+    """What an authenticator app scans."""
+    return f"otpauth://totp/Upkendra:{doctor_id}?secret={secret}&issuer=Upkendra"
 
 
 def find_account(connection: Connection, doctor_id: str) -> Account | None:
@@ -143,20 +181,20 @@ def find_account(connection: Connection, doctor_id: str) -> Account | None:
     )
 
 
-def disable_doctor(connection: Connection, doctor_id: str, now_ms: int) -> None:
+def disable_doctor(connection: Connection, doctor_id: str, now_ms: int, actor: str = "") -> None:
     """Close an account: its sessions end, and nothing is signed with its key any more. Raises NotFound.
 
     What she signed before stays good. The running hub gives her visits back to the queue.
     """
     _set_disabled(connection, doctor_id, now_ms)
     connection.execute(sessions.delete().where(sessions.c.doctor_id == doctor_id))
-    audit.record(connection, now_ms, "", "doctor_disabled", doctor_id)
+    audit.record(connection, now_ms, actor, "doctor_disabled", doctor_id)
 
 
-def enable_doctor(connection: Connection, doctor_id: str, now_ms: int) -> None:
+def enable_doctor(connection: Connection, doctor_id: str, now_ms: int, actor: str = "") -> None:
     """Open a closed account again, with the password and the authenticator that it had. Raises NotFound."""
     _set_disabled(connection, doctor_id, 0)
-    audit.record(connection, now_ms, "", "doctor_enabled", doctor_id)
+    audit.record(connection, now_ms, actor, "doctor_enabled", doctor_id)
 
 
 def _set_disabled(connection: Connection, doctor_id: str, disabled_ms: int) -> None:

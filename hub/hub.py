@@ -14,7 +14,7 @@ from edge.sync.endpoint import HubEndpoint
 from edge.sync.locked import is_message
 from edge.web.logs import say
 
-from . import directory, down, revocations, shelf, shelf_s3
+from . import directory, down, on_call, revocations, shelf, shelf_s3
 from .blob_copy import BlobCopy
 from .blob_rows import LooseLimit
 from .blobs import Blobs
@@ -272,23 +272,33 @@ class Hub:
 
     async def _keep_loading(self) -> None:
         """See what commands of other processes changed: nodes, revocations, doctors. Forget sessions that are over."""
-        known: set[str] | None = None
+        known: dict[str, bytes] | None = None
         while True:
             try:
                 doctors = await self.store.read(directory.published_doctors)
                 for staff in doctors:
-                    if known is not None and staff.person_id not in known and self.front.leads:
+                    if known is not None and known.get(staff.person_id) != staff.public_key and self.front.leads:
                         await self.publish(staff)
-                known = {staff.person_id for staff in doctors}
+                known = {staff.person_id: staff.public_key for staff in doctors}
                 await self.reload_nodes()
                 await self._reload_keys()
                 await self.desk.forget_sessions()
                 if self.front.leads:
                     await self.tell_revocations()
+                    await self._tell_on_call()
                     await self._free_visits()
             except Exception:
                 logger.exception("reloading failed")  # a database that went away comes back
             await asyncio.sleep(RELOAD_S)
+
+    async def _tell_on_call(self) -> None:
+        """Tell nodes whom to ring, some at a time: the lists are not urgent, and the writer has more to do."""
+        for node_id in await self.store.read(on_call.lacking):
+
+            def act(connection: Connection, node_id: str = node_id) -> down.DownBlob:
+                return on_call.tell(connection, self.speaker, node_id, self.wall_ms())
+
+            self.link.send_down(await self.store.write(act))
 
     async def _free_visits(self) -> None:
         """Look for visits of closed accounts, after an account was closed and at the start."""

@@ -4,6 +4,7 @@ Deny by default: a route without a line here is for nobody (security.md S3). Rea
 coordinates, counts or administrates sees no clinical content.
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
@@ -39,7 +40,13 @@ _FLEET = frozenset({Role.ADMINISTRATOR, Role.COORDINATOR, Role.DOCTOR, Role.SPEC
 _FIGURES = frozenset({Role.VIEWER, Role.ADMINISTRATOR, Role.COORDINATOR})
 _OPEN = frozenset({Role.COORDINATOR, Role.ADMINISTRATOR})
 """Who may let a locked node be opened."""
+_ADMIN = frozenset({Role.ADMINISTRATOR})
+_KEEP = frozenset({Role.ADMINISTRATOR, Role.COORDINATOR})
+"""Who looks after centres: their machines, and whom they ring."""
+_REVIEW = frozenset({Role.ADMINISTRATOR, Role.MEDICAL_OFFICER})
 _ALL = frozenset(Role)
+JUST_A_DOCTOR: Final = frozenset({Role.DOCTOR})
+"""What an account is to which nobody gave a role."""
 
 PERMITS: Final[dict[tuple[str, str], frozenset[Role]]] = {
     ("GET", "/api/session"): _ALL,
@@ -81,6 +88,30 @@ PERMITS: Final[dict[tuple[str, str], frozenset[Role]]] = {
     ("POST", "/api/rota/decline"): _TREAT,
     ("GET", "/api/coordination"): _GIVE,
     ("GET", "/api/day"): _TREAT | _FIGURES,
+    ("GET", "/api/people"): _ADMIN,
+    ("POST", "/api/people"): _ADMIN,
+    ("POST", "/api/people/{person_id}"): _ADMIN,
+    ("GET", "/api/sites"): _ADMIN,
+    ("PUT", "/api/sites/{node_id}"): _ADMIN,
+    ("POST", "/api/sites/{node_id}/revoke"): _ADMIN,
+    ("GET", "/api/sites/{node_id}/staff"): _ADMIN,
+    ("PUT", "/api/sites/{node_id}/staff/{staff_id}"): _ADMIN,
+    ("POST", "/api/tokens"): _ADMIN,
+    ("GET", "/api/lists"): _ADMIN | _MEDICINES,
+    ("GET", "/api/fleet"): _KEEP,
+    ("GET", "/api/updates"): _ADMIN,
+    ("POST", "/api/updates"): _ADMIN,
+    ("PUT", "/api/updates/{sha256}"): _ADMIN,
+    ("DELETE", "/api/updates/{sha256}"): _ADMIN,
+    ("GET", "/api/on-call"): _KEEP,
+    ("PUT", "/api/on-call"): _KEEP,
+    ("POST", "/api/visits/{visit_id}/break-glass"): frozenset({Role.COORDINATOR}),
+    ("GET", "/api/visits/{visit_id}/broken-glass"): frozenset({Role.COORDINATOR}),
+    ("GET", "/api/glass"): _REVIEW,
+    ("POST", "/api/glass/{glass_id}"): _REVIEW,
+    ("GET", "/api/report"): _FIGURES,
+    ("GET", "/api/report.csv"): _FIGURES,
+    ("GET", "/api/report.pdf"): _FIGURES,
     ("GET", "/api/unlocks"): _OPEN,
     ("POST", "/api/unlocks/{node_id}"): _OPEN,
 }
@@ -90,14 +121,25 @@ PERMITS: Final[dict[tuple[str, str], frozenset[Role]]] = {
 def roles_of(connection: Connection, person_id: str) -> frozenset[Role]:
     """What a person is: the roles that were given, and doctor when none but medical officer was."""
     rows = connection.execute(select(roles.c.role).where(roles.c.person_id == person_id))
-    found = frozenset(Role(row.role) for row in rows if row.role in _VALUES)
-    return found if found - {Role.MEDICAL_OFFICER} else found | {Role.DOCTOR}
+    return _meant(row.role for row in rows)
+
+
+def all_roles(connection: Connection) -> dict[str, frozenset[Role]]:
+    """What everybody is to whom a role was given; the others are doctors."""
+    given: dict[str, list[str]] = {}
+    for row in connection.execute(select(roles.c.person_id, roles.c.role)):
+        given.setdefault(row.person_id, []).append(row.role)
+    return {person_id: _meant(names) for person_id, names in given.items()}
+
+
+def _meant(names: Iterable[str]) -> frozenset[Role]:
+    found = frozenset(Role(name) for name in names if name in _VALUES)
+    return found if found - {Role.MEDICAL_OFFICER} else found | JUST_A_DOCTOR
 
 
 def no_doctors(connection: Connection) -> frozenset[str]:
     """Accounts that are no doctor's: nothing about them is published to nodes."""
-    people = {row.person_id for row in connection.execute(select(roles.c.person_id).distinct())}
-    return frozenset(person for person in people if not roles_of(connection, person) & _TREAT)
+    return frozenset(person for person, held in all_roles(connection).items() if not held & _TREAT)
 
 
 def need_permit(route: AnyRoute, held: frozenset[Role]) -> None:

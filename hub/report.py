@@ -6,14 +6,14 @@ sides measured (:func:`edge.model.prescription.achieved_mode`). Made-up patients
 """
 
 import csv
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from enum import StrEnum
 from math import ceil
 from typing import IO
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from edge.model.clock import day_of, day_start_ms, day_text
 from edge.model.fold import Visit
@@ -21,10 +21,11 @@ from edge.model.prescribing import achieved_mode
 from edge.model.records import Mode, VisitState
 
 from .directory import Site
-from .store.schema import visits
+from .store.schema import blob_chunks, blobs, entries, visits
 
 WITHIN_MIN = (15, 30, 60)
 CHUNK = 500
+NO_SIZES: Mapping[str, int] = {}
 _visit = msgspec.msgpack.Decoder(Visit)
 
 
@@ -33,6 +34,7 @@ class By(StrEnum):
 
     ALL = "all"
     NODE = "node"
+    BLOCK = "block"
     DISTRICT = "district"
     DOCTOR = "doctor"
 
@@ -43,7 +45,7 @@ class Line(Struct, frozen=True):
     day: str
     """YYYY-MM-DD; a month is YYYY-MM."""
     of: str
-    """Site code, district or doctor; empty for all."""
+    """Site code, ``district / block``, district or doctor; empty for all."""
     visits: int
     cumulative: int
     """Visits of this line's place or doctor since the first day that was asked for."""
@@ -68,6 +70,8 @@ class Line(Struct, frozen=True):
     prescriptions: int
     referred: int
     no_shows: int
+    kilobytes: int = 0
+    """What came for these visits: entries as they arrived, and photos and notes as they lie here."""
 
 
 class _Sum:
@@ -80,9 +84,11 @@ class _Sum:
         self.modes: dict[Mode, int] = {}
         self.waits_min: list[float] = []
         self.video_s = self.audio_s = 0.0
+        self.size_bytes = 0
 
-    def add(self, visit: Visit) -> None:
+    def add(self, visit: Visit, size_bytes: int) -> None:
         self.visits += 1
+        self.size_bytes += size_bytes
         self.patients.add(visit.patient_id)
         self.colours[visit.colour.value] = self.colours.get(visit.colour.value, 0) + 1
         answered_ms = answered_at(visit)
@@ -127,6 +133,7 @@ class _Sum:
             prescriptions=self.prescriptions,
             referred=self.referred,
             no_shows=self.no_shows,
+            kilobytes=round(self.size_bytes / 1000),
         )
 
 
@@ -141,13 +148,26 @@ def percentile(ordered: list[float], percent: int) -> float:
     return round(ordered[max(ceil(len(ordered) * percent / 100), 1) - 1], 1) if ordered else 0.0
 
 
-def lines(found: Iterable[tuple[Visit, Site]], by: By, *, monthly: bool = False) -> list[Line]:
-    """The sheet of these visits, by day (or month) and then by name."""
+def lines(
+    found: Iterable[tuple[Visit, Site]],
+    by: By,
+    *,
+    monthly: bool = False,
+    sizes: Mapping[str, int] = NO_SIZES,
+) -> list[Line]:
+    """The sheet of these visits, by day (or month) and then by name. ``sizes``: bytes that came for a visit."""
     sums: dict[tuple[str, str], _Sum] = {}
     for visit, site in found:
-        names = {By.ALL: "", By.NODE: site.site_code, By.DISTRICT: site.district, By.DOCTOR: visit.doctor_id}
+        block = f"{site.district} / {site.block}" if site.block else site.district
+        names = {
+            By.ALL: "",
+            By.NODE: site.site_code,
+            By.BLOCK: block,
+            By.DISTRICT: site.district,
+            By.DOCTOR: visit.doctor_id,
+        }
         day = day_text(day_of(visit.queued_ms))
-        sums.setdefault((day[:7] if monthly else day, names[by]), _Sum()).add(visit)
+        sums.setdefault((day[:7] if monthly else day, names[by]), _Sum()).add(visit, sizes.get(visit.visit_id, 0))
     sheet: list[Line] = []
     so_far: dict[str, int] = {}
     for (day, of), total in sorted(sums.items()):
@@ -157,9 +177,15 @@ def lines(found: Iterable[tuple[Visit, Site]], by: By, *, monthly: bool = False)
 
 
 def read(
-    connection: Connection, site_of: Callable[[str], Site], first_day: int, last_day: int, *, demo: bool = False
+    connection: Connection,
+    site_of: Callable[[str], Site],
+    first_day: int,
+    last_day: int,
+    *,
+    demo: bool = False,
+    districts: Collection[str] = (),
 ) -> Iterable[tuple[Visit, Site]]:
-    """The visits that got their token in these Indian days, a few at a time."""
+    """The visits that got their token in these Indian days, a few at a time. ``districts``: only of these."""
     query = (
         select(visits.c.view, visits.c.node_id)
         .where(visits.c.queued_ms >= day_start_ms(first_day), visits.c.queued_ms < day_start_ms(last_day + 1))
@@ -169,8 +195,31 @@ def read(
     with connection.execute(query) as rows:
         for row in rows:
             site = site_of(row.node_id)
-            if demo or not site.demo:
+            if (demo or not site.demo) and (not districts or site.district in districts):
                 yield _visit.decode(row.view), site
+
+
+def sizes(connection: Connection, first_day: int, last_day: int) -> dict[str, int]:
+    """Bytes that came for each visit of these days."""
+    within = (visits.c.queued_ms >= day_start_ms(first_day), visits.c.queued_ms < day_start_ms(last_day + 1))
+    said = (
+        select(entries.c.visit_id, func.sum(func.length(entries.c.raw)).label("size"))
+        .join(visits, visits.c.visit_id == entries.c.visit_id)
+        .where(*within)
+        .group_by(entries.c.visit_id)
+    )
+    sent = (
+        select(blobs.c.visit_id, func.sum(blob_chunks.c.size_bytes).label("size"))
+        .join(blob_chunks, (blob_chunks.c.node_id == blobs.c.node_id) & (blob_chunks.c.blob_id == blobs.c.blob_id))
+        .join(visits, visits.c.visit_id == blobs.c.visit_id)
+        .where(*within)
+        .group_by(blobs.c.visit_id)
+    )
+    found: dict[str, int] = {}
+    for query in (said, sent):
+        for row in connection.execute(query):
+            found[row.visit_id] = found.get(row.visit_id, 0) + int(row.size)
+    return found
 
 
 def write_csv(sheet: Iterable[Line], out: IO[str]) -> None:

@@ -5,6 +5,7 @@ A process of its own: a state's month is minutes of decoding.
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -27,6 +28,8 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", dest="to_day", required=True, metavar="DAY", help="the last day")
     parser.add_argument("--by", default=report.By.ALL, choices=[by.value for by in report.By], help="a line for each")
     parser.add_argument("--monthly", action="store_true", help="months in place of days")
+    parser.add_argument("--district", action="append", default=[], help="only visits of this district; may be repeated")
+    parser.add_argument("--json", action="store_true", help="a JSON list in place of CSV")
     parser.add_argument("--pdf", type=Path, metavar="FILE", help="write the sheet to print, too")
     parser.add_argument("--demo", action="store_true", help="count made-up patients too")
 
@@ -48,19 +51,26 @@ def run(arguments: argparse.Namespace) -> None:
     def act(connection: Connection) -> list[report.Line]:
         nodes = [site for _, site in directory.load_directory(connection, keys)]
         sites = {site.node_id: site for site in (*nodes, *home_sites.all_sites(connection))}
-        found = report.read(connection, sites.__getitem__, first, last, demo=arguments.demo)
-        return report.lines(found, report.By(arguments.by), monthly=arguments.monthly)
+        found = report.read(
+            connection, sites.__getitem__, first, last, demo=arguments.demo, districts=arguments.district
+        )
+        sizes = report.sizes(connection, first, last)
+        return report.lines(found, report.By(arguments.by), monthly=arguments.monthly, sizes=sizes)
 
     try:
         sheet = store.read_now(act)
     finally:
         store.close()
     if arguments.pdf is not None:
-        page = figures_page(
-            [msgspec.structs.asdict(line) for line in sheet],
-            f"{arguments.from_day} – {arguments.to_day}",
-            everywhere=arguments.by == report.By.ALL,
-            demo=arguments.demo,
-        )
-        arguments.pdf.write_bytes(render_figures(page))
-    report.write_csv(sheet, sys.stdout)
+        span = f"{arguments.from_day} – {arguments.to_day}"
+        arguments.pdf.write_bytes(sheet_pdf(sheet, span, report.By(arguments.by), demo=arguments.demo))
+    if arguments.json:
+        sys.stdout.write(msgspec.json.encode(sheet).decode() + "\n")
+    else:
+        report.write_csv(sheet, sys.stdout)
+
+
+def sheet_pdf(sheet: Sequence[report.Line], span: str, by: report.By, *, demo: bool) -> bytes:
+    """The sheet to print."""
+    rows = [msgspec.structs.asdict(line) for line in sheet]
+    return render_figures(figures_page(rows, span, everywhere=by is report.By.ALL, demo=demo))

@@ -41,22 +41,22 @@ def load_approvals(connection: Connection) -> Approvals:
     return approvals_of(Decided(row.item, row.fingerprint, Decision(row.decision)) for row in rows)
 
 
-def give_role(connection: Connection, person_id: str, role: str, now_ms: int) -> None:
+def give_role(connection: Connection, person_id: str, role: str, now_ms: int, actor: str = "") -> None:
     """Let a person act in a role. Raises NotFound, BadInput."""
     if role not in {one.value for one in Role}:
         raise BadInput("There is no such role.", field="role")
     if find_account(connection, person_id) is None:
         raise NotFound("There is no such account.")
     if insert_new(connection, roles, {"person_id": person_id, "role": role, "given_ms": now_ms}):
-        audit.record(connection, now_ms, "", "role_given", person_id, role)
+        audit.record(connection, now_ms, actor, "role_given", person_id, role)
 
 
-def take_role(connection: Connection, person_id: str, role: str, now_ms: int) -> None:
+def take_role(connection: Connection, person_id: str, role: str, now_ms: int, actor: str = "") -> None:
     """Let a person act in a role no longer. Raises NotFound."""
     gone = connection.execute(roles.delete().where(roles.c.person_id == person_id, roles.c.role == role))
     if not gone.rowcount:
         raise NotFound("This person does not have that role.")
-    audit.record(connection, now_ms, "", "role_taken", person_id, role)
+    audit.record(connection, now_ms, actor, "role_taken", person_id, role)
 
 
 def has_role(connection: Connection, person_id: str, role: str) -> bool:

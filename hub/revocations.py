@@ -17,6 +17,7 @@ from . import audit, down
 from .keys import Keyring
 from .store.dialect import Row, put_row
 from .store.schema import doctors, former_nodes, nodes, removed_staff, revocations
+from .store.schema_office import retired_keys
 
 _encode = msgspec.msgpack.Encoder().encode
 _contents = msgspec.msgpack.Decoder(revocation.Content)
@@ -26,7 +27,7 @@ def fingerprint(connection: Connection, keys: Keyring) -> tuple[int, ...]:
     """Changes whenever a list may have to change; cheap enough to be asked every few seconds."""
     found = [keys.hub.made_ms]
     times = (nodes.c.revoked_ms, nodes.c.enrolled_ms, former_nodes.c.replaced_ms)
-    for column in (*times, doctors.c.disabled_ms, removed_staff.c.removed_ms):
+    for column in (*times, doctors.c.disabled_ms, removed_staff.c.removed_ms, retired_keys.c.retired_ms):
         row = connection.execute(select(func.count(), func.coalesce(func.sum(column), 0))).one()
         found += [int(row[0]), int(row[1])]
     return tuple(found)
@@ -73,8 +74,10 @@ def _changes(
 
 
 def _closed(connection: Connection) -> tuple[bytes, ...]:
-    rows = connection.execute(select(doctors.c.key_public).where(doctors.c.disabled_ms != 0))
-    return tuple(sorted(revocation.machine_of(bytes(row.key_public)) for row in rows))[: revocation.CLOSED_MAX]
+    closed = connection.execute(select(doctors.c.key_public).where(doctors.c.disabled_ms != 0)).all()
+    retired = connection.execute(select(retired_keys.c.key_public)).all()
+    keys = {bytes(row.key_public) for row in (*closed, *retired)}
+    return tuple(sorted(map(revocation.machine_of, keys)))[: revocation.CLOSED_MAX]
 
 
 def _hub_key(keys: Keyring) -> hubkey.HubKey | None:
@@ -117,7 +120,9 @@ def lists(connection: Connection) -> list[bytes]:
     return [signed for _, _, signed in sorted(found)]
 
 
-def remove_staff(connection: Connection, node_id: str, staff_id: str, now_ms: int, *, back: bool = False) -> None:
+def remove_staff(
+    connection: Connection, node_id: str, staff_id: str, now_ms: int, *, back: bool = False, actor: str = ""
+) -> None:
     """A node's staff member may not log in there any more (``back``: may again). Raises NotFound for no such node."""
     if connection.execute(select(nodes.c.node_id).where(nodes.c.node_id == node_id)).first() is None:
         raise NotFound("There is no such node.")
@@ -126,4 +131,4 @@ def remove_staff(connection: Connection, node_id: str, staff_id: str, now_ms: in
         connection.execute(delete(removed_staff).where(*mine))
     else:
         put_row(connection, removed_staff, {"node_id": node_id, "staff_id": staff_id, "removed_ms": now_ms})
-    audit.record(connection, now_ms, "", "staff_back" if back else "staff_removed", node_id, staff_id[:60])
+    audit.record(connection, now_ms, actor, "staff_back" if back else "staff_removed", node_id, staff_id[:60])

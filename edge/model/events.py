@@ -268,6 +268,13 @@ class NodeTold(Struct, frozen=True, array_like=True):
     disk_free_mb: int = 0
     records_mb: int = 0
     clock_trusted: bool = False
+    power: ShortText = ""
+    """``mains``, ``battery``, ``low``; empty without a board that measures it."""
+    battery_mv: int = 0
+    sim: ShortText = ""
+    """``up``, or what is wrong with modem or SIM; empty without a modem."""
+    update: ShortText = ""
+    """Name and version of the update that lies there for the installer."""
 
 
 # The hub's log for one node.
@@ -343,6 +350,19 @@ class RevocationsPublished(Struct, frozen=True, array_like=True):
 
     signed_list: bytes
     """:mod:`edge.sync.revocation`."""
+
+
+class OnCallNumber(Struct, frozen=True, array_like=True):
+    """Somebody to ring when no doctor answers: on duty, never a patient."""
+
+    name: ShortText
+    phone: ShortText
+
+
+class OnCallPublished(Struct, frozen=True, array_like=True):
+    """Whom this centre rings when no doctor answers, in that order; in the place of what was published before."""
+
+    numbers: Annotated[tuple[OnCallNumber, ...], Meta(max_length=12)]
 
 
 class DoctorNote(Struct, frozen=True, array_like=True):
@@ -441,6 +461,7 @@ Event: TypeAlias = (
     | DoctorMarked
     | AnswerSpoken
     | AnswerPart
+    | OnCallPublished
 )
 
 KINDS: dict[int, type[Struct]] = {
@@ -487,6 +508,7 @@ KINDS: dict[int, type[Struct]] = {
     75: AnswerPart,
     80: HubKeyPublished,
     81: RevocationsPublished,
+    82: OnCallPublished,
 }
 """Kind number on the wire → struct. 1–63 are said by nodes, 64–127 by the hub. Never reused."""
 

@@ -274,6 +274,27 @@ def sign_items() -> tuple[SignItem, ...]:
     return tuple(msgspec.structs.replace(item, asks=asks.get(item.id, ())) for item in load("signs", _Signs).items)
 
 
+class ListAbout(Struct, frozen=True):
+    """What a list says of itself."""
+
+    version: str
+    status: str = ""
+    """How far it may be believed, in its own words."""
+
+
+LISTS = (
+    "formulary", "drug_lists", "dosing", "triage_rules", "vitals", "signs", "complaints", "history", "diagnoses",
+    "terms", "consent", "fhir",
+)  # fmt: skip
+"""The data that rules and screens stand on."""
+
+
+@cache
+def list_versions() -> dict[str, ListAbout]:
+    """Which version of each list this release carries."""
+    return {name: load(name, ListAbout) for name in LISTS}
+
+
 @cache
 def reference() -> Reference:
     """The whole reference, loaded once per process."""

@@ -40,6 +40,7 @@ from edge.sync.log import Stream
 from edge.sync.meter import Meter
 from edge.web.logs import say
 
+from . import on_call
 from .clinic import Clinic
 from .config import NodeConfig, save_config
 from .held import RETENTION_DAYS, RETENTION_VISITS
@@ -451,6 +452,8 @@ class HubLink:
             if isinstance(event, ev.RevocationsPublished) and payload.stream == Stream.HUB:
                 with contextlib.suppress(revocation.RevocationRefused):  # an older one of a stick's time is no fault
                     await self.hear_revocations(event.signed_list)
+            if isinstance(event, ev.OnCallPublished) and payload.stream == Stream.HUB:
+                await asyncio.to_thread(on_call.hear, self._clinic.folder, event)
             if isinstance(event, ev.PrescriptionSigned) and payload.stream == Stream.HUB:
                 signed = msgspec.msgpack.decode(event.signed, type=SignedPrescription)
                 verified = await asyncio.to_thread(verify_signed, signed, config.hub_sign)

@@ -1,6 +1,6 @@
-"""Whom to ring when no doctor answers: numbers that the centre keeps itself.
+"""Whom to ring when no doctor answers: numbers that the hub says, and those that the centre keeps itself.
 
-In a plain file, so that they are there while the records are locked: numbers of services and of people on duty, never
+In plain files, so that they are there while the records are locked: numbers of services and of people on duty, never
 of patients.
 """
 
@@ -10,11 +10,14 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from edge.model.events import OnCallPublished
 from edge.model.records import ShortText
 
 from .config import write_private
 
 FILE = "on-call.json"
+HUB_FILE = "on-call-hub.json"
+"""What the hub said last; the centre does not change it."""
 MOST = 12
 
 Phone = Annotated[str, Meta(pattern=r"^\+?[0-9][0-9 -]{1,17}$")]
@@ -34,12 +37,35 @@ class OnCallList(Struct, frozen=True, forbid_unknown_fields=True):
     items: Annotated[tuple[OnCall, ...], Meta(max_length=MOST)] = ()
 
 
+class Numbers(Struct, frozen=True):
+    """All numbers: those of the hub are rung first."""
+
+    items: tuple[OnCall, ...]
+    """The centre's own."""
+    from_hub: tuple[OnCall, ...]
+
+
 def load(folder: Path) -> OnCallList:
     """The list of a data folder; empty when there is none, or none that can be read. Blocking."""
+    return _read(folder / FILE)
+
+
+def numbers(folder: Path) -> Numbers:
+    """Both lists of a data folder. Blocking."""
+    return Numbers(_read(folder / FILE).items, _read(folder / HUB_FILE).items)
+
+
+def _read(file: Path) -> OnCallList:
     try:
-        return msgspec.json.decode((folder / FILE).read_bytes(), type=OnCallList)
+        return msgspec.json.decode(file.read_bytes(), type=OnCallList)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return OnCallList()
+
+
+def hear(folder: Path, told: OnCallPublished) -> None:
+    """Keep what the hub said, in the place of what it said before. Blocking."""
+    known = OnCallList(tuple(OnCall(one.name, one.phone) for one in told.numbers))
+    write_private(folder / HUB_FILE, msgspec.json.encode(known))
 
 
 def keep(folder: Path, told: OnCallList) -> None:

@@ -29,6 +29,7 @@ from .config import RECORDS_FILE, NodeConfig
 from .courier import Desk, StickCounts, StickReceipt
 from .devices.measure import DeviceNow
 from .devices.panel_desk import PanelReport
+from .devices.panel_port import PanelHealth, PanelState
 from .link import HubLink
 from .live import Link
 from .media_rows import Unfinished
@@ -358,4 +359,14 @@ def told_of(report: Report) -> ev.NodeTold:
         report.disk_free_mb,
         report.records_mb,
         report.time_trusted,
+        _power_of(report.panel.health),
+        report.panel.health.battery_mv if report.panel.health is not None else 0,
+        "" if report.sms is None else "up" if report.sms.up else report.sms.trouble or "down",
+        ", ".join(f"{one.name} {one.version}" for one in report.updates)[:200],
     )
+
+
+def _power_of(health: PanelHealth | None) -> str:
+    if health is None or health.state is not PanelState.RUNNING or not health.uptime_s:
+        return ""
+    return "mains" if health.mains else "low" if health.battery_low else "battery"

@@ -39,6 +39,8 @@ nodes = Table(
     Column("seen_ms", BigInteger, nullable=False),
     Column("revoked_ms", BigInteger, nullable=False),
     Column("told_key_ms", BigInteger, nullable=False, server_default="0"),
+    Column("block", String(200), nullable=False, server_default=""),
+    Column("told_on_call_ms", BigInteger, nullable=False, server_default="0"),
     Index("nodes_by_hint", "hint"),
 )
 
@@ -85,6 +87,7 @@ tokens = Table(
     Column("request_hash", LargeBinary),
     Column("reply", LargeBinary),
     Column("node_id", String(16), nullable=False),
+    Column("block", String(200), nullable=False, server_default=""),
 )
 
 entries = Table(
@@ -247,6 +250,7 @@ audit = Table(
     Column("result", String(60), nullable=False),
     Column("hash", LargeBinary, nullable=False),
     Index("audit_by_subject", "subject"),
+    Index("audit_by_action", "action"),
 )
 
 notes = Table(

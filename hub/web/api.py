@@ -26,9 +26,14 @@ from ..permits import need_permit, roles_of
 from ..prescriptions import Denied, Replacing, calls_of, record_of
 from . import bodies as b
 from .address import address_of
+from .fleet_api import FleetApi
+from .glass_api import GlassApi
 from .media_api import MediaApi
+from .people_api import PeopleApi
 from .prescribing_api import PrescribingApi
+from .report_api import ReportApi
 from .rota_api import RotaApi
+from .sites_api import SitesApi
 from .sockets import SOCKETS, serve_console
 from .unlock_api import UnlockApi
 
@@ -90,6 +95,11 @@ class Api:
             *RotaApi(self._hub).routes(),
             *MediaApi(self._hub).routes(),
             *UnlockApi(self._hub).routes(),
+            *PeopleApi(self._hub).routes(),
+            *SitesApi(self._hub).routes(),
+            *FleetApi(self._hub).routes(),
+            *GlassApi(self._hub).routes(),
+            *ReportApi(self._hub).routes(),
             *self._more,
         ]
         documented = [route for route in table if route.path != "/openapi.json"]

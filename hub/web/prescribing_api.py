@@ -11,7 +11,7 @@ from edge.model.review import Decision
 from edge.model.stock import Level
 from edge.web.routes import AnyRoute, Call, Route
 
-from .. import review, stock
+from .. import lists, review, stock
 from ..desk import need_visit
 from ..hub import Hub
 from ..prescriptions import Replacing
@@ -88,6 +88,7 @@ class PrescribingApi:
             Route("GET", "/api/saved-lines", self.get_saved, None, SavedList),
             Route("PUT", "/api/saved-lines", self.put_saved, Saved, SavedList, errors=(409,)),
             Route("DELETE", "/api/saved-lines/{saved_id}", self.delete_saved),
+            Route("GET", "/api/lists", self.get_lists, None, lists.Lists),
             Route("GET", "/api/review", self.get_review, None, ReviewList),
             Route("POST", "/api/review", self.decide, Decide, ReviewList, errors=(403, 404, 409)),
         ]
@@ -151,6 +152,10 @@ class PrescribingApi:
     async def delete_saved(self, call: Call[None, None]) -> None:
         """Forget saved lines."""
         await self._hub.saved.remove(call.subject, call.path["saved_id"])
+
+    async def get_lists(self, call: Call[None, None]) -> lists.Lists:
+        """Which lists run here, how much of them is open, and who decided what."""
+        return await self._hub.store.read(lists.lists)
 
     async def get_review(self, call: Call[None, None]) -> ReviewList:
         """Everything that no medical officer has approved, with its source and what was decided."""

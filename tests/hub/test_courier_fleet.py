@@ -11,7 +11,7 @@ from edge.sync import courier, release, revocation, seal
 from edge.sync.bearers.usb import Stick
 from edge.sync.bearers.usb_stick import Folder, part_name
 from edge.sync.bearers.usb_visit import Carried, Files
-from hub import directory
+from hub import accounts, directory, waves
 from hub.courier import Desk
 from hub.courier_fleet import Fleet, load_update, release_update
 
@@ -134,3 +134,41 @@ def test_an_update_without_a_fitting_release_is_not_taken_to_a_stick(tmp_path: P
         release_update(file, "system", "1.0", "amd64", short)
     with pytest.raises(release.ReleaseRefused):
         release_update(file, "System", "1.0", "amd64", None)
+
+
+async def test_an_update_in_waves_is_offered_to_the_nodes_whose_wave_has_come_and_to_no_other(
+    kit: HubKit, path: Path, tmp_path: Path
+) -> None:
+    node, later = await kit.enrol("UP01"), await kit.enrol("UP02")
+    await kit.hub.store.write(
+        lambda connection: accounts.move_site(connection, later.node_id, "Gaya", "", kit.clock.ms, "")
+    )
+    update = load_update(an_update(tmp_path, b"content", "1.0"), "")
+    with Visiting(kit, path) as visit:
+        assert await visit.fleet.write_update(update), "without waves it is for everybody"
+    plan = (waves.Wave(0, 100, ("Sitapur",)), waves.Wave(kit.clock.ms + 3_600_000))
+    sha256 = await kit.hub.store.write(
+        lambda connection: waves.add(connection, update.release, plan, kit.clock.ms, "admin")
+    )
+
+    def offered_to() -> set[str]:
+        files = [courier.parse(one.read_bytes()) for one in (path / "UPKENDRA" / "FLEET").glob("*.upk")]
+        return {one.node_id.hex() for one in files if isinstance(one, courier.UpdateFile)}
+
+    with Visiting(kit, path) as visit:
+        with pytest.raises(courier.CourierRefused) as paused:
+            await visit.fleet.write_update(update)
+        assert paused.value.refusal.code == "update_not_due"
+    await kit.hub.store.write(
+        lambda connection: waves.change(connection, sha256, plan, kit.clock.ms, "admin", paused=False)
+    )
+    kit.clock.pass_s(60)
+    with Visiting(kit, path) as visit:
+        assert await visit.fleet.write_update(update)
+    assert offered_to() == {node.node_id}, "the offer to everybody is gone"
+    kit.clock.pass_s(3600)
+    with Visiting(kit, path) as visit:
+        assert await visit.fleet.write_update(update)
+        assert not await visit.fleet.write_update(update)
+    assert offered_to() == {node.node_id, later.node_id}
+    assert names(path)[".pay"] == 1

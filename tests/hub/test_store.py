@@ -15,7 +15,7 @@ from hub.store import migrate
 from hub.store.dialect import Row, make_engine, put_row
 from hub.store.engine import Store
 from hub.store.schema import commands, nodes
-from hub.store.schema_home import metadata
+from hub.store.schema_office import metadata
 
 from .kit import HubKit, Page, new_id, registered, visit_events
 
@@ -32,7 +32,7 @@ def to_revision(url: str, revision: str) -> None:
     with engine.connect().execution_options(writing=True) as connection, connection.begin():
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
-        row = {column.name: _any(str(column.type)) for column in nodes.columns if column.name != "told_key_ms"}
+        row = {column.name: _any(str(column.type)) for column in nodes.columns if column.server_default is None}
         connection.execute(insert(nodes).values(row))
     engine.dispose()
 

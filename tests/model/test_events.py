@@ -71,7 +71,21 @@ SAMPLES: list[ev.Event] = [
     ),
     ev.MediaRemoved(B, C),
     ev.StaffListed("n1", "Sunita Devi", "सुनीता देवी", Role.ANM, bytes(range(16))),
-    ev.NodeTold("node 0.1.0", "udp", 610, 48_000, (ev.ClassBacklog(1, 3, 900, 42),), ("disk:warn",), 900, 12, True),
+    ev.NodeTold(
+        "node 0.1.0",
+        "udp",
+        610,
+        48_000,
+        (ev.ClassBacklog(1, 3, 900, 42),),
+        ("disk:warn",),
+        900,
+        12,
+        True,
+        "low",
+        11_000,
+        "up",
+        "system 1.2.0",
+    ),
     ev.InPersonRecorded(B, "doc1", "2026-11-20", True),
     ev.StockCounted("F001", 240),
     ev.StockReceived("F001", 500, "B-17", "2028-03"),
@@ -93,6 +107,7 @@ SAMPLES: list[ev.Event] = [
     ev.AnswerPart(B, C, 0, b"\x1a\x45sound"),
     ev.HubKeyPublished(1_790_000_000_000, bytes(32), bytes(64)),
     ev.RevocationsPublished(b"signed"),
+    ev.OnCallPublished((ev.OnCallNumber("PHC, duty doctor", "5550100"),)),
 ]
 
 

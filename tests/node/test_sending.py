@@ -6,6 +6,7 @@ from pathlib import Path
 import pypdfium2
 import pytest
 
+from edge.model.events import OnCallNumber, OnCallPublished
 from edge.node import on_call
 from edge.node.printing.port import Printer
 from edge.slips.referral import referral_page, render_referral
@@ -91,14 +92,17 @@ async def test_the_numbers_to_ring_are_there_while_the_node_is_locked_and_kept_b
     numbers = {"items": [{"name": "पीएचसी ड्यूटी डॉक्टर", "phone": "+91 612 2345678"}]}
     async with Served(setup) as served:
         tablet = served.tablet
-        assert await tablet.get("/api/on-call") == {"items": []}
+        assert await tablet.get("/api/on-call") == {"items": [], "from_hub": []}
         assert (await tablet.call("PUT", "/api/on-call", numbers))[0] in (401, 423)
         await tablet.login(setup)
         wrong = {"items": [{"name": "PHC", "phone": "call me"}]}
         assert (await tablet.call("PUT", "/api/on-call", wrong))[0] == 400
         assert (await tablet.call("PUT", "/api/on-call", numbers))[0] == 200
+    said = OnCallPublished((OnCallNumber("District control room", "5550100"),))
+    await asyncio.to_thread(on_call.hear, setup.folder, said)
     async with Served(setup) as locked:
         assert (await locked.tablet.get("/api/status"))["locked"] is True
-        assert await locked.tablet.get("/api/on-call") == numbers
+        both = {**numbers, "from_hub": [{"name": "District control room", "phone": "5550100"}]}
+        assert await locked.tablet.get("/api/on-call") == both
     await asyncio.to_thread((setup.folder / on_call.FILE).write_text, "{broken")
     assert await asyncio.to_thread(on_call.load, setup.folder) == on_call.OnCallList()

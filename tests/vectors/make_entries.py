@@ -63,7 +63,19 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.MediaRemoved(VISIT, OTHER),
     ev.StaffListed("s1", "Asha Devi", "आशा देवी", rec.Role.ANM, bytes(range(16))),
     ev.NodeTold(
-        "upkendra-node 0.1.0", "udp", 310, 62_000, (ev.ClassBacklog(3, 2, 16_384, 90),), ("disk:warn",), 812, 40, True
+        "upkendra-node 0.1.0",
+        "udp",
+        310,
+        62_000,
+        (ev.ClassBacklog(3, 2, 16_384, 90),),
+        ("disk:warn",),
+        812,
+        40,
+        True,
+        "battery",
+        12_210,
+        "up",
+        "system 1.2.0",
     ),
     ev.InPersonRecorded(VISIT, "anil", "2026-11-20", True),
     ev.StockCounted("F001", 90),
@@ -86,6 +98,7 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.AnswerPart(VISIT, PATIENT, 1, bytes(range(40))),
     ev.HubKeyPublished(1_790_000_000_000, bytes(range(32)), bytes(64)),
     ev.RevocationsPublished(b"as signed"),
+    ev.OnCallPublished((ev.OnCallNumber("PHC, duty doctor", "5550100"),)),
 )
 
 

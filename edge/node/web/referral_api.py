@@ -26,17 +26,17 @@ class ReferralApi:
         self._clinic = clinic
         self._printer = printer
 
-    async def get_on_call(self, call: Call[None, None]) -> on_call.OnCallList:
+    async def get_on_call(self, call: Call[None, None]) -> on_call.Numbers:
         """Whom to ring when no doctor answers. Also while the node is locked."""
-        return await asyncio.to_thread(on_call.load, self._clinic.folder)
+        return await asyncio.to_thread(on_call.numbers, self._clinic.folder)
 
-    async def put_on_call(self, call: Call[on_call.OnCallList, None]) -> on_call.OnCallList:
-        """Replace the list of whom to ring."""
+    async def put_on_call(self, call: Call[on_call.OnCallList, None]) -> on_call.Numbers:
+        """Replace the centre's own list of whom to ring; the hub's stays."""
         if self._clinic.role_of(call.subject) is Role.PHARMACIST:
             raise Forbidden("An ANM, CHO or technician keeps the numbers.")
         await asyncio.to_thread(on_call.keep, self._clinic.folder, call.body)
         await self._clinic.accessed(call.subject, "on_call_changed", "")
-        return call.body
+        return await asyncio.to_thread(on_call.numbers, self._clinic.folder)
 
     async def get_referral_slip(self, call: Call[None, ReferralQuery]) -> Raw:
         """The referral slip as PDF, A5."""
@@ -78,10 +78,10 @@ class ReferralApi:
 
     def routes(self) -> list[AnyRoute]:
         """The table."""
-        numbers = on_call.OnCallList
+        own, numbers = on_call.OnCallList, on_call.Numbers
         return [
             Route("GET", "/api/on-call", self.get_on_call, reply=numbers, auth=Auth.OPEN, while_locked=True),
-            Route("PUT", "/api/on-call", self.put_on_call, numbers, numbers, errors=(423,)),
+            Route("PUT", "/api/on-call", self.put_on_call, own, numbers, errors=(423,)),
             Route(
                 "GET",
                 "/api/visits/{visit_id}/referral.pdf",

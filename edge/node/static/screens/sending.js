@@ -19,13 +19,20 @@ const ENDINGS = ["reached", "refused", "better", "died", "not_heard"];
 
 /** @type {import("/ui/vendor/signals.js").Signal<OnCall[]|null>} */
 const numbers = signal(null);
-const loadNumbers = async () => (numbers.value = (await get("/api/on-call")).items);
+/** What the hub says; this centre does not change it. @type {import("/ui/vendor/signals.js").Signal<OnCall[]>} */
+const fromHub = signal([]);
+/** @param {{items: OnCall[], from_hub: OnCall[]}} reply */
+function keepNumbers(reply) {
+  numbers.value = reply.items;
+  fromHub.value = reply.from_hub;
+}
+const loadNumbers = async () => keepNumbers(await get("/api/on-call"));
 
 /** Whom to ring, in their order. */
 export function OnCallNumbers() {
   const editing = useSignal(false);
   useEffect(() => void loadNumbers().catch(() => {}), []);
-  const known = numbers.value ?? [];
+  const known = [...fromHub.value, ...(numbers.value ?? [])];
   return html`<div class="stack tight" data-test="on-call"><h3>${t("on-call")}</h3>
     ${known.length === 0 ? html`<p class="soft">${t("on-call-none")}</p>` : html`<ul class="stack tight">${known.map((one, index) => html`<li key=${index}>
       <a class="button wide between" href=${`tel:${one.phone.replace(/[ -]/g, "")}`}><span>${one.name}</span><span class="num">${one.phone}</span></a></li>`)}</ul>`}
@@ -42,7 +49,7 @@ function NumbersDialog({ onClose }) {
   const save = async () => {
     const added = name.value.trim() && phone.value.trim() ? [{ name: name.value.trim(), phone: phone.value.trim() }] : [];
     try {
-      numbers.value = (await put("/api/on-call", { items: [...list.value, ...added] })).items;
+      keepNumbers(await put("/api/on-call", { items: [...list.value, ...added] }));
       onClose();
     } catch (error) {
       wrong.value = errorText(error);

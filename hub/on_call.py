@@ -1,0 +1,81 @@
+"""Whom centres ring when no doctor answers: kept here by district, and told to each node in the hub's log.
+
+A node rings the numbers of its district first, then those that are everywhere. Runs inside transactions of the store.
+"""
+
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta, Struct
+from sqlalchemy import Connection, func, or_, select, update
+
+from edge.model import events as ev
+
+from . import audit, down
+from .store.dialect import put_row
+from .store.schema import nodes
+from .store.schema_office import on_call
+
+EVERYWHERE: Final = ""
+MOST: Final = 6
+"""Numbers in one list: a node shows those of its district and those that are everywhere."""
+AT_ONCE: Final = 200
+
+Phone = Annotated[str, Meta(pattern=r"^\+?[0-9][0-9 -]{1,17}$")]
+
+
+class Number(Struct, frozen=True, forbid_unknown_fields=True):
+    """Somebody to ring."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$")]
+    phone: Phone
+
+
+class List(Struct, frozen=True):
+    """The numbers of a district, in the order in which they should be rung."""
+
+    district: str
+    """Empty: everywhere."""
+    items: tuple[Number, ...]
+    changed_ms: int
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_items = msgspec.msgpack.Decoder(tuple[Number, ...])
+
+
+def listed(connection: Connection) -> list[List]:
+    """All lists; the one for everywhere first."""
+    rows = connection.execute(select(on_call).order_by(on_call.c.district))
+    return [List(row.district, _items.decode(row.items), row.changed_ms) for row in rows]
+
+
+def put(connection: Connection, district: str, items: tuple[Number, ...], now_ms: int, actor: str) -> None:
+    """Replace a list. An empty one is told too: its numbers are wrong by now."""
+    latest = connection.execute(select(func.max(on_call.c.changed_ms))).scalar() or 0
+    row = {"district": district, "items": _encode(items), "changed_ms": max(now_ms, latest + 1)}
+    put_row(connection, on_call, row)
+    audit.record(connection, now_ms, actor, "on_call_changed", district[:60], str(len(items)))
+
+
+def lacking(connection: Connection, most: int = AT_ONCE) -> list[str]:
+    """Some nodes that have not been told the newest numbers that concern them."""
+    query = (
+        select(nodes.c.node_id)
+        .join(on_call, or_(on_call.c.district == EVERYWHERE, on_call.c.district == nodes.c.district))
+        .where(nodes.c.revoked_ms == 0, nodes.c.told_on_call_ms < on_call.c.changed_ms)
+        .distinct()
+        .limit(most)
+    )
+    return [row.node_id for row in connection.execute(query)]
+
+
+def tell(connection: Connection, speaker: down.Speaker, node_id: str, now_ms: int) -> down.DownBlob:
+    """Say to a node all numbers that it should ring."""
+    district = connection.execute(select(nodes.c.district).where(nodes.c.node_id == node_id)).scalar_one()
+    mine = [one for one in listed(connection) if one.district in (EVERYWHERE, district)]
+    mine.sort(key=lambda one: one.district == EVERYWHERE)
+    numbers = tuple(ev.OnCallNumber(number.name, number.phone) for one in mine for number in one.items)
+    told_ms = max((one.changed_ms for one in mine), default=0)
+    connection.execute(update(nodes).where(nodes.c.node_id == node_id).values(told_on_call_ms=told_ms))
+    return down.speak(connection, speaker, node_id, (ev.OnCallPublished(numbers),), "", now_ms)

@@ -1,0 +1,61 @@
+"""Tables of administration: updates and their waves, break-glass, whom to ring, keys of accounts that were reset.
+
+As :mod:`hub.store.schema_home`, whose metadata they stand in.
+"""
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, String, Table
+
+from .schema_home import metadata as metadata
+
+updates = Table(
+    "updates",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("name", String(60), nullable=False),
+    Column("version", String(60), nullable=False),
+    Column("target", String(60), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("plan", LargeBinary, nullable=False),
+    Column("paused", Boolean, nullable=False),
+    Column("added_ms", BigInteger, nullable=False),
+    Column("added_by", String(60), nullable=False),
+)
+
+glass = Table(
+    "glass",
+    metadata,
+    Column("glass_id", String(16), primary_key=True),
+    Column("person_id", String(60), nullable=False),
+    Column("visit_id", String(16), nullable=False),
+    Column("reason", String(200), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("until_ms", BigInteger, nullable=False),
+    Column("reads", Integer, nullable=False),
+    Column("reviewed_by", String(60), nullable=False),
+    Column("reviewed_ms", BigInteger, nullable=False),
+    Column("verdict", String(200), nullable=False),
+    Index("glass_by_person", "person_id", "visit_id"),
+)
+
+on_call = Table(
+    "on_call",
+    metadata,
+    Column("district", String(200), primary_key=True),
+    Column("items", LargeBinary, nullable=False),
+    Column("changed_ms", BigInteger, nullable=False),
+)
+
+retired_keys = Table(
+    "retired_keys",
+    metadata,
+    Column("key_public", LargeBinary, primary_key=True),
+    Column("doctor_id", String(60), nullable=False),
+    Column("retired_ms", BigInteger, nullable=False),
+)
+
+person_districts = Table(
+    "person_districts",
+    metadata,
+    Column("person_id", String(60), primary_key=True),
+    Column("district", String(200), primary_key=True),
+)

@@ -1,0 +1,117 @@
+"""HTTP around break-glass: opening one record with a reason, reading it while it is open, and who reviews that."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+from sqlalchemy import Connection
+
+from edge.model.fold import Patient, Visit
+from edge.web.routes import AnyRoute, Call, Route
+
+from .. import audit, glass, nodes, views
+from ..desk import age_of, need_visit
+from ..hub import Hub
+from .bodies import Password
+
+Reason = Annotated[str, Meta(min_length=10, max_length=60, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$")]
+Verdict = Annotated[str, Meta(min_length=3, max_length=60, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$")]
+
+
+class BreakGlass(Struct, frozen=True, forbid_unknown_fields=True):
+    reason: Reason
+    """Stands in the audit log, whole. No name of a patient."""
+    password: Password
+
+
+class Broken(Struct, frozen=True):
+    until_ms: int
+    now_ms: int
+
+
+class OpenRecord(Struct, frozen=True):
+    """A record to read: no prescribing, no call."""
+
+    visit: Visit
+    patient: Patient | None
+    patient_age: str
+    site_name: str
+    district: str
+    workers: tuple[nodes.Worker, ...]
+    until_ms: int
+    now_ms: int
+
+
+class Openings(Struct, frozen=True):
+    items: tuple[glass.Opening, ...]
+
+
+class Reviewed(Struct, frozen=True, forbid_unknown_fields=True):
+    verdict: Verdict
+    """What one found."""
+
+
+class GlassApi:
+    """Handlers over one hub."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    def routes(self) -> list[AnyRoute]:
+        visit = "/api/visits/{visit_id}"
+        return [
+            Route("POST", f"{visit}/break-glass", self.break_glass, BreakGlass, Broken, errors=(429,)),
+            Route("GET", f"{visit}/broken-glass", self.get_broken, None, OpenRecord, errors=(409,)),
+            Route("GET", "/api/glass", self.get_openings, None, Openings),
+            Route("POST", "/api/glass/{glass_id}", self.review, Reviewed, Openings, errors=(409,)),
+        ]
+
+    async def break_glass(self, call: Call[BreakGlass, None]) -> Broken:
+        """Open one record for a quarter of an hour, because no doctor can be had."""
+        await self._hub.desk.need_password(call.subject, call.body.password)
+        visit_id, now_ms = call.path["visit_id"], self._hub.wall_ms()
+        reason = call.body.reason.strip()
+        until_ms = await self._hub.store.write(
+            lambda connection: glass.break_glass(connection, call.subject, visit_id, reason, now_ms)
+        )
+        return Broken(until_ms, now_ms)
+
+    async def get_broken(self, call: Call[None, None]) -> OpenRecord:
+        """A record that one has opened so. Each reading is marked in the audit log."""
+        visit_id, now_ms = call.path["visit_id"], self._hub.wall_ms()
+
+        def load(connection: Connection) -> OpenRecord:
+            until_ms = glass.read(connection, call.subject, visit_id, now_ms)
+            owned = need_visit(connection, visit_id)
+            patient = views.load_patient(connection, owned.visit.patient_id)
+            site = self._hub.directory.site(owned.node_id)
+            return OpenRecord(
+                owned.visit,
+                patient,
+                age_of(patient, now_ms),
+                site.site_name,
+                site.district,
+                nodes.workers(connection, owned.node_id),
+                until_ms,
+                now_ms,
+            )
+
+        return await self._hub.store.write(load)
+
+    async def get_openings(self, call: Call[None, None]) -> Openings:
+        """What was opened so, by whom and why: nothing of the records themselves."""
+
+        def load(connection: Connection) -> Openings:
+            audit.record(connection, self._hub.wall_ms(), call.subject, "glass_read")
+            return Openings(tuple(glass.listed(connection)))
+
+        return await self._hub.store.write(load)
+
+    async def review(self, call: Call[Reviewed, None]) -> Openings:
+        """Say what one found about an opening. Nobody reviews her own."""
+
+        def act(connection: Connection) -> Openings:
+            now_ms, verdict = self._hub.wall_ms(), call.body.verdict.strip()
+            glass.review(connection, call.path["glass_id"], call.subject, verdict, now_ms)
+            return Openings(tuple(glass.listed(connection)))
+
+        return await self._hub.store.write(act)
