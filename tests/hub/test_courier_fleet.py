@@ -169,6 +169,7 @@ async def test_an_update_in_waves_is_offered_to_the_nodes_whose_wave_has_come_an
     kit.clock.pass_s(3600)
     with Visiting(kit, path) as visit:
         assert await visit.fleet.write_update(update)
+    with Visiting(kit, path) as visit:
         assert not await visit.fleet.write_update(update)
     assert offered_to() == {node.node_id, later.node_id}
     assert names(path)[".pay"] == 1
