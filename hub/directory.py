@@ -6,10 +6,11 @@ that a bad link cannot use up a token.
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 from msgspec import Struct
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, delete, select, update
 from sqlalchemy import Row as Found
 
 from edge.model.errors import NotFound
@@ -22,8 +23,8 @@ from . import audit
 from .keys import Keyring
 from .nodes import workers
 from .permits import no_doctors
-from .store.dialect import Row
-from .store.schema import doctors, down, former_nodes, nodes, removed_staff, tokens
+from .store.dialect import Row, put_row
+from .store.schema import doctors, down, former_nodes, nodes, removed_staff, staff_told, tokens
 
 _KEYS_OF_A_MACHINE = ("device_public", "log_public", "records_public", "psk_sealed", "revoked_ms")
 
@@ -42,6 +43,25 @@ class Site(Struct, frozen=True):
     """No place: patients who speak to the hub from their own telephones."""
     block: str = ""
     """The part of the district that it belongs to; empty where nobody said."""
+
+
+Marks: TypeAlias = tuple[object, ...]
+_MARKS = (
+    *("node_id", "enrolled_ms", "revoked_ms", "device_public", "records_public"),
+    *("site_code", "site_name", "district", "block", "demo", "seen_ms"),
+)
+"""What changes with anything of a node that is kept in memory; a machine that replaces another has new keys."""
+_OF_KEYS = 5
+"""So many of these stand for the keys."""
+AT_ONCE = 500
+
+
+class Changed(NamedTuple):
+    """What of the nodes is not as it was known."""
+
+    records: list[NodeRecord]
+    sites: list[Site]
+    marks: dict[str, Marks]
 
 
 WORKERS_MAX = 200
@@ -71,8 +91,8 @@ class NodeDirectory:
         self._by_hint[hint] = [*others, record]
         self._sites[site.node_id] = site
 
-    def put_home(self, site: Site) -> None:
-        """Add a home site: it has no machine, no keys and no link."""
+    def put_site(self, site: Site) -> None:
+        """Where a node stands now; or a home site, which has no machine, no keys and no link."""
         self._sites[site.node_id] = site
 
     def by_hint(self, hint: bytes) -> Sequence[NodeRecord]:
@@ -89,9 +109,20 @@ class NodeDirectory:
         return tuple(self._by_id)
 
 
-def load_directory(connection: Connection, keys: Keyring) -> list[tuple[NodeRecord, Site]]:
-    """All enrolled nodes."""
-    return [(_record(row, keys), _site(row)) for row in connection.execute(select(nodes))]
+def load_changed(connection: Connection, keys: Keyring, known: Mapping[str, Marks]) -> Changed:
+    """Keys and places of nodes that are not as they were ``known``, and how all of them are now.
+
+    A node that was only heard again has no key opened for it.
+    """
+    rows = connection.execute(select(*(nodes.c[name] for name in _MARKS))).all()
+    marks = {row.node_id: tuple(row) for row in rows}
+    sites = [_site(row) for row in rows if known.get(row.node_id) != marks[row.node_id]]
+    renewed = [name for name, mark in marks.items() if known.get(name, ())[:_OF_KEYS] != mark[:_OF_KEYS]]
+    records: list[NodeRecord] = []
+    for at in range(0, len(renewed), AT_ONCE):
+        some = select(nodes).where(nodes.c.node_id.in_(renewed[at : at + AT_ONCE]))
+        records += [_record(row, keys) for row in connection.execute(some)]
+    return Changed(records, sites, marks)
 
 
 def load_record(connection: Connection, keys: Keyring, node_id: str) -> NodeRecord | None:
@@ -275,3 +306,27 @@ def revoke_node(connection: Connection, node_id: str, now_ms: int, actor: str = 
     if done.rowcount == 0:
         raise NotFound("There is no such node.")
     audit.record(connection, now_ms, actor, "revoked", node_id)
+
+
+def untold_doctors(connection: Connection) -> list[StaffPublished]:
+    """Doctors of whom, or of whose present key, not all nodes were told yet."""
+    told = {row.person_id: bytes(row.public_key) for row in connection.execute(select(staff_told))}
+    return [one for one in published_doctors(connection) if told.get(one.person_id) != one.public_key]
+
+
+def tell_of(connection: Connection, staff: StaffPublished, told: set[str], now_ms: int) -> set[str]:
+    """Nodes that have to be told of a doctor besides these; when there are none it is noted that all were.
+
+    Whoever enrols later hears of her with the enrolment.
+    """
+    left = set(connection.execute(select(nodes.c.node_id).where(nodes.c.revoked_ms == 0)).scalars()) - told
+    if not left:
+        row: Row = {"person_id": staff.person_id, "public_key": staff.public_key, "told_ms": now_ms}
+        put_row(connection, staff_told, row)
+    return left
+
+
+def forget_told(connection: Connection) -> None:
+    """Doctors without an account: nodes are told of them again when they come back."""
+    here = select(doctors.c.doctor_id).where(doctors.c.disabled_ms == 0)
+    connection.execute(delete(staff_told).where(staff_told.c.person_id.not_in(here)))

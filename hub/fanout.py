@@ -85,10 +85,11 @@ class RotaTold(Struct, frozen=True, tag=7, array_like=True):
 
 
 class Present(Struct, frozen=True, tag=8, array_like=True):
-    """Whom this process speaks with: nodes, 8 bytes each, and doctors with a page open. Said every few seconds."""
+    """Whom this process speaks with, and whose pages it holds (names of :mod:`hub.peers`): all of them."""
 
-    nodes: bytes
-    doctors: tuple[str, ...]
+    number: int
+    """Counts what this process says of itself."""
+    here: tuple[bytes, ...]
 
 
 class Asked(Struct, frozen=True, tag=9, array_like=True):
@@ -107,8 +108,33 @@ class Answered(Struct, frozen=True, tag=10, array_like=True):
     refused: tuple[str, str] | None
 
 
+class PresentChanged(Struct, frozen=True, tag=11, array_like=True):
+    """The same, as it differs from number - 1. Said every few seconds, also when nothing does."""
+
+    number: int
+    come: tuple[bytes, ...]
+    gone: tuple[bytes, ...]
+
+
+class PresentWanted(Struct, frozen=True, tag=12, array_like=True):
+    """``of`` is to say everything again: something was missed."""
+
+    of: bytes
+
+
 Message: TypeAlias = (
-    ToNode | ToDoctor | CallChanged | DownMade | DownHeld | VisitsChanged | RotaTold | Present | Asked | Answered
+    ToNode
+    | ToDoctor
+    | CallChanged
+    | DownMade
+    | DownHeld
+    | VisitsChanged
+    | RotaTold
+    | Present
+    | PresentChanged
+    | PresentWanted
+    | Asked
+    | Answered
 )
 Hear: TypeAlias = Callable[[bytes, Message], Awaitable[None]]
 """Takes the sender's id and what it said."""

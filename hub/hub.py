@@ -80,6 +80,8 @@ class Hub:
         self.store = Store(settings.database_url)
         self.copier = self._second_copy()
         self.directory = directory.NodeDirectory()
+        self._known_nodes: dict[str, directory.Marks] = {}
+        """What :meth:`reload_nodes` saw of each node."""
         self._load_nodes()
         reference()  # read and cached here, not while serving
         now_s = monotonic_s()
@@ -107,13 +109,14 @@ class Hub:
         self.saved = SavedLines(self.desk)
         self.reviews = Reviews(self.desk)
         self.live = Live(self.desk, self.link, settings.turn)
-        self.rota = RotaDesk(self.desk, self.live)
+        self.leader = Leader(self.store.engine)
+        self.rota = RotaDesk(self.desk, self.live, self.leader, monotonic_s)
         messages = gateway or gateway_of(settings.home)
         self.home = Home(self.desk, self.live, self.rota, self.blobs, messages) if messages is not None else None
         self.link.on_visits = self._visits_arrived
         fanout = self._fanout()
         self.front = RotaFront(self.rota, self.desk, fanout)
-        self.together = Together(Leader(self.store.engine), fanout, self.link, self.live, self.front, self._tell_pages)
+        self.together = Together(self.leader, fanout, self.link, self.live, self.front, self._tell_pages)
         self.together.on_lead += [self._reconsider, self.live.settle_all, self.rota.start]
         self.together.on_follow.append(self.rota.stop)
         self.exporter = self._exporter()
@@ -161,10 +164,19 @@ class Hub:
         return shelf.FolderShelf(folder)
 
     def _load_nodes(self) -> None:
-        for record, site in self.store.read_now(lambda connection: directory.load_directory(connection, self.keys)):
-            self.directory.put(record, site)
-        for home in self.store.read_now(home_sites.all_sites):
-            self.directory.put_home(home)
+        self._take_nodes(self.store.read_now(self._changed_nodes))
+
+    def _changed_nodes(self, connection: Connection) -> directory.Changed:
+        found = directory.load_changed(connection, self.keys, self._known_nodes)
+        return found._replace(sites=[*found.sites, *home_sites.all_sites(connection)])
+
+    def _take_nodes(self, found: directory.Changed) -> None:
+        self._known_nodes = found.marks
+        sites = {site.node_id: site for site in found.sites}
+        for record in found.records:
+            self.directory.put(record, sites[record.node_id.hex()])
+        for site in found.sites:
+            self.directory.put_site(site)
 
     def _visit_changed(self, visit_id: str) -> None:
         self._tell_pages(frozenset((visit_id,)), False)
@@ -256,34 +268,31 @@ class Hub:
         return await self.store.read(lambda connection: connection.execute(select(1)).scalar() == 1)
 
     async def reload_nodes(self) -> None:
-        """Take over what the database knows about nodes."""
-        for record, site in await self.store.read(lambda connection: directory.load_directory(connection, self.keys)):
-            self.directory.put(record, site)
+        """Take over what the database knows about nodes: of those that have changed, since each opens a sealed key."""
+        self._take_nodes(await self.store.read(self._changed_nodes))
 
-    async def publish(self, staff: StaffPublished) -> None:
-        """Tell all nodes of a doctor."""
-        for node_id in self.directory.node_ids():
-            name = node_id.hex()
-
-            def act(connection: Connection, name: str = name) -> down.DownBlob:
-                return down.speak(connection, self.speaker, name, (staff,), "", self.wall_ms())
-
-            self.link.send_down(await self.store.write(act))
+    async def publish_doctors(self) -> None:
+        """Tell all nodes of doctors whom they were not told of, by this process or by one that has died meanwhile."""
+        for staff in await self.store.read(directory.untold_doctors):
+            told: set[str] = set()
+            while True:
+                left = await self.store.write(self.leader.fenced(_teller(staff, told, self.wall_ms())))
+                if not left:
+                    break
+                for name in left:
+                    blob = await self.store.write(self.leader.fenced(_speaker(self, name, staff)))
+                    self.link.send_down(blob)
+                told |= left
 
     async def _keep_loading(self) -> None:
         """See what commands of other processes changed: nodes, revocations, doctors. Forget sessions that are over."""
-        known: dict[str, bytes] | None = None
         while True:
             try:
-                doctors = await self.store.read(directory.published_doctors)
-                for staff in doctors:
-                    if known is not None and known.get(staff.person_id) != staff.public_key and self.front.leads:
-                        await self.publish(staff)
-                known = {staff.person_id: staff.public_key for staff in doctors}
                 await self.reload_nodes()
                 await self._reload_keys()
                 await self.desk.forget_sessions()
                 if self.front.leads:
+                    await self.publish_doctors()
                     await self.tell_revocations()
                     await self._tell_on_call()
                     await self._free_visits()
@@ -305,6 +314,7 @@ class Hub:
         closed = await self.store.read(directory.closed_accounts)
         if closed - self._freed:
             await self.desk.free_visits()
+            await self.store.write(self.leader.fenced(directory.forget_told))
         self._freed = closed
 
     async def _reload_keys(self) -> None:
@@ -321,7 +331,9 @@ class Hub:
         if not self.front.leads:
             return
         if await self.store.read(lambda connection: down.lacking_key(connection, keys)):
-            told = await self.store.write(lambda connection: down.tell_key(connection, self.speaker, keys, now_ms))
+            told = await self.store.write(
+                self.leader.fenced(lambda connection: down.tell_key(connection, self.speaker, keys, now_ms))
+            )
             for blob in told:
                 self.link.send_down(blob)
 
@@ -339,7 +351,7 @@ class Hub:
             told = revocations.refresh(connection, self.keys, now_ms)
             return revocations.tell(connection, self.speaker, told, now_ms)
 
-        for blob in await self.store.write(act):
+        for blob in await self.store.write(self.leader.fenced(act)):
             self.link.send_down(blob)
         self._revoked_mark = mark
 
@@ -357,6 +369,14 @@ class Hub:
 
 def _reconsiderer(hub: Hub, number: int) -> Callable[[Connection], bool]:
     return lambda connection: reconsider(connection, number, hub.directory.by_id, hub.keys, hub.wall_ms())
+
+
+def _teller(staff: StaffPublished, told: set[str], now_ms: int) -> Callable[[Connection], set[str]]:
+    return lambda connection: directory.tell_of(connection, staff, told, now_ms)
+
+
+def _speaker(hub: Hub, node_id: str, staff: StaffPublished) -> Callable[[Connection], down.DownBlob]:
+    return lambda connection: down.speak(connection, hub.speaker, node_id, (staff,), "", hub.wall_ms())
 
 
 def _finder(after: int) -> Callable[[Connection], tuple[list[int], int]]:

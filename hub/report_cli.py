@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> None:
     keys, store = load_keys(settings.data), Store(settings.database_url)
 
     def act(connection: Connection) -> list[report.Line]:
-        nodes = [site for _, site in directory.load_directory(connection, keys)]
+        nodes = directory.load_changed(connection, keys, {}).sites
         sites = {site.node_id: site for site in (*nodes, *home_sites.all_sites(connection))}
         found = report.read(
             connection, sites.__getitem__, first, last, demo=arguments.demo, districts=arguments.district

@@ -9,10 +9,10 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from . import fanout as fan
+from . import peers
 from .leader import Leader
 from .link import Link
 from .live import Live
-from .peers import SAID_EVERY_S
 from .rota.front import RotaFront
 from .serving import HubRunning
 
@@ -47,9 +47,12 @@ class Together:
         self.on_lead: list[Callable[[], Awaitable[None]]] = []
         """Begun when this process leads, in order, and given back in the other order by :attr:`on_follow`."""
         self.on_follow: list[Callable[[], Awaitable[None]]] = []
-        self._begun = False
+        self._here = peers.Here()
+        self._beginning: asyncio.Task[None] | None = None
+        """What a leader does, being begun or begun."""
         self._asking: asyncio.Task[bool] | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        front.is_sure = lambda: self.leader.leads
         link.fanout = live.fanout = fanout
         if not fanout.alone:
             live.peers = link.peers
@@ -62,13 +65,16 @@ class Together:
         await self.fanout.start(self._hear)
         await self._look()
         patience_s = ALONE_S if self.fanout.alone else 0.0
-        while not self._begun and patience_s > 0:  # the one before may be on its way out
+        while self._beginning is None and patience_s > 0:  # the one before may be on its way out
             await asyncio.sleep(LOOK_S)
             patience_s -= LOOK_S
             await self._look()
-        if not self._begun and self.fanout.alone:
+        if self._beginning is None and self.fanout.alone:
             raise HubRunning("Another process serves this database. Stop it, or give each of them --nats.")
+        # What is begun may take long; meanwhile the others have to see that this process lives.
         self._tasks = [asyncio.create_task(self._keep_looking(), name="hub-leader")]
+        if self._beginning is not None:
+            await asyncio.wait((self._beginning,))
         if not self.fanout.alone:
             self._tasks.append(asyncio.create_task(self._keep_saying(), name="hub-present"))
 
@@ -98,19 +104,22 @@ class Together:
 
     async def _look(self) -> None:
         leads = await self._leads()
-        if leads and not self._begun:
-            self._begun = True
-            try:
-                for begin in self.on_lead:
-                    await begin()
-            except Exception:
-                # Else nobody would lead: we have the lock, and believe that it is begun.
-                await self._follow()
-                await asyncio.to_thread(self.leader.close)
-                raise
-            self._front.leads = True
+        if leads and self._beginning is None:
+            self._beginning = asyncio.create_task(self._begin(), name="hub-lead")
         elif not leads:
             await self._follow()
+        elif self._beginning is not None and self._beginning.done() and not self._front.leads:
+            # It failed. Else nobody would lead: we have the lock, and believe that it is begun.
+            await self._follow()
+            await asyncio.to_thread(self.leader.close)
+
+    async def _begin(self) -> None:
+        try:
+            for begin in self.on_lead:
+                await begin()
+            self._front.leads = True
+        except Exception:
+            logger.exception("what a leader does could not be begun")
 
     async def _leads(self) -> bool:
         """What the database says; one that does not answer in time says no, and is asked nothing else meanwhile."""
@@ -125,8 +134,10 @@ class Together:
 
     async def _follow(self) -> None:
         self._front.leads = False
-        if self._begun:
-            self._begun = False
+        begun, self._beginning = self._beginning, None
+        if begun is not None:
+            begun.cancel()
+            await asyncio.gather(begun, return_exceptions=True)
             for end in reversed(self.on_follow):
                 try:
                     await end()
@@ -136,11 +147,13 @@ class Together:
     async def _keep_saying(self) -> None:
         while True:
             self.say_present()
-            await asyncio.sleep(SAID_EVERY_S)
+            await asyncio.sleep(peers.SAID_EVERY_S)
 
     def say_present(self) -> None:
         """Tell the others whom this process speaks with."""
-        self.fanout.say(fan.Present(b"".join(self._link.nodes_heard()), self._live.doctors_here()))
+        here = [peers.node(one) for one in self._link.nodes_heard()]
+        here += [peers.doctor(one) for one in self._live.doctors_here()]
+        self.fanout.say(self._here.next(here))
 
     async def _hear(self, sender: bytes, message: fan.Message) -> None:
         match message:
@@ -158,8 +171,13 @@ class Together:
                 self._visits_changed(frozenset(message.visit_ids), message.arrived)
             case fan.RotaTold():
                 self._live.tell_rota_here(message.doctor_id)
-            case fan.Present():
-                self._link.peers.said(sender, message)
+            case fan.Present() | fan.PresentChanged():
+                if not self._link.peers.said(sender, message):
+                    self.fanout.say(fan.PresentWanted(sender))
+            case fan.PresentWanted():
+                if message.of == self.fanout.own:
+                    self._here.forget()
+                    self.say_present()
             case fan.Asked():
                 await self._front.asked(sender, message)
             case fan.Answered():

@@ -300,7 +300,7 @@ class HomeDesk:
             raise Refused("This id is taken.", code="command_reused")
         district = self.desk.directory.site(account.centre).district if account.centre else ""
         site = sites.site_of(connection, district, secrets.token_hex(8), now_ms, demo=self.gateway.demo)
-        self.desk.directory.put_home(site)
+        self.desk.directory.put_site(site)
         return site
 
     def _may_open(self, connection: Connection, account: Account, command: cmd.OpenVisit, now_ms: int) -> None:

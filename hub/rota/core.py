@@ -224,6 +224,16 @@ class Rota:
         actions, self._actions = self._actions, []
         return actions
 
+    def shift(self, by_ms: int) -> None:
+        """The clock that gives ``now_ms`` was set: what was counted from goes with it."""
+        self._offers = {name: (doctor_id, at_ms + by_ms) for name, (doctor_id, at_ms) in self._offers.items()}
+        for passed in self._passed.values():
+            for doctor_id in passed:
+                passed[doctor_id] += by_ms
+        for seat in self._seats.values():
+            seat.free_ms += by_ms
+        self._sorted_ms = 0
+
     # Looking
 
     def asked(self, visit_id: str) -> str:

@@ -5,7 +5,8 @@ Looks once a second, and reads the open visits anew only when something has chan
 
 import asyncio
 import logging
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 from msgspec import Struct
 from sqlalchemy import Connection
@@ -20,6 +21,7 @@ from edge.model.records import VisitState
 from .. import audit, doctors, down, views
 from ..desk import Desk, need_open, need_visit
 from ..doctors import Doctor
+from ..leader import Leader
 from ..live import Live
 from . import store as kept
 from .core import EMERGENCY, Action, GotUp, Rota, Settings, Wanting, Why
@@ -28,7 +30,10 @@ from .hours import Hours
 from .waits import Expected, Told, Waits
 
 logger = logging.getLogger("hub.rota")
+T = TypeVar("T")
 LOOK_S: Final = 1.0
+STEP_MS: Final = 2_000
+"""By so much the wall clock may drift between two looks; more is somebody who set it."""
 REFRESH_MS: Final = 15_000
 """The open visits are read anew at least so often."""
 AWAY_MS: Final = 20_000
@@ -68,9 +73,12 @@ class State(Struct, frozen=True):
 class RotaDesk:
     """One rota for all doctors of this process."""
 
-    def __init__(self, desk: Desk, live: Live) -> None:
+    def __init__(self, desk: Desk, live: Live, leader: Leader, monotonic_s: Callable[[], float]) -> None:
+        """``leader``: what the rota writes by itself is written by the process that leads, or not at all."""
         self._desk = desk
         self._live = live
+        self._leader = leader
+        self._monotonic_s = monotonic_s
         self._hours = Hours()
         self._task: asyncio.Task[None] | None = None
         self._one = asyncio.Lock()
@@ -91,6 +99,14 @@ class RotaDesk:
         self._visits: dict[str, Visit] = {}
         self._dirty = True
         self._read_ms = 0
+        self._offset_ms = self._offset()
+
+    def _offset(self) -> int:
+        """Between the wall clock and the one that no one sets."""
+        return self._desk.wall_ms() - int(self._monotonic_s() * 1000)
+
+    async def _write(self, work: Callable[[Connection], T]) -> T:
+        return await self._desk.store.write(self._leader.fenced(work))
 
     # A running hub
 
@@ -140,6 +156,9 @@ class RotaDesk:
 
     async def _look(self) -> None:
         now_ms = self._desk.wall_ms()
+        stepped_ms, self._offset_ms = self._offset() - self._offset_ms, self._offset()
+        if abs(stepped_ms) > STEP_MS:
+            self._shift(stepped_ms)
         if self._dirty or now_ms - self._read_ms >= REFRESH_MS:
             if now_ms - self._read_ms >= REFRESH_MS:
                 await self.reload()
@@ -152,6 +171,14 @@ class RotaDesk:
         if self._rota.look(now_ms) != before:
             self._live.tell_rota()
         await self._tell_nodes(now_ms)
+
+    def _shift(self, by_ms: int) -> None:
+        """The wall clock was set: nobody has rung, sat or been away for longer because of it."""
+        self._rota.shift(by_ms)
+        self._ready = {name: at_ms + by_ms for name, at_ms in self._ready.items()}
+        self._held = {visit_id: (name, at_ms + by_ms) for visit_id, (name, at_ms) in self._held.items()}
+        self._told = {name: (said, first, at_ms + by_ms) for name, (said, first, at_ms) in self._told.items()}
+        self._read_ms = 0
 
     def _is_open(self, now_ms: int, district: str) -> bool:
         """Within the hours, or a doctor sits outside them by her own will."""
@@ -217,7 +244,7 @@ class RotaDesk:
         _, first, told_ms = self._told.pop(visit_id, (None, None, 0))
         if first is not None:
             self._waits.learn(Told(first, (now_ms - told_ms) / 1000))
-        await self._desk.store.write(lambda connection: kept.note_taken(connection, visit_id, doctor_id, now_ms))
+        await self._write(lambda connection: kept.note_taken(connection, visit_id, doctor_id, now_ms))
 
     async def _let_go(self, visit_id: str, now_ms: int) -> None:
         doctor_id, since_ms = self._held.pop(visit_id, ("", 0))
@@ -225,7 +252,7 @@ class RotaDesk:
             return
         self._rota.done(visit_id, doctor_id, now_ms)
         self._waits.served((now_ms - since_ms) / 1000)
-        await self._desk.store.write(lambda connection: kept.note_done(connection, visit_id, now_ms))
+        await self._write(lambda connection: kept.note_done(connection, visit_id, now_ms))
 
     def _watch_pages(self, now_ms: int) -> None:
         for doctor_id, seen_ms in self._ready.items():
@@ -246,7 +273,7 @@ class RotaDesk:
             self._live.tell_rota(action.doctor_id)
 
     async def _note_away(self, doctor_id: str) -> None:
-        await self._desk.store.write(lambda connection: kept.put_ready(connection, doctor_id, 0))
+        await self._write(lambda connection: kept.put_ready(connection, doctor_id, 0))
 
     async def _tell_nodes(self, now_ms: int) -> None:
         for one in self._rota.waiting():
@@ -284,7 +311,7 @@ class RotaDesk:
             event = ev.VisitExpected(one.visit_id, said.state, said.low_min, said.high_min, said.opens_ms)
             return down.speak(connection, self._desk.speaker, node_id, (event,), "", now_ms)
 
-        blob = await self._desk.store.write(act)
+        blob = await self._write(act)
         self._desk.tell(one.visit_id, blob)
 
     # What doctors ask
@@ -298,7 +325,7 @@ class RotaDesk:
             audit.record(connection, now_ms, doctor.doctor_id, "ready" if ready else "away", doctor.doctor_id)
             return kept.load_profile(connection, doctor.doctor_id)
 
-        profile = await self._desk.store.write(act)
+        profile = await self._write(act)
         if ready:
             seated = kept.doctor_of(doctor.doctor_id, doctor.name, profile)
             self._ready[doctor.doctor_id], self._people[doctor.doctor_id] = now_ms, seated
@@ -395,7 +422,7 @@ class RotaDesk:
             blob = down.speak(connection, self._desk.speaker, owned.node_id, (event,), by.doctor_id, now_ms)
             return need_visit(connection, visit_id).visit, blob
 
-        visit, blob = await self._desk.store.write(act)
+        visit, blob = await self._write(act)
         self._desk.tell(visit_id, blob)
         self._dirty = True
         await self.look()

@@ -5,6 +5,7 @@ the database only. Knows no HTTP.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import TypeAlias, TypeVar
 
 import msgspec
@@ -16,6 +17,7 @@ from edge.model.fold import Visit
 from ..desk import Desk, need_visit
 from ..doctors import Doctor
 from ..fanout import Answered, Asked, Fanout
+from ..leader import LeadsNoMore
 from .desk import RotaDesk, State, Unclaimed
 
 ANSWER_S = 5.0
@@ -75,10 +77,20 @@ class RotaFront:
 
     def __init__(self, rota: RotaDesk, desk: Desk, fanout: Fanout) -> None:
         self._rota, self._desk, self._fanout = rota, desk, fanout
-        self.leads = True
-        """Whether this process keeps the rota."""
+        self._leads = True
+        self.is_sure: Callable[[], bool] = lambda: True
+        """Whether the database has said so lately: a process that was stopped leads no more when it goes on."""
         self._asked: dict[int, asyncio.Future[Answered]] = {}
         self._number = 0
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process keeps the rota."""
+        return self._leads and self.is_sure()
+
+    @leads.setter
+    def leads(self, leads: bool) -> None:
+        self._leads = leads
 
     async def state(self, doctor_id: str) -> State:
         """What a doctor's page shows. Raises RotaAway, as all that follow."""
@@ -147,6 +159,12 @@ class RotaFront:
             waiting.set_result(answer)
 
     async def _do(self, question: Question) -> bytes:
+        try:
+            return await self._done(question)
+        except LeadsNoMore:
+            raise RotaAway("The rota is changing hands. Try again in some seconds.") from None
+
+    async def _done(self, question: Question) -> bytes:
         match question:
             case GetState():
                 return _encode(self._rota.state(question.doctor_id))

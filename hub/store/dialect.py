@@ -29,6 +29,8 @@ class _Sqlite(Protocol):
     def execute(self, sql: str) -> object: ...
 
 
+IDLE_MS = 30_000
+"""A process that was stopped in the middle of a transaction holds what others wait for no longer than this."""
 AT_COMMIT = "at_commit"
 """Where a writer's connection keeps what is done last in its transaction (``Connection.info``)."""
 
@@ -49,7 +51,7 @@ def make_engine(url: str) -> Engine:
     return create_engine(
         url.replace("postgresql://", "postgresql+psycopg://", 1),
         pool_pre_ping=True,
-        connect_args={"options": "-c synchronous_commit=on"},
+        connect_args={"options": f"-c synchronous_commit=on -c idle_in_transaction_session_timeout={IDLE_MS}"},
         hide_parameters=True,
     )
 

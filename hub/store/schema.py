@@ -449,6 +449,21 @@ exchange_seen = Table(
     Column("entry_id", BigInteger, nullable=False),
 )
 
+leadership = Table(
+    "leadership",
+    metadata,
+    Column("name", String(8), primary_key=True),
+    Column("number", BigInteger, nullable=False),
+)
+
+staff_told = Table(
+    "staff_told",
+    metadata,
+    Column("person_id", String(60), primary_key=True),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("told_ms", BigInteger, nullable=False),
+)
+
 copy_state = Table(
     "copy_state",
     metadata,

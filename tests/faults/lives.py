@@ -66,7 +66,8 @@ class Life:
         made = msgspec.msgpack.decode((home / "node.msgpack").read_bytes(), type=tuple[NodeConfig, Secrets, bytes])
         self.config, self.secrets, dmk = made
         self.directory = directory.NodeDirectory()
-        for record, site in self.store.read_now(lambda connection: directory.load_directory(connection, self.keys)):
+        nodes = self.store.read_now(lambda connection: directory.load_changed(connection, self.keys, {}))
+        for record, site in zip(nodes.records, nodes.sites, strict=True):
             self.directory.put(record, site)
         self.record = self.directory.by_id(self.config.node_id)
         assert self.record is not None

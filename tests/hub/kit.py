@@ -55,15 +55,21 @@ class Clock:
 
     def __init__(self) -> None:
         self.ms = START_MS
+        self._set_ms = 0
 
     def wall_ms(self) -> int:
         return self.ms
 
     def monotonic_s(self) -> float:
-        return self.ms / 1000 - 1_700_000_000
+        return (self.ms - self._set_ms) / 1000 - 1_700_000_000
 
     def pass_s(self, seconds: float) -> None:
         self.ms += int(seconds * 1000)
+
+    def set_by_s(self, seconds: float) -> None:
+        """Somebody sets the wall clock; no time passes."""
+        self.ms += int(seconds * 1000)
+        self._set_ms += int(seconds * 1000)
 
 
 class HubKit:

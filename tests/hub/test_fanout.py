@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.fanout import FRESH_MS, SENDERS_MAX, Present, Sealer, ToNode
-from hub.peers import GONE_S, Peers
+from hub.fanout import FRESH_MS, SENDERS_MAX, Sealer, ToNode
+from hub.peers import GONE_S, Here, Peers, doctor, family, node
 
 SECRET = secrets.token_bytes(32)
 SAID = ToNode(bytes(8), b"signal")
@@ -74,16 +74,37 @@ def test_as_many_processes_as_ever_lived_take_little_memory(time: Time) -> None:
 
 def test_who_falls_silent_is_gone() -> None:
     now_s = [100.0]
-    peers = Peers(lambda: now_s[0])
-    node = bytes(range(8))
-    peers.said(b"a", Present(node + bytes(8), ("anil",)))
-    assert peers.online(node.hex())
+    peers, here = Peers(lambda: now_s[0]), Here()
+    first, second = bytes(range(8)), bytes(8)
+    assert peers.said(b"a", here.next([node(first), node(second), doctor("anil"), family("sita")]))
+    assert peers.online(first.hex())
     assert peers.has_page("anil")
     assert not peers.has_page("sunita")
-    peers.said(b"a", Present(bytes(8), ()))
-    assert not peers.online(node.hex())
+    assert peers.has_family("sita")
+    assert not peers.has_family("anil")
+    assert peers.said(b"a", here.next([node(second)]))
+    assert not peers.online(first.hex())
     assert not peers.has_pages()
-    peers.said(b"a", Present(node, ("anil",)))
+    assert peers.said(b"a", here.next([node(first), doctor("anil")]))
+    assert (peers.online(second.hex()), peers.lives(b"a"), peers.lives(b"b")) == (False, True, False)
     now_s[0] += GONE_S + 0.1
-    assert not peers.online(node.hex())
+    assert not peers.online(first.hex())
     assert not peers.has_page("anil")
+    assert not peers.lives(b"a")
+
+
+def test_ten_thousand_nodes_that_are_still_there_cost_a_few_bytes_and_whoever_missed_a_word_asks(time: Time) -> None:
+    peers, here = Peers(lambda: 0.0), Here()
+    nodes = [node(number.to_bytes(8, "big")) for number in range(10_000)]
+    whole = here.next(nodes)
+    assert peers.said(b"a", whole)
+    same = here.next(nodes)
+    assert peers.said(b"a", same)
+    assert len(process(time).seal(same)) < 100 < 100_000 < len(process(time).seal(whole))
+    here.next(nodes[1:])  # was lost
+    assert not peers.said(b"a", here.next(nodes[2:]))
+    assert not Peers(lambda: 0.0).said(b"a", here.next(nodes)), "one that came later"
+    here.forget()
+    assert peers.said(b"a", here.next(nodes[3:]))
+    assert not peers.online((2).to_bytes(8, "big").hex())
+    assert peers.online((3).to_bytes(8, "big").hex())
