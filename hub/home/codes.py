@@ -46,6 +46,8 @@ class Limit(Struct, frozen=True):
     key: bytes
     window_ms: int
     most: int
+    weight: int = 1
+    """What one try counts."""
 
 
 def number_of(text: str) -> str:
@@ -150,7 +152,13 @@ def limits_of_guessing(pepper: bytes, address: str) -> tuple[Limit, ...]:
 
 def limits_of_commands(pepper: bytes, account_id: str) -> tuple[Limit, ...]:
     """What one thing that is said spends."""
-    return (Limit(mac(pepper, "command", account_id), HOUR_MS, 600),)
+    key = mac(pepper, "command", account_id)
+    return (Limit(key, HOUR_MS, 600), Limit(key, DAY_MS, 2_000))
+
+
+def limits_of_photos(pepper: bytes, account_id: str, size_bytes: int) -> tuple[Limit, ...]:
+    """What a photo spends: bytes of a day."""
+    return (Limit(mac(pepper, "photo bytes", account_id), DAY_MS, 24 << 20, size_bytes),)
 
 
 def limits_of_visits(pepper: bytes, account_id: str) -> tuple[Limit, ...]:

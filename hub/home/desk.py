@@ -268,6 +268,10 @@ class HomeDesk:
         account = rows.load_account(connection, self.keys, account_id)
         family = rows.people_of(connection, account_id)
         site = self._site(connection, account, command, family, now_ms)
+        visit_id = str(getattr(command, "visit_id", ""))
+        if visit_id and not isinstance(command, cmd.OpenVisit):
+            moving = isinstance(command, cmd.MoveVisit | cmd.CloseVisit)
+            log.need_room(connection, site.node_id, visit_id, moving=moving)
         said = _with_number(command, account.number)
         decided = log.perform(connection, self.desk.speaker, site, said, uploads, now_ms)
         if isinstance(decided, Refusal):

@@ -6,14 +6,15 @@ everything that reads entries of nodes reads these. Knows no HTTP and no session
 
 import secrets
 from collections.abc import Sequence
+from typing import Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from edge.model import commands as cmd
 from edge.model import events as ev
 from edge.model.clock import Instant
 from edge.model.decide import Actor, NodeState, decide
-from edge.model.errors import Refusal
+from edge.model.errors import Refusal, Refused
 from edge.model.fold import Visit
 from edge.model.media import Upload
 from edge.sync import faults
@@ -22,10 +23,16 @@ from edge.sync.log import Stream
 from .. import down, views
 from ..directory import Site
 from ..down import Speaker
+from ..store.schema import entries
 from . import rows, sites
 
 PATIENT = "patient"
 """Who said an entry of a home site."""
+ENTRIES_MAX: Final = 300
+"""Of one visit (ours, unsourced - verify); each change folds all of them anew."""
+MOVES_MAX: Final = 100
+BYTES_MAX: Final = 256 * 1024
+"""Of what a patient wrote about one visit; photos are bounded by number and by the day's bytes."""
 HOME = "home"
 """The hub itself, about a call or a missed turn."""
 
@@ -38,6 +45,18 @@ def append(
     faults.point("home-said")
     visit_ids, patient_ids = map(ev.visit_of, events), map(views.patient_of, events)
     views.refold(connection, visit_ids, patient_ids, now_ms)
+
+
+def need_room(connection: Connection, site_id: str, visit_id: str, *, moving: bool) -> None:
+    """Raise Refused(visit_full) for a visit of which its patient has said as much as one may.
+
+    To come back to the queue or to end a visit there is more room than to say something.
+    """
+    mine = (entries.c.visit_id == visit_id) & (entries.c.node_id == site_id)
+    sizes = select(func.count(), func.coalesce(func.sum(func.length(entries.c.raw)), 0)).where(mine)
+    count, size_bytes = connection.execute(sizes).one()
+    if count >= ENTRIES_MAX + (MOVES_MAX if moving else 0) or (size_bytes >= BYTES_MAX and not moving):
+        raise Refused("This visit holds as much as it can. Tell the doctor the rest.", code="visit_full")
 
 
 def perform(

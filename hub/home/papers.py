@@ -67,6 +67,8 @@ class Papers:
             return owned.node_id, down.visit_salt(connection, owned.node_id, visit_id)
 
         site_id, salt = await home.store.read(look)
+        size_bytes = len(preview) + len(photo)
+        await self._spend(codes.limits_of_photos(rows.pepper(home.keys), account_id, size_bytes))
         given = ((Purpose.PREVIEW, preview, small), (Purpose.ORIGINAL, photo, large))
         uploads = tuple(_upload(visit_id, purpose, salt, raw, facts) for purpose, raw, facts in given)
         command = cmd.AttachMedia(command_id, visit_id, uploads[1].upload_id, uploads[0].upload_id)

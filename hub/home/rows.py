@@ -63,13 +63,13 @@ def spend(connection: Connection, limits: Iterable[Limit], now_ms: int) -> int:
 
     Adds in the database, so that no try of another process is lost.
     """
-    counted: list[bytes] = []
+    counted: list[Limit] = []
     for limit in limits:
         key, ends_ms = window_of(limit, now_ms)
-        counted.append(key)
-        if add_row(connection, home_counts, {"key": key, "count": 1, "ends_ms": ends_ms}, "count") > limit.most:
-            for one in counted:
-                _take_back(connection, one)
+        counted.append(limit)
+        row: Row = {"key": key, "count": limit.weight, "ends_ms": ends_ms}
+        if add_row(connection, home_counts, row, "count") > limit.most:
+            give_back(connection, counted, now_ms)
             return max(1, (ends_ms - now_ms + 999) // 1000)
     return 0
 
@@ -83,12 +83,9 @@ def count_of(connection: Connection, limit: Limit, now_ms: int) -> int:
 def give_back(connection: Connection, limits: Iterable[Limit], now_ms: int) -> None:
     """The try was a good one."""
     for limit in limits:
-        _take_back(connection, window_of(limit, now_ms)[0])
-
-
-def _take_back(connection: Connection, key: bytes) -> None:
-    counted = (home_counts.c.key == key) & (home_counts.c.count > 0)
-    connection.execute(update(home_counts).where(counted).values(count=home_counts.c.count - 1))
+        key, _ = window_of(limit, now_ms)
+        counted = (home_counts.c.key == key) & (home_counts.c.count >= limit.weight)
+        connection.execute(update(home_counts).where(counted).values(count=home_counts.c.count - limit.weight))
 
 
 def window_of(limit: Limit, now_ms: int) -> tuple[bytes, int]:

@@ -15,7 +15,7 @@ from edge.model.events import Entry, VisitOpened
 from edge.model.records import Colour, VisitState
 from edge.sync.log import Chain, Position, Stream, salt_of
 from hub import views
-from hub.home import sites
+from hub.home import codes, rows, sites
 from hub.home.desk import PEOPLE_MAX
 from hub.rota import store as kept
 from hub.rota.hours import Hours
@@ -89,6 +89,49 @@ async def test_from_a_complaint_to_a_slip_that_verifies_and_is_kept(home: HubKit
     assert line["state"] == "printed"
     await patient.done("close_visit", visit_id=visit_id, outcome="completed")
     assert await patient.state(visit_id) is VisitState.COMPLETED
+
+
+async def test_a_visit_takes_so_many_entries_and_can_still_be_ended(
+    home: HubKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.home.log.ENTRIES_MAX", 30)
+    patient = await Telephone(home).login()
+    visit_id = await patient.waiting()
+    complaint: dict[str, object] = {"code": "fever", "duration": 2, "duration_unit": "day"}
+    replies = []
+    for number in range(30):
+        complaint["duration"] = 2 + number
+        reply = await patient.say("record_complaints", visit_id=visit_id, complaints=[complaint])
+        replies.append(reply.status)
+    refused = await patient.say("record_complaints", visit_id=visit_id, complaints=[complaint])
+    assert (refused.status, (await refused.json())["code"]) == (409, "visit_full")
+    assert replies[0] == 204
+    found = await home.hub.store.read(
+        lambda c: c.execute(text("SELECT count(*) FROM entries WHERE visit_id = :v"), {"v": visit_id}).scalar_one()
+    )
+    assert 30 <= found < 33
+    await patient.done("close_visit", visit_id=visit_id, outcome="cancelled")
+
+
+async def test_photos_of_a_day_are_bounded_by_their_bytes_for_each_account(home: HubKit) -> None:
+    patient, other = await Telephone(home).login(), await Telephone(home, OTHER).login()
+    visit_id, others = await patient.visit(), await other.visit()
+    whose = text("SELECT p.account_id FROM home_people p JOIN visits v USING (patient_id) WHERE v.visit_id = :v")
+    account = await home.hub.store.read(lambda c: str(c.execute(whose, {"v": visit_id}).scalar_one()))
+    (limit,) = codes.limits_of_photos(rows.pepper(home.hub.keys), account, (24 << 20) - 1000)
+    assert await home.hub.store.write(lambda c: rows.spend(c, (limit,), home.clock.ms)) == 0
+    small, large = jpeg(64, 64), jpeg(640, 480)
+
+    async def photo(page: Telephone, visit: str) -> int:
+        path = f"/home/api/visits/{visit}/photos/{new_id()}?preview_bytes={len(small)}"
+        octets = {"Content-Type": "application/octet-stream"}
+        return (await page.call("PUT", path, raw=small + large, headers=octets)).status
+
+    assert await photo(patient, visit_id) == 429
+    assert await photo(other, others) == 204
+    home.clock.pass_s(24 * 3600)
+    patient = await Telephone(home).login()
+    assert await photo(patient, visit_id) == 204
 
 
 async def test_an_answer_and_a_left_draft_end_by_themselves_and_a_case_and_red_never_do(home: HubKit) -> None:

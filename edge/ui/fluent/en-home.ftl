@@ -108,4 +108,5 @@ home-slip = Open and keep the slip (PDF)
 home-done = Read it, finished
 error-no-such-centre = There is no such centre. Choose one of the list.
 error-people-many = Ten people share this number. Others go to the sub-centre.
+error-visit-full = This visit holds as much as it can. Tell the doctor the rest.
 error-call-elsewhere = The call was taken on another page.
