@@ -143,6 +143,9 @@ class StartCall(Struct, frozen=True, tag="start_call"):
 class GoOn(Struct, frozen=True, tag="go_on"):
     """Node → process: somebody took the call that was held, or its link is back."""
 
+    start_bps: int = 0
+    """Where the estimate begins, if that is known better now than when the process was started; else 0."""
+
 
 class RenewCall(Struct, frozen=True, tag="renew_call"):
     """Node → process: make a new offer, from where this machine and the relay are now; camera and tablets stay."""

@@ -149,6 +149,8 @@ class Worker:
             case _ if self._wan is None or self._start is None or self._lan is None:
                 raise BadInput("the first message has to be start_call")
             case GoOn():
+                if message.start_bps:
+                    self._start = msgspec.structs.replace(self._start, start_bps=message.start_bps)
                 self._go(self._wan)
                 await self._open_source(self._start.camera, self._wan)
             case RenewCall():

@@ -26,6 +26,7 @@ from .emergency import Emergency
 from .hub_opening import HubOpening
 from .link import HubLink, new_endpoint
 from .media import MediaDesk
+from .preflight import Preflight
 from .printing.desk import PrinterDesk
 from .printing.port import Printer
 from .report import Parts, Reporter
@@ -40,6 +41,7 @@ from .web.due_api import DueApi
 from .web.emergency_api import EmergencyApi
 from .web.month_api import MonthApi
 from .web.opening_api import OpeningApi
+from .web.preflight_api import PreflightApi
 from .web.printer_api import PrinterApi
 from .web.questions_api import QuestionsApi
 from .web.referral_api import ReferralApi
@@ -74,7 +76,8 @@ class Node:
         self.media = MediaDesk(self.clinic, folder, endpoint.seal_chunk)
         self.media.on_withdrawn.append(self.link.withdraw)
         self.link.prune_media = self.media.prune
-        self.calls = CallDesk(self.clinic, self.media, camera)
+        self.preflight = Preflight(lambda: endpoint.link_state(time.monotonic()), self.link.train, camera)
+        self.calls = CallDesk(self.clinic, self.media, self.preflight, camera)
         self.calls.connect(self.link.send_signal, self.link.limit_bulk)
         self.link.on_signal.append(self._hear_signal)
         self.link.on_link.append(self.calls.link_changed)
@@ -110,6 +113,7 @@ class Node:
             *OpeningApi(self.clinic, self.hub_opening).routes(),
             *EmergencyApi(self.emergency).routes(),
             *BoardApi(self.clinic, self.calling).routes(),
+            *PreflightApi(self.preflight, self.calls).routes(),
             *PrinterApi(self.clinic, self.printer).routes(),
             *ReferralApi(self.clinic, self.printer).routes(),
             *DueApi(self.clinic).routes(),

@@ -49,6 +49,7 @@ from .call_running import RunningCall
 from .clinic import Clinic
 from .live import ByePush, CallPush, RingPush, SharpPush
 from .media import MediaDesk
+from .preflight import Preflight
 from .web.schema import CallNow
 
 logger = logging.getLogger("edge.node.calls")
@@ -71,8 +72,9 @@ _encode = msgspec.msgpack.Encoder().encode
 class CallDesk:
     """All calls of this node; one at a time has a picture, others hear that it is busy."""
 
-    def __init__(self, clinic: Clinic, media: MediaDesk, camera: str) -> None:
+    def __init__(self, clinic: Clinic, media: MediaDesk, preflight: Preflight, camera: str) -> None:
         self._clinic = clinic
+        self._preflight = preflight
         self._photos = CallPhotos(clinic, media)
         self._camera = camera
         self.camera_failures = 0
@@ -177,6 +179,7 @@ class CallDesk:
         running = RunningCall(ring, state, self._clinic.clock.now().wall_ms)
         self._calls[ring.call_id] = running
         self._clinic.tablets.push(RingPush(ring.call_id, ring.visit_id, ring.doctor_name, self._camera_kind))
+        self._preflight.begin()
         await self._carry_out(running, effects)
         if self._ticker is None or self._ticker.done():
             self._ticker = asyncio.create_task(self._tick())
@@ -212,8 +215,12 @@ class CallDesk:
             self._drop(running, process)
 
     def _start_call(self, call: RunningCall, attempt: int, *, held: bool = False, link_down: bool = False) -> StartCall:
-        start_bps = int(call.rate_bps * CAUTION)
+        start_bps = self._start_bps(call)
         return StartCall(call.ring.call_id, self._camera, call.ring.ice_servers, attempt, start_bps, held, link_down)
+
+    def _start_bps(self, call: RunningCall) -> int:
+        """What this call carried so far, or what the link showed while it rang, with some caution; 0 when unknown."""
+        return int((call.rate_bps or self._preflight.start_bps()) * CAUTION)
 
     def _drop_ready(self, running: RunningCall) -> None:
         if running.ready is not None:
@@ -237,6 +244,7 @@ class CallDesk:
     async def accept(self, call_id: str, staff_id: str, tablet: str) -> None:
         """Somebody takes the call. Taking it again changes nothing. Raises NotFound."""
         running = self._find(call_id)
+        self._preflight.hurry()
         staff = await self._clinic.staff_of(staff_id)
         if running.state.phase is machine.Phase.RINGING:
             running.accepted_by, running.accepted_id = staff.name, staff.staff_id
@@ -354,7 +362,7 @@ class CallDesk:
             return
         say(logger, "call_renewed", attempt=attempt)
         self._drop_ready(running)
-        await running.process.send(RenewCall(attempt, running.ring.ice_servers, int(running.rate_bps * CAUTION)))
+        await running.process.send(RenewCall(attempt, running.ring.ice_servers, self._start_bps(running)))
 
     async def _take_ready(self, running: RunningCall, attempt: int) -> None:
         process, running.ready = running.ready, None
@@ -363,7 +371,7 @@ class CallDesk:
         waiting, running.waiting = running.waiting, []
         for message in waiting:  # before anything that it says from now on
             await self._heard(running, attempt, message)
-        await process.send(GoOn())
+        await process.send(GoOn(self._start_bps(running)))
 
     async def _stop(self, running: RunningCall, reason: str) -> None:
         process, running.process = running.process, None
@@ -512,6 +520,7 @@ class CallDesk:
         """The node stops: running calls end."""
         for running in list(self._calls.values()):
             await self._step(running, machine.Kind.HANG_UP, reason="failed")
+        await self._preflight.close()
         for process in self._leaving:
             await process.ended()
         await self.ends.close()

@@ -38,6 +38,7 @@ from edge.sync.link import (
 )
 from edge.sync.log import Stream
 from edge.sync.meter import Meter
+from edge.sync.trains import Plan, TrainTold
 from edge.web.logs import say
 
 from . import on_call
@@ -108,6 +109,7 @@ class HubLink:
         self._feeding = asyncio.Lock()
         self._drained = asyncio.Event()
         self._showing: asyncio.Task[None] | None = None
+        self._trains: dict[int, asyncio.Future[TrainTold]] = {}
         self._one_importer = asyncio.Lock()
         self._ready = False
         """The records are open, and what came while they were locked is in them."""
@@ -167,6 +169,13 @@ class HubLink:
     def end_asking(self) -> None:
         """Ask no more."""
         self._endpoint.unlock.end()
+
+    async def train(self, plan: Plan, most_s: float) -> TrainTold:
+        """Send a train of packets to the hub; what became of it, within ``most_s``. One at a time."""
+        told: asyncio.Future[TrainTold] = asyncio.get_running_loop().create_future()
+        self._trains = {self._endpoint.train.begin(plan, time.monotonic(), most_s): told}
+        self._runner.wake()
+        return await told
 
     def limit_bulk(self, rate_bps: float | None) -> None:
         """A call is up and leaves so much to photos and the like; None: it is over."""
@@ -316,6 +325,8 @@ class HubLink:
                 await self._hear_state(body)
             case UnlockTold():
                 await self.on_unlock_told(event)
+            case TrainTold(number) if number in self._trains:
+                self._trains.pop(number).set_result(event)
 
     async def _acked(self, *words: BundleAcked) -> None:
         for word in words:

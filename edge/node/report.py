@@ -34,6 +34,7 @@ from .link import HubLink
 from .live import Link
 from .media_rows import Unfinished
 from .outbox import OutboxDb
+from .preflight import camera_is_there
 from .printing.desk import PrinterDesk
 from .revoked import Revoked, Standing
 from .spool import Spool, Waiting
@@ -160,12 +161,6 @@ class Parts(Struct, frozen=True):
 def records_bytes(folder: Path) -> int:
     """Size of the records with their journal. Blocking."""
     return sum(path.stat().st_size for path in folder.glob(RECORDS_FILE + "*"))
-
-
-def camera_is_there(camera: str) -> bool:
-    """Whether the file or device that a camera source names exists. Blocking."""
-    kind, _, path = camera.partition(":")
-    return Path(path).exists() if kind in ("file", "v4l2") else True
 
 
 def backlog_lines(waiting: list[tuple[int, bytes, int]], sizes: dict[bytes, int], now_ms: int) -> tuple[ClassLine, ...]:

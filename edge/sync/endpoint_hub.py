@@ -293,7 +293,10 @@ class HubEndpoint:
         session.arq.heard(now)
         taken = True
         for frame in frames:
-            taken = self._take(node, session, frame, path, now) and taken
+            if isinstance(frame, fr.Train):
+                session.take_train(frame, path, size, now)
+            else:
+                taken = self._take(node, session, frame, path, now) and taken
         if taken:
             session.arq.incoming.received(counter, frames, now)
         if session.arq.incoming.missed(frames):

@@ -40,6 +40,7 @@ from .meter import Meter, Wait
 from .outage import Reminder
 from .presence import Presence
 from .signals import FRESH_S, NONCE_USE_S, pack_signal, unpack_signal
+from .trains import TrainAsking
 from .unlocking import UnlockAsking
 from .versions import FIRST, OURS, common_level
 
@@ -77,6 +78,8 @@ class NodeEndpoint:
         self._presence = Presence()
         self.unlock = UnlockAsking()
         """Set going by the application, at a locked node; what the hub says comes as :class:`UnlockTold`."""
+        self.train = TrainAsking()
+        """Set going by the application; what became of the train comes as :class:`TrainTold`."""
         self._online = False
         self._told_bearer: Hashable = None
         self.hub_reads = FIRST
@@ -279,6 +282,7 @@ class NodeEndpoint:
         if self._arq.incoming.missed(frames):
             self._arq.tell_again(now)
         self._deliver(now)
+        self._note_train(now)
         self._note_link(now)
         return True
 
@@ -356,6 +360,8 @@ class NodeEndpoint:
             case fr.StoredHere():
                 for bundle_id in self._arq.bundles_of(frame.spans):
                     self._stored(bundle_id, frame.level)
+            case fr.Train() | fr.TrainSeen():
+                self.train.take(frame, now)
             case fr.Unlock() if frame.request == self.unlock.request:
                 self._events.append(UnlockTold(frame.request, frame.state, frame.secret))
             case fr.Reseal():
@@ -421,6 +427,8 @@ class NodeEndpoint:
             counter, datagram = self._seal(frames)
             self._arq.on_sent(counter, frames, len(datagram) + IP_UDP_BYTES, now)
             self._outgoing.append((datagram, self.path))
+        self._outgoing += [(self._seal([packet])[1], self.path) for packet in self.train.leaving()]
+        self._note_train(now)
         self._note_link(now)
         outgoing, self._outgoing = self._outgoing, []
         for datagram, path in outgoing:
@@ -481,9 +489,7 @@ class NodeEndpoint:
         times = [self._born_s + seal.EPOCH_LIFE_S]
         if self._outgoing:
             times.append(now)
-        timer = self._arq.get_timer(now)
-        if timer is not None:
-            times.append(timer)
+        times += [due_s for due_s in (self._arq.get_timer(now), self.train.due_s) if due_s is not None]
         if self._arq.timeouts == 0:
             times.append(self._arq.last_eliciting_s + self._presence.keepalive_s(now))
         for message in self._arq.queue.urgent():
@@ -502,6 +508,10 @@ class NodeEndpoint:
     def next_event(self) -> NodeEvent | None:
         """The next thing the application should know, or None."""
         return self._events.popleft() if self._events else None
+
+    def _note_train(self, now: float) -> None:
+        if (told := self.train.told(str(self.path), now)) is not None:
+            self._events.append(told)
 
     def _note_link(self, now: float) -> None:
         online = self._presence.is_online(now, self._arq)

@@ -169,6 +169,25 @@ class Unlock(Struct, frozen=True):
         return f"Unlock({self.request.hex()}, {self.state})"
 
 
+class Train(Struct, frozen=True):
+    """One packet of a train that measures the way (:mod:`edge.sync.trains`); lost ones are not repeated."""
+
+    number: int
+    """Of the train."""
+    index: int
+    count: int
+    pad: int
+    """Bytes of padding behind it."""
+
+
+class TrainSeen(Struct, frozen=True):
+    """Hub → node: when the packets of a train came."""
+
+    number: int
+    ticks: tuple[int, ...]
+    """For each packet 0, it did not come, or 1 + tenths of a millisecond after the first one that did."""
+
+
 class Unknown(Struct, frozen=True):
     """A frame of a later release. Passed over."""
 
@@ -181,6 +200,8 @@ Frame: TypeAlias = (
     | UnlockAsk
     | Unlock
     | Hello
+    | Train
+    | TrainSeen
     | Unknown
     | Frag
     | Ack
@@ -198,12 +219,14 @@ Frame: TypeAlias = (
 _PADDING = 0
 _FRAG, _ACK, _PROBE, _TIME, _SIGNAL, _PATH, _OPEN, _WANTED, _RESEAL, _STORED, _DOWN_STORED, _STORED_HERE = range(1, 13)
 _HELLO, _LIMIT, _UNLOCK_ASK, _UNLOCK = range(0x40, 0x44)
+_TRAIN, _TRAIN_SEEN = 0x60, 0x61
 _SIZED = range(0x40, 0x80)
 """Types whose length stands behind them."""
 _QUIET = 0x60
 """From this type on they are not acknowledged."""
 _HELLO_BYTES = 8
 _LIMIT_BYTES = 3
+_TRAIN_BYTES = 4
 REQUEST_BYTES = 8
 UNLOCK_WAITS, UNLOCK_REFUSED, UNLOCK_RELEASED = 1, 2, 3
 _NO_LIMIT = 0xFFFF
@@ -216,7 +239,7 @@ def eliciting(frame: Frame) -> bool:
     """Whether a packet with this frame is to be acknowledged."""
     if isinstance(frame, Unknown):
         return frame.type < _QUIET
-    return not isinstance(frame, Ack | Time | Path)
+    return not isinstance(frame, Ack | Time | Path | Train | TrainSeen)
 
 
 def in_passing(frame: Frame) -> bool:
@@ -276,8 +299,17 @@ def encode(frame: Frame) -> bytes:
             return _with_length(_UNLOCK_ASK, frame.request + frame.nonce.to_bytes(4, "big"))
         case Unlock():
             return _with_length(_UNLOCK, frame.request + bytes((frame.state,)) + frame.secret)
+        case Train():
+            return _with_length(_TRAIN, _train_head(frame.number, frame.index, frame.count) + bytes(frame.pad))
+        case TrainSeen():
+            head = frame.number.to_bytes(2, "big") + bytes((len(frame.ticks),))
+            return _with_length(_TRAIN_SEEN, head + b"".join(map(varint, frame.ticks)))
         case Unknown():
             return bytes((frame.type,)) + varint(len(frame.body)) + frame.body
+
+
+def _train_head(number: int, index: int, count: int) -> bytes:
+    return number.to_bytes(2, "big") + bytes((index, count))
 
 
 def _with_length(kind: int, body: bytes) -> bytes:
@@ -377,6 +409,11 @@ def _sized(kind: int, body: bytes) -> Frame:
         return UnlockAsk(body[:REQUEST_BYTES], int.from_bytes(body[REQUEST_BYTES : REQUEST_BYTES + 4], "big"))
     if kind == _UNLOCK and len(body) > REQUEST_BYTES:
         return Unlock(body[:REQUEST_BYTES], body[REQUEST_BYTES], body[REQUEST_BYTES + 1 :])
+    if kind == _TRAIN and len(body) >= _TRAIN_BYTES:
+        return Train(int.from_bytes(body[:2], "big"), body[2], body[3], len(body) - _TRAIN_BYTES)
+    if kind == _TRAIN_SEEN and len(body) >= 3:
+        reader = _Reader(body[3:])
+        return TrainSeen(int.from_bytes(body[:2], "big"), tuple(reader.varint() for _ in range(body[2])))
     if kind != _HELLO:
         return Unknown(kind, body)
     if len(body) < _HELLO_BYTES:

@@ -14,6 +14,7 @@ from .bundle import BundlePayload, Chunk
 from .hubkey import HubKey
 from .meter import Wait
 from .seal import Grade, NodeRecord
+from .trains import TrainTold
 
 KEEPALIVE_S = 24.0
 """A NAT forgets a path after 30 s in the worst case; one that is lost is asked again before that."""
@@ -246,6 +247,7 @@ NodeEvent: TypeAlias = (
     | HubKeyTold
     | StateArrived
     | UnlockTold
+    | TrainTold
 )
 HubEvent: TypeAlias = (
     BundleArrived

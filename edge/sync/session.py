@@ -15,6 +15,7 @@ from .arq import Arq
 from .congestion import DelayAimd
 from .link import ATTENDED_FOR_S
 from .signals import FRESH_S
+from .trains import TrainAnswering
 from .versions import FIRST
 
 DATAGRAM_MAX_BYTES = 1_200
@@ -62,6 +63,7 @@ class Session:
         self.greeted = False
         """Whether the node was told what this process reads."""
         self.live = False
+        self.trains = TrainAnswering(now)
         self.active: Hashable = None
         self._random = random
         self._paths: dict[Hashable, _PathState] = {}
@@ -100,6 +102,11 @@ class Session:
             if not self.arq.congestion.srtt_s and state.first_challenged_s is not None:
                 self.arq.congestion.on_rtt(now - state.first_challenged_s)
         return True
+
+    def take_train(self, frame: fr.Train, path: Hashable, size: int, now: float) -> None:
+        """A packet of a train; ``size`` counts the whole datagram. What is answered to it needs a proved path."""
+        if path == self.active and self._proved(path):
+            self.trains.take(frame, size + IP_UDP_BYTES, now)
 
     def _challenge(self, path: Hashable, now: float) -> None:
         due_s = self._challenge_due_s(self._paths[path])
@@ -178,6 +185,8 @@ class Session:
             counter, datagram = self._seal(frames, self.active)
             self.arq.on_sent(counter, frames, len(datagram[0]) + IP_UDP_BYTES, now)
             outgoing.append(datagram)
+        if self._proved(self.active) and not crowded:
+            outgoing += [self._seal([frame], self.active)[1] for frame in self.trains.leaving(now)]
         if along:
             # The ACK waits for STORED, and the challenge with it: one packet instead of two.
             self._challenges.append(self.active)
@@ -213,8 +222,9 @@ class Session:
         if timer is not None and not state.proved:
             timer = max(timer, now + 0.02)
         due_s = self._challenge_due_s(state) if self._budget(state) >= CHALLENGE_BYTES else None
-        if due_s is not None:
-            timer = max(due_s, now) if timer is None else min(timer, max(due_s, now))
+        for own_s in (due_s, self.trains.due_s if state.proved else None):
+            if own_s is not None:
+                timer = max(own_s, now) if timer is None else min(timer, max(own_s, now))
         return timer
 
 

@@ -334,6 +334,9 @@ def test_a_call_shows_the_tablets_own_camera_and_goes_on_after_a_reload_of_eithe
     take_visit(tablet)
     open_record(doctor, "कमला देवी")
     tap(doctor, "call")
+    told = tablet.locator('[data-test="preflight"]')
+    expect(told).to_have_attribute("data-expect", "video")  # while it rings
+    expect(told).to_contain_text("क्या चलेगा")
     tap(tablet, "call-accept")
     in_state(doctor, "call-panel", "connected")
     sees_green(doctor)

@@ -161,6 +161,8 @@ def write_frames(name8: bytes) -> None:
         frames.Stored(bundle_name, 1),
         frames.DownStored(258),
         frames.StoredHere(1, ((3, 3), (300, 304))),
+        frames.Train(258, 3, 8, 200),
+        frames.TrainSeen(258, (1, 0, 801, 70_000)),
     )
     signal = frames.Frag(frames.KIND_SIGNAL, 0, 4, 0, 9, b"signalled", 0xCAFEF00D, 3)
     names = " ".join(type(frame).__name__ for frame in examples)

@@ -3,7 +3,7 @@
 // patient comes from the node's own camera unless the node was told to use this tablet's.
 import { html, signal, useEffect, useRef } from "/ui/lib/dom.js";
 import { ApiError, get, post } from "/ui/lib/http.js";
-import { known, t } from "/ui/lib/l10n.js";
+import { addWords, known, t } from "/ui/lib/l10n.js";
 import { Icon, toast } from "/ui/lib/parts.js";
 import { bannerLine } from "/ui/call/banner.js";
 import { TabletCall } from "/ui/call/tablet.js";
@@ -177,13 +177,22 @@ export function CallBanner() {
   return ringing.value ? html`<${Ringing} key=${ringing.value.call_id} call=${ringing.value} />` : null;
 }
 
+/** The line that says what will work: not in the first load, and nobody waits for it. @type {import("/ui/vendor/signals.js").Signal<((props: {useCamera: boolean}) => any)|null>} */
+const Preflight = signal(null);
+function loadPreflight() {
+  if (Preflight.value) return;
+  Promise.all([import("/ui/call/preflight.js"), addWords("call")]).then(([found]) => (Preflight.value = found.Preflight)).catch(() => {});
+}
+
 /** @param {{call: CallInfo}} props */
 function Ringing({ call }) {
   useBell();
+  useEffect(loadPreflight, []);
   const entry = queue.value?.find((one) => one.visit.visit_id === call.visit_id);
   return html`<div class="call-banner" role="alertdialog" aria-label=${t("call-incoming")} data-test="call-banner" data-call=${call.call_id}>
     <div class="grow"><strong><${Icon} name="phone" /> ${call.doctor_name ? t("call-from", { name: call.doctor_name }) : t("call-incoming")}</strong>
-      ${entry ? html`<div>${entry.visit.token} · ${entry.patient_name}</div>` : null}</div>
+      ${entry ? html`<div>${entry.visit.token} · ${entry.patient_name}</div>` : null}
+      ${Preflight.value ? html`<${Preflight.value} useCamera=${useCamera.value} />` : null}</div>
     <button type="button" data-test="call-decline" onClick=${() => void end(call)}>${t("call-decline")}</button>
     <button type="button" class="primary big" data-test="call-accept" onClick=${() => void accept()}>${t("call-accept")}</button>
   </div>`;
