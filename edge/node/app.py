@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 from aiohttp import web
 
+from edge.slips import render
 from edge.sync import locked, seal
 from edge.sync.bearers.sms import SmsHealth
 from edge.web import static
@@ -206,6 +207,7 @@ class Node:
         if self.panel is not None:
             await self.panel.rest()
         await self.printer.stop()
+        await asyncio.to_thread(render.rest)
         await self.measurements.close()
         await self.registry.stop()
         await self.telling.stop()

@@ -17,7 +17,15 @@ import sqlcipher3.dbapi2
 sys.modules["pysqlite3"] = sqlcipher3
 sys.modules["pysqlite3.dbapi2"] = sqlcipher3.dbapi2
 
+# sqlite-utils takes numpy where it finds it, for types that no table of ours has: 15 MB of a small board's memory.
+_numpy = sys.modules.get("numpy")
+sys.modules["numpy"] = None  # type: ignore[assignment]
 import sqlite_utils  # noqa: E402  (after the alias, see above)
+
+if _numpy is None:
+    del sys.modules["numpy"]
+else:
+    sys.modules["numpy"] = _numpy
 
 from edge.model.errors import UpkendraError  # noqa: E402
 from edge.sync.seal import hkdf  # noqa: E402

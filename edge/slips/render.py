@@ -1,22 +1,20 @@
 """Rendering: signed prescription or token → PDF, always the same bytes for the same input.
 
-typst runs in this process with the fonts of this package only, no network, no clock and no
-system font. Text reaches it as JSON data. Kept compilers are shared by all callers, one at a
-time.
+typst runs in a helper process (:mod:`.typeset`) with the fonts of this package only, no network, no clock and no
+system font. Text reaches it as JSON data.
 """
 
 from functools import lru_cache
-from threading import Lock
 from typing import Literal
 
 import msgspec
-import typst
 from msgspec import Struct
 
 from edge.model.prescribing import SignedPrescription
 
-from .coverage import FONTS_DIR, clean
+from .coverage import clean
 from .refusal import SlipCode, SlipRefused
+from .typeset import Typesetter
 from .words import TEMPLATES_DIR, SlipWords, slip_words
 
 PAPERS = ("a5", "a4")
@@ -26,9 +24,7 @@ ROLL_PPI = 203.2
 """8 dots a millimetre."""
 TEMPLATES = {("rx", 1): "rx-1"}
 """Template id and version → file. Old versions stay as long as slips made with them may be checked."""
-_lock = Lock()
-
-
+_typesetter = Typesetter()
 TOKEN_MM = 80
 """Width of the token's template; on a narrower roll all of it is smaller."""
 
@@ -43,29 +39,19 @@ class TokenWords(Struct, frozen=True):
     demo: bool
 
 
-@lru_cache(maxsize=1)
-def _compiler() -> typst.Compiler:
-    return typst.Compiler(root=str(TEMPLATES_DIR), font_paths=[str(FONTS_DIR)], ignore_system_fonts=True)
-
-
 @lru_cache(maxsize=8)
 def _template(name: str) -> bytes:
     return (TEMPLATES_DIR / f"{name}.typ").read_bytes()
 
 
 def _compile(template: str, words: Struct, kind: Literal["pdf", "png"] = "pdf", ppi: float = 72.0) -> tuple[bytes, ...]:
-    """One file for a PDF, one for each page of a PNG."""
-    with _lock:
-        made = _compiler().compile(
-            input=_template(template),
-            format=kind,
-            ppi=ppi,
-            sys_inputs={"slip": msgspec.json.encode(words).decode()},
-            timestamp=0,
-            pdf_tags=False,
-        )
-    assert made is not None
-    return (made,) if isinstance(made, bytes) else tuple(made)
+    """One file for a PDF, one for each page of a PNG. Raises TypesetFailed."""
+    return _typesetter.pages(_template(template), msgspec.json.encode(words), kind, ppi)
+
+
+def rest() -> None:
+    """End the helper process; the next page begins another."""
+    _typesetter.close()
 
 
 def compile_pdf(template: str, words: Struct) -> bytes:
