@@ -122,6 +122,24 @@ class PresentWanted(Struct, frozen=True, tag=12, array_like=True):
     of: bytes
 
 
+class ToHome(Struct, frozen=True, tag=13, array_like=True):
+    """Something of a doctor's for the page of a patient at home."""
+
+    visit_id: str
+    body: bytes
+    """The signal."""
+
+
+class HomeSaid(Struct, frozen=True, tag=14, array_like=True):
+    """A patient's page that is in a call has said something, or (``here`` false) has closed."""
+
+    call_id: str
+    here: bool
+    base: bytes
+    """What pages before it received, and what it did: the others go on from there."""
+    last: bytes
+
+
 Message: TypeAlias = (
     ToNode
     | ToDoctor
@@ -133,6 +151,8 @@ Message: TypeAlias = (
     | Present
     | PresentChanged
     | PresentWanted
+    | ToHome
+    | HomeSaid
     | Asked
     | Answered
 )

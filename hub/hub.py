@@ -111,14 +111,17 @@ class Hub:
         self.live = Live(self.desk, self.link, settings.turn)
         self.leader = Leader(self.store.engine)
         self.rota = RotaDesk(self.desk, self.live, self.leader, monotonic_s)
-        messages = gateway or gateway_of(settings.home)
-        self.home = Home(self.desk, self.live, self.rota, self.blobs, messages) if messages is not None else None
-        self.link.on_visits = self._visits_arrived
         fanout = self._fanout()
         self.front = RotaFront(self.rota, self.desk, fanout)
-        self.together = Together(self.leader, fanout, self.link, self.live, self.front, self._tell_pages)
+        self.home = self._patients(gateway or gateway_of(settings.home))
+        self.link.on_visits = self._visits_arrived
+        homes = self.home.calls if self.home is not None else None
+        self.together = Together(self.leader, fanout, self.link, self.live, self.front, self._changed_elsewhere, homes)
         self.together.on_lead += [self._reconsider, self.live.settle_all, self.rota.start]
         self.together.on_follow.append(self.rota.stop)
+        if self.home is not None:
+            self.together.on_lead.append(self.home.lead)
+            self.together.on_follow.append(self.home.follow)
         self.exporter = self._exporter()
         if self.exporter is not None:
             self.together.on_lead.append(self.exporter.start)
@@ -130,13 +133,16 @@ class Hub:
         self.sms_fitted = False
         """Whether this hub was told of an SMS modem."""
 
+    def _patients(self, gateway: Gateway | None) -> Home | None:
+        if gateway is None:
+            return None
+        return Home(self.desk, self.live, self.front, self.blobs, gateway, self.leader, self._monotonic_s)
+
     def _fanout(self) -> Fanout:
         if not self.settings.nats:
             return Alone()
         if not self.settings.database.startswith("postgresql"):
             raise BadInput("Several processes need PostgreSQL: --database.", field="nats")
-        if self.home is not None:
-            raise BadInput("Patients at home are served by a hub of one process so far.", field="nats")
         own, keys = secrets.token_bytes(SENDER_BYTES), self.keys
         return NatsFanout(self.settings.nats, keys.data, keys.sign_public, own, self.wall_ms)
 
@@ -183,6 +189,13 @@ class Hub:
         self.together.fanout.say(VisitsChanged((visit_id,), False))
         if self.home is not None:
             self.home.calls.visit_changed(visit_id)
+
+    def _changed_elsewhere(self, visit_ids: frozenset[str], arrived: bool) -> None:
+        """Another process has changed visits: its patients may have a page here."""
+        self._tell_pages(visit_ids, arrived)
+        if self.home is not None and not arrived:
+            for visit_id in visit_ids:
+                self.home.calls.visit_changed(visit_id)
 
     def reaches(self, node_id: str, visit_id: str) -> bool:
         """Whether a call would be heard now: the node is there, or a page of the patient at home is open."""

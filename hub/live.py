@@ -321,6 +321,8 @@ class Live:
         What the doctor's page has said here is newer here.
         """
         known, now = self._calls.get(call_id), await self._read(call_id)
+        if now is not None and now.phase is Phase.ENDED and self.homes is not None and self._is_home(now.node_id):
+            self.homes.over_elsewhere(call_id, now.ended_because)
         if known is None or now is None or known.phase is Phase.ENDED:
             return
         mine = known if call_id in self._attached else now

@@ -69,6 +69,10 @@ class Homes(Protocol):
         """A call has ended."""
         ...
 
+    def over_elsewhere(self, call_id: str, reason: str) -> None:
+        """Another process of the hub has ended a call."""
+        ...
+
 
 class LiveCall(Struct, frozen=True):
     """A call that passes through here. ``started_ms``: when it was taken; while it rings, when it was rung."""

@@ -7,6 +7,7 @@ without being told.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from . import fanout as fan
 from . import peers
@@ -15,6 +16,9 @@ from .link import Link
 from .live import Live
 from .rota.front import RotaFront
 from .serving import HubRunning
+
+if TYPE_CHECKING:
+    from .home.calls import HomeCalls
 
 logger = logging.getLogger("hub.together")
 LOOK_S = 1.0
@@ -38,12 +42,13 @@ class Together:
         live: Live,
         front: RotaFront,
         visits_changed: Callable[[frozenset[str], bool], None],
+        homes: "HomeCalls | None",
     ) -> None:
         """``visits_changed``: tell the pages of this process; the second says that records arrived."""
         self.leader = leader
         self.fanout = fanout
         self._link, self._live, self._front = link, live, front
-        self._visits_changed = visits_changed
+        self._visits_changed, self._homes = visits_changed, homes
         self.on_lead: list[Callable[[], Awaitable[None]]] = []
         """Begun when this process leads, in order, and given back in the other order by :attr:`on_follow`."""
         self.on_follow: list[Callable[[], Awaitable[None]]] = []
@@ -56,6 +61,8 @@ class Together:
         link.fanout = live.fanout = fanout
         if not fanout.alone:
             live.peers = link.peers
+            if homes is not None:
+                homes.fanout, homes.peers = fanout, link.peers
 
     async def start(self) -> None:
         """Listen to the others and look who leads; what a leader does has begun when this returns.
@@ -153,6 +160,7 @@ class Together:
         """Tell the others whom this process speaks with."""
         here = [peers.node(one) for one in self._link.nodes_heard()]
         here += [peers.doctor(one) for one in self._live.doctors_here()]
+        here += [peers.family(one) for one in self._homes.accounts_here()] if self._homes is not None else ()
         self.fanout.say(self._here.next(here))
 
     async def _hear(self, sender: bytes, message: fan.Message) -> None:
@@ -178,6 +186,10 @@ class Together:
                 if message.of == self.fanout.own:
                     self._here.forget()
                     self.say_present()
+            case fan.ToHome() if self._homes is not None:
+                self._homes.say_here(message.visit_id, message.body)
+            case fan.HomeSaid() if self._homes is not None:
+                self._homes.said_elsewhere(sender, message)
             case fan.Asked():
                 await self._front.asked(sender, message)
             case fan.Answered():

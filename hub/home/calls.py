@@ -2,11 +2,15 @@
 
 A ring goes to every open page of the account and waits for one that opens; who takes it is in the call. What the page
 received is written as the node's side of the proof of consultation, and the visit moves with its call. Knows no HTTP.
+
+Pages of one patient, and her doctor's, may be at several processes of the hub. Each knows all calls; the one that holds
+the page in a call says what it hears from it, and writes the end. When it dies, the others go on from what it said
+last. Time is counted by a clock that nobody sets.
 """
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Final, Protocol, TypeAlias
 
 import msgspec
@@ -21,20 +25,27 @@ from edge.model.records import Mode, VisitState
 from edge.web.refusals import TooManyAttempts
 
 from .. import down, views
+from .. import fanout as fan
 from ..heard import Heard, heard, nothing
 from ..live import Live
 from ..live_sides import CallRefused, VisitChanged
+from ..peers import Peers
 from ..store.schema import calls
 from . import log, rows
 from .desk import HomeDesk
 from .gateway import Kind
+from .sites import is_home
 
 logger = logging.getLogger("hub.home")
-RING_MS: Final = 60_000
+RING_S: Final = 60.0
 """As a node rings (:class:`edge.media.call.Limits`)."""
-SILENCE_MS: Final = 120_000
+SILENCE_S: Final = 120.0
 """A call from whose page nothing has come for so long is over."""
 LOOK_S: Final = 1.0
+TAKE_OVER_S: Final = 15.0
+"""So often the process that leads looks for calls of which nobody told it."""
+GRACE_S: Final = 3.0
+"""So long the process of the page has to write the end of its call before another one does."""
 PAGES_MAX: Final = 8
 """Open pages of one account: a family's telephones."""
 KNOWN_MAX: Final = 50_000
@@ -43,6 +54,7 @@ NEAR_BEFORE: Final = 2
 """With so many or fewer before her a patient is told that her turn is near (ours, unsourced - verify)."""
 Told: TypeAlias = Signal | VisitChanged | CallRefused
 _signal = msgspec.json.Decoder(Signal)
+_report = msgspec.json.Decoder(Report)
 _to_json = msgspec.json.Encoder().encode
 
 
@@ -57,24 +69,33 @@ class Page(Protocol):
 
 class _Call(Struct):
     ring: Ring
-    rung_ms: int
+    rung_s: float
     page: Page | None = None
-    """Who is in it; None while it rings."""
+    """Who is in it, at this process; None while it rings."""
     taken_ms: int = 0
-    heard_ms: int = 0
+    """By the wall clock, for the record; 0 while it rings."""
+    taken_s: float = 0.0
+    heard_s: float = 0.0
     figures: Heard | None = None
+    holder: bytes = b""
+    """The other process whose page is in it; empty for none."""
 
 
 class HomeCalls:
     """All pages of patients of this process, and the calls at them."""
 
-    def __init__(self, home: HomeDesk, live: Live) -> None:
+    def __init__(self, home: HomeDesk, live: Live, monotonic_s: Callable[[], float]) -> None:
         self._home = home
         self._live = live
+        self._monotonic_s = monotonic_s
+        self.fanout: fan.Fanout = fan.Alone()
+        self.peers: Peers | None = None
+        """Other processes of this hub, when there are some."""
         self._pages: set[Page] = set()
         self._owner: dict[str, str] = {}
         """Visit → the account whose pages hear of it; "" for a visit of a node."""
         self._calls: dict[str, _Call] = {}
+        self._took_over_s = 0.0
         self._changed: set[str] = set()
         self._near: set[str] = set()
         """Visits that were told that their turn is near, and have not changed since."""
@@ -101,12 +122,15 @@ class HomeCalls:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _take_over(self) -> None:
+        self._took_over_s = self._monotonic_s()
         query = select(calls).where(calls.c.phase != Phase.ENDED.value)
         for row in await self._home.store.read(lambda connection: connection.execute(query).all()):
             if self.is_home(row.node_id):
                 ring = Ring(row.call_id, row.visit_id, row.doctor_id)
+                now_s = self._monotonic_s()
                 taken_ms = 0 if row.phase == Phase.RINGING.value else row.started_ms
-                self._calls[row.call_id] = _Call(ring, row.started_ms, None, taken_ms, self._home.wall_ms())
+                ago_s = max(self._home.wall_ms() - row.started_ms, 0) / 1000
+                self._calls.setdefault(row.call_id, _Call(ring, now_s - ago_s, None, taken_ms, now_s - ago_s, now_s))
 
     async def _keep_looking(self) -> None:
         while True:
@@ -118,13 +142,17 @@ class HomeCalls:
 
     async def look(self) -> None:
         """One look: who did not take a call, whose turn is near, who has an answer."""
-        now_ms = self._home.wall_ms()
+        now_s, leads = self._monotonic_s(), self._home.front.leads
+        if leads and not self.fanout.alone and now_s - self._took_over_s >= TAKE_OVER_S:
+            await self._take_over()
         for call_id, call in list(self._calls.items()):
-            if not call.taken_ms and now_ms - call.rung_ms >= RING_MS:
+            if call.page is None and not leads:
+                continue  # one process ends what nobody holds
+            if not call.taken_ms and now_s - call.rung_s >= RING_S:
                 await self._live.from_home(call.ring.visit_id, Bye(call_id, "no_answer"))
-            elif call.taken_ms and now_ms - call.heard_ms >= SILENCE_MS:
+            elif call.taken_ms and now_s - call.heard_s >= SILENCE_S:
                 await self._live.from_home(call.ring.visit_id, Bye(call_id, "failed"))
-        near = set(self._home.rota.near(NEAR_BEFORE))
+        near = set(self._home.front.near(NEAR_BEFORE))
         for visit_id in near - self._near:
             await self._tell_near(visit_id)
         self._near &= near
@@ -157,10 +185,10 @@ class HomeCalls:
 
     async def add(self, page: Page) -> None:
         """A page has opened: it hears of its visits, and of calls that ring or run."""
+        self._pages.add(page)  # at once: it is counted by :meth:`need_room`
         _, visits = await self._home.family(page.account_id)
         for visit in visits:
             self._owner[visit.visit_id] = page.account_id
-        self._pages.add(page)
         for call_id, call in list(self._calls.items()):  # others ring and end meanwhile
             if call_id in self._calls and self._owner.get(call.ring.visit_id) == page.account_id:
                 page.tell(_to_json(await self._ring_of(call_id, call)).decode())
@@ -179,6 +207,7 @@ class HomeCalls:
         for call in self._calls.values():
             if call.page is page:
                 call.page = None
+                self._say_heard(call, here=False)
 
     def need_room(self, account_id: str) -> None:
         """Raise TooManyAttempts when so many pages of the account are open that one has to close first."""
@@ -191,7 +220,14 @@ class HomeCalls:
     def is_here(self, visit_id: str) -> bool:
         """Whether a page of the patient is open."""
         owner = self._owner.get(visit_id)
-        return bool(owner) and any(page.account_id == owner for page in self._pages)
+        if not owner:
+            return False
+        here = any(page.account_id == owner for page in self._pages)
+        return here or (self.peers is not None and self.peers.has_family(owner))
+
+    def accounts_here(self) -> frozenset[str]:
+        """Who has a page open at this process."""
+        return frozenset(page.account_id for page in self._pages)
 
     async def _owner_of(self, visit_id: str) -> str:
         """The account of a visit from home; "" for a node's visit, and for one that nobody has heard of."""
@@ -200,7 +236,7 @@ class HomeCalls:
             owned = views.load_visit(connection, visit_id)
             if owned is None:
                 return None
-            if not self.is_home(owned.node_id):
+            if not is_home(connection, owned.node_id):  # another process may have made the site a moment ago
                 return ""
             return next(iter(rows.accounts_of_patient(connection, owned.visit.patient_id)), "")
 
@@ -240,24 +276,61 @@ class HomeCalls:
 
     def say(self, call_id: str, visit_id: str, signal: Signal) -> None:
         """Something from the doctor: a ring to all pages, the rest to the one that is in the call."""
-        now_ms = self._home.wall_ms()
         call = self._calls.get(call_id)
+        if isinstance(signal, Ring | Bye) or call is None or call.page is None:
+            self.fanout.say(fan.ToHome(visit_id, _to_json(signal)))
+        self._say(visit_id, signal)
+        if isinstance(signal, Ring):
+            self._begin(self._tell_turn(signal))
+
+    def say_here(self, visit_id: str, body: bytes) -> None:
+        """The same, from a doctor's page at another process."""
+        self._say(visit_id, _signal.decode(body))
+
+    def _say(self, visit_id: str, signal: Signal) -> None:
+        call = self._calls.get(signal.call_id)
         if isinstance(signal, Ring):
             if call is None:
-                self._calls[call_id] = _Call(signal, now_ms)
+                self._calls[signal.call_id] = _Call(signal, self._monotonic_s())
             else:
                 call.ring = signal
-            self._begin(self._ring(signal))
+            self._begin(self._tell_pages(visit_id, signal))
         elif call is not None and call.page is not None:
             call.page.tell(_to_json(signal).decode())
         elif isinstance(signal, Bye):
             self._begin(self._tell_pages(visit_id, signal))
 
-    async def _ring(self, ring: Ring) -> None:
+    async def _tell_turn(self, ring: Ring) -> None:
         await self._owner_of(ring.visit_id)
         if not self.is_here(ring.visit_id):
             await self._home.tell(ring.visit_id, Kind.TURN_NEXT, ring.call_id)
-        await self._tell_pages(ring.visit_id, ring)
+
+    def said_elsewhere(self, sender: bytes, said: fan.HomeSaid) -> None:
+        """The page in a call is at another process, and lives."""
+        call = self._calls.get(said.call_id)
+        if call is None:
+            return
+        now_s = self._monotonic_s()
+        if not said.here:
+            call.holder = b"" if call.holder == sender else call.holder
+            return
+        if call.page is not None:
+            if self.fanout.own < sender:  # two pages took it in the same moment: one of them has it, and hears nothing
+                return
+            call.page.tell(_to_json(_elsewhere(said.call_id)).decode())
+            call.page = None
+        if not call.taken_ms:
+            call.taken_ms, call.taken_s = self._home.wall_ms(), now_s
+        if call.holder != sender:
+            self._begin(self._tell_pages(call.ring.visit_id, _elsewhere(said.call_id)))
+        call.holder, call.heard_s = sender, now_s
+        if said.last:
+            call.figures = Heard(_report.decode(said.base), _report.decode(said.last))
+
+    def _say_heard(self, call: _Call, *, here: bool = True) -> None:
+        seen = call.figures
+        base, last = (_to_json(seen.base), _to_json(seen.last)) if seen is not None else (b"", b"")
+        self.fanout.say(fan.HomeSaid(call.ring.call_id, here, base, last))
 
     def over(self, call_id: str, reason: str) -> None:
         """The call has ended, whoever ended it."""
@@ -265,9 +338,20 @@ class HomeCalls:
         if call is not None:
             self._begin(self._write_end(call_id, call, reason))
 
+    def over_elsewhere(self, call_id: str, reason: str) -> None:
+        """Another process ended the call; who holds its page writes what it heard."""
+        call = self._calls.get(call_id)
+        if call is not None and call.page is not None:
+            self.over(call_id, reason)
+        elif call is not None:
+            del self._calls[call_id]
+            self._begin(self._tell_pages(call.ring.visit_id, Bye(call_id, reason)))
+
     async def _write_end(self, call_id: str, call: _Call, reason: str) -> None:
         visit_id = call.ring.visit_id
         await self._tell_pages(visit_id, Bye(call_id, reason))
+        if self._is_held_elsewhere(call):
+            await asyncio.sleep(GRACE_S)
         missed = reason == "no_answer" and not call.taken_ms
         blob = await self._home.store.write(lambda connection: self._record_end(connection, call, reason, missed))
         self._home.desk.tell(visit_id, blob)
@@ -282,8 +366,10 @@ class HomeCalls:
             return None
         visit_id, visit, blob = owned.visit.visit_id, owned.visit, None
         events: list[ev.Event] = []
+        if any(one.call_id == call.ring.call_id and one.side == "node" for one in visit.calls):
+            return None  # another process wrote it
         if call.taken_ms:
-            held = _held(call, reason, now_ms)
+            held = _held(call, reason, now_ms, self._monotonic_s() - call.taken_s)
             events.append(held)
             if visit.state is VisitState.IN_CALL:
                 then = VisitState.RX_PENDING if held.audio_s > 0 else VisitState.WAITING
@@ -310,11 +396,11 @@ class HomeCalls:
         if call is None or await self._owner_of(call.ring.visit_id) != page.account_id:
             page.tell(_to_json(CallRefused(signal.call_id, "call_unknown", "There is no such call.")).decode())
             return
-        if call.page is not None and call.page is not page and call.page in self._pages:
-            words = "This call was taken on another page."
-            page.tell(_to_json(CallRefused(signal.call_id, "call_elsewhere", words)).decode())
+        other = call.page is not None and call.page is not page and call.page in self._pages
+        if other or self._is_held_elsewhere(call):
+            page.tell(_to_json(_elsewhere(signal.call_id)).decode())
             return
-        call.heard_ms = self._home.wall_ms()
+        call.heard_s = self._monotonic_s()
         match signal:
             case Accept() | Offer():
                 await self._take(call, page, signal)
@@ -324,20 +410,26 @@ class HomeCalls:
                 await self._live.from_home(call.ring.visit_id, signal)
             case Report() if call.page is page:
                 call.figures = (call.figures or heard(nothing(signal.call_id))).after(signal)
+                self._say_heard(call)
             case _:
                 words = "Only the doctor says this, or whoever is in the call."
                 page.tell(_to_json(CallRefused(signal.call_id, "call_unknown", words)).decode())
 
     async def _take(self, call: _Call, page: Page, signal: Accept | Offer) -> None:
         visit_id, first = call.ring.visit_id, not call.taken_ms
-        call.page = page
-        call.taken_ms = call.taken_ms or self._home.wall_ms()
+        call.page, call.holder = page, b""
+        if first:
+            call.taken_ms, call.taken_s = self._home.wall_ms(), self._monotonic_s()
+        self._say_heard(call)
         await self._live.from_home(visit_id, signal)
         if first:
-            words = CallRefused(signal.call_id, "call_elsewhere", "This call was taken on another page.")
-            await self._tell_pages(visit_id, words, besides=page)
+            await self._tell_pages(visit_id, _elsewhere(signal.call_id), besides=page)
             await self._home.store.write(lambda connection: self._record_begin(connection, visit_id))
             self._home.changed(visit_id)
+
+    def _is_held_elsewhere(self, call: _Call) -> bool:
+        """Whether the page of another process is in the call, as far as that process lives."""
+        return bool(call.holder) and self.peers is not None and self.peers.lives(call.holder)
 
     def _record_begin(self, connection: Connection, visit_id: str) -> None:
         owned = views.load_visit(connection, visit_id)
@@ -348,9 +440,12 @@ class HomeCalls:
             log.append(connection, speaker, owned.node_id, (moved,), log.HOME, now_ms)
 
 
-def _held(call: _Call, reason: str, now_ms: int) -> ev.CallHeld:
+def _elsewhere(call_id: str) -> CallRefused:
+    return CallRefused(call_id, "call_elsewhere", "This call was taken on another page.")
+
+
+def _held(call: _Call, reason: str, now_ms: int, longest_s: float) -> ev.CallHeld:
     """The patient's side of the proof; nobody hears more seconds than have passed."""
-    longest_s = max(now_ms - call.taken_ms, 0) / 1000
     seen = call.figures.total if call.figures is not None else nothing(call.ring.call_id)
     video_s, audio_s = min(seen.video_s, longest_s), min(seen.audio_s, longest_s)
     mode = Mode.VIDEO if video_s >= VIDEO_FROM_S else Mode.AUDIO if audio_s > 0 else Mode.TEXT

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from edge.model import commands as cmd
 from edge.model import events as ev
+from edge.model import queue
 from edge.model.clock import clock_text, day_of, day_text
 from edge.model.errors import NotFound, Refusal, Refused, UpkendraError
 from edge.model.fold import Patient, Visit
@@ -35,7 +36,7 @@ from .proofs import Asked
 from .rows import Account
 
 if TYPE_CHECKING:
-    from ..rota.desk import RotaDesk
+    from ..rota.front import RotaFront
 
 PEOPLE_MAX = 10
 TOUCH_MS = 60_000
@@ -70,7 +71,7 @@ class HomeDesk:
     def __init__(
         self,
         desk: Desk,
-        rota: "RotaDesk",
+        front: "RotaFront",
         gateway: Gateway,
         changed: Callable[[str], None],
     ) -> None:
@@ -79,7 +80,7 @@ class HomeDesk:
         self.store = desk.store
         self.keys = desk.keys
         self.wall_ms = desk.wall_ms
-        self.rota = rota
+        self.front = front
         self.gateway = gateway
         self.changed = changed
         self._sending: set[asyncio.Task[bool]] = set()
@@ -220,9 +221,12 @@ class HomeDesk:
             letters = rows.pass_of(connection, self.keys, visit_id, self.wall_ms())
             found = doctors.find_account(connection, owned.visit.doctor_id) if owned.visit.doctor_name else None
             doctor = found.doctor if found is not None else None
-            return Seen(owned.visit, patient, owned.node_id, self.rota.place(visit_id), letters, doctor)
+            return Seen(owned.visit, patient, owned.node_id, 0, letters, doctor)
 
-        return await self.store.read(look)
+        seen = await self.store.read(look)
+        if not queue.waits(seen.visit):
+            return seen
+        return msgspec.structs.replace(seen, place=(await self.front.at_home(visit_id)).place)
 
     async def command(self, account_id: str, command: cmd.Command) -> None:
         """Do what a patient asks, once for each command id.
@@ -233,7 +237,7 @@ class HomeDesk:
         if visit_id:
             self.changed(visit_id)
         if visit_id and isinstance(command, cmd.IssueToken):
-            await self.rota.look()  # so that the wait that is told is one
+            await self.front.at_home(visit_id, fresh=True)  # so that the wait that is told is one
             await self.tell(visit_id, Kind.GIVEN, codes.mark_of(self.wall_ms()))
 
     async def record(self, account_id: str, command: cmd.Command, uploads: tuple[Upload, ...] = ()) -> str:

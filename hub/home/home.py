@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from sqlalchemy import Connection
 
 from ..blobs import Blobs
 from ..desk import Desk
+from ..leader import Leader
 from ..live import Live
-from ..rota.desk import RotaDesk
+from ..rota.front import RotaFront
 from . import rows, tidy
 from .calls import HomeCalls
 from .desk import HomeDesk
@@ -22,27 +24,44 @@ FORGET_S = 600.0
 class Home:
     """Everything that the web side needs for patients."""
 
-    def __init__(self, desk: Desk, live: Live, rota: RotaDesk, blobs: Blobs, gateway: Gateway) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        live: Live,
+        front: RotaFront,
+        blobs: Blobs,
+        gateway: Gateway,
+        leader: Leader,
+        monotonic_s: Callable[[], float],
+    ) -> None:
         self._store = desk.store
+        self._leader = leader
         self._wall_ms = desk.wall_ms
         self._speaker = desk.speaker
-        self.desk = HomeDesk(desk, rota, gateway, desk.changed)
-        self.calls = HomeCalls(self.desk, live)
+        self.desk = HomeDesk(desk, front, gateway, desk.changed)
+        self.calls = HomeCalls(self.desk, live, monotonic_s)
         self.papers = Papers(self.desk, blobs)
         self._forgetter: asyncio.Task[None] | None = None
         live.homes = self.calls
 
     async def start(self) -> None:
         await self.calls.start()
-        self._forgetter = asyncio.create_task(self._keep_forgetting(), name="hub-home-forget")
 
     async def close(self) -> None:
         """Finish what was begun."""
-        if self._forgetter is not None:
-            self._forgetter.cancel()
-            await asyncio.gather(self._forgetter, return_exceptions=True)
         await self.calls.close()
         await self.desk.close()
+
+    async def lead(self) -> None:
+        """Begin to tidy: the process that leads does it for all."""
+        self._forgetter = asyncio.create_task(self._keep_forgetting(), name="hub-home-forget")
+
+    async def follow(self) -> None:
+        """Stop that."""
+        forgetter, self._forgetter = self._forgetter, None
+        if forgetter is not None:
+            forgetter.cancel()
+            await asyncio.gather(forgetter, return_exceptions=True)
 
     async def tidy(self) -> None:
         """Forget what is over, and close visits that have ended by themselves."""
@@ -51,7 +70,7 @@ class Home:
             rows.forget(connection, self._wall_ms())
             return tidy.close_old(connection, self._speaker, self._wall_ms())
 
-        for visit_id in await self._store.write(act):
+        for visit_id in await self._store.write(self._leader.fenced(act)):
             self.desk.changed(visit_id)
 
     async def _keep_forgetting(self) -> None:

@@ -21,6 +21,7 @@ from ..leader import LeadsNoMore
 from .desk import RotaDesk, State, Unclaimed
 
 ANSWER_S = 5.0
+HOURS_KEPT_S = 2.0
 T = TypeVar("T")
 
 
@@ -53,6 +54,22 @@ class GetCoordination(Struct, frozen=True, tag=6):
     pass
 
 
+class GetAtHome(Struct, frozen=True, tag=7):
+    """``visit_id``: whose place is asked for, or ""; ``fresh``: look at the rota first."""
+
+    visit_id: str
+    fresh: bool
+
+
+class AtHome(Struct, frozen=True):
+    """What a patient at home sees of the rota."""
+
+    place: int
+    """1 for the next; 0 for RED, and for whoever does not wait or while nobody can say it."""
+    open: bool
+    opens_ms: int
+
+
 class Coordination(Struct, frozen=True):
     """What nobody has taken, and who sits."""
 
@@ -60,7 +77,7 @@ class Coordination(Struct, frozen=True):
     doctors: tuple[str, ...]
 
 
-Question: TypeAlias = GetState | SetReady | Accept | Decline | HandOver | GetCoordination
+Question: TypeAlias = GetState | SetReady | Accept | Decline | HandOver | GetCoordination | GetAtHome
 _question = msgspec.msgpack.Decoder(Question)
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -82,6 +99,7 @@ class RotaFront:
         """Whether the database has said so lately: a process that was stopped leads no more when it goes on."""
         self._asked: dict[int, asyncio.Future[Answered]] = {}
         self._number = 0
+        self._hours = float("-inf"), AtHome(0, False, 0)
 
     @property
     def leads(self) -> bool:
@@ -117,6 +135,25 @@ class RotaFront:
     async def coordination(self) -> Coordination:
         """What nobody has taken, and who sits."""
         return await self._ask(GetCoordination(), Coordination)
+
+    async def at_home(self, visit_id: str = "", *, fresh: bool = False) -> AtHome:
+        """Place and hours for a patient at home. While the rota changes hands: the calendar's hours, and no place."""
+        try:
+            return await self._ask(GetAtHome(visit_id, fresh), AtHome)
+        except (RotaAway, Refused):
+            await self._rota.reload()
+            return AtHome(0, self._rota.is_open(), self._rota.opens_ms())
+
+    async def hours(self) -> AtHome:
+        """The hours for anybody who asks, as they were within the last seconds."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._hours[0] >= HOURS_KEPT_S or self.leads:
+            self._hours = now_s, await self.at_home()
+        return self._hours[1]
+
+    def near(self, before: int) -> list[str]:
+        """Visits whose turn is near; the process that leads knows, and tells."""
+        return self._rota.near(before) if self.leads else []
 
     async def _visit(self, visit_id: str) -> Visit:
         return (await self._desk.store.read(lambda connection: need_visit(connection, visit_id))).visit
@@ -168,6 +205,11 @@ class RotaFront:
         match question:
             case GetState():
                 return _encode(self._rota.state(question.doctor_id))
+            case GetAtHome():
+                if question.fresh:
+                    await self._rota.look()
+                place = self._rota.place(question.visit_id) if question.visit_id else 0
+                return _encode(AtHome(place, self._rota.is_open(), self._rota.opens_ms()))
             case GetCoordination():
                 return _encode(Coordination(tuple(self._rota.unclaimed()), tuple(self._rota.doctors_here())))
         doctor = await self._desk.doctor(question.doctor_id)

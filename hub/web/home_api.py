@@ -104,9 +104,10 @@ class HomeApi:
             record, site = directory.by_id(node_id), directory.site(node_id.hex())
             if record is not None and not record.revoked:
                 centres.append(b.Centre(site.node_id, site.site_name, site.district))
+        hours = await self._hub.front.hours()
         return b.Opening(
-            self._hub.rota.is_open(),
-            self._hub.rota.opens_ms(),
+            hours.open,
+            hours.opens_ms,
             tuple(sorted(centres, key=lambda one: (one.district, one.name))),
             self._desk.gateway.demo,
             self._hub.wall_ms(),

@@ -11,7 +11,7 @@ from aiohttp import ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 
 from edge.media.signals import Accept, Answer, Bye, Candidate, Offer, Report, Ring
 from edge.model.records import Mode, VisitState
-from hub.home.calls import PAGES_MAX, RING_MS, SILENCE_MS
+from hub.home.calls import PAGES_MAX, RING_S, SILENCE_S
 
 from .home_kit import Telephone, always_open, sent, sent_soon, to_text
 from .kit import DRAFT, PASSWORD, PATIENCE_S, HubKit, Page, new_id
@@ -101,7 +101,7 @@ async def test_a_missed_call_frees_the_doctor_keeps_the_token_and_the_second_goe
         call_id = new_id()
         await doctor.send_str(to_text(Ring(call_id, visit_id)))
         await sent_soon(home, "turn_next", more_than=number - 1)
-        home.clock.ms += RING_MS
+        home.clock.pass_s(RING_S)
         assert home.hub.home is not None
         await home.hub.home.calls.look()
         assert (await hear(doctor, "bye"))["reason"] == "no_answer"
@@ -168,13 +168,32 @@ async def test_a_restart_of_the_hub_ends_no_call_and_silence_does(home: HubKit) 
         await hear(telephone, "ring")
         await telephone.send_str(to_text(Offer(call_id, SDP, 1)))
         assert (await hear(doctor, "offer"))["attempt"] == 1
-        again.clock.ms += SILENCE_MS
+        again.clock.pass_s(SILENCE_S)
         assert again.hub.home is not None
         await again.hub.home.calls.look()
         assert (await hear(doctor, "bye"))["reason"] == "failed"
         await until_state(patient, visit_id, VisitState.WAITING)
     finally:
         await again.stop()
+
+
+@pytest.mark.parametrize("step_s", [3600.0, -3600.0])
+async def test_a_wall_clock_that_is_set_ends_no_call_at_home_and_adds_nothing_to_its_proof(
+    home: HubKit, step_s: float
+) -> None:
+    page, patient, visit_id, call_id, doctor, telephone = await in_call(home)
+    home.clock.set_by_s(step_s)
+    assert home.hub.home is not None
+    await home.hub.home.calls.look()
+    assert await patient.state(visit_id) is VisitState.IN_CALL
+    home.clock.pass_s(40)
+    await telephone.send_str(to_text(Report(call_id, 900.0, 900.0, 0.0, 400, mode=Mode.VIDEO)))
+    await telephone.send_str(to_text(Bye(call_id, "hangup")))
+    assert (await hear(doctor, "bye"))["reason"] == "hangup"
+    await until_state(patient, visit_id, VisitState.RX_PENDING)
+    record = await page.get(f"/api/visits/{visit_id}")
+    (call,) = (one for one in record["visit"]["calls"] if one["side"] == "node")  # type: ignore[index]
+    assert 40.0 <= call["audio_s"] < 60.0
 
 
 class Told:
