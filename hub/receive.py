@@ -9,7 +9,7 @@ import logging
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, select, update
 
 from edge.model import events as ev
 from edge.sync import faults
@@ -23,7 +23,7 @@ from . import audit, returns, views
 from . import nodes as nodes_view
 from .keys import Keyring
 from .quarantine import OF_A_LATER_RELEASE, put_aside
-from .store.dialect import Row, insert_new
+from .store.dialect import Row, insert_many_new, insert_new
 from .store.schema import entries, former_nodes, heads, nodes
 
 logger = logging.getLogger("hub.receive")
@@ -33,6 +33,9 @@ DEVICE_STREAMS = frozenset({Stream.URGENT, Stream.AUDIT})
 """What a locked node may say (SEALING.md: telemetry and flagged emergencies)."""
 _heads = msgspec.msgpack.Decoder(SignedHead)
 _encode = msgspec.msgpack.Encoder().encode
+_REACHED = (
+    update(entries).where(entries.c.id == bindparam("entry_id")).values(c=bindparam("commitment"), h=bindparam("head"))
+)
 
 
 class Received(Struct, frozen=True):
@@ -61,14 +64,10 @@ def receive_bundle(
     node_id = arrived.node_id.hex()
     visit_ids: set[str] = set()
     patient_ids: set[str] = set()
-    fresh = 0
-    for offset, raw in enumerate(payload.entries):
-        seq = payload.first_seq + offset
-        found = views.readable(raw)
-        if found is None:
-            put_aside(connection, keys, arrived.node_id, raw, "entry_malformed", now_ms)
-        kind, stamp, visit_id, patient_id = _index(found)
-        row: Row = {
+    found = [views.readable(raw) for raw in payload.entries]
+    places = [_index(one) for one in found]
+    rows: list[Row] = [
+        {
             "node_id": node_id,
             "run": payload.run,
             "stream": payload.stream,
@@ -80,10 +79,19 @@ def receive_bundle(
             "patient_id": patient_id,
             "received_ms": now_ms,
         }
-        if insert_new(connection, entries, row):
-            fresh += 1
-            if found is not None:
-                nodes_view.fold(connection, node_id, payload.stream, found[1], stamp)
+        for seq, (raw, (kind, stamp, visit_id, patient_id)) in enumerate(
+            zip(payload.entries, places, strict=True), payload.first_seq
+        )
+    ]
+    fresh = insert_many_new(connection, entries, rows, "seq")
+    for offset, (raw, one, place) in enumerate(zip(payload.entries, found, places, strict=True)):
+        _, stamp, visit_id, patient_id = place
+        seq = payload.first_seq + offset
+        if one is None:
+            put_aside(connection, keys, arrived.node_id, raw, "entry_malformed", now_ms)
+        if seq in fresh:
+            if one is not None:
+                nodes_view.fold(connection, node_id, payload.stream, one[1], stamp)
             visit_ids.add(visit_id)
             patient_ids.add(patient_id)
         elif _stored(connection, node_id, payload, seq) != raw:
@@ -104,7 +112,7 @@ def receive_bundle(
         connection.execute(update(nodes).where(nodes.c.node_id == node_id).values(seen_ms=now_ms))
         views.refold(connection, visit_ids, patient_ids, now_ms)
         faults.point("hub-views-folded")
-    return Received(fresh, frozenset(visit_ids - {""}))
+    return Received(len(fresh), frozenset(visit_ids - {""}))
 
 
 def _receive_returned(
@@ -176,6 +184,7 @@ def _advance(connection: Connection, record: NodeRecord, run: bytes, stream: Str
         .order_by(entries.c.seq)
     ).all()
     salts: dict[str, bytes] = {}
+    reached: list[Row] = []
     for row in rows:
         if row.seq != chain.seq + 1:
             break
@@ -183,7 +192,9 @@ def _advance(connection: Connection, record: NodeRecord, run: bytes, stream: Str
         if salt is None:
             break
         place = chain.append(bytes(row.raw), salt)
-        connection.execute(update(entries).where(entries.c.id == row.id).values(c=place.commitment, h=place.head))
+        reached.append({"entry_id": row.id, "commitment": place.commitment, "head": place.head})
+    if reached:
+        connection.execute(_REACHED, reached)
     _check_heads(connection, record, run, stream, now_ms)
 
 

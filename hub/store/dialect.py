@@ -4,7 +4,7 @@ SQLite runs in WAL with synchronous=FULL, so that a commit that returned survive
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -130,6 +130,15 @@ def insert_new(connection: Connection, table: Table, row: Row) -> bool:
     insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     statement = insert(table).values(dict(row)).on_conflict_do_nothing().returning(*table.primary_key.columns)
     return connection.execute(statement).first() is not None
+
+
+def insert_many_new(connection: Connection, table: Table, rows: Sequence[Row], column: str) -> set[Value]:
+    """Insert the rows whose primary or unique key is not there, at once; ``column`` of those that were new."""
+    if not rows:
+        return set()
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    statement = insert(table).on_conflict_do_nothing().returning(table.c[column])
+    return set(connection.execute(statement, [dict(row) for row in rows]).scalars())
 
 
 def put_row(connection: Connection, table: Table, row: Row) -> None:

@@ -195,9 +195,11 @@ class Store:
             return
         if any(name in statement for name in _NOT_COPIED):
             return
-        rows = parameters if many else [parameters]
-        assert isinstance(rows, list | tuple)
-        self._said += [(statement, tuple(row)) for row in rows]
+        # A list for an executemany; several rows of one INSERT come flat, as the one statement that they are.
+        rows = parameters if isinstance(parameters, list) else [parameters]
+        for row in rows:
+            assert isinstance(row, tuple | dict)
+            self._said.append((statement, tuple(row)))
 
     def _keep_for_copy(self, connection: Connection) -> int:
         """The changes of this transaction, for the second copy if one is kept; their number."""

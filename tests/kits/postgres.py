@@ -13,6 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -35,9 +36,12 @@ def programs() -> Path | None:
 class Postgres:
     """A running server. Enter it to start it; everything is gone when it is left."""
 
-    def __init__(self, *, durable: bool = False) -> None:
-        """``durable``: flush to the disk as a real server does; without, tests that cut no power run faster."""
+    def __init__(self, *, durable: bool = False, environment: Mapping[str, str] | None = None) -> None:
+        """``durable``: flush to the disk as a real server does; without, tests that cut no power run faster.
+        ``environment``: more of the server's.
+        """
         self._durable = durable
+        self._environment = dict(environment or {})
         self._password = secrets.token_urlsafe(16)
         self._process: subprocess.Popen[bytes] | None = None
         self._count = 0
@@ -76,6 +80,7 @@ class Postgres:
 
     def _popen(self, argv: list[str], user: pwd.struct_passwd | None, log: Path) -> subprocess.Popen[bytes]:
         environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "HOME": str(self._folder)}
+        environment |= self._environment
         with log.open("ab") as out:
             return subprocess.Popen(
                 argv,
