@@ -26,7 +26,7 @@ from edge.sync import seal
 from edge.web import process
 from edge.web.logs import start_logging
 
-from . import announce, courier, courier_cli, provision, setup_cli, training
+from . import announce, courier, courier_cli, first_boot, provision, setup_cli, training
 from .app import Node
 from .config import load_config
 from .devices import panel_cli
@@ -344,7 +344,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             case "enrol":
                 asyncio.run(_enrol(options))
             case "first-boot":
-                setup_cli.take_file(options)
+                first_boot.run(options)
             case "set-up":
                 asyncio.run(setup_cli.set_up(options))
             case "serve":

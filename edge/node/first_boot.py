@@ -1,16 +1,21 @@
 """The first boot: what the technician put on the card's FAT partition moves into the data folder, and is wiped there.
 
 Run once by the system, before the node and with the right to write to the FAT partition; idempotent, so a power cut at
-any step is answered by running it again. Blocking.
+any step is answered by running it again. A program of its own as well (``python -m edge.node.first_boot``), because the
+whole node takes seconds to import on a small board. Blocking.
 """
 
+import argparse
+import json
 import os
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from edge.model import provisioning
-from edge.model.errors import BadInput
+from edge.model.errors import BadInput, UpkendraError
 from edge.sync import faults
 
 from .config import NODE_FILE, write_private
@@ -76,3 +81,31 @@ def load_site(data: Path) -> provisioning.Provisioning | None:
 def _explain(boot: Path, why: str) -> None:
     text = f"{why}\r\nCorrect {provisioning.FILE_NAME}, or make it anew, and start the node again.\r\n"
     (boot / ERROR_FILE).write_text(text, "utf-8")
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    """What the command is told."""
+    command.add_argument("--boot", type=Path, required=True, metavar="DIR", help="where the FAT partition is mounted")
+    command.add_argument("--data", type=Path, required=True, metavar="DIR", help="the node's data folder")
+
+
+def run(options: argparse.Namespace) -> None:
+    """The command. Raises BadInput, OSError."""
+    taken = take(options.boot, options.data)
+    print(json.dumps({"taken": taken is not None}), flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run it by itself; the exit code."""
+    parser = argparse.ArgumentParser(prog="first-boot", description=(__doc__ or "").partition("\n")[0])
+    add_options(parser)
+    try:
+        run(parser.parse_args(arguments))
+    except UpkendraError as error:
+        print(json.dumps({"error": msgspec.to_builtins(error.refusal)}, ensure_ascii=False), file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

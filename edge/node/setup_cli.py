@@ -18,8 +18,7 @@ def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
     """Add both to a program's commands. ``http``: where to listen by default."""
     text = "Move the provisioning file from the card's FAT partition into the data folder, and wipe it there."
     boot = commands.add_parser("first-boot", help=text, description=text)
-    boot.add_argument("--boot", type=Path, required=True, metavar="DIR", help="where the FAT partition is mounted")
-    boot.add_argument("--data", type=Path, required=True, metavar="DIR", help="the node's data folder")
+    first_boot.add_options(boot)
 
     text = "Let a technician set this node up at a tablet; ends when it is done, at once if there is nothing to do."
     command = commands.add_parser("set-up", help=text, description=text)
@@ -45,12 +44,6 @@ def secure_of(options: argparse.Namespace) -> Secure | None:
     if not options.https:
         return None
     return Secure(parse_address(options.https, "https"), lan_tls.parse_names(options.lan_name, options.lan_address))
-
-
-def take_file(options: argparse.Namespace) -> None:
-    """``first-boot``. Raises BadInput, OSError."""
-    taken = first_boot.take(options.boot, options.data)
-    print(json.dumps({"taken": taken is not None}), flush=True)
 
 
 async def set_up(options: argparse.Namespace) -> None:

@@ -71,14 +71,14 @@ def sources(suite: str = recipes.SUITE) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def requirements(lock: str) -> str:
-    """The lock file's lines for the image's Python: with their hashes, without what only a hub imports. Pure."""
+def requirements(lock: str, without: tuple[str, ...]) -> str:
+    """The lock file's lines for the image's Python, with their hashes, but for some packages. Pure."""
     found = []
     for block in re.split(r"\n(?=[A-Za-z0-9])", lock):
         words = [word for word in block.replace("\\\n", " ").split("\n")[0].split("--hash=") if word.strip()]
         wanted = Requirement(words[0].strip())
         name = re.sub(r"[-_.]+", "-", wanted.name).lower()
-        if name in (*recipes.HUB_ONLY, *recipes.TOOLS_ONLY) or (wanted.marker and not wanted.marker.evaluate(_MARKERS)):
+        if name in without or (wanted.marker and not wanted.marker.evaluate(_MARKERS)):
             continue
         hashes = " ".join(f"--hash={word.strip()}" for word in words[1:])
         found.append(f"{wanted.name}{wanted.specifier} {hashes}\n")
@@ -126,7 +126,7 @@ def make(
     recipe: Recipe, lock: Path, cache: Path, work: Path, python: Path, epoch_s: int, reuse_s: float, say: Say
 ) -> Path:
     """The base's tar. One in the cache that is not older than ``reuse_s`` is taken as it is. Raises BuildFailed."""
-    wanted = requirements(lock.read_text())
+    wanted = requirements(lock.read_text(), recipe.without)
     tar = cache / f"base-{recipe.board}-{key_of(recipe, wanted)}.tar"
     if tar.exists() and time.time() - tar.stat().st_mtime < reuse_s:
         say(f"base: {tar.name} from the cache")

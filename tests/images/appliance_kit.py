@@ -1,0 +1,371 @@
+"""Images built from this checkout, and one virtual machine that goes from a flashed card to a clinic. Blocking."""
+
+import contextlib
+import functools
+import hashlib
+import http.server
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+
+from edge.model import provisioning
+from images import fat
+from images.appliance import updates
+from images.builder import base, bundle, tree
+from images.builder.cli import CACHE
+from images.builder.recipe import recipe
+from images.builder.tools import BuildFailed
+from tests.kits.cases import SAMPLES
+from tests.kits.client import Client, dig, text
+from tests.kits.clinic import ROOT, Clinic, wait_until
+from tests.kits.courier import carry
+from tests.kits.machine import BOOT_S, HUB_ADDRESS, Machine, MachineError
+from tests.kits.visit import DoctorVisit, NurseVisit
+
+from .kit import tool
+
+DISK_BYTES = 3 << 30
+"""A card is larger than the image."""
+PIN, CODE = "271828", "04711000"
+ANSWER_S = 240.0
+LOOK_S = 3.0
+"""Between two looks: each costs the emulated processor a handshake."""
+RECIPE = recipe("amd64", ci=True)
+
+
+def why_not() -> str:
+    """Why no image can be built on this machine; empty when one can."""
+    if os.geteuid() != 0:
+        return "an image is built as root"
+    wanted = base.requirements((ROOT / "requirements.lock").read_text(), RECIPE.without)
+    if (CACHE / f"base-amd64-{base.key_of(RECIPE, wanted)}.tar").exists():
+        return ""
+    try:
+        for line in base.sources():
+            _, uri, suite, *_ = line.split()
+            with urllib.request.urlopen(f"{uri.rstrip('/')}/dists/{suite}/InRelease", timeout=30):  # noqa: S310
+                pass
+    except (OSError, BuildFailed) as error:
+        return f"no Debian mirror gives packages for an image: {error}"
+    return ""
+
+
+class Workshop:
+    """A maintainer's folder: keys, checkouts, builds, bundles."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.keys = folder / "keys"
+        self.took_s: dict[str, float] = {}
+        self._pool = ThreadPoolExecutor(1)
+        assert self.make_keys(self.keys)
+
+    def later(self, work: Callable[[], Path]) -> Future[Path]:
+        """Begin it while a machine boots, which keeps one processor busy and not two."""
+        return self._pool.submit(work)
+
+    def close(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def make_keys(self, folder: Path) -> bool:
+        """Make a pair of a maintainer's keys."""
+        return tool(self.folder, "keys", "--out", folder).code == 0
+
+    def checkout(self, version: str, change: tuple[str, str, str] | None = None) -> Path:
+        """A copy of what goes into an image; ``change``: a file, a text in it, and what it becomes."""
+        source = self.folder / f"source-{version}"
+        for name in (*tree.SOURCES, "requirements.lock"):
+            place = source / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if (ROOT / name).is_dir():
+                shutil.copytree(ROOT / name, place, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copyfile(ROOT / name, place)
+        if change is not None:
+            path, old, new = source / change[0], change[1], change[2]
+            assert old in path.read_text()
+            path.write_text(path.read_text().replace(old, new, 1))
+        return source
+
+    def build(self, version: str, change: tuple[str, str, str] | None = None, out: str = "") -> Path:
+        """Build a version; its folder."""
+        began_s = time.monotonic()
+        made = self.folder / (out or version)
+        source = self.folder / f"source-{version}"
+        if not source.exists():
+            self.checkout(version, change)
+        self._tool(
+            *("build", "--board", "amd64", "--ci", "--version", version, "--made-on", "2026-11-26"),
+            *("--keys", str(self.keys), "--source", str(source), "--out", str(made)),
+        )
+        self.took_s[out or version] = time.monotonic() - began_s
+        return made
+
+    def stranger_to(self, build: Path) -> Path:
+        """A build that differs from this one by a byte: what a node would run if somebody had written to its slot."""
+        other = self.folder / f"{build.name}-other"
+        other.mkdir()
+        about = bundle.load(build)
+        (other / about.boot.file).hardlink_to(build / about.boot.file)
+        rootfs = other / about.rootfs.file
+        subprocess.run(["cp", "--sparse=always", build / about.rootfs.file, rootfs], check=True)
+        with rootfs.open("r+b") as file:
+            file.seek(-1, os.SEEK_END)
+            last = file.read(1)[0]
+            file.seek(-1, os.SEEK_END)
+            file.write(bytes([last ^ 0xFF]))
+        changed = msgspec.structs.replace(about, rootfs=bundle.part_of(rootfs))
+        (other / bundle.BUILD_FILE).write_bytes(msgspec.json.encode(changed))
+        return other
+
+    def delta(self, old: Path, new: Path, keys: Path | None = None) -> Path:
+        """The signed delta from one build to another."""
+        out = self.folder / f"{old.name}-{new.name}{'' if keys is None else '-' + keys.name}.raucb"
+        self._tool("bundle", str(new), "--base", str(old), "--keys", str(keys or self.keys), "--out", str(out))
+        return out
+
+    def full(self, build: Path) -> Path:
+        """The signed full update."""
+        out = self.folder / f"{build.name}.raucb"
+        self._tool("bundle", str(build), "--keys", str(self.keys), "--out", str(out))
+        return out
+
+    def _tool(self, *arguments: str) -> None:
+        argv = [sys.executable, "-m", "images", *arguments]
+        done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=1500)
+        assert done.returncode == 0, done.stderr[-3000:]
+
+
+def sums(build: Path) -> dict[str, str]:
+    """SHA-256 of what goes into slots."""
+    found = {}
+    for name in ("rootfs.img", "boot.img"):
+        with (build / name).open("rb") as file:
+            found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[int]:
+    """A folder by HTTP on this machine's loopback; the port."""
+    handler = functools.partial(_Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield int(server.server_address[1])
+        server.shutdown()
+        thread.join()
+
+
+class Appliance:
+    """A hub here, and a node that was flashed for one of its sites, in a virtual machine."""
+
+    def __init__(self, folder: Path, workshop: Workshop, build: Path) -> None:
+        self.folder = folder
+        self.workshop = workshop
+        self.clinic = Clinic(folder / "clinic")
+        self.clinic.folder.mkdir(parents=True)
+        self.clinic.make_hub()
+        disk = folder / "card.img"
+        subprocess.run(["cp", "--sparse=always", build / "disk.img", disk], check=True)
+        os.truncate(disk, DISK_BYTES)
+        fat.put(disk, RECIPE.offset_bytes("UPK-ESP"), self._provisioning())
+        self.machine = Machine(disk, folder / "machine")
+        self.stick = folder / "stick.img"
+        self.badge = ""
+        self.staff_id = ""
+        self.visits: list[NurseVisit] = []
+        """Whose token was answered: none of them may ever be missing."""
+
+    def _provisioning(self) -> bytes:
+        made = self.clinic.command(
+            "hub",
+            [
+                *("site-token", *self.clinic.hub_store, "--code", "NMP01", "--name", "Namunapur"),
+                *("--district", "Demo", "--demo"),
+            ],
+        )
+        site = provisioning.Provisioning(
+            1,
+            f"http://{HUB_ADDRESS}:{self.clinic.hub_port()}",
+            text(made, "token"),
+            CODE,
+            provisioning.Wifi("Namunapur", "golghar-42"),
+        )
+        return provisioning.encode(site)
+
+    def close(self) -> None:
+        self.machine.kill()
+        self.clinic.close()
+
+    # Boots.
+
+    def boot(self) -> float:
+        """Switch on and wait for the clinic's pages; seconds."""
+        self.machine.start()
+        self.machine.wait_shell()
+        return self.wait_pages()
+
+    def boot_id(self) -> str:
+        """Of the boot that runs."""
+        return self.machine.sh("cat /proc/sys/kernel/random/boot_id", 30).strip()
+
+    def wait_restart(self, old: str, timeout_s: float = BOOT_S) -> None:
+        """Wait until another boot than ``old`` runs commands. Raises MachineError."""
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            self.machine.wait_shell(max(1.0, deadline_s - time.monotonic()))
+            with contextlib.suppress(MachineError, OSError):
+                if self.boot_id() != old:
+                    return
+            time.sleep(1.0)
+
+    def restart(self) -> float:
+        """What happens in the quiet hours; seconds until the pages answer again."""
+        boot, began_s = self.boot_id(), time.monotonic()
+        self.machine.sh("systemctl start --no-block upkendra-restart.service")
+        self.wait_restart(boot)
+        self.wait_pages()
+        return time.monotonic() - began_s
+
+    def wait_pages(self) -> float:
+        """Wait until the pages of clinic or set-up answer a tablet; seconds since the switch.
+
+        The machine itself is asked first: a tablet's question costs its emulated processor a handshake.
+        """
+        self.machine.sh("until ss -Hltn 'sport = :443' | grep -q .; do sleep 1; done", BOOT_S)
+        wait_until(lambda: self._path_answers("/api/status") or self._path_answers("/api/setup"), "pages", 60, LOOK_S)
+        return time.monotonic() - self.machine.started_s
+
+    def _path_answers(self, path: str) -> bool:
+        try:
+            return self.client(timeout_s=15).raw("GET", path)[0] == 200
+        except OSError:
+            return False
+
+    def client(self, timeout_s: float = 60) -> Client:
+        """A tablet in the clinic's network."""
+        return Client("http://upkendra.lan:443", timeout_s=timeout_s, connect=self.machine.connect)
+
+    # The clinic.
+
+    def set_up(self) -> None:
+        """What a technician does at the tablet."""
+        tablet = self.client(timeout_s=120)
+        tablet.csrf = text(tablet.post("/api/setup/code", {"code": CODE}), "csrf")
+        now = tablet.post("/api/setup/enrol")
+        assert dig(now, "problem") is None, now
+        recovery = text(tablet.get("/api/setup/recovery"), "recovery_code")
+        tablet.post("/api/setup/recovery", {"last": recovery[-4:]})
+        made = tablet.post("/api/setup/staff", {"name": "Sunita Demo", "name_hi": "", "role": "anm", "pin": PIN})
+        self.badge, self.staff_id = text(made, "badge"), text(made, "staff", "staff_id")
+        tablet.post("/api/setup/finish")
+        wait_until(lambda: self._path_answers("/api/status"), "the clinic after the set-up", ANSWER_S, LOOK_S)
+
+    def nurse(self) -> Client:
+        """A nurse who unlocked the node and logged in."""
+        tablet = self.client(timeout_s=120)
+        tablet.post("/api/unlock", {"badge": self.badge, "pin": PIN})
+        tablet.csrf = text(tablet.post("/api/session", {"staff_id": self.staff_id, "pin": PIN}), "csrf")
+        return tablet
+
+    def visit(self, nurse: Client) -> NurseVisit:
+        """A consultation up to its token."""
+        visit = NurseVisit(SAMPLES[len(self.visits) % len(SAMPLES)])
+        visit.run(nurse)
+        self.visits.append(visit)
+        return visit
+
+    def all_there(self, nurse: Client) -> bool:
+        """Whether every visit that was answered is at the node, with its token."""
+        return all(dig(visit.page(nurse), "visit", "token") for visit in self.visits)
+
+    def wait_at_hub(self, visit: NurseVisit) -> None:
+        """Wait until a doctor sees it."""
+        doctor = self.clinic.hub_client()
+        self.clinic.log_in_doctor(doctor)
+        DoctorVisit(visit).wait_in_queue(doctor, 120)
+
+    # Updates.
+
+    def bring(self, update: Path, version: str) -> None:
+        """Bring an update as a stick does: hub, courier's folder, FAT, courier of the node."""
+        folder = self.folder / f"stick-{secrets.token_hex(4)}"
+        folder.mkdir()
+        named = ["--name", "system", "--version", version, "--target", "amd64", "--file", str(update)]
+        key = str(self.workshop.keys / "update.key")
+        self.clinic.command("hub", ["release-update", *named, "--signing-key", key])
+        written = carry("hub", self.clinic.hub_data, folder, "--update", str(update), timeout_s=120)
+        assert (written.complete, written.count("updates")) == (True, 1), written.said
+        self.put_in(folder)
+
+    def put_in(self, folder: Path) -> None:
+        """Bring a stick's content into the machine, and run the courier on it as udev's unit does."""
+        place = "/data/test-stick"
+        self._fetch(folder, place)
+        self.machine.sh(f"chown -R upkendra:upkendra {place}; chmod 755 /data")
+        self.machine.sh(
+            "cd /opt/upkendra && setpriv --reuid=upkendra --regid=upkendra --init-groups "
+            f".venv/bin/python -m edge.node courier --data /var/lib/upkendra --stick {place}; rm -rf {place}",
+            600,
+        )
+
+    def place(self, update: Path, version: str) -> None:
+        """Put an update where the courier leaves it: what the installer and RAUC think of it is what counts."""
+        stem = secrets.token_hex(12)
+        folder = self.folder / f"update-{stem}"
+        folder.mkdir()
+        shutil.copyfile(update, folder / f"{stem}.bundle")
+        note = updates.Note(updates.SYSTEM, version, "amd64", 1, bundle.part_of(update).sha256)
+        (folder / f"{stem}.note").write_bytes(msgspec.json.encode(note))
+        there = "/var/lib/upkendra/updates"
+        self._fetch(folder, "/run/update")
+        self.machine.sh(
+            f"chown upkendra:upkendra /run/update/*; mv /run/update/{stem}.bundle {there}/; "
+            f"mv /run/update/{stem}.note {there}/{stem}.json; rm -r /run/update"
+        )
+
+    def _fetch(self, folder: Path, place: str) -> None:
+        subprocess.run(["tar", "-C", folder, "-cf", folder.with_suffix(".tar"), "."], check=True)
+        with served(folder.parent) as port:
+            url = f"http://{HUB_ADDRESS}:{port}/{folder.name}.tar"
+            self.machine.sh(f"rm -rf {place}; mkdir {place}; busybox wget -qO- {url} | tar -xC {place}", 600)
+
+    def outcome(self) -> dict[str, str]:
+        """What the installer said last."""
+        code, said = self.machine.run("cat /var/lib/upkendra/updates/outcome", 60)
+        return msgspec.json.decode(said, type=dict[str, str]) if code == 0 else {}
+
+    def wait_outcome(self, version: str, ended: str, timeout_s: float = 600) -> dict[str, str]:
+        """Wait for the end of an update. Raises ClinicError."""
+        wait_until(
+            lambda: (self.outcome().get("version"), self.outcome().get("ended")) == (version, ended),
+            f"{version} {ended}",
+            timeout_s,
+            LOOK_S,
+        )
+        return self.outcome()
+
+    def version(self) -> str:
+        """Of the system that runs."""
+        return text(json.loads(self.machine.sh("cat /usr/lib/upkendra/release.json")), "version")
+
+    def slot(self) -> str:
+        """The slot that runs."""
+        return self.machine.sh(r"sed -n 's/.*rauc\.slot=\([AB]\).*/\1/p' /proc/cmdline").strip()

@@ -1,0 +1,219 @@
+"""From packages to a node in service, and through its updates, in a virtual machine that emulates its processor.
+
+The steps of a node's life stand one after the other, each on what the one before left: an image takes a minute to
+build and another to boot.
+"""
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from images.builder import bundle
+
+from .appliance_kit import Appliance, Workshop, sums, why_not
+
+pytestmark = [pytest.mark.serial, pytest.mark.timeout(1500)]
+
+ONE_LINE = ("images/appliance/health.py", "LOOK_S = 3.0", "LOOK_S = 2.0")
+BROKEN = ("edge/node/__main__.py", "PIN_DIGITS = 6", 'raise SystemExit("broken on purpose")')
+DELTA_MAX_BYTES = 32 * 1024
+EXPOSURE_MAX = 2.0
+KILLS = int(os.environ.get("UPKENDRA_KILLS", "100"))
+"""A hundred take some three hours of an emulated processor."""
+KILL_WITHIN_S = 45.0
+SEED = 20261126
+SERVICES = ("upkendra-node.service",)
+OPEN_PORTS = {
+    ("tcp", "0.0.0.0:80"),
+    ("tcp", "0.0.0.0:443"),
+    ("tcp", "10.42.0.1:53"),
+    ("udp", "10.42.0.1:53"),
+    ("udp", "0.0.0.0:67"),
+}
+OWN_PORTS = {("udp", f"{at}:5353") for at in ("0.0.0.0", "10.42.0.1", "10.0.2.15")} | {("udp", "10.0.2.15:68")}
+"""Of the node that announces itself in the clinic's network, and of the machine as somebody who asks for an address."""
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
+    if reason := why_not():
+        pytest.skip(reason)
+    made = Workshop(tmp_path_factory.mktemp("workshop"))
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def first(workshop: Workshop) -> Path:
+    return workshop.build("2026.11.1")
+
+
+@pytest.fixture(scope="module")
+def second(workshop: Workshop, first: Path) -> Future[Path]:
+    return workshop.later(lambda: workshop.build("2026.11.2", ONE_LINE))
+
+
+@pytest.fixture(scope="module")
+def update(workshop: Workshop, first: Path, second: Future[Path]) -> Future[Path]:
+    return workshop.later(lambda: workshop.delta(first, second.result()))
+
+
+@pytest.fixture(scope="module")
+def appliance(
+    workshop: Workshop, first: Path, update: Future[Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Appliance]:
+    made = Appliance(tmp_path_factory.mktemp("appliance"), workshop, first)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def ports(said: str) -> set[tuple[str, str]]:
+    """(protocol, address:port) of what ``ss -Hlntu`` lists, but for the machine's own loopback."""
+    rows = [row.split() for row in said.splitlines() if row.strip()]
+    found = {(row[0], re.sub(r"%[a-z0-9]+", "", row[4])) for row in rows}
+    return {one for one in found if not one[1].startswith(("127.", "[::1]"))}
+
+
+def exposure(said: str) -> float:
+    level = re.search(r"exposure level for \S+: ([0-9.]+)", said)
+    assert level is not None, said[-500:]
+    return float(level.group(1))
+
+
+def test_a_flashed_card_becomes_a_node_whose_visits_reach_the_hub(
+    appliance: Appliance, workshop: Workshop, record_property: Callable[[str, object], None]
+) -> None:
+    boot_s = appliance.boot()
+    machine = appliance.machine
+    took_s = workshop.took_s["2026.11.1"]
+    record_property("figure", f"image: built in {took_s:.0f} s, pages {boot_s:.0f} s after switching on (emulated)")
+    assert machine.run("ls /boot/upkendra/upkendra.json", 30)[0] != 0, "the provisioning file was wiped"
+    assert (appliance.version(), appliance.slot()) == ("2026.11.1", "A")
+    appliance.set_up()
+    appliance.wait_at_hub(appliance.visit(appliance.nurse()))
+    assert int(machine.sh("df --output=size -B1M /data | tail -n 1")) > 600, (
+        "the data partition has grown with the card"
+    )
+
+
+def test_the_running_image_is_locked_up(appliance: Appliance) -> None:
+    sh = appliance.machine.sh
+    for unit in SERVICES:
+        assert exposure(sh(f"systemd-analyze security --no-pager {unit}", 300)) <= EXPOSURE_MAX
+    assert ports(sh("ss -Hlntu")) - OWN_PORTS == OPEN_PORTS
+    assert appliance.machine.run("touch /etc/x", 30)[0] != 0
+    assert "ro" in sh("findmnt -no OPTIONS /").strip().split(",")
+    assert "policy drop" in sh("nft list chain inet upkendra input")
+    assert sh("systemctl is-active chrony upkendra-dns systemd-networkd").split() == ["active"] * 3
+    assert "10.42.0.1" in sh("busybox nslookup -type=a upkendra.lan 10.42.0.1")
+    assert sh("swapon --show") == ""
+    assert sh("cat /proc/sys/kernel/core_pattern").strip() == "|/bin/false"
+    assert appliance.machine.run("ls -d /var/log/journal", 30)[0] != 0, "the journal is in memory only"
+    assert appliance.machine.run("command -v sshd || pidof sshd", 30)[0] != 0
+    assert sh("systemctl --failed --no-legend --plain").strip() == ""
+
+
+def test_updates_that_are_not_ours_not_whole_or_not_for_this_node_are_refused_in_words(
+    appliance: Appliance, workshop: Workshop, first: Path, second: Future[Path], update: Future[Path]
+) -> None:
+    strangers = workshop.folder / "strangers"
+    assert workshop.make_keys(strangers)
+    whole = update.result().read_bytes()
+    cut = workshop.folder / "cut.raucb"
+    cut.write_bytes(whole[: len(whole) // 2])
+    other_base = workshop.delta(workshop.stranger_to(first), second.result())
+    for version, sent, code, word in (
+        ("2026.11.4", workshop.delta(first, second.result(), strangers), "update_signature", "not signed"),
+        ("2026.11.5", cut, "update_damaged", "not whole"),
+        ("2026.11.6", other_base, "update_base", "as it was released"),
+    ):
+        appliance.place(sent, version)
+        outcome = appliance.wait_outcome(version, "refused")
+        assert outcome["code"] == code
+        assert word in outcome["message"]
+    assert (appliance.version(), appliance.slot()) == ("2026.11.1", "A")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(6 * 3600)
+def test_an_install_is_cut_at_any_moment_and_begins_anew(appliance: Appliance, update: Future[Path]) -> None:
+    draw = Random(SEED)
+    appliance.place(update.result(), "2026.11.2")
+    for _ in range(KILLS):
+        began_s = time.monotonic()
+        appliance.machine.sh("until pidof rauc && [ -e /data/system/update.json ]; do sleep 1; done", 300)
+        cut_at_s = time.monotonic() + draw.uniform(0.0, KILL_WITHIN_S)
+        nurse = appliance.nurse()
+        while time.monotonic() < cut_at_s and appliance.outcome().get("ended") != "installed":
+            appliance.visit(nurse)
+        appliance.machine.kill()
+        appliance.boot()
+        assert appliance.all_there(appliance.nurse())
+        if appliance.version() == "2026.11.2":
+            break  # it was cut after the last step: the new system is there already
+        assert time.monotonic() - began_s < 1500
+
+
+def test_a_delta_of_one_changed_line_comes_by_stick_and_is_kept_after_the_restart(
+    appliance: Appliance, update: Future[Path], record_property: Callable[[str, object], None]
+) -> None:
+    size_bytes = update.result().stat().st_size
+    record_property("figure", f"image: delta of one changed line {size_bytes} bytes")
+    assert size_bytes <= DELTA_MAX_BYTES
+    began_s = time.monotonic()
+    if appliance.version() == "2026.11.1":
+        if appliance.outcome().get("version") != "2026.11.2":
+            appliance.bring(update.result(), "2026.11.2")
+        appliance.wait_outcome("2026.11.2", "installed")
+        record_property(
+            "figure", f"image: delta installed {time.monotonic() - began_s:.0f} s after the stick (emulated)"
+        )
+        restart_s = appliance.restart()
+        record_property("figure", f"image: restart until pages {restart_s:.0f} s (emulated)")
+    appliance.wait_outcome("2026.11.2", "committed")
+    assert (appliance.version(), appliance.slot()) == ("2026.11.2", "B")
+    assert appliance.all_there(appliance.nurse())
+
+
+@pytest.mark.long
+def test_a_version_that_does_not_serve_is_left_for_the_old_one(
+    appliance: Appliance, workshop: Workshop, second: Future[Path]
+) -> None:
+    appliance.place(workshop.delta(second.result(), workshop.build("2026.11.3", BROKEN)), "2026.11.3")
+    appliance.wait_outcome("2026.11.3", "installed")
+    boot = appliance.boot_id()
+    appliance.machine.sh("systemctl start --no-block upkendra-restart.service")
+    appliance.wait_restart(boot)
+    assert appliance.version() == "2026.11.3"
+    appliance.wait_restart(appliance.boot_id(), 900)
+    appliance.wait_pages()
+    outcome = appliance.wait_outcome("2026.11.3", "rolled_back")
+    assert "died" in outcome["message"]
+    assert (appliance.version(), appliance.slot()) == ("2026.11.2", "B")
+    assert appliance.all_there(appliance.nurse())
+
+
+def test_nothing_of_a_patient_lies_on_the_card_in_clear(appliance: Appliance) -> None:
+    appliance.machine.kill()
+    names = {visit.case.name.encode() for visit in appliance.visits}
+    tail = b""
+    with appliance.machine.disk.open("rb") as card:
+        while piece := card.read(16 << 20):
+            assert not any(name in tail + piece for name in names)
+            tail = piece[-200:]
+
+
+@pytest.mark.long
+def test_the_same_packages_give_the_same_bytes(workshop: Workshop, first: Path) -> None:
+    assert sums(workshop.build("2026.11.1", out="again")) == sums(first)
+    assert bundle.load(workshop.folder / "again") == bundle.load(first)

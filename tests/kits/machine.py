@@ -1,0 +1,186 @@
+"""A virtual machine that runs one of our images: UEFI, emulated processor, two network ports, a root shell for tests.
+
+The first port leads to this machine's loopback as 10.0.2.2 (where a hub listens), the second is the clinic's network
+with the test as a tablet in it. The shell is part of images for tests alone; qemu has to ask for it. Blocking.
+"""
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from tests.kits.clinic import free_port
+
+FIRMWARE: Final = (
+    Path("/usr/share/OVMF/OVMF_CODE_4M.fd"),
+    Path("/usr/share/OVMF/OVMF_CODE.fd"),
+)
+HUB_ADDRESS: Final = "10.0.2.2"
+BOOT_S: Final = 420.0
+"""An emulated processor on a machine three times slower than the one this was written on."""
+_PLAIN: Final = b"\nPS1=; PS2=; export TERM=dumb SYSTEMD_COLORS=0 SYSTEMD_URLIFY=0; stty -echo -onlcr\n"
+
+
+class MachineError(Exception):
+    """The machine did not do what it should; the message quotes its console."""
+
+
+class Machine:
+    """One machine with one disk. ``with`` ends it."""
+
+    def __init__(self, disk: Path, folder: Path, *, memory_mib: int = 1536, stick: Path | None = None) -> None:
+        self.disk = disk
+        self.folder = folder
+        self.https_port = free_port()
+        self._memory_mib = memory_mib
+        self._stick = stick
+        self._process: subprocess.Popen[bytes] | None = None
+        self._shell: socket.socket | None = None
+        self.console = folder / "console.log"
+        self.started_s = 0.0
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        """Switch it on."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        shell = self.folder / "shell"
+        shell.unlink(missing_ok=True)
+        variables = self.folder / "vars.fd"
+        code = next(path for path in FIRMWARE if path.exists())
+        if not variables.exists():
+            shutil.copyfile(str(code).replace("_CODE", "_VARS"), variables)
+        with self.console.open("wb") as console:
+            self._process = subprocess.Popen(
+                self._argv(code, variables, shell),
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.started_s = time.monotonic()
+
+    def _argv(self, code: Path, variables: Path, shell: Path) -> list[str]:
+        wan = "user,id=wan"
+        lan = (
+            "user,id=lan,net=10.42.0.0/24,host=10.42.0.254,dns=10.42.0.253,"
+            f"hostfwd=tcp:127.0.0.1:{self.https_port}-10.42.0.1:443"
+        )
+        argv = [
+            *("qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max"),
+            *("-smp", "2", "-m", str(self._memory_mib), "-display", "none", "-nodefaults", "-no-user-config"),
+            *("-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={code}"),
+            *("-drive", f"if=pflash,format=raw,unit=1,file={variables}"),
+            *("-drive", f"if=none,id=disk,format=raw,cache=writeback,discard=unmap,file={self.disk}"),
+            *("-device", "virtio-blk-pci,drive=disk,bootindex=0"),
+            *("-netdev", wan, "-device", "virtio-net-pci,netdev=wan,addr=4", "-netdev", lan),
+            *("-device", "virtio-net-pci,netdev=lan,addr=5", "-device", "virtio-rng-pci"),
+            *("-serial", "stdio", "-serial", f"unix:{shell},server=on,wait=off"),
+            *("-fw_cfg", "name=opt/upkendra-test-shell,string=1"),
+        ]
+        if self._stick is not None:
+            argv += ["-device", "qemu-xhci", "-drive", f"if=none,id=stick,format=raw,file={self._stick}"]
+            argv += ["-device", "usb-storage,drive=stick,removable=on"]
+        return argv
+
+    def kill(self) -> None:
+        """Pull the plug. What the guest's disk was told to write and acknowledged stays."""
+        if self._shell is not None:
+            self._shell.close()
+            self._shell = None
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def said(self, size: int = 3000) -> str:
+        """The end of what the console showed."""
+        return self.console.read_bytes()[-size:].decode(errors="replace")
+
+    # The shell.
+
+    def sh(self, command: str, timeout_s: float = 180.0) -> str:
+        """What a command printed in the machine. Raises MachineError when it fails or does not end."""
+        code, text = self.run(command, timeout_s)
+        if code != 0:
+            raise MachineError(f"{command}: exit code {code}: {text[-2000:]}")
+        return text
+
+    def run(self, command: str, timeout_s: float = 180.0) -> tuple[int, str]:
+        """(exit code, what it printed) of a command in the machine. Raises MachineError, OSError (it went away)."""
+        mark = secrets.token_hex(6)
+        shell = self._connect()
+        begin, end = (f"{word}''{mark}" for word in "be")  # as typed; a terminal that echoes shows no mark by that
+        shell.sendall(f"echo {begin}; {{ {command}\n}} 2>&1 </dev/null; echo {end} $?\n".encode())
+        deadline_s = time.monotonic() + timeout_s
+        heard = b""
+        wanted = f"b{mark}\r?\n(.*?)e{mark} (\\d+)\r?\n".encode()
+        while not (found := re.search(wanted, heard, re.DOTALL)):
+            left_s = deadline_s - time.monotonic()
+            if left_s <= 0 or not self.is_running():
+                raise MachineError(f"{command} did not end: {heard[-1000:].decode(errors='replace')}")
+            shell.settimeout(min(left_s, 5.0))
+            try:
+                piece = shell.recv(65536)
+            except TimeoutError:
+                continue
+            if not piece:
+                raise MachineError("the machine went away")
+            heard += piece
+        return int(found[2]), found[1].decode(errors="replace").replace("\r\n", "\n").removeprefix("> ")
+
+    def _connect(self) -> socket.socket:
+        if self._shell is None:
+            shell = socket.socket(socket.AF_UNIX)
+            try:
+                shell.connect(str(self.folder / "shell"))
+            except OSError:
+                shell.close()
+                raise
+            self._shell = shell
+        return self._shell
+
+    def wait_shell(self, timeout_s: float = BOOT_S) -> float:
+        """Wait until the system is so far that it runs commands; seconds since the start. Raises MachineError."""
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            try:
+                self._connect().sendall(
+                    b"\nPS1=; PS2=; export TERM=dumb SYSTEMD_COLORS=0 SYSTEMD_URLIFY=0; stty -echo -onlcr\n"
+                )
+                self.run("true", 10.0)
+                return time.monotonic() - self.started_s
+            except (MachineError, OSError) as error:
+                if time.monotonic() > deadline_s or not self.is_running():
+                    raise MachineError(f"no shell: {error}\n{self.said()}") from None
+                time.sleep(1.0)  # the machine is emulated; asking more often only slows it
+
+    # The clinic's network.
+
+    def connect(self, host: str, port: int, timeout_s: float) -> socket.socket:
+        """HTTPS to the node, as a tablet's connection; for :class:`tests.kits.client.Client`."""
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        plain = socket.create_connection(("127.0.0.1", self.https_port), timeout_s)
+        return context.wrap_socket(plain)
