@@ -175,8 +175,9 @@ def refusal(said: str) -> tuple[str, str]:
     """Code and sentence for what RAUC said when it refused. Pure.
 
     A delta's own word is passed on. Whether a bundle was cut short shows before its signature is looked at: RAUC reads
-    the signature's size from the last eight bytes.
+    the signature's size from the last eight bytes. Its progress ("30% Verifying signature done.") is no refusal.
     """
+    said = "\n".join(line for line in said.splitlines() if not re.match(r"\s*\d+% ", line))
     damaged = ("size", "too small", "too large", "exceeds", "truncated", "Invalid bundle", "identifier")
     for word, code, sentence in _REFUSALS:
         if word == "signature" and any(sign in said for sign in damaged) and "verif" not in said:

@@ -15,6 +15,9 @@ PAD_BYTES = 8 * 1024
 """RAUC 1.13 refuses bundles whose content has 4,096 bytes or fewer."""
 PIECE_BYTES = 1 << 20
 XDELTA_WINDOW_BYTES = 8 << 20
+SOURCE_WINDOW_BYTES = 64 << 20
+"""So much of the old system a node holds in memory. xdelta3 goes back no further in a partition, which is a pipe to it;
+therefore the delta is made from a pipe as well."""
 BUILD_FILE = "build.json"
 CLASSES = ("rootfs", "boot")
 
@@ -78,12 +81,7 @@ def delta(base_folder: Path, folder: Path, out: Path, keys: Path, work: Path, sa
     say(f"bundle: delta, version {base.version} to {build.version}")
     for name in CLASSES:
         old, new = base.part(name), build.part(name)
-        run(
-            [
-                *("xdelta3", "-e", "-9", "-f", "-n", "-A", "-W", str(XDELTA_WINDOW_BYTES), "-B", str(1 << 29)),
-                *("-s", base_folder / old.file, folder / new.file, content / f"{name}.xdelta"),
-            ]
-        )
+        difference(base_folder / old.file, folder / new.file, content / f"{name}.xdelta", new.sha256)
         sections.append(f"[image.{name}]\nfilename={name}.xdelta\nhooks=install\n")
         key = name.upper()
         values += [f"{key}_BASE_SIZE={old.size_bytes}", f"{key}_BASE_SHA256={old.sha256}"]
@@ -95,6 +93,18 @@ def delta(base_folder: Path, folder: Path, out: Path, keys: Path, work: Path, sa
     pad = b"".join(hashlib.sha256(f"{build.version} {row}".encode()).digest() for row in range(PAD_BYTES // 32))
     (content / "pad").write_bytes(pad)
     _bundle(content, build, sections, out, keys)
+
+
+def difference(old: Path, new: Path, out: Path, sha256: str) -> None:
+    """The xdelta from one file to another, and a trial of it as a node does it. Raises BuildFailed."""
+    window = ["-B", str(SOURCE_WINDOW_BYTES)]
+    encode: list[str | Path] = ["xdelta3", "-e", "-9", "-f", "-n", "-A", "-W", str(XDELTA_WINDOW_BYTES), *window]
+    encode += ["-s", "/dev/stdin", new, out]
+    run(["sh", "-c", 'cat "$0" | "$@"', old, *encode])
+    decode: list[str | Path] = ["xdelta3", "-d", "-c", *window, "-s", "/dev/stdin", out]
+    made = run(["sh", "-c", 'cat "$0" | "$@" | sha256sum', old, *decode]).split()[0].decode()
+    if made != sha256:
+        raise BuildFailed(f"The delta to {new} does not make what it should.")
 
 
 def _bundle(content: Path, build: Build, sections: list[str], out: Path, keys: Path) -> None:

@@ -33,7 +33,7 @@ case "$1" in
       *) echo "no such slot: $RAUC_SLOT_CLASS" >&2; exit 1 ;;
     esac
     [ "$base_size" -gt 0 ]
-    xdelta3 -d -c -f -s "$(part "$RAUC_SLOT_CLASS")" "$here/$RAUC_SLOT_CLASS.xdelta" |
+    xdelta3 -d -c -B 67108864 -s "$(part "$RAUC_SLOT_CLASS")" "$here/$RAUC_SLOT_CLASS.xdelta" |
       dd of="$RAUC_SLOT_DEVICE" bs=1M iflag=fullblock conv=fsync status=none
     if [ "$(sum "$RAUC_SLOT_DEVICE" "$size")" != "$sha256" ]; then
       echo "the other slot is not what it should be after the delta" >&2

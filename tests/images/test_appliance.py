@@ -188,3 +188,17 @@ def test_the_hub_counts_as_heard_only_when_it_acknowledged() -> None:
     assert not health.hub_is_heard({"link": {"last_ack_age_s": None}})
     assert not health.hub_is_heard({})
     assert not health.hub_is_heard(None)
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("signature verification failed: self-signed certificate", "update_signature"),
+        ("failed to run slot hook: Child process exited with code 1", "update_damaged"),
+        ("Compatible mismatch: Expected 'upkendra-amd64' but bundle manifest has 'upkendra-rpi'", "update_target"),
+        ("Failed to run install-check hook: upkendra-base: This delta is for 1.2.0", "update_base"),
+    ],
+)
+def test_what_rauc_says_while_it_works_is_no_refusal(said: str, code: str) -> None:
+    progress = "installing\n 10% Verifying signature\n 20% Verifying signature done.\n100% Installing failed.\n"
+    assert updates.refusal(f"{progress}LastError: Installation error: {said}\n")[0] == code

@@ -11,7 +11,7 @@ import pytest
 from cryptography import x509
 
 from images import keys
-from images.builder import base, disk, sbom
+from images.builder import base, bundle, disk, sbom
 from images.builder import recipe as recipes
 from images.builder.recipe import MIB, Recipe
 from images.builder.tools import BuildFailed, run
@@ -101,6 +101,16 @@ def test_the_lists_tell_what_packages_say_of_themselves(tmp_path: Path) -> None:
     assert bill["components"][1]["purl"] == "pkg:deb/debian/told@1%3A2.0%2Bx?arch=amd64&distro=trixie"
     assert sbom.cyclonedx(found, "amd64", "1") == sbom.cyclonedx(sbom.look(tmp_path), "amd64", "1")
     assert b"told\t1:2.0+x\tMIT\n" in sbom.licences(found)
+
+
+def test_a_delta_can_be_undone_by_a_node_that_reads_its_own_partition_once(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    near, far = os.urandom(2 * MIB), os.urandom(bundle.SOURCE_WINDOW_BYTES + MIB)
+    old.write_bytes(near + far + near[::-1])
+    new.write_bytes(far[MIB:] + near + near[::-1])
+    bundle.difference(old, new, tmp_path / "delta", hashlib.sha256(new.read_bytes()).hexdigest())
+    with pytest.raises(BuildFailed, match="does not make what it should"):
+        bundle.difference(old, new, tmp_path / "delta", hashlib.sha256(b"").hexdigest())
 
 
 def test_release_keys_are_made_once_and_the_certificate_lasts(tmp_path: Path) -> None:
