@@ -152,6 +152,8 @@ class HomeCalls:
                 await self._live.from_home(call.ring.visit_id, Bye(call_id, "no_answer"))
             elif call.taken_ms and now_s - call.heard_s >= SILENCE_S:
                 await self._live.from_home(call.ring.visit_id, Bye(call_id, "failed"))
+        if leads:
+            await self._home.tell_unseen()
         near = set(self._home.front.near(NEAR_BEFORE))
         for visit_id in near - self._near:
             await self._tell_near(visit_id)

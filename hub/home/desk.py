@@ -7,7 +7,7 @@ clock: it is given one. Photos and slips are :mod:`hub.home.papers`, calls :mod:
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -30,15 +30,18 @@ from .. import audit, doctors, views
 from ..desk import Desk
 from ..directory import Site
 from ..doctors import Doctor
-from . import codes, log, proofs, rows, sites
+from . import codes, log, proofs, pushes, rows, sites
 from .gateway import Gateway, Kind, Message, message
 from .proofs import Asked
+from .push import Outcome, Pusher, Subscription, point_of
 from .rows import Account
 
 if TYPE_CHECKING:
     from ..rota.front import RotaFront
 
 PEOPLE_MAX = 10
+PUSHED = (Kind.TURN_NEXT, Kind.MISSED, Kind.ANSWERED)
+"""What a browser is told before an SMS goes out."""
 TOUCH_MS = 60_000
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -65,6 +68,15 @@ class Seen(Struct, frozen=True):
     """Who has taken the visit: to be named with qualification and registration before anything begins."""
 
 
+class _Telling(Struct, frozen=True):
+    """A message to an account, and the browsers that it goes to first."""
+
+    message: Message
+    account_id: str
+    word: str
+    browsers: tuple[Subscription, ...]
+
+
 class HomeDesk:
     """The patients' side of a hub."""
 
@@ -82,6 +94,7 @@ class HomeDesk:
         self.wall_ms = desk.wall_ms
         self.front = front
         self.gateway = gateway
+        self.pusher = Pusher(contact=gateway.push_contact)
         self.changed = changed
         self._sending: set[asyncio.Task[bool]] = set()
 
@@ -89,6 +102,7 @@ class HomeDesk:
         """Let messages that are on their way arrive."""
         await self.sent()
         await self.gateway.close()
+        await self.pusher.close()
 
     async def sent(self) -> None:
         """What is on its way has been handed over, or was refused."""
@@ -330,27 +344,90 @@ class HomeDesk:
 
     def send(self, one: Message) -> None:
         """Hand a message to the gateway; nobody waits for it."""
-        task = asyncio.get_running_loop().create_task(self.gateway.send(one))
+        self._keep(self.gateway.send(one))
+
+    def _keep(self, sending: Coroutine[None, None, bool]) -> None:
+        task = asyncio.get_running_loop().create_task(sending)
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
     async def tell(self, visit_id: str, kind: Kind, mark: str) -> None:
         """Send a message about a visit to everybody who shares its patient: once for each ``mark``."""
 
-        def act(connection: Connection) -> list[Message]:
+        def act(connection: Connection) -> list[_Telling]:
             owned = views.load_visit(connection, visit_id)
             now_ms = self.wall_ms()
             if owned is None or not rows.note_message(connection, visit_id, kind.value, mark, now_ms):
                 return []
             told = []
             for account_id in rows.accounts_of_patient(connection, owned.visit.patient_id):
-                account = rows.load_account(connection, self.keys, account_id)
-                words = self._words(connection, owned.visit, account, kind, now_ms)
-                told.append(message(account.number, kind, account.language, **words))
+                one = self._message(connection, owned.visit, account_id, kind, now_ms)
+                browsers = pushes.of_account(connection, self.keys, account_id) if kind in PUSHED else []
+                word = pushes.note(connection, account_id, visit_id, kind.value, now_ms) if browsers else ""
+                told.append(_Telling(one, account_id, word, tuple(browsers)))
             return told
 
         for one in await self.store.write(act):
-            self.send(one)
+            if one.browsers:
+                self._keep(self._push(one))
+            else:
+                self.send(one.message)
+
+    def _message(self, connection: Connection, visit: Visit, account_id: str, kind: Kind, now_ms: int) -> Message:
+        account = rows.load_account(connection, self.keys, account_id)
+        return message(account.number, kind, account.language, **self._words(connection, visit, account, kind, now_ms))
+
+    async def _push(self, one: "_Telling") -> bool:
+        """To all browsers of an account; by SMS when no service takes it."""
+        key = await self.store.write(lambda connection: pushes.own_key(connection, self.keys))
+        said = {"word": one.word, "text": one.message.text, "tag": one.message.kind.value}
+        plain, now_s = msgspec.json.encode(said), self.wall_ms() // 1000
+        outcomes = await asyncio.gather(*(self.pusher.send(key, to, plain, now_s) for to in one.browsers))
+        gone = [to for to, outcome in zip(one.browsers, outcomes, strict=True) if outcome is Outcome.GONE]
+
+        def act(connection: Connection) -> bool:
+            for to in gone:
+                pushes.remove(connection, one.account_id, to.endpoint)
+            return Outcome.TAKEN not in outcomes and pushes.settle(connection, one.word)
+
+        if await self.store.write(act):
+            return await self.gateway.send(one.message)
+        return True
+
+    async def tell_unseen(self) -> None:
+        """By SMS what was pushed and no page has confirmed."""
+
+        def act(connection: Connection) -> list[Message]:
+            now_ms, late = self.wall_ms(), []
+            for due in pushes.take_due(connection, now_ms):
+                owned = views.load_visit(connection, due.visit_id)
+                if owned is not None:
+                    late.append(self._message(connection, owned.visit, due.account_id, Kind(due.kind), now_ms))
+            return late
+
+        if await self.store.read(lambda connection: pushes.is_open(connection)):
+            for one in await self.store.write(act):
+                self.send(one)
+
+    async def push_key(self) -> bytes:
+        """The hub's public key: a browser subscribes for it."""
+        key = await self.store.write(lambda connection: pushes.own_key(connection, self.keys))
+        return point_of(key.public_key())
+
+    async def take_push(self, account_id: str, to: Subscription, *, on: bool) -> None:
+        """A browser wants to be told of the account's visits, or no more."""
+
+        def act(connection: Connection) -> None:
+            if on:
+                pushes.put(connection, self.keys, account_id, to, self.wall_ms())
+            else:
+                pushes.remove(connection, account_id, to.endpoint)
+
+        await self.store.write(act)
+
+    async def push_seen(self, word: str) -> None:
+        """A browser has shown what was pushed."""
+        await self.store.write(lambda connection: pushes.settle(connection, word))
 
     def _words(self, connection: Connection, visit: Visit, account: Account, kind: Kind, now_ms: int) -> dict[str, str]:
         number = visit.token or sites.CODE

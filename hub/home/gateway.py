@@ -79,6 +79,7 @@ def message(number: str, kind: Kind, language: str, **words: str) -> Message:
 class Gateway(Protocol):
     """Whoever brings messages to telephones."""
 
+    push_contact: str
     demo: bool
     """Takes synthetic numbers only for show; no real telephone hears of it."""
 
@@ -93,6 +94,7 @@ class DemoGateway:
     """Prints every message as one JSON line: for demonstrations and tests."""
 
     demo = True
+    push_contact = ""
 
     def __init__(self, out: IO[str] | None = None) -> None:
         self._out = out or sys.stdout
@@ -110,6 +112,8 @@ class Account(Struct, frozen=True, forbid_unknown_fields=True):
 
     url: str
     authorization: str = ""
+    push_contact: str = ""
+    """``mailto:`` or ``https:`` of whoever runs the hub: push services want to know it."""
 
 
 class HttpGateway:
@@ -119,6 +123,7 @@ class HttpGateway:
 
     def __init__(self, account: Account) -> None:
         self._account = account
+        self.push_contact = account.push_contact
         self._session: ClientSession | None = None
 
     async def send(self, one: Message) -> bool:

@@ -12,6 +12,7 @@ import { CallScreen, callMessage, setSender } from "./call.js";
 import { FamilyPage, PersonPage } from "./family.js";
 import { LoginPage } from "./login.js";
 import { CheckPage } from "./papers.js";
+import { stopPush, wantPush } from "./push.js";
 import { API, enter, family, go, loadFamily, loadOpening, loadVisit, route, routedVisit, visit, wasHere } from "./store.js";
 import { VisitPage } from "./visit.js";
 
@@ -52,6 +53,7 @@ function heard(message) {
 effect(() => {
   if (family.value && !live) {
     live = new Live(`${API}/live`, heard);
+    void wantPush();
     setSender((message) => live?.send(message));
     void loadReference(`${API}/reference`).catch((error) => toast("bad", errorText(error)));
   } else if (!family.value && live) {
@@ -77,6 +79,7 @@ setInterval(() => {
 }, 15_000);
 
 async function logOut() {
+  await stopPush();
   await del(`${API}/session`).catch(() => {});
   go("/");
   enter(null);

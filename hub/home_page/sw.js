@@ -17,6 +17,17 @@
     );
   });
 
+  worker.addEventListener("push", (/** @type {any} */ event) => {
+    const told = async () => {
+      /** @type {{word: string, text: string, tag: string}} */
+      const said = event.data.json();
+      await worker.registration.showNotification("उपकेंद्र", { body: said.text, tag: said.tag, icon: "/icon.svg", requireInteraction: true });
+      const body = JSON.stringify({ word: said.word });
+      await fetch("/home/api/push/seen", { method: "POST", headers: { "Content-Type": "application/json" }, body });
+    };
+    event.waitUntil(told());
+  });
+
   worker.addEventListener("notificationclick", (/** @type {any} */ event) => {
     event.notification.close();
     const show = async () => {

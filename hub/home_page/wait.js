@@ -8,6 +8,7 @@ import { errorText } from "/ui/lib/errors.js";
 import { Hours } from "./login.js";
 import { Papers } from "./papers.js";
 import { Photos } from "./photos.js";
+import { wantPush } from "./push.js";
 import { loadVisit, opening, submit } from "./store.js";
 
 const WAITS = ["waiting", "no_show", "rx_pending", "in_call"];
@@ -65,7 +66,7 @@ function Ready() {
     try {
       stream.current = await navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 320, height: 240 } });
       state.value = "on";
-      if ("Notification" in window && Notification.permission === "default") void Notification.requestPermission();
+      if ("Notification" in window && Notification.permission === "default") void Notification.requestPermission().then(wantPush);
       if (video.current) video.current.srcObject = stream.current;
     } catch {
       state.value = "bad";

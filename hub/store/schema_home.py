@@ -108,3 +108,31 @@ home_messages = Table(
     Column("mark", String(60), primary_key=True),
     Column("at_ms", BigInteger, nullable=False),
 )
+
+home_push_key = Table(
+    "home_push_key",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("sealed", LargeBinary, nullable=False),
+)
+
+home_pushes = Table(
+    "home_pushes",
+    metadata,
+    Column("name", LargeBinary, primary_key=True),
+    Column("account_id", String(16), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+    Index("home_pushes_by_account", "account_id"),
+)
+
+home_pushed = Table(
+    "home_pushed",
+    metadata,
+    Column("word", String(32), primary_key=True),
+    Column("account_id", String(16), nullable=False),
+    Column("visit_id", String(16), nullable=False),
+    Column("kind", String(12), nullable=False),
+    Column("due_ms", BigInteger, nullable=False),
+    Index("home_pushed_by_due", "due_ms"),
+)

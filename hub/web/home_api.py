@@ -17,6 +17,7 @@ from ..home.codes import DEVICE_MS
 from ..home.desk import Seen
 from ..home.home import Home
 from ..home.proofs import device_of
+from ..home.push import subscription_of, to_text
 from ..home.rows import Account
 from ..hub import Hub
 from . import home_bodies as b
@@ -52,6 +53,9 @@ class HomeApi:
             Route("GET", ROOT + "/session", self.get_family, None, b.Family),
             Route("DELETE", ROOT + "/session", self.logout),
             Route("PUT", ROOT + "/choice", self.choose, b.Choose, b.Family, errors=(409,)),
+            Route("GET", ROOT + "/push", self.get_push_key, None, b.PushKey),
+            Route("PUT", ROOT + "/push", self.put_push, b.PushTo, None),
+            Route("POST", ROOT + "/push/seen", self.push_seen, b.PushSeen, None, Auth.OPEN),
             Route("GET", ROOT + "/reference", self.get_reference, None, Reference),
             Route("GET", ROOT + "/ice-servers", self.get_ice, None, b.HomeIce),
             Route("POST", ROOT + "/commands", self.command, b.HomeCommand, None, errors=(404, 409, 429)),
@@ -159,6 +163,20 @@ class HomeApi:
         account = await self._desk.choose(call.subject, call.body.centre, call.body.language)
         assert call.session is not None
         return await self._family(account, call.session.csrf)
+
+    async def get_push_key(self, call: Call[None, None]) -> b.PushKey:
+        """The key for which a browser subscribes to be told before the turn."""
+        return b.PushKey(to_text(await self._desk.push_key()))
+
+    async def put_push(self, call: Call[b.PushTo, None]) -> None:
+        """Tell this browser before an SMS goes out, or no more."""
+        body = call.body
+        to = subscription_of(body.endpoint, body.p256dh, body.auth, self._desk.pusher.services)
+        await self._desk.take_push(call.subject, to, on=body.on)
+
+    async def push_seen(self, call: Call[b.PushSeen, None]) -> None:
+        """The browser has shown what was pushed: no SMS is needed. The word is known to it alone."""
+        await self._desk.push_seen(call.body.word)
 
     # Visits
 

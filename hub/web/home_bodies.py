@@ -45,6 +45,26 @@ class CodeAsked(Struct, frozen=True):
     """False: the code of a message that went out a little while ago is meant."""
 
 
+class PushKey(Struct, frozen=True):
+    key: str
+    """The hub's public key, base64url: ``applicationServerKey``."""
+
+
+class PushTo(Struct, frozen=True, forbid_unknown_fields=True):
+    """A browser's subscription (RFC 8030, 8291)."""
+
+    endpoint: Annotated[str, Meta(min_length=10, max_length=1000)]
+    p256dh: Annotated[str, Meta(min_length=80, max_length=100, pattern="^[A-Za-z0-9_-]+$")]
+    auth: Annotated[str, Meta(min_length=20, max_length=30, pattern="^[A-Za-z0-9_-]+$")]
+    on: bool = True
+    """False: tell this browser no more."""
+
+
+class PushSeen(Struct, frozen=True, forbid_unknown_fields=True):
+    word: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+    """What came with the push."""
+
+
 class HomeLogin(Struct, frozen=True, forbid_unknown_fields=True):
     mobile: Number
     proof: Annotated[str, Meta(min_length=6, max_length=30, pattern="^[0-9A-Za-z -]+$")]
