@@ -93,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="URL",
         help="nats://HOST:4222: one of several processes on the same PostgreSQL, keys and ports for nodes",
     )
+    run.add_argument("--metrics", default="", metavar="ADDR:PORT", help="serve /metrics for Prometheus there")
     run.add_argument("--sms-modem", default="", metavar="DEVICE", help="serial port of a GSM modem for early copies")
 
     run.add_argument(
@@ -220,6 +221,7 @@ def _serve(arguments: argparse.Namespace) -> None:
         fhir_token_file=arguments.fhir_token_file,
         fhir_consent=tuple(arguments.fhir_consent),
         nats=arguments.nats,
+        metrics=arguments.metrics,
     )
     process.prepare()
     if not settings.data.is_dir():

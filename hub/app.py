@@ -13,8 +13,9 @@ from edge.web.server import IDLE_S, new_app
 from edge.web.static import StaticFile, add_static, load
 
 from . import courier
-from .config import Settings
+from .config import Settings, parse_address
 from .hub import Hub
+from .metrics import METER, HttpMeter, meter_middleware, metrics_app
 from .sms import SmsDesk, SmsOptions
 from .web.api import Api
 from .web.home_api import HomeApi
@@ -41,6 +42,8 @@ def build_app(
     """What browsers of doctors and of patients at home, and enrolling nodes, talk to."""
     app = new_app()
     app[SOCKETS] = OpenSockets()
+    app[METER] = HttpMeter()
+    app.middlewares.insert(0, meter_middleware)
     api = Api(hub, SmsApi(hub, sms).routes() if sms is not None else ())
     mount(app, api.routes(), api.gate())
     if hub.home is not None:
@@ -97,6 +100,9 @@ class Server:
         tls = await self._listen(
             tls_app, self.settings.link_host, self.settings.tls_port, self._tls, shared=bool(self.settings.nats)
         )
+        if self.settings.metrics:
+            host, port = parse_address(self.settings.metrics)
+            await self._listen(metrics_app(self.hub, app[METER]), host, port, None)
         self.tls_port = int(tls.addresses[0][1])
         host, port = plain.addresses[0][:2]
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -62,6 +62,9 @@ class Settings(Struct, frozen=True):
     fhir_consent: tuple[str, ...] = ()
     """Versions of the data statement whose words speak of that endpoint: only with their consent a document leaves."""
 
+    metrics: str = ""
+    """``ADDR:PORT`` on which Prometheus may ask; empty: it may not."""
+
     @property
     def database_url(self) -> str:
         return self.database or default_url(self.data)

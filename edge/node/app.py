@@ -40,6 +40,7 @@ from .web.device_api import DeviceApi
 from .web.door import add_trusted
 from .web.due_api import DueApi
 from .web.emergency_api import EmergencyApi
+from .web.fhir_api import FhirApi
 from .web.month_api import MonthApi
 from .web.opening_api import OpeningApi
 from .web.preflight_api import PreflightApi
@@ -117,6 +118,7 @@ class Node:
             *PreflightApi(self.preflight, self.calls).routes(),
             *PrinterApi(self.clinic, self.printer).routes(),
             *ReferralApi(self.clinic, self.printer).routes(),
+            *FhirApi(self.clinic).routes(),
             *DueApi(self.clinic).routes(),
             *MonthApi(self.clinic).routes(),
             *QuestionsApi(self.clinic).routes(),

@@ -9,8 +9,9 @@ from sqlalchemy import Connection, insert
 from edge.sync import release
 from edge.sync.log import Stream
 from hub import fleet, waves
+from hub.keys import Keyring
 from hub.permits import Role
-from hub.store.schema import nodes
+from hub.store.schema import node_told, nodes
 from hub.waves import Wave
 
 from .kit import PASSWORD, HubKit
@@ -97,11 +98,9 @@ async def test_a_line_says_what_the_node_said_and_what_wants_a_person_comes_firs
     assert (await page.call("GET", "/api/fleet?sort=name")).status == 400
 
 
-def ten_thousand(connection: Connection) -> None:
+def ten_thousand(connection: Connection, keys: Keyring) -> None:
     """As many nodes as a state has, each with its word."""
-    from hub.store.schema import node_told
-
-    column = dict.fromkeys(("hint", "device_public", "log_public", "records_public"), b"0")
+    column = dict.fromkeys(("hint", "device_public", "log_public", "records_public"), bytes(32))
     rows = [
         {
             **column,
@@ -110,7 +109,7 @@ def ten_thousand(connection: Connection) -> None:
             "site_name": f"Centre {number}",
             "district": f"District {number % 38}",
             "demo": False,
-            "psk_sealed": b"",
+            "psk_sealed": keys.protect(bytes(32), f"psk {number.to_bytes(8).hex()}"),
             "unlock_sealed": b"",
             "enrolled_ms": 1,
             "seen_ms": 1,
@@ -131,7 +130,7 @@ def of_all(connection: Connection) -> list[fleet.Line]:
 
 
 async def test_ten_thousand_nodes_leave_the_hub_a_page_at_a_time(kit: HubKit) -> None:
-    await kit.hub.store.write(ten_thousand)
+    await kit.hub.store.write(lambda connection: ten_thousand(connection, kit.hub.keys))
     found = await kit.hub.store.read(of_all)
     page = fleet.page(found, fleet.Question(q="block 7", sort=fleet.Sort.BACKLOG, offset=40, limit=50), 1)
     assert page.counts.nodes == 10_000 and len(page.items) == 50 and page.total > 100
