@@ -84,7 +84,8 @@ class Node:
         self.link.on_signal.append(self._hear_signal)
         self.link.on_link.append(self.calls.link_changed)
         self.calling = Calling(self.clinic, folder)
-        self.emergency = Emergency(folder, self.clinic, run, endpoint.pack, endpoint.seal_packed)
+        self.printer = PrinterDesk(self.clinic, printer)
+        self.emergency = Emergency(folder, self.clinic, run, endpoint.pack, endpoint.seal_packed, self.printer)
         self.emergency.send_signal = self.link.send_signal
         self.hub_opening = HubOpening(self.clinic, self.link.ask_to_unlock, self.link.end_asking)
         self.link.on_unlock_told = self.hub_opening.heard
@@ -93,7 +94,6 @@ class Node:
         sticks = courier.Desk(self.clinic, self.link)
         self.registry = Registry(devices)
         self.measurements = Measurements(self.clinic, self.registry)
-        self.printer = PrinterDesk(self.clinic, printer)
         parts = Parts(
             self.clinic,
             self.link,

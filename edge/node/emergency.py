@@ -18,12 +18,13 @@ from msgspec import Struct
 
 from edge.model import commands as cmd
 from edge.model import events as ev
+from edge.model.clock import day_of, day_text
 from edge.model.errors import Forbidden, NotFound, Refusal, Refused, UpkendraError
 from edge.model.fold import Patient, Visit
 from edge.model.ids import ID_BYTES, make_id
 from edge.model.prescribing import SignedPrescription
 from edge.model.records import Age, Colour, Gender, Person
-from edge.slips.render import render_slip
+from edge.slips.render import render_roll, render_slip, render_token_roll, token_words
 from edge.slips.verify import verify_signed
 from edge.sync import bundle, locked
 from edge.sync.link import BundleRef
@@ -35,6 +36,7 @@ from .journal import Journal, Outgoing
 from .live import QueueChanged, VisitChanged
 from .locked_log import ANY_DAY, EMERGENCY_CLASS, NOBODY, Counts, LockedLog, Step
 from .outbox import OutboxDb
+from .printing.desk import JobNow, Kind, PrinterDesk
 from .replies import Reply
 
 logger = logging.getLogger("edge.node")
@@ -44,6 +46,8 @@ CASES_MAX = 60
 CASE_EVERY_S = 2.0
 ASK_EVERY_S = 5.0
 """An open case that a tablet looks at asks the hub this often for its answer."""
+PRINTS_MAX = 8
+"""Of one case: nobody is logged in, and the roll is the clinic's."""
 ALLOWED = (
     cmd.RecordVitals,
     cmd.RecordComplaints,
@@ -76,6 +80,10 @@ class CasePage(Struct, frozen=True):
     online: bool
     locked: bool
     warnings: tuple[Refusal, ...] = ()
+    printer: bool = False
+    """A thermal printer is fitted."""
+    jobs: tuple[JobNow, ...] = ()
+    """What it prints or has printed of this case, the latest last."""
 
 
 class _Case(Struct):
@@ -83,6 +91,7 @@ class _Case(Struct):
     patient_id: str
     refs: list[bytes] = []
     doctor_name: str = ""
+    prints: int = 0
 
 
 class Emergency:
@@ -95,10 +104,12 @@ class Emergency:
         run: bytes,
         pack: Callable[[bundle.BundlePayload], bytes],
         seal: Callable[[bytes], BundleRef],
+        printer: PrinterDesk,
     ) -> None:
         """``pack`` runs in a thread, ``seal`` seals under the present epoch. Reads a small file."""
         self._path = folder / EMERGENCY_FILE
         self._clinic, self._run, self._pack, self._seal = clinic, run, pack, seal
+        self._printer = printer
         self.send_signal: Callable[[bytes], None] = lambda blob: None
         self._log = LockedLog(clinic.config, run, self._counts())
         self._cases: dict[str, _Case] = {}
@@ -214,7 +225,9 @@ class Emergency:
             left = 0 if (await self._clinic.lines(visit))[1].state not in ("waiting", "sent") else 1
         link = self._clinic.link_now
         online = link is not None and link().online
-        return CasePage(visit, patient, left == 0, online, self._clinic.locked)
+        printing = self._printer.now()
+        jobs = tuple(job for job in printing.jobs if job.visit_id == visit_id)
+        return CasePage(visit, patient, left == 0, online, self._clinic.locked, (), printing.fitted, jobs)
 
     async def _look(self, visit_id: str, patient_id: str) -> tuple[Visit, Patient]:
         if self._clinic.locked:
@@ -260,21 +273,56 @@ class Emergency:
             self._log.hear(event, now, answer.doctor_id)
             say(logger, "emergency_answered")
 
+    # -- paper ----------------------------------------------------------------------------------------
+
     async def slip(self, visit_id: str, key: bytes, prescription_id: str, paper: str) -> bytes:
         """The slip of a case as PDF, checked again. Raises NotFound."""
+        signed = await self._signed(visit_id, key, prescription_id)
+        return await asyncio.to_thread(lambda: render_slip(signed, paper=paper))
+
+    async def print_slip(self, visit_id: str, key: bytes, prescription_id: str) -> CasePage:
+        """The same on the roll; recorded as printed when the printer says so. Raises NotFound, Refused."""
+        signed, roll_mm = await self._signed(visit_id, key, prescription_id), self._printer.roll_mm
+        self._count_print(visit_id)
+        self._printer.add(
+            Kind.SLIP,
+            visit_id,
+            prescription_id,
+            lambda: render_roll(signed, roll_mm=roll_mm),
+            lambda command: self.command(visit_id, key, command),
+        )
+        return await self.page(visit_id, key)
+
+    async def print_token(self, visit_id: str, key: bytes) -> CasePage:
+        """The token of a case on the roll. Raises NotFound, Refused."""
+        visit, _ = await self._look(visit_id, self._case(visit_id, key).patient_id)
+        config, roll_mm = self._clinic.config, self._printer.roll_mm
+        day = "-".join(reversed(day_text(day_of(visit.opened_ms)).split("-")))
+
+        def draw() -> bytes:
+            words = token_words(visit.token, config.site.name, "", day, demo=config.demo)
+            return render_token_roll(words, roll_mm=roll_mm)
+
+        self._count_print(visit_id)
+        self._printer.add(Kind.TOKEN, visit_id, visit.token, draw, "")
+        return await self.page(visit_id, key)
+
+    def _count_print(self, visit_id: str) -> None:
+        case = self._cases[visit_id]
+        if case.prints >= PRINTS_MAX:
+            raise Refused("This case was printed often enough. Unlock the box.", code="printed_often")
+        case.prints += 1
+
+    async def _signed(self, visit_id: str, key: bytes, prescription_id: str) -> SignedPrescription:
+        """A prescription of a case, checked again. Raises NotFound."""
         case = self._case(visit_id, key)
         visit, _ = await self._look(visit_id, case.patient_id)
         state = next((one for one in visit.prescriptions if one.prescription_id == prescription_id), None)
         if state is None:
             raise NotFound("This prescription has not arrived here.")
-        raw, hub_sign = state.signed, self._clinic.config.hub_sign
-
-        def render() -> bytes:
-            signed = msgspec.msgpack.decode(raw, type=SignedPrescription)
-            verify_signed(signed, hub_sign)
-            return render_slip(signed, paper=paper)
-
-        return await asyncio.to_thread(render)
+        signed = msgspec.msgpack.decode(state.signed, type=SignedPrescription)
+        await asyncio.to_thread(verify_signed, signed, self._clinic.config.hub_sign)
+        return signed
 
 
 def _keeper(clinic: Clinic, step: Step | Refusal, ref: BundleRef | None) -> Callable[[OutboxDb], Step | Refusal]:

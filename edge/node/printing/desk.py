@@ -32,6 +32,10 @@ JOBS_MAX = 20
 SHOWN_ENDED = 10
 
 
+Tell = Callable[[cmd.Command], Awaitable[object]]
+"""Records that a slip was printed, in the name of whoever asked for it."""
+
+
 class Kind(StrEnum):
     """What is printed."""
 
@@ -65,10 +69,10 @@ class PrinterNow(Struct, frozen=True):
 class _Waiting:
     """A job with what it takes to print it."""
 
-    def __init__(self, now: JobNow, make: Callable[[], bytes], staff_id: str, copies: int) -> None:
+    def __init__(self, now: JobNow, make: Callable[[], bytes], tell: Tell, copies: int) -> None:
         self.now = now
         self.make = make
-        self.staff_id = staff_id
+        self.tell = tell
         self.copies = copies
 
 
@@ -121,9 +125,12 @@ class PrinterDesk:
         self._jobs.clear()
 
     def add(
-        self, kind: Kind, visit_id: str, subject: str, make: Callable[[], bytes], by: str, copies: int = 1
+        self, kind: Kind, visit_id: str, subject: str, make: Callable[[], bytes], by: str | Tell, copies: int = 1
     ) -> JobNow:
-        """Print something; ``make`` gives its PNG and may block. A job of the same that waits already is that job."""
+        """Print something; ``make`` gives its PNG and may block. A job of the same that waits already is that job.
+
+        ``by``: a staff id, or what records a printed slip where nobody is logged in.
+        """
         _ = self.roll_mm
         same = next((one for one in self._jobs if _is_same(one.now, kind, visit_id, subject)), None)
         if same is not None:
@@ -131,7 +138,8 @@ class PrinterDesk:
         if sum(one.now.state not in ENDED for one in self._jobs) >= JOBS_MAX:
             raise Refused("Too many jobs wait for the printer. Look after it first.", code="printer_full")
         job_id = make_id(secrets.token_bytes(ID_BYTES))
-        made = _Waiting(JobNow(job_id, kind, visit_id, subject, "waiting"), make, by, copies)
+        tell = self._tell_as(by) if isinstance(by, str) else by
+        made = _Waiting(JobNow(job_id, kind, visit_id, subject, "waiting"), make, tell, copies)
         self._jobs = [one for one in self._jobs if not _is_ended_same(one.now, kind, visit_id, subject)]
         self._jobs.append(made)
         self._changed()
@@ -180,7 +188,10 @@ class PrinterDesk:
         command_id = make_id(secrets.token_bytes(ID_BYTES))
         visit_id, prescription_id = job.now.visit_id, job.now.subject
         command = cmd.ConfirmPrinted(command_id, visit_id, prescription_id, "thermal", job.copies)
-        await self._clinic.command(command, job.staff_id)
+        await job.tell(command)
+
+    def _tell_as(self, staff_id: str) -> Tell:
+        return lambda command: self._clinic.command(command, staff_id)
 
     async def _quietly(self, work: Awaitable[None]) -> None:
         """The paper is out of the printer: that a locked node refuses the record changes nothing of that."""

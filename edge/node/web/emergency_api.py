@@ -54,6 +54,15 @@ class EmergencyApi:
         pdf = await self._emergency.slip(call.path["visit_id"], key, call.path["prescription_id"], paper)
         return Raw(pdf, "application/pdf", (("Content-Disposition", 'inline; filename="slip.pdf"'),))
 
+    async def print_slip_of_case(self, call: Call[None, CaseQuery]) -> CasePage:
+        """Print the doctor's slip for a case on the roll; recorded as printed when the printer says so."""
+        key = bytes.fromhex(call.query.case)
+        return await self._emergency.print_slip(call.path["visit_id"], key, call.path["prescription_id"])
+
+    async def print_token_of_case(self, call: Call[None, CaseQuery]) -> CasePage:
+        """Print a case's token on the roll."""
+        return await self._emergency.print_token(call.path["visit_id"], bytes.fromhex(call.query.case))
+
     def routes(self) -> Sequence[AnyRoute]:
         """The table."""
         path = "/api/emergency/{visit_id}"
@@ -99,5 +108,21 @@ class EmergencyApi:
                 auth=Auth.OPEN,
                 while_locked=True,
                 errors=(404,),
+            ),
+            *(
+                Route(
+                    "POST",
+                    f"{path}/{what}/print",
+                    handler,
+                    reply=CasePage,
+                    query=CaseQuery,
+                    auth=Auth.OPEN,
+                    while_locked=True,
+                    errors=(404, 409),
+                )
+                for what, handler in (
+                    ("slip/{prescription_id}", self.print_slip_of_case),
+                    ("token", self.print_token_of_case),
+                )
             ),
         )

@@ -47,15 +47,13 @@ class PrinterApi:
         visit = await self._clinic.visit(call.path["visit_id"])
         if not visit.token:
             raise Refused("Issue a token first.", code="token_needed")
-        roll_mm = self._printer.roll_mm
-        words = token_words(visit.token, self._clinic.config.site.name, "", _day(visit), demo=self._clinic.config.demo)
-        return self._printer.add(
-            Kind.TOKEN,
-            visit.visit_id,
-            visit.token,
-            lambda: render_token_roll(words, roll_mm=roll_mm),
-            call.subject,
-        )
+        config, roll_mm = self._clinic.config, self._printer.roll_mm
+
+        def draw() -> bytes:
+            words = token_words(visit.token, config.site.name, "", _day(visit), demo=config.demo)
+            return render_token_roll(words, roll_mm=roll_mm)
+
+        return self._printer.add(Kind.TOKEN, visit.visit_id, visit.token, draw, call.subject)
 
     async def drop_job(self, call: Call[None, None]) -> PrinterNow:
         """Forget a job that waits or has ended."""

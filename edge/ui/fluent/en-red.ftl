@@ -18,3 +18,4 @@ red-told = Sent
 red-next = Another patient in danger
 error-too-many-cases = Too many emergencies at once. Wait a moment, or unlock the box.
 red-restarted = The box was started anew meanwhile. The patient of before is safe and goes to the doctor. To tell more, begin here again.
+error-printed-often = This was printed often enough without a log-in. Open the box, then print from the visit.

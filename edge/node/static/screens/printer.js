@@ -21,9 +21,6 @@ export function PrintHere({ path, kind, visitId, subject, text, main }) {
   useEffect(() => void (printer.value ?? loadPrinter().catch(() => {})), []);
   const now = printer.value;
   if (!now?.fitted) return null;
-  const job = now.jobs.filter((one) => one.kind === kind && one.visit_id === visitId && one.subject === subject).at(-1);
-  const state = job?.state ?? "";
-  const under_way = state === "waiting" || state === "printing";
   const print = async () => {
     try {
       await post(path);
@@ -32,6 +29,13 @@ export function PrintHere({ path, kind, visitId, subject, text, main }) {
       toast("bad", errorText(error));
     }
   };
+  return html`<${PrintButton} jobs=${now.jobs.filter((one) => one.visit_id === visitId)} kind=${kind} subject=${subject} text=${text} main=${main} print=${print} />`;
+}
+
+/** The same for whoever has the jobs from elsewhere. @param {{jobs: Job[], kind: string, subject: string, text: string, main?: boolean, print: () => Promise<void>}} props */
+export function PrintButton({ jobs, kind, subject, text, main, print }) {
+  const state = jobs.filter((one) => one.kind === kind && one.subject === subject).at(-1)?.state ?? "";
+  const under_way = state === "waiting" || state === "printing";
   return html`<span class="row tight" data-test=${`print-${kind}`} data-state=${state}>
     <button type="button" class=${main && !GOOD.includes(state) ? "primary" : ""} data-test=${`print-here-${kind}`} disabled=${under_way} aria-busy=${under_way ? "true" : "false"}
       onClick=${() => void print()}><${Icon} name="printer" /> ${text}</button>

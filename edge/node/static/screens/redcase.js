@@ -11,8 +11,10 @@ import { unitText } from "/ui/lib/units.js";
 import { errorText } from "../commands.js";
 import { go, keepInTab, keptInTab } from "../store.js";
 import { EmergencyFacts } from "./emergency.js";
+import { OnCallLinks } from "./oncall.js";
+import { PrintButton } from "./printer.js";
 
-/** @typedef {{visit: import("/ui/api").Visit, patient: import("/ui/api").Patient, at_hub: boolean, online: boolean, locked: boolean}} CasePage */
+/** @typedef {{visit: import("/ui/api").Visit, patient: import("/ui/api").Patient, at_hub: boolean, online: boolean, locked: boolean, printer: boolean, jobs: import("./printer.js").Job[]}} CasePage */
 
 const LOOK_EVERY_MS = 3000;
 const VITALS = ["spo2", "hr", "sbp", "dbp", "rr", "temp_c", "rbs_mgdl"];
@@ -26,6 +28,8 @@ const said = signal({ ...NOTHING });
 const page = signal(/** @type {CasePage|null} */ (null));
 const wrong = signal("");
 const told = signal("");
+/** Whom to ring; null until the node has said. @type {import("/ui/vendor/signals.js").Signal<{name: string, phone: string}[]|null>} */
+const onCall = signal(null);
 const busy = signal(false);
 
 /** @param {string} value */
@@ -84,6 +88,16 @@ const sendSaid = () => trying(async () => {
   told.value = t("red-told");
 });
 
+/** @param {string} what */
+const printHere = (what) => () => trying(async () => {
+  page.value = await post(`${path()}/${what}/print${query()}`);
+});
+
+async function loadOnCall() {
+  const reply = await get("/api/on-call");
+  onCall.value = [...reply.from_hub, ...reply.items];
+}
+
 async function look() {
   if (!kept.value || busy.value) return;
   try {
@@ -107,6 +121,7 @@ function end() {
 export function RedCase() {
   useEffect(() => {
     void loadReference().catch(() => {});
+    void loadOnCall().catch(() => {});
     void look();
     const timer = setInterval(() => void look(), LOOK_EVERY_MS);
     return () => clearInterval(timer);
@@ -114,6 +129,7 @@ export function RedCase() {
   return html`<div class="narrow stack red-case" data-test="red-case">
     <p class="call-108"><a class="button danger-link big wide" href="tel:108">${t("emergency-108")}</a></p>
     ${kept.value ? html`<${Case} />` : html`<${Who} />`}
+    ${onCall.value ? html`<section class="card stack tight" data-test="red-on-call"><h2>${t("on-call")}</h2><${OnCallLinks} known=${onCall.value} /></section>` : null}
     <details class="card"><summary>${t("red-first-aid")}</summary><${EmergencyFacts} /></details>
     <button type="button" class="wide" data-test="red-leave" onClick=${() => go("/")}>${t("back")}</button>
   </div>`;
@@ -147,17 +163,19 @@ function Case() {
       <p class=${now.at_hub ? "notice good" : "notice warn"} role="status" data-test="red-state">${state}</p>
       <p class="small" data-test="red-sent">${visit.vitals.flatMap((round) => round.vitals.readings.map((one) => `${words("vitals", one.vital)} ${one.value}`)).join(" · ")}</p>
       ${now.locked ? null : html`<p class="notice good" role="status">${t("red-unlocked")}</p>`}
+      ${now.printer ? html`<${PrintButton} jobs=${now.jobs} kind="token" subject=${visit.token} text=${t("token-print-here")} print=${printHere("token")} />` : null}
     </section>
-    <${Slips} prescriptions=${visit.prescriptions} />
+    <${Slips} prescriptions=${visit.prescriptions} page=${now} />
     <${Values} />
     <button type="button" class="wide" data-test="red-next" onClick=${end}>${t("red-next")}</button>`;
 }
 
-/** @param {{prescriptions: import("/ui/api").Visit["prescriptions"]}} props */
-function Slips({ prescriptions }) {
+/** @param {{prescriptions: import("/ui/api").Visit["prescriptions"], page: CasePage}} props */
+function Slips({ prescriptions, page: { printer, jobs } }) {
   return html`${prescriptions.map((one) => html`<section class="card stack tight" key=${one.prescription_id} data-test="red-answer">
     <h2>${t("red-answer")}</h2>
-    <a class="button primary big wide" data-test="red-slip" target="_blank" rel="noopener" href=${`${path()}/slip/${one.prescription_id}${query()}`}>${t("red-slip")}</a>
+    ${printer ? html`<${PrintButton} jobs=${jobs} kind="slip" subject=${one.prescription_id} main text=${t("print-here")} print=${printHere(`slip/${one.prescription_id}`)} />` : null}
+    <a class=${`button big wide ${printer ? "" : "primary"}`} data-test="red-slip" target="_blank" rel="noopener" href=${`${path()}/slip/${one.prescription_id}${query()}`}>${t("red-slip")}</a>
     ${one.printed_ms ? html`<p class="notice good" role="status" data-test="red-printed">${t("red-printed")}</p>`
       : html`<button type="button" class="big wide" data-test="red-print-done" disabled=${busy.value} onClick=${() => void trying(() => say({ type: "confirm_printed", prescription_id: one.prescription_id }))}>${t("red-print-done")}</button>`}
   </section>`)}`;

@@ -9,6 +9,7 @@ import { reasonWords } from "/ui/lib/reasons.js";
 import { errorText, submit } from "../commands.js";
 import { loadRecord, nodeNow, staffName } from "../store.js";
 import { unansweredMs } from "../unanswered.js";
+import { OnCallLinks } from "./oncall.js";
 import { PrintHere } from "./printer.js";
 
 /** @typedef {import("/ui/api").Visit} Visit */
@@ -34,8 +35,7 @@ export function OnCallNumbers() {
   useEffect(() => void loadNumbers().catch(() => {}), []);
   const known = [...fromHub.value, ...(numbers.value ?? [])];
   return html`<div class="stack tight" data-test="on-call"><h3>${t("on-call")}</h3>
-    ${known.length === 0 ? html`<p class="soft">${t("on-call-none")}</p>` : html`<ul class="stack tight">${known.map((one, index) => html`<li key=${index}>
-      <a class="button wide between" href=${`tel:${one.phone.replace(/[ -]/g, "")}`}><span>${one.name}</span><span class="num">${one.phone}</span></a></li>`)}</ul>`}
+    <${OnCallLinks} known=${known} />
     <div><button type="button" class="quiet" data-test="on-call-edit" onClick=${() => (editing.value = true)}>${t("on-call-edit")}</button></div>
     ${editing.value ? html`<${NumbersDialog} onClose=${() => (editing.value = false)} />` : null}</div>`;
 }

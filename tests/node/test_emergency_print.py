@@ -1,0 +1,86 @@
+"""Paper at a node that nobody has opened: the token and the doctor's slip come out of the thermal printer."""
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from edge.model import events as ev
+from edge.node.emergency import PRINTS_MAX
+from edge.node.printing.port import parse_printer
+from edge.sync import locked
+from tests.kits.printer import PrinterOnPty, ThermalPrinter
+from tests.node.hubside import HubSide
+from tests.node.kit import Provisioned, Served, new_id, provisioned
+from tests.node.test_emergency import Case, part
+from tests.node.test_link import at_hub, prescription, until
+
+
+@pytest.fixture
+async def setup(tmp_path: Path) -> Provisioned:
+    return await provisioned(tmp_path / "data")
+
+
+async def ask(case: Case, what: str, key: str = "") -> tuple[int, dict[str, object]]:
+    return await case.tablet.call("POST", f"/api/emergency/{case.visit}/{what}/print?case={key or case.key}")
+
+
+def states(page: dict[str, object]) -> dict[str, str]:
+    jobs = page["jobs"]
+    assert isinstance(jobs, list)
+    return {job["kind"]: job["state"] for job in jobs}
+
+
+async def test_token_and_slip_are_printed_while_locked_and_the_slip_counts_as_printed(setup: Provisioned) -> None:
+    with PrinterOnPty(ThermalPrinter(80)) as there:
+        printer = await asyncio.to_thread(parse_printer, f"80={there.path}")
+        async with HubSide(setup) as hub, Served(at_hub(setup, hub), printer=printer) as served:
+            case = Case(served.tablet)
+            assert (await case.open())["printer"] is True
+            assert (await ask(case, "token"))[0] == 200
+            assert (await ask(case, "token", key="0" * 32))[0] == 404, "a case is its tablet's"
+            rx = new_id()
+            assert (await ask(case, f"slip/{rx}"))[0] == 404, "it has not come"
+            signed = msgspec.msgpack.encode(prescription(setup, case.visit, rx))
+            answer = locked.Answer(case.visit, "rx_ready", "Dr Anil", rx, signed, "anil")
+            await served.node.emergency.heard(locked.encode(answer))
+            assert (await ask(case, f"slip/{rx}"))[0] == 200
+
+            async def printed() -> bool:
+                return states(await case.page()) == {"token": "printed", "slip": "printed"}
+
+            await until(printed)
+            shown = part(await case.page(), "visit", "prescriptions")
+            assert isinstance(shown, list)
+            assert [one["printed_ms"] > 0 for one in shown] == [True]
+            assert len(there.printer.paper.pieces) == 2
+
+            async def told() -> bool:
+                return any(isinstance(event, ev.SlipPrinted) and event.prescription_id == rx for event in hub.events())
+
+            await until(told)
+            assert served.node.clinic.locked
+
+
+async def test_nobody_in_the_wifi_uses_up_the_roll(setup: Provisioned) -> None:
+    with PrinterOnPty(ThermalPrinter(58)) as there:
+        printer = await asyncio.to_thread(parse_printer, f"58={there.path}")
+        async with Served(setup, printer=printer) as served:
+            case = Case(served.tablet)
+            await case.open()
+
+            async def refused() -> bool:
+                status, reply = await ask(case, "token")
+                return status == 409 and reply["code"] == "printed_often"
+
+            await until(refused)
+            assert len(there.printer.paper.pieces) <= PRINTS_MAX
+
+
+async def test_without_a_printer_the_page_says_so_and_printing_is_refused(setup: Provisioned) -> None:
+    async with Served(setup) as served:
+        case = Case(served.tablet)
+        assert (await case.open())["printer"] is False
+        status, refusal = await ask(case, "token")
+        assert (status, refusal["code"]) == (409, "no_printer")
