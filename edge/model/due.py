@@ -16,8 +16,6 @@ from .register import standing_record
 
 AHEAD_DAYS = 7
 BACK_DAYS = 14
-LOOK_BACK_DAYS = 120
-"""So old may the visit be that set the day; a later day than that is found when it comes nearer."""
 
 
 class DueWhy(StrEnum):
@@ -49,12 +47,25 @@ class Due(Struct, frozen=True):
 def due(
     visits: Iterable[Visit], patients: Mapping[str, Patient], today: int, ahead_days: int = AHEAD_DAYS
 ) -> list[Due]:
-    """The list of ``today`` (Indian day number), by day. ``visits``: all of the last :data:`LOOK_BACK_DAYS`."""
+    """The list of ``today`` (Indian day number), by day. ``visits``: all of whoever may be on it (:func:`window`)."""
     ordered = sorted(visits, key=lambda one: (one.opened_ms, one.visit_id))
     last = {one.patient_id: one for one in ordered if one.state is not VisitState.CANCELLED}
     found = [line for one in ordered for line in _of(one, patients.get(one.patient_id), last, today)]
     kept = [one for one in found if -ahead_days <= one.late_days <= BACK_DAYS]
     return sorted(kept, key=lambda one: (-one.late_days, one.name, one.visit_id))
+
+
+def window(visit: Visit, ahead_days: int = AHEAD_DAYS) -> tuple[int, int] | None:
+    """The first and the last Indian day number on which this visit may put a line on the list; None for never."""
+    if visit.state is VisitState.CANCELLED or not (visit.prescriptions or visit.referrals):
+        return None
+    record = standing_record(visit)
+    days = [day_of(visit.referrals[-1].at_ms)] if visit.referrals else []
+    if record is not None:
+        days += [day_of(record.signed_ms)] if record.referral is not None and not days else []
+        follow_up = iso_day(record.follow_up_date) if record.follow_up_date else None
+        days += [follow_up] if follow_up is not None else []
+    return (min(days) - ahead_days, max(days) + BACK_DAYS) if days else None
 
 
 def _of(visit: Visit, patient: Patient | None, last: Mapping[str, Visit], today: int) -> list[Due]:

@@ -450,6 +450,7 @@ class HeldLogs:
                 self._db.run("UPDATE entries SET raw = x'' WHERE visit_id = ?", visit_id)
                 self._db.run("UPDATE hub_entries SET raw = x'' WHERE visit_id = ?", visit_id)
                 self._db.run("DELETE FROM visits WHERE visit_id = ?", visit_id)
+                self._views.expected.drop(visit_id)
             pruned += 1
         if pruned:
             with self._db.transaction():

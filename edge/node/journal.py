@@ -78,6 +78,7 @@ class Journal:
         make_tables(self._db)
         self.views = Views(self._db)
         self.views.finder.renew()
+        self.views.expected.renew()
         self._replies = Replies(self._db, self.views)
         self._config = config
         self._outbox = outbox

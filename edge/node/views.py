@@ -16,6 +16,7 @@ from edge.model.records import OPEN_STATES, Role
 
 from . import media_rows
 from .database import Database
+from .expected import Expected
 from .search import SearchIndex
 
 
@@ -86,6 +87,7 @@ def make_tables(db: Database) -> None:
         [["seen_ms"]],
     )
     SearchIndex.make_table(db)
+    Expected.make_table(db)
     db.table(
         "visits",
         {
@@ -122,6 +124,7 @@ class Views:
         self._db = db
         self.media = media_rows.MediaRows(db)
         self.finder = SearchIndex(db)
+        self.expected = Expected(db)
 
     # -- patients and visits ----------------------------------------------------------------------
 
@@ -131,6 +134,7 @@ class Views:
         self._db.run("DELETE FROM visits")
         self._db.run("DELETE FROM stock")
         self.finder.clear()
+        self.expected.clear()
 
     def patient(self, patient_id: str) -> Patient | None:
         """A patient as the last entry left her."""
@@ -170,6 +174,7 @@ class Views:
             salt or b"",
             _encode(visit),
         )
+        self.expected.put(visit)
         if salt is not None:
             self._db.run(
                 "UPDATE patients SET seen_ms = max(seen_ms, ?) WHERE patient_id = ?", visit.opened_ms, visit.patient_id

@@ -4,7 +4,7 @@ import msgspec
 from msgspec.structs import replace
 
 from edge.model.clock import day_start_ms, day_text
-from edge.model.due import AHEAD_DAYS, BACK_DAYS, Due, DueWhy, due
+from edge.model.due import AHEAD_DAYS, BACK_DAYS, Due, DueWhy, due, window
 from edge.model.fold import Patient, PrescriptionState, Visit
 from edge.model.records import Age, Gender, Person, Referral, VisitState
 from edge.model.referral import MadeReferral, ToldEnding
@@ -76,3 +76,23 @@ def test_the_latest_comes_first_and_a_patient_who_is_not_known_here_is_left_out(
         visit(TODAY - 9, 3, "p3", prescriptions=(prescribed(TODAY - 9, TODAY),)),
     ]
     assert [one.late_days for one in listed(*visits)] == [3, -2]
+
+
+def test_a_visit_puts_a_line_only_within_its_window() -> None:
+    """What is not looked up by its window would never be listed."""
+    far = Referral("phc", "today")
+    made = MadeReferral(day_start_ms(TODAY - 3), "anm1", "phc", "today", "", "own", "")
+    visits = [
+        visit(TODAY - 40, prescriptions=(prescribed(TODAY - 40, TODAY + days),), referrals=referrals)
+        for days in range(-30, 31)
+        for referrals in ((), (made,))
+    ]
+    visits += [visit(TODAY - 3, prescriptions=(prescribed(TODAY - 3, referral=far),)), visit(TODAY - 3)]
+    for one in visits:
+        days = window(one)
+        for today in range(TODAY - 60, TODAY + 60):
+            if due([one], {"p1": PATIENT}, today):
+                assert days is not None
+                assert days[0] <= today <= days[1]
+    assert window(visit(TODAY - 3)) is None
+    assert window(replace(visits[0], state=VisitState.CANCELLED)) is None

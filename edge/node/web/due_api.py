@@ -2,8 +2,8 @@
 
 from msgspec import Struct
 
-from edge.model.clock import day_of, day_start_ms, day_text
-from edge.model.due import LOOK_BACK_DAYS, Due, due
+from edge.model.clock import day_of, day_text
+from edge.model.due import Due, due
 from edge.node.clinic import Clinic
 from edge.node.views import Views
 from edge.web.routes import AnyRoute, Call, Route
@@ -26,9 +26,9 @@ class DueApi:
         today = day_of(self._clinic.clock.now().wall_ms)
 
         def load(views: Views) -> list[Due]:
-            visits = views.visits_between(day_start_ms(today - LOOK_BACK_DAYS), day_start_ms(today + 1))
-            ids = {one.patient_id for one in visits if one.prescriptions or one.referrals}
+            ids = views.expected.patients(today)
             patients = {one: found for one in ids if (found := views.patient(one)) is not None}
+            visits = [visit for one in patients for visit in views.visits_of(one)]
             return due(visits, patients, today)
 
         items = await self._clinic.store.read(load)
