@@ -18,7 +18,6 @@ from typing import TypeVar
 import msgspec
 from sqlalchemy import Connection, func, select
 
-from edge.model.clock import IST_OFFSET_S
 from edge.model.errors import BadInput, UpkendraError
 from edge.model.ids import id_bytes
 from edge.model.records import Name
@@ -30,6 +29,7 @@ from . import (
     affected,
     audit,
     backup,
+    breach_cli,
     courier_cli,
     courier_fleet,
     directory,
@@ -153,6 +153,8 @@ def _parser() -> argparse.ArgumentParser:
     reads.add_argument("--id", default="", help="name to log in with; everybody without it")
     reads.add_argument("--from", dest="from_day", required=True, metavar="DAY", help="YYYY-MM-DD, Indian calendar")
     reads.add_argument("--to", dest="to_day", required=True, metavar="DAY", help="the last day")
+    breach_cli.add_report(add("breach-report", "Write the reports after a breach, to be completed."))
+    breach_cli.add_officer(add("officer", "Name the grievance officer, or the contact for authorities."))
     report_cli.add_parser(add("report", "Figures by day and place or doctor, as CSV: nothing about one person."))
     revoke = add("revoke", "Never believe a node again.")
     revoke.add_argument("--node", required=True, metavar="ID")
@@ -328,14 +330,26 @@ def _rota(arguments: argparse.Namespace) -> None:
 
 
 def _affected(arguments: argparse.Namespace) -> None:
-    days = report_cli.days(arguments)
-    from_ms, to_ms = (day * 86_400_000 - IST_OFFSET_S * 1000 for day in (days[0], days[1] + 1))
+    from_ms, to_ms = affected.span_of(*report_cli.days(arguments))
     found = _with_store(
         arguments, lambda connection, keys: affected.people(connection, arguments.id, from_ms, to_ms, wall_ms())
     )
     for one in found.people:
         _say(**msgspec.structs.asdict(one))
     _say(patients=len(found.people), reads=found.reads, audit_broken_at=found.audit_broken_at)
+
+
+def _breach_report(arguments: argparse.Namespace) -> None:
+    act = breach_cli.report(arguments, wall_ms())
+    texts = _with_store(arguments, lambda connection, keys: act(connection))
+    breach_cli.write(arguments.out, texts)
+    _say(out=str(arguments.out), files=sorted(texts))
+
+
+def _officer(arguments: argparse.Namespace) -> None:
+    act = breach_cli.officer(arguments, wall_ms())
+    _with_store(arguments, lambda connection, keys: act(connection))
+    _say(role=arguments.role, name=arguments.name)
 
 
 def _revoke(arguments: argparse.Namespace) -> None:
@@ -423,6 +437,8 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "replace-token": _replace_token,
     "status": _status,
     "affected": _affected,
+    "breach-report": _breach_report,
+    "officer": _officer,
     "report": report_cli.run,
     "rota": _rota,
     "revoke": _revoke,

@@ -6,12 +6,17 @@ Names and clinical content stay out: a patient is an id, with the centre that ca
 from typing import Final
 
 from msgspec import Struct
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, and_, func, select
+
+from edge.model.clock import IST_OFFSET_S
 
 from . import audit
+from .home.sites import CODE as HOME_CODE
 from .store.schema import audit as lines
 from .store.schema import nodes, visits
+from .store.schema_home import home_sites
 
+DAY_MS: Final = 86_400_000
 READS: Final = ("record_opened", "media_opened", "preview_opened")
 """Audit actions that show content of a record; their subject is a visit."""
 
@@ -35,15 +40,28 @@ class Affected(Struct, frozen=True):
     """0: the chain is whole, so that nothing was taken out of it."""
 
 
+def span_of(first: int, last: int) -> tuple[int, int]:
+    """Beginning and end of Indian days, both of them whole, in ms."""
+    return first * DAY_MS - IST_OFFSET_S * 1000, (last + 1) * DAY_MS - IST_OFFSET_S * 1000
+
+
 def people(connection: Connection, actor: str, from_ms: int, to_ms: int, now_ms: int) -> Affected:
     """Patients whose records were opened in a span, by one account or (``""``) by any. The asking is audited too."""
     audit.record(connection, now_ms, "", "affected_listed", actor)
     within = and_(lines.c.at_ms >= from_ms, lines.c.at_ms < to_ms, lines.c.action.in_(READS))
     query = (
-        select(lines.c.at_ms, lines.c.actor, lines.c.subject, visits.c.patient_id, nodes.c.site_code, nodes.c.district)
+        select(
+            lines.c.at_ms,
+            lines.c.actor,
+            lines.c.subject,
+            visits.c.patient_id,
+            func.coalesce(nodes.c.site_code, HOME_CODE).label("site_code"),
+            func.coalesce(nodes.c.district, home_sites.c.district, "").label("district"),
+        )
         .where(within)
         .join(visits, visits.c.visit_id == lines.c.subject)
-        .join(nodes, nodes.c.node_id == visits.c.node_id)
+        .outerjoin(nodes, nodes.c.node_id == visits.c.node_id)
+        .outerjoin(home_sites, home_sites.c.node_id == visits.c.node_id)
         .order_by(lines.c.seq)
     )
     rows = connection.execute(query.where(lines.c.actor == actor) if actor else query).all()

@@ -13,7 +13,7 @@ import { FamilyPage, PersonPage } from "./family.js";
 import { LoginPage } from "./login.js";
 import { CheckPage } from "./papers.js";
 import { stopPush, wantPush } from "./push.js";
-import { API, enter, family, go, loadFamily, loadOpening, loadVisit, route, routedVisit, visit, wasHere } from "./store.js";
+import { API, enter, family, go, loadFamily, loadOpening, loadVisit, opening, route, routedVisit, visit, wasHere } from "./store.js";
 import { VisitPage } from "./visit.js";
 
 const started = signal(false);
@@ -92,6 +92,15 @@ function Screen() {
   return routedVisit() ? html`<${VisitPage} />` : html`<${FamilyPage} />`;
 }
 
+/** Whom to complain to, on every screen. */
+function Grievance() {
+  const who = opening.value?.grievance;
+  if (!who) return null;
+  return html`<footer class="narrow soft small" data-test="home-grievance"><p>${t("home-grievance", { name: who.name })}
+    ${who.phone ? html` <a href=${`tel:${who.phone.replace(/[^+0-9]/g, "")}`}>${who.phone}</a>` : null}
+    ${who.email ? html` <a href=${`mailto:${who.email}`}>${who.email}</a>` : null}</p></footer>`;
+}
+
 function App() {
   if (!started.value) return html`<p class="card" role="status">…</p>`;
   const other = language.value === "hi" ? "en" : "hi";
@@ -100,7 +109,7 @@ function App() {
       <button type="button" class="quiet" data-test="language-toggle" lang=${other} onClick=${() => void setLanguage(other)}>${other === "hi" ? "हिंदी" : "English"}</button>
       ${family.value ? html`<button type="button" class="quiet" data-test="logout" onClick=${() => void logOut()}>${t("logout")}</button>` : null}</header>
     ${reachable.value ? null : html`<p class="notice warn away" role="status" data-test="away">${t("home-away")}</p>`}
-    <main id="content" tabindex="-1"><${Screen} /></main>
+    <main id="content" tabindex="-1"><${Screen} /></main><${Grievance} />
     <${CallScreen} /><${Toasts} />`;
 }
 

@@ -7,7 +7,8 @@ import { newId } from "/ui/lib/ids.js";
 
 /** @typedef {{node_id: string, name: string, district: string}} Centre */
 /** @typedef {{good_s: number, digits: number, sent: boolean}} CodeAsked */
-/** @typedef {{open: boolean, opens_ms: number, centres: Centre[], demo: boolean, now_ms: number}} Opening */
+/** @typedef {{name: string, phone: string, email: string}} Officer */
+/** @typedef {{open: boolean, opens_ms: number, grievance: Officer|null, centres: Centre[], demo: boolean, now_ms: number}} Opening */
 /** @typedef {{visit_id: string, patient_id: string, state: string, colour: import("/ui/api").Colour, token: string, opened_ms: number, closed_ms: number, answered: boolean}} Line */
 /** @typedef {{mobile: string, csrf: string, language: "hi"|"en", centre: string, people: import("/ui/api").Patient[], visits: Line[], now_ms: number}} Family */
 /** @typedef {{name: string, how_hi: string, how_en: string}} Medicine */

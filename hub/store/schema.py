@@ -464,6 +464,13 @@ staff_told = Table(
     Column("told_ms", BigInteger, nullable=False),
 )
 
+officers = Table(
+    "officers",
+    metadata,
+    Column("role", String(12), primary_key=True),
+    *(Column(name, String(120), nullable=False) for name in ("name", "phone", "email")),
+)
+
 copy_state = Table(
     "copy_state",
     metadata,

@@ -13,6 +13,7 @@ from edge.web.ranges import send_content
 from edge.web.routes import BINARY, WEBSOCKET, AnyRoute, Auth, Call, Gate, Raw, Route, WithCookie, WithSession
 
 from .. import __version__
+from ..breach import Role, load_officer
 from ..home.codes import DEVICE_MS
 from ..home.desk import Seen
 from ..home.home import Home
@@ -112,6 +113,7 @@ class HomeApi:
         return b.Opening(
             hours.open,
             hours.opens_ms,
+            await self._hub.store.read(lambda connection: load_officer(connection, Role.GRIEVANCE)),
             tuple(sorted(centres, key=lambda one: (one.district, one.name))),
             self._desk.gateway.demo,
             self._hub.wall_ms(),

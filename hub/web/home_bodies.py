@@ -11,6 +11,8 @@ from edge.model.fold_media import MediaItem
 from edge.model.records import Allergies, Colour, Complaint, History, VisitState
 from edge.model.standing import Stands
 
+from ..breach import Officer
+
 Number = Annotated[str, Meta(min_length=10, max_length=20, pattern=r"^[+0-9][0-9 ().-]*$")]
 Language = Annotated[str, Meta(pattern="^(hi|en)$")]
 
@@ -86,6 +88,8 @@ class Opening(Struct, frozen=True):
     open: bool
     opens_ms: int
     """When they sit next; 0 when the calendar has no such day."""
+    grievance: Officer | None
+    """Whom to complain to."""
     centres: tuple[Centre, ...]
     demo: bool
     """Synthetic numbers are taken, and no message leaves the hub."""

@@ -38,6 +38,7 @@ home-past = Prescription of { $date }
 home-add = Add somebody of the family
 home-add-first = Write the patient's name
 home-address = Village and address
+home-grievance = Complaints about your information: { $name }
 home-check = Check whether a slip is genuine
 home-check-how = Choose the PDF of a slip. A single changed letter is found.
 home-check-file = PDF of the slip

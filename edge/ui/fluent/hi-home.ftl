@@ -38,6 +38,7 @@ home-past = { $date } की पर्ची
 home-add = परिवार में नाम जोड़ें
 home-add-first = मरीज़ का नाम लिखें
 home-address = गाँव और पता
+home-grievance = आपकी जानकारी के बारे में शिकायत: { $name }
 home-check = पर्ची असली है या नहीं, जाँचें
 home-check-how = पर्ची की PDF फ़ाइल चुनें। एक अक्षर भी बदला हो तो पता चलेगा।
 home-check-file = पर्ची की PDF
