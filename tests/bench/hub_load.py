@@ -23,8 +23,11 @@ from edge.sync.bundle import BundlePayload
 from edge.sync.endpoint import NodeEndpoint
 from edge.sync.link import BundleAcked, NodeEvent, SignalArrived
 from edge.sync.log import Stream, Writer
+from hub import directory
+from hub.config import Settings
+from hub.keys import load_keys
+from hub.store.engine import Store
 from tests.hub.kit import new_id, registered, visit_events
-from tests.kits.client import text
 from tests.kits.clinic import Clinic, Here, Server, free_port
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -144,12 +147,23 @@ def another_process(clinic: Clinic, database: str, nats: str) -> Server:
     return Server("hub2", Here(), command, clinic.folder / "hub2.log")
 
 
+def _tokens(clinic: Clinic, count: int) -> list[str]:
+    """What ``hub site-token`` prints, so often, in one transaction beside the running hub."""
+    settings = Settings(clinic.hub_data, database=clinic.database)
+    keys, store = load_keys(settings.data), Store(settings.database_url)
+    now_ms = time.time_ns() // 1_000_000
+    sites = [directory.Site("", f"B{number:03d}", f"Bench {number}", "Demo", True) for number in range(count)]
+    try:
+        return store.write_now(
+            lambda connection: [directory.add_token(connection, keys, site, now_ms, 3600) for site in sites]
+        )
+    finally:
+        store.close()
+
+
 async def started(clinic: Clinic, count: int) -> list[LoadNode]:
     """So many nodes, enrolled over HTTP, that have each said a visit."""
-    tokens = []
-    for number in range(count):
-        site = ["--code", f"B{number:03d}", "--name", f"Bench {number}", "--district", "Demo", "--demo"]
-        tokens.append(text(clinic.command("hub", ["site-token", *clinic.hub_store, *site]), "token"))
+    tokens = await asyncio.to_thread(_tokens, clinic, count)
     nodes = [LoadNode(*await enrolled(clinic.hub.url, token)) for token in tokens]
     for node in nodes:
         await node.runner.start()

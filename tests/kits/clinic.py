@@ -230,7 +230,7 @@ class Clinic:
         self._doctor_name = doctor_name
         self._site = site
         self._node_options = tuple(node_options)
-        self._database = database
+        self.database = database
         self._telephone = telephone
         self._hub_options = tuple(hub_options)
         self._hub_address = hub_address or self.hub_ground.address
@@ -245,7 +245,7 @@ class Clinic:
     @property
     def hub_store(self) -> list[str]:
         """Which hub a command is for."""
-        chosen = ["--database", self._database] if self._database else []
+        chosen = ["--database", self.database] if self.database else []
         return ["--data", str(self.hub_data), *chosen]
 
     @property
