@@ -132,6 +132,12 @@ def sites(connection: Connection) -> list[NodeLine]:
     ]
 
 
+def districts(connection: Connection) -> frozenset[str]:
+    """Where there are nodes that are not revoked."""
+    rows = connection.execute(select(nodes.c.district).where(nodes.c.revoked_ms == 0).distinct())
+    return frozenset(row.district for row in rows) - {""}
+
+
 def waiting_tokens(connection: Connection, now_ms: int) -> list[Token]:
     """Tokens that still may be used, the latest first."""
     query = select(tokens).where(tokens.c.used_ms == 0, tokens.c.expires_ms > now_ms).order_by(tokens.c.made_ms.desc())

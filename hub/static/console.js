@@ -1,6 +1,6 @@
 // @ts-check
 // Start of the doctor's console: session, live channel, the three columns.
-import { effect, html, render, signal, useSignal } from "/ui/lib/dom.js";
+import { effect, html, render, signal, useEffect, useSignal, useState } from "/ui/lib/dom.js";
 import { ApiError, del, get, post, reachable, signedOut } from "/ui/lib/http.js";
 import { addWords, ensureLanguage, language, setLanguage, span, startLanguage, t } from "/ui/lib/l10n.js";
 import { Live } from "/ui/lib/live.js";
@@ -11,6 +11,8 @@ import { ageText } from "/ui/lib/ages.js";
 import { CallPanel, callSignal, channelOpen, hangUp, rejoin, setSender } from "./call.js";
 import { EarlyList, loadEarly } from "./early.js";
 import { Record } from "./record.js";
+import { BrokenRecord, GlassReview } from "./glass.js";
+import { brokenVisit, mine, OfficeNav } from "./office.js";
 import { Review } from "./review.js";
 import { Coordination, DayFigures, forgetRota, loadCoordination, loadRota, Offer, ReadyButton, rota } from "./rota.js";
 import { forgetDrafts, RxForm } from "./rx.js";
@@ -23,7 +25,7 @@ let live = null;
 
 async function start() {
   try {
-    await addWords("console");
+    await Promise.all([addWords("console"), addWords("office")]);
     await startLanguage("en");
     await ensureLanguage("hi");
     if (wasHere()) enter(await get("/api/session"));
@@ -84,11 +86,12 @@ setInterval(() => {
 
 /** The visit of the address, so that a reload and the back button find it. */
 const routed = () => /^#\/visit\/([0-9A-Za-z_-]+)$/.exec(location.hash)?.[1] ?? "";
-/** The page beside the patients that is open: "review", "waiting", or none. */
-const pageOf = () => /^#\/(review|waiting)$/.exec(location.hash)?.[1] ?? "";
+/** The page beside the patients that is open: "review", "waiting", one of administration, or none. */
+const pageOf = () => /^#\/(review|waiting|fleet|sites|people|updates|on-call|figures|lists|glass)$/.exec(location.hash)?.[1] ?? "";
 const page = signal(pageOf());
 window.addEventListener("hashchange", () => {
   page.value = pageOf();
+  brokenVisit.value = "";
   if (page.value) return;
   if (doctor.value && routed() !== chosen.value) void choose(routed());
 });
@@ -119,6 +122,7 @@ async function logOut() {
   chosen.value = "";
   location.hash = "/";
   queue.value = null;
+  brokenVisit.value = "";
   forgetRota();
   doctor.value = null;
 }
@@ -206,13 +210,46 @@ function Queue() {
   </nav>`;
 }
 
+/** The page of administration that is open; its code is loaded when it is first looked at. */
+function Office() {
+  const [Page, setPage] = useState(/** @type {any} */ (null));
+  useEffect(() => {
+    let here = true;
+    const show = (/** @type {any} */ found) => here && setPage(() => found);
+    void OFFICE[page.value]?.().then(show).catch(() => toast("bad", t("error-other", { detail: "" })));
+    return () => void (here = false);
+  }, []);
+  return Page ? html`<${Page} />` : html`<p role="status">${t("loading")}</p>`;
+}
+
+/** @type {Record<string, () => Promise<any>>} */
+const OFFICE = {
+  fleet: () => import("./fleet.js").then((found) => found.Fleet),
+  sites: () => import("./sites.js").then((found) => found.Sites),
+  people: () => import("./people.js").then((found) => found.People),
+  updates: () => import("./updates.js").then((found) => found.Updates),
+  "on-call": () => import("./oncall.js").then((found) => found.OnCall),
+  figures: () => import("./figures.js").then((found) => found.Figures),
+  lists: () => import("./lists.js").then((found) => found.Lists),
+  glass: () => Promise.resolve(GlassReview),
+};
+
+/** What somebody who treats nobody sees first. */
+function Home() {
+  if (brokenVisit.value) return html`<${BrokenRecord} key=${brokenVisit.value} />`;
+  const figures = roles.value.some((role) => ["viewer", "administrator", "coordinator"].includes(role));
+  return html`${opens() ? html`<${Unlocks} />` : null}${roles.value.includes("coordinator") ? html`<${Coordination} />` : null}
+    ${figures ? html`<${DayFigures} />` : html`<${Review} />`}`;
+}
+
 function App() {
   document.title = `${rota.value?.offer ? `● ${t("rota-offer")}` : t("console")} · Upkendra`;
   let body;
   if (!started.value) body = html`<main class="wait"><p role="status">${t("starting")}</p></main>`;
   else if (!doctor.value) body = html`<main class="wait"><${Login} /></main>`;
   else if (!reference.value) body = html`<main class="wait"><p role="status">${t("loading")}</p></main>`;
-  else if (!treats()) body = html`<main class="review">${opens() ? html`<${Unlocks} />` : null}${roles.value.includes("coordinator") ? html`<${Coordination} />` : null}<${DayFigures} /></main>`;
+  else if (mine().includes(page.value)) body = html`<main class="review"><${Office} key=${page.value} /></main>`;
+  else if (!treats()) body = html`<main class="review"><${Home} /></main>`;
   else if (page.value === "review") body = html`<main class="review"><${Review} /></main>`;
   else if (page.value === "waiting") body = html`<main class="review">${opens() ? html`<${Unlocks} />` : null}<${Coordination} /></main>`;
   else body = html`<div class="columns"><${Queue} />
@@ -220,7 +257,7 @@ function App() {
         : html`<p class="soft empty" role="status">${chosen.value ? t("loading") : t("choose-patient")}</p>`}</main>
       <aside class="work" aria-label=${t("prescription")}><${CallPanel} />
         ${record.value ? html`<${RxForm} key=${record.value.visit.visit_id} visitId=${record.value.visit.visit_id} />` : null}</aside></div>`;
-  return html`<${Header} />${doctor.value && treats() ? html`<${Offer} onTaken=${(/** @type {string} */ visitId) => void choose(visitId)} />` : null}${body}<${Toasts} />`;
+  return html`<${Header} />${doctor.value && reference.value ? html`<${OfficeNav} page=${page.value} />` : null}${doctor.value && treats() ? html`<${Offer} onTaken=${(/** @type {string} */ visitId) => void choose(visitId)} />` : null}${body}<${Toasts} />`;
 }
 
 void start().then(() => render(html`<${App} />`, /** @type {HTMLElement} */ (document.getElementById("app"))));

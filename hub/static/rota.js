@@ -5,6 +5,7 @@ import { ApiError, get, post, put } from "/ui/lib/http.js";
 import { clockTime, day, span, t } from "/ui/lib/l10n.js";
 import { often } from "/ui/lib/often.js";
 import { ColourBadge, toast } from "/ui/lib/parts.js";
+import { BreakGlass } from "./glass.js";
 import { errorText, queue } from "./store.js";
 
 /** @typedef {{ready: boolean, offer: string, until_ms: number, ready_count: number, open: boolean, opens_ms: number, now_ms: number}} RotaState */
@@ -131,7 +132,7 @@ function Line({ one, doctors }) {
       <div class="field grow"><label for=${id} class="small">${t("coordination-give-to")}</label>
         <select id=${id} data-test="give-to" value=${to.value} onChange=${(/** @type {any} */ event) => (to.value = event.currentTarget.value)}>
           <option value="">${t("choose")}</option>${doctors.map((person) => html`<option key=${person.doctor_id} value=${person.doctor_id}>${person.name}</option>`)}</select></div>
-      <button type="button" data-test="give" disabled=${!to.value || busy.value} onClick=${() => void give()}>${t("coordination-give")}</button></div>`}</li>`;
+      <button type="button" data-test="give" disabled=${!to.value || busy.value} onClick=${() => void give()}>${t("coordination-give")}</button></div>`}<${BreakGlass} visitId=${one.visit_id} /></li>`;
 }
 
 const figures = signal(/** @type {{waits: Figures, districts: {district: string, waits: Figures}[]}|null} */ (null));

@@ -6,14 +6,13 @@ import binascii
 from typing import Annotated
 
 from msgspec import Meta, Struct
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from edge.model.errors import BadInput
 from edge.web.routes import AnyRoute, Call, Route
 
-from .. import audit, fleet, waves
+from .. import accounts, audit, fleet, waves
 from ..hub import Hub
-from ..store.schema import nodes
 from .bodies import Password
 
 KEPT_MS = 5000
@@ -104,7 +103,7 @@ class FleetApi:
 
     def _updates(self, connection: Connection) -> Updates:
         now_ms = self._hub.wall_ms()
-        return Updates(tuple(waves.listed(connection, now_ms)), tuple(sorted(_districts(connection))), now_ms)
+        return Updates(tuple(waves.listed(connection, now_ms)), tuple(sorted(accounts.districts(connection))), now_ms)
 
     async def add_update(self, call: Call[AddUpdate, None]) -> Updates:
         """Take in an update's release with a plan. It is paused until somebody lets it go."""
@@ -116,7 +115,7 @@ class FleetApi:
         await self._hub.desk.need_password(call.subject, body.password)
 
         def act(connection: Connection) -> Updates:
-            waves.need_districts(body.plan, _districts(connection))
+            waves.need_districts(body.plan, accounts.districts(connection))
             waves.add(connection, raw, body.plan, self._hub.wall_ms(), call.subject)
             return self._updates(connection)
 
@@ -128,7 +127,7 @@ class FleetApi:
         await self._hub.desk.need_password(call.subject, body.password)
 
         def act(connection: Connection) -> Updates:
-            waves.need_districts(body.plan, _districts(connection))
+            waves.need_districts(body.plan, accounts.districts(connection))
             now_ms = self._hub.wall_ms()
             waves.change(connection, call.path["sha256"], body.plan, now_ms, call.subject, paused=body.paused)
             return self._updates(connection)
@@ -144,8 +143,3 @@ class FleetApi:
             return self._updates(connection)
 
         return await self._hub.store.write(act)
-
-
-def _districts(connection: Connection) -> frozenset[str]:
-    rows = connection.execute(select(nodes.c.district).where(nodes.c.revoked_ms == 0).distinct())
-    return frozenset(row.district for row in rows) - {""}

@@ -200,8 +200,7 @@ class SitesApi:
         return await self._hub.store.write(load)
 
     def _on_call(self, connection: Connection) -> OnCall:
-        known = {line.district for line in accounts.sites(connection) if not line.revoked_ms}
-        return OnCall(tuple(on_call.listed(connection)), tuple(sorted(known - {""})))
+        return OnCall(tuple(on_call.listed(connection)), tuple(sorted(accounts.districts(connection))))
 
     async def put_on_call(self, call: Call[PutOnCall, None]) -> OnCall:
         """Replace the numbers of a district, or of everywhere. Nodes with a link hear of it within moments."""

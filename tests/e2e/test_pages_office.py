@@ -1,0 +1,228 @@
+"""The pages of administration at a hub of real processes: machines, centres, accounts, updates, numbers, figures."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import pyotp
+import pytest
+from msgspec import Struct
+from playwright.sync_api import Browser, Page, expect
+from sqlalchemy import Connection
+
+from edge.sync import release
+from edge.sync.log import Stream
+from hub import review
+from hub.permits import Role
+from tests.hub.kit import DRAFT, PASSWORD, HubKit, new_id, registered, visit_events
+from tests.hub.test_fleet import RELEASE, ten_thousand
+from tests.hub.test_nodes import TOLD, in_stream
+
+from .pages import Watch, fill, look, see, tap
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+
+LEAST_PX = 44
+WAIT_MS = 30_000
+"""A hub of ten thousand nodes on a machine that others use too."""
+PEOPLE = {"admin": Role.ADMINISTRATOR, "kavita": Role.COORDINATOR, "gita": Role.VIEWER}
+
+
+class Office(Struct, frozen=True):
+    """A hub that serves, and who can log in."""
+
+    url: str
+    totp: dict[str, str]
+
+
+def give_role(connection: Connection, *, person_id: str, role: Role, now_ms: int) -> None:
+    review.give_role(connection, person_id, role.value, now_ms)
+
+
+async def fill_hub(data: Path) -> dict[str, str]:
+    """Nodes, a visit that was answered and one that waits, and people; what their authenticators know."""
+    kit = await (await asyncio.to_thread(HubKit, data)).start()
+    await kit.add_doctor("asha", "डॉ. सत्यनारायण रामानुजाचार्य वेंकटसुब्रह्मण्यम मिश्र")
+    node = await kit.enrol("014B")
+    word = msgspec.structs.replace(TOLD, power="low", battery_mv=11_000, sim="up")
+    await node.send_payload(in_stream(node, Stream.AUDIT, word))
+    seen, waiting = new_id(), new_id()
+    for serial, visit_id in enumerate((seen, waiting), 1):
+        patient_id = new_id()
+        await node.send([registered(patient_id), *visit_events(visit_id, patient_id, serial=serial)])
+    doctor = await kit.login()
+    reply = await doctor.call("POST", f"/api/visits/{seen}/sign", {"command_id": new_id(), "draft": DRAFT})
+    assert reply.status == 200
+    for name, role in PEOPLE.items():
+        await kit.add_doctor(name, f"{name.title()} Kumari Ramanujapuram")
+        await kit.hub.store.write(partial(give_role, person_id=name, role=role, now_ms=kit.clock.ms))
+    await kit.hub.store.write(lambda connection: ten_thousand(connection, kit.hub.keys))
+    await kit.stop()
+    return kit.totp
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    data = tmp_path_factory.mktemp("office") / "hub"
+    with ThreadPoolExecutor(1) as beside:  # the browser has a loop of its own in this thread
+        totp = beside.submit(lambda: asyncio.run(fill_hub(data))).result()
+    command = [sys.executable, "-m", "hub", "serve", "--data", str(data), "--http", "127.0.0.1:0"]
+    command += ["--link-address", "127.0.0.1", "--udp", "0", "--tls", "0"]
+    with (data.parent / "log").open("w") as log:
+        serving = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=dict(os.environ))
+    try:
+        assert serving.stdout is not None
+        yield Office(str(json.loads(serving.stdout.readline())["http"]), totp)
+    finally:
+        serving.send_signal(signal.SIGTERM)
+        serving.wait(20)
+
+
+def log_in(browser: Browser, office: Office, name: str, width: int = 1440, height: int = 900) -> Page:
+    page = browser.new_context(viewport={"width": width, "height": height}).new_page()
+    page.goto(office.url)
+    fill(page, "login-user", name)
+    fill(page, "login-password", PASSWORD)
+    fill(page, "login-totp", pyotp.TOTP(office.totp[name]).now())
+    tap(page, "login-submit")
+    see(page, "logout", WAIT_MS)
+    return page
+
+
+def go(page: Page, name: str, test: str) -> None:
+    """To a page of administration; it is without fault in both languages."""
+    tap(page, f"to-{name}")
+    see(page, test, WAIT_MS)
+    assert look(page, LEAST_PX) == []
+
+
+def act(page: Page) -> None:
+    """Say yes in the dialog, with the password."""
+    fill(page, "act-password", PASSWORD)
+    tap(page, "act-go")
+    expect(page.locator('[data-test="act-dialog"]')).to_have_count(0, timeout=WAIT_MS)
+
+
+def test_an_administrator_looks_after_the_whole_house(browser: Browser, office: Office) -> None:
+    page = log_in(browser, office, "admin")
+    watch = Watch(page, office.url)
+    go(page, "fleet", "fleet-table")
+    expect(page.locator('[data-test="fleet-counts"]')).to_contain_text("10001", timeout=WAIT_MS)
+    expect(page.locator('[data-test="fleet-line"]')).to_have_count(50, timeout=WAIT_MS)
+    tap(page, "fleet-next")
+    expect(page.locator('[data-test="fleet-range"]')).to_contain_text("51", timeout=WAIT_MS)
+    page.locator('[data-test="fleet-q"]').press_sequentially("site 014B")
+    expect(page.locator('[data-test="fleet-line"]')).to_have_count(1, timeout=WAIT_MS)
+    fill(page, "fleet-q", "nobody has this name")
+    see(page, "fleet-none", WAIT_MS)
+
+    go(page, "sites", "site")
+    tap(page, "token-add")
+    centre = {"code": "GA01", "name": "उप-स्वास्थ्य केंद्र नमूनापुर", "district": "Gaya", "block": "Bodh Gaya"}
+    for field, text in centre.items():
+        fill(page, f"token-{field}", text)
+    assert look(page, LEAST_PX) == []
+    fill(page, "act-password", "not the password")
+    tap(page, "act-go")
+    see(page, "act-wrong", WAIT_MS)
+    act(page)
+    expect(page.locator('[data-test="token-text"]')).to_contain_text("UPK1-", timeout=WAIT_MS)
+    with page.expect_download() as saved:
+        tap(page, "token-label")
+    assert saved.value.suggested_filename == "enrol-GA01.pdf"
+    tap(page, "token-close")
+    expect(page.locator('[data-test="tokens"]')).to_contain_text("GA01", timeout=WAIT_MS)
+
+    go(page, "people", "person")
+    tap(page, "person-add")
+    meera = {"person_id": "meera", "name": "Dr Meera", "registration": "BMC/1", "qualification": "MBBS"}
+    for field, text in meera.items():
+        fill(page, f"person-{field}", text)
+    act(page)
+    expect(page.locator('[data-test="secrets-user"]')).to_have_text("meera", timeout=WAIT_MS)
+    tap(page, "secrets-close")
+    line = page.locator('[data-test="person"][data-person="meera"]')
+    line.locator('[data-test="person-roles"]').click()
+    tap(page, "role-viewer")
+    tap(page, "role-doctor")
+    act(page)
+    line.locator('[data-test="person-disable"]').click()
+    act(page)
+    expect(line).to_have_attribute("data-closed", "true", timeout=WAIT_MS)
+
+    go(page, "on-call", "on-call-page")
+    page.locator('[data-test="on-call-district"]').select_option("Sitapur")
+    see(page, "on-call-empty", WAIT_MS)
+    fill(page, "on-call-who", "PHC, duty doctor")
+    fill(page, "on-call-number", "5550100")
+    page.keyboard.press("Enter")
+    see(page, "on-call-line", WAIT_MS)
+
+    go(page, "updates", "updates-none")
+    tap(page, "update-add")
+    file = {"name": "system.update.json", "mimeType": "application/json", "buffer": RELEASE}
+    page.locator('[data-test="update-file"]').set_input_files(file)  # type: ignore[arg-type]
+    act(page)
+    update = page.locator(f'[data-test="update"][data-version="{release.parse_release(RELEASE).version}"]')
+    expect(update).to_have_attribute("data-paused", "true", timeout=WAIT_MS)
+    tap(page, "update-toggle")
+    act(page)
+    expect(update).to_have_attribute("data-paused", "false", timeout=WAIT_MS)
+
+    go(page, "lists", "lists")
+    expect(page.locator('[data-test="list-version"]')).to_have_count(12, timeout=WAIT_MS)
+    go(page, "glass", "glass-none")
+    go(page, "figures", "figures")
+    expect(page.locator('[data-test="figures-busy"]')).to_have_count(0, timeout=WAIT_MS)
+    page.locator('[data-test="figures-demo"]').check()
+    fill(page, "figures-since", "2026-09-01")
+    page.locator('[data-test="figures-since"]').blur()
+    see(page, "figures-line", 2 * WAIT_MS)
+    expect(page.locator('[data-test="chart"] canvas')).to_have_count(7, timeout=WAIT_MS)
+    assert look(page, LEAST_PX) == []
+    with page.expect_download() as csv:
+        tap(page, "figures-csv")
+    assert "visits" in Path(csv.value.path()).read_text()
+    watch.complaints = [one for one in watch.complaints if "401" not in one]  # the wrong password above
+    watch.none()
+
+
+def test_a_coordinator_breaks_the_glass_and_an_administrator_reviews_it(browser: Browser, office: Office) -> None:
+    page = log_in(browser, office, "kavita", 800, 1280)
+    see(page, "unclaimed", WAIT_MS)
+    assert "Sita" not in page.locator("body").inner_text()
+    tap(page, "glass")
+    fill(page, "glass-reason", "RED patient, no doctor answers")
+    assert look(page, LEAST_PX) == []
+    act(page)
+    see(page, "glass-banner", WAIT_MS)
+    expect(page.locator("#record-title")).to_have_text("Sita Devi", timeout=WAIT_MS)
+    expect(page.locator("#record-title")).to_be_focused(timeout=WAIT_MS)
+    assert look(page, LEAST_PX) == []
+    tap(page, "glass-close")
+    see(page, "unclaimed", WAIT_MS)
+    expect(page.locator('[data-test="broken-record"]')).to_have_count(0, timeout=WAIT_MS)
+    admin = log_in(browser, office, "admin", 360, 640)
+    go(admin, "glass", "glass-line")
+    expect(admin.locator('[data-test="glass-list"]')).not_to_contain_text("Sita", timeout=WAIT_MS)
+    fill(admin, "glass-verdict", "Rang her; it was right")
+    tap(admin, "glass-save")
+    see(admin, "glass-line", WAIT_MS)
+    expect(admin.locator('[data-test="glass-line"]')).to_have_attribute("data-reviewed", "true", timeout=WAIT_MS)
+
+
+def test_a_viewer_sees_figures_and_nothing_else(browser: Browser, office: Office) -> None:
+    page = log_in(browser, office, "gita", 360, 640)
+    expect(page.locator(".office-nav a")).to_have_count(1, timeout=WAIT_MS)
+    go(page, "figures", "figures")
+    expect(page.locator('#figures-by option[value="doctor"]')).to_have_count(0, timeout=WAIT_MS)
+    page.goto(f"{office.url}/#/people")
+    expect(page.locator('[data-test="people"]')).to_have_count(0, timeout=WAIT_MS)
