@@ -143,7 +143,7 @@ const opens = () => roles.value.some((role) => role === "coordinator" || role ==
 function Header() {
   const other = language.value === "hi" ? "en" : "hi";
   return html`<header class="top">
-    <img src="/icon.svg" alt="" width="30" height="30" /><strong>${t("console")}</strong>
+    <img src="/icon.svg" alt="" width="30" height="30" /><strong>${t(doctor.value && !treats() ? "office" : "console")}</strong>
     ${reachable.value ? null : html`<span class="notice warn slim" role="status" data-test="hub-line">${t("hub-away")}</span>`}
     <span class="grow soft small keys">${doctor.value && treats() ? t("shortcuts") : ""}</span>
     ${doctor.value ? html`<span class="who">${doctor.value.name} <span class="soft small">${doctor.value.qualification} · ${doctor.value.registration}</span></span>` : null}
@@ -243,7 +243,7 @@ function Home() {
 }
 
 function App() {
-  document.title = `${rota.value?.offer ? `● ${t("rota-offer")}` : t("console")} · Upkendra`;
+  document.title = `${rota.value?.offer ? `● ${t("rota-offer")}` : t(doctor.value && !treats() ? "office" : "console")} · Upkendra`;
   let body;
   if (!started.value) body = html`<main class="wait"><p role="status">${t("starting")}</p></main>`;
   else if (!doctor.value) body = html`<main class="wait"><${Login} /></main>`;

@@ -4,7 +4,7 @@ import { html, signal, useEffect, useSignal } from "/ui/lib/dom.js";
 import { get } from "/ui/lib/http.js";
 import { t } from "/ui/lib/l10n.js";
 import { Dialog, TextField, toast } from "/ui/lib/parts.js";
-import { errorText, roles } from "./store.js";
+import { errorText, roles, treats } from "./store.js";
 
 /** Each page with the roles that may see it: hub/permits.py says the same of its routes. @type {[string, string[]][]} */
 export const PAGES = [
@@ -26,6 +26,7 @@ export function OfficeNav({ page }) {
   const pages = mine();
   if (pages.length === 0) return null;
   return html`<nav class="office-nav" aria-label=${t("office")}>
+    <a class="button quiet" data-test="to-home" href="#/" aria-current=${page === "" ? "page" : undefined}>${t(treats() ? "to-patients" : "office-home")}</a>
     ${pages.map((one) => html`<a key=${one} class="button quiet" data-test=${`to-${one}`} href=${`#/${one}`} aria-current=${page === one ? "page" : undefined}>${t(`office-${one}`)}</a>`)}</nav>`;
 }
 

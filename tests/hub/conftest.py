@@ -12,7 +12,18 @@ from tests.kits.postgres import Postgres
 from .kit import HubKit
 
 ONCE = frozenset(
-    ("test_amending", "test_home_calls", "test_home_login", "test_live", "test_login", "test_permits", "test_sms")
+    (
+        "test_amending",
+        "test_fleet",
+        "test_home_calls",
+        "test_home_login",
+        "test_live",
+        "test_login",
+        "test_metrics",
+        "test_office",
+        "test_permits",
+        "test_sms",
+    )
 )
 """Modules about rules, people and calls, with many log-ins: on PostgreSQL they run under ``./run test --long``."""
 

@@ -2,6 +2,7 @@
 
 # Administration
 office = Administration
+office-home = Today
 office-fleet = Machines
 office-sites = Centres
 office-people = Accounts

@@ -2,6 +2,7 @@
 
 # Administration
 office = प्रशासन
+office-home = आज
 office-fleet = मशीनें
 office-sites = केंद्र
 office-people = खाते
