@@ -4,6 +4,7 @@ The steps of a node's life stand one after the other, each on what the one befor
 build and another to boot.
 """
 
+import hashlib
 import os
 import re
 import time
@@ -175,6 +176,8 @@ def test_a_delta_of_one_changed_line_comes_by_stick_and_is_kept_after_the_restar
         if appliance.outcome().get("version") != "2026.11.2":
             appliance.bring(update.result(), "2026.11.2")
         appliance.wait_outcome("2026.11.2", "installed")
+        appliance.machine.sh("until ! mountpoint -q /run/upkendra-stick/vdb; do sleep 1; done")
+        appliance.machine.unplug()
         record_property(
             "figure", f"image: delta installed {time.monotonic() - began_s:.0f} s after the stick (emulated)"
         )
@@ -200,6 +203,30 @@ def test_a_version_that_does_not_serve_is_left_for_the_old_one(
     outcome = appliance.wait_outcome("2026.11.3", "rolled_back")
     assert "died" in outcome["message"]
     assert (appliance.version(), appliance.slot()) == ("2026.11.2", "B")
+    assert appliance.all_there(appliance.nurse())
+
+
+@pytest.mark.long
+def test_when_no_slot_starts_the_recovery_copies_all_that_is_sealed(appliance: Appliance, tmp_path: Path) -> None:
+    machine = appliance.machine
+    counters = "/usr/lib/upkendra/bin/grub-editenv /boot/upkendra/EFI/upkendra/grubenv"
+    machine.sh(f"{counters} set A_TRY=3 B_TRY=3; sync")
+    held = machine.sh("cd /var/lib/upkendra && systemctl stop upkendra-node && sha256sum node.json *.db")
+    machine.kill()
+    machine.start()
+    machine.wait_said("Upkendra recovery: put in a stick")
+    wish = tmp_path / "wish"
+    wish.mkdir()
+    (wish / "upkendra-rescue.txt").touch()
+    appliance.plug(wish)
+    machine.wait_said("Upkendra recovery: done: the stick may be pulled")
+    machine.unplug()
+    appliance.read_stick("upkendra-rescue", tmp_path)
+    for line in held.splitlines():
+        wanted, name = line.split()
+        assert hashlib.sha256((tmp_path / "upkendra-rescue" / name).read_bytes()).hexdigest() == wanted
+    machine.kill()
+    appliance.boot()
     assert appliance.all_there(appliance.nurse())
 
 
