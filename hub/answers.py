@@ -29,7 +29,7 @@ class Answers:
     async def speak(self, visit_id: str, answer_id: str, doctor_id: str, content: bytes) -> Visit:
         """Send an answer; the same again changes nothing.
 
-        Raises NotFound, BadInput(media_...), Refused(visit_closed, answers_too_many).
+        Raises NotFound, BadInput(media_...), Refused(visit_closed, visit_taken, answers_too_many).
         """
         facts = await asyncio.to_thread(probe, lambda at, length: content[at : at + length], len(content))
         refusal = facts if isinstance(facts, Refusal) else spoken.check(facts, len(content))
@@ -44,6 +44,8 @@ class Answers:
             owned = need_open(connection, visit_id)
             if any(one.answer_id == answer_id for one in owned.visit.answers):
                 return owned.visit, []
+            if owned.visit.doctor_name and owned.visit.doctor_id != doctor_id:
+                raise Refused("Another doctor has taken this visit.", code="visit_taken")
             if len(owned.visit.answers) >= ANSWERS_MAX:
                 raise Refused(f"A visit holds at most {ANSWERS_MAX} spoken answers.", code="answers_too_many")
             now_ms = desk.wall_ms()
