@@ -7,20 +7,19 @@ threads; whoever makes a leg bridges them.
 """
 
 import logging
-import re
 import secrets
 import time
 from typing import Any, Protocol
-from urllib.parse import quote
 
 from edge.media import aside, rtp
 from edge.media.capture import SOUND_RATE_HZ, Thinning
 from edge.media.estimate import PacketFeedback
 from edge.media.handshake import with_fingerprint
+from edge.media.ice import add_servers
 from edge.media.ladder import Allocation
 from edge.media.pacer import Pacer
 from edge.media.pipeline import bytes_of, load_gst, structure_of
-from edge.media.receive import DoctorAudio, DoctorVideo
+from edge.media.receive import DoctorAudio, DoctorVideo, RepeatedSound
 from edge.media.signals import IceServer
 from edge.media.wire import WIRE_OVERHEAD_BYTES, Wire
 
@@ -97,13 +96,12 @@ class WanLeg:
         self.audio = DoctorAudio(events.on_doctor_audio)
         self.video = DoctorVideo(events.on_doctor_video)
         self._aside: Any = None
-        self._repairing = self._reading = False
         self._pacer = Pacer(self._emit_video)
-        self._red = rtp.RedReader()
+        self._repeated = RepeatedSound(self._gst)
         self._wire = Wire(self._gst, self._web)
         self._packetizer = rtp.OpusPacketizer(secrets.randbits(32) or 1, secrets.randbits(15), secrets.randbits(31))
         self._wire_sending()
-        self._add_ice_servers(ice_servers)
+        add_servers(self._web, ice_servers)
         self._web.connect("on-ice-candidate", self._on_candidate)
         self._web.connect("pad-added", self._on_pad)
         for name in ("connection-state", "ice-connection-state"):
@@ -169,6 +167,11 @@ class WanLeg:
     def bytes_sent(self) -> int:
         """IP bytes of everything but connectivity checks."""
         return self._wire.bytes_sent
+
+    @property
+    def heard_bps(self) -> float:
+        """What the way from the doctor was seen to carry during the handshake, IP bits per second; 0 when unknown."""
+        return self._wire.arriving.rate_bps
 
     @property
     def idle(self) -> bool:
@@ -271,6 +274,8 @@ class WanLeg:
         requests = Gst.PadProbeType.EVENT_UPSTREAM
         self._vout.get_static_pad("src").add_probe(requests, self._on_key_frame_wanted)
         self._part("apkt").connect("new-sample", self._on_audio_frame)
+        for source in (self._aout, self._vout):
+            source.get_static_pad("src").add_probe(Gst.PadProbeType.BUFFER, self._on_way)
         template = self._web.get_pad_template("sink_%u")
         for source, retransmit in ((self._aout, False), (self._vout, True)):
             pad = self._web.request_pad(template, None, None)
@@ -294,20 +299,6 @@ class WanLeg:
             self._aside.connect("on-message-string", lambda _channel, text: self._events.on_aside(text or ""))
         else:
             _LOG.warning("webrtcbin makes no data channel: no stills, no marks")
-
-    def _add_ice_servers(self, servers: tuple[IceServer, ...]) -> None:
-        for server in servers:
-            for url in server.urls:
-                match = re.fullmatch(r"(stun|turn):([^?]+)(\?transport=(?:udp|tcp))?", url)
-                if match is None:
-                    _LOG.warning("an ICE server's address is not understood")
-                    continue
-                scheme, place, transport = match.group(1), match.group(2), match.group(3) or ""
-                if scheme == "stun":
-                    self._web.set_property("stun-server", f"stun://{place}")
-                else:
-                    account = f"{quote(server.username, safe='')}:{quote(server.credential, safe='')}"
-                    self._web.emit("add-turn-server", f"turn://{account}@{place}{transport}")
 
     def _push_picture(self, i420: bytes, width: int, height: int) -> None:
         Gst = self._gst.Gst
@@ -356,6 +347,15 @@ class WanLeg:
                 self._key_frame()
             return self._gst.Gst.PadProbeReturn.DROP
         return self._gst.Gst.PadProbeReturn.OK
+
+    def _on_way(self, _pad: object, _info: object) -> Any:
+        """What only made the formats known stays here.
+
+        A browser times pictures by their stamps: the one after a picture of the time before it would show when the
+        difference has passed.
+        """
+        kinds = self._gst.Gst.PadProbeReturn
+        return kinds.REMOVE if self._open else kinds.DROP
 
     def _on_video_packet(self, sink: Any) -> Any:
         sample = sink.emit("pull-sample")
@@ -414,6 +414,7 @@ class WanLeg:
             if not self._open:
                 self._open = True
                 self._wire.opened()
+                self.rtt_s = self.rtt_s or self._wire.handshake_s
                 self._key_frame()
                 held, self._held = self._held, None
                 if held is not None:  # of this moment: sources go on while nothing is connected
@@ -448,43 +449,8 @@ class WanLeg:
         if pad is not None:
             self._probe_set = True
             pad.add_probe(self._gst.Gst.PadProbeType.EVENT_UPSTREAM, self._on_upstream_event)
-            element.connect("pad-added", lambda _element, added: self._probe_received(added))
-            there = element.get_static_pad("recv_rtp_src")
-            if there is not None:
-                self._probe_received(there)
+            self._repeated.watch(element)
             self._steer_rtcp()
-
-    def _probe_received(self, pad: Any) -> None:
-        """Behind the session, whose reports so tell the true loss to the doctor's browser. Comes with the answer."""
-        if pad.get_name() == "recv_rtp_src" and not self._reading:
-            self._reading = True
-            kinds = self._gst.Gst.PadProbeType
-            pad.add_probe(kinds.BUFFER | kinds.BUFFER_LIST, self._on_received)
-
-    def _on_received(self, pad: Any, info: Any) -> Any:
-        """A packet of the doctor's: redundant audio goes on as plain Opus, which is all that webrtcbin was told of."""
-        kinds = self._gst.Gst.PadProbeReturn
-        if info.type & self._gst.Gst.PadProbeType.BUFFER_LIST:
-            several = info.get_buffer_list()
-            for place in range(several.length()):
-                pad.push(several.get(place))  # each comes by here again
-            return kinds.DROP
-        buffer = info.get_buffer()
-        head = bytes(buffer.extract_dup(0, 2))
-        if len(head) < 2 or head[1] & 0x7F not in (rtp.OPUS_PT, rtp.RED_PT) or self._repairing:
-            return kinds.OK
-        instead = self._red.packets(bytes_of(buffer))
-        if instead is None:
-            return kinds.OK
-        self._repairing = True
-        try:
-            for packet in instead:
-                made = self._gst.Gst.Buffer.new_wrapped(packet)
-                made.pts, made.dts = buffer.pts, buffer.dts
-                pad.push(made)
-        finally:
-            self._repairing = False
-        return kinds.DROP
 
     def _on_upstream_event(self, _pad: object, info: Any) -> Any:
         results = self._gst.Gst.PadProbeReturn

@@ -10,7 +10,8 @@ from typing import Any
 
 from edge.media import rtp
 from edge.media.estimate import PacketFeedback
-from edge.media.handshake import Flights, identity
+from edge.media.handshake import Arriving, Flights, identity, is_handshake
+from edge.media.ice import nominate_at_once
 from edge.media.pipeline import bytes_of
 from edge.media.repairs import Repairs
 
@@ -18,8 +19,11 @@ WIRE_OVERHEAD_BYTES = 38
 """IPv4 + UDP + SRTP tag, beside what the TWCC event counts."""
 _BELOW_BYTES = 28
 """IPv4 + UDP."""
-_ICE_PATIENCE_MS = 1_500
-"""Longer than a round trip: libnice forgets a check whose answer is not back by then, and nominates later."""
+_ICE_PATIENCE_MS = 2_500
+"""Longer than a round trip on a full thin link: libnice forgets a check whose answer is not back by then."""
+_CHECK_EVERY_MS = 120
+"""A browser checks 20 times a second until it has an answer, and libnice checks again with each of these: on a thin
+link both ways were full of checks before the handshake began."""
 _UNKNOWN_RTT_S = 0.5
 _SAME_S = 0.05
 """Between the time that a report gives a packet and the moment when it leaves here."""
@@ -33,6 +37,11 @@ class Wire:
         self.identity = identity()
         self.bytes_sent = 0
         """IP bytes of everything but connectivity checks."""
+        self.handshake_s = 0.0
+        """Between our half of the handshake and its end: about a round trip, the first that is known."""
+        self.arriving = Arriving()
+        self._flown_s = 0.0
+        """When that half left (monotonic)."""
         self._open = False
         self._flights = Flights(self._emit_flight)
         self._pad: Any = None
@@ -48,11 +57,15 @@ class Wire:
         ice = web.get_property("ice-agent")
         if ice.__grefcount__ < 2:  # webrtcbin 1.22 leaves its reference floating, and Python has just taken it away
             ice._ref()
-        ice.get_property("agent").set_property("stun-initial-timeout", _ICE_PATIENCE_MS)
+        agent = ice.get_property("agent")
+        agent.set_property("stun-initial-timeout", _ICE_PATIENCE_MS)
+        agent.set_property("stun-pacing-timer", _CHECK_EVERY_MS)
+        nominate_at_once(agent)
 
     def opened(self) -> None:
         """The leg is connected: what the handshake took stands in front of no packet of ours."""
         self._open = True
+        self.handshake_s = time.monotonic() - self._flown_s if self._flown_s else 0.0
         self._beside.clear()
 
     def close(self) -> None:
@@ -113,6 +126,19 @@ class Wire:
             self._pad = part.get_static_pad("sink")
             self._pad.add_probe(self._gst.Gst.PadProbeType.BUFFER, self._on_datagram)
 
+        elif kind == "nicesrc":
+            part.get_static_pad("src").add_probe(self._gst.Gst.PadProbeType.BUFFER, self._on_arrival)
+
+    def _on_arrival(self, _pad: object, info: Any) -> Any:
+        """A datagram of the browser's, while the handshake runs."""
+        results = self._gst.Gst.PadProbeReturn
+        if self._open:
+            return results.REMOVE
+        buffer = info.get_buffer()
+        if buffer is not None and is_handshake(bytes(buffer.extract_dup(0, 14))):
+            self.arriving.note(buffer.get_size() + _BELOW_BYTES, time.monotonic())
+        return results.OK
+
     def _on_datagram(self, _pad: object, info: Any) -> Any:
         results = self._gst.Gst.PadProbeReturn
         buffer = info.get_buffer()
@@ -129,6 +155,7 @@ class Wire:
         return results.OK
 
     def _emit_flight(self, datagram: bytes) -> None:
+        self._flown_s = self._flown_s or time.monotonic()
         self._flying.now = True
         try:
             self._pad.chain(self._gst.Gst.Buffer.new_wrapped(datagram))

@@ -14,7 +14,7 @@ import msgspec
 
 from edge.media import aside
 from edge.media.capture import Source, TabletSource, open_source
-from edge.media.estimate import Estimator, PacketFeedback
+from edge.media.estimate import DEFAULT_START_BPS, Estimator, PacketFeedback
 from edge.media.ladder import Allocation, Ladder, load_rules
 from edge.media.lan import LanLegs, preload
 from edge.media.leg import Carried, LegEvents, Outlet, own_address
@@ -43,6 +43,8 @@ from edge.model.errors import BadInput, Fault, Refusal, UpkendraError
 
 CONTROL_INTERVAL_S = 0.1
 STATS_EVERY = 10
+HEARD_SHARE = 0.85
+"""Of what the way in was seen to carry, for the way out."""
 STILL_SOURCE_FPS = 1.0
 """Pictures of the source a second while only stills are sent."""
 MOVED_AFTER_S = 1.5
@@ -265,11 +267,17 @@ class Worker:
             now_s = time.monotonic()
             if not self._connected and self._start is not None:
                 # The time that ringing and connecting took is no silence of the link.
-                self._estimator = Estimator(now_s, self._start.start_bps)
+                self._estimator = Estimator(now_s, self._start.start_bps or self._first_bps())
                 self._ladder = Ladder(self._rules)  # a renewed leg does not climb from where the outage ended
             self._connected, self._heard_s = True, now_s
         elif state == "failed":
             self._give_up("connection_failed")
+
+    def _first_bps(self) -> float:
+        """Where the estimate begins when nothing was ever sent: ways out are seldom wider than ways in."""
+        heard_bps = self._wan.heard_bps if self._wan is not None else 0.0
+        _LOG.info("the handshake came in at %d bit/s", heard_bps)
+        return min(heard_bps * HEARD_SHARE, DEFAULT_START_BPS)
 
     def _give_up(self, why: str) -> None:
         """This leg does not come back by itself: the node asks for a new one, or ends the call."""

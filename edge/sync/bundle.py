@@ -42,7 +42,7 @@ MODELLED_PLAIN_MAX_BYTES = 640 * 1024
 _WELL = 5
 """So many times smaller than the plain payload, and zstd is not tried as well."""
 _DATA = resources.files("edge.sync").joinpath("data")
-_SHIPPED = {number: _DATA.joinpath(f"dictionary-{number:03d}.bin").read_bytes() for number in (1,)}
+_SHIPPED = {number: _DATA.joinpath(f"dictionary-{number:03d}.bin").read_bytes() for number in (1, 2)}
 """Read when the process starts: no bundle waits for a disk, and none of a stranger's numbers looks there."""
 _MODELS = {number: Model.load(_DATA.joinpath(f"model-{number:03d}.bin").read_bytes()) for number in (2,)}
 _LEVEL = 19
@@ -99,14 +99,14 @@ def _dictionary(number: int) -> zstandard.ZstdCompressionDict | None:
 
 
 @cache
-def _compressor(number: int) -> zstandard.ZstdCompressor:
+def _compressor(number: int, named: bool) -> zstandard.ZstdCompressor:
     parameters = zstandard.ZstdCompressionParameters.from_level(
         _LEVEL,
         format=zstandard.FORMAT_ZSTD1_MAGICLESS,
         window_log=20,
         write_content_size=False,
         write_checksum=False,
-        write_dict_id=False,
+        write_dict_id=named,
     )
     dictionary = _dictionary(number)
     if dictionary is None:
@@ -124,9 +124,17 @@ def _decompressor(number: int) -> zstandard.ZstdDecompressor:
     )
 
 
-def compress(plain: bytes, dictionary: int = NO_DICTIONARY) -> bytes:
-    """zstd level 19 without magic, checksum and sizes."""
-    return _compressor(dictionary).compress(plain)
+def compress(plain: bytes, dictionary: int = NO_DICTIONARY, *, named: bool = False) -> bytes:
+    """zstd level 19 without magic, checksum and sizes; ``named``: the frame says which dictionary."""
+    return _compressor(dictionary, named).compress(plain)
+
+
+def dictionary_of(frame: bytes) -> int:
+    """Which dictionary a frame names (RFC 8878 §3.1.1.1.3), 0 when none. Raises BundleRefused for what is no frame."""
+    try:
+        return int(zstandard.get_frame_parameters(frame, format=zstandard.FORMAT_ZSTD1_MAGICLESS).dict_id)
+    except (zstandard.ZstdError, ValueError) as error:
+        raise BundleRefused("the content does not decompress", code="compression") from error
 
 
 def decompress(body: bytes, dictionary: int = NO_DICTIONARY, limit_bytes: int = PLAIN_MAX_BYTES) -> bytes:

@@ -127,7 +127,7 @@ class HubEndpoint:
         if node is None or node.current is None:
             return False
         node.signals += 1
-        body = pack_signal(node.signals, blob)
+        body = pack_signal(node.signals, blob, node.current.reads)
         node.current.arq.send(fr.KIND_SIGNAL, Cls.SIGNAL, body, node.signals.to_bytes(8, "big"), self._latest(now))
         self._dirty[node.current] = None
         return True

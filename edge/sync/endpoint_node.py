@@ -171,7 +171,7 @@ class NodeEndpoint:
         """Send a call signal of at most 32 kB; given up after 30 s. Raises BadInput."""
         self._presence.attended_s = self._latest(now)
         self._signals += 1
-        body = pack_signal(self._signals, blob)
+        body = pack_signal(self._signals, blob, self.hub_reads)
         key = self._signals.to_bytes(8, "big")
         self._arq.send(fr.KIND_SIGNAL, Cls.SIGNAL, body, key, self._latest(now))
 

@@ -32,7 +32,7 @@ class Reads(NamedTuple):
 
 FIRST = Reads(Span(1, 1), Span(1, 3), Span(1, 1), Span(2, 2))
 """The first release: what is assumed of a side that has not said anything."""
-OURS = FIRST
+OURS = FIRST._replace(dictionaries=Span(1, 2))
 """This release."""
 
 

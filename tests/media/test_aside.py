@@ -18,7 +18,7 @@ from tests.kits.link import Link, LinkSpec
 from tests.media.room import browsing, calling, open_page, until
 
 STILL_MOST_BYTES = load_rules().still_max_bytes
-THIN_KBPS = 24
+THIN_KBPS = 17
 """Too little for moving pictures, enough for sound and a still now and then."""
 
 
@@ -129,7 +129,7 @@ async def test_a_reloaded_doctors_page_is_called_again_by_the_same_process_and_i
 @pytest.mark.root
 def test_while_the_rate_carries_no_video_stills_come_instead_and_video_follows_when_it_does() -> None:
     async def story(link: Link) -> None:
-        async with browsing() as browser, calling("test", start_bps=17_500, wrapper=link.left.argv([])) as room:
+        async with browsing() as browser, calling("test", start_bps=15_000, wrapper=link.left.argv([])) as room:
             page = await open_page(browser, f"{room.url}/doctor")
             await until(page, "window.asides.some((one) => one.type === 'link_state' && one.rung === 'stills')")
             await until(page, "window.stills?.length > 0")

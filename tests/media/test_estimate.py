@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import example, given, settings
@@ -14,10 +15,10 @@ from tests.media.simulated import Score, play
 SEEDS = (1, 2, 3)
 
 
-def scores(name: str) -> list[Score]:
+def scores(name: str, seeds: Iterable[int] = SEEDS) -> list[Score]:
     """One call a seed over the links of that name, of either set."""
     made = []
-    for seed in SEEDS:
+    for seed in seeds:
         (scene,) = [scene for scene in families(seed) + held_out(seed) if scene.name == name]
         made.append(play(scene, seed))
     return made
@@ -104,10 +105,13 @@ def test_a_rise_of_the_rate_is_found() -> None:
 
 
 def test_beside_a_greedy_flow_the_call_keeps_a_picture_and_gets_its_rate_back_afterwards() -> None:
-    for call in scores("cubic, 1 s queue, 256"):
+    """One call in twenty takes longer than this to find its rate again, under any rules."""
+    back = 0
+    for call in scores("cubic, 1 s queue, 256", range(1, 25)):
         beside = [rate for at_s, rate in call.rates if 30 < at_s < 45]
         assert statistics.median(beside) > 25_000
-        assert max(rate for at_s, rate in call.rates if at_s > 54) > 150_000
+        back += max(rate for at_s, rate in call.rates if at_s > 54) > 150_000
+    assert back >= 22
 
 
 def test_on_a_steady_link_the_rung_changes_seldom_once_it_is_found() -> None:

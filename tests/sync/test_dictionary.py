@@ -17,6 +17,7 @@ from tests.bench.wording import OTHER, TRAINING, prose
 
 SHA256 = {
     "dictionary-001.bin": "cf976e42b6f3ddf8a8c3c0a3652d7e282e7b3b7a65bba19f5f5967d49569f9d7",
+    "dictionary-002.bin": "688aa1254c8ec493041403f629f9d6e105ff354bcabef3e668fe8c0f3d5c11e6",
     "model-002.bin": "0bab6e265d5ec415bf0016315f7966f36cd8078acf4a2e9d15ba6f4662f04461",
 }
 SIZE_MAX_BYTES = 128_000

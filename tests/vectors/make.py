@@ -14,7 +14,8 @@ import msgspec
 from edge.model import events as ev
 from edge.model.clock import next_stamp
 from edge.model.records import Age, Complaint, Gender, Person, Reading, Vitals
-from edge.sync import bundle, enrol, frames, log, seal, sms, sms_pdu
+from edge.sync import bundle, enrol, frames, log, seal, signals, sms, sms_pdu
+from edge.sync.versions import FIRST, OURS
 
 FOLDER = Path(__file__).parent
 
@@ -115,6 +116,7 @@ def main() -> None:
     )
     write_modelled(run)
     write_frames(node_id)
+    write_signal()
     write_sms(node_id, psk)
     write_enrolment(root, seal.HubKeys((kem,), sign), enrol.EnrolSecrets(device, log_key, records, draw(32)), draw(16))
 
@@ -168,6 +170,14 @@ def write_frames(name8: bytes) -> None:
     names = " ".join(type(frame).__name__ for frame in examples)
     named = {type(frame).__name__: frames.encode(frame) for frame in examples}
     write("frames", names=names, all=b"".join(named.values()), signal=frames.encode(signal), **named)
+
+
+def write_signal() -> None:
+    """A signal as it is packed for a side that knows its dictionary, and for a first release."""
+    blob = (
+        b"\x81\xa3sdp\xd9\x52" + b"a=rtpmap:111 OPUS/48000/2\r\na=fmtp:63 111/111\r\na=ptime:60\r\na=setup:active\r\n"
+    )
+    write("signal", blob=blob, body=signals.pack_signal(7, blob, OURS), first=signals.pack_signal(7, blob, FIRST))
 
 
 def write_sms(node_id: bytes, psk: bytes) -> None:

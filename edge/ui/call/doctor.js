@@ -190,7 +190,8 @@ export class DoctorCall {
     });
     this.pc = pc;
     pc.addEventListener("track", (event) => {
-      this.aimJitterBuffer(LOWEST_JITTER_TARGET_MS, LOWEST_JITTER_TARGET_MS);
+      // The first picture is shown as it comes; once the round trip is known, pictures wait for what is sent again.
+      this.aimJitterBuffer(LOWEST_JITTER_TARGET_MS, 0);
       const element = event.track.kind === "audio" ? this.sound : this.remoteVideo;
       if (!element) return;
       element.srcObject = new MediaStream([event.track]);
