@@ -61,3 +61,8 @@ def test_no_service_leaves_a_core_swaps_or_runs_as_root_for_long() -> None:
         assert values(unit, "CapabilityBoundingSet") == ["CAP_NET_BIND_SERVICE"]
     assert values("upkendra-node.service", "Type") == ["notify"]
     assert int(values("upkendra-node.service", "WatchdogSec")[0]) >= 30
+
+
+def test_no_service_of_the_clinic_is_given_up_for_dying_quickly() -> None:
+    for unit in (*NAMES[1:], "upkendra-dns.service", "upkendra-ap.service"):
+        assert values(unit, "StartLimitIntervalSec") == ["0"]
