@@ -75,6 +75,11 @@ async def test_nobody_in_the_wifi_uses_up_the_roll(setup: Provisioned) -> None:
                 return status == 409 and reply["code"] == "printed_often"
 
             await until(refused)
+
+            async def ended() -> bool:
+                return states(await case.page()) == {"token": "printed"}
+
+            await until(ended)
             assert len(there.printer.paper.pieces) <= PRINTS_MAX
 
 

@@ -35,13 +35,18 @@ async def raster_of(png: bytes) -> Raster:
     command = (sys.executable, "-I", "-S", str(_WORKER), os.pathsep.join(filter(None, sys.path)))
     try:
         child = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
+    except OSError:
+        raise RasterFailed("The page could not be made into dots.") from None
+    try:
         out, _ = await asyncio.wait_for(child.communicate(png), TIMEOUT_S)
     except OSError:
         raise RasterFailed("The page could not be made into dots.") from None
     except TimeoutError:
-        child.kill()
-        await child.wait()
         raise RasterFailed("The page could not be made into dots in time.") from None
+    finally:
+        if child.returncode is None:  # too late, or the node stops: it must not outlive the loop
+            child.kill()
+            await child.communicate()
     if child.returncode != 0 or len(out) < 8:
         raise RasterFailed("The page could not be made into dots.")
     made = Raster(int.from_bytes(out[:4], "big"), int.from_bytes(out[4:8], "big"), out[8:])
