@@ -63,21 +63,25 @@ NONE = Guided("none", "nobody", "")
 
 def load(folder: Path) -> Guided:
     """The reviewed questions of a data folder; :data:`NONE` without them. Blocking."""
+    found, why = read(folder)
+    if why:
+        say(logger, "questions_refused", logging.WARNING, why=why)
+    return found
+
+
+def read(folder: Path) -> tuple[Guided, str]:
+    """The same, with why a file that lies there is not shown: a code of docs/runbooks/technician.md. Blocking."""
     path = folder / FILE
     try:
         if path.stat().st_size > LARGEST_BYTES:
-            raise ValueError("too large")
+            return NONE, "too_large"
         found = msgspec.json.decode(path.read_bytes(), type=Guided)
     except FileNotFoundError:
-        return NONE
-    except (OSError, ValueError, msgspec.MsgspecError, UnicodeDecodeError):
-        say(logger, "questions_refused", logging.WARNING, why="unreadable")
-        return NONE
+        return NONE, ""
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return NONE, "unreadable"
     why = wrong(found)
-    if why:
-        say(logger, "questions_refused", logging.WARNING, why=why)
-        return NONE
-    return found
+    return (NONE, why) if why else (found, "")
 
 
 def wrong(guided: Guided) -> str:

@@ -20,6 +20,7 @@ from edge.sync.holdings import NODE_TWICE
 from edge.sync.meter import Meter
 from edge.web.logs import RECENT, LogLine
 
+from . import questions
 from .calls import CallDesk
 from .checks.base import Facts, Finding
 from .checks.run import look
@@ -298,7 +299,18 @@ def measured(folder: Path, clock: Clock, camera: str) -> Facts:
         records_bytes=records_bytes(folder),
         camera=camera,
         camera_there=camera_is_there(camera),
+        questions_refused=questions.read(folder)[1],
+        swap=swap_places(Path("/proc/swaps")),
     )
+
+
+def swap_places(file: Path) -> tuple[str, ...]:
+    """Swap that outlives a power cut, as proc(5) lists it; compressed memory (zram) does not. Blocking."""
+    try:
+        rows = file.read_text().splitlines()[1:]
+    except OSError:
+        return ()
+    return tuple(name for row in rows if (name := row.split()[0]) and not name.startswith("/dev/zram"))
 
 
 def at_rest(folder: Path, config: NodeConfig) -> Report:

@@ -8,6 +8,7 @@ import pytest
 import edge.node.checks as package
 from edge.node.checks.base import CheckGrade, Facts, Finding
 from edge.node.checks.run import CHECKS, look
+from edge.node.report import swap_places
 
 T = 1_795_500_000_000
 WELL = Facts(
@@ -61,6 +62,8 @@ def test_a_node_that_is_well_has_nothing_to_do() -> None:
         ("modem", {"modem_up": False, "modem_trouble": "sms_no_sim"}, FAIL),
         ("modem", {"sms_used": 60}, WARN),
         ("standing", {"revoked": "node_replaced"}, FAIL),
+        ("questions", {"questions_refused": "review_day"}, WARN),
+        ("swap", {"swap": ("/swapfile",)}, FAIL),
         ("one_card", {"twice_ms": T - 600_000}, FAIL),
         ("one_card", {"twice_ms": T - 7_200_000}, WARN),
     ],
@@ -93,3 +96,12 @@ def test_what_cannot_be_known_or_is_not_fitted_is_no_fault(check: str, changes: 
 def test_there_is_one_file_for_each_check() -> None:
     files = {path.stem for path in Path(package.__path__[0]).glob("*.py")} - {"__init__", "base", "run"}
     assert files == {one.check for one in look(WELL)}
+
+
+def test_swap_on_a_disk_is_found_and_compressed_memory_is_none(tmp_path: Path) -> None:
+    head = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+    (tmp_path / "swaps").write_text(
+        head + "/dev/zram0 partition 524284 0 100\n/swapfile file 102396 0 -2\n", encoding="utf-8"
+    )
+    assert swap_places(tmp_path / "swaps") == ("/swapfile",)
+    assert swap_places(tmp_path / "absent") == ()

@@ -65,6 +65,10 @@ class Facts(Struct, frozen=True):
     sms_cap: int = 0
     revoked: str = ""
     """Why the hub believes this machine no more, node_revoked or node_replaced; empty when it does."""
+    questions_refused: str = ""
+    """Why the file of guided questions in the data folder is not shown; empty when it is, or there is none."""
+    swap: tuple[str, ...] = ()
+    """Where the system puts memory aside that outlives a power cut."""
     twice_ms: int | None = None
     """When the hub said last that two machines speak under this node's name; None: never since the start."""
 

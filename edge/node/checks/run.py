@@ -13,8 +13,10 @@ from . import (
     outbox_age,
     panel,
     printer,
+    questions,
     records_size,
     standing,
+    swap,
 )
 from .base import Facts, Finding
 
@@ -31,6 +33,8 @@ CHECKS: tuple[Callable[[Facts], Finding], ...] = (
     panel.check,
     modem.check,
     one_card.check,
+    questions.check,
+    swap.check,
 )
 
 

@@ -80,5 +80,5 @@ export function GuidedQuestions({ complaint, answers, onAnswer }) {
       const options = question.kind === "yes_no" ? ["yes", "no"].map((one) => ({ value: one, label: t(one) })) : question.options.map((one) => ({ value: one.id, label: pick(one) }));
       return html`<${Choice} key=${key} name=${`guided-${key}`} legend=${pick(question)} value=${value} options=${options} onValue=${(/** @type {string} */ one) => onAnswer(key, one === value ? "" : one)} />`;
     })}
-    <p class="soft small">${t("guided-reviewed", { name: guided.value?.reviewed_by ?? "", date: (guided.value?.reviewed_on ?? "").split("-").reverse().join("-") })}</p></div>`;
+    <p class="notice warn slim" data-test="guided-unverified">${t("guided-reviewed", { name: guided.value?.reviewed_by ?? "", date: (guided.value?.reviewed_on ?? "").split("-").reverse().join("-") })}</p></div>`;
 }
