@@ -60,8 +60,9 @@ async def test_the_page_is_for_the_technician_and_says_how_much_of_each_class_wa
         _, visit = await tablet.register()
         await tablet.fill(visit)
         await all_sealed(served)
-        status, refused = await tablet.call("GET", "/api/report")
-        assert (status, refused["code"]) == (403, "forbidden")
+        for path in ("/api/report", "/api/report/export.json"):
+            status, refused = await tablet.call("GET", path)
+            assert (status, refused["code"]) == (403, "forbidden")
         await tablet.login(msgspec.structs.replace(setup, staff_id=technician.staff_id, badge=badge))
         await all_sealed(served)
         raw = await tablet.get("/api/report")
@@ -79,7 +80,11 @@ async def test_the_page_is_for_the_technician_and_says_how_much_of_each_class_wa
         assert report.unsealed in (0, 1, 2)
         assert [one.name for one in report.bearers if one.in_use] == ["udp"]
         assert {one.check for one in report.findings} >= {"disk", "clock", "last_ack", "modem"}
-        text = json.dumps(raw, ensure_ascii=False)
+        async with tablet.http.get("/api/report/export.json") as reply:
+            assert 'attachment; filename="upkendra-' in reply.headers["Content-Disposition"]
+            saved = await reply.text()
+        assert msgspec.json.decode(saved, type=Report).node_id == report.node_id
+        text = json.dumps(raw, ensure_ascii=False) + saved
         assert [word for word in (NAME, VILLAGE, MOBILE, COMPLAINT, visit) if word in text] == []
 
 

@@ -2,6 +2,7 @@
 
 # The technician's page
 tech-title = How this node stands
+tech-export = Save for support
 tech-health = Health
 grade-ok = well
 grade-warn = look after it this week

@@ -2,6 +2,7 @@
 
 # The technician's page
 tech-title = इस मशीन का हाल
+tech-export = मदद के लिए सेव करें
 tech-health = जाँच
 grade-ok = ठीक है
 grade-warn = इस हफ़्ते देखें

@@ -54,7 +54,8 @@ export function TechPage() {
   const now = report.value;
   if (!now) return html`<p class=${wrong.value ? "notice bad" : "card"} role="status" data-test="tech-wait">${wrong.value || t("loading")}</p>`;
   return html`<div class="stack page" data-test="tech-page">
-    <h1>${t("tech-title")}</h1>
+    <div class="row between"><h1>${t("tech-title")}</h1>
+      <a class="button" data-test="tech-export" href="/api/report/export.json" download>${t("tech-export")}</a></div>
     ${wrong.value ? html`<p class="notice bad" role="alert">${wrong.value}</p>` : null}
     <${Health} findings=${now.findings} />
     <${LinkCard} now=${now} />
