@@ -9,7 +9,7 @@ import hmac
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 
 from edge.model import commands as cmd
@@ -182,6 +182,19 @@ class Clinic:
             for listener in self.on_closed:
                 listener()
         return erased
+
+    async def forget_others(self, staff_id: str, token: str, keep: Collection[str]) -> int:
+        """A tablet is lost: all but the asking one are logged out and wiped; how many sessions ended.
+
+        ``token``: the asking session; ``keep``: names of the asking tablet's own day slots.
+        """
+        await self.days.lose_others(keep)
+        ended = self.sessions.close_others(token)
+        for one in ended:
+            await self.tablets.end_session(one)
+        await self._access(staff_id, "tablets_forgotten", "")
+        say(logger, "tablets_forgotten", sessions=len(ended))
+        return len(ended)
 
     async def open_records(self, dmk: bytes) -> None:
         """Open the records, tell whoever waits for that, seal what no bundle covers."""

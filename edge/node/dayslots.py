@@ -20,7 +20,7 @@ from edge.model.errors import Refused
 from edge.web.logs import say
 
 from .clock import Clock
-from .config import DAY_FILE, write_private
+from .config import DAY_FILE, LOST_FILE, write_private
 from .unlock import Slot, slot_id_of, wrap
 
 logger = logging.getLogger("edge.node")
@@ -33,6 +33,8 @@ STARTS_MAX = 6
 """Starts of the node that a slot outlives while nobody has told the time."""
 SLOTS_MAX = 40
 """People times tablets of one place."""
+LOST_MAX = 100
+"""Names of slots whose tablet was lost: the latest are kept until the next hundred."""
 LOOK_EVERY_S = 60.0
 KEEP_EVERY_S = 600.0
 """The age that was counted while running is written this often: 90 small writes a day."""
@@ -65,6 +67,9 @@ class DaySlots:
     def __init__(self, folder: Path, clock: Clock, monotonic_s: Callable[[], float]) -> None:
         """Read what is left of an earlier process; a start is counted. Blocking."""
         self._path = folder / DAY_FILE
+        self._lost_path = folder / LOST_FILE
+        self.lost: tuple[str, ...] = self._load_lost()
+        """Names of slots that were erased because their tablet was lost: it wipes itself at its next look."""
         self._clock, self._monotonic_s = clock, monotonic_s
         self._since_s = monotonic_s()
         self._saving = asyncio.Lock()
@@ -81,6 +86,11 @@ class DaySlots:
         """Whatever cannot be read opens nothing: half an erasure is one."""
         with contextlib.suppress(OSError, msgspec.DecodeError):
             return msgspec.json.decode(self._path.read_bytes(), type=tuple[DaySlot, ...])
+        return ()
+
+    def _load_lost(self) -> tuple[str, ...]:
+        with contextlib.suppress(OSError, msgspec.DecodeError):
+            return msgspec.json.decode(self._lost_path.read_bytes(), type=tuple[str, ...])
         return ()
 
     def _encoded(self) -> bytes:
@@ -152,8 +162,21 @@ class DaySlots:
         return len(gone)
 
     async def erase_of(self, staff_ids: Collection[str]) -> int:
-        """Erase the slots of these people; how many there were."""
-        return await self.erase([name for name, one in self._slots.items() if one.slot.staff_id in staff_ids])
+        """Erase the slots of people who were removed, and wipe their tablets; how many there were."""
+        return await self.lose([name for name, one in self._slots.items() if one.slot.staff_id in staff_ids])
+
+    async def lose(self, slot_ids: Collection[bytes]) -> int:
+        """The tablets of these slots are lost: erase the slots, and tell the tablets so when they look; how many."""
+        gone = [slot_id.hex() for slot_id in slot_ids if slot_id in self._slots]
+        erased = await self.erase(slot_ids)
+        if gone:
+            self.lost = (*self.lost, *gone)[-LOST_MAX:]
+            await asyncio.to_thread(write_private, self._lost_path, msgspec.json.encode(self.lost))
+        return erased
+
+    async def lose_others(self, keep: Collection[str]) -> int:
+        """As :meth:`lose` for all slots but those named, which are the asking tablet's own."""
+        return await self.lose([slot_id for slot_id in self._slots if slot_id.hex() not in keep])
 
     async def _keep(self, *, erase: bool) -> None:
         async with self._saving:

@@ -74,7 +74,7 @@ export interface Link {
 export interface NodeStatus {
   training?: boolean;
   node_id: string; site_code: string; site_name: string; demo: boolean; locked: boolean; language: string;
-  time_ms: number; time_trusted: boolean; link: Link; tablets: number; version: string; sms_fitted: boolean; revoked?: string; day_slots?: string[];
+  time_ms: number; time_trusted: boolean; link: Link; tablets: number; version: string; sms_fitted: boolean; revoked?: string; day_slots?: string[]; lost_slots?: string[];
 }
 export interface Staff { staff_id: string; name: string; name_hi: string; role: string; has_pin: boolean }
 export interface Expected { state: string; low_min: number; high_min: number; opens_ms: number; at_ms: number }

@@ -86,6 +86,13 @@ class SessionBook:
         self._sessions.clear()
         return tokens
 
+    def close_others(self, token: str) -> list[str]:
+        """End every session but this one; their tokens."""
+        tokens = [one for one in self._sessions if one != token]
+        for one in tokens:
+            self.close(one)
+        return tokens
+
     def close_all(self, subject: str) -> list[str]:
         """End every session of somebody; their tokens."""
         tokens = [token for token, (session, _) in self._sessions.items() if session.subject == subject]

@@ -7,10 +7,10 @@ import { lazy } from "/ui/lib/lazy.js";
 import { Live } from "/ui/lib/live.js";
 import { often } from "/ui/lib/often.js";
 import { Dialog, Toasts, toast } from "/ui/lib/parts.js";
-import { openers } from "./dayslot.js";
+import { isLost, openers } from "./dayslot.js";
 import { devices, loadDevices, measured } from "./devices.js";
 import { draftHeard, draftsFailing, forgetDrafts } from "./drafts.js";
-import { underWay, unsaved, waitsFor } from "./commands.js";
+import { forgetCommands, underWay, unsaved, waitsFor } from "./commands.js";
 import { loadReference, reference } from "/ui/lib/reference.js";
 import { enter, forgetHere, go, loadPeople, loadQueue, loadRecord, loadStatus, loggedIn, people, queue, record, route, seesPatients, staff, staffName, status, wasHere } from "./store.js";
 import { Login } from "./screens/login.js";
@@ -31,6 +31,7 @@ async function start() {
     setTimeout(() => void start(), 2000);
     return;
   }
+  if (await lookWhetherLost()) return;
   void openers(status.value?.node_id ?? "", status.value?.day_slots ?? []); // a day that was closed elsewhere is forgotten here
   await startLanguage(status.value?.language === "en" ? "en" : "hi");
   await ensureLanguage("hi");
@@ -44,6 +45,19 @@ async function start() {
   }
   started.value = true;
 }
+
+/** Somebody said that this tablet is lost: its key, half-filled forms and what waited to be sent go, and so does the page's memory. */
+async function lookWhetherLost() {
+  const now = status.value;
+  if (!now?.lost_slots?.length || !(await isLost(now.node_id, now.lost_slots))) return false;
+  forgetCommands();
+  leave();
+  location.reload();
+  return true;
+}
+effect(() => {
+  if (started.value && status.value?.lost_slots?.length) void lookWhetherLost();
+});
 
 /** No form shows the queue, and every step of one changes it. */
 const showsQueue = () => route.value[0] !== "register" && route.value[0] !== "patient" && route.value[2] !== "step";

@@ -79,6 +79,11 @@ async function run() {
   running = false;
 }
 
+/** The tablet is lost: what it had to say goes from its memory. */
+export function forgetCommands() {
+  waiting.value = [];
+}
+
 export { errorText };
 
 window.addEventListener("beforeunload", (event) => {

@@ -6,6 +6,8 @@
 /** @typedef {{node: string, key: CryptoKey, made_ms: number, people: Opener[]}} Kept */
 
 const LIFE_MS = 14 * 3600 * 1000;
+/** Names of this tablet's slots, as long as the page lives: also after its key was forgotten. @type {Set<string>} */
+const mine = new Set();
 
 /** @returns {Promise<IDBDatabase>} */
 function open() {
@@ -36,6 +38,7 @@ async function inStore(mode, work) {
 async function kept(node) {
   const found = await inStore("readonly", (store) => store.get(node));
   if (!found) return null;
+  for (const one of found.people) mine.add(one.slot);
   const age_ms = Date.now() - found.made_ms;
   if (age_ms >= 0 && age_ms < LIFE_MS) return found;
   await forgetDay(); // a clock that went back proves nothing
@@ -69,6 +72,7 @@ export async function tabletSecret(node, staffId) {
 export async function keepOpener(node, person) {
   const found = await kept(node);
   if (!found) return;
+  mine.add(person.slot);
   found.people = [...found.people.filter((one) => one.staff_id !== person.staff_id), person];
   await inStore("readwrite", (store) => store.put(found));
 }
@@ -94,4 +98,17 @@ export async function opening(node, staffId) {
 /** The day is over for this tablet. */
 export async function forgetDay() {
   await inStore("readwrite", (store) => store.clear());
+}
+
+/** Names of the day slots that are this tablet's own. @param {string} node */
+export async function ownSlots(node) {
+  await kept(node).catch(() => null);
+  return [...mine];
+}
+
+/** Whether somebody has said that this tablet is lost; then its key is gone. @param {string} node @param {string[]} lost */
+export async function isLost(node, lost) {
+  if (lost.length === 0 || !(await ownSlots(node)).some((slot) => lost.includes(slot))) return false;
+  await forgetDay().catch(() => {});
+  return true;
 }

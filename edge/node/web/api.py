@@ -122,6 +122,7 @@ class Api:
             clinic.revoked.why_out,
             clinic.days.ids,
             config.training,
+            list(clinic.days.lost),
         )
 
     async def get_panel(self, call: Call[None, None]) -> PanelReport:

@@ -6,7 +6,7 @@ from edge.node.clinic import Clinic
 from edge.node.hub_opening import HubAsking, HubOpening
 from edge.web.routes import AnyRoute, Auth, Call, Route
 
-from .schema import UnlockByDay, UnlockedByDay
+from .schema import ForgetOthers, Forgotten, UnlockByDay, UnlockedByDay
 
 
 class OpeningApi:
@@ -20,6 +20,11 @@ class OpeningApi:
         body = call.body
         staff_id = await self._clinic.unlock_by_day(bytes.fromhex(body.tablet), body.age_s, body.pin)
         return UnlockedByDay(self._clinic.locked, staff_id)
+
+    async def post_forget_others(self, call: Call[ForgetOthers, None]) -> Forgotten:
+        """A tablet is lost: every other one is logged out now, and wiped as soon as it looks at this node again."""
+        assert call.session is not None
+        return Forgotten(await self._clinic.forget_others(call.subject, call.session.token, call.body.keep))
 
     async def get_asking(self, call: Call[None, None]) -> HubAsking:
         """How it stands with asking the hub to open this node."""
@@ -46,6 +51,9 @@ class OpeningApi:
                 auth=Auth.OPEN,
                 while_locked=True,
                 errors=(401, 409, 429),
+            ),
+            Route(
+                "POST", "/api/tablets/forget-others", self.post_forget_others, ForgetOthers, Forgotten, errors=(423,)
             ),
             Route("GET", path, self.get_asking, reply=HubAsking, auth=Auth.OPEN, while_locked=True),
             Route("POST", path, self.post_asking, reply=HubAsking, auth=Auth.OPEN, while_locked=True, errors=(409,)),

@@ -27,6 +27,9 @@ TabletSecret = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 DRAFT_MAX_CHARS = 65_536
 
 
+SlotName = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
+
+
 class Status(Struct, frozen=True):
     node_id: str
     site_code: str
@@ -47,6 +50,8 @@ class Status(Struct, frozen=True):
     """Names of the day slots that open this node; a tablet whose own is not among them forgets its key."""
     training: bool = False
     """A node for practice: nobody here is real, and nothing leaves it."""
+    lost_slots: list[str] = []
+    """Names of day slots whose tablet was lost: a tablet that finds its own here wipes what it holds."""
 
 
 class Unlock(Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,6 +75,16 @@ class UnlockedByDay(Struct, frozen=True):
 class DayClosed(Struct, frozen=True):
     erased: int
     """Day slots that there were."""
+
+
+class ForgetOthers(Struct, frozen=True, forbid_unknown_fields=True):
+    keep: Annotated[tuple[SlotName, ...], Meta(max_length=40)] = ()
+    """Names of the asking tablet's own day slots."""
+
+
+class Forgotten(Struct, frozen=True):
+    sessions: int
+    """So many were logged out."""
 
 
 class Unlocked(Struct, frozen=True):

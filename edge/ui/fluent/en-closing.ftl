@@ -38,3 +38,7 @@ month-title = Monthly report
 month-which = Month
 month-csv = Save as CSV
 month-print = Print the report (A4)
+lost-open = A tablet is lost
+lost-hint = All other tablets are logged out at once. The lost one forgets its key of today and everything half-written as soon as it is near this box again; it opens the box no more. On the others, log in again with name and PIN: what they had written is here.
+lost-now = Log out the others
+lost-done = Others logged out: { $n }

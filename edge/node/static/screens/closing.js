@@ -7,8 +7,8 @@ import { ColourBadge, Dialog, TextField, toast } from "/ui/lib/parts.js";
 import { ageText } from "/ui/lib/ages.js";
 import { words } from "/ui/lib/reference.js";
 import { errorText } from "../commands.js";
-import { forgetDay } from "../dayslot.js";
-import { go, nodeNow } from "../store.js";
+import { forgetDay, ownSlots } from "../dayslot.js";
+import { go, nodeNow, status } from "../store.js";
 
 /** @typedef {{serial: number, visit_id: string, token: string, in_ms: number, out_ms: number, name: string, age: string, sex: string, village: string, complaints: string[], colour: string, state: string}} Row */
 /** @typedef {{visit_id: string, token: string, name: string, why: string, since_ms: number, items: string[]}} Unfinished */
@@ -53,6 +53,7 @@ export function ClosingPage({ loggedOut }) {
       <div class="row"><button type="button" class="grow" data-test="closing-not-yet" onClick=${() => (asking.value = false)}>${t("back")}</button>
         <button type="button" class="danger" data-test="closing-now" disabled=${busy.value} aria-busy=${busy.value ? "true" : "false"} onClick=${() => void close()}>${t("closing-now")}</button></div>
     <//>` : null}
+    <${LostTablet} />
     <div class="foot row">
       <button type="button" data-test="closing-back" onClick=${() => go("/")}>${t("back")}</button>
       ${day.value === isoDay(nodeNow()) ? html`<button type="button" class="danger" data-test="closing-close" onClick=${() => (asking.value = true)}>${t("closing-close")}</button>` : null}
@@ -60,6 +61,30 @@ export function ClosingPage({ loggedOut }) {
       <a class="button primary grow" data-test="closing-print" href=${`/api/day/register.pdf?day=${day.value}`} target="_blank" rel="noopener">${t("closing-print")}</a>
     </div>
   </div>`;
+}
+
+/** Another tablet was lost: all others are logged out and wiped, this one goes on. */
+function LostTablet() {
+  const asking = useSignal(false);
+  const busy = useSignal(false);
+  const forget = async () => {
+    busy.value = true;
+    try {
+      const { sessions } = await post("/api/tablets/forget-others", { keep: await ownSlots(status.value?.node_id ?? "") });
+      toast("good", t("lost-done", { n: sessions }));
+      asking.value = false;
+    } catch (error) {
+      toast("bad", errorText(error));
+    } finally {
+      busy.value = false;
+    }
+  };
+  return html`<div><button type="button" class="quiet" data-test="lost-open" onClick=${() => (asking.value = true)}>${t("lost-open")}</button></div>
+    ${asking.value ? html`<${Dialog} title=${t("lost-open")} test="lost-dialog" onClose=${() => (asking.value = false)}>
+      <p>${t("lost-hint")}</p>
+      <div class="row"><button type="button" class="grow" data-test="lost-back" onClick=${() => (asking.value = false)}>${t("back")}</button>
+        <button type="button" class="danger" data-test="lost-now" disabled=${busy.value} aria-busy=${busy.value ? "true" : "false"} onClick=${() => void forget()}>${t("lost-now")}</button></div>
+    <//>` : null}`;
 }
 
 /** @param {{page: Day}} props */
