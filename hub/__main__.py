@@ -127,6 +127,10 @@ def _parser() -> argparse.ArgumentParser:
             "Close a doctor's account: sessions end, nothing is signed, her visits go back to the queue.",
         ),
         ("enable-doctor", "Open a closed account again."),
+        (
+            "reset-doctor",
+            "New password, authenticator and signing key, printed once; the old key is closed.",
+        ),
     ):
         add(name, text).add_argument("--id", required=True, help="name to log in with")
 
@@ -264,6 +268,15 @@ def _add_doctor(arguments: argparse.Namespace) -> None:
     )
     shown = {"password": generated} if generated else {}
     _say(doctor_id=doctor.doctor_id, totp_secret=totp, totp_uri=doctors.totp_uri(doctor.doctor_id, totp), **shown)
+
+
+def _reset_doctor(arguments: argparse.Namespace) -> None:
+    password = secrets.token_urlsafe(12)
+    totp = _with_store(
+        arguments, lambda connection, keys: doctors.reset_doctor(connection, keys, arguments.id, password, wall_ms())
+    )
+    uri = doctors.totp_uri(arguments.id, totp)
+    _say(doctor_id=arguments.id, totp_secret=totp, totp_uri=uri, password=password)
 
 
 def _role(arguments: argparse.Namespace) -> None:
@@ -431,6 +444,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "serve": _serve,
     "add-doctor": _add_doctor,
     "disable-doctor": _disable_doctor,
+    "reset-doctor": _reset_doctor,
     "enable-doctor": _enable_doctor,
     "role": _role,
     "site-token": _site_token,

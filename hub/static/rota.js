@@ -146,7 +146,7 @@ export function DayFigures() {
   /** @param {string} name @param {Figures} of */
   const row = (name, of) => html`<tr key=${name}><th scope="row">${name}</th><td class="num">${of.taken}</td><td class="num">${of.waiting}</td>
     <td class="num">${minutes(of.wait_median_s)}</td><td class="num">${minutes(of.wait_p90_s)}</td></tr>`;
-  return html`<div class="stack" data-test="day"><h1 id="record-title" tabindex="-1">${t("day-figures")}</h1>
+  return html`<div class="stack" data-test="day"><h1>${t("day-figures")}</h1>
     ${now === null ? html`<p role="status">${t("loading")}</p>` : html`<div class="scroll"><table><thead><tr><th scope="col">${t("day-district")}</th><th scope="col">${t("day-taken")}</th>
       <th scope="col">${t("day-waiting")}</th><th scope="col">${t("day-median")}</th><th scope="col">${t("day-most")}</th></tr></thead>
       <tbody>${row(t("day-all"), now.waits)}${now.districts.map((one) => row(one.district, one.waits))}</tbody></table></div>`}</div>`;

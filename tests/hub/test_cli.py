@@ -53,6 +53,8 @@ def test_a_doctor_is_disabled_and_enabled_by_hand(tmp_path: Path) -> None:
     assert done("disable-doctor", "--id=anil") == {"disabled": "anil"}
     assert done("enable-doctor", "--id=anil") == {"enabled": "anil"}
     assert refused("disable-doctor", "--id=nobody", "--data", folder)["code"] == "not_found"
+    again = done("reset-doctor", "--id=anil")
+    assert again["doctor_id"] == "anil" and len(str(again["totp_secret"])) == 32 and again["password"]
 
 
 def test_a_folder_that_a_hub_serves_is_served_by_no_second_one_and_put_back_by_nobody(tmp_path: Path) -> None:
