@@ -489,6 +489,7 @@ urgency-week = within a week
 print-slip = Print the slip
 print-here = Print here
 print-sheet = On a sheet (A5)
+print-a4 = On A4
 token-print-here = Print the token
 print-waiting = Waiting for the printer
 print-printing = Printing…

@@ -489,6 +489,7 @@ urgency-week = एक हफ़्ते में
 print-slip = पर्ची प्रिंट करें
 print-here = यहाँ पर्ची छापें
 print-sheet = बड़े काग़ज़ पर (A5)
+print-a4 = A4 पर
 token-print-here = टोकन छापें
 print-waiting = प्रिंटर का इंतज़ार
 print-printing = छप रहा है…

@@ -80,6 +80,7 @@ export function Prescription({ visit, state }) {
       ${canSpeak() ? html`<button type="button" data-test="rx-read" onClick=${() => speak(...spoken)}><${Icon} name="speaker" /> ${t("read-aloud")}</button>` : null}
       <${PrintHere} main path=${`${base}/print`} kind="slip" visitId=${visit.visit_id} subject=${state.prescription_id} text=${t("print-here")} />
       <a class=${printer.value?.fitted ? "button" : "button primary"} data-test="rx-print" href=${`${base}/slip.pdf?paper=a5`} target="_blank" rel="noopener" onClick=${() => (opened.value = true)}><${Icon} name="printer" /> ${t(printer.value?.fitted ? "print-sheet" : "print-slip")}</a>
+      <a class="button quiet" data-test="rx-print-a4" href=${`${base}/slip.pdf?paper=a4`} target="_blank" rel="noopener" onClick=${() => (opened.value = true)}>${t("print-a4")}</a>
       ${state.printed_ms ? html`<span class="notice good slim" data-test="rx-is-printed">✓ ${t("printed-at", { time: clockTime(state.printed_ms) })}</span>`
         : html`<button type="button" data-test="rx-printed" class=${opened.value ? "primary" : ""} disabled=${busy.value} onClick=${() => void printed()}>${t("confirm-printed")}</button>`}
     </div>
