@@ -1,4 +1,4 @@
-"""A node with many patients: made up of syllables, in both scripts, each with a visit that was closed.
+"""A node with many patients: made up of syllables, in both scripts, each with a closed visit, one in five sent on.
 
 Written through the journal as the node itself writes, a thousand events to a transaction, and sealed and
 acknowledged as a hub would have, so that what is measured afterwards is a node in use and not a backlog.
@@ -12,7 +12,7 @@ from pathlib import Path
 from edge.model import events as ev
 from edge.model.clock import Instant, day_of
 from edge.model.ids import ID_BYTES, make_id
-from edge.model.records import Age, Gender, Person, VisitState
+from edge.model.records import Age, Gender, Person, Referral, VisitState
 from edge.node.config import load_config
 from edge.node.journal import Journal
 from edge.node.link import new_endpoint
@@ -50,10 +50,12 @@ def person(rng: random.Random, villages: list[str]) -> Person:
 
 def _events(rng: random.Random, patient: int, site: str, day: int, villages: list[str]) -> list[ev.Event]:
     patient_id, visit_id = (make_id(rng.randbytes(ID_BYTES)) for _ in range(2))
+    sent = [ev.Referred(visit_id, Referral("phc", "week"), "own")] if patient % 5 == 0 else []
     return [
         ev.PatientRegistered(patient_id, f"{site}-{patient:06d}", person(rng, villages)),
         ev.VisitOpened(visit_id, patient_id, rng.randbytes(16)),
         ev.TokenIssued(visit_id, f"{site}-{patient % 40 + 1:03d}", day, patient % 40 + 1),
+        *sent,
         ev.VisitClosed(visit_id, VisitState.COMPLETED, True),
     ]
 

@@ -4,10 +4,11 @@ import os
 import random
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from tests.bench import many, touch
+from tests.bench import many, node_day, touch
 from tests.bench.rows import Row, at_most
 from tests.kits.cases import draw_case
 from tests.kits.client import Client, items, text
@@ -17,10 +18,16 @@ from tests.kits.visit import NurseVisit
 VISITS = 20
 PATIENTS = 50_000
 SEARCHES = 200
+DUE_ASKED = 20
 
 
-def run() -> list[Row]:
-    """Measure on real processes. The answer counts from the request's first byte to the reply's last."""
+def run(only: Sequence[str] = ()) -> list[Row]:
+    """The groups asked for, or all."""
+    return [row for name, group in GROUPS.items() if not only or name in only for row in group()]
+
+
+def _commands() -> list[Row]:
+    """On real processes. The answer counts from the request's first byte to the reply's last."""
     rng = random.Random(1)
     waits_ms: list[float] = []
     with tempfile.TemporaryDirectory() as folder, Clinic(Path(folder)) as clinic:
@@ -36,17 +43,19 @@ def run() -> list[Row]:
         start_s = time.monotonic()
         clinic.node.start()
         started_s = time.monotonic() - start_s
-        clinic.node.stop()
-        found = _with_many(clinic)
     waits_ms.sort()
     return [
         at_most("command, median", waits_ms[len(waits_ms) // 2], "ms", 100),
         at_most("command, 95th percentile", waits_ms[int(len(waits_ms) * 0.95)], "ms", 100),
         at_most("command, slowest", waits_ms[-1], "ms", 100),
         Row("node listens after its start", round(started_s, 2), "s"),
-        *found,
-        *touch.run(),
     ]
+
+
+def _many() -> list[Row]:
+    with tempfile.TemporaryDirectory() as folder, Clinic(Path(folder)) as clinic:
+        clinic.node.stop()
+        return _with_many(clinic)
 
 
 def _with_many(clinic: Clinic) -> list[Row]:
@@ -64,6 +73,8 @@ def _with_many(clinic: Clinic) -> list[Row]:
     before_s = _processor_s(clinic.node.pid)
     waits_ms = sorted(_search_ms(client, asked) for asked in questions)
     each_ms = (_processor_s(clinic.node.pid) - before_s) / len(questions) * 1000
+    due_ms = sorted(_ask_ms(client, "/api/due") for _ in range(DUE_ASKED))
+    listed = len(items(client.get("/api/due"), "items"))
     client.close()
     return [
         at_most(f"node listens, {PATIENTS:,} patients", listens_s, "s", 3),
@@ -71,6 +82,8 @@ def _with_many(clinic: Clinic) -> list[Row]:
         at_most(f"search of {PATIENTS:,}, median", waits_ms[len(waits_ms) // 2], "ms", 50),
         at_most("search, 95th percentile", waits_ms[int(len(waits_ms) * 0.95)], "ms", 50),
         at_most("search, slowest", waits_ms[-1], "ms", 50),
+        at_most(f"the list of who is due ({listed} people), median", due_ms[len(due_ms) // 2], "ms", 100),
+        at_most("the list of who is due, slowest", due_ms[-1], "ms", 150),
         Row("search, processor time of the node each, mean", round(each_ms, 1), "ms"),
     ]
 
@@ -97,6 +110,18 @@ def _processor_s(pid: int) -> float:
 
 
 def _search_ms(client: Client, asked: str) -> float:
+    return _ask_ms(client, f"/api/patients?q={quote(asked)}&limit=20")
+
+
+def _ask_ms(client: Client, path: str) -> float:
     start_s = time.monotonic()
-    client.get(f"/api/patients?q={quote(asked)}&limit=20")
+    client.get(path)
     return (time.monotonic() - start_s) * 1000
+
+
+GROUPS: dict[str, Callable[[], list[Row]]] = {
+    "commands": _commands,
+    "many": _many,
+    "day": node_day.run,
+    "touch": touch.run,
+}

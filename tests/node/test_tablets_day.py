@@ -1,0 +1,19 @@
+"""Four tablets at once against one real node by HTTPS, pressed into seconds: what of a day must never go wrong."""
+
+import pytest
+
+from tests.bench.node_day import Size, measure
+
+pytestmark = [pytest.mark.serial, pytest.mark.timeout(180)]
+
+
+def test_no_token_is_lost_or_given_twice_when_four_tablets_work_at_once() -> None:
+    """Bounds of time and memory are wide here; ``./run bench node`` has the goals."""
+    size = Size(visits=4, every_s=0.5, think_s=0.02, photo_each=3, doctor_each=3)
+    got = measure(size)
+    assert got.wrong == ()
+    assert len(got.told.tokens) == size.tablets * size.visits
+    assert got.told.pushes > size.tablets * size.visits
+    acted = sorted(took for found in got.told.acted_ms.values() for took in found)
+    assert acted[int(len(acted) * 0.99)] < 5_000
+    assert got.memory.rss < 130
