@@ -11,6 +11,7 @@ from edge.media.ladder import Allocation
 from edge.media.pipeline import bytes_of
 
 RINGING_S = 2.0
+FIRST = Allocation("video", 160, 120, 8, 33_000, 8_000, False, 600, "call-why-link-rate", pace_bps=50_000)
 
 
 class Ears:
@@ -101,8 +102,30 @@ def test_a_browser_that_cannot_decode_gets_one_key_frame_however_often_it_asks()
     assert keys == [True, False, True, False, False, False]
 
 
+def test_what_only_makes_the_formats_known_never_leaves() -> None:
+    """A browser times the first real picture by how much later its stamp is than that of the one before."""
+    leg = wan.WanLeg(Ears(), (), FIRST)
+    passed: list[object] = []
+
+    def look(_pad: object, info: object) -> object:
+        passed.append(info)
+        return leg._gst.Gst.PadProbeReturn.OK
+
+    for source in (leg._aout, leg._vout):  # behind the leg's own probe, which was there first
+        source.get_static_pad("src").add_probe(leg._gst.Gst.PadProbeType.BUFFER, look)
+    leg.start()
+    try:
+        _wait_for(leg.try_offer)
+        assert leg._primed and not passed
+        leg._open = True
+        leg.picture(face(), 640, 480)
+        _wait_for(lambda: bool(passed))
+    finally:
+        leg.close()
+
+
 def _leg() -> tuple[wan.WanLeg, Scale]:
-    leg = wan.WanLeg(Ears(), (), Allocation("video", 160, 120, 8, 33_000, 8_000, False, 600, "call-why-link-rate"))
+    leg = wan.WanLeg(Ears(), (), FIRST)
     scale = Scale()
     leg._pacer = scale  # type: ignore[assignment]
     leg.start()
