@@ -28,7 +28,7 @@ from tests.hub.test_nodes import TOLD, in_stream
 
 from .pages import Watch, fill, look, see, tap
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.timeout(300)]
 
 LEAST_PX = 44
 WAIT_MS = 30_000
