@@ -19,8 +19,8 @@ WIRE_OVERHEAD_BYTES = 38
 """IPv4 + UDP + SRTP tag, beside what the TWCC event counts."""
 _BELOW_BYTES = 28
 """IPv4 + UDP."""
-_ICE_PATIENCE_MS = 2_500
-"""Longer than a round trip on a full thin link: libnice forgets a check whose answer is not back by then."""
+_SERVER_PATIENCE_MS = 1_500
+"""For the answer of a STUN or TURN server. Checks have a patience of their own: 0.5 s once another has followed."""
 _CHECK_EVERY_MS = 120
 """A browser checks 20 times a second until it has an answer, and libnice checks again with each of these: on a thin
 link both ways were full of checks before the handshake began."""
@@ -58,7 +58,7 @@ class Wire:
         if ice.__grefcount__ < 2:  # webrtcbin 1.22 leaves its reference floating, and Python has just taken it away
             ice._ref()
         agent = ice.get_property("agent")
-        agent.set_property("stun-initial-timeout", _ICE_PATIENCE_MS)
+        agent.set_property("stun-initial-timeout", _SERVER_PATIENCE_MS)
         agent.set_property("stun-pacing-timer", _CHECK_EVERY_MS)
         nominate_at_once(agent)
 
