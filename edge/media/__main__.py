@@ -24,7 +24,7 @@ class JsonLines(logging.Formatter):
         return json.dumps(entry, ensure_ascii=False)
 
 
-def _die_with_the_node() -> None:
+def die_with_the_node() -> None:
     """Let Linux kill this process when the node dies, even if a codec holds the interpreter (prctl(2))."""
     set_parent_death_signal = 1
     with contextlib.suppress(OSError, AttributeError):
@@ -39,7 +39,7 @@ async def _serve() -> None:
 
 def main() -> None:
     """Run until the call is over."""
-    _die_with_the_node()
+    die_with_the_node()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])

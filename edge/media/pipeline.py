@@ -106,6 +106,19 @@ def pull_one_picture(description: str, settle: int, most_s: float) -> tuple[byte
     return None if found is None else (_unpadded(bytes_of(found[0]), found[1], found[2]), found[1], found[2])
 
 
+def run_to_end(pipeline: Any, most_s: float) -> None:
+    """Run a pipeline until it says that it has come to its end. Raises PipelineFailed."""
+    Gst = load_gst().Gst
+    try:
+        pipeline.set_state(Gst.State.PLAYING)
+        kinds = Gst.MessageType.ERROR | Gst.MessageType.EOS
+        message = pipeline.get_bus().timed_pop_filtered(int(most_s * Gst.SECOND), kinds)
+        if message is None or message.type == Gst.MessageType.ERROR:
+            raise PipelineFailed("timeout" if message is None else str(message.parse_error()[0].message))
+    finally:
+        pipeline.set_state(Gst.State.NULL)
+
+
 def _unpadded(i420: bytes, width: int, height: int) -> bytes:
     """GStreamer pads rows to multiples of four bytes; planes of the sizes that we hand on have none."""
     strides = ((width + 3) // 4 * 4, (width // 2 + 3) // 4 * 4, (width // 2 + 3) // 4 * 4)

@@ -19,6 +19,7 @@ from . import courier
 from .calling import Calling
 from .calls import CallDesk
 from .clinic import Clinic
+from .clips import ClipDesk
 from .config import NodeConfig, load_config
 from .devices.measure import Measurements
 from .devices.panel_desk import PanelDesk, PanelReport
@@ -36,6 +37,7 @@ from .telling import Telling
 from .usage import KeptMeter, parse_caps
 from .web.api import Api
 from .web.board_api import BoardApi
+from .web.clip_api import ClipApi
 from .web.device_api import DeviceApi
 from .web.door import add_trusted
 from .web.due_api import DueApi
@@ -80,6 +82,8 @@ class Node:
         self.link.prune_media = self.media.prune
         self.preflight = Preflight(lambda: endpoint.link_state(time.monotonic()), self.link.train, camera)
         self.calls = CallDesk(self.clinic, self.media, self.preflight, camera)
+        self.clips = ClipDesk(self.clinic, self.media, camera, lambda: bool(self.calls.current()))
+        self.calls.free_camera = self.clips.release
         self.calls.connect(self.link.send_signal, self.link.limit_bulk)
         self.link.on_signal.append(self._hear_signal)
         self.link.on_link.append(self.calls.link_changed)
@@ -115,6 +119,7 @@ class Node:
             *OpeningApi(self.clinic, self.hub_opening).routes(),
             *EmergencyApi(self.emergency).routes(),
             *BoardApi(self.clinic, self.calling).routes(),
+            *ClipApi(self.clips).routes(),
             *PreflightApi(self.preflight, self.calls).routes(),
             *PrinterApi(self.clinic, self.printer).routes(),
             *ReferralApi(self.clinic, self.printer).routes(),
@@ -216,6 +221,7 @@ class Node:
         if not self.clinic.config.training:
             await self.courier.stop()
         await self.calls.close()
+        await self.clips.close()
         if self.sms is not None:
             await self.sms.stop()
         await self.clinic.finish()

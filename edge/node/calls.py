@@ -7,7 +7,7 @@ and go as opaque msgpack over the sync link; this module does not know which bea
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -69,6 +69,10 @@ _signals: msgspec.msgpack.Decoder[Signal] = msgspec.msgpack.Decoder(Signal)
 _encode = msgspec.msgpack.Encoder().encode
 
 
+async def _nothing_to_free() -> None:
+    return None
+
+
 class CallDesk:
     """All calls of this node; one at a time has a picture, others hear that it is busy."""
 
@@ -77,12 +81,16 @@ class CallDesk:
         self._preflight = preflight
         self._photos = CallPhotos(clinic, media)
         self._camera = camera
+        self.own_camera = camera != "tablet"
+        """Whether picture and sound come from the node's own camera."""
         self.camera_failures = 0
         """Attempts since the start that could not open their source."""
         self._camera_kind = "tablet" if camera == "tablet" else "node"
         self._calls: dict[str, RunningCall] = {}
         self._leaving: set[CallProcess] = set()
         """Killed before they carried a call, and perhaps not gone yet."""
+        self.free_camera: Callable[[], Awaitable[None]] = _nothing_to_free
+        """Called before a call takes the node's own camera; given by whoever may be recording with it."""
         self._send: Callable[[bytes], None] | None = None
         self._limit_bulk: Callable[[float | None], None] = lambda rate_bps: None
         self._ticker: asyncio.Task[None] | None = None
@@ -245,6 +253,7 @@ class CallDesk:
         """Somebody takes the call. Taking it again changes nothing. Raises NotFound."""
         running = self._find(call_id)
         self._preflight.hurry()
+        await self.free_camera()
         staff = await self._clinic.staff_of(staff_id)
         if running.state.phase is machine.Phase.RINGING:
             running.accepted_by, running.accepted_id = staff.name, staff.staff_id

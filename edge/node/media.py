@@ -150,6 +150,16 @@ class MediaDesk:
         gone = await self._clinic.store.write(lambda journal: journal.media.drop(upload_id))
         await asyncio.to_thread(self._remove, gone)
 
+    async def content(self, visit_id: str, upload_id: str) -> bytes:
+        """What was uploaded, whole and judged good. Raises NotFound, Refused."""
+        found = await self._judged(await self._find(visit_id, upload_id))
+        if found.refusal is not None:
+            raise Refused(found.refusal.message, code=found.refusal.code)
+        if found.manifest is None:
+            raise Refused("The upload is not complete; send the rest of it first.", code="upload_incomplete")
+        segments = await self._clinic.store.read(lambda views: views.media.segments(upload_id))
+        return await asyncio.to_thread(self._read, segments, 0, found.manifest.size_bytes)
+
     async def _find(self, visit_id: str, upload_id: str) -> Upload:
         found = await self._clinic.store.write(lambda journal: journal.media.upload(upload_id))
         if found is None or found.visit_id != visit_id:

@@ -148,7 +148,10 @@ def test_every_state_gives_a_line_that_both_languages_know() -> None:
 
 
 @pytest.mark.root
-@pytest.mark.parametrize(("rate_kbps", "rtt_ms", "loss_pct"), [(24, 800, 3), (128, 300, 2), (500, 100, 1)])
+@pytest.mark.parametrize(
+    ("rate_kbps", "rtt_ms", "loss_pct"),
+    [(24, 800, 3), pytest.param(128, 300, 2, marks=pytest.mark.long), (500, 100, 1)],
+)
 async def test_on_an_emulated_link_the_check_tells_the_rate_in_time_and_for_few_bytes(
     rate_kbps: int, rtt_ms: int, loss_pct: int
 ) -> None:

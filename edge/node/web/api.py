@@ -123,6 +123,7 @@ class Api:
             clinic.days.ids,
             config.training,
             list(clinic.days.lost),
+            self._calls.own_camera,
         )
 
     async def get_panel(self, call: Call[None, None]) -> PanelReport:

@@ -52,6 +52,8 @@ class Status(Struct, frozen=True):
     """A node for practice: nobody here is real, and nothing leaves it."""
     lost_slots: list[str] = []
     """Names of day slots whose tablet was lost: a tablet that finds its own here wipes what it holds."""
+    own_camera: bool = False
+    """Calls take picture and sound from the node's own camera, and clips may."""
 
 
 class Unlock(Struct, frozen=True, forbid_unknown_fields=True):
