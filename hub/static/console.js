@@ -254,7 +254,7 @@ function App() {
   else if (page.value === "waiting") body = html`<main class="review">${opens() ? html`<${Unlocks} />` : null}<${Coordination} /></main>`;
   else body = html`<div class="columns"><${Queue} />
       <main class="middle">${record.value ? html`<${Record} key=${record.value.visit.visit_id} />`
-        : html`<p class="soft empty" role="status">${chosen.value ? t("loading") : t("choose-patient")}</p>`}</main>
+        : html`<h1 class="visually-hidden">${t("console")}</h1><p class="soft empty" role="status">${chosen.value ? t("loading") : t("choose-patient")}</p>`}</main>
       <aside class="work" aria-label=${t("prescription")}><${CallPanel} />
         ${record.value ? html`<${RxForm} key=${record.value.visit.visit_id} visitId=${record.value.visit.visit_id} />` : null}</aside></div>`;
   return html`<${Header} />${doctor.value && reference.value ? html`<${OfficeNav} page=${page.value} />` : null}${doctor.value && treats() ? html`<${Offer} onTaken=${(/** @type {string} */ visitId) => void choose(visitId)} />` : null}${body}<${Toasts} />`;

@@ -18,12 +18,14 @@ import pyotp
 from msgspec import Struct
 from playwright.sync_api import Page
 
+from tests.e2e import axe
+
 PIN = "482913"
 PASSWORD = "long-enough-for-a-doctor-7"
 CHROMIUM = "/usr/bin/chromium"
 BROWSER_ARGS = ("--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
 LOOK = (Path(__file__).parent / "pages_look.js").read_text("utf-8")
-"""Finds the faults of a page as it stands; its argument is the least size of what is touched, in px."""
+"""Finds what axe does not look for; its argument is the least size of what is touched, in px."""
 LONG_NAME = "डॉ. सत्यनारायण रामानुजाचार्य वेंकटसुब्रह्मण्यम मिश्र"
 
 
@@ -279,12 +281,17 @@ def log_in_doctor(page: Page, clinic: Clinic) -> None:
     see(page, "logout")
 
 
+def faults_here(page: Page, least_px: int = 48) -> list[str]:
+    """Faults of the page as it stands, by our own rules and by axe's."""
+    return [*page.evaluate(LOOK, least_px), *axe.findings(page)]
+
+
 def look(page: Page, least_px: int = 48) -> list[str]:
     """Faults of the page as it stands, in both languages."""
     faults: list[str] = []
     for _ in range(2):
         page.wait_for_timeout(150)
-        faults += page.evaluate(LOOK, least_px)
+        faults += faults_here(page, least_px)
         if page.locator("dialog[open]").count():
             return faults
         tap(page, "language-toggle")

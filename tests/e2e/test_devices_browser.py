@@ -12,10 +12,10 @@ from tests.kits.devices import Contec7, PtyDevice, ThreadedDevices
 from .pages import (
     BROWSER_ARGS,
     CHROMIUM,
-    LOOK,
     Clinic,
     Stage,
     Watch,
+    faults_here,
     log_in_nurse,
     log_in_technician,
     register,
@@ -44,7 +44,7 @@ def clinic(tmp_path_factory: pytest.TempPathFactory, cable: PtyDevice) -> Iterat
 
 def state(page: Page, wanted: str, picture: str) -> None:
     page.locator(f'[data-test="device-state"][data-state="{wanted}"]').wait_for(timeout=WAIT_MS)
-    assert page.evaluate(LOOK) == [], wanted
+    assert faults_here(page) == [], wanted
     if PICTURES:
         page.screenshot(path=f"{PICTURES}/{picture}.png")
 
@@ -75,7 +75,7 @@ def test_a_nurse_takes_an_oximeters_value_when_it_holds(clinic: Clinic, cable: P
         expect(page.locator('[data-test="vital-spo2"]')).to_have_value("97", timeout=WAIT_MS)
         expect(page.locator('[data-test="vital-hr"]')).to_have_value("65", timeout=WAIT_MS)
         assert "Contec" in page.locator("#vital-spo2-note").inner_text()
-        assert page.evaluate(LOOK) == []
+        assert faults_here(page) == []
         tap(page, "language-toggle")
         tap(page, "vital-hr-device")
         state(page, "ready", "device-ready-en")

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.kits.media import jpeg
 
-from .pages import LONG_NAME, LOOK, PASSWORD, Stage, Watch, _free_port, _run, _word, fill, see, tap
+from .pages import LONG_NAME, PASSWORD, Stage, Watch, _free_port, _run, _word, faults_here, fill, see, tap
 from .test_pages_prescribing import write
 
 pytestmark = [pytest.mark.browser, pytest.mark.serial]
@@ -91,7 +91,7 @@ def look(page: Page, name: str) -> list[str]:
         for _ in range(2):
             language = page.evaluate("document.documentElement.lang")
             page.wait_for_timeout(150)
-            faults += [f"{name} {width} {language}: {one}" for one in page.evaluate(LOOK, 48)]
+            faults += [f"{name} {width} {language}: {one}" for one in faults_here(page, 48)]
             if PICTURES:
                 page.screenshot(path=f"{PICTURES}/home-{name}-{width}-{language}.png", full_page=True)
             if page.locator(".call-full").count():

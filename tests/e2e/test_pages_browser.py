@@ -13,10 +13,10 @@ from playwright.sync_api import APIResponse, Browser, BrowserContext, Request, R
 from edge.node.checks.run import CHECKS
 
 from .pages import (
-    LOOK,
     PIN,
     Clinic,
     Watch,
+    faults_here,
     fill,
     log_in_doctor,
     log_in_nurse,
@@ -30,7 +30,8 @@ from .pages import (
 
 pytestmark = pytest.mark.browser
 NAME = "सत्यभामा देवी राजराजेश्वरी विश्वकर्मा उपाध्याय"
-FIRST_LOAD_BYTES = 120_000
+FIRST_LOAD_BYTES = 100_000
+"""The goal is 120,000; what is not needed for the first screen comes behind it."""
 SIZE_NAMES = ("एक", "दो", "तीन", "चार")
 SIZES = ((1280, 800), (800, 1280), (360, 640), (1440, 900))
 
@@ -78,14 +79,14 @@ def test_a_visit_from_registration_to_token_shows_no_fault_in_either_language(
         assert look(page) == [], step
     tap(page, "emergency")
     see(page, "emergency-dialog")
-    assert page.evaluate(LOOK, 48) == []
+    assert faults_here(page, 48) == []
     tap(page, "emergency-cancel")
     tap(page, "go-consent")
     take_visit(page)
     assert look(page) == []
     tap(page, "close-visit")
     see(page, "close-dialog")
-    assert page.evaluate(LOOK, 48) == []
+    assert faults_here(page, 48) == []
     watch.none()
 
 
@@ -272,7 +273,7 @@ def test_a_reading_outside_the_soft_limits_is_asked_again_before_it_is_taken(
     tap(page, "soft-confirm")
     fill(page, "vital-spo2", "30")
     tap(page, "step-next")
-    assert page.locator('[data-test="vital-spo2"]').get_attribute("aria-invalid") == "true"
+    expect(page.locator('[data-test="vital-spo2"]')).to_have_attribute("aria-invalid", "true")
 
 
 def test_a_wrong_pin_is_refused_in_words(context: BrowserContext, clinic: Clinic) -> None:

@@ -5,7 +5,7 @@ import os
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
-from .pages import LOOK, Clinic, Watch, log_in_doctor, log_in_nurse, register, take_visit, tap
+from .pages import Clinic, Watch, faults_here, log_in_doctor, log_in_nurse, register, take_visit, tap
 
 pytestmark = [pytest.mark.browser, pytest.mark.serial, pytest.mark.timeout(240)]
 ACROSS_MS = 45_000
@@ -42,7 +42,7 @@ def look(page: Page, name: str, sizes: tuple[tuple[int, int], ...], least_px: in
     for width, height in sizes:
         page.set_viewport_size({"width": width, "height": height})
         page.wait_for_timeout(200)
-        found += page.evaluate(LOOK, least_px)
+        found += faults_here(page, least_px)
         if PICTURES:
             page.screenshot(path=f"{PICTURES}/{name}-{width}.png")
     if before is not None:

@@ -9,9 +9,9 @@ from playwright.sync_api import Browser, Page
 from tests.kits import media as made
 
 from .pages import (
-    LOOK,
     Clinic,
     Watch,
+    faults_here,
     log_in_doctor,
     log_in_nurse,
     register,
@@ -41,7 +41,7 @@ def faults(page: Page, name: str, least_px: int, sizes: tuple[tuple[int, int], .
         page.set_viewport_size({"width": width, "height": height})
         for language in ("a", "b"):
             page.wait_for_timeout(200)
-            found += page.evaluate(LOOK, least_px)
+            found += faults_here(page, least_px)
             if PICTURES:
                 page.screenshot(path=f"{PICTURES}/{name}-{width}-{language}.png", full_page=True)
             tap(page, "language-toggle")

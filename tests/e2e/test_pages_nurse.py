@@ -12,7 +12,22 @@ from edge.node import questions
 from tests.kits.printer import PrinterOnPty, ThermalPrinter
 from tests.node.test_questions import GOOD
 
-from .pages import Clinic, Stage, Watch, fill, log_in_nurse, look, register, see, take_visit, tap
+from .pages import (
+    Clinic,
+    Stage,
+    Watch,
+    _free_port,
+    _run,
+    _value,
+    faults_here,
+    fill,
+    log_in_nurse,
+    look,
+    register,
+    see,
+    take_visit,
+    tap,
+)
 
 pytestmark = pytest.mark.browser
 SIZES = ((1280, 800), (360, 640))
@@ -77,6 +92,7 @@ def test_the_board_calls_aloud_whom_the_tablet_calls_and_comes_back_by_itself(
     board.on("request", lambda one: played.append(one.url) if "/prompts/board-" in one.url else None)
     board.goto(f"{clinic.node_url}/board")
     board.locator('[data-test="board-nobody"]').wait_for()
+    assert faults_here(board) == []
     assert context.cookies() == []
     register(page, NAME)
     take_visit(page)
@@ -100,6 +116,7 @@ def test_the_board_calls_aloud_whom_the_tablet_calls_and_comes_back_by_itself(
     board.locator('[data-test="board-away"]').wait_for(state="detached")
     tap(page, "call-token")
     expect(board.locator('[data-test="board-called"]')).to_have_attribute("data-times", "2")
+    assert faults_here(board) == []
     for width, height in ((1920, 1080), (800, 1280), (360, 640)):
         board.set_viewport_size({"width": width, "height": height})
         assert board.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")
@@ -193,6 +210,9 @@ def test_who_is_due_and_what_lies_on_the_shelf_are_one_touch_from_the_queue(page
     tap(page, "stock-receive")
     expect(row).to_contain_text("150")
     looked(page, "stock", ((800, 1280),))
+    page.goto(f"{page.url.partition('#')[0]}#/month")
+    see(page, "month-line")
+    looked(page, "month", ((360, 640),))
 
 
 def test_reviewed_questions_are_asked_and_a_visit_that_was_opened_by_mistake_is_cancelled(page: Page) -> None:
@@ -218,3 +238,36 @@ def test_reviewed_questions_are_asked_and_a_visit_that_was_opened_by_mistake_is_
     tap(page, "cancel-confirm")
     see(page, "new-patient")
     expect(page.locator('[data-test="queue-row"]', has_text="प्रश्न")).to_have_count(0)
+
+
+class Practice(Stage):
+    """A node for practice, with nothing around it."""
+
+    def begin(self) -> tuple[str, str]:
+        """Its address, and what its making printed."""
+        data = str(self._folder / "practice")
+        made = _run(["edge.node", "training", "--data", data])
+        at = ("--http", f"127.0.0.1:{_free_port()}")
+        return self._serve(("edge.node", "serve", "--data", data, "--no-announce", *at)), made
+
+
+def test_practice_says_so_on_every_screen(browser: Browser, tmp_path: Path) -> None:
+    stage = Practice(tmp_path)
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    try:
+        url, made = stage.begin()
+        page = context.new_page()
+        page.goto(url)
+        fill(page, "unlock-badge", _value(made, "badge"))
+        fill(page, "unlock-pin", _value(made, "pin"))
+        tap(page, "unlock-submit")
+        tap(page, f"staff-{_value(made, 'staff_id')}")
+        see(page, "training-mark")
+        fill(page, "login-pin", _value(made, "pin"))
+        tap(page, "login-submit")
+        see(page, "new-patient")
+        see(page, "training-mark")
+        looked(page, "practice")
+    finally:
+        context.close()
+        stage.stop()

@@ -7,11 +7,11 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from .pages import (
-    LOOK,
     Clinic,
     Stage,
     Watch,
     _run,
+    faults_here,
     fill,
     log_in_doctor,
     log_in_nurse,
@@ -45,7 +45,7 @@ def look(page: Page, name: str) -> list[str]:
     for width, height in SIZES:
         page.set_viewport_size({"width": width, "height": height})
         page.wait_for_timeout(150)
-        faults += [f"{name} {width}: {one}" for one in page.evaluate(LOOK, 26)]
+        faults += [f"{name} {width}: {one}" for one in faults_here(page, 26)]
         if PICTURES:
             page.screenshot(path=f"{PICTURES}/{name}-{width}.png", full_page=width < 1000)
         if not page.locator("dialog[open]").count():
@@ -129,6 +129,11 @@ def test_a_doctor_saves_signs_amends_and_cancels_and_the_nurse_sees_what_stands(
     tap(doctor, "to-review")
     see(doctor, "review-item")
     faults += look(doctor, "review")
+    tap(doctor, "to-waiting")
+    see(doctor, "coordination")
+    faults += look(doctor, "waiting")
+    tap(doctor, "to-waiting")
+    tap(doctor, "to-review")
     first = doctor.locator('[data-test="review-item"]').first
     item = first.get_attribute("data-item")
     first.locator('[data-test="review-approve"]').click()

@@ -179,3 +179,32 @@ def test_the_end_of_the_day_says_what_waits_and_why_in_both_languages(page: Page
     fill(page, "closing-day", "2026-01-01")
     see(page, "closing-empty")
     see(page, "closing-nothing")
+
+
+ANSWER = """
+() => document.addEventListener("click", (event) => {
+  const control = event.target.closest("button");
+  requestAnimationFrame(() => {
+    window.__answer = [control.hasAttribute("data-touched"), document.querySelector("form").dataset.test];
+  });
+}, { once: true })
+"""
+"""Keeps what the first picture after the next touch will show."""
+
+
+def test_a_touch_is_answered_before_the_next_screen_is_built_and_counts_once(page: Page) -> None:
+    register(page, "मालती देवी", age="61")
+    tap(page, "consent-tele-yes")
+    tap(page, "consent-data-yes")
+    said: list[str] = []
+    page.on("request", lambda one: said.append(one.post_data or "") if one.url.endswith("/api/commands") else None)
+    page.evaluate(ANSWER)
+    page.locator('[data-test="step-next"]').evaluate("(button) => { button.click(); button.click(); }")
+    see(page, "step-complaint")
+    assert page.evaluate("() => window.__answer") == [True, "step-consent"]
+    tap(page, "complaint-fever")
+    fill(page, "duration-fever", "3")
+    with page.expect_response(lambda one: one.url.endswith("/api/commands")):
+        tap(page, "step-next")
+    see(page, "step-history")
+    assert len([one for one in said if "record_consent" in one]) == 2

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, ViewportSize, expect, sync_playwright
 
 from tests.kits.courier import carry
 
-from .pages import BROWSER_ARGS, CHROMIUM, LOOK, Clinic, Stage, Watch, _run, log_in_nurse, log_in_technician, tap
+from .pages import BROWSER_ARGS, CHROMIUM, Clinic, Stage, Watch, _run, faults_here, log_in_nurse, log_in_technician, tap
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 WAIT_MS = 30_000
@@ -33,7 +33,7 @@ def clinic(folder: Path) -> Iterator[Clinic]:
 
 def says(page: Page, stage: str) -> None:
     page.locator(f'[data-test="stick-line"][data-stage="{stage}"]').wait_for(timeout=WAIT_MS)
-    assert page.evaluate(LOOK) == [], stage
+    assert faults_here(page) == [], stage
 
 
 def test_the_tablet_says_when_a_stick_may_be_pulled_and_the_technician_sees_what_it_brought(
@@ -79,6 +79,6 @@ def test_the_tablet_says_when_a_stick_may_be_pulled_and_the_technician_sees_what
         page.locator('[data-test="finding"][data-check="standing"][data-grade="fail"]').wait_for()
         page.locator('[data-test="revoked"][data-state="node-revoked"]').wait_for()
         expect(page.locator('[data-test="update-waits"]')).to_contain_text("system 1.2.0")
-        assert page.evaluate(LOOK) == []
+        assert faults_here(page) == []
         watch.none()
         browser.close()

@@ -1,6 +1,7 @@
 // @ts-check
 // Start of the tablet's page: language, session, live channel, and which screen is shown.
-import { effect, html, render, signal } from "/ui/lib/dom.js";
+import { showTouches } from "/ui/lib/answer.js";
+import { effect, html, render, signal, useEffect } from "/ui/lib/dom.js";
 import { ApiError, api, del, get, reachable, signedOut } from "/ui/lib/http.js";
 import { addWords, ensureLanguage, language, setLanguage, startLanguage, t } from "/ui/lib/l10n.js";
 import { lazy } from "/ui/lib/lazy.js";
@@ -16,9 +17,9 @@ import { enter, forgetHere, go, loadPeople, loadQueue, loadRecord, loadStatus, l
 import { Login } from "./screens/login.js";
 import { Home } from "./screens/home.js";
 import { UndoBar, forgetUndo } from "./undo.js";
-import { CallBanner, CallScreen, callMessage, callOnScreen, findCall } from "./screens/call.js";
+import { call, calls, findCall } from "./calls.js";
 
-const WIZARD_AFTER_MS = 1500;
+const REST_AFTER_MS = 1500;
 const started = signal(false);
 /** @type {Live|null} */
 let live = null;
@@ -109,19 +110,29 @@ function heard(message) {
       if (message.stage !== "out" || stick.value?.stage !== "failed") stick.value = /** @type {any} */ (message);
       break;
     default:
-      callMessage(message);
+      void calls().then(({ callMessage }) => callMessage(message)).catch(() => {});
   }
 }
 
+/** The clinical lists; the queue needs none of them. */
+function wantReference() {
+  void loadReference().catch(() => setTimeout(wantReference, 2000));
+}
+
+/** What comes next, before it is needed and while the node is surely near; not while the first screen is still coming. */
+function fetchRest() {
+  wantReference();
+  for (const screen of [visit, register, wizard, patient]) screen.fetchIt();
+  void calls().catch(() => {}); // with the first word of a call it is tried again
+}
+
 effect(() => {
-  // what comes next, before it is needed and while the node is surely near; not while the first screen is still coming
-  if (loggedIn.value && reference.value) setTimeout(() => (visit.fetchIt(), register.fetchIt(), wizard.fetchIt(), patient.fetchIt()), WIZARD_AFTER_MS);
+  if (loggedIn.value) setTimeout(fetchRest, REST_AFTER_MS);
 });
 
 effect(() => {
   if (loggedIn.value && !live) {
     live = new Live("/api/live", heard);
-    void loadReference().catch(() => setTimeout(() => void loadReference().catch(() => {}), 2000));
     void loadQueue().catch(() => {});
     if (!people.value) void loadPeople().catch(() => {});
   } else if (!loggedIn.value && live) {
@@ -242,14 +253,20 @@ function StickLine() {
     ${ended ? html`<button type="button" class="quiet" data-test="stick-seen" onClick=${() => (stick.value = null)}>${t("close")}</button>` : null}</div>`;
 }
 
+/** A screen that needs the lists came before they did. */
+function Waiting() {
+  useEffect(wantReference, []);
+  return html`<p class="card" role="status">${t("loading")}</p>`;
+}
+
 function Screen() {
   if (!started.value) return html`<p class="card" role="status">${t("starting")}</p>`;
   if (route.value[0] === "emergency" && !loggedIn.value) return html`<${redcase.Screen} />`;
   if (status.value?.locked) return html`<${unlock.Screen} onDone=${() => loadStatus()} />`;
   if (!staff.value) return html`<${Login} />`;
-  if (!reference.value) return html`<p class="card" role="status">${t("loading")}</p>`;
   const [place, id, third, step] = route.value;
   if (!seesPatients()) return html`<${technician.Screen} />`;
+  if (place && !reference.value) return html`<${Waiting} />`;
   if (place === "patient" && id) return html`<${patient.Screen} key=${id} patientId=${id} />`;
   if (place === "month") return html`<${month.Screen} />`;
   if (place === "due") return html`<${due.Screen} />`;
@@ -278,24 +295,26 @@ const stock = lazy(async () => (await Promise.all([import("./screens/stock.js"),
 const technician = lazy(async () => (await Promise.all([import("./screens/tech.js"), addWords("technician")]))[0].TechPage);
 
 function App() {
+  const known = call.value;
   document.title = status.value?.site_name ? `${status.value.site_name} · Upkendra` : "Upkendra";
   document.documentElement.classList.toggle("training", Boolean(status.value?.training));
-  return html`${status.value?.training ? html`<p class="training-mark" role="note" data-test="training-mark"><strong>${t("training-mark")}</strong> <span>${t("training-hint")}</span></p>` : null}
+  return html`${status.value?.training ? html`<aside class="training-mark" aria-label=${t("training-mark")} data-test="training-mark"><strong>${t("training-mark")}</strong> <span>${t("training-hint")}</span></aside>` : null}
     <${Header} /><${Leaving} />
     <${RevokedLine} />
-    ${loggedIn.value ? html`<${UnsavedLine} /><${StickLine} /><${CallBanner} />` : null}
-    ${loggedIn.value && callOnScreen.value ? html`<${CallScreen} key=${callOnScreen.value.call_id} />` : null}
+    ${loggedIn.value ? html`<${UnsavedLine} /><${StickLine} />${known && html`<${known.CallBanner} />`}` : null}
+    ${loggedIn.value && known?.callOnScreen.value ? html`<${known.CallScreen} key=${known.callOnScreen.value.call_id} />` : null}
     <main id="main" tabindex="-1"><${Screen} /></main>
     ${loggedIn.value ? html`<${UndoBar} />` : null}
     <${Toasts} />`;
 }
 
+showTouches();
 render(html`<${App} />`, /** @type {HTMLElement} */ (document.getElementById("app")));
 void start();
 
 setInterval(() => {
   // asking for the status keeps no session alive: a tablet that nobody touches logs out, but not within a call
-  if (loggedIn.value && callOnScreen.value) void get("/api/session").catch(() => {});
+  if (loggedIn.value && call.value?.callOnScreen.value) void get("/api/session").catch(() => {});
   if (loggedIn.value) void api("GET", "/api/status", undefined, { timeout_ms: 4000 }).then((reply) => (status.value = reply)).catch(() => {});
 }, 10_000);
 

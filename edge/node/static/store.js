@@ -1,6 +1,7 @@
 // @ts-check
 // What the tablet's page knows: the node, who is logged in, the queue, the visit on the screen.
 // Everything here is a copy of what the node says; nothing is kept in the browser's storage.
+import { afterPicture } from "/ui/lib/answer.js";
 import { computed, signal } from "/ui/lib/dom.js";
 import { get, post, setCsrf } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
@@ -66,10 +67,12 @@ export const route = signal(readRoute());
 function readRoute() {
   return location.hash.replace(/^#\/?/, "").split("/").filter(Boolean);
 }
-window.addEventListener("hashchange", () => {
+window.addEventListener("hashchange", () => afterPicture(() => {
   route.value = readRoute();
   window.scrollTo(0, 0);
-});
+}));
+/** Whether another screen than the one that is shown is on its way. */
+export const leaving = () => readRoute().join("/") !== route.value.join("/");
 /** @param {string} path */
 export function go(path) {
   if (location.hash === `#${path}`) route.value = readRoute();

@@ -14,6 +14,8 @@ const bundles = {};
 
 /** Pages whose words are in files of their own, so that the others do not load them. @type {string[]} */
 const parts = [];
+/** What has been asked for of them. @type {Record<string, Promise<void>>} */
+const coming = {};
 
 /** @param {"hi"|"en"} code */
 async function load(code) {
@@ -32,9 +34,17 @@ async function read(bundle, code, part) {
 }
 
 /** Load the words of one more page, in every language that is or will be loaded. @param {string} part */
-export async function addWords(part) {
-  if (parts.includes(part)) return;
-  parts.push(part);
+export function addWords(part) {
+  coming[part] ??= readPart(part).catch((error) => {
+    delete coming[part];
+    throw error;
+  });
+  return coming[part];
+}
+
+/** @param {string} part */
+async function readPart(part) {
+  if (!parts.includes(part)) parts.push(part);
   await Promise.all(Object.entries(bundles).map(([code, bundle]) => read(bundle, code, part)));
   version.value += 1;
 }

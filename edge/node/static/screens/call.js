@@ -2,14 +2,14 @@
 // A call comes in for a visit: ring, accept or decline, the doctor on the screen. The picture of the
 // patient comes from the node's own camera unless the node was told to use this tablet's.
 import { html, signal, useEffect, useRef } from "/ui/lib/dom.js";
-import { ApiError, get, post } from "/ui/lib/http.js";
+import { ApiError, post } from "/ui/lib/http.js";
 import { addWords, known, t } from "/ui/lib/l10n.js";
 import { Icon, toast } from "/ui/lib/parts.js";
 import { bannerLine } from "/ui/call/banner.js";
 import { TabletCall } from "/ui/call/tablet.js";
 import { errorText } from "../commands.js";
 import { calledTo, forgetTheirs, heard, setSender, shownPhoto } from "/ui/lib/drawing.js";
-import { go, keepInTab, keptInTab, loadQueue, loadRecord, queue, record, seesPatients, tablet } from "../store.js";
+import { go, keepInTab, keptInTab, loadQueue, loadRecord, queue, record, tablet } from "../store.js";
 
 /** @typedef {import("../store.js").CallInfo} CallInfo */
 
@@ -90,24 +90,18 @@ function over(callId, reason) {
   if (record.value?.visit.visit_id === visitId) void loadRecord(visitId).catch(() => {});
 }
 
-/** After a reload or a lost channel: is there a call that goes on? */
-export async function findCall() {
-  if (!seesPatients()) return;
-  try {
-    const call = (await get("/api/calls")).items[0];
-    if (!call) {
-      if (callOnScreen.value) over(callOnScreen.value.call_id, "");
-      ringing.value = null;
-      return;
-    }
-    const info = { call_id: call.call_id, visit_id: call.visit_id, doctor_name: call.doctor_name };
-    useCamera.value = call.camera === "tablet";
-    if (call.state === "ringing") {
-      if (!declined.has(info.call_id)) ringing.value = info;
-    } else if (keptInTab("upk-call") === call.call_id && !callOnScreen.value) callOnScreen.value = info;
-  } catch {
-    // the next message of the live channel says it again
+/** What the node says of the call that goes on now. @param {any} call null: there is none */
+export function foundCall(call) {
+  if (!call) {
+    if (callOnScreen.value) over(callOnScreen.value.call_id, "");
+    ringing.value = null;
+    return;
   }
+  const info = { call_id: call.call_id, visit_id: call.visit_id, doctor_name: call.doctor_name };
+  useCamera.value = call.camera === "tablet";
+  if (call.state === "ringing") {
+    if (!declined.has(info.call_id)) ringing.value = info;
+  } else if (keptInTab("upk-call") === call.call_id && !callOnScreen.value) callOnScreen.value = info;
 }
 
 async function accept() {

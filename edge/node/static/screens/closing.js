@@ -104,20 +104,20 @@ function Waiting({ page }) {
 
 /** @param {{totals: Day["totals"]}} props */
 function Counts({ totals }) {
-  return html`<section class="card" aria-label=${t("closing-totals")}><h2>${t("closing-totals")}</h2><div class="scroll" tabindex="0" role="region" aria-label=${t("closing-totals")}><table class="num">
+  return html`<div class="card"><h2>${t("closing-totals")}</h2><div class="scroll" tabindex="0" role="region" aria-label=${t("closing-totals")}><table class="num">
     <thead><tr><th scope="col">${t("gender")}</th>${BANDS.map((band) => html`<th scope="col" key=${band}>${band}</th>`)}<th scope="col">${t("age-unknown")}</th><th scope="col">${t("closing-all")}</th></tr></thead>
     <tbody>${totals.map((one) => html`<tr key=${one.sex}><th scope="row">${t(`gender-${one.sex}`)}</th>${one.bands.map((count, band) => html`<td key=${band}>${count}</td>`)}<td>${one.unknown}</td><td><strong>${one.all}</strong></td></tr>`)}</tbody>
-  </table></div></section>`;
+  </table></div></div>`;
 }
 
 /** @param {{rows: Row[]}} props */
 function Rows({ rows }) {
   if (rows.length === 0) return html`<p class="card soft empty" data-test="closing-empty">${t("closing-empty")}</p>`;
-  return html`<section class="card" aria-label=${t("closing-register")}><h2>${t("closing-register")}</h2><div class="scroll" tabindex="0" role="region" aria-label=${t("closing-register")}><table data-test="closing-rows">
+  return html`<div class="card"><h2>${t("closing-register")}</h2><div class="scroll" tabindex="0" role="region" aria-label=${t("closing-register")}><table data-test="closing-rows">
     <thead><tr>${["no", "token", "in-out", "name", "age", "village", "complaint", "triage", "state"].map((head) => html`<th scope="col" key=${head}>${t(`register-${head}`)}</th>`)}</tr></thead>
     <tbody>${rows.map((row) => html`<tr key=${row.visit_id}><td class="num">${row.serial}</td><td class="num nobreak">${row.token || "—"}</td>
       <td class="num nobreak">${clockTime(row.in_ms)} – ${row.out_ms ? clockTime(row.out_ms) : ""}</td><td>${row.name}</td>
       <td>${[ageText(row.age), t(`gender-${row.sex}`)].filter(Boolean).join(", ")}</td><td>${row.village}</td>
       <td>${row.complaints.map((code) => words("complaints", code)).join(", ")}</td><td><${ColourBadge} colour=${row.colour} /></td>
-      <td>${t(`state-${row.state.replace("_", "-")}`)}</td></tr>`)}</tbody></table></div></section>`;
+      <td>${t(`state-${row.state.replace("_", "-")}`)}</td></tr>`)}</tbody></table></div></div>`;
 }

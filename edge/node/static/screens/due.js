@@ -36,7 +36,7 @@ function Row({ one }) {
     <button type="button" class="quiet grow" onClick=${() => go(sent ? `/visit/${one.visit_id}` : `/patient/${one.patient_id}`)}>
       <span class="person"><strong>${one.name}</strong><span class="soft">${[one.village, what].filter(Boolean).join(" · ")}</span>
       <span class=${one.late_days > 0 ? "late" : ""}>${when}</span></span></button>
-    ${one.mobile ? html`<a class="button print-hide" href=${`tel:${one.mobile}`} aria-label=${t("due-ring", { name: one.name })}>${one.mobile}</a>` : null}</li>`;
+    ${one.mobile ? html`<a class="button print-hide" href=${`tel:${one.mobile}`} aria-label=${`${t("due-ring", { name: one.name })}: ${one.mobile}`}>${one.mobile}</a>` : null}</li>`;
 }
 
 /** DD-MM of YYYY-MM-DD. @param {string} iso */

@@ -27,9 +27,9 @@ export function MonthPage() {
       ${now.sections.map((section, index) => html`<section class="card" key=${index} aria-label=${said(section.head)}><h2>${said(section.head)}</h2><table class="month-lines"><tbody>
         ${section.lines.map((line, number) => html`<tr key=${number} data-test="month-line" data-code=${line.code}><th scope="row"><span class="soft small num">${line.code}</span> ${said(line.name)}</th>
           <td class="num">${line.value === "" ? html`<span class="soft small">${said(now.not_recorded)}</span>` : html`<strong>${line.value}</strong>`}</td></tr>`)}</tbody></table></section>`)}
-      <section class="card" aria-label=${said(now.by_age)}><h2>${said(now.by_age)}</h2><div class="scroll" tabindex="0" role="region" aria-label=${said(now.by_age)}><table class="num">
-        <thead><tr>${now.total_heads.map((head, index) => html`<th scope="col" key=${index}>${head}</th>`)}</tr></thead>
-        <tbody>${now.totals.map((row, index) => html`<tr key=${index}>${row.map((cell, at) => (at === 0 ? html`<th scope="row" key=${at}>${cell}</th>` : html`<td key=${at}>${cell}</td>`))}</tr>`)}</tbody></table></div></section>`
+      <div class="card"><h2>${said(now.by_age)}</h2><div class="scroll" tabindex="0" role="region" aria-label=${said(now.by_age)}><table class="num">
+        <thead><tr>${now.total_heads.map((head, index) => (head ? html`<th scope="col" key=${index}>${head}</th>` : html`<td key=${index}></td>`))}</tr></thead>
+        <tbody>${now.totals.map((row, index) => html`<tr key=${index}>${row.map((cell, at) => (at === 0 ? html`<th scope="row" key=${at}>${cell}</th>` : html`<td key=${at}>${cell}</td>`))}</tr>`)}</tbody></table></div></div>`
       : html`<p class="card" role="status">${t("loading")}</p>`}
     <div class="foot row"><button type="button" data-test="month-back" onClick=${() => go("/closing")}>${t("back")}</button>
       <a class="button" data-test="month-csv" href=${`/api/month/report.csv?month=${month.value}`} download>${t("month-csv")}</a>

@@ -45,7 +45,7 @@ export function Prescription({ visit, state }) {
   if (wrong.value) return html`<p class="notice bad" role="alert">${wrong.value}</p>`;
   if (!rx) return html`<p class="card" role="status">${t("loading")}</p>`;
   const old = stands.value !== null && stands.value.standing !== "valid" && !rx.cancels;
-  if (old) return html`<section class="card rx" data-test="rx-old" data-standing=${stands.value?.standing} aria-label=${t("prescription")}>
+  if (old) return html`<section class="card rx" data-test="rx-old" data-standing=${stands.value?.standing} aria-label=${`${t("prescription")} ${day(rx.signed_ms)} ${clockTime(rx.signed_ms)}`}>
     <p class="notice bad"><strong>${t(stands.value?.standing === "cancelled" ? "rx-old-cancelled" : "rx-old-replaced")}</strong>
       <span class="num"> ${day(rx.signed_ms)} ${clockTime(rx.signed_ms)}</span> · ${rx.medicines.map((medicine) => medicine.generic).join(", ")}</p></section>`;
   const spoken = [
@@ -54,7 +54,7 @@ export function Prescription({ visit, state }) {
     rx.tests.length > 0 ? `${say("hi", "tests")}: ${rx.tests.join(", ")}` : "",
     rx.follow_up_date ? `${say("hi", "come-again")}: ${rx.follow_up_date.split("-").reverse().join("-")}` : "",
   ];
-  return html`<section class="card stack rx" data-test="rx-card" data-verified=${String(verified.value)} aria-label=${t("prescription")}>
+  return html`<section class="card stack rx" data-test="rx-card" data-verified=${String(verified.value)} aria-label=${`${t("prescription")} ${day(rx.signed_ms)} ${clockTime(rx.signed_ms)}`}>
     <div class="row between"><h2>${t("prescription")}</h2>
       <span class=${verified.value ? "notice good slim" : "notice bad slim"} data-test="rx-verified">${verified.value ? `✓ ${t("rx-signed")}` : t("rx-unverified")}</span></div>
     <p><strong>${rx.doctor_name}</strong> <span class="soft num">${[rx.qualification, rx.registration, `${day(rx.signed_ms)} ${clockTime(rx.signed_ms)}`].filter(Boolean).join(" · ")}</span></p>

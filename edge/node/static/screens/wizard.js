@@ -7,7 +7,7 @@ import { toast } from "/ui/lib/parts.js";
 import { ageWords } from "/ui/lib/ages.js";
 import { errorText, submit } from "../commands.js";
 import { keepDraft, openDraft, openForms, otherWriter, saveDraft, takeBack, watchDraft } from "../drafts.js";
-import { go, loadRecord, record, staffName } from "../store.js";
+import { go, leaving, loadRecord, record, staffName } from "../store.js";
 import { EmergencyButton } from "./emergency.js";
 import { blankForm, recordedForm, sendStep, stepFaults } from "/ui/lib/visit_form.js";
 import { ConsentStep } from "./step_consent.js";
@@ -86,6 +86,7 @@ export function Wizard({ visitId, step }) {
   };
   const next = async (/** @type {Event} */ event) => {
     event.preventDefault();
+    if (leaving()) return; // touched twice
     const faults = stepFaults(name, form.value, now.patient);
     shown.value = faults;
     if (Object.keys(faults).length > 0) return;
@@ -125,9 +126,14 @@ export function Wizard({ visitId, step }) {
       <button type="button" data-test="step-back" onClick=${() => void leave(at === 0 ? "/" : `/visit/${visitId}/step/${STEPS[at - 1]}`)}>${t("back")}</button>
       ${name === "triage"
         ? null
-        : html`<button class="primary big grow" data-test="step-next" disabled=${busy.value} aria-busy=${busy.value ? "true" : "false"}>${t("next")}</button>`}
+        : html`<${NextButton} />`}
     </div>
   </form>`;
+}
+
+/** Alone in knowing that something is under way: the step around it is not built anew for that. */
+function NextButton() {
+  return html`<button class="primary big grow" data-test="step-next" disabled=${busy.value} aria-busy=${busy.value ? "true" : "false"}>${t("next")}</button>`;
 }
 
 /** Which step a field of the form belongs to. @type {Record<string, string>} */

@@ -1,0 +1,28 @@
+// @ts-check
+// A touch is answered with the next picture: the control shows that it was touched, and what takes
+// longer, such as building another screen, comes when that picture is on the glass.
+
+const SHOWN_MS = 120;
+/** A page that is not shown makes no pictures. */
+const NO_PICTURE_MS = 100;
+
+/** Do something once the next picture is shown. @param {() => void} work */
+export function afterPicture(work) {
+  let done = false;
+  const once = () => {
+    if (!done) work();
+    done = true;
+  };
+  requestAnimationFrame(() => setTimeout(once));
+  setTimeout(once, NO_PICTURE_MS);
+}
+
+/** Let every control of the page show that it was touched. */
+export function showTouches() {
+  document.addEventListener("click", (event) => {
+    const control = event.target instanceof Element ? event.target.closest("button, a.button") : null;
+    if (!control) return;
+    control.setAttribute("data-touched", "");
+    setTimeout(() => control.removeAttribute("data-touched"), SHOWN_MS);
+  }, { capture: true });
+}
