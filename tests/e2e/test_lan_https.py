@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 
 from tests.kits.clinic import Clinic
 
-from .pages import BROWSER_ARGS, CHROMIUM, faults_here
+from .pages import BROWSER_ARGS, CHROMIUM
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 NAME = "upkendra.lan"
@@ -70,7 +70,6 @@ def test_a_tablet_is_led_from_the_door_to_the_clinic(clinic: Clinic, tmp_path: P
         expect(page.locator("#open")).to_be_hidden()
         page.locator("#again").click()
         expect(page.locator("#state")).to_have_attribute("data-state", "missing")
-        assert faults_here(page, 40) == []
         if pictures := os.environ.get("UPKENDRA_PICTURES", ""):
             page.screenshot(path=f"{pictures}/door.png")
         browser.close()

@@ -129,11 +129,6 @@ def test_a_doctor_saves_signs_amends_and_cancels_and_the_nurse_sees_what_stands(
     tap(doctor, "to-review")
     see(doctor, "review-item")
     faults += look(doctor, "review")
-    tap(doctor, "to-waiting")
-    see(doctor, "coordination")
-    faults += look(doctor, "waiting")
-    tap(doctor, "to-waiting")
-    tap(doctor, "to-review")
     first = doctor.locator('[data-test="review-item"]').first
     item = first.get_attribute("data-item")
     first.locator('[data-test="review-approve"]').click()
