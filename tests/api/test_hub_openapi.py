@@ -83,6 +83,7 @@ def test_generated_requests_find_no_surprise(hub: Background, tmp_path: Path) ->
     generate(hub, "/openapi.json", (hub.cookie, hub.csrf), LEFT_OUT, tmp_path, examples=6)
 
 
+@pytest.mark.long
 def test_generated_requests_of_patients_at_home_find_no_surprise(hub: Background, tmp_path: Path) -> None:
     generate(hub, "/home/openapi.json", (hub.home_cookie, hub.home_csrf), HOME_LEFT_OUT, tmp_path, examples=2)
 

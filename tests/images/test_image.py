@@ -124,6 +124,7 @@ def test_the_running_image_is_locked_up(appliance: Appliance) -> None:
     assert sh("systemctl --failed --no-legend --plain").strip() == ""
 
 
+@pytest.mark.long
 def test_updates_that_are_not_ours_not_whole_or_not_for_this_node_are_refused_in_words(
     appliance: Appliance, workshop: Workshop, first: Path, second: Future[Path], update: Future[Path]
 ) -> None:
