@@ -39,7 +39,6 @@ export function BrokenRecord() {
       ahead = reply.now_ms - Date.now();
       found.value = reply;
       count();
-      document.getElementById("record-title")?.focus();
     }).catch((error) => {
       toast("bad", errorText(error));
       close();
@@ -53,6 +52,9 @@ export function BrokenRecord() {
     return () => clearInterval(timer);
   }, [visitId]);
   const now = found.value;
+  useEffect(() => {
+    if (now) document.getElementById("record-title")?.focus();
+  }, [now !== null]);
   const clock = `${Math.floor(left.value / 60)}:${String(left.value % 60).padStart(2, "0")}`;
   return html`<div class="stack" data-test="broken-record"><div class="notice bad row between" role="alert" data-test="glass-banner"><strong class="grow">${t("glass-banner")} <span class="num">${clock}</span></strong>
       <button type="button" data-test="glass-close" onClick=${() => (brokenVisit.value = "")}>${t("glass-close")}</button></div>
