@@ -39,7 +39,7 @@ from .link import (
 from .meter import Meter, Wait
 from .outage import Reminder
 from .presence import Presence
-from .signals import FRESH_S, NONCE_USE_S, pack_signal, unpack_signal
+from .signals import FRESH_S, NONCE_USE_S, Delivered, pack_signal, unpack_signal
 from .trains import TrainAsking
 from .unlocking import UnlockAsking
 from .versions import FIRST, OURS, common_level
@@ -89,6 +89,7 @@ class NodeEndpoint:
         self._bulk_bps: float | None = None
         self._said = fr.Limit(False, None)
         self._now = now
+        self._delivered = Delivered()
         self._begin(epsilon, now)
         self._arq = self._fresh_arq(now)
 
@@ -109,7 +110,7 @@ class NodeEndpoint:
         self._epoch = seal.Epoch.new(self._keys, self._run, epsilon, self._grade, self._signer)
         self._born_s = now
         self._attach = True
-        self._hubs = HubProcesses()
+        self._hubs = HubProcesses(self._delivered)
         self._nonce: tuple[int, float] | None = None
         self._nonce_asked_s: float | None = None
         self._tags: deque[bytes] = deque(maxlen=_TAGS_REMEMBERED)

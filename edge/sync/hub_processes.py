@@ -5,7 +5,7 @@ replaced is alive.
 """
 
 from .incoming import Incoming
-from .signals import SignalOrder
+from .signals import Delivered, SignalOrder
 
 RETIRED_MAX = 64
 """So many changes of the process end an epoch."""
@@ -14,11 +14,13 @@ RETIRED_MAX = 64
 class HubProcesses:
     """Those of one epoch; what came from each is kept apart."""
 
-    def __init__(self) -> None:
+    def __init__(self, delivered: Delivered) -> None:
+        """``delivered``: signals that were heard in this epoch and in those before it."""
+        self._delivered = delivered
         self.salt: bytes | None = None
         """Of the one that is spoken with; None while none is."""
         self.incoming = Incoming()
-        self.order = SignalOrder()
+        self.order = SignalOrder(delivered)
         self._retired: dict[bytes, int] = {}
         """Those that were replaced, and the counter from which on the packets left that they cannot know."""
         self._peers: dict[bytes, tuple[Incoming, SignalOrder]] = {}
@@ -37,7 +39,7 @@ class HubProcesses:
         """Speak with this one from now on; whether it is a new one."""
         fresh = salt not in self._peers
         self.salt = salt
-        self.incoming, self.order = self._peers.setdefault(salt, (Incoming(salt[:2]), SignalOrder()))
+        self.incoming, self.order = self._peers.setdefault(salt, (Incoming(salt[:2]), SignalOrder(self._delivered)))
         return fresh
 
     def retire(self, next_counter: int) -> bool:

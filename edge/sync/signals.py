@@ -5,6 +5,8 @@ that a signal which was sent again in a new session is recognised. A description
 with a dictionary that knows them, which the frame names, a third of it is left.
 """
 
+import hashlib
+
 from edge.model.errors import BadInput
 
 from .bundle import NO_DICTIONARY, BundleRefused, compress, decompress, dictionary_of
@@ -38,10 +40,31 @@ def unpack_signal(body: bytes) -> tuple[int, bytes] | None:
         return None
 
 
+class Delivered:
+    """What was delivered lately, in whichever session it came.
+
+    A sender takes a signal along into a new session when its acknowledgement was lost; whoever hears it there cannot
+    tell that session's sender from another process, whose numbers begin anew. Number and content together tell.
+    """
+
+    def __init__(self) -> None:
+        self._at: dict[tuple[int, bytes], float] = {}
+
+    def is_new(self, number: int, blob: bytes, now: float) -> bool:
+        """Whether this is delivered for the first time in the life of a signal; notes it."""
+        self._at = {key: at for key, at in self._at.items() if at + FRESH_S > now}
+        key = number, hashlib.sha256(blob).digest()
+        fresh = key not in self._at
+        self._at.setdefault(key, now)
+        return fresh
+
+
 class SignalOrder:
     """Puts the signals of one sender in order and lets each through once."""
 
-    def __init__(self) -> None:
+    def __init__(self, delivered: Delivered | None = None) -> None:
+        """``delivered``: shared with the orders of other sessions."""
+        self._delivered = delivered
         self._next: int | None = None
         self._held: dict[int, tuple[bytes, float]] = {}
 
@@ -55,11 +78,12 @@ class SignalOrder:
         if number == self._next or (number > self._next and len(self._held) < HELD_MAX):
             self._held[number] = (blob, now)
         self._held = {n: held for n, held in self._held.items() if held[1] + FRESH_S > now}
-        ready = []
+        ready: list[tuple[int, bytes]] = []
         if base > self._next:
-            ready = [self._held.pop(n)[0] for n in sorted(self._held) if n < base]
+            ready = [(n, self._held.pop(n)[0]) for n in sorted(self._held) if n < base]
             self._next = base
         while self._next in self._held:
-            ready.append(self._held.pop(self._next)[0])
+            ready.append((self._next, self._held.pop(self._next)[0]))
             self._next += 1
-        return ready
+        told = self._delivered
+        return [blob for n, blob in ready if told is None or told.is_new(n, blob, now)]

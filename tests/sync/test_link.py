@@ -235,3 +235,19 @@ def test_a_node_that_has_moved_is_followed_though_its_old_path_has_no_room() -> 
     world.address = ("udp", ("10.0.0.2", 2))
     world.submit((b"from elsewhere",))
     assert world.go(60, lambda: len(world.downs_confirmed) == 5)
+
+
+def test_a_signal_that_was_heard_before_the_epoch_ended_is_not_heard_again_after_it() -> None:
+    """Where its acknowledgement was lost, the hub takes it along into the new session."""
+    heard = 0
+    for seed in range(120):
+        world = World(Medium(seed, loss=0.4), seed)
+        world.go(20)
+        world.node.rotate(world.now)
+        world.hub.send_signal(world.keys.node_id, b"ring", world.now)
+        world.go(2)
+        world.node.rotate(world.now)
+        world.go(20)
+        assert world.node_signals in ([], [b"ring"])
+        heard += len(world.node_signals)
+    assert heard > 60
