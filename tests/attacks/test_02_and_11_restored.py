@@ -12,7 +12,7 @@ from tests.attacks.ground import PATIENCE_S, WholeVisit, copy_card, down_numbers
 from tests.kits.client import Client, dig, items, text
 from tests.kits.clinic import ROOT, Clinic, Server, free_port, wait_until
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.waits, pytest.mark.serial, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")

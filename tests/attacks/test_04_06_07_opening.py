@@ -25,7 +25,7 @@ from tests.kits.clinic import ROOT, Clinic, wait_until
 from tests.kits.visit import DoctorVisit
 from tests.node.kit import contents
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.waits, pytest.mark.serial, pytest.mark.timeout(240)]
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from tests.kits.media import jpeg, sound
 from tests.kits.printer import PrinterOnPty, ThermalPrinter
 from tests.kits.visit import DoctorVisit, NurseVisit, fresh_id
 
-pytestmark = [pytest.mark.serial, pytest.mark.root, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.waits, pytest.mark.serial, pytest.mark.root, pytest.mark.timeout(240)]
 
 BESIDE = ("TMPDIR", "SQLITE_TMPDIR", "HOME", "XDG_CACHE_HOME")
 HINDI = "कखगघचछजझटठडढणतथदधनपफबभमयरलवशसह"

@@ -14,7 +14,7 @@ from tests.attacks.ground import PATIENCE_S, WholeVisit, drained
 from tests.kits.client import Client, dig, items, text
 from tests.kits.clinic import Clinic, Server, free_port, wait_until
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.waits, pytest.mark.serial, pytest.mark.timeout(200)]
 
 
 def head_states(clinic: Clinic) -> set[str]:

@@ -18,7 +18,7 @@ from tests.kits.clinic import Clinic, Here, Server, free_port, wait_until
 from tests.kits.nats import Nats
 from tests.kits.postgres import Postgres
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.waits, pytest.mark.serial, pytest.mark.timeout(420)]
 PROCESSES = 4
 PACKET_DOWN = 4
 HEAD_BYTES = 1 + 4 + 6 + 3

@@ -13,7 +13,7 @@ from tests.kits.clinic import Clinic, wait_until
 from tests.kits.courier import carry, files
 from tests.kits.visit import DoctorVisit, NurseVisit
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.waits, pytest.mark.serial, pytest.mark.timeout(300)]
 
 AT_NODE = ("usb.begun", "usb.filled", "usb.checked", "usb.renamed", "usb.written:2")
 AT_HUB = ("hub-entry-stored", "hub-before-commit", "hub-after-commit", "usb.synced", "usb.renamed", "usb.deleted")

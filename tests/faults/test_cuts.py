@@ -12,7 +12,7 @@ from tests.kits.clinic import Clinic, wait_until
 from tests.kits.link import Link, LinkSpec
 from tests.kits.visit import DoctorVisit, NurseVisit
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.waits, pytest.mark.root, pytest.mark.timeout(180)]
 
 AFTER_S = 30.0
 """How long after the link is back something may take on a slow line."""

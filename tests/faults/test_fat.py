@@ -9,7 +9,7 @@ import pytest
 from tests.kits.fat import STICK, Done, FatStick, make_fat, python
 from tests.kits.fat_drill import contents, name_of
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.waits, pytest.mark.serial, pytest.mark.timeout(240)]
 
 POINTS = ("begun", "filled", "synced", "checked", "renamed", "written", "deleted")
 

@@ -14,7 +14,7 @@ from tests.kits.client import ApiError, Client, Json, dig, items, text
 from tests.kits.clinic import Clinic, Server, wait_until
 from tests.kits.visit import DoctorVisit, NurseVisit
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.waits, pytest.mark.serial, pytest.mark.timeout(180)]
 
 T = TypeVar("T")
 PATIENCE_S = 60.0

@@ -13,7 +13,7 @@ from edge.node.outbox import OutboxDb
 from tests.faults.lives import Lives
 from tests.faults.torn import tear
 
-pytestmark = pytest.mark.serial
+pytestmark = [pytest.mark.waits, pytest.mark.serial]
 
 
 def check(lives: Lives, kills: int) -> None:

@@ -15,7 +15,7 @@ from tests.kits.courier import Run
 from tests.kits.fat import STICK, make_fat
 from tests.node.kit import provisioned
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.waits, pytest.mark.serial, pytest.mark.timeout(120)]
 
 OVERLAY = ROOT / "images" / "overlay" / "usr" / "lib"
 UNITS = OVERLAY / "systemd" / "system"

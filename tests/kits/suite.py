@@ -1,9 +1,10 @@
 """What ``./run test`` runs, in which order, and how long each part took.
 
 Checks of the text first, then the tests that may share the machine on all cores, then the pages that
-measure no time, two browsers at once, then calls, links, and what runs several processes, one after the
-other. Everything is run even if a part fails, so that one run tells all. Pytest's closing line is the
-last thing printed.
+measure no time, two browsers at once, then what kills processes and cuts power, two at once because it
+mostly waits, then calls, links, and whatever measures time, one after the other.
+Everything is run even if a part fails, so that one run tells all. Pytest's closing line is the last thing
+printed.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 SERIAL = "root or serial or long"
+WAITS = f"waits and ({SERIAL})"
 NO_TESTS = 5
 """Pytest's exit code when a part has no test."""
 
@@ -36,7 +38,7 @@ def checks() -> list[Step]:
 
 
 def test_steps(wanted: Sequence[str], *, long: bool) -> list[Step]:
-    """Pytest in three parts: what may share the machine, pages, what may not. Given paths or options: in one."""
+    """Pytest in four parts: what shares the machine, pages, what waits, what is alone; in one for given paths."""
     pytest = [sys.executable, "-m", "pytest", "--durations=8", "--durations-min=1"]
     if long:
         pytest.append("--long")
@@ -46,7 +48,8 @@ def test_steps(wanted: Sequence[str], *, long: bool) -> list[Step]:
     return [
         ("tests that share", [*pytest, "-n", cores, "--dist=loadfile", "-m", f"not (browser or {SERIAL})"]),
         ("tests of pages", [*pytest, "-n", "2", "--dist=loadfile", "-m", f"browser and not ({SERIAL})"]),
-        ("tests in turn", [*pytest, "-m", SERIAL]),
+        ("tests that wait", [*pytest, "-n", "2", "--dist=loadfile", "-m", WAITS]),
+        ("tests in turn", [*pytest, "-m", f"({SERIAL}) and not waits"]),
     ]
 
 
