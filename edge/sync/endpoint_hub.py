@@ -28,7 +28,7 @@ from .link import (
     online_limit_s,
 )
 from .session import Session
-from .signals import FRESH_S, SignalOrder, pack_signal, unpack_signal
+from .signals import FRESH_S, SignalOrder, first_number, pack_signal, unpack_signal
 from .timers import Timers
 from .versions import FIRST, OURS, Reads, common_level
 
@@ -126,7 +126,7 @@ class HubEndpoint:
         node = self._node(node_id)
         if node is None or node.current is None:
             return False
-        node.signals += 1
+        node.signals = node.signals + 1 if node.signals else first_number(node.current.salt)
         body = pack_signal(node.signals, blob, node.current.reads)
         node.current.arq.send(fr.KIND_SIGNAL, Cls.SIGNAL, body, node.signals.to_bytes(8, "big"), self._latest(now))
         self._dirty[node.current] = None

@@ -17,6 +17,8 @@ FRESH_S = 30.0
 NONCE_USE_S = 25.0
 """The node uses a hub nonce for this long; the hub takes it for ``FRESH_S``."""
 HELD_MAX = 256
+DRAWN_FROM, DRAWN_BITS = 1 << 27, 26
+"""A frame's number has 28 bits; sixty million signals are left to each process."""
 DICTIONARY = 2
 """Of zstd, trained on signals of calls (``tests/bench/make_signal_dictionary.py``)."""
 
@@ -40,11 +42,17 @@ def unpack_signal(body: bytes) -> tuple[int, bytes] | None:
         return None
 
 
+def first_number(salt: bytes) -> int:
+    """Where a hub process begins to count what it says to a node; ``salt``: random, of the first session with it."""
+    return DRAWN_FROM | int.from_bytes(salt[:4], "big") & ((1 << DRAWN_BITS) - 1)
+
+
 class Delivered:
     """What was delivered lately, in whichever session it came.
 
-    A sender takes a signal along into a new session when its acknowledgement was lost; whoever hears it there cannot
-    tell that session's sender from another process, whose numbers begin anew. Number and content together tell.
+    A hub takes a signal along into a new session when its acknowledgement was lost. Another process of it may say the
+    same words again and means them: its numbers begin elsewhere (:func:`first_number`). A hub of an earlier release
+    counts from 1 in each process; what it says is never held back.
     """
 
     def __init__(self) -> None:
@@ -52,6 +60,8 @@ class Delivered:
 
     def is_new(self, number: int, blob: bytes, now: float) -> bool:
         """Whether this is delivered for the first time in the life of a signal; notes it."""
+        if number < DRAWN_FROM:
+            return True
         self._at = {key: at for key, at in self._at.items() if at + FRESH_S > now}
         key = number, hashlib.sha256(blob).digest()
         fresh = key not in self._at
