@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from .tools import BuildFailed, run
+from .tools import BuildFailed, link_or_copy, run
 
 HERE = Path(__file__).resolve().parent
 PAD_BYTES = 8 * 1024
@@ -64,7 +64,7 @@ def full(folder: Path, out: Path, keys: Path, work: Path, say: Say) -> None:
     content = _fresh(work / "bundle")
     sections = []
     for name in CLASSES:
-        _link(folder / build.part(name).file, content / f"{name}.img")
+        link_or_copy(folder / build.part(name).file, content / f"{name}.img")
         sections.append(f"[image.{name}]\nfilename={name}.img\n")
     say(f"bundle: full, version {build.version}")
     _bundle(content, build, sections, out, keys)
@@ -124,10 +124,3 @@ def _fresh(folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
-
-
-def _link(source: Path, place: Path) -> None:
-    try:
-        place.hardlink_to(source)
-    except OSError:
-        shutil.copyfile(source, place)

@@ -7,7 +7,7 @@ import uuid
 from pathlib import Path
 
 from .recipe import DATA_UUID, DISK_UUID, ROOT_UUID, Recipe, Slot
-from .tools import BuildFailed, run
+from .tools import BuildFailed, link_or_copy, run
 
 HERE = Path(__file__).resolve().parent
 CMDLINE = (
@@ -47,7 +47,7 @@ def fat(files: dict[str, Path | bytes], out: Path, slot: Slot, epoch_s: int) -> 
         source = out.with_suffix(".file")
         if isinstance(content, Path):
             source.unlink(missing_ok=True)
-            os.link(content, source)
+            link_or_copy(content, source)
         else:
             source.write_bytes(content)
         os.utime(source, (epoch_s, epoch_s))

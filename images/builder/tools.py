@@ -1,6 +1,7 @@
 """Running the programs that images are made with, with words for what goes wrong."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -45,3 +46,11 @@ def run(
 def chroot(root: Path, *argv: str, env: Mapping[str, str] | None = None) -> bytes:
     """Run a program of the image in the image. Raises BuildFailed."""
     return run(["chroot", root, *argv], env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", **(env or {})})
+
+
+def link_or_copy(source: Path, place: Path) -> None:
+    """The same file at another place; a copy where that is on another disk."""
+    try:
+        place.hardlink_to(source)
+    except OSError:
+        shutil.copyfile(source, place)

@@ -45,9 +45,9 @@ export function Prescription({ visit, state }) {
   if (wrong.value) return html`<p class="notice bad" role="alert">${wrong.value}</p>`;
   if (!rx) return html`<p class="card" role="status">${t("loading")}</p>`;
   const old = stands.value !== null && stands.value.standing !== "valid" && !rx.cancels;
-  if (old) return html`<section class="card rx" data-test="rx-old" data-standing=${stands.value?.standing} aria-label=${`${t("prescription")} ${day(rx.signed_ms)} ${clockTime(rx.signed_ms)}`}>
+  if (old) return html`<article class="card rx" data-test="rx-old" data-standing=${stands.value?.standing} aria-label=${`${t("prescription")} ${day(rx.signed_ms)} ${clockTime(rx.signed_ms)}`}>
     <p class="notice bad"><strong>${t(stands.value?.standing === "cancelled" ? "rx-old-cancelled" : "rx-old-replaced")}</strong>
-      <span class="num"> ${day(rx.signed_ms)} ${clockTime(rx.signed_ms)}</span> · ${rx.medicines.map((medicine) => medicine.generic).join(", ")}</p></section>`;
+      <span class="num"> ${day(rx.signed_ms)} ${clockTime(rx.signed_ms)}</span> · ${rx.medicines.map((medicine) => medicine.generic).join(", ")}</p></article>`;
   const spoken = [
     ...rx.medicines.map((medicine) => `${medicine.generic.toLowerCase()}: ${doseLine(medicine, "hi").replaceAll(" — ", ", ")}`),
     rx.advice,
