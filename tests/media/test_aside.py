@@ -127,18 +127,19 @@ async def test_a_reloaded_doctors_page_is_called_again_by_the_same_process_and_i
 
 @pytest.mark.browser
 @pytest.mark.root
+@pytest.mark.timeout(300)
 def test_while_the_rate_carries_no_video_stills_come_instead_and_video_follows_when_it_does() -> None:
     async def story(link: Link) -> None:
         async with browsing() as browser, calling("test", start_bps=15_000, wrapper=link.left.argv([])) as room:
             page = await open_page(browser, f"{room.url}/doctor")
             await until(page, "window.asides.some((one) => one.type === 'link_state' && one.rung === 'stills')")
-            await until(page, "window.stills?.length > 0", 60)
+            await until(page, "window.stills?.length > 0", 110)
             still = (await page.evaluate("window.stills"))[0]
             assert still["bytes"] <= STILL_MOST_BYTES
             assert 0 <= still["at"] - still["takenAt"] < 8_000
             for way in ("uplink", "downlink"):
                 link.set_rate(way, None)
-            await until(page, "window.call.stats().fps > 2 && window.asides.at(-1).rung.startsWith('video')", 60)
+            await until(page, "window.call.stats().fps > 2 && window.asides.at(-1).rung.startsWith('video')", 90)
 
     with Link(LinkSpec.both(rate_kbps=THIN_KBPS, rtt_ms=200)) as link:
         link.right.call(lambda: asyncio.run(story(link)))
