@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select, update
 
 from edge.model.errors import BadInput, NotFound, Refused
 
-from . import audit
+from . import audit, on_call
 from .directory import Site
 from .permits import JUST_A_DOCTOR, all_roles
 from .store.schema import doctors, node_staff, nodes, removed_staff, tokens
@@ -148,8 +148,11 @@ def waiting_tokens(connection: Connection, now_ms: int) -> list[Token]:
 
 
 def move_site(connection: Connection, node_id: str, district: str, block: str, now_ms: int, actor: str) -> None:
-    """Say in which district and block a site lies; figures count it there from now on. Raises NotFound."""
-    values = {"district": district, "block": block}
+    """Say in which district and block a site lies; figures count it there from now on, and it rings the numbers there.
+
+    Raises NotFound.
+    """
+    values = {"district": district, "block": block, "told_on_call_ms": on_call.UNTOLD_MS}
     if connection.execute(update(nodes).where(nodes.c.node_id == node_id).values(values)).rowcount == 0:
         raise NotFound("There is no such node.")
     audit.record(connection, now_ms, actor, "site_moved", node_id, f"{district} / {block}")

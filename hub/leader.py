@@ -73,8 +73,8 @@ class Leader:
         self._held: Connection | None = None
         self._term = 0
         self._sure_until_s = 0.0
-        self._seen: tuple[tuple[int, int], float] = ((0, 0), 0.0)
-        """Term and beat of another leader, and since when they stand so."""
+        self._seen: tuple[tuple[int, int], float] | None = None
+        """Term and beat of another leader, and since when they stand so; None before the first look."""
 
     @property
     def leads(self) -> bool:
@@ -106,7 +106,7 @@ class Leader:
             self._term = add_row(held, leadership, {"name": "term", "number": 1}, "number")
             return True
         now_s, stands = self._monotonic_s(), (_number(held, "term"), _number(held, "beat"))
-        if stands != self._seen[0]:
+        if self._seen is None or stands != self._seen[0]:
             self._seen = stands, now_s
         elif now_s - self._seen[1] >= STILL_S:
             say(logger, "leader_stopped", logging.WARNING)

@@ -19,6 +19,8 @@ from .store.schema_office import on_call
 EVERYWHERE: Final = ""
 MOST: Final = 6
 """Numbers in one list: a node shows those of its district and those that are everywhere."""
+UNTOLD_MS: Final = -1
+"""``told_on_call_ms`` of a node that lies elsewhere now: it is told anew, also where there is no list."""
 AT_ONCE: Final = 25
 """Nodes told in one look, every two seconds: ten thousand within a quarter of an hour, beside all else."""
 
@@ -63,8 +65,8 @@ def lacking(connection: Connection, most: int = AT_ONCE) -> list[str]:
     """Some nodes that have not been told the newest numbers that concern them."""
     query = (
         select(nodes.c.node_id)
-        .join(on_call, or_(on_call.c.district == EVERYWHERE, on_call.c.district == nodes.c.district))
-        .where(nodes.c.revoked_ms == 0, nodes.c.told_on_call_ms < on_call.c.changed_ms)
+        .outerjoin(on_call, or_(on_call.c.district == EVERYWHERE, on_call.c.district == nodes.c.district))
+        .where(nodes.c.revoked_ms == 0, nodes.c.told_on_call_ms < func.coalesce(on_call.c.changed_ms, 0))
         .distinct()
         .limit(most)
     )

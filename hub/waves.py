@@ -10,7 +10,7 @@ from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
-from sqlalchemy import Connection, select, update
+from sqlalchemy import ColumnElement, Connection, select, update
 
 from edge.model.errors import BadInput, NotFound, Refused
 from edge.sync import release
@@ -22,6 +22,8 @@ from .store.schema_office import updates
 
 WAVES_MAX = 12
 _encode = msgspec.msgpack.Encoder().encode
+_REMOVED = _encode(())
+"""The plan of an update that was taken out of the list: its row stays, since one without a row is anybody's."""
 
 
 class Wave(Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,10 +89,16 @@ def add(connection: Connection, raw: bytes, plan: tuple[Wave, ...], now_ms: int,
         "added_ms": now_ms,
         "added_by": actor,
     }
-    if not insert_new(connection, updates, row):
+    if not insert_new(connection, updates, row) and not _take_back(connection, row):
         raise Refused("This update is in the list already. Change its waves there.", code="update_known")
     audit.record(connection, now_ms, actor, "update_added", found.sha256[:16], f"{found.name} {found.version}")
     return found.sha256
+
+
+def _take_back(connection: Connection, row: Row) -> bool:
+    """Whether the update had been removed; then it is in the list again."""
+    this = (updates.c.sha256 == row["sha256"]) & (updates.c.plan == _REMOVED)
+    return connection.execute(update(updates).where(this).values(dict(row))).rowcount == 1
 
 
 def change(
@@ -98,23 +106,30 @@ def change(
 ) -> None:
     """Another plan, or a pause: nobody new is offered it then. Raises NotFound."""
     values = {"plan": _encode(plan), "paused": paused}
-    if connection.execute(update(updates).where(updates.c.sha256 == sha256).values(values)).rowcount == 0:
+    if connection.execute(update(updates).where(_listed(sha256)).values(values)).rowcount == 0:
         raise NotFound("There is no such update.")
     audit.record(connection, now_ms, actor, "update_paused" if paused else "update_waves", sha256[:16])
 
 
 def remove(connection: Connection, sha256: str, now_ms: int, actor: str) -> None:
-    """Offer it to nobody any more. Raises NotFound."""
-    if connection.execute(updates.delete().where(updates.c.sha256 == sha256)).rowcount == 0:
+    """Offer it to nobody any more, until it is added again. Raises NotFound."""
+    gone = {"plan": _REMOVED, "paused": True}
+    if connection.execute(update(updates).where(_listed(sha256)).values(gone)).rowcount == 0:
         raise NotFound("There is no such update.")
     audit.record(connection, now_ms, actor, "update_removed", sha256[:16])
+
+
+def _listed(sha256: str) -> ColumnElement[bool]:
+    return (updates.c.sha256 == sha256) & (updates.c.plan != _REMOVED)
 
 
 def listed(connection: Connection, now_ms: int) -> list[Offered]:
     """All updates, the newest first."""
     places = connection.execute(select(nodes.c.node_id, nodes.c.district).where(nodes.c.revoked_ms == 0)).all()
     found: list[Offered] = []
-    for row in connection.execute(select(updates).order_by(updates.c.added_ms.desc())):
+    for row in connection.execute(
+        select(updates).where(updates.c.plan != _REMOVED).order_by(updates.c.added_ms.desc())
+    ):
         plan = _plans.decode(row.plan)
         waves = [wave_of(row.sha256, plan, place.node_id, place.district) for place in places]
         reached = tuple(waves.count(number) for number in range(len(plan)))

@@ -57,11 +57,18 @@ class Found(Struct, frozen=True):
 class Preflight:
     """The measurements of one node."""
 
-    def __init__(self, link_now: Callable[[], LinkState], train: Train, camera: str) -> None:
+    def __init__(
+        self,
+        link_now: Callable[[], LinkState],
+        train: Train,
+        camera: str,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         """``camera``: the source of calls, as in :class:`edge.media.signals.StartCall`."""
         self._link_now = link_now
         self._train = train
         self._camera = camera
+        self._monotonic_s = monotonic_s
         self._rules = load_rules()
         self._running: asyncio.Task[Found] | None = None
         self._last = Found(LinkSeen.OFFLINE)
@@ -70,7 +77,7 @@ class Preflight:
 
     def begin(self) -> "asyncio.Task[Found]":
         """Measure, unless that is under way or was done a moment ago."""
-        if self._running is None or (self._running.done() and time.monotonic() - self._last_s > FRESH_S):
+        if self._running is None or (self._running.done() and self._monotonic_s() - self._last_s > FRESH_S):
             self._hurry = False
             self._running = asyncio.create_task(self._measure())
         return self._running
@@ -86,7 +93,7 @@ class Preflight:
 
     def start_bps(self) -> int:
         """Where a call that begins now may begin; 0 where that is not known."""
-        return self._last.start_bps if time.monotonic() - self._last_s <= HOLDS_S else 0
+        return self._last.start_bps if self._monotonic_s() - self._last_s <= HOLDS_S else 0
 
     def hurry(self) -> None:
         """The call was taken: no further train leaves."""
@@ -99,16 +106,16 @@ class Preflight:
             await asyncio.gather(self._running, return_exceptions=True)
 
     async def _measure(self) -> Found:
-        begin_s, state = time.monotonic(), self._link_now()
+        begin_s, state = self._monotonic_s(), self._link_now()
         if not state.online:
             found = Found(LinkSeen.OFFLINE)
         elif state.waits in (Wait.CAP, Wait.HOURS):
             found = Found(LinkSeen.SAVING)
-        elif state.waits is Wait.CALL:
-            found = self._last
+        elif state.waits is Wait.CALL:  # what was found before it grows no younger by this
+            return self._last if begin_s - self._last_s <= HOLDS_S else Found(LinkSeen.MEASURED)
         else:
             found = await self._by_trains(begin_s, state.rtt_ms / 1000)
-        self._last, self._last_s = found, time.monotonic()
+        self._last, self._last_s = found, self._monotonic_s()
         return found
 
     async def _by_trains(self, begin_s: float, rtt_s: float) -> Found:
@@ -120,9 +127,9 @@ class Preflight:
             sent_bytes += plan.total_bytes
             seen = _of(told.up)
             up, down = seen or up, _of(told.down) or down
-            found = _found(told, up, down, sent_bytes, begin_s)
-            self._last, self._last_s = found, time.monotonic()
-            most_s = MOST_S - (time.monotonic() - begin_s)
+            found = _found(told, up, down, sent_bytes, self._monotonic_s() - begin_s)
+            self._last, self._last_s = found, self._monotonic_s()
+            most_s = MOST_S - (self._monotonic_s() - begin_s)
             size_bytes = further_bytes(plan.total_bytes, seen, most_s, rtt_s)
             if not size_bytes or self._hurry:
                 return found
@@ -139,7 +146,7 @@ def _of(seen: Seen | None) -> Carried | None:
     return carried(seen.size_bytes, seen.arrived_s) if seen is not None else None
 
 
-def _found(told: TrainTold, up: Carried | None, down: Carried | None, sent_bytes: int, begin_s: float) -> Found:
+def _found(told: TrainTold, up: Carried | None, down: Carried | None, sent_bytes: int, took_s: float) -> Found:
     trusted = up is not None and up.sure and told.path == TRUSTED_PATH
     start_bps = int(up.rate_bps) if up is not None and trusted else 0
-    return Found(LinkSeen.MEASURED, up, down, start_bps, sent_bytes, round(time.monotonic() - begin_s, 3))
+    return Found(LinkSeen.MEASURED, up, down, start_bps, sent_bytes, round(took_s, 3))

@@ -76,7 +76,12 @@ async def test_an_update_begins_paused_and_a_pause_stops_new_nodes(kit: HubKit) 
     assert (await page.call("PUT", f"/api/updates/{SHA}", {**go, "paused": True})).status == 200
     assert await due() == []
     assert (await page.call("DELETE", f"/api/updates/{SHA}", {"password": PASSWORD})).status == 200
-    assert await due() is None
+    assert await due() == [], "what was taken out of the list is nobody's, not everybody's"
+    assert (await page.get("/api/updates"))["items"] == []
+    assert (await page.call("PUT", f"/api/updates/{SHA}", go)).status == 404
+    assert (await page.call("DELETE", f"/api/updates/{SHA}", {"password": PASSWORD})).status == 404
+    again = await page.call("POST", "/api/updates", body)
+    assert again.status == 200 and [one["paused"] for one in (await again.json())["items"]] == [True]
 
 
 async def test_a_line_says_what_the_node_said_and_what_wants_a_person_comes_first(kit: HubKit) -> None:

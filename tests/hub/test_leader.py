@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, select
+from sqlalchemy.exc import DBAPIError
 
 from edge.model import events as ev
 from hub.backup import init_hub
 from hub.config import Settings
 from hub.directory import revoke_node
-from hub.leader import STILL_S, SURE_S, Leader, LeadsNoMore
+from hub.leader import LEADER_LOCK, STILL_S, SURE_S, Leader, LeadsNoMore
 from hub.store.engine import Store
 from hub.store.schema import leadership
 from tests.kits.clinic import Here, Server, free_port
@@ -77,6 +78,24 @@ def test_a_leader_that_was_stopped_loses_the_lead_and_can_write_nothing_when_it_
         assert (old.leads, new.look(), new.leads) == (False, True, True)
     finally:
         old.close()
+        new.close()
+
+
+def test_one_that_has_just_come_does_not_take_the_first_leader_for_a_stopped_one(store: Store) -> None:
+    clock = Time()
+    new = Leader(store.engine, clock.monotonic_s)
+    first = store.engine.connect()  # it has the lock, and its first term is not written yet
+    try:
+        assert first.exec_driver_sql(f"SELECT pg_try_advisory_lock({LEADER_LOCK})").scalar()
+        assert not new.look()
+        assert first.exec_driver_sql("SELECT 1").scalar() == 1, "nobody ended its connection"
+        clock.now_s += STILL_S
+        assert not new.look()
+        with pytest.raises(DBAPIError):  # and one that stays silent is ended
+            first.exec_driver_sql("SELECT 1")
+    finally:
+        first.invalidate()
+        first.close()
         new.close()
 
 

@@ -176,6 +176,19 @@ async def test_numbers_to_ring_reach_the_nodes_of_their_district_and_those_enrol
     await node.until(lambda: _numbers(node)[-1:] == [["5550108"]])
 
 
+async def test_a_node_that_was_moved_rings_the_numbers_of_its_new_district_and_not_of_the_old_one(kit: HubKit) -> None:
+    node = await kit.enrol()
+    page, admin = await person(kit, Role.COORDINATOR), await person(kit, Role.ADMINISTRATOR)
+    gaya = {"district": "Gaya", "items": [{"name": "PHC Gaya", "phone": "5550900"}]}
+    here = {"district": "Sitapur", "items": [{"name": "PHC, duty doctor", "phone": "5550100"}]}
+    for body in (gaya, here):  # the new district's list is the older one
+        assert (await post(page, "/api/on-call", body, "PUT"))[0] == 200
+    await node.until(lambda: _numbers(node)[-1:] == [["5550100"]])
+    for district, numbers in (("Gaya", ["5550900"]), ("Patna", [])):  # nobody keeps a list for Patna
+        assert (await post(admin, f"/api/sites/{node.node_id}", {"district": district}, "PUT"))[0] == 200
+        await node.until(lambda numbers=numbers: _numbers(node)[-1:] == [numbers])  # type: ignore[misc]
+
+
 REASON = "RED patient, no doctor answers since 20 minutes"
 
 
