@@ -137,15 +137,25 @@ class Fleet:
         """
         found = release.parse_release(update.release)
         due = await self._desk.due(found.sha256)
-        wave = due is not None
-        if due is not None and update.node_id != courier.EVERY_NODE:
-            due = tuple(node_id for node_id in due if node_id == update.node_id)
-        if due == ():
+        may = due if due is None or update.node_id == courier.EVERY_NODE else tuple({update.node_id} & set(due))
+        if may == ():
+            self._take_off(self._not_due(update, due))
             raise courier.CourierRefused("no node may have this update now", code="update_not_due")
         fresh = await self._write_payload(update, found)
-        for node_id in (due or (update.node_id,))[:OFFERS_MAX]:
-            fresh |= await self._write_offer(msgspec.structs.replace(update, node_id=node_id), found, wave=wave)
+        named = may or (update.node_id,)
+        if len(named) > OFFERS_MAX:
+            self._tell(f"{len(named)} machines may have it; a stick holds offers for {OFFERS_MAX}. Use --update-for.")
+        for node_id in named[:OFFERS_MAX]:
+            one = msgspec.structs.replace(update, node_id=node_id)
+            fresh |= await self._write_offer(one, found, wave=due is not None)
+        self._take_off(self._not_due(update, due))
         return fresh
+
+    def _not_due(self, update: Update, due: tuple[bytes, ...] | None) -> list[str]:
+        """Offers of this update to nodes that may not have it: paused or removed since, or made before it had waves."""
+        if due is None:
+            return []
+        return [n for n, one in self._offers.items() if one.release == update.release and one.node_id not in due]
 
     async def _write_payload(self, update: Update, found: release.Release) -> bool:
         part, mine = part_name(self._mine, found.sha256), part_prefix(self._mine)
@@ -168,12 +178,16 @@ class Fleet:
             for name, one in self._offers.items()
             if name not in same[:1] and one.node_id in others and self._replaces(update, one)
         ]
-        self._files.delete(Folder.FLEET, old)
-        unnamed = {self._named.pop(name) for name in old if name in self._named} - set(self._named.values())
-        self._files.delete(Folder.FLEET, [name for name in self._stick.payloads if name.lower() in unnamed])
-        for name in old:
-            self._offers.pop(name, None)
+        self._take_off(old)
         return not same
+
+    def _take_off(self, offers: list[str]) -> None:
+        """Remove offers, and the payloads that no offer names any more."""
+        self._files.delete(Folder.FLEET, offers)
+        unnamed = {self._named.pop(name) for name in offers if name in self._named} - set(self._named.values())
+        self._files.delete(Folder.FLEET, [name for name in self._stick.payloads if name.lower() in unnamed])
+        for name in offers:
+            self._offers.pop(name, None)
 
     def _progress(self, found: release.Release) -> Progress:
         def told(done: int) -> None:

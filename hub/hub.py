@@ -305,8 +305,8 @@ class Hub:
                 await self._reload_keys()
                 await self.desk.forget_sessions()
                 if self.front.leads:
-                    await self.publish_doctors()
                     await self.tell_revocations()
+                    await self.publish_doctors()
                     await self._tell_on_call()
                     await self._free_visits()
             except Exception:
@@ -320,7 +320,7 @@ class Hub:
             def act(connection: Connection, node_id: str = node_id) -> down.DownBlob:
                 return on_call.tell(connection, self.speaker, node_id, self.wall_ms())
 
-            self.link.send_down(await self.store.write(act))
+            self.link.send_down(await self.store.write(self.leader.fenced(act)))
 
     async def _free_visits(self) -> None:
         """Look for visits of closed accounts, after an account was closed and at the start."""

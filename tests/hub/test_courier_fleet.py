@@ -159,13 +159,14 @@ async def test_an_update_in_waves_is_offered_to_the_nodes_whose_wave_has_come_an
         with pytest.raises(courier.CourierRefused) as paused:
             await visit.fleet.write_update(update)
         assert paused.value.refusal.code == "update_not_due"
+    assert offered_to() == set(), "the offer to everybody went with the pause"
     await kit.hub.store.write(
         lambda connection: waves.change(connection, sha256, plan, kit.clock.ms, "admin", paused=False)
     )
     kit.clock.pass_s(60)
     with Visiting(kit, path) as visit:
         assert await visit.fleet.write_update(update)
-    assert offered_to() == {node.node_id}, "the offer to everybody is gone"
+    assert offered_to() == {node.node_id}
     kit.clock.pass_s(3600)
     with Visiting(kit, path) as visit:
         assert await visit.fleet.write_update(update)
@@ -173,3 +174,8 @@ async def test_an_update_in_waves_is_offered_to_the_nodes_whose_wave_has_come_an
         assert not await visit.fleet.write_update(update)
     assert offered_to() == {node.node_id, later.node_id}
     assert names(path)[".pay"] == 1
+    await kit.hub.store.write(lambda connection: waves.remove(connection, sha256, kit.clock.ms, "admin"))
+    with Visiting(kit, path) as visit, pytest.raises(courier.CourierRefused):
+        await visit.fleet.write_update(update)
+    assert offered_to() == set()
+    assert ".pay" not in names(path)
