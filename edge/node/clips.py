@@ -94,6 +94,8 @@ class ClipDesk:
             word = _decoded(await asyncio.wait_for(child.stdout.readline(), BEGIN_MOST_S))
             if not isinstance(word, Recording):
                 raise _refused(word)
+            if self._in_call():  # taken while the camera was being opened
+                raise NotTaken("The camera of the centre is in use. Try again after that.", code="clip_busy")
         except BaseException as error:
             await self._end(child)
             if isinstance(error, TimeoutError):

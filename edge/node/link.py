@@ -326,7 +326,9 @@ class HubLink:
             case UnlockTold():
                 await self.on_unlock_told(event)
             case TrainTold(number) if number in self._trains:
-                self._trains.pop(number).set_result(event)
+                asked = self._trains.pop(number)
+                if not asked.done():  # whoever asked may have given up
+                    asked.set_result(event)
 
     async def _acked(self, *words: BundleAcked) -> None:
         for word in words:

@@ -25,6 +25,8 @@ from ..report_cli import sheet_pdf
 
 DAYS_MAX = 366
 PATIENCE_S = 300.0
+WAITING_MAX = 8
+"""People who wait for their figures, the one whose are being made among them."""
 Day = Annotated[str, Meta(max_length=10)]
 _lines = msgspec.json.Decoder(list[report.Line])
 
@@ -58,6 +60,7 @@ class ReportApi:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._one = asyncio.Lock()
+        self._waiting = 0
 
     def routes(self) -> list[AnyRoute]:
         return [
@@ -138,17 +141,30 @@ class ReportApi:
         command += ["--database", settings.database] if settings.database else []
         command += [word for district in districts for word in ("--district", district)]
         command += [f"--{name}" for name in ("monthly", "demo") if getattr(asked, name)]
-        async with self._one:
-            process = await asyncio.create_subprocess_exec(
-                *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
-            )
-            try:
-                told, _ = await asyncio.wait_for(process.communicate(), PATIENCE_S)
-            except BaseException:
-                if process.returncode is None:
-                    process.kill()
-                    await process.wait()
-                raise
+        if self._waiting >= WAITING_MAX:
+            raise Unavailable("Many people ask for figures just now. Try again in a few minutes.")
+        self._waiting += 1
+        try:
+            async with self._one:
+                told = await self._run(command)
+        finally:
+            self._waiting -= 1
+        return tuple(_lines.decode(told))
+
+    @staticmethod
+    async def _run(command: list[str]) -> bytes:
+        """What the command says. Raises Unavailable."""
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
+        )
+        try:
+            told, _ = await asyncio.wait_for(process.communicate(), PATIENCE_S)
+        except TimeoutError:
+            raise Unavailable("The figures took too long. Ask for fewer days.") from None
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
         if process.returncode != 0:
             raise Unavailable("The figures could not be computed. Try again.")
-        return tuple(_lines.decode(told))
+        return told

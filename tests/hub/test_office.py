@@ -6,6 +6,7 @@ from typing import Any
 
 import pyotp
 import pypdfium2
+import pytest
 import zxingcpp
 from sqlalchemy import Connection, select
 
@@ -16,6 +17,7 @@ from hub import affected, audit, glass, review
 from hub.directory import published_doctors
 from hub.permits import Role
 from hub.store.schema import audit as lines
+from hub.web import report_api
 
 from .kit import DRAFT, PASSWORD, HubKit, NodeKit, Page, new_id, registered, visit_events
 from .test_permits import person
@@ -283,6 +285,16 @@ async def test_a_viewer_sees_the_figures_of_her_district_and_of_no_doctor(kit: H
     pdf = await (await admin.call("GET", f"/api/report.pdf?{day}&monthly=true")).read()
     assert pdf.startswith(b"%PDF")
     assert (await admin.call("GET", "/api/report?since=2026-09-30&until=2026-09-01")).status == 400
+
+
+async def test_figures_that_take_too_long_or_are_asked_for_by_too_many_are_refused_as_busy(
+    kit: HubKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin = await person(kit, Role.ADMINISTRATOR)
+    for name, most in (("PATIENCE_S", 0.0), ("WAITING_MAX", 0)):
+        monkeypatch.setattr(report_api, name, most)
+        reply = await admin.call("GET", "/api/report")
+        assert (reply.status, (await reply.json())["code"]) == (503, "unavailable")
 
 
 async def test_reading_is_written_down(kit: HubKit) -> None:

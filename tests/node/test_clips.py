@@ -105,7 +105,7 @@ async def test_what_is_no_clip_is_refused_before_a_codec_sees_it(setup: Provisio
 
 
 async def test_the_nodes_own_camera_records_until_it_is_told_to_stop_and_gives_way_to_a_call(
-    setup: Provisioned,
+    setup: Provisioned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with Served(setup) as served:
         tablet = served.tablet
@@ -132,6 +132,11 @@ async def test_the_nodes_own_camera_records_until_it_is_told_to_stop_and_gives_w
         status, reply = await tablet.call("POST", other + "/stop")
         assert (status, reply["code"]) in ((409, "clip_failed"), (404, "not_found"))
         assert len(await media_of(tablet, visit)) == 2
+        calls = iter((False, True))
+        monkeypatch.setattr(served.node.clips, "_in_call", lambda: next(calls))
+        status, reply = await tablet.call("POST", f"/api/visits/{visit}/clips/0000000000000002")
+        assert (status, reply["code"]) == (409, "clip_busy"), "a call was taken while the camera was being opened"
+        monkeypatch.undo()
         served.node.clips.recorder = [sys.executable, "-c", "print('nonsense')"]
         status, reply = await tablet.call("POST", f"/api/visits/{visit}/clips/0000000000000001")
         assert (status, reply["code"]) == (409, "clip_failed")
