@@ -28,6 +28,7 @@ from hub.config import Settings
 from hub.hub import Hub
 from tests.bench.rows import Row, at_most
 from tests.kits.clinic import Here, Server, free_port
+from tests.kits.process import cpu_s, memory
 
 NODES, BY_SOCKET = 10_000, 1_000
 IDLE_S = 60.0
@@ -160,20 +161,6 @@ class _Heard(asyncio.DatagramProtocol):
         """The hub is not there at the moment."""
 
 
-def pss_mb(pid: int) -> float:
-    """Proportional share of memory of a process, MB."""
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) / 1024
-    raise ValueError("no Pss")
-
-
-def cpu_s(pid: int) -> float:
-    """Seconds of processor time that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100
-
-
 async def _all_online(nodes: list[FleetNode], since_s: float, limit_s: float) -> tuple[float, list[float]]:
     """Seconds until the last node has heard the hub after ``since_s``, and of each node."""
     took: dict[int, float] = {}
@@ -210,7 +197,7 @@ async def _measure(folder: Path, count: int, by_socket: int) -> list[Row]:
     print(f"enrolled {count} in {time.monotonic() - begun:.0f} s", file=sys.stderr)
     with _hub(folder / "hub", ports, folder / "hub.log") as hub:
         await asyncio.to_thread(hub.start)
-        alone_mb = pss_mb(hub.pid)
+        alone_mb = memory(hub.pid).pss_mb
         nodes = [
             FleetNode(one, ("127.0.0.1", ports.tls if n < by_socket else ports.udp), by_socket=n < by_socket)
             for n, one in enumerate(enrolled)
@@ -228,7 +215,7 @@ async def _measure(folder: Path, count: int, by_socket: int) -> list[Row]:
         idle_s = time.monotonic() - begun
         packets, used = sum(node.sent for node in nodes) - sent, cpu_s(hub.pid) - used
         away = sum(not node.state().online for node in nodes)
-        idle_mb = pss_mb(hub.pid)
+        idle_mb = memory(hub.pid).pss_mb
         rows = [
             Row(f"the hub alone, {count} nodes enrolled", round(alone_mb), "MB"),
             at_most(f"the hub with {count} nodes idle", idle_mb, "MB", HUB_MB),
@@ -243,7 +230,7 @@ async def _measure(folder: Path, count: int, by_socket: int) -> list[Row]:
         rows += [
             at_most("all back after a hub that was killed", back_s, "s", BACK_S),
             Row("… a node, median", round(statistics.median(each), 1), "s"),
-            Row("the hub then", round(pss_mb(hub.pid)), "MB"),
+            Row("the hub then", round(memory(hub.pid).pss_mb), "MB"),
         ]
         for node in nodes:
             await node.stop()

@@ -3,6 +3,7 @@
 CPU is user plus system time; memory is PSS, shared pages divided among their users.
 """
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator
@@ -11,7 +12,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
-_TICKS = os.sysconf("SC_CLK_TCK")
+from tests.kits import process
+
 _GROUPS = Path("/sys/fs/cgroup")
 _PERIOD_US = 100_000
 DISTURBED_AT = 2.5
@@ -66,22 +68,18 @@ def _words(pid: int) -> list[str]:
 def cpu_s(pid: int) -> float:
     """User and system seconds of a process so far; 0 when it is gone."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return process.cpu_s(pid)
     except OSError:
         return 0.0
-    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def pss_mb(pids: list[int]) -> float:
     """PSS of these processes together, in MB of 2^20 bytes."""
-    total_kb = 0
+    total_mb = 0.0
     for pid in pids:
-        try:
-            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-        except OSError:
-            continue
-        total_kb += next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
-    return total_kb / 1024
+        with contextlib.suppress(OSError):
+            total_mb += process.memory(pid).pss_mb
+    return total_mb
 
 
 def load() -> float:

@@ -1,6 +1,5 @@
 """How long the nurse waits: commands, the start of a node, and the search with 50,000 patients."""
 
-import os
 import random
 import tempfile
 import time
@@ -13,6 +12,7 @@ from tests.bench.rows import Row, at_most
 from tests.kits.cases import draw_case
 from tests.kits.client import Client, items, text
 from tests.kits.clinic import Clinic
+from tests.kits.process import cpu_s
 from tests.kits.visit import NurseVisit
 
 VISITS = 20
@@ -70,9 +70,9 @@ def _with_many(clinic: Clinic) -> list[Row]:
     first = items(client.get("/api/patients?q=&limit=100"), "items")
     assert len(first) == 100
     questions = _questions(random.Random(3), client)
-    before_s = _processor_s(clinic.node.pid)
+    before_s = cpu_s(clinic.node.pid)
     waits_ms = sorted(_search_ms(client, asked) for asked in questions)
-    each_ms = (_processor_s(clinic.node.pid) - before_s) / len(questions) * 1000
+    each_ms = (cpu_s(clinic.node.pid) - before_s) / len(questions) * 1000
     due_ms = sorted(_ask_ms(client, "/api/due") for _ in range(DUE_ASKED))
     listed = len(items(client.get("/api/due"), "items"))
     client.close()
@@ -101,12 +101,6 @@ def _questions(rng: random.Random, client: Client) -> list[str]:
         mobile = text(person, "mobile")
         asked += [name[:length], name[:3], mobile[: rng.randint(1, 10)], mobile[-4:], text(person, "village")[:4]]
     return asked
-
-
-def _processor_s(pid: int) -> float:
-    """Processor time that a process has used so far (proc(5), ``stat``): says what a busy machine hides."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _search_ms(client: Client, asked: str) -> float:

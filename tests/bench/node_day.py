@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from tests.bench.rows import Row, at_most
 from tests.bench.tablets import Plan, Told
-from tests.kits import quota
+from tests.kits import process, quota
 from tests.kits.cases import Case
 from tests.kits.client import ApiError
 from tests.kits.clinic import ROOT, Clinic, free_port
@@ -71,16 +71,8 @@ class Measured(Struct, frozen=True):
 
 
 def _memory_of(pid: int, most: Memory) -> None:
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        name, _, value = line.partition(":")
-        if name in ("Rss", "Pss"):
-            mib = int(value.split()[0]) / 1024
-            setattr(most, name.lower(), max(getattr(most, name.lower()), mib))
-
-
-def _processor_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    now = process.memory(pid)
+    most.rss, most.pss = max(most.rss, now.rss_mb), max(most.pss, now.pss_mb)
 
 
 @contextmanager
@@ -172,9 +164,9 @@ def measure(size: Size) -> Measured:
                 f"https://127.0.0.1:{https}", ca, clinic.nurse.badge, clinic.nurse.staff_id, clinic.nurse.pin,
                 size.tablets, size.visits, size.every_s, size.think_s, size.photo_each, size.doctor_each,
             )  # fmt: skip
-            before_s = _processor_s(pid)
+            before_s = process.cpu_s(pid, with_children=True)
             told = _work(clinic, plan)
-            used_s = _processor_s(pid) - before_s
+            used_s = process.cpu_s(pid, with_children=True) - before_s
         return Measured(told, memory, used_s, how, disagreements(told, size), os.getloadavg()[0])
 
 

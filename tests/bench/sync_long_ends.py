@@ -24,6 +24,7 @@ from edge.sync.link import Cls
 from tests.bench.consultations import as_json, load_corpus
 from tests.bench.sync_peers import TLS_PORT, Node
 from tests.kits.link import RIGHT_ADDRESS
+from tests.kits.process import memory
 
 PHOTO_BYTES = 300_000
 MIXED_BYTES, PART_BYTES = 13_000_000, 100_000
@@ -111,12 +112,11 @@ async def bulk(seconds: float, limit_bps: float | None = None) -> dict[str, obje
             mine.submit_blob(os.urandom(PART_BYTES), Cls.ORIGINAL)
     share = (time.process_time() - cpu_s) / (time.monotonic() - began)
     await mine.runner.stop()
-    return {"cpu": share, "pss_mb": _pss_mb(), "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
-
-
-def _pss_mb() -> float:
-    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+    return {
+        "cpu": share,
+        "pss_mb": memory(os.getpid()).pss_mb,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
 
 
 def ranged_server(folder: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pyotp
 from msgspec import Struct
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.e2e import axe
 
@@ -246,6 +246,29 @@ def register(page: Page, name: str, *, gender: str = "female", age: str = "34", 
     fill(page, "reg-village", "नमूनापुर")
     tap(page, "reg-submit")
     see(page, "step-consent")
+
+
+def begin_red(page: Page, name: str) -> None:
+    """Fill in the dialog of a RED patient; ``emergency-go`` sends it."""
+    tap(page, "emergency")
+    fill(page, "emergency-name", name)
+    tap(page, "emergency-gender-female")
+    fill(page, "emergency-age", "66")
+
+
+def write_referral(page: Page) -> None:
+    """Send the RED patient's dialog, write a number to ring and fill in the referral; ``referral-save`` keeps it."""
+    tap(page, "emergency-go")
+    see(page, "send-on")
+    tap(page, "on-call-edit")
+    fill(page, "on-call-name", "पीएचसी, ड्यूटी डॉक्टर")
+    fill(page, "on-call-phone", "+91 612 2345678")
+    tap(page, "on-call-save")
+    expect(page.locator('[data-test="on-call"] a')).to_have_attribute("href", "tel:+916122345678")
+    tap(page, "referral-write")
+    tap(page, "referral-place-chc")
+    tap(page, "referral-way-108")
+    fill(page, "referral-given", "बाईं करवट लिटाया")
 
 
 def take_visit(page: Page, *, spo2: str = "97") -> None:

@@ -19,6 +19,7 @@ from .pages import (
     _free_port,
     _run,
     _value,
+    begin_red,
     faults_here,
     fill,
     log_in_nurse,
@@ -27,6 +28,7 @@ from .pages import (
     see,
     take_visit,
     tap,
+    write_referral,
 )
 
 pytestmark = pytest.mark.browser
@@ -155,21 +157,8 @@ def test_a_token_is_printed_at_the_node_and_the_page_says_when_the_paper_has_run
 def test_a_red_patient_is_sent_on_without_a_doctor_and_the_end_is_written_down(
     page: Page, printer: PrinterOnPty
 ) -> None:
-    tap(page, "emergency")
-    fill(page, "emergency-name", NAME)
-    tap(page, "emergency-gender-female")
-    fill(page, "emergency-age", "66")
-    tap(page, "emergency-go")
-    see(page, "send-on")
-    tap(page, "on-call-edit")
-    fill(page, "on-call-name", "पीएचसी, ड्यूटी डॉक्टर")
-    fill(page, "on-call-phone", "+91 612 2345678")
-    tap(page, "on-call-save")
-    expect(page.locator('[data-test="on-call"] a')).to_have_attribute("href", "tel:+916122345678")
-    tap(page, "referral-write")
-    tap(page, "referral-place-chc")
-    tap(page, "referral-way-108")
-    fill(page, "referral-given", "बाईं करवट लिटाया")
+    begin_red(page, NAME)
+    write_referral(page)
     looked(page, "referral-dialog", ((360, 640),))
     tap(page, "referral-save")
     see(page, "referred")

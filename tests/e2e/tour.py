@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, Playwright, expect
 
 from tests.e2e import browsers
 from tests.e2e.journey import Journey, Plan, control
-from tests.e2e.pages import fill, see, tap
+from tests.e2e.pages import begin_red, fill, see, tap, write_referral
 from tests.e2e.report import Recorder, Report
 from tests.kits.cases import SAMPLES, Case
 from tests.kits.client import text
@@ -201,22 +201,9 @@ class Tour:
         see(page, "new-patient")
 
     def _red(self, page: Page) -> None:
-        tap(page, "emergency")
-        fill(page, "emergency-name", LONG)
-        tap(page, "emergency-gender-female")
-        fill(page, "emergency-age", "66")
+        begin_red(page, LONG)
         self._show("emergency-dialog", page)
-        tap(page, "emergency-go")
-        see(page, "send-on")
-        tap(page, "on-call-edit")
-        fill(page, "on-call-name", "पीएचसी, ड्यूटी डॉक्टर")
-        fill(page, "on-call-phone", "+91 612 2345678")
-        tap(page, "on-call-save")
-        expect(page.locator('[data-test="on-call"] a')).to_have_attribute("href", "tel:+916122345678")
-        tap(page, "referral-write")
-        tap(page, "referral-place-chc")
-        tap(page, "referral-way-108")
-        fill(page, "referral-given", "बाईं करवट लिटाया")
+        write_referral(page)
         self._show("referral-dialog", page)
         tap(page, "referral-save")
         see(page, "referred")

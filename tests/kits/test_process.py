@@ -1,0 +1,27 @@
+"""What the kernel tells about a process is read as what it is."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from .process import cpu_s, memory
+
+
+def test_memory_and_processor_time_grow_with_their_use_and_a_process_that_is_gone_is_said() -> None:
+    me = os.getpid()
+    before, used_s = memory(me), cpu_s(me)
+    assert before.rss_mb >= before.pss_mb > 1
+    held = bytearray(b"x") * (32 << 20)
+    assert memory(me).pss_mb - before.pss_mb > len(held) / (2 << 20)
+    begun_s = time.process_time()
+    while time.process_time() - begun_s < 0.1:
+        pass
+    assert cpu_s(me) - used_s >= 0.05
+    assert cpu_s(me, with_children=True) >= cpu_s(me)
+    with subprocess.Popen([sys.executable, "-c", ""]) as child:
+        child.wait()
+    with pytest.raises(OSError, match=str(child.pid)):
+        memory(child.pid)
