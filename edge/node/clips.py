@@ -1,22 +1,23 @@
 """Clips of a visit: what a tablet or the node's own camera recorded is made small and attached with a preview.
 
 A tablet's recording lies here as an upload, sealed like any; a node that stops meanwhile does it anew when it is asked
-again. What the node's camera recorded is in the memory of its process only, until it is small.
+again. What the node's camera recorded is in the memory of its process only, until it is small. A clip's uploads, and
+the command that attaches it, have ids drawn from the recording's: asked again, after a kill too, it is attached once.
 A codec that crashes or hangs ends its process and nothing else. Knows no codec.
 """
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 import os
-import secrets
 import sys
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
+from msgspec import Struct
 
 from edge.media.clip import RECORDED_MOST_S
 from edge.media.clip_process import Made, Order, Refused
@@ -26,19 +27,48 @@ from edge.model.errors import NotFound
 from edge.model.errors import Refused as NotTaken
 from edge.model.ids import ID_BYTES, make_id
 from edge.model.media import Purpose, Upload
+from edge.sync import faults
 from edge.web.logs import say
 
-from .clinic import Clinic
+from .clinic import Clinic, CommandRefused
 from .media import PART_MAX_BYTES, MediaDesk
+from .views import Views
 
 logger = logging.getLogger("edge.node.clips")
 MOST_S = 240.0
 """A process that takes longer hangs."""
-DONE_KEPT = 64
 _ROOT = str(Path(__file__).resolve().parents[2])
 BEGIN_MOST_S, GONE_MOST_S = 20.0, 2.0
 _answers: msgspec.json.Decoder[Made | Refused | Recording] = msgspec.json.Decoder(Made | Refused | Recording)
 _Clip: TypeAlias = tuple[Made, bytes, bytes]
+_NOT_HERE = ("upload_unknown", "upload_incomplete")
+
+
+class Attached(Struct, frozen=True):
+    """A clip of a visit."""
+
+    clip_bytes: int
+    preview_bytes: int
+    width: int
+    height: int
+
+
+class _Name(Struct, frozen=True):
+    """A recording: by its upload, or by what the tablet calls it that began it with the node's camera."""
+
+    visit_id: str
+    recording_id: str
+
+    def drawn(self, what: str) -> str:
+        """An id for something that this recording makes."""
+        digest = hashlib.sha256("\0".join(("upk1 clip", self.visit_id, self.recording_id, what)).encode())
+        return make_id(digest.digest()[:ID_BYTES])
+
+    def command(self, caption: str) -> AttachMedia:
+        """What attaches its clip."""
+        return AttachMedia(
+            self.drawn("attach"), self.visit_id, self.drawn(Purpose.CLIP), self.drawn(Purpose.PREVIEW), caption
+        )
 
 
 class ClipDesk:
@@ -52,42 +82,41 @@ class ClipDesk:
         self.recorder = [sys.executable, "-m", "edge.media.clip_record"]
         """What records one with the node's own camera."""
         self._one, self._beginning = asyncio.Lock(), asyncio.Lock()
-        self._making: dict[str, asyncio.Task[Made]] = {}
-        self._done: OrderedDict[str, Made] = OrderedDict()
+        self._making: dict[_Name, asyncio.Task[Attached]] = {}
         self._recording: asyncio.subprocess.Process | None = None
-        self._recording_id = ""
+        self._recording_of: _Name | None = None
 
-    async def make(self, visit_id: str, upload_id: str, caption: str, staff_id: str) -> Made:
+    async def make(self, visit_id: str, upload_id: str, caption: str, staff_id: str) -> Attached:
         """Make and attach the clip of a recording that was uploaded; asked again it is made once.
 
-        Raises NotFound, Refused.
+        Raises NotFound, Refused, CommandRefused.
         """
-        done = self._done.get(upload_id)
-        if done is not None:
-            return done
-        task = self._making.get(upload_id)
-        if task is None:
-            task = self._making[upload_id] = asyncio.create_task(self._make(visit_id, upload_id, caption, staff_id))
-            task.add_done_callback(lambda done: self._forget(upload_id, done))
-        return await asyncio.shield(task)
+        name = _Name(visit_id, upload_id)
+        return await asyncio.shield(self._making.get(name) or self._work(name, self._make(name, caption, staff_id)))
+
+    def _work(self, name: _Name, work: Coroutine[Any, Any, Attached]) -> "asyncio.Task[Attached]":
+        task = self._making[name] = asyncio.create_task(work)
+        task.add_done_callback(lambda done: self._forget(name, done))
+        return task
 
     async def begin(self, visit_id: str, recording_id: str, staff_id: str) -> None:
         """Record with the node's own camera until :meth:`stop`, at most 30 s; then it is made and attached by itself.
 
         Comes back when the first picture is there. Raises NotFound, Refused.
         """
+        name = _Name(visit_id, recording_id)
         async with self._beginning:
-            if recording_id not in self._making and recording_id not in self._done:
-                await self._begin(visit_id, recording_id, staff_id)
+            if name not in self._making and await self._left(name, "", staff_id) is None:
+                await self._begin(name, staff_id)
 
-    async def _begin(self, visit_id: str, recording_id: str, staff_id: str) -> None:
+    async def _begin(self, name: _Name, staff_id: str) -> None:
         if self._camera == "tablet":
             raise NotTaken("This centre has no camera of its own. Use the tablet's.", code="clip_no_camera")
         if self._recording is not None or self._in_call():
             raise NotTaken("The camera of the centre is in use. Try again after that.", code="clip_busy")
-        await self._clinic.visit(visit_id)
+        await self._clinic.visit(name.visit_id)
         child = self._recording = await self._spawn(self.recorder)
-        self._recording_id = recording_id
+        self._recording_of = name
         try:
             assert child.stdin is not None and child.stdout is not None
             child.stdin.write(msgspec.json.encode(Record(self._camera)) + b"\n")
@@ -101,38 +130,36 @@ class ClipDesk:
             if isinstance(error, TimeoutError):
                 raise _refused(None) from None
             raise
-        task = self._making[recording_id] = asyncio.create_task(self._recorded(child, visit_id, recording_id, staff_id))
-        task.add_done_callback(lambda done: self._forget(recording_id, done))
+        self._work(name, self._recorded(child, name, staff_id))
 
-    async def stop(self, recording_id: str) -> Made:
-        """End a recording; its clip is attached when this comes back. Raises NotFound, Refused."""
-        task = self._making.get(recording_id)
+    async def stop(self, visit_id: str, recording_id: str, staff_id: str) -> Attached:
+        """End a recording; its clip is attached when this comes back. Raises NotFound, Refused, CommandRefused."""
+        name = _Name(visit_id, recording_id)
+        task = self._making.get(name)
         if task is None:
-            done = self._done.get(recording_id)
-            if done is None:
+            left = await self._left(name, "", staff_id)
+            if left is None:
                 raise NotFound("Nothing is being recorded under this name.")
-            return done
+            return left
         child = self._recording
-        if child is not None and child.stdin is not None and self._recording_id == recording_id:
+        if child is not None and child.stdin is not None and self._recording_of == name:
             child.stdin.close()
-            self._recording_id = ""  # the camera is free in a moment; what is left is making it small
+            self._recording_of = None  # the camera is free in a moment; what is left is making it small
         return await asyncio.shield(task)
 
     async def release(self) -> None:
         """A call takes the camera: what is being recorded is lost, what has ended is not."""
         child = self._recording
-        if child is not None and self._recording_id:
+        if child is not None and self._recording_of is not None:
             await self._end(child, 0.0)
 
-    async def cancel(self, recording_id: str) -> None:
+    async def cancel(self, visit_id: str, recording_id: str) -> None:
         """Forget a recording. One that is being attached already is not stopped."""
         child = self._recording
-        if child is not None and self._recording_id == recording_id and child.returncode is None:
+        if child is not None and self._recording_of == _Name(visit_id, recording_id) and child.returncode is None:
             child.kill()
 
-    async def _recorded(
-        self, child: asyncio.subprocess.Process, visit_id: str, recording_id: str, staff_id: str
-    ) -> Made:
+    async def _recorded(self, child: asyncio.subprocess.Process, name: _Name, staff_id: str) -> Attached:
         try:
             assert child.stdout is not None
             out = await asyncio.wait_for(child.stdout.read(), RECORDED_MOST_S + MOST_S)
@@ -140,7 +167,7 @@ class ClipDesk:
             out = b""
         finally:
             await self._end(child)
-        return await self._attach(visit_id, recording_id, _clip_of(out), "", staff_id)
+        return await self._attach(name, _clip_of(out), "", staff_id)
 
     async def _end(self, child: asyncio.subprocess.Process, grace_s: float = GONE_MOST_S) -> None:
         try:  # one that has said everything goes by itself
@@ -150,41 +177,68 @@ class ClipDesk:
                 child.kill()
             await child.wait()
         if self._recording is child:
-            self._recording, self._recording_id = None, ""
+            self._recording, self._recording_of = None, None
 
-    def _forget(self, name: str, task: "asyncio.Task[Made]") -> None:
+    def _forget(self, name: _Name, task: "asyncio.Task[Attached]") -> None:
         self._making.pop(name, None)
         if not task.cancelled() and task.exception() is not None:
             say(logger, "clip_not_made", logging.WARNING, why=type(task.exception()).__name__)
 
-    async def _make(self, visit_id: str, upload_id: str, caption: str, staff_id: str) -> Made:
-        async with self._one:
-            content = await self._media.content(visit_id, upload_id)
-            made = await self._attach(visit_id, upload_id, await self._encode(content), caption, staff_id)
-            await self._media.drop(visit_id, upload_id)
-        return made
+    async def _make(self, name: _Name, caption: str, staff_id: str) -> Attached:
+        left = await self._left(name, caption, staff_id)
+        if left is None:
+            async with self._one:
+                content = await self._media.content(name.visit_id, name.recording_id)
+                left = await self._attach(name, await self._encode(content), caption, staff_id)
+        await self._drop(name.visit_id, name.recording_id)
+        return left
 
-    async def _attach(self, visit_id: str, name: str, clip: _Clip, caption: str, staff_id: str) -> Made:
+    async def _attach(self, name: _Name, clip: _Clip, caption: str, staff_id: str) -> Attached:
         made, preview, content = clip
-        small = await self._keep(visit_id, Purpose.PREVIEW, preview)
-        main = await self._keep(visit_id, Purpose.CLIP, content)
-        command = AttachMedia(make_id(secrets.token_bytes(ID_BYTES)), visit_id, main, small, caption)
-        reply = await self._clinic.command(command, staff_id)
-        await self._media.attached(reply.visit)
-        self._done[name] = made
-        while len(self._done) > DONE_KEPT:
-            self._done.popitem(last=False)
+        await self._keep(name, Purpose.PREVIEW, preview)
+        await self._keep(name, Purpose.CLIP, content)
+        faults.point("clip.kept")
+        attached = await self._command(name, caption, staff_id)
         say(logger, "clip_made", took_s=made.took_s, tries=made.tries, clip_bytes=len(content))
-        return made
+        return attached
 
-    async def _keep(self, visit_id: str, purpose: Purpose, content: bytes) -> str:
-        upload_id = make_id(secrets.token_bytes(ID_BYTES))
-        await self._media.begin(Upload(upload_id, visit_id, purpose, len(content), 0))
+    async def _left(self, name: _Name, caption: str, staff_id: str) -> Attached | None:
+        """The clip of a recording that was attached before, or that a node which died left ready to be attached."""
+        try:
+            return await self._command(name, caption, staff_id)
+        except CommandRefused as error:
+            if error.refusal.code in _NOT_HERE:
+                return None
+            raise
+
+    async def _command(self, name: _Name, caption: str, staff_id: str) -> Attached:
+        """Attach what lies under the ids of this recording; once. Raises CommandRefused, Refused, NotFound."""
+        command = name.command(caption)
+        reply = await self._clinic.command(command, staff_id)
+        faults.point("clip.attached")
+        await self._media.attached(reply.visit)
+
+        def found(views: Views) -> tuple[Upload | None, Upload | None]:
+            return views.media.upload(command.upload_id), views.media.upload(command.preview_upload_id)
+
+        clip, preview = await self._clinic.store.read(found)
+        if clip is None or clip.manifest is None or preview is None:
+            raise NotTaken("This was taken back before. Take or record it anew.", code="media_removed")
+        facts = clip.manifest.facts
+        return Attached(clip.size_bytes, preview.size_bytes, facts.width_px, facts.height_px)
+
+    async def _keep(self, name: _Name, purpose: Purpose, content: bytes) -> None:
+        upload_id = name.drawn(purpose)
+        await self._drop(name.visit_id, upload_id)  # the half of one that a node which died was keeping
+        await self._media.begin(Upload(upload_id, name.visit_id, purpose, len(content), 0))
         for at in range(0, len(content), PART_MAX_BYTES):
-            state = await self._media.put_part(visit_id, upload_id, at, content[at : at + PART_MAX_BYTES])
+            state = await self._media.put_part(name.visit_id, upload_id, at, content[at : at + PART_MAX_BYTES])
         if state.refusal is not None:
             raise NotTaken(state.refusal.message, code=state.refusal.code)
-        return upload_id
+
+    async def _drop(self, visit_id: str, upload_id: str) -> None:
+        with contextlib.suppress(NotFound):
+            await self._media.drop(visit_id, upload_id)
 
     async def _encode(self, content: bytes) -> _Clip:
         child = await self._spawn(self.command)

@@ -1,15 +1,19 @@
 """A recording becomes a clip of its visit at the node; what goes wrong with it ends with its process."""
 
 import asyncio
+import contextlib
+import signal
 import sys
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from edge.node import media as node_media
 from tests.kits.recordings import recording
 from tests.node.hubside import HubSide
 from tests.node.kit import Provisioned, Served, Tablet, provisioned
+from tests.node.test_kill_points import Process, logged_in
 from tests.node.test_link import at_hub, until
 from tests.node.test_media import begin, upload_all
 
@@ -140,3 +144,70 @@ async def test_the_nodes_own_camera_records_until_it_is_told_to_stop_and_gives_w
         served.node.clips.recorder = [sys.executable, "-c", "print('nonsense')"]
         status, reply = await tablet.call("POST", f"/api/visits/{visit}/clips/0000000000000001")
         assert (status, reply["code"]) == (409, "clip_failed")
+
+
+@pytest.mark.serial
+async def test_a_clip_whose_attaching_was_killed_is_attached_once(setup: Provisioned) -> None:
+    """SIGKILL with its preview kept, with both kept, and with it attached but unanswered; then asked again."""
+    visit = upload = ""
+    for kill_at in ("media.kept:2", "clip.kept", "clip.attached", ""):
+        process = await Process.start(setup.folder, kill_at)
+        try:
+            async with logged_in(process, setup) as tablet:
+                if not visit:
+                    _, visit = await tablet.register()
+                    upload = await upload_all(tablet, visit, "clip", RECORDED)
+                if kill_at:
+                    with contextlib.suppress(aiohttp.ClientError):
+                        assert (await make(tablet, visit, upload))[0] == 0, "it answered before it was killed"
+                    assert await asyncio.wait_for(process.child.wait(), 60) == -signal.SIGKILL
+                    continue
+                first, again = await make(tablet, visit, upload), await make(tablet, visit, upload)
+                preview, clip = await media_of(tablet, visit)
+                assert first == again
+                assert (first[0], first[1]["clip_bytes"]) == (200, clip["size_bytes"])
+                assert clip["preview_id"] == preview["blob_id"]
+                _, state = await begin(tablet, visit, upload, "clip", len(RECORDED))
+                assert state["held_bytes"] == 0, "the recording itself is gone"
+        finally:
+            if not kill_at:
+                assert await process.stop() == 0
+
+
+async def test_a_clip_is_kept_once_also_when_it_was_taken_back(setup: Provisioned) -> None:
+    async with Served(setup) as served:
+        tablet = served.tablet
+        await tablet.login(setup)
+        _, visit = await tablet.register()
+        upload = await upload_all(tablet, visit, "clip", RECORDED)
+        assert (await make(tablet, visit, upload))[0] == 200
+        _, clip = await media_of(tablet, visit)
+        await tablet.say("remove_media", visit_id=visit, blob_id=clip["blob_id"])
+        status, reply = await make(tablet, visit, upload)
+        assert (status, reply["code"]) == (409, "media_removed")
+        assert all(one["removed_ms"] for one in await media_of(tablet, visit))
+
+
+async def test_a_recording_is_ended_and_forgotten_only_by_its_own_visit(setup: Provisioned) -> None:
+    async with Served(setup) as served:
+        tablet = served.tablet
+        await tablet.login(setup)
+        _, visit = await tablet.register()
+        _, other = await tablet.register()
+        own, wrong = (f"/api/visits/{one}/clips/0123456789abcdef" for one in (visit, other))
+        assert (await tablet.call("POST", own))[0] == 200
+        await tablet.call("DELETE", wrong)
+        status, reply = await tablet.call("POST", wrong + "/stop")
+        assert (status, reply["code"]) == (404, "not_found")
+        assert (await tablet.call("POST", own + "/stop"))[0] == 200, "nobody else has ended it"
+        assert len(await media_of(tablet, visit)) == 2
+        assert await media_of(tablet, other) == []
+        assert (await tablet.call("POST", own))[0] == 200, "begun again it is the one that is there"
+        assert (await tablet.call("POST", own + "/stop"))[0] == 200
+        assert len(await media_of(tablet, visit)) == 2
+
+        upload = await upload_all(tablet, visit, "clip", RECORDED)
+        status, reply = await make(tablet, other, upload)
+        assert (status, reply["code"]) == (404, "not_found")
+        assert (await make(tablet, visit, upload))[0] == 200
+        assert (await make(tablet, other, upload))[0] == 404, "also when it has been made"
