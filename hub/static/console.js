@@ -25,7 +25,7 @@ let live = null;
 
 async function start() {
   try {
-    await Promise.all([addWords("console"), addWords("office")]);
+    await Promise.all([addWords("console"), addWords("office"), addWords("clip")]);
     await startLanguage("en");
     await ensureLanguage("hi");
     if (wasHere()) enter(await get("/api/session"));

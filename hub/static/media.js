@@ -48,18 +48,21 @@ export function Media({ visitId, media, open }) {
       const state = of(one.blob_id);
       const whole = state?.state === "whole";
       const picture = one.purpose === "original";
+      const clip = one.purpose === "clip";
+      const early = clip && one.preview_id && of(one.preview_id)?.state === "whole";
       const ready = whole || (picture && (state?.shown_bytes ?? 0) > 0);
       return html`<li key=${one.blob_id} class="media-item" data-test="media-item" data-blob=${one.blob_id} data-purpose=${one.purpose} data-state=${state?.state ?? "absent"}>
         ${picture ? html`<button type="button" class="thumb" data-test="media-open" disabled=${!ready} aria-label=${t("photo-alt", { time: clockTime(one.at_ms) })} onClick=${() => (shownPhoto.value = one.blob_id)}>
             ${of(one.preview_id)?.state === "whole" ? html`<img src=${at + one.preview_id} alt="" />` : html`<span class="soft small">${t("media-preview-comes")}</span>`}</button>`
-        : whole && one.purpose === "clip" ? html`<video controls preload="none" src=${at + one.blob_id}></video>`
+        : whole && clip ? html`<video controls playsinline preload="none" poster=${early ? at + one.preview_id : undefined} src=${at + one.blob_id} data-test="clip-player"
+            aria-label=${t("media-clip-alt", { time: clockTime(one.at_ms) })}></video>`
+        : early ? html`<img src=${at + one.preview_id} alt=${t("media-clip-first")} data-test="clip-first" />`
         : whole ? html`<audio controls preload="none" src=${at + one.blob_id} aria-label=${t("note-alt", { time: clockTime(one.at_ms) })}></audio>` : null}
         <div class="soft small num" data-test="media-line">${clockTime(one.at_ms)} ${one.caption}
           ${state?.state === "refused" ? html`<div class="wrong">${t("error-media-refused")}</div>`
-          : whole ? null : html`<div>${t(picture ? "media-preview-only" : "media-note-comes", { n: state?.parts_here ?? 0, all: state?.parts ?? one.chunks })}</div>`}</div></li>`;
+          : whole ? null : html`<div>${t(picture ? "media-preview-only" : clip ? "media-clip-comes" : "media-note-comes", { n: state?.parts_here ?? 0, all: state?.parts ?? one.chunks })}</div>`}</div></li>`;
     })}</ul>
-    ${big ? html`<${PhotoDialog} title=${t("photo-alt", { time: clockTime(big.at_ms) })} src=${at + big.blob_id} blobId=${big.blob_id}
-      whole=${of(big.blob_id)?.state === "whole"} drawn=${big.drawn ?? []}
+    ${big ? html`<${PhotoDialog} title=${t("photo-alt", { time: clockTime(big.at_ms) })} src=${at + big.blob_id} blobId=${big.blob_id} drawn=${big.drawn ?? []}
       asDoctor=${true} canDraw=${open} note=${of(big.blob_id)?.state === "whole" ? "" : t("media-not-sharp")} onKeep=${keep} onClose=${() => (shownPhoto.value = "")} />` : null}
   </section>`;
 }

@@ -280,7 +280,7 @@ function Screen() {
 
 const unlock = lazy(async () => (await Promise.all([import("./screens/unlock.js"), addWords("opening")]))[0].Unlock);
 const redcase = lazy(async () => (await Promise.all([import("./screens/redcase.js"), addWords("red"), addWords("sending")]))[0].RedCase);
-const visit = lazy(async () => (await Promise.all([import("./screens/visit.js"), addWords("sending")]))[0].VisitPage);
+const visit = lazy(async () => (await Promise.all([import("./screens/visit.js"), addWords("sending"), addWords("clip")]))[0].VisitPage);
 const wizard = lazy(async () => {
   const loaded = await import("./screens/wizard.js");
   await import("/ui/lib/guided.js").then(({ loadQuestions }) => loadQuestions()).catch(() => {}); // before a record's notes are read

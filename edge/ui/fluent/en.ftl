@@ -705,13 +705,11 @@ error-denied = The rules do not allow this. See below.
 
 # Photos and voice notes
 
-media-title = Photos and voice notes
+media-title = Photos, clips and voice notes
 photo-take = Take a photo
 media-saving = Saving…
 media-failed = This did not work. Try again.
 photo-alt = Photo, { $time }
-photo-missed = The photo could not be fetched.
-photo-again = Fetch it again
 note-record = Record a voice note
 note-stop = Stop ({ $seconds } s)
 note-alt = Voice note, { $time }

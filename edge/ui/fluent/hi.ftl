@@ -705,13 +705,11 @@ error-denied = नियम के अनुसार इसकी अनुम�
 
 # Photos and voice notes
 
-media-title = फ़ोटो और आवाज़
+media-title = फ़ोटो, वीडियो और आवाज़
 photo-take = फ़ोटो लें
 media-saving = सेव हो रही है…
 media-failed = यह नहीं हो पाया। फिर कोशिश करें।
 photo-alt = फ़ोटो, { $time }
-photo-missed = फ़ोटो नहीं आ सकी।
-photo-again = फिर से लाएँ
 note-record = आवाज़ रिकॉर्ड करें
 note-stop = रोकें ({ $seconds } से॰)
 note-alt = आवाज़, { $time }

@@ -2,7 +2,7 @@
 // Photos and voice notes of a visit: taken, made small in the tablet, handed to the node piece by piece, and
 // shown with how far each has come. Nothing of them stays in the browser.
 import { html, useRef, useSignal } from "/ui/lib/dom.js";
-import { ApiError, put } from "/ui/lib/http.js";
+import { ApiError, api, post, put } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
 import { PREVIEW, readPicture, small } from "/ui/lib/pictures.js";
 import { clockTime, t } from "/ui/lib/l10n.js";
@@ -11,16 +11,19 @@ import { lazy } from "/ui/lib/lazy.js";
 import { toast } from "/ui/lib/parts.js";
 import { RecordButton } from "/ui/lib/recorder.js";
 import { errorText, submit } from "../commands.js";
-import { loadRecord } from "../store.js";
+import { loadRecord, status } from "../store.js";
 import { SyncLine } from "./progress.js";
 
 /** @typedef {import("/ui/api").MediaItem} MediaItem */
 /** @typedef {import("../store.js").ItemLine} ItemLine */
 
+const clipRecorder = lazy(async () => (await import("/ui/lib/clips.js")).ClipRecorder);
+const ownCamera = lazy(async () => (await import("/ui/lib/clips.js")).OwnCameraButton);
 const photoDialog = lazy(async () => (await import("/ui/lib/photo.js")).PhotoDialog);
 const PHOTO = { side: 1600, bytes: 300_000 };
 const PART_BYTES = 128 * 1024;
 const TRIES = 20;
+const CLIP_MS = 300_000;
 
 /** Hand over what the node does not hold yet; goes on where it stopped. @param {string} visitId @param {string} purpose @param {Blob} content */
 async function upload(visitId, purpose, content) {
@@ -56,9 +59,38 @@ export async function attachPhoto(visitId, content, caption = "") {
   picture.close();
 }
 
+/** A clip of the visit: the node makes it small, which takes some seconds. @param {string} visitId @param {Blob} content */
+async function attachClip(visitId, content) {
+  await made(`/api/visits/${visitId}/uploads/${await upload(visitId, "clip", content)}/clip`, {});
+}
+
+/** Ask for a clip until it is kept; asked again it is made once. @param {string} path @param {unknown} [body] */
+async function made(path, body) {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      await api("POST", path, body, { timeout_ms: CLIP_MS });
+      return;
+    } catch (error) {
+      if (!(error instanceof ApiError) || !error.unreachable || tries >= TRIES) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 1500));
+    }
+  }
+}
+
 /** @param {{visitId: string, media: MediaItem[], sync: ItemLine[], open: boolean}} props */
 export function MediaCard({ visitId, media, sync, open }) {
   const busy = useSignal("");
+  const filming = useSignal(false);
+  const own = useRef("");
+  const beginOwn = async () => {
+    own.current = `/api/visits/${visitId}/clips/${newId()}`;
+    try {
+      await post(own.current);
+    } catch (error) {
+      toast("bad", error instanceof ApiError ? errorText(error) : t("media-failed"));
+      throw error;
+    }
+  };
   const camera = useRef(/** @type {HTMLInputElement|null} */ (null));
   const work = async (/** @type {string} */ name, /** @type {() => Promise<void>} */ act) => {
     busy.value = name;
@@ -85,7 +117,14 @@ export function MediaCard({ visitId, media, sync, open }) {
       <button type="button" data-test="photo-take" disabled=${busy.value !== ""} aria-busy=${busy.value === "photo" ? "true" : "false"}
         onClick=${() => camera.current?.click()}>${busy.value === "photo" ? t("media-saving") : t("photo-take")}</button>
       <${RecordButton} busy=${busy.value !== ""} name="note" text=${t("note-record")} onNote=${(/** @type {Blob} */ note) => void work("note", async () => attach(visitId, await upload(visitId, "voice_note", note)))} />
+      <button type="button" data-test="clip-record" disabled=${busy.value !== ""} aria-busy=${busy.value === "clip" ? "true" : "false"}
+        onClick=${() => (filming.value = true)}>${busy.value === "clip" ? t("media-clip-making") : t("media-clip-record")}</button>
+      ${status.value?.own_camera ? html`<${ownCamera.Screen} busy=${busy.value !== ""} begin=${beginOwn} end=${() => work("clip", () => made(`${own.current}/stop`, undefined))} />` : null}
     </div>` : null}
+    ${filming.value ? html`<${clipRecorder.Screen} onClose=${() => (filming.value = false)} onClip=${(/** @type {Blob} */ clip) => {
+      filming.value = false;
+      void work("clip", () => attachClip(visitId, clip));
+    }} />` : null}
     <${Opened} visitId=${visitId} media=${media} open=${open} />
     <ul class="media-list">${shown.map((one) => html`<${Item} key=${one.blob_id} visitId=${visitId} one=${one} open=${open}
       line=${sync.find((line) => line.item === "attachment" && line.subject === one.blob_id)} />`)}</ul>
@@ -108,7 +147,7 @@ function Opened({ visitId, media, open }) {
     toast("good", t("marks-kept"));
   };
   return html`<${photoDialog.Screen} title=${t("photo-alt", { time: clockTime(one.at_ms) })} src=${`/api/visits/${visitId}/media/${one.blob_id}`} blobId=${one.blob_id}
-    whole=${true} drawn=${one.drawn ?? []} asDoctor=${false} canDraw=${open} note="" onKeep=${keep} onClose=${() => (shownPhoto.value = "")} />`;
+    drawn=${one.drawn ?? []} asDoctor=${false} canDraw=${open} note="" onKeep=${keep} onClose=${() => (shownPhoto.value = "")} />`;
 }
 
 /** One photo or note, and how far it has come. @param {{visitId: string, one: MediaItem, line?: ItemLine, open: boolean}} props */
@@ -125,6 +164,8 @@ function Item({ visitId, one, line, open }) {
   return html`<li class="media-item" data-test="media-item" data-blob=${one.blob_id} data-purpose=${one.purpose} data-state=${state}>
     ${one.preview_id && one.purpose === "original" ? html`<button type="button" class="thumb" data-test="media-open" aria-label=${t("photo-open", { time: clockTime(one.at_ms) })}
         onClick=${() => (shownPhoto.value = one.blob_id)}><img src=${at + one.preview_id} alt="" /></button>`
+    : one.purpose === "clip" ? html`<video controls playsinline preload="none" poster=${at + one.preview_id} src=${at + one.blob_id} data-test="clip-player"
+        aria-label=${t("media-clip-alt", { time: clockTime(one.at_ms) })}></video>`
     : html`<audio controls preload="none" src=${at + one.blob_id} aria-label=${t("note-alt", { time: clockTime(one.at_ms) })}></audio>`}
     <div class="grow"><${SyncLine} state=${state} at=${line?.at_ms ?? one.at_ms} />
       ${parts > 0 && parts < one.chunks ? html`<div class="soft small num" data-test="media-parts">${t("media-parts", { n: parts, all: one.chunks })}</div>` : null}</div>
