@@ -62,7 +62,8 @@ export function Media({ visitId, media, open }) {
           ${state?.state === "refused" ? html`<div class="wrong">${t("error-media-refused")}</div>`
           : whole ? null : html`<div>${t(picture ? "media-preview-only" : clip ? "media-clip-comes" : "media-note-comes", { n: state?.parts_here ?? 0, all: state?.parts ?? one.chunks })}</div>`}</div></li>`;
     })}</ul>
-    ${big ? html`<${PhotoDialog} title=${t("photo-alt", { time: clockTime(big.at_ms) })} src=${at + big.blob_id} blobId=${big.blob_id} drawn=${big.drawn ?? []}
+    ${big ? html`<${PhotoDialog} title=${t("photo-alt", { time: clockTime(big.at_ms) })} src=${at + big.blob_id} blobId=${big.blob_id}
+      whole=${of(big.blob_id)?.state === "whole"} drawn=${big.drawn ?? []}
       asDoctor=${true} canDraw=${open} note=${of(big.blob_id)?.state === "whole" ? "" : t("media-not-sharp")} onKeep=${keep} onClose=${() => (shownPhoto.value = "")} />` : null}
   </section>`;
 }

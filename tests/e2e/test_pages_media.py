@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, Route
 
 from tests.kits import media as made
 
@@ -25,13 +25,16 @@ PICTURES = os.environ.get("UPKENDRA_PICTURES", "")
 """A folder: keep screenshots there, to be looked at."""
 
 
-def until(page: Page, told: str, seconds: int = 20) -> None:
+BIG_IS_HERE = "document.querySelector('[data-test=media-big]').naturalWidth > 600"
+
+
+def until(page: Page, told: str, seconds: int = 20, heard: Watch | None = None) -> None:
     """Ask the page again and again; its policy forbids the evaluating that playwright's own waiting does."""
     for _ in range(seconds * 5):
         if page.evaluate(told):
             return
         page.wait_for_timeout(200)
-    raise AssertionError(f"not within {seconds} s: {told}")
+    raise AssertionError(f"not within {seconds} s: {told}; {heard.complaints if heard else ''}")
 
 
 def faults(page: Page, name: str, least_px: int, sizes: tuple[tuple[int, int], ...]) -> list[str]:
@@ -46,6 +49,66 @@ def faults(page: Page, name: str, least_px: int, sizes: tuple[tuple[int, int], .
                 page.screenshot(path=f"{PICTURES}/{name}-{width}-{language}.png", full_page=True)
             tap(page, "language-toggle")
     return found
+
+
+def a_picture_that_does_not_come_is_asked_for_again(doctor: Page) -> None:
+    """Twice the network fails: it comes by itself. Each time: the page says so, and fetches it when told to."""
+    photo = doctor.locator('[data-test="media-item"][data-purpose="original"]').first.get_attribute("data-blob")
+    asked: list[str] = []
+    most = 2
+
+    def fail(route: Route) -> None:
+        asked.append(route.request.url)
+        if len(asked) <= most:
+            route.abort()
+        else:
+            route.continue_()
+
+    doctor.route(f"**/media/{photo}", fail)
+    tap(doctor, "media-open")
+    until(doctor, BIG_IS_HERE)
+    assert len(asked) == 3
+    assert doctor.locator('[data-test="media-missed"]').count() == 0
+    tap(doctor, "media-close")
+    doctor.reload()  # a page keeps the pictures that it has
+    see(doctor, "media-item")
+    asked.clear()
+    most = 4
+    tap(doctor, "media-open")
+    see(doctor, "media-missed", 20_000)
+    assert faults_here(doctor, 26) == []
+    if PICTURES:
+        doctor.screenshot(path=f"{PICTURES}/doctor-missed.png")
+    tap(doctor, "media-again")
+    until(doctor, BIG_IS_HERE)
+    assert doctor.locator('[data-test="media-missed"]').count() == 0
+    tap(doctor, "media-close")
+    doctor.unroute(f"**/media/{photo}")
+
+
+def a_picture_gets_sharp_when_the_rest_has_come(doctor: Page) -> None:
+    """The list of parts is told as it was a moment ago; the dialog stays open while the rest comes."""
+
+    def of_a_moment_ago(route: Route) -> None:
+        reply = route.fetch().json()
+        for item in reply["items"]:
+            item["state"] = "waiting"
+        route.fulfill(json=reply)
+
+    asked: list[str] = []
+    doctor.route("**/api/visits/*/media", of_a_moment_ago)
+    doctor.reload()
+    doctor.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+    doctor.locator('[data-test="media-item"][data-purpose="original"][data-state="waiting"]').wait_for()
+    photo = doctor.locator('[data-test="media-item"][data-purpose="original"]').first.get_attribute("data-blob")
+    tap(doctor, "media-open")
+    until(doctor, BIG_IS_HERE)
+    assert [one for one in asked if str(photo) in one] == [f"{photo}?part"]
+    doctor.unroute("**/api/visits/*/media")
+    doctor.locator('[data-test="media-item"][data-purpose="original"][data-state="whole"]').wait_for()
+    until(doctor, BIG_IS_HERE)
+    assert [one for one in asked if str(photo) in one] == [f"{photo}?part", photo]
+    tap(doctor, "media-close")
 
 
 def test_a_photo_and_a_voice_note_go_from_the_tablet_to_the_doctors_screen(
@@ -103,10 +166,14 @@ def test_a_photo_and_a_voice_note_go_from_the_tablet_to_the_doctors_screen(
     until(doctor, "document.querySelector('.thumb img').naturalWidth > 100")
     assert faults(doctor, "doctor", 26, ((1440, 900), (1366, 768))) == []
     tap(doctor, "media-open")
-    until(doctor, "document.querySelector('[data-test=media-big]').naturalWidth > 600")
+    until(doctor, BIG_IS_HERE, heard=heard)
     if PICTURES:
         doctor.screenshot(path=f"{PICTURES}/doctor-big.png")
     tap(doctor, "media-close")
+    heard.none()
+    a_picture_that_does_not_come_is_asked_for_again(doctor)
+    a_picture_gets_sharp_when_the_rest_has_come(doctor)
+    heard.complaints.clear()
     played = doctor.evaluate(
         """() => new Promise((resolve) => {
              const note = document.querySelector('[data-test=media-item] audio');

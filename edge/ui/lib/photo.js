@@ -12,19 +12,24 @@ import { drawn as meant, inside, path } from "./strokes.js";
 
 /** @type {Kind[]} */
 const TOOLS = ["line", "ring", "arrow"];
+/** Waits before a picture that did not come is asked for again; then the person is asked. */
+const AGAIN_MS = [500, 2000, 5000];
 const STEP = 20;
 const LONG_STEP = 100;
 /** @type {Record<string, [number, number]>} */
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 /**
- * @param {{title: string, src: string, blobId: string, drawn: Drawn[], asDoctor: boolean, canDraw: boolean, note: string,
- *   onKeep: (marks: Mark[]) => Promise<void>, onClose: () => void}} props `onKeep` rejects when they could not be kept
+ * @param {{title: string, src: string, blobId: string, whole: boolean, drawn: Drawn[], asDoctor: boolean, canDraw: boolean, note: string,
+ *   onKeep: (marks: Mark[]) => Promise<void>, onClose: () => void}} props `whole`: nothing more of the picture will come;
+ *   `onKeep` rejects when they could not be kept
  */
-export function PhotoDialog({ title, src, blobId, drawn, asDoctor, canDraw, note, onKeep, onClose }) {
+export function PhotoDialog({ title, src, blobId, whole, drawn, asDoctor, canDraw, note, onKeep, onClose }) {
   const tool = useSignal(/** @type {Kind} */ ("line"));
   const aspect = useSignal(4 / 3);
   const busy = useSignal(false);
+  const picture = useFetched(src, whole);
+  const drawing = canDraw && !picture.gaveUp;
   useEffect(() => {
     openPhoto.value = blobId;
     if (calledTo.value === blobId) calledTo.value = "";
@@ -39,6 +44,10 @@ export function PhotoDialog({ title, src, blobId, drawn, asDoctor, canDraw, note
     { marks: theirs.filter((one) => !known.has(one.mark_id)), doctor: !asDoctor, live: true },
     { marks: mine.filter((one) => !known.has(one.mark_id)), doctor: asDoctor, live: true },
   ];
+  const seen = (/** @type {any} */ event) => {
+    picture.came();
+    aspect.value = event.currentTarget.naturalWidth / Math.max(event.currentTarget.naturalHeight, 1);
+  };
   const keep = async () => {
     busy.value = true;
     try {
@@ -50,22 +59,51 @@ export function PhotoDialog({ title, src, blobId, drawn, asDoctor, canDraw, note
     }
   };
   return html`<${Dialog} title=${title} test="media-dialog" onClose=${onClose}>
-    <div class="photo-frame"><div class="photo">
-      <img class="media-big" data-test="media-big" src=${src} alt=${title}
-        onLoad=${(/** @type {any} */ event) => (aspect.value = event.currentTarget.naturalWidth / Math.max(event.currentTarget.naturalHeight, 1))} />
+    <div class="photo-frame" hidden=${picture.gaveUp}><div class="photo">
+      <img key=${picture.key} class="media-big" data-test="media-big" src=${picture.src} alt=${title} onLoad=${seen} onError=${picture.missed} />
       <svg viewBox="0 0 1000 1000" preserveAspectRatio="none" aria-hidden="true">${layers.map((layer, at) => layer.marks.map((mark) => html`<g key=${`${at}-${mark.mark_id}`}
         class=${layer.doctor ? "by-doctor" : "by-nurse"} data-test=${layer.live ? "mark-live" : "mark-kept"} data-doctor=${String(layer.doctor)} data-kind=${mark.kind}>
         <path class="under" d=${path(mark, aspect.value)} /><path d=${path(mark, aspect.value)} /></g>`))}</svg>
-      ${canDraw ? html`<${Surface} tool=${tool.value} aspect=${aspect.value} asDoctor=${asDoctor} onMark=${(/** @type {number[]} */ points) => draw(blobId, tool.value, points)} />` : null}
+      ${drawing ? html`<${Surface} tool=${tool.value} aspect=${aspect.value} asDoctor=${asDoctor} onMark=${(/** @type {number[]} */ points) => draw(blobId, tool.value, points)} />` : null}
     </div></div>
+    ${picture.gaveUp ? html`<div class="notice warn row tight" role="alert" data-test="media-missed"><span class="grow">${t("photo-missed")}</span>
+      <button type="button" data-test="media-again" onClick=${picture.again}>${t("photo-again")}</button></div>` : null}
     ${note ? html`<p class="notice warn slim">${note}</p>` : null}
     <p class="small" data-test="mark-legend"><span class="mark-swatch by-nurse" aria-hidden="true"></span> ${t("marks-of-nurse")} <span class="mark-swatch by-doctor" aria-hidden="true"></span> ${t("marks-of-doctor")}</p>
-    ${canDraw ? html`<div class="row tight" role="group" aria-label=${t("marks-tools")}>${TOOLS.map((one) => html`<button type="button" key=${one} data-test=${`mark-${one}`}
+    ${drawing ? html`<div class="row tight" role="group" aria-label=${t("marks-tools")}>${TOOLS.map((one) => html`<button type="button" key=${one} data-test=${`mark-${one}`}
         aria-pressed=${one === tool.value ? "true" : "false"} onClick=${() => (tool.value = one)}>${t(`mark-${one}`)}</button>`)}
       <button type="button" data-test="mark-undo" disabled=${mine.length === 0} onClick=${() => undo(blobId)}>${t("mark-undo")}</button></div>` : null}
     <div class="row"><button type="button" data-test="media-close" onClick=${onClose}>${t("close")}</button>
-      ${canDraw ? html`<button type="button" class="primary grow" data-test="mark-keep" disabled=${mine.length === 0 || busy.value} onClick=${() => void keep()}>${t("mark-keep", { n: mine.length })}</button>` : null}</div>
+      ${drawing ? html`<button type="button" class="primary grow" data-test="mark-keep" disabled=${mine.length === 0 || busy.value} onClick=${() => void keep()}>${t("mark-keep", { n: mine.length })}</button>` : null}</div>
   <//>`;
+}
+
+/**
+ * A picture's fetching: again when the rest of it has come, and when it did not come at all. A part has an address of
+ * its own, because a browser does not ask twice for a picture that it shows.
+ * @param {string} src
+ * @param {boolean} whole nothing more of it will come
+ */
+function useFetched(src, whole) {
+  const failed = useSignal(0);
+  const tries = useSignal(0);
+  useEffect(() => {
+    const pause = AGAIN_MS[failed.value - 1];
+    if (!pause) return undefined;
+    const timer = setTimeout(() => (tries.value += 1), pause);
+    return () => clearTimeout(timer);
+  }, [failed.value]);
+  return {
+    key: `${src} ${whole} ${tries.value}`,
+    src: whole ? src : `${src}?part`,
+    gaveUp: failed.value > AGAIN_MS.length,
+    came: () => (failed.value = 0),
+    missed: () => (failed.value += 1),
+    again: () => {
+      failed.value = 0;
+      tries.value += 1;
+    },
+  };
 }
 
 /**

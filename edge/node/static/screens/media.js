@@ -147,7 +147,7 @@ function Opened({ visitId, media, open }) {
     toast("good", t("marks-kept"));
   };
   return html`<${photoDialog.Screen} title=${t("photo-alt", { time: clockTime(one.at_ms) })} src=${`/api/visits/${visitId}/media/${one.blob_id}`} blobId=${one.blob_id}
-    drawn=${one.drawn ?? []} asDoctor=${false} canDraw=${open} note="" onKeep=${keep} onClose=${() => (shownPhoto.value = "")} />`;
+    whole=${true} drawn=${one.drawn ?? []} asDoctor=${false} canDraw=${open} note="" onKeep=${keep} onClose=${() => (shownPhoto.value = "")} />`;
 }
 
 /** One photo or note, and how far it has come. @param {{visitId: string, one: MediaItem, line?: ItemLine, open: boolean}} props */
