@@ -140,6 +140,13 @@ class HomeSaid(Struct, frozen=True, tag=14, array_like=True):
     last: bytes
 
 
+class ToPerson(Struct, frozen=True, tag=15, array_like=True):
+    """Something for all pages of a doctor."""
+
+    person_id: str
+    text: str
+
+
 Message: TypeAlias = (
     ToNode
     | ToDoctor
@@ -153,6 +160,7 @@ Message: TypeAlias = (
     | PresentWanted
     | ToHome
     | HomeSaid
+    | ToPerson
     | Asked
     | Answered
 )

@@ -41,6 +41,7 @@ from .saved import SavedLines
 from .store.copy import Copier, CopyRefused, FolderCopy, end_history, has_history
 from .store.dialect import DATABASE_FILE
 from .store.engine import Store
+from .thirds import Thirds
 from .together import Together
 
 logger = logging.getLogger("hub")
@@ -110,6 +111,7 @@ class Hub:
         self.reviews = Reviews(self.desk)
         self.live = Live(self.desk, self.link, settings.turn)
         self.leader = Leader(self.store.engine)
+        self.thirds = Thirds(self.desk, self.live, monotonic_s)
         self.rota = RotaDesk(self.desk, self.live, self.leader, monotonic_s)
         fanout = self._fanout()
         self.front = RotaFront(self.rota, self.desk, fanout)
@@ -117,8 +119,8 @@ class Hub:
         self.link.on_visits = self._visits_arrived
         homes = self.home.calls if self.home is not None else None
         self.together = Together(self.leader, fanout, self.link, self.live, self.front, self._changed_elsewhere, homes)
-        self.together.on_lead += [self._reconsider, self.live.settle_all, self.rota.start]
-        self.together.on_follow.append(self.rota.stop)
+        self.together.on_lead += [self._reconsider, self.live.settle_all, self.rota.start, self.thirds.start]
+        self.together.on_follow += [self.rota.stop, self.thirds.stop]
         if self.home is not None:
             self.together.on_lead.append(self.home.lead)
             self.together.on_follow.append(self.home.follow)

@@ -7,7 +7,6 @@ only what sends to them. Calls stand in the database, so that a restart of the h
 
 import asyncio
 import logging
-from collections.abc import Callable
 
 import msgspec
 from sqlalchemy import Connection, select, update
@@ -16,15 +15,16 @@ from edge.media.call import Kind, Phase, advance
 from edge.media.signals import Accept, Answer, Bye, Candidate, IceServer, Offer, Report, Ring, Signal, fingerprint_tbs
 from edge.model import events as ev
 from edge.model.errors import UpkendraError
-from edge.model.records import OPEN_STATES, Mode
+from edge.model.records import Mode
 from edge.sync.seal import verify
 from edge.web.logs import say
 
-from . import audit, down, views
+from . import audit, down
 from . import fanout as fan
 from .desk import Desk, need_open
 from .doctors import Doctor
 from .heard import Heard, heard
+from .live_ends import reader_of_end
 from .live_sides import (
     CallOver,
     CallRefused,
@@ -36,6 +36,7 @@ from .live_sides import (
     NodeOffline,
     QueueChanged,
     RotaChanged,
+    Thirds,
     Told,
     VisitChanged,
 )
@@ -72,6 +73,8 @@ class Live:
         """Other processes of this hub, when there are some."""
         self.homes: Homes | None = None
         """Set by a hub that serves patients at home."""
+        self.thirds: Thirds | None = None
+        """Specialists in calls, set by whoever looks after them."""
 
     def add(self, console: Console) -> None:
         self._consoles.add(console)
@@ -115,6 +118,18 @@ class Live:
             if doctor_id in ("", console.doctor.doctor_id):
                 console.tell(text)
 
+    def tell_person(self, person_id: str, message: Told) -> None:
+        """Tell all pages of one person, whatever process they are at."""
+        text = _to_json(message).decode()
+        self.tell_person_here(person_id, text)
+        self.fanout.say(fan.ToPerson(person_id, text))
+
+    def tell_person_here(self, person_id: str, text: str) -> None:
+        """The same, to the pages of this process."""
+        for console in self._consoles:
+            if console.doctor.doctor_id == person_id:
+                console.tell(text)
+
     def ice_servers(self, name: str) -> tuple[IceServer, ...]:
         """ICE servers for a browser."""
         return ice_servers(self._turn, name, self._desk.wall_ms() // 1000)
@@ -149,6 +164,8 @@ class Live:
             await self._ring(console, signal)
             return
         call = await self._find(signal.call_id)
+        if call is None and self.thirds is not None and await self.thirds.passed_on(console.doctor.doctor_id, signal):
+            return
         if call is None or call.doctor_id != console.doctor.doctor_id:
             raise CallUnknown("There is no such call of yours.")
         if self._is_settled(call):
@@ -372,7 +389,7 @@ class Live:
 
     async def _end_held(self, running: list[LiveCall]) -> None:
         for call in running:
-            reason = await self._desk.store.read(_reader_of_end(call))
+            reason = await self._desk.store.read(reader_of_end(call))
             present = self._calls.get(call.call_id)
             if reason is not None and present is not None and present.phase is not Phase.ENDED:
                 self._tell_doctor(present, Bye(call.call_id, reason))
@@ -474,20 +491,6 @@ class Live:
             self.homes.say(call.call_id, call.visit_id, signal)
         else:
             self._link.send_signal(bytes.fromhex(call.node_id), _to_msgpack(signal))
-
-
-def _reader_of_end(call: LiveCall) -> Callable[[Connection], str | None]:
-    def read(connection: Connection) -> str | None:
-        """Why the call is over by the node's records: it says so, or closed the visit of one that still rings."""
-        owned = views.load_visit(connection, call.visit_id)
-        if owned is None:
-            return None
-        for one in owned.visit.calls:
-            if one.call_id == call.call_id and one.side == "node":
-                return one.ended_because
-        return "no_answer" if call.phase is Phase.RINGING and owned.visit.state not in OPEN_STATES else None
-
-    return read
 
 
 def offer_is_from(offer: Offer, device_public: bytes) -> bool:

@@ -26,6 +26,10 @@ class RotaChanged(Struct, frozen=True, tag="rota"):
     """Load the rota again: who is asked, who sits, what nobody takes."""
 
 
+class ThirdChanged(Struct, frozen=True, tag="third"):
+    """Load again who is asked into a call, or is in it."""
+
+
 class CallRefused(Struct, frozen=True, tag="refused"):
     """A signal was not passed on, and why."""
 
@@ -34,7 +38,7 @@ class CallRefused(Struct, frozen=True, tag="refused"):
     message: str
 
 
-Told: TypeAlias = QueueChanged | VisitChanged | RotaChanged | CallRefused | Signal
+Told: TypeAlias = QueueChanged | VisitChanged | RotaChanged | ThirdChanged | CallRefused | Signal
 
 
 class Console(Protocol):
@@ -71,6 +75,14 @@ class Homes(Protocol):
 
     def over_elsewhere(self, call_id: str, reason: str) -> None:
         """Another process of the hub has ended a call."""
+        ...
+
+
+class Thirds(Protocol):
+    """What this needs of the specialists in calls."""
+
+    async def passed_on(self, person_id: str, signal: Signal) -> bool:
+        """Whether the signal was of such a leg, and was dealt with. Raises CallUnknown for what a side may not say."""
         ...
 
 

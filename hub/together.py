@@ -169,6 +169,8 @@ class Together:
                 self._link.send_signal_here(message.node_id, message.blob)
             case fan.ToDoctor():
                 self._live.tell_here(message.call_id, message.text)
+            case fan.ToPerson():
+                self._live.tell_person_here(message.person_id, message.text)
             case fan.CallChanged():
                 await self._live.call_changed(message.call_id)
             case fan.DownMade():

@@ -23,6 +23,8 @@ from .hub_events import OnCallPublished as OnCallPublished
 from .hub_events import PrescriptionSigned as PrescriptionSigned
 from .hub_events import RevocationsPublished as RevocationsPublished
 from .hub_events import StaffPublished as StaffPublished
+from .hub_events import ThirdJoined as ThirdJoined
+from .hub_events import ThirdLeft as ThirdLeft
 from .hub_events import VisitAssigned as VisitAssigned
 from .hub_events import VisitExpected as VisitExpected
 from .hub_events import VisitSeen as VisitSeen
@@ -337,6 +339,8 @@ Event: TypeAlias = (
     | DoctorMarked
     | AnswerSpoken
     | AnswerPart
+    | ThirdJoined
+    | ThirdLeft
     | OnCallPublished
 )
 
@@ -382,6 +386,8 @@ KINDS: dict[int, type[Struct]] = {
     73: DoctorMarked,
     74: AnswerSpoken,
     75: AnswerPart,
+    76: ThirdJoined,
+    77: ThirdLeft,
     80: HubKeyPublished,
     81: RevocationsPublished,
     82: OnCallPublished,

@@ -16,6 +16,7 @@ import msgspec
 from . import events as ev
 from . import referral
 from .fold_media import MediaItem, SpokenAnswer, answer_changes, earliest, media_changes
+from .fold_third import Third, third_changes
 from .records import (
     Allergies,
     Colour,
@@ -173,6 +174,8 @@ class Visit(msgspec.Struct, frozen=True):
     stamps: dict[str, int] = {}
     """Stamp of the entry that each replaceable part comes from."""
     expected: Expected | None = None
+    thirds: tuple[Third, ...] = ()
+    """Specialists who came into its calls, in the order of coming."""
 
     @property
     def colour(self) -> Colour:
@@ -322,7 +325,8 @@ def _hub_changes(visit: Visit, event: ev.Event | ev.Unknown, stamp: int) -> dict
                 return None
             return _newest(visit, stamp, "notes", notes=(*visit.notes, event.note))
         case _:
-            return None
+            thirds = third_changes(visit.thirds, event, at_ms)
+            return dict(thirds) if thirds is not None else None
 
 
 def _prescription_changes(visit: Visit, event: ev.Event | ev.Unknown, stamp: int) -> dict[str, object] | None:

@@ -145,3 +145,31 @@ class AnswerPart(Struct, frozen=True, array_like=True):
     answer_id: Id
     number: int
     data: bytes
+
+
+class ThirdJoined(Struct, frozen=True, array_like=True):
+    """A specialist came into a call that runs, as its third person, asked by the doctor who holds it."""
+
+    visit_id: Id
+    third_id: Id
+    call_id: Id
+    doctor_id: ShortText
+    """Who asked."""
+    specialist_id: ShortText
+    name: ShortText
+    registration: ShortText
+    qualification: ShortText
+    agreed: Annotated[str, Meta(pattern="^(spoken|emergency)$")]
+    """spoken: the doctor asked in the call, and the patient agreed; emergency: there was no time to ask."""
+
+
+class ThirdLeft(Struct, frozen=True, array_like=True):
+    """The specialist is in the call no more. Figures: what her browser received of it, as she said."""
+
+    visit_id: Id
+    third_id: Id
+    because: ShortText
+    """left, sent_away, lost, call_over."""
+    video_s: Annotated[float, Meta(ge=0)]
+    audio_s: Annotated[float, Meta(ge=0)]
+    concealed_s: Annotated[float, Meta(ge=0)]

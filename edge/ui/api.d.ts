@@ -45,7 +45,7 @@ export interface Visit {
   queued_ms: number; consents: Consent[]; complaints: Complaint[]; complaint_notes: string; history: History | null;
   allergies: Allergies | null; vitals: { at_ms: number; by: string; vitals: Vitals }[]; signs_present: string[];
   signs_absent: string[]; triage: TriageResult; staff_colour: Colour | null; doctor_id: string; doctor_name: string; expected?: Expected | null;
-  seen_ms: number; notes: string[]; handed_out?: { prescription_id: string; drug_id: string; units: number }[]; in_person?: { doctor_id: string; held_on: string; said_by: string }[]; calls: unknown[]; prescriptions: PrescriptionState[]; closed_ms: number;
+  seen_ms: number; notes: string[]; handed_out?: { prescription_id: string; drug_id: string; units: number }[]; in_person?: { doctor_id: string; held_on: string; said_by: string }[]; calls: unknown[]; thirds?: Third[]; prescriptions: PrescriptionState[]; closed_ms: number;
   explained: boolean; media: MediaItem[];
   referrals?: { at_ms: number; by: string; to: string; urgency: string; reason: string; way: string; given: string }[];
   ending?: { at_ms: number; by: string; ending: string; note: string } | null;
@@ -79,6 +79,11 @@ export interface NodeStatus {
 }
 export interface Staff { staff_id: string; name: string; name_hi: string; role: string; has_pin: boolean }
 export interface Expected { state: string; low_min: number; high_min: number; opens_ms: number; at_ms: number }
+/** A specialist in a call of a visit; `left_ms` is 0 while she is in it. */
+export interface Third {
+  third_id: string; call_id: string; doctor_id: string; specialist_id: string; name: string; registration: string; qualification: string;
+  agreed: string; joined_ms: number; left_ms: number; because: string; video_s: number; audio_s: number; concealed_s: number;
+}
 export interface QueueVisit { visit_id: string; state: string; token: string; colour: Colour; doctor_id: string; doctor_name: string; expected?: Expected | null }
 export interface QueueItem {
   visit: QueueVisit; patient_name: string; patient_age: string; patient_sex: string; place: number; wait_s: number; sync: string; sync_ms: number; sms: string;

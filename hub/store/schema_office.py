@@ -1,9 +1,10 @@
-"""Tables of administration: updates and their waves, break-glass, whom to ring, keys of accounts that were reset.
+"""Tables of administration: updates and their waves, break-glass, whom to ring, keys of accounts that were reset,
+specialists in calls.
 
 As :mod:`hub.store.schema_home`, whose metadata they stand in.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, String, Table
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, LargeBinary, String, Table
 
 from .schema_home import metadata as metadata
 
@@ -58,4 +59,30 @@ person_districts = Table(
     metadata,
     Column("person_id", String(60), primary_key=True),
     Column("district", String(200), primary_key=True),
+)
+
+thirds = Table(
+    "thirds",
+    metadata,
+    Column("third_id", String(16), primary_key=True),
+    Column("call_id", String(16), nullable=False),
+    Column("visit_id", String(16), nullable=False),
+    Column("node_id", String(16), nullable=False),
+    Column("doctor_id", String(60), nullable=False),
+    Column("wanted_id", String(60), nullable=False),
+    Column("speciality", String(30), nullable=False),
+    Column("asked_id", String(60), nullable=False),
+    Column("tried", String(4000), nullable=False),
+    Column("agreed", String(12), nullable=False),
+    Column("phase", String(12), nullable=False),
+    Column("began_ms", BigInteger, nullable=False),
+    Column("joined_ms", BigInteger, nullable=False),
+    Column("ended_ms", BigInteger, nullable=False),
+    Column("because", String(20), nullable=False),
+    Column("video_s", Float, nullable=False),
+    Column("audio_s", Float, nullable=False),
+    Column("concealed_s", Float, nullable=False),
+    Column("frames", BigInteger, nullable=False),
+    Index("thirds_by_phase", "phase"),
+    Index("thirds_by_call", "call_id"),
 )

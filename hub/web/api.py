@@ -35,6 +35,7 @@ from .report_api import ReportApi
 from .rota_api import RotaApi
 from .sites_api import SitesApi
 from .sockets import SOCKETS, serve_console
+from .third_api import ThirdApi
 from .unlock_api import UnlockApi
 
 COOKIE = "upk_hub"
@@ -93,6 +94,7 @@ class Api:
         table += [
             *PrescribingApi(self._hub).routes(),
             *RotaApi(self._hub).routes(),
+            *ThirdApi(self._hub).routes(),
             *MediaApi(self._hub).routes(),
             *UnlockApi(self._hub).routes(),
             *PeopleApi(self._hub).routes(),

@@ -23,6 +23,7 @@ ONCE = frozenset(
         "test_office",
         "test_permits",
         "test_sms",
+        "test_thirds",
     )
 )
 """Modules about rules, people and calls, with many log-ins: on PostgreSQL they run under ``./run test --long``."""

@@ -35,7 +35,7 @@ async def hub(tmp_path: Path) -> AsyncIterator[HubKit]:
 
 def filled(path: str) -> str:
     """A route's path with ids of nothing."""
-    for name in ("visit", "blob", "saved", "answer", "staff", "glass", "command", "prescription"):
+    for name in ("visit", "blob", "saved", "answer", "staff", "glass", "third", "command", "prescription"):
         path = path.replace("{" + name + "_id}", new_id())
     path = path.replace("{node_id}", "00" * 8).replace("{early_id}", "00" * 8)
     return path.replace("{person_id}", "nobody").replace("{sha256}", "00" * 32)

@@ -53,6 +53,14 @@ hub_events = st.one_of(
     st.sampled_from(["doc1", "doc2"]).map(lambda d: ev.VisitSeen(VISIT, d)),
     st.sampled_from(["first", "second"]).map(lambda note: ev.DoctorNote(VISIT, "doc1", note)),
     st.sampled_from(RX).map(lambda rx: ev.PrescriptionSigned(VISIT, rx, rx.encode())),
+    st.sampled_from(RX).map(
+        lambda third: ev.ThirdJoined(VISIT, third, an_id(30), "doc1", "doc2", "Dr Sen", "BR 2", "MD", "spoken")
+    ),
+    st.builds(
+        lambda third, audio_s: ev.ThirdLeft(VISIT, third, "left", 1.0, audio_s, 0.0),
+        st.sampled_from(RX),
+        st.sampled_from([2.0, 3.0]),
+    ),
 )
 
 

@@ -96,6 +96,8 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.DoctorMarked(VISIT, OTHER, "anil", (Mark(PATIENT, MarkKind.ARROW, (100, 200, 300, 400)),)),
     ev.AnswerSpoken(VISIT, PATIENT, "anil", Facts(MediaType.WEBM_AUDIO, 0, 0, 4_000), 20_000, 2),
     ev.AnswerPart(VISIT, PATIENT, 1, bytes(range(40))),
+    ev.ThirdJoined(VISIT, OTHER, PATIENT, "anil", "sen", "Dr Sen Demo", "DEMO/00002", "MD (demo)", "spoken"),
+    ev.ThirdLeft(VISIT, OTHER, "left", 12.5, 14.0, 0.25),
     ev.HubKeyPublished(1_790_000_000_000, bytes(range(32)), bytes(64)),
     ev.RevocationsPublished(b"as signed"),
     ev.OnCallPublished((ev.OnCallNumber("PHC, duty doctor", "5550100"),)),
