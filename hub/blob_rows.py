@@ -262,6 +262,16 @@ def set_state(connection: Connection, row: BlobRow, state: str, key_sealed: byte
     return done.rowcount > 0
 
 
+def claim_key(connection: Connection, row: BlobRow, key_sealed: bytes) -> bytes:
+    """The key that seals a blob: the first one offered is everybody's, so that all processes put the same bytes away.
+
+    Empty when the blob waits no more.
+    """
+    mine = (blobs.c.node_id == row.node_id, blobs.c.blob_id == row.blob_id, blobs.c.state == "waiting")
+    connection.execute(update(blobs).where(*mine, blobs.c.key_sealed == b"").values(key_sealed=key_sealed))
+    return bytes(connection.execute(select(blobs.c.key_sealed).where(*mine)).scalar() or b"")
+
+
 def mark_gone(connection: Connection, row: BlobRow) -> None:
     """What was removed lies on the shelf no more."""
     mine = (blobs.c.node_id == row.node_id, blobs.c.blob_id == row.blob_id, blobs.c.state == "removed")

@@ -22,6 +22,7 @@ from edge.model.media_probe import probe
 from edge.sync import blobs as core
 from edge.sync import faults, vault
 from edge.sync.link import Cls
+from edge.sync.one_each import OneEach
 from edge.web.logs import say
 
 from . import audit, blob_rows, down, views
@@ -83,7 +84,7 @@ class Blobs:
         self._wall_ms = wall_ms
         self._send_down = send_down
         self._changed = changed
-        self._at_work: dict[tuple[str, str], asyncio.Lock] = {}
+        self._at_work: OneEach[tuple[str, str]] = OneEach()
 
     async def start(self) -> None:
         """Finish what a dead process left complete and unproved, seal what an older release left unsealed."""
@@ -115,16 +116,13 @@ class Blobs:
 
     async def settle(self, node_id: str, blob_id: str) -> None:
         """See whether a blob is whole now. Never raises: what fails is tried again at the next chunk or start."""
-        lock = self._at_work.setdefault((node_id, blob_id), asyncio.Lock())
-        async with lock:
+        async with self._at_work.turn((node_id, blob_id)):
             try:
                 await self._settle(node_id, blob_id)
             except Exception as error:
                 code = error.refusal.code if isinstance(error, UpkendraError) else "internal"
                 logger.exception("a blob could not be settled")
                 say(logger, "blob_not_settled", logging.ERROR, node_id=node_id, blob=blob_id, code=code)
-        if not lock.locked():
-            self._at_work.pop((node_id, blob_id), None)
 
     async def settle_visits(self, visit_ids: frozenset[str]) -> None:
         """Manifests or salts of these visits have come: chunks that were here before them count now."""
@@ -166,11 +164,14 @@ class Blobs:
         if facts != row.manifest.facts:
             await self._refuse(row, content)
             return
-        key = secrets.token_bytes(vault.KEY_BYTES)
+        fresh = self._keys.protect(secrets.token_bytes(vault.KEY_BYTES), _label(row))
+        key_sealed = await self._store.write(lambda connection: blob_rows.claim_key(connection, row, fresh))
+        if not key_sealed:
+            return
+        key = self._keys.reveal(key_sealed, _label(row))
         sealed = await asyncio.to_thread(lambda: b"".join(vault.seal_file(key, content)))
         await self._shelf.put(name_of(row), sealed)
         faults.point("hub-blob-shelved")
-        key_sealed = self._keys.protect(key, _label(row))
 
         def finish(connection: Connection) -> bool:
             if not self.copy.kept:

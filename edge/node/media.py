@@ -29,6 +29,7 @@ from edge.model.records import Colour
 from edge.sync import blobs, faults, vault
 from edge.sync.bundle import Chunk
 from edge.sync.link import BundleRef
+from edge.sync.one_each import OneEach
 from edge.web.logs import say
 
 from .clinic import Clinic
@@ -64,7 +65,7 @@ class MediaDesk:
         self._clinic = clinic
         self._folder = folder / FOLDER
         self._seal_chunk = seal_chunk
-        self._one_upload: dict[str, asyncio.Lock] = {}
+        self._one_upload: OneEach[str] = OneEach()
         self._one_sealer = asyncio.Lock()
         self._held: dict[str, float] = {}
         self._writing: set[str] = set()
@@ -122,8 +123,7 @@ class MediaDesk:
 
     async def put_part(self, visit_id: str, upload_id: str, offset: int, body: bytes) -> Upload:
         """Keep the next piece durably; one that is here already changes nothing. Raises NotFound, Refused, BadInput."""
-        lock = self._one_upload.setdefault(upload_id, asyncio.Lock())
-        async with lock:
+        async with self._one_upload.turn(upload_id):
             found = await self._find(visit_id, upload_id)
             end = offset + len(body)
             if not body or len(body) > PART_MAX_BYTES or end > found.size_bytes:
@@ -140,9 +140,7 @@ class MediaDesk:
                     self._writing.discard(segment.file)
                 faults.point("media.kept")
                 found = await self._find(visit_id, upload_id)
-            judged = await self._judged(found)
-        self._one_upload.pop(upload_id, None)
-        return judged
+            return await self._judged(found)
 
     async def drop(self, visit_id: str, upload_id: str) -> None:
         """Forget an upload that is attached to nothing. Raises NotFound."""

@@ -43,7 +43,7 @@ def sealed_bytes(size_bytes: int) -> int:
 
 
 def seal_file(key: bytes, content: bytes) -> Iterator[bytes]:
-    """The sealed file, piece by piece. ``key``: 32 random bytes that have never sealed anything."""
+    """The sealed file, piece by piece. ``key``: 32 random bytes that have never sealed anything else."""
     cipher = ChaCha20Poly1305(key)
     yield HEADER
     count = block_count(len(content))
