@@ -145,10 +145,12 @@ def _health() -> None:
                 _panel("update", str(PANEL_IMAGE))
         subprocess.run(["systemctl", "start", "--no-block", "upkendra-install.service"], check=False)
         return
-    assert pending is not None
-    logger.error("version %s is given up: %s", pending.version, why)
-    updates.write(SYSTEM / "why", why.encode())
-    slots.give_up()
+    if pending is None:
+        logger.error("slot %s is started again: %s", slot, why)
+    else:
+        logger.error("version %s is given up: %s", pending.version, why)
+        updates.write(SYSTEM / "why", why.encode())
+        slots.give_up()
     subprocess.run(["systemctl", "reboot"], check=True, timeout=PANEL_TIMEOUT_S)
 
 

@@ -1,6 +1,7 @@
 """Does this system serve? Then its slot is kept; a new one that does not is left for the old one. Blocking.
 
-A slot that runs already is never given up for what it cannot help, such as a hub that is silent.
+A slot that runs already is never given up for what it cannot help, such as a hub that is silent. One that shows no
+pages for half an hour is started again: GRUB counts, and takes the other slot after three such starts.
 """
 
 import http.client
@@ -18,6 +19,8 @@ ANSWER_S = 600.0
 """A new system has so long until the clinic's pages answer …"""
 HUB_S = 1800.0
 """… and so long until the hub is heard, if it was heard before."""
+PAGES_S = 1800.0
+"""A system that ran before has so long."""
 RESTARTS_MAX = 5
 """A service that died so often does not come any more."""
 LOOK_S = 3.0
@@ -34,6 +37,8 @@ class Verdict(StrEnum):
     WAIT = "wait"
     GOOD = "good"
     BROKEN = "broken"
+    AGAIN = "again"
+    """It is to be started once more; its counter of tries goes up."""
 
 
 class Seen(Struct, frozen=True):
@@ -64,6 +69,8 @@ def judge(seen: Seen, wanted: Wanted, since_s: float) -> tuple[Verdict, str]:
     if seen.answers and (seen.hub_heard or not wanted.hub):
         return Verdict.GOOD, ""
     if not wanted.is_new:
+        if since_s >= PAGES_S:
+            return Verdict.AGAIN, f"the clinic's pages did not answer in {PAGES_S:.0f} s"
         return Verdict.WAIT, ""
     if not seen.answers and seen.restarts >= RESTARTS_MAX:
         return Verdict.BROKEN, f"a service of the clinic died {seen.restarts} times"
@@ -75,7 +82,7 @@ def judge(seen: Seen, wanted: Wanted, since_s: float) -> tuple[Verdict, str]:
 
 
 def wait(wanted: Wanted, clock: Callable[[], float] = time.monotonic) -> tuple[Verdict, str]:
-    """Look again and again until the matter is clear; GOOD or BROKEN, and why."""
+    """Look again and again until the matter is clear; anything but WAIT, and why."""
     began_s = clock()
     calls_start = calls_work() if wanted.is_new else True
     while True:

@@ -173,14 +173,15 @@ OLD = health.Wanted(is_new=False, hub=False)
         (msgspec.structs.replace(WELL, hub_heard=False), NEW, health.HUB_S, health.Verdict.BROKEN),
         (msgspec.structs.replace(WELL, hub_heard=False), health.Wanted(True, False), 1.0, health.Verdict.GOOD),
         (msgspec.structs.replace(WELL, calls_start=False), NEW, 1.0, health.Verdict.BROKEN),
-        (msgspec.structs.replace(SILENT, restarts=99), OLD, 1e6, health.Verdict.WAIT),
+        (msgspec.structs.replace(SILENT, restarts=99), OLD, health.PAGES_S - 1, health.Verdict.WAIT),
+        (SILENT, OLD, health.PAGES_S, health.Verdict.AGAIN),
         (msgspec.structs.replace(WELL, hub_heard=False), OLD, 1.0, health.Verdict.GOOD),
     ],
 )
 def test_the_verdict(seen: health.Seen, wanted: health.Wanted, since_s: float, verdict: health.Verdict) -> None:
     found, why = health.judge(seen, wanted, since_s)
     assert found is verdict
-    assert bool(why) is (verdict is health.Verdict.BROKEN)
+    assert bool(why) is (verdict in (health.Verdict.BROKEN, health.Verdict.AGAIN))
 
 
 def test_the_hub_counts_as_heard_only_when_it_acknowledged() -> None:
