@@ -143,7 +143,7 @@ class HubDesk(Protocol):
         """A signed RECEIPT file for what was taken in this visit."""
 
     async def downs(self) -> tuple[DownName, ...]:
-        """What nodes do not hold yet, in order."""
+        """What nodes do not hold yet, the most urgent class first, in it by node and as it was said."""
 
     async def down(self, name: DownName) -> bytes:
         """The DOWN file of one of them; empty when it is settled."""
@@ -314,7 +314,8 @@ def _is_in(seq: int, ranges: Sequence[tuple[int, int]]) -> bool:
 
 
 def _names(connection: Connection) -> list[DownName]:
-    query = select(down.c.node_id, down.c.seq).where(down.c.stored_ms == 0).order_by(down.c.node_id, down.c.seq)
+    query = select(down.c.node_id, down.c.seq).where(down.c.stored_ms == 0)
+    query = query.order_by(down.c.cls, down.c.node_id, down.c.seq)
     return [DownName(bytes.fromhex(row.node_id), row.seq) for row in connection.execute(query)]
 
 

@@ -200,9 +200,7 @@ class Visit:
         wanted = set(waiting)
         settled = [name for key, names in there.items() for name in names[1 if key in wanted else 0 :]]
         self._files.delete(Folder.DOWN, settled)
-        todo = sorted(
-            (key for key in waiting if key not in there), key=lambda key: (key.node_id not in self._seen, key)
-        )
+        todo = sorted((key for key in waiting if key not in there), key=lambda key: key.node_id not in self._seen)
         for number, key in enumerate(todo[:DOWN_FILES_MAX], 1):
             raw = await self._desk.down(key)
             if raw:

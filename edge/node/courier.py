@@ -21,7 +21,7 @@ from edge.sync import courier, seal
 from edge.sync.bearers.usb_control import ControlClient, ControlServer
 from edge.sync.bearers.usb_stick import Waiting
 from edge.sync.bearers.usb_talk import Asker, Failed, answerer
-from edge.sync.link import BundleAcked
+from edge.sync.link import BundleAcked, Cls
 from edge.web.logs import say
 
 from .clinic import Clinic
@@ -136,8 +136,8 @@ class NodeDesk(Protocol):
     """What the command needs of the node, wherever it is."""
 
     async def waiting(self) -> tuple[Waiting, ...]:
-        """All bundles that the hub has not acknowledged, in the order in which they were sealed: everything that was
-        recorded until now, photos too, unless the node is locked."""
+        """All bundles that the hub has not acknowledged: everything that was recorded until now, photos too, unless
+        the node is locked. As they were sealed; photos and clips behind all else where the node is open."""
 
     async def file(self, bundle_id: bytes) -> bytes:
         """The UP file of one of them; empty when it was acknowledged meanwhile."""
@@ -183,8 +183,12 @@ class Desk:
             rows, last = await self._clinic.store.outbox(_page_after(after))
             found += [Waiting(ref, courier.digest_of(sealed), len(sealed)) for ref, sealed in rows]
             if len(rows) < PAGE:
-                return tuple(found)
+                break
             after = last
+        if not self._clinic.locked:
+            classes = {ref: cls for cls, ref, _ in await self._clinic.store.read(lambda views: views.media.waiting())}
+            found.sort(key=lambda one: classes.get(one.bundle_id, Cls.CLINICAL))
+        return tuple(found)
 
     async def file(self, bundle_id: bytes) -> bytes:
         found = await self._clinic.store.outbox(lambda outbox: outbox.find(bundle_id))

@@ -12,6 +12,7 @@ from edge.model import events as ev
 from edge.model.records import Role
 from edge.sync import courier, seal
 from edge.sync.bundle import FORMAT, NO_DICTIONARY, BundlePayload
+from edge.sync.link import Cls
 from edge.sync.log import Stream
 from edge.sync.versions import Reads, Span
 from hub import directory, down
@@ -38,10 +39,10 @@ def visit_of(node: NodeKit) -> BundlePayload:
     return node.entries([registered(patient_id), *visit_events(new_id(), patient_id)])
 
 
-async def say_something(kit: HubKit, node: NodeKit) -> DownName:
+async def say_something(kit: HubKit, node: NodeKit, cls: Cls = Cls.CLINICAL) -> DownName:
     staff = ev.StaffPublished("asha", "Dr Asha Rao", Role.DOCTOR, "12345 MCI", "MBBS", bytes(32))
     said = await kit.hub.store.write(
-        lambda connection: down.speak(connection, kit.hub.speaker, node.node_id, (staff,), "", kit.clock.ms)
+        lambda connection: down.speak(connection, kit.hub.speaker, node.node_id, (staff,), "", kit.clock.ms, cls)
     )
     return DownName(said.node_id, said.seq)
 
@@ -140,6 +141,13 @@ async def test_a_node_gets_its_blobs_until_it_has_signed_for_them(kit: HubKit) -
     assert await desk.take_stored(held) == 0
     assert await desk.downs() == (theirs,)
     assert await desk.down(mine[0]) == b""
+
+
+async def test_prescriptions_lie_on_a_stick_before_the_parts_of_an_answer_that_was_spoken_first(kit: HubKit) -> None:
+    node, desk = await kit.enrol(), Desk(kit.hub)
+    slow = [await say_something(kit, node, Cls.PREVIEW) for _ in range(3)]
+    urgent = await say_something(kit, node)
+    assert await desk.downs() == (urgent, *slow)
 
 
 @given(st.sets(st.integers(1, 60)))

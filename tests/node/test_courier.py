@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from edge.node import media as node_media
 from edge.node.config import load_config
 from edge.node.courier import NodeDesk, desk_of
 from edge.node.database import Database
@@ -21,6 +22,7 @@ from edge.sync import courier, seal
 from edge.sync.bearers.usb_stick import Waiting
 from edge.sync.link import BundleRef
 from tests.node.kit import Provisioned, Served, provisioned, settled
+from tests.node.test_media import attach
 
 
 @pytest.fixture
@@ -58,6 +60,25 @@ async def test_a_running_node_is_asked_through_its_socket_and_forgets_what_is_re
         assert counts.copied_bytes > len(file.sealed)
         assert not {one.bundle_id for one in await desk.waiting()} & {one.bundle_id for one in items}
     assert not (setup.folder / "courier.sock").exists()
+
+
+async def test_a_photo_lies_behind_the_next_patients_record_on_a_stick(
+    setup: Provisioned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node_media, "HOLD_S", 0.0)
+    async with Served(setup) as served, desk_of(setup.folder) as (desk, _, _):
+        await served.tablet.login(setup)
+        _, visit = await served.tablet.register()
+        await attach(served.tablet, visit)
+        first = [one.bundle_id for one in await desk.waiting()]
+        await served.tablet.register()
+        now = [one.bundle_id for one in await desk.waiting()]
+        fresh = [ref for ref in now if ref not in first]
+        classes = {ref: cls for cls, ref, _ in await served.node.clinic.store.read(lambda views: views.media.waiting())}
+        photo = [ref for ref in now if classes.get(ref) == 3]
+        assert len(photo) > 3
+        assert fresh
+        assert now[-len(photo) :] == photo == [ref for ref in first if ref in photo], "in their order, behind all else"
 
 
 async def test_bundles_whose_hub_key_is_gone_are_sealed_anew_under_other_ids(setup: Provisioned) -> None:
