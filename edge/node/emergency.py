@@ -131,6 +131,7 @@ class Emergency:
         if visit_id in self._cases:
             async with self._one:  # the first may still be on its way to the disk
                 pass
+        if visit_id in self._cases:
             return await self.page(visit_id, case.key)
         now_s = time.monotonic()
         if len(self._cases) >= CASES_MAX or now_s - self._opened_s < CASE_EVERY_S:
@@ -146,7 +147,7 @@ class Emergency:
         self._cases[visit_id] = _Case(case.key, patient_id)
         try:
             await self._carry_out(visit_id, commands)
-        except UpkendraError:
+        except BaseException:  # a full disk too: what is sent again with its key is to be opened then
             del self._cases[visit_id]
             raise
         say(logger, "emergency_opened", locked=self._clinic.locked)

@@ -1,6 +1,7 @@
 """Emergency mode at a node that nobody has opened: what is recorded, where it lies, how it gets into the records."""
 
 import asyncio
+import errno
 import secrets
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import msgspec
 import pytest
 
 from edge.model import events as ev
+from edge.node import emergency
 from edge.node.config import EMERGENCY_FILE
 from edge.node.journal import Journal
 from edge.sync import locked, seal
@@ -93,6 +95,24 @@ async def test_a_tablet_that_says_it_again_before_it_is_on_the_disk_is_answered_
         pages = await asyncio.gather(*(case.open() for _ in range(3)))
         assert pages[0] == pages[1] == pages[2]
         assert part(pages[0], "visit", "token") == "BR-RMP-E-001"
+
+
+async def test_a_case_that_a_full_disk_refused_is_opened_when_the_tablet_says_it_again(
+    setup: Provisioned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(emergency, "CASE_EVERY_S", 0.0)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async with Served(setup) as served:
+        case = Case(served.tablet)
+        body = {"case": case.key, "name": NAME, "gender": "female", "age": {"value": 40}}
+        with monkeypatch.context() as patched:
+            patched.setattr(emergency, "write_private", full)
+            status, refusal = await served.tablet.call("POST", "/api/emergency", body)
+            assert (status, refusal["code"]) == (500, "storage_full")
+        assert part(await case.open(), "visit", "token") == "BR-RMP-E-001"
 
 
 async def test_a_case_is_its_tablets_and_nothing_else_can_be_done_with_it(setup: Provisioned) -> None:
