@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -113,15 +114,28 @@ def _doctor(clinic: Clinic, lines: list[bytes], ended: threading.Event) -> None:
                 if error.status not in (404, 409):
                     raise
             lines.remove(line)
+            doctor.close()  # the hub ends a connection that says nothing for a minute
 
 
 def _work(clinic: Clinic, plan: Plan) -> Told:
-    """Run the tablets; the doctor answers meanwhile."""
+    """Run the tablets; the doctor answers meanwhile, and a day without one is none."""
     lines: list[bytes] = []
     ended = threading.Event()
-    doctor = threading.Thread(target=_doctor, args=(clinic, lines, ended), daemon=True)
-    doctor.start()
     command = [sys.executable, "-m", "tests.bench.tablets"]
+    with ThreadPoolExecutor(1) as pool:
+        doctor = pool.submit(_doctor, clinic, lines, ended)
+        try:
+            tablets, last = _tablets(command, plan, lines)
+        finally:
+            ended.set()
+        doctor.result()
+    if tablets:
+        raise RuntimeError(f"the tablets ended with {tablets}; {clinic.node.log_tail()}")
+    return msgspec.json.decode(last, type=Told)
+
+
+def _tablets(command: list[str], plan: Plan, lines: list[bytes]) -> tuple[int, bytes]:
+    """Run the tablets' process; its exit code and last line. ``lines`` gets the visits that want an answer."""
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as tablets:
         assert tablets.stdin is not None
         assert tablets.stdout is not None
@@ -133,11 +147,7 @@ def _work(clinic: Clinic, plan: Plan) -> Told:
                 lines.append(line)
             else:
                 last = line
-    ended.set()
-    doctor.join(30)
-    if tablets.returncode:
-        raise RuntimeError(f"the tablets ended with {tablets.returncode}; {clinic.node.log_tail()}")
-    return msgspec.json.decode(last, type=Told)
+    return tablets.returncode, last
 
 
 def disagreements(told: Told, size: Size) -> tuple[str, ...]:
