@@ -49,6 +49,8 @@ SESSION_IDLE_S = 30 * 60.0
 SESSION_MAX_S = 14 * 3600.0
 QUEUE_DAYS_MS = 36 * 3600 * 1000
 """Open visits that are older leave the queue page; they stay in the record."""
+SEAL_AGAIN_S = 5.0
+"""What could not be sealed is tried again after so long."""
 AUDIT_AGAIN_S = 600.0
 """The same person reading the same record again within this time is one access."""
 VERSION = SOFTWARE.rpartition(" ")[2]
@@ -375,11 +377,17 @@ class Clinic:
             # Before the entries are read: what is committed from now on needs its own.
             audit = self._plan.take(time.monotonic(), everything=everything)
             self._arm()
-            for piece in await self.store.write(lambda journal: journal.pending(audit=audit)):
-                packed = await asyncio.to_thread(self._pack, piece.payload)
-                outgoing = await self.store.write(_keeper(piece, self._seal(packed)))
-                for listener in self.on_sealed:
-                    listener(outgoing)
+            try:
+                for piece in await self.store.write(lambda journal: journal.pending(audit=audit)):
+                    packed = await asyncio.to_thread(self._pack, piece.payload)
+                    outgoing = await self.store.write(_keeper(piece, self._seal(packed)))
+                    for listener in self.on_sealed:
+                        listener(outgoing)
+            except Exception:  # a full disk: what is left would lie here until somebody says something else
+                self.seal_soon(SEAL_AGAIN_S)
+                if audit:
+                    self.seal_soon(SEAL_AGAIN_S, audit=True)
+                raise
         self.seal_media()
 
     def seal_media(self) -> None:

@@ -96,6 +96,8 @@ class HomeCalls:
         """Visit → the account whose pages hear of it; "" for a visit of a node."""
         self._calls: dict[str, _Call] = {}
         self._took_over_s = 0.0
+        self._ended_meanwhile: set[str] | None = None
+        """Calls that have ended since the table of calls began to be read; None while nobody reads it."""
         self._changed: set[str] = set()
         self._near: set[str] = set()
         """Visits that were told that their turn is near, and have not changed since."""
@@ -123,9 +125,14 @@ class HomeCalls:
 
     async def _take_over(self) -> None:
         self._took_over_s = self._monotonic_s()
+        ended = self._ended_meanwhile = set()
         query = select(calls).where(calls.c.phase != Phase.ENDED.value)
-        for row in await self._home.store.read(lambda connection: connection.execute(query).all()):
-            if self.is_home(row.node_id):
+        try:
+            found = await self._home.store.read(lambda connection: connection.execute(query).all())
+        finally:
+            self._ended_meanwhile = None
+        for row in found:
+            if self.is_home(row.node_id) and row.call_id not in ended:
                 ring = Ring(row.call_id, row.visit_id, row.doctor_id)
                 now_s = self._monotonic_s()
                 taken_ms = 0 if row.phase == Phase.RINGING.value else row.started_ms
@@ -336,18 +343,25 @@ class HomeCalls:
 
     def over(self, call_id: str, reason: str) -> None:
         """The call has ended, whoever ended it."""
+        self._note_end(call_id)
         call = self._calls.pop(call_id, None)
         if call is not None:
             self._begin(self._write_end(call_id, call, reason))
 
     def over_elsewhere(self, call_id: str, reason: str) -> None:
         """Another process ended the call; who holds its page writes what it heard."""
+        self._note_end(call_id)
         call = self._calls.get(call_id)
         if call is not None and call.page is not None:
             self.over(call_id, reason)
         elif call is not None:
             del self._calls[call_id]
             self._begin(self._tell_pages(call.ring.visit_id, Bye(call_id, reason)))
+
+    def _note_end(self, call_id: str) -> None:
+        """What was read before this call ended puts it back no more."""
+        if self._ended_meanwhile is not None:
+            self._ended_meanwhile.add(call_id)
 
     async def _write_end(self, call_id: str, call: _Call, reason: str) -> None:
         visit_id = call.ring.visit_id

@@ -1,5 +1,6 @@
 """A draft visit travels as one bundle with its token; what is urgent does not wait; nothing is left behind."""
 
+import errno
 import time
 from pathlib import Path
 
@@ -9,7 +10,9 @@ from edge.model import commands as cmd
 from edge.model import events as ev
 from edge.model.fold import Visit
 from edge.model.records import Colour, Complaint, Gender, Person, TriageResult, VisitState
+from edge.node import clinic as node_clinic
 from edge.node.sealing import AUDIT_S, DRAFT_S, PRINTED_S, SOON_S, SealPlan, delay_s
+from edge.sync.bundle import BundlePayload
 from tests.node.hubside import HubSide
 from tests.node.kit import Provisioned, Served, provisioned
 from tests.node.test_link import at_hub, line_of, until
@@ -95,6 +98,32 @@ async def test_an_emergency_does_not_wait_for_a_token(setup: Provisioned) -> Non
 
         await until(there)
         assert any(isinstance(event, ev.PatientRegistered) for event in hub.events())
+
+
+async def test_an_emergency_that_could_not_be_sealed_goes_out_without_another_word(
+    setup: Provisioned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node_clinic, "SEAL_AGAIN_S", 0.05)
+    async with HubSide(setup) as hub, Served(at_hub(setup, hub)) as served:
+        await served.tablet.login(setup)
+        _, visit = await served.tablet.register()
+        pack, tries = served.node.clinic._pack, 0
+
+        def packs(payload: BundlePayload) -> bytes:
+            nonlocal tries
+            tries += 1
+            if tries < 6:  # a command seals once or twice; the others are its own
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return pack(payload)
+
+        monkeypatch.setattr(served.node.clinic, "_pack", packs)
+        await served.tablet.say("answer_signs", visit_id=visit, present=["unresponsive"], absent=[])
+
+        async def there() -> bool:
+            return any(isinstance(event, ev.Triaged) and event.visit_id == visit for event in hub.events())
+
+        await until(there)
+        assert tries >= 6
 
 
 async def test_whoever_asks_for_everything_gets_drafts_too_and_once(setup: Provisioned) -> None:
