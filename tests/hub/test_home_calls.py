@@ -1,13 +1,14 @@
 """Calls between a doctor's page and a patient's telephone: ringing, taking, missing, coming back, proof, messages."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from io import StringIO
 from pathlib import Path
 
 import msgspec
 import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
+from sqlalchemy import Connection
 
 from edge.media.signals import Accept, Answer, Bye, Candidate, Offer, Report, Ring
 from edge.model.records import Mode, VisitState
@@ -175,6 +176,27 @@ async def test_a_restart_of_the_hub_ends_no_call_and_silence_does(home: HubKit) 
         await until_state(patient, visit_id, VisitState.WAITING)
     finally:
         await again.stop()
+
+
+async def test_a_call_that_ends_while_the_table_of_calls_is_read_is_not_put_back(
+    home: HubKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, patient, visit_id, call_id, doctor, _ = await in_call(home)
+    assert home.hub.home is not None
+    really = home.hub.store.read
+
+    async def read(work: Callable[[Connection], object]) -> object:
+        found = await really(work)
+        monkeypatch.undo()
+        await home.hub.live.from_home(visit_id, Bye(call_id, "hangup"))
+        return found
+
+    monkeypatch.setattr(home.hub.store, "read", read)
+    await home.hub.home.calls._take_over()
+    await hear(doctor, "bye")
+    late = await patient.live()
+    await late.send_str(to_text(Offer(call_id, SDP, 1)))
+    assert (await hear(late, "refused"))["code"] == "call_unknown"
 
 
 @pytest.mark.parametrize("step_s", [3600.0, -3600.0])
