@@ -114,8 +114,13 @@ class Arriving:
 class Flights:
     """Takes the datagrams of a handshake from any thread; gives them to ``send``, from threads of its own too."""
 
-    def __init__(self, send: Callable[[bytes], None]) -> None:
-        self._send = send
+    def __init__(
+        self,
+        send: Callable[[bytes], None],
+        timer: Callable[[float, Callable[[], None]], threading.Timer] = threading.Timer,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._send, self._timer, self._monotonic_s = send, timer, monotonic_s
         self._lock = threading.Lock()
         self._waiting: list[bytes] = []
         self._timers: set[threading.Timer] = set()
@@ -144,7 +149,7 @@ class Flights:
             if first:
                 self._held = _is_answer(datagram) and self._flown_s > float("-inf")
                 if self._held:
-                    wait_s = max(wait_s, self._flown_s + AGAIN_AFTER_S - time.monotonic())
+                    wait_s = max(wait_s, self._flown_s + AGAIN_AFTER_S - self._monotonic_s())
         if first:
             self._later(wait_s, self._gathered)
         return True
@@ -163,7 +168,7 @@ class Flights:
             if not flight or (self._held and self._answered):
                 return
             if _is_answer(flight[0]):
-                self._flown_s = time.monotonic()
+                self._flown_s = self._monotonic_s()
         self._all(flight)
         self._later(COPY_AFTER_S, lambda: self._all(flight))
 
@@ -179,7 +184,7 @@ class Flights:
                     return
             act()
 
-        timer = threading.Timer(wait_s, due)
+        timer = self._timer(wait_s, due)
         timer.daemon = True
         with self._lock:
             if self._closed:

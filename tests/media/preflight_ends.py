@@ -24,6 +24,7 @@ from tests.sync.kit import Keyring
 
 _ROOT = Path(__file__).parents[2]
 _KEYS = Keyring()
+_LOOK_S = 0.02
 
 
 async def hub(host: str) -> None:
@@ -38,6 +39,23 @@ async def hub(host: str) -> None:
     await runner.start()
     print(runner.udp_port, flush=True)
     await asyncio.Event().wait()
+
+
+class Lateness:
+    """How late this process was for what it meant to do, summed: what a busy machine adds to every time."""
+
+    def __init__(self) -> None:
+        self.late_s = 0.0
+        self._watching = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while True:
+            before_s = time.monotonic()
+            await asyncio.sleep(_LOOK_S)
+            self.late_s += max(time.monotonic() - before_s - _LOOK_S, 0.0)
+
+    def stop(self) -> None:
+        self._watching.cancel()
 
 
 async def node(host: str, port: int, times: int) -> None:
@@ -70,16 +88,18 @@ async def node(host: str, port: int, times: int) -> None:
         await asyncio.sleep(0.05)
     await asyncio.sleep(1.5)  # the meeting's own packets
     for _ in range(times):
-        before = endpoint.meter.today_bytes("udp")
+        before, lateness = endpoint.meter.today_bytes("udp"), Lateness()
         verdict, found = await Preflight(lambda: endpoint.link_state(time.monotonic()), train, "test").verdict(
             Devices(), 0
         )
-        print(json.encode((verdict, found, endpoint.meter.today_bytes("udp") - before)).decode(), flush=True)
+        lateness.stop()
+        both_bytes = endpoint.meter.today_bytes("udp") - before
+        print(json.encode((verdict, found, both_bytes, lateness.late_s)).decode(), flush=True)
     await runner.stop()
 
 
-def check(spec: LinkSpec, times: int = 1) -> list[tuple[Verdict, Found, int]]:
-    """Check so many times over a link; each time with the IP bytes that went both ways. Blocks."""
+def check(spec: LinkSpec, times: int = 1) -> list[tuple[Verdict, Found, int, float]]:
+    """Check so many times over a link, with the IP bytes that went both ways and the node's lateness. Blocks."""
     module = [sys.executable, "-m", "tests.media.preflight_ends"]
     with Link(spec) as link:
         serving = link.right.popen([*module, "--hub", link.right.address], stdout=subprocess.PIPE, cwd=_ROOT)
@@ -88,7 +108,7 @@ def check(spec: LinkSpec, times: int = 1) -> list[tuple[Verdict, Found, int]]:
         done = link.left.run([*module, "--node", link.right.address, port, str(times)], timeout_s=60)
         serving.kill()
         serving.wait()
-    return [json.decode(line, type=tuple[Verdict, Found, int]) for line in done.stdout.splitlines()]
+    return [json.decode(line, type=tuple[Verdict, Found, int, float]) for line in done.stdout.splitlines()]
 
 
 def main(arguments: list[str]) -> None:
@@ -100,8 +120,8 @@ def main(arguments: list[str]) -> None:
     else:
         rate, rtt, loss, *rest = map(float, arguments)
         spec = LinkSpec.both(rate_kbps=rate, rtt_ms=rtt, loss_pct=loss)
-        for verdict, found, both_bytes in check(spec, int(rest[0]) if rest else 1):
-            print(json.encode((verdict, found, both_bytes)).decode())
+        for one in check(spec, int(rest[0]) if rest else 1):
+            print(json.encode(one).decode())
 
 
 if __name__ == "__main__":

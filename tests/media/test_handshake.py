@@ -1,12 +1,25 @@
 """The handshake on a thin link: a small certificate, whole flights, each twice."""
 
-import time
+import threading
+from collections.abc import Callable
+from typing import cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from edge.media import handshake, ice
-from edge.media.handshake import LARGEST_BYTES, Arriving, Flights, identity, is_handshake, together, with_fingerprint
+from edge.media import ice
+from edge.media.handshake import (
+    AGAIN_AFTER_S,
+    COPY_AFTER_S,
+    GATHER_S,
+    LARGEST_BYTES,
+    Arriving,
+    Flights,
+    identity,
+    is_handshake,
+    together,
+    with_fingerprint,
+)
 from tests.media.test_first_picture import _leg, _wait_for
 
 HELLO, CERTIFICATE, SOUND = b"\x16\xfe\xfd" + bytes(80), b"\x16\xfe\xfd" + bytes(240), b"\x90\x60" + bytes(100)
@@ -43,74 +56,116 @@ def test_pieces_of_a_flight_travel_together_up_to_what_passes_everywhere() -> No
     assert all(len(one) <= LARGEST_BYTES for one in together([CERTIFICATE] * 9))
 
 
-def test_only_the_handshake_is_touched() -> None:
+class _Hand:
+    """A clock that is moved by hand, and its timers: nothing here depends on how quick the machine is."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+        self._waiting: list[_Timer] = []
+
+    def timer(self, wait_s: float, act: Callable[[], None]) -> threading.Timer:
+        return cast(threading.Timer, _Timer(self._waiting, self.now_s + wait_s, act))
+
+    def go(self, seconds: float) -> None:
+        """Let so much time pass."""
+        end_s = self.now_s + seconds
+        while due := sorted((one for one in self._waiting if one.at_s <= end_s), key=lambda one: one.at_s):
+            self._waiting.remove(due[0])
+            self.now_s = due[0].at_s
+            due[0].act()
+        self.now_s = end_s
+
+
+class _Timer:
+    def __init__(self, waiting: "list[_Timer]", at_s: float, act: Callable[[], None]) -> None:
+        self.daemon = False
+        self._waiting, self.at_s, self.act = waiting, at_s, act
+
+    def start(self) -> None:
+        assert self.daemon, "it must not hold up the end of the process"
+        self._waiting.append(self)
+
+    def cancel(self) -> None:
+        if self in self._waiting:
+            self._waiting.remove(self)
+
+
+def _flights() -> tuple[Flights, list[bytes], _Hand]:
     sent: list[bytes] = []
-    flights = Flights(sent.append)
+    hand = _Hand()
+    return Flights(sent.append, hand.timer, lambda: hand.now_s), sent, hand
+
+
+def test_only_the_handshake_is_touched() -> None:
+    flights, sent, hand = _flights()
     assert not flights.take(SOUND) and not flights.take(b"\x17\xfe\xfd" + bytes(60)) and not flights.take(b"")
     assert is_handshake(HELLO) and is_handshake(FINISHED)
+    hand.go(10)
     assert sent == []
-    flights.close()
 
 
 def test_a_flight_leaves_twice_and_the_last_one_is_not_kept_back() -> None:
-    sent: list[bytes] = []
-    flights = Flights(sent.append)
+    flights, sent, hand = _flights()
     assert flights.take(HELLO) and flights.take(CERTIFICATE)
     assert sent == [], "the rest of the flight may come"
-    _wait_for(lambda: len(sent) == 2)
+    hand.go(GATHER_S + COPY_AFTER_S / 2)
+    assert sent == [HELLO + CERTIFICATE]
+    hand.go(COPY_AFTER_S)
     assert sent == [HELLO + CERTIFICATE] * 2
     assert flights.take(FINISHED)
     assert sent[2:] == [FINISHED] * 2, "media follow at once"
-    _wait_for(lambda: len(sent) == 5)
-    flights.close()
+    hand.go(10)
+    assert sent[2:] == [FINISHED] * 3
 
 
 def test_a_server_s_flight_leaves_again_only_when_no_answer_came_in_time() -> None:
     """OpenSSL's second is shorter than a round trip on a thin link: the copy stood in front of the first media."""
-    sent: list[tuple[float, bytes]] = []
-    flights = Flights(lambda datagram: sent.append((time.monotonic(), datagram)))
+    flights, sent, hand = _flights()
     for _ in range(2):
         assert flights.take(ANSWER) and flights.take(CERTIFICATE)
-        _wait_for(lambda: len(sent) == 2)
+        hand.go(AGAIN_AFTER_S / 3)
+        assert sent == [ANSWER + CERTIFICATE] * 2
     assert flights.take(FINISHED)
-    _wait_for(lambda: len(sent) == 5)
-    begun_s = time.monotonic()
-    _wait_for(lambda: time.monotonic() - begun_s > handshake.AGAIN_AFTER_S)
-    assert [datagram for _, datagram in sent] == [ANSWER + CERTIFICATE] * 2 + [FINISHED] * 3
-    flights.close()
+    hand.go(10)
+    assert sent == [ANSWER + CERTIFICATE] * 2 + [FINISHED] * 3
 
-    lost: list[float] = []
-    flights = Flights(lambda _: lost.append(time.monotonic()))
-    for _ in range(2):
-        flights.take(ANSWER)
-        _wait_for(lambda: len(lost) >= 2)
-    _wait_for(lambda: len(lost) == 4)
-    assert lost[2] - lost[0] > handshake.AGAIN_AFTER_S - 0.1
-    flights.close()
+    flights, sent, hand = _flights()
+    flights.take(ANSWER)
+    hand.go(1.0)
+    flights.take(ANSWER)
+    hand.go(AGAIN_AFTER_S - 1.0)
+    assert len(sent) == 2, "not yet: it left after it was gathered"
+    hand.go(GATHER_S + 2 * COPY_AFTER_S)
+    assert sent == [ANSWER] * 4
 
 
 def test_a_client_s_second_flight_waits_for_nothing_and_may_leave_again() -> None:
-    sent: list[bytes] = []
-    flights = Flights(sent.append)
+    flights, sent, hand = _flights()
     flights.take(HELLO)
-    _wait_for(lambda: len(sent) == 2)
+    hand.go(1.0)
     for count in (8, 14):
         flights.take(CERTIFICATE)
         flights.take(FINISHED)
-        _wait_for(lambda count=count: len(sent) == count)
+        hand.go(1.0)
+        assert len(sent) == count
     assert sent[2:8] == sent[8:14] == [CERTIFICATE, FINISHED] * 3
-    flights.close()
 
 
 def test_nothing_leaves_after_the_end() -> None:
-    sent: list[bytes] = []
-    flights = Flights(sent.append)
+    flights, sent, hand = _flights()
     flights.take(HELLO)
     flights.close()
     flights.take(CERTIFICATE)
-    begun_s = time.monotonic()
-    _wait_for(lambda: time.monotonic() - begun_s > 0.3)
+    hand.go(10)
     assert sent == []
+
+
+def test_by_itself_it_takes_the_machine_s_clock() -> None:
+    sent: list[bytes] = []
+    flights = Flights(sent.append)
+    flights.take(HELLO)
+    _wait_for(lambda: sent == [HELLO, HELLO])
+    flights.close()
 
 
 def test_two_packets_of_a_flight_tell_what_the_way_carries() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import math
 import random
+import statistics
 
 import pytest
 from hypothesis import given
@@ -156,8 +157,10 @@ async def test_on_an_emulated_link_the_check_tells_the_rate_in_time_and_for_few_
     rate_kbps: int, rtt_ms: int, loss_pct: int
 ) -> None:
     spec = LinkSpec.both(rate_kbps=rate_kbps, rtt_ms=rtt_ms, loss_pct=loss_pct)
-    ((verdict, found, both_bytes),) = await asyncio.to_thread(check, spec)
-    assert verdict.line == "preflight-expected" and verdict.expect is Expect.VIDEO
-    assert found.up is not None and 0.7 * rate_kbps <= found.up.rate_bps / 1_000 <= 1.2 * rate_kbps
-    assert found.took_s <= pf.MOST_S + 0.2  # and of a busy machine
-    assert both_bytes <= 2 * found.sent_bytes + 1_000 and found.sent_bytes <= (1_920 if rate_kbps < 60 else 25_000)
+    checks = await asyncio.to_thread(check, spec, 3)
+    rates_bps = [found.up.rate_bps for _, found, _, _ in checks if found.up is not None]
+    assert 0.7 * rate_kbps <= statistics.median(rates_bps) / 1_000 <= 1.2 * rate_kbps, checks
+    for verdict, found, both_bytes, late_s in checks:
+        assert verdict.line == "preflight-expected" and verdict.expect is Expect.VIDEO
+        assert found.took_s <= pf.MOST_S + 0.2 + late_s
+        assert both_bytes <= 2 * found.sent_bytes + 1_000 and found.sent_bytes <= (1_920 if rate_kbps < 60 else 25_000)
