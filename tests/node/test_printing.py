@@ -1,6 +1,7 @@
 """Thermal printing: what comes out of a printer is the slip, dot for dot, and what is wrong with it is said plainly."""
 
 import asyncio
+import errno
 import io
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import pytest
 import zxingcpp
 from PIL import Image
 
+from edge.model import commands as cmd
 from edge.model.errors import BadInput
+from edge.node.printing.desk import Kind
 from edge.node.printing.escpos import ANSWER_S, END_S, TAKE_S, Job, Outcome, job_of, trouble_in
 from edge.node.printing.port import Printer, parse_printer
 from edge.node.printing.raster import Raster, RasterFailed, raster_of
@@ -17,7 +20,7 @@ from edge.node.printing.run import run_job
 from edge.slips.qr import qr_text
 from edge.slips.render import ROLLS, render_roll, render_token_roll, token_words
 from tests.kits.printer import PrinterOnPty, ThermalPrinter
-from tests.node.kit import NAME, Provisioned, Served, provisioned
+from tests.node.kit import NAME, Provisioned, Served, new_id, provisioned
 from tests.node.test_closing import signed as arrive
 from tests.slips.samples import sign
 
@@ -223,6 +226,27 @@ async def test_a_slip_is_recorded_as_printed_when_the_printer_says_so_and_never_
             assert len((await tablet.call("DELETE", f"/api/printer/jobs/{job_id}"))[1]["jobs"]) == 1  # type: ignore[arg-type]
     assert not [one for one in await asyncio.to_thread(lambda: list(setup.folder.rglob("*"))) if "spool" in one.name]
     assert NAME.encode() not in printer.wrong
+
+
+async def test_a_page_that_cannot_be_drawn_and_a_record_that_cannot_be_kept_stop_no_other_job(
+    setup: Provisioned,
+) -> None:
+    def torn() -> bytes:
+        raise ValueError("no such glyph")
+
+    async def full(command: cmd.Command) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    png = await asyncio.to_thread(lambda: render_token_roll(token_words("014B-1234", ""), roll_mm=80))
+    with PrinterOnPty(ThermalPrinter(80)) as there:
+        async with Served(setup, printer=Printer(80, there.path)) as served:
+            await served.tablet.login(setup)
+            desk = served.node.printer
+            desk.add(Kind.TOKEN, new_id(), "1", torn, "anm1")
+            desk.add(Kind.SLIP, new_id(), "2", lambda: png, full)
+            desk.add(Kind.TOKEN, new_id(), "3", lambda: png, "anm1")
+            states = {str(one["subject"]): one["state"] for one in await ended(served)}
+    assert states == {"1": "printer_error", "2": "printed", "3": "printed"}
 
 
 async def test_without_a_printer_the_tablet_is_told_and_a_pulled_one_is_named(

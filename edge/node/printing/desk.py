@@ -17,6 +17,7 @@ from edge.model import commands as cmd
 from edge.model.errors import NotFound, Refused, UpkendraError
 from edge.model.ids import ID_BYTES, make_id
 from edge.web.logs import say
+from edge.web.refusals import failure_of
 
 from ..clinic import Clinic
 from ..live import PrinterChanged
@@ -179,10 +180,12 @@ class PrinterDesk:
     async def _print(self, printer: Printer, job: _Waiting) -> Outcome:
         try:
             raster = await raster_of(await asyncio.to_thread(job.make))
+            return await run_job(printer.port, job_of(raster, job.copies))
         except UpkendraError as error:
             say(logger, "print_failed", logging.WARNING, code=error.refusal.code)
-            return Outcome.PRINTER_ERROR
-        return await run_job(printer.port, job_of(raster, job.copies))
+        except Exception:  # one page that cannot be drawn: those behind it are printed all the same
+            logger.exception("a job could not be printed")
+        return Outcome.PRINTER_ERROR
 
     async def _confirm(self, job: _Waiting) -> None:
         command_id = make_id(secrets.token_bytes(ID_BYTES))
@@ -199,6 +202,8 @@ class PrinterDesk:
             await work
         except UpkendraError as error:
             say(logger, "print_not_recorded", logging.WARNING, code=error.refusal.code)
+        except Exception as error:  # a full disk
+            say(logger, "print_not_recorded", logging.ERROR, code=failure_of(error).code)
 
     def _set(self, job: _Waiting, state: str) -> None:
         job.now = msgspec.structs.replace(job.now, state=state)
