@@ -177,7 +177,8 @@ async def _cut_off(socket: web.WebSocketResponse, session: str, sessions: Sessio
         await asyncio.sleep(LOOK_S)
         try:
             live = await sessions.is_live(session)
-        except Exception:
+        except Exception:  # the page comes back, perhaps in a call, and is looked at then: it is not logged out
             logger.exception("whether a session goes on could not be asked")
-            break
+            await socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"the database is away")
+            return
     await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"logged out")

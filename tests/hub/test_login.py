@@ -5,6 +5,7 @@ import asyncio
 import msgspec
 import pytest
 from aiohttp import ClientWebSocketResponse, WSCloseCode, WSMsgType
+from sqlalchemy.exc import OperationalError
 
 from edge.model.errors import Refused
 from edge.model.prescribing import PrescriptionDraft
@@ -191,6 +192,25 @@ async def test_a_page_that_only_listens_hears_nothing_after_its_session_ran_out(
     socket = await kit.client.ws_connect("/api/live", headers={"Cookie": f"upk_hub={page.cookies['upk_hub']}"})
     kit.clock.pass_s(2 * 3600 + 1)
     assert await ended(socket) == WSCloseCode.POLICY_VIOLATION
+
+
+async def test_a_page_is_not_logged_out_because_the_database_is_away(
+    kit: HubKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(token: str) -> bool:
+        raise OperationalError("SELECT", {}, Exception("server closed the connection"))
+
+    await kit.add_doctor()
+    page = await kit.login()
+    monkeypatch.setattr(kit.hub.desk, "is_live", away)
+    assert kit.client is not None
+    cookie = {"Cookie": f"upk_hub={page.cookies['upk_hub']}"}
+    socket = await kit.client.ws_connect("/api/live", headers=cookie)
+    assert await ended(socket) == WSCloseCode.TRY_AGAIN_LATER, (
+        "with another code the page would forget who is logged in"
+    )
+    monkeypatch.undo()
+    assert (await page.call("GET", "/api/session")).status == 200
 
 
 async def test_behind_the_proxy_one_strangers_mistakes_keep_out_him_and_not_every_doctor(kit: HubKit) -> None:
