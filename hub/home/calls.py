@@ -440,6 +440,8 @@ class HomeCalls:
         await self._live.from_home(visit_id, signal)
         if first:
             await self._tell_pages(visit_id, _elsewhere(signal.call_id), besides=page)
+            if self._calls.get(signal.call_id) is not call:
+                return  # it ended meanwhile, when there was nothing to move back
             await self._home.store.write(lambda connection: self._record_begin(connection, visit_id))
             self._home.changed(visit_id)
 

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 from sqlalchemy import Connection
 
-from edge.media.signals import Accept, Answer, Bye, Candidate, Offer, Report, Ring
+from edge.media.signals import Accept, Answer, Bye, Candidate, Offer, Report, Ring, Signal
 from edge.model.records import Mode, VisitState
 from hub.home.calls import PAGES_MAX, RING_S, SILENCE_S
 
@@ -113,6 +113,30 @@ async def test_a_missed_call_frees_the_doctor_keeps_the_token_and_the_second_goe
         queue = [item["visit"]["visit_id"] for item in (await page.get("/api/queue"))["items"]]  # type: ignore[attr-defined]
         assert queue == ([visit_id, other_visit] if number == 1 else [other_visit, visit_id])
     assert not await sent(home, "missed", OTHER)
+
+
+async def test_a_call_that_ends_as_it_is_taken_leaves_the_patient_in_the_queue(
+    home: HubKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, patient, visit_id = await sides(home)
+    doctor, telephone, call_id = await connect(home, page), await patient.live(), new_id()
+    assert home.hub.home is not None
+    calls, from_home = home.hub.home.calls, home.hub.live.from_home
+
+    async def ends(visit: str, signal: Signal) -> None:
+        await from_home(visit, signal)
+        if isinstance(signal, Accept):  # the doctor gives up in this moment
+            await from_home(visit, Bye(call_id, "hangup"))
+            await calls.settled()
+
+    monkeypatch.setattr(home.hub.live, "from_home", ends)
+    await doctor.send_str(to_text(Ring(call_id, visit_id)))
+    await hear(telephone, "ring")
+    await telephone.send_str(to_text(Accept(call_id)))
+    await hear(telephone, "bye")
+    await telephone.send_str(to_text(Accept(call_id)))
+    await hear(telephone, "refused")  # what was said before is done
+    assert await patient.state(visit_id) is VisitState.WAITING
 
 
 async def test_a_page_that_opens_while_it_rings_hears_it_and_another_account_never(home: HubKit) -> None:
