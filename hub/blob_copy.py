@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from edge.model.errors import UpkendraError
 from edge.sync import faults
 from edge.web.logs import say
+from edge.web.refusals import failure_of
 
 from . import blob_rows
 from .blob_rows import BlobRow
@@ -102,10 +103,11 @@ class BlobCopy:
                 self._wake.clear()
                 if not self._due:
                     await self._wake.wait()
-            except UpkendraError as error:
+            except Exception as error:  # a shelf that fails, or a database that went away: both come back
+                code = error.refusal.code if isinstance(error, UpkendraError) else failure_of(error).code
                 if not self.failure:
-                    say(logger, "blob_copy_failed", logging.ERROR, code=error.refusal.code)
-                self.failure = error.refusal.code
+                    say(logger, "blob_copy_failed", logging.ERROR, code=code, why=type(error).__name__)
+                self.failure = code
                 await asyncio.sleep(RETRY_S)
 
     async def _look_at_all(self, lost: "asyncio.Queue[BlobRow]") -> None:

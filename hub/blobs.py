@@ -36,6 +36,7 @@ logger = logging.getLogger("hub.blobs")
 STALE_MS = 3_600_000
 """What was announced so long ago and is still not whole is asked for when its node is seen anew."""
 ASK_STALE_MS = 24 * 3_600_000
+MISSING_AGAIN_S = 5.0
 
 
 class BlobState(Struct, frozen=True):
@@ -105,7 +106,13 @@ class Blobs:
     async def _ask_for_missing(self) -> None:
         """What no shelf has any more (a backup without its blobs, a damaged disk): its node is asked for it."""
         while True:
-            await self._lost(await self._missing.get())
+            row = await self._missing.get()
+            try:
+                await self._lost(row)
+            except Exception:  # a database that went away comes back
+                logger.exception("a blob that is lost could not be asked for")
+                self._missing.put_nowait(row)
+                await asyncio.sleep(MISSING_AGAIN_S)
 
     async def are_copied(self, node_id: str) -> bool:
         """Whether all that a node has announced is whole, and in a second copy."""

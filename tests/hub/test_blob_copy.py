@@ -8,11 +8,13 @@ from pathlib import Path
 import msgspec
 import pytest
 from sqlalchemy import func, select, update
+from sqlalchemy.exc import OperationalError
 
 from edge.model import events as ev
 from edge.sync import holdings
 from edge.sync.frontier import Ranges
-from hub import backup, blob_copy, blob_rows, returns
+from hub import backup, blob_copy, blob_rows, blobs, returns
+from hub.blob_rows import BlobRow
 from hub.hub import Hub
 from hub.shelf import FolderShelf, ShelfFailed
 from hub.store.schema import blob_chunks
@@ -90,6 +92,38 @@ async def test_while_the_second_disk_fails_the_doctor_sees_the_photo_and_its_chu
     broken = False
     await copied(kit, case)
     assert await loose(kit) == 0
+
+
+async def test_a_database_that_was_away_ends_neither_the_copying_nor_the_asking(
+    kit: CopiedKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blob_copy, "RETRY_S", 0.02)
+    monkeypatch.setattr(blobs, "MISSING_AGAIN_S", 0.02)
+    desk, left = kit.hub.blobs, 2
+
+    def fails(work: Callable[[BlobRow], Awaitable[None]]) -> Callable[[BlobRow], Awaitable[None]]:
+        async def away(row: BlobRow) -> None:
+            nonlocal left
+            if left:
+                left -= 1
+                raise OperationalError("SELECT", {}, Exception("server closed the connection"))
+            await work(row)
+
+        return away
+
+    monkeypatch.setattr(desk.copy, "_carry", fails(desk.copy._carry))
+    case = await sent(kit)
+    await copied(kit, case)
+    assert (left, desk.copy.failure) == (0, "")
+    left = 2
+    monkeypatch.setattr(desk, "_lost", fails(desk._lost))
+    for row in await kit.hub.store.read(blob_rows.whole):
+        desk._missing.put_nowait(row)
+
+    async def waited_for() -> bool:
+        return not await kit.hub.store.read(lambda c: blob_rows.all_whole(c, case.node.node_id))
+
+    await until(waited_for)
 
 
 async def test_a_first_shelf_that_lost_or_spoiled_a_photo_is_mended_from_the_second(kit: CopiedKit) -> None:
