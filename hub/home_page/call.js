@@ -212,11 +212,14 @@ function Running({ ring }) {
     state, rung: now?.rung ?? "", notes: now?.notes ?? false, relayed: false, silent: now?.silent ?? false, attempt: Math.max(now?.attempt ?? 0, 0), restarted: false,
   });
   const words = `home-call-${state}`;
+  const seen = visit.value?.visit_id === ring.visit_id ? visit.value.thirds ?? [] : [];
+  const others = seen.filter((one) => one.call_id === ring.call_id && !one.left_ms);
   return html`<section class="call-full" aria-label=${t("call")} data-test="home-call" data-state=${state} data-rung=${now?.rung ?? ""}>
     <div class="call-picture"><video ref=${video} autoplay playsinline data-test="home-call-video" aria-label=${t("home-doctor-picture")}></video>
       ${now && now.fps < 0.5 ? html`<p class="call-blank">${t("home-no-picture")}</p>` : null}
       <video ref=${small} class="own" autoplay playsinline muted hidden=${!own?.getVideoTracks().length} aria-label=${t("home-own-picture")}></video></div>
     <div class="call-words"><strong role="status">${known(words) ? t(words, { name: ring.doctor_name }) : ""}</strong>
+      ${others.map((one) => html`<strong key=${one.third_id} role="status" data-test="home-call-third">${t("call-third", { name: one.name, number: one.registration })}</strong>`)}
       <span data-test="home-call-line" data-audio=${String(Math.round(now?.received.audio_s ?? 0))} data-frames=${String(now?.received.frames ?? 0)}>${said.line ? t(said.line) : ""}</span></div>
     <button type="button" class="danger big" data-test="home-hangup" onClick=${hangUp}>${t("call-hangup")}</button></section>`;
 }

@@ -31,8 +31,16 @@ const video = { element: /** @type {HTMLVideoElement|null} */ (null) };
 let call = null;
 /** @type {MediaStream|null} */
 let own = null;
+/** What a third person's leg is made of: the call that runs, the own media, and what comes from the patient.
+ * @type {import("/ui/vendor/signals.js").Signal<{callId: string, visitId: string, own: MediaStream|null, audio: MediaStreamTrack|null, video: MediaStreamTrack|null}|null>} */
+export const parts = signal(null);
 /** @type {(message: Signal) => void} */
 let send = () => {};
+
+/** Send the patient this sound in the place of the microphone's; null: the microphone's again. @param {MediaStreamTrack|null} sound */
+export function sendSound(sound) {
+  void call?.setLocalStream(sound ? new MediaStream([sound, ...(own?.getVideoTracks() ?? [])]) : own);
+}
 
 /** @param {(message: Signal) => void} sender */
 export function setSender(sender) {
@@ -58,7 +66,7 @@ export function callSignal(message) {
   } else void call.handle(/** @type {Signal} */ (message));
 }
 
-async function ownMedia() {
+export async function ownMedia() {
   try {
     return await navigator.mediaDevices.getUserMedia({
       audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true },
@@ -130,7 +138,11 @@ export async function startCall(visitId, callId) {
       }
     },
     onAsideOpen: (open) => (asideOpen.value = open),
+    onTrack: (track) => {
+      if (parts.value?.callId === callId) parts.value = { ...parts.value, [track.kind]: track };
+    },
   });
+  parts.value = { callId, visitId, own, audio: null, video: null };
   setDrawingSender(({ mark, ...rest }) => void call?.aside.send({ ...rest, mark: mark && [mark.mark_id, mark.kind, mark.points] }));
   send({ type: "ring", call_id: callId, visit_id: visitId });
   if (state.value === "waiting") state.value = "calling";
@@ -154,6 +166,7 @@ function ended(visitId, reason) {
   own = null;
   call = null;
   active.value = null;
+  parts.value = null;
   setDrawingSender(null);
   forgetTheirs();
   showStill(null);
@@ -193,7 +206,8 @@ function StillPicture() {
     <figcaption class="small num" data-test="call-still-age" data-seconds=${String(seconds)}>${t("call-still-age", { seconds })}</figcaption></figure>`;
 }
 
-export function CallPanel() {
+/** @param {{more: any}} props `more`: what else belongs to a call */
+export function CallPanel({ more }) {
   const element = useRef(/** @type {HTMLVideoElement|null} */ (null));
   useEffect(() => {
     video.element = element.current;
@@ -213,7 +227,8 @@ export function CallPanel() {
             : t("call-audio-figures", { kbps: Math.round(shown.recvBps / 1000) }) : ""}</div></div>
       ${uplink.value.sharp ? html`<button type="button" data-test="call-sharp" disabled=${!asideOpen.value} onClick=${askSharp}>${t("call-sharp")}</button>` : null}
       ${calledTo.value ? html`<button type="button" data-test="call-marks" onClick=${() => (shownPhoto.value = calledTo.value)}>${t("call-marks-nurse")}</button>` : null}
-      <button type="button" class="danger" data-test="call-hangup" onClick=${hangUp}>${t("call-hangup")}</button></div>`
+      <button type="button" class="danger" data-test="call-hangup" onClick=${hangUp}>${t("call-hangup")}</button></div>
+      ${state.value === "connected" || state.value === "interrupted" || state.value === "connecting" ? html`<${more} callId=${now.callId} visitId=${now.visitId} />` : null}`
     : record.value && !record.value.visit.closed_ms ? html`<button type="button" class="primary wide" data-test="call" disabled=${!record.value.site.online && !record.value.site.home}
         onClick=${() => {
           const seen = record.value;

@@ -16,6 +16,7 @@ import { brokenVisit, mine, OfficeNav } from "./office.js";
 import { Review } from "./review.js";
 import { Coordination, DayFigures, forgetRota, loadCoordination, loadRota, Offer, ReadyButton, rota } from "./rota.js";
 import { forgetDrafts, RxForm } from "./rx.js";
+import { forgetThirds, invited, loadThirds, Seat, seated, setThirdSender, ThirdOffer, ThirdPanel, thirdSignal } from "./third.js";
 import { Unlocks } from "./unlocks.js";
 import { canSign, chosen, doctor, enter, errorText, keepHere, loadQueue, loadRecord, queue, record, roles, treats, wasHere } from "./store.js";
 
@@ -25,7 +26,7 @@ let live = null;
 
 async function start() {
   try {
-    await Promise.all([addWords("console"), addWords("office"), addWords("clip")]);
+    await Promise.all([addWords("console"), addWords("office"), addWords("clip"), addWords("third")]);
     await startLanguage("en");
     await ensureLanguage("hi");
     if (wasHere()) enter(await get("/api/session"));
@@ -47,6 +48,7 @@ function heard(message) {
     void loadEarly().catch(() => {});
     if (chosen.value) void loadRecord(chosen.value).catch(() => {});
     rotaChanged();
+    void loadThirds().catch(() => {});
     channelOpen();
   } else if (message.type === "queue") {
     void queueChanged();
@@ -55,7 +57,8 @@ function heard(message) {
     void queueChanged();
     if (message.visit_id === chosen.value) void loadRecord(message.visit_id).catch(() => {});
   } else if (message.type === "rota") rotaChanged();
-  else callSignal(message);
+  else if (message.type === "third") void loadThirds().catch(() => {});
+  else if (!thirdSignal(/** @type {any} */ (message))) callSignal(message);
 }
 
 function rotaChanged() {
@@ -68,6 +71,7 @@ effect(() => {
   else if (doctor.value && !live) {
     live = new Live("/api/live", heard);
     setSender((message) => live?.send(message));
+    setThirdSender((message) => live?.send(message));
     void loadReference().catch((error) => toast("bad", errorText(error)));
     void loadQueue().catch((error) => toast("bad", errorText(error)));
     if (routed()) void choose(routed());
@@ -124,6 +128,7 @@ async function logOut() {
   queue.value = null;
   brokenVisit.value = "";
   forgetRota();
+  forgetThirds();
   doctor.value = null;
 }
 
@@ -243,7 +248,7 @@ function Home() {
 }
 
 function App() {
-  document.title = `${rota.value?.offer ? `● ${t("rota-offer")}` : t(doctor.value && !treats() ? "office" : "console")} · Upkendra`;
+  document.title = `${invited()?.phase === "asking" ? `● ${t("third-offer")}` : rota.value?.offer ? `● ${t("rota-offer")}` : t(doctor.value && !treats() ? "office" : "console")} · Upkendra`;
   let body;
   if (!started.value) body = html`<main class="wait"><p role="status">${t("starting")}</p></main>`;
   else if (!doctor.value) body = html`<main class="wait"><${Login} /></main>`;
@@ -255,9 +260,9 @@ function App() {
   else body = html`<div class="columns"><${Queue} />
       <main class="middle">${record.value ? html`<${Record} key=${record.value.visit.visit_id} />`
         : html`<h1 class="visually-hidden">${t("console")}</h1><p class="soft empty" role="status">${chosen.value ? t("loading") : t("choose-patient")}</p>`}</main>
-      <aside class="work" aria-label=${t("prescription")}><${CallPanel} />
-        ${record.value ? html`<${RxForm} key=${record.value.visit.visit_id} visitId=${record.value.visit.visit_id} />` : null}</aside></div>`;
-  return html`<${Header} />${doctor.value && reference.value ? html`<${OfficeNav} page=${page.value} />` : null}${doctor.value && treats() ? html`<${Offer} onTaken=${(/** @type {string} */ visitId) => void choose(visitId)} />` : null}${body}<${Toasts} />`;
+      <aside class="work" aria-label=${t("prescription")}>${seated() ? html`<${Seat} />` : html`<${CallPanel} more=${ThirdPanel} />`}
+        ${record.value && !seated() ? html`<${RxForm} key=${record.value.visit.visit_id} visitId=${record.value.visit.visit_id} />` : null}</aside></div>`;
+  return html`<${Header} />${doctor.value && reference.value ? html`<${OfficeNav} page=${page.value} />` : null}${doctor.value && treats() ? html`<${Offer} onTaken=${(/** @type {string} */ visitId) => void choose(visitId)} /><${ThirdOffer} onCome=${(/** @type {string} */ visitId) => void choose(visitId)} />` : null}${body}<${Toasts} />`;
 }
 
 void start().then(() => render(html`<${App} />`, /** @type {HTMLElement} */ (document.getElementById("app"))));

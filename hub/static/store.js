@@ -54,6 +54,16 @@ export function keepCall(value) {
 }
 export const keptCall = () => kept("upk-call");
 
+/** Which three-way call this tab is in, and the last attempt of its second leg. @param {string} value */
+export function keepThird(value) {
+  try {
+    sessionStorage.setItem("upk-third", value);
+  } catch {
+    // without storage a reload takes one touch more
+  }
+}
+export const keptThird = () => kept("upk-third");
+
 /** @param {string} name */
 function kept(name) {
   try {

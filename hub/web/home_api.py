@@ -222,6 +222,18 @@ class HomeApi:
             visit.opened_ms,
             visit.closed_ms,
             now_ms,
+            tuple(
+                b.InCall(
+                    one.third_id,
+                    one.call_id,
+                    one.name,
+                    one.registration,
+                    one.qualification,
+                    one.joined_ms,
+                    one.left_ms,
+                )
+                for one in visit.thirds
+            ),
         )
 
     async def put_photo(self, call: Call[bytes, b.PhotoQuery]) -> None:

@@ -96,6 +96,19 @@ class Opening(Struct, frozen=True):
     now_ms: int
 
 
+class InCall(Struct, frozen=True):
+    """A specialist whom the doctor asked into a call of this visit."""
+
+    third_id: str
+    call_id: str
+    name: str
+    registration: str
+    qualification: str
+    joined_ms: int
+    left_ms: int
+    """0 while she is in it."""
+
+
 class HomeVisitLine(Struct, frozen=True):
     visit_id: str
     patient_id: str
@@ -182,6 +195,8 @@ class HomeVisit(Struct, frozen=True):
     opened_ms: int
     closed_ms: int
     now_ms: int
+    thirds: tuple[InCall, ...] = ()
+    """Specialists who came into the calls of this visit."""
 
 
 class CheckedSlip(Struct, frozen=True):

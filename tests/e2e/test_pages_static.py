@@ -164,7 +164,16 @@ def test_nothing_of_a_patient_goes_into_the_browsers_own_storage() -> None:
     stored = {
         name for path in OURS for name in re.findall(r'(?:setItem|keepInTab)\("([^"]+)"', path.read_text("utf-8"))
     }
-    ours = {"upk-language", "upk-tablet", "upk-here", "upk-call", "upk-case", "upk-home-call", "upk-home-here"}
+    ours = {
+        "upk-language",
+        "upk-tablet",
+        "upk-here",
+        "upk-call",
+        "upk-case",
+        "upk-third",
+        "upk-home-call",
+        "upk-home-here",
+    }
     assert stored == ours
     assert {path.name for path in OURS if "indexedDB" in path.read_text("utf-8")} == {"dayslot.js"}
 

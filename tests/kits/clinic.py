@@ -316,11 +316,18 @@ class Clinic:
 
     def make_coordinator(self) -> Doctor:
         """Somebody at the hub who coordinates and treats nobody."""
-        made, password = "kavita", secrets.token_urlsafe(12)
-        who = ["--id", made, "--name", "Kavita Demo", "--registration", "-", "--qualification", "-", "--password-stdin"]
+        return self._make_person("kavita", "Kavita Demo", "-", "coordinator")
+
+    def make_specialist(self) -> Doctor:
+        """Somebody whom a doctor may ask into a call."""
+        return self._make_person("sen", "Dr Sen Demo", "DEMO/00002", "specialist")
+
+    def _make_person(self, made: str, name: str, registration: str, role: str) -> Doctor:
+        password = secrets.token_urlsafe(12)
+        who = ["--id", made, "--name", name, "--registration", registration, "--qualification", "-", "--password-stdin"]
         shown = self.command("hub", ["add-doctor", *self.hub_store, *who], stdin=password)
-        self.command("hub", ["role", *self.hub_store, "--id", made, "--role", "coordinator"])
-        return Doctor(made, "Kavita Demo", password, text(shown, "totp_secret"))
+        self.command("hub", ["role", *self.hub_store, "--id", made, "--role", role])
+        return Doctor(made, name, password, text(shown, "totp_secret"))
 
     def hub_key(self) -> bytes:
         """The hub's public signing key, for checking slips off line."""

@@ -85,6 +85,7 @@ function heard(message) {
     case "prescription":
       if (message.type === "prescription") toast("good", t("rx-arrived"));
       if (record.value?.visit.visit_id === message.visit_id) void loadRecord(message.visit_id).catch(() => {});
+      call.value?.visitMessage(message.visit_id);
       void queueChanged();
       break;
     case "draft":

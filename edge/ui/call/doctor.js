@@ -72,9 +72,10 @@ export class DoctorCall {
    * @param {(message: import("./aside.js").AsideMessage) => void} [options.onAside] what the node says beside the call
    * @param {(open: boolean) => void} [options.onAsideOpen]
    * @param {HTMLVideoElement|null} [options.remoteVideo]
+   * @param {(track: MediaStreamTrack) => void} [options.onTrack] what comes in, of each attempt
    */
   constructor({
-    callId, iceServers = [], send, localStream = null, onState, onStats, onStill, onAside, onAsideOpen, remoteVideo = null,
+    callId, iceServers = [], send, localStream = null, onState, onStats, onStill, onAside, onAsideOpen, remoteVideo = null, onTrack,
   }) {
     this.callId = callId;
     this.iceServers = iceServers;
@@ -83,6 +84,7 @@ export class DoctorCall {
     this.onState = onState ?? (() => {});
     this.onStats = onStats ?? (() => {});
     this.remoteVideo = remoteVideo;
+    this.onTrack = onTrack ?? (() => {});
     /** An element of its own: a video element keeps the sound back until its first picture has come. */
     this.sound = new Audio();
     this.aside = new Aside({
@@ -192,6 +194,7 @@ export class DoctorCall {
     pc.addEventListener("track", (event) => {
       // The first picture is shown as it comes; once the round trip is known, pictures wait for what is sent again.
       this.aimJitterBuffer(LOWEST_JITTER_TARGET_MS, 0);
+      this.onTrack(event.track);
       const element = event.track.kind === "audio" ? this.sound : this.remoteVideo;
       if (!element) return;
       element.srcObject = new MediaStream([event.track]);

@@ -128,6 +128,20 @@ export class PatientCall {
     this.ladder.start();
   }
 
+  /** Send this track from now on, in the place of the one of its kind. @param {MediaStreamTrack} track */
+  setTrack(track) {
+    const others = this.localStream?.getTracks().filter((one) => one.kind !== track.kind) ?? [];
+    this.localStream = new MediaStream([...others, track]);
+    return this.next(async () => {
+      const sender = this.pc?.getSenders().find((one) => one.track?.kind === track.kind);
+      if (!sender) return this.offer(); // nothing of its kind was sent: that takes a new description
+      if (track.kind === "video") track.contentHint = "motion";
+      await sender.replaceTrack(track);
+      this.ladder?.tellAgain();
+      return undefined;
+    });
+  }
+
   /** @param {Signal} signal of the doctor's page */
   handle(signal) {
     if (signal.call_id !== this.callId) return;

@@ -511,6 +511,7 @@ call-incoming = The doctor is calling
 call-from = { $name } is calling
 call-accept = Accept
 call-decline = Not now
+call-third = With you in the call: { $name }, registration { $number }
 call-hangup = Hang up
 call-over = The call is over.
 call-state-ringing = Ringing

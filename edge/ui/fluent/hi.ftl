@@ -511,6 +511,7 @@ call-incoming = डॉक्टर का कॉल आ रहा है
 call-from = { $name } का कॉल आ रहा है
 call-accept = कॉल लें
 call-decline = अभी नहीं
+call-third = कॉल में साथ: { $name }, पंजीकरण { $number }
 call-hangup = कॉल बंद करें
 call-over = कॉल पूरी हुई।
 call-state-ringing = घंटी बज रही है

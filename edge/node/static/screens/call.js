@@ -2,7 +2,7 @@
 // A call comes in for a visit: ring, accept or decline, the doctor on the screen. The picture of the
 // patient comes from the node's own camera unless the node was told to use this tablet's.
 import { html, signal, useEffect, useRef } from "/ui/lib/dom.js";
-import { ApiError, post } from "/ui/lib/http.js";
+import { ApiError, get, post } from "/ui/lib/http.js";
 import { addWords, known, t } from "/ui/lib/l10n.js";
 import { Icon, toast } from "/ui/lib/parts.js";
 import { bannerLine } from "/ui/call/banner.js";
@@ -32,6 +32,8 @@ const PICTURE_WAIT_S = 6;
 /** Counts the node's processes for this call; a new one needs a new leg. */
 const running = signal(-1);
 const useCamera = signal(false);
+/** Who came into the calls of this visit as a third person, while another visit is on the screen. @type {import("/ui/vendor/signals.js").Signal<NonNullable<import("/ui/api").Visit["thirds"]>>} */
+const thirds = signal([]);
 const declined = new Set();
 
 /** @param {import("/ui/lib/live.js").LiveMessage} message */
@@ -55,6 +57,18 @@ export function callMessage(message) {
   } else if (message.type === "sharp") void takeSharp(message);
   else if (message.type === "drew") heard(message);
   else if (message.type === "bye") over(message.call_id, message.reason ?? "");
+}
+
+/** Something about a visit has changed: somebody may have come into its call. @param {string} visitId */
+export function visitMessage(visitId) {
+  if (callOnScreen.value?.visit_id !== visitId || record.value?.visit.visit_id === visitId) return;
+  void get(`/api/visits/${visitId}`).then((page) => (thirds.value = page.visit.thirds ?? [])).catch(() => {});
+}
+
+/** Who is in this call besides the doctor. @param {CallInfo} call */
+function others(call) {
+  const seen = record.value?.visit.visit_id === call.visit_id ? record.value?.visit.thirds ?? [] : thirds.value;
+  return seen.filter((one) => one.call_id === call.call_id && !one.left_ms);
 }
 
 /** The leg that runs, for who asks it for a picture. @type {TabletCall|null} */
@@ -212,6 +226,10 @@ export function CallScreen() {
   const video = useRef(/** @type {HTMLVideoElement|null} */ (null));
   const connected = useRef(/** @type {TabletCall|null} */ (null));
   useEffect(() => {
+    thirds.value = [];
+    if (call) visitMessage(call.visit_id);
+  }, [call?.call_id]);
+  useEffect(() => {
     if (!call) return undefined;
     leg.value = "connecting";
     const connection = new TabletCall({
@@ -266,6 +284,7 @@ export function CallScreen() {
         <${Icon} name="speaker" /> ${t("call-sound-on")}</button>` : null}</div>
     <div class="call-text">
       <strong>${call.doctor_name || t("doctor")}</strong>
+      ${others(call).map((one) => html`<strong key=${one.third_id} role="status" data-test="call-third">${t("call-third", { name: one.name, number: one.registration })}</strong>`)}
       ${entry ? html`<span>${entry.visit.token} · ${entry.patient_name}</span>` : null}
       <span data-test="call-state" role="status">${known(`call-state-${state}`) ? t(`call-state-${state}`) : t("call-state-connecting")}</span>
       <span data-test="call-ladder" data-rung=${line.value.rung}>${ladderLine()}</span>

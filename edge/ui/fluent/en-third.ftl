@@ -1,0 +1,37 @@
+### Messages of three-way calls at the doctor's console, English.
+
+third-ask = Ask a specialist in
+third-whom = Whom
+third-none = No account is a specialist's. The administrator gives the role.
+third-busy = in a call
+third-here = at the page
+third-away = away
+third-agreed = The patient
+third-agreed-spoken = I asked in the call: the patient agrees
+third-agreed-emergency = Emergency: no time to ask
+third-explain = The specialist sees this visit's record, sees the patient and hears both of you. Her name and registration show at the patient's side and stand in the record. You sign.
+third-go = Ask
+third-asked = Asking
+third-in = In the call:
+third-withdraw = Ask no longer
+third-send-away = End for the specialist
+third-picture = The specialist's picture
+third-registration = registration { $number }
+third-nobody-came = No specialist came.
+third-left = { $name } has left the call.
+third-offer = You are asked into a call
+third-elsewhere = You are in a call, in another window
+third-come = Come in
+third-come-here = Come in here
+third-decline = Not now
+third-leave = Leave
+third-connected = You are in the call: patient and doctor hear you
+third-connecting = Connecting to the doctor…
+third-with = The call is held by
+third-signs = She signs; say what you advise.
+speciality-general = General medicine
+error-third-no-call = Your call is over, or belongs to another visit. Ask while it runs.
+error-third-already = Somebody is in the call, or is being asked.
+error-third-too-many = This call has asked often enough. Refer the patient in the prescription.
+error-third-nobody = No specialist who fits is at a page and free.
+error-third-over = You are asked no more: somebody else is, or the call has ended.

@@ -1,0 +1,37 @@
+### Messages of three-way calls at the doctor's console, Hindi. Not read by a native speaker yet: unreviewed.
+
+third-ask = विशेषज्ञ को कॉल में जोड़ें
+third-whom = किसे
+third-none = किसी खाते को विशेषज्ञ की भूमिका नहीं मिली है। प्रशासक यह भूमिका देता है।
+third-busy = कॉल में
+third-here = पेज खुला है
+third-away = नहीं है
+third-agreed = मरीज़
+third-agreed-spoken = मैंने कॉल में पूछा: मरीज़ सहमत है
+third-agreed-emergency = आपात: पूछने का समय नहीं
+third-explain = विशेषज्ञ इस विज़िट का रिकॉर्ड और मरीज़ को देखेंगे और आप दोनों को सुनेंगे। उनका नाम और पंजीकरण मरीज़ की तरफ़ दिखता है और रिकॉर्ड में रहता है। हस्ताक्षर आप करते हैं।
+third-go = पूछें
+third-asked = पूछा जा रहा है:
+third-in = कॉल में साथ:
+third-withdraw = अब न पूछें
+third-send-away = विशेषज्ञ की कॉल समाप्त करें
+third-picture = विशेषज्ञ का वीडियो
+third-registration = पंजीकरण { $number }
+third-nobody-came = कोई विशेषज्ञ नहीं आया।
+third-left = { $name } कॉल से चले गए।
+third-offer = आपको एक कॉल में बुलाया गया है
+third-elsewhere = आप दूसरी विंडो में कॉल में हैं
+third-come = जुड़ें
+third-come-here = यहाँ जुड़ें
+third-decline = अभी नहीं
+third-leave = कॉल छोड़ें
+third-connected = आप कॉल में हैं: मरीज़ और डॉक्टर आपको सुनते हैं
+third-connecting = डॉक्टर से जुड़ रहा है…
+third-with = कॉल इनके पास है:
+third-signs = हस्ताक्षर वही करते हैं; अपनी सलाह बोलकर दें।
+speciality-general = सामान्य चिकित्सा
+error-third-no-call = आपकी कॉल समाप्त हो गई, या दूसरी विज़िट की है। कॉल के दौरान पूछें।
+error-third-already = कोई कॉल में है, या उनसे पूछा जा रहा है।
+error-third-too-many = इस कॉल में बहुत बार पूछा जा चुका है। पर्ची में रेफ़र करें।
+error-third-nobody = अभी कोई उपयुक्त विशेषज्ञ उपलब्ध नहीं है।
+error-third-over = अब आपसे नहीं पूछा जा रहा: किसी और से पूछा गया, या कॉल समाप्त हुई।
