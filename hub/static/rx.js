@@ -146,6 +146,9 @@ export function startAmending(visitId, old) {
 const checked = signal(/** @type {{denials: Denial[], warnings: Denial[], mode: string, consult_type: string, dose_lines: [string, string][], asked: string[]}|null} */ (null));
 const refused = signal(/** @type {Denial[]} */ ([]));
 let checkTimer = 0;
+/** Questions in the order in which they were put: a late reply is about an older sheet, or about another patient. */
+let checks = 0;
+let checkTaken = 0;
 
 /** @param {{code: string}} now */
 const codeOf = (now) => now.code.trim().toUpperCase();
@@ -182,9 +185,13 @@ function change(visitId, part) {
 
 /** @param {string} visitId */
 async function check(visitId) {
+  const mine = ++checks;
   try {
     const sheet = packed(draft.value);
-    checked.value = { ...(await post(`/api/visits/${visitId}/check`, { draft: sheet })), asked: sheet.medicines.map((one) => JSON.stringify(one)) };
+    const reply = await post(`/api/visits/${visitId}/check`, { draft: sheet });
+    if (mine < checkTaken || record.value?.visit.visit_id !== visitId) return;
+    checkTaken = mine;
+    checked.value = { ...reply, asked: sheet.medicines.map((one) => JSON.stringify(one)) };
   } catch (error) {
     if (error instanceof ApiError && !error.unreachable) toast("warn", errorText(error));
   }

@@ -14,14 +14,20 @@ const BPS = 12_000;
 export function RecordButton({ busy, name, text, onNote }) {
   const seconds = useSignal(-1);
   const recorder = useRef(/** @type {MediaRecorder|null} */ (null));
+  const gone = useRef(false);
   const stop = () => recorder.current?.state === "recording" && recorder.current.stop();
   useEffect(() => () => {
+    gone.current = true;
     if (recorder.current) recorder.current.ondataavailable = null;
     stop();
   }, []);
   const start = async () => {
     try {
       const stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: true, noiseSuppression: true, channelCount: 1 } });
+      if (gone.current) { // the page went on while the browser asked for the microphone: nobody sees that it records
+        for (const track of stream.getTracks()) track.stop();
+        return;
+      }
       const type = ["audio/webm;codecs=opus", "audio/ogg;codecs=opus"].find((one) => MediaRecorder.isTypeSupported(one)) ?? "";
       const made = new MediaRecorder(stream, { mimeType: type, audioBitsPerSecond: BPS });
       recorder.current = made;
