@@ -108,12 +108,13 @@ class MediaDesk:
             raise BadInput(refusal.message, field=refusal.field, code=refusal.code)
         await asyncio.to_thread(self._need_room, upload.size_bytes)
         now_ms = self._clinic.clock.now().wall_ms
-        found = await self._clinic.store.write(lambda journal: journal.media.begin(upload, now_ms))
-        assert found is not None
-        same = (found.visit_id, found.purpose, found.size_bytes)
-        if same != (upload.visit_id, upload.purpose, upload.size_bytes):
-            raise Refused("This upload id was used for something else. Make a new one.", code="upload_reused")
-        return await self._judged(found)
+        async with self._one_upload.turn(upload.upload_id):  # its last piece may be being judged: once is enough
+            found = await self._clinic.store.write(lambda journal: journal.media.begin(upload, now_ms))
+            assert found is not None
+            same = (found.visit_id, found.purpose, found.size_bytes)
+            if same != (upload.visit_id, upload.purpose, upload.size_bytes):
+                raise Refused("This upload id was used for something else. Make a new one.", code="upload_reused")
+            return await self._judged(found)
 
     def _need_room(self, size_bytes: int) -> None:
         self._folder.mkdir(0o700, exist_ok=True)
@@ -150,7 +151,8 @@ class MediaDesk:
 
     async def content(self, visit_id: str, upload_id: str) -> bytes:
         """What was uploaded, whole and judged good. Raises NotFound, Refused."""
-        found = await self._judged(await self._find(visit_id, upload_id))
+        async with self._one_upload.turn(upload_id):
+            found = await self._judged(await self._find(visit_id, upload_id))
         if found.refusal is not None:
             raise Refused(found.refusal.message, code=found.refusal.code)
         if found.manifest is None:

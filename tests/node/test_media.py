@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -150,6 +151,34 @@ async def test_an_upload_goes_on_where_it_was_after_the_node_died(setup: Provisi
         status, state = await part(tablet, visit, upload, 100_000, PHOTO[100_000:])
         assert (status, state["held_bytes"]) == (200, len(PHOTO))
         assert state["blob_id"]
+
+
+async def test_whoever_asks_while_a_photo_is_judged_waits_and_it_is_judged_once(
+    setup: Provisioned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Served(setup) as served:
+        tablet, desk = served.tablet, served.node.media
+        await tablet.login(setup)
+        _, visit = await tablet.register()
+        upload, judge, judged = new_id(), desk._judge, []
+        began, go_on = threading.Event(), threading.Event()
+
+        def slowly(*args: Any) -> Any:
+            judged.append(1)
+            began.set()
+            go_on.wait(10)
+            return judge(*args)
+
+        monkeypatch.setattr(desk, "_judge", slowly)
+        await begin(tablet, visit, upload, "preview", len(SMALL))
+        last = asyncio.create_task(part(tablet, visit, upload, 0, SMALL))
+        assert await asyncio.to_thread(began.wait, 10)
+        again = asyncio.create_task(begin(tablet, visit, upload, "preview", len(SMALL)))
+        await asyncio.sleep(0.3)  # without the turn it would be judged a second time now, and its file replaced
+        go_on.set()
+        (_, state), (_, told) = await last, await again
+        assert state == told
+        assert len(judged) == 1
 
 
 async def test_what_should_not_be_taken_is_not(setup: Provisioned) -> None:
