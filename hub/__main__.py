@@ -38,6 +38,7 @@ from . import (
     returns,
     review,
     revocations,
+    update_stock,
     views,
 )
 from .app import Server, serve, wall_ms
@@ -94,6 +95,13 @@ def _parser() -> argparse.ArgumentParser:
         help="nats://HOST:4222: one of several processes on the same PostgreSQL, keys and ports for nodes",
     )
     run.add_argument("--metrics", default="", metavar="ADDR:PORT", help="serve /metrics for Prometheus there")
+    run.add_argument(
+        "--update-kbps",
+        type=int,
+        default=8000,
+        metavar="N",
+        help="updates to all nodes together, kbit/s; 0: no updates",
+    )
     run.add_argument("--sms-modem", default="", metavar="DEVICE", help="serial port of a GSM modem for early copies")
 
     run.add_argument(
@@ -173,6 +181,8 @@ def _parser() -> argparse.ArgumentParser:
     release.add_argument("--version", required=True)
     release.add_argument("--target", required=True, help="the board it is made for: rpi, amd64")
     release.add_argument("--signing-key", type=Path, metavar="FILE", help="the raw private update key, 32 bytes")
+    stock = add("stock-update", "Keep an update, with its release beside it, for the nodes that fetch it by link.")
+    stock.add_argument("--file", type=Path, required=True)
     add("export-again", "Offer the documents again that the FHIR endpoint refused.")
     add("rebuild", "Compute all views anew from the entries.")
     add("rotate-key", "Make a new KEM key and tell the nodes; older ones open for 400 days and are then destroyed.")
@@ -224,6 +234,7 @@ def _serve(arguments: argparse.Namespace) -> None:
         blobs_keys=arguments.blobs_keys,
         home=arguments.home,
         fhir_endpoint=arguments.fhir_endpoint,
+        update_bps=max(arguments.update_kbps, 0) * 1000,
         fhir_token_file=arguments.fhir_token_file,
         fhir_consent=tuple(arguments.fhir_consent),
         nats=arguments.nats,
@@ -370,6 +381,14 @@ def _revoke(arguments: argparse.Namespace) -> None:
     _say(revoked=arguments.node)
 
 
+def _stock_update(arguments: argparse.Namespace) -> None:
+    update = courier_fleet.load_update(arguments.file, "")
+    found = update_stock.put(
+        Settings(arguments.data).updates_folder, update.file, update.release, update.release_signature
+    )
+    _say(update=found.name, version=found.version, sha256=found.sha256, size_bytes=found.size_bytes)
+
+
 def _release_update(arguments: argparse.Namespace) -> None:
     found = courier_fleet.release_update(
         arguments.file, arguments.name, arguments.version, arguments.target, arguments.signing_key
@@ -457,6 +476,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "rota": _rota,
     "revoke": _revoke,
     "release-update": _release_update,
+    "stock-update": _stock_update,
     "remove-staff": _remove_staff,
     "export-again": _export_again,
     "rebuild": _rebuild,

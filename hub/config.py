@@ -35,6 +35,14 @@ class Settings(Struct, frozen=True):
         """Where photos, notes and clips lie, sealed."""
         return self.data / "blobs"
 
+    @property
+    def updates_folder(self) -> Path:
+        """Where updates lie that nodes fetch by link."""
+        return self.data / "updates"
+
+    update_bps: int = 8_000_000
+    """So much of updates leaves this process at most, all nodes together, bits per second; 0: none by link."""
+
     copy: Path | None = None
     """Folder of the second copy, on another disk; None: nothing is ever acknowledged at level 2."""
 

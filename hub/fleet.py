@@ -6,16 +6,17 @@ Ten thousand lines never leave the hub at once. Knows no HTTP; the link is asked
 from collections import Counter
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
 from edge.model.events import ClassBacklog, NodeTold
 
 from . import waves
 from .nodes import Told, all_told
 from .store.schema import nodes
+from .store.schema_office import update_told
 
 SILENT_S: Final = 24 * 3600
 DISK_LOW_MB: Final = 1000
@@ -46,6 +47,20 @@ class Sort(StrEnum):
     BEARER = "bearer"
 
 
+class Progress(Struct, frozen=True):
+    """A node's last word about an update."""
+
+    name: str
+    version: str
+    state: str
+    """coming, here, installed, committed, refused, rolled_back."""
+    done_bytes: int
+    size_bytes: int
+    code: str
+    why: str
+    told_ms: int
+
+
 class Line(Struct, frozen=True):
     """One node."""
 
@@ -73,7 +88,9 @@ class Line(Struct, frozen=True):
     update: str
     """The newest update that its wave lets it have."""
     staged: str
-    """What lies at the node for its installer, or how the last one ended."""
+    """What lies at the node for its installer."""
+    progress: Progress | None
+    """How far it is with an update, by its own word on the link, which it says while it is locked too; null: never."""
     told_ms: int
     """When it said all this, by its own clock; 0: never."""
 
@@ -129,6 +146,7 @@ def lines(
         )
     ).all()
     offers = waves.all_offers(connection, [(row.node_id, row.district) for row in rows], now_ms)
+    far = {row.node_id: _progress(row) for row in connection.execute(select(update_told))}
     found: list[Line] = []
     for row in rows:
         word: Told | None = told.get(row.node_id)
@@ -156,10 +174,15 @@ def lines(
                 said.sim,
                 offers.get(row.node_id, ""),
                 said.update,
+                far.get(row.node_id),
                 word.at_ms if word is not None else 0,
             )
         )
     return found
+
+
+def _progress(row: Row[Any]) -> Progress:
+    return Progress(row.name, row.version, row.state, row.done_bytes, row.size_bytes, row.code, row.why, row.told_ms)
 
 
 def _state(revoked: bool, online: bool, age_s: float | None) -> str:

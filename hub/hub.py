@@ -43,6 +43,7 @@ from .store.dialect import DATABASE_FILE
 from .store.engine import Store
 from .thirds import Thirds
 from .together import Together
+from .update_link import UpdateLink
 
 logger = logging.getLogger("hub")
 SWEEP_AFTER_S = 3600.0
@@ -106,6 +107,7 @@ class Hub:
             self._visit_changed,
             BlobCopy(self.store, _shelf_of(settings), self._second_shelf(), look=not settings.blobs),
         )
+        self.updates = UpdateLink(self.link, self.store, self.directory, self.keys.hub, settings, wall_ms, monotonic_s)
         self.prescriptions = Prescriptions(self.desk)
         self.saved = SavedLines(self.desk)
         self.reviews = Reviews(self.desk)
@@ -227,6 +229,7 @@ class Hub:
         await self.together.start()
         self.link.blobs = self.blobs  # not before: a command at rest leaves it to the hub that serves
         await self.blobs.start()  # after what was reconsidered: a piece of a photo may be among it
+        self.updates.start()
         if self.home is not None:
             await self.home.start()
         self._tasks = [
@@ -255,6 +258,7 @@ class Hub:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.updates.stop()
         await self.together.stop()
         if self.home is not None:
             await self.home.close()

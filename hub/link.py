@@ -26,6 +26,7 @@ from edge.sync.link import (
     SignalArrived,
     StateArrived,
     UnlockAsked,
+    UpdateHeard,
 )
 from edge.sync.seal import NodeRecord
 from edge.web.logs import say
@@ -86,6 +87,8 @@ class Link:
         self.wake: Callable[[], None] = lambda: None
         """Set by the runner: the endpoint has something to send."""
         self.on_visits: Callable[[frozenset[str]], None] = lambda visit_ids: None
+        self.on_update: Callable[[bytes, bytes], None] = lambda node_id, body: None
+        """Given by whoever offers updates."""
         self.blobs: Blobs | None = None
         """Told of what may have become whole."""
         self.signals: asyncio.Queue[tuple[bytes, bytes]] = asyncio.Queue(SIGNALS_WAITING_MAX)
@@ -185,6 +188,9 @@ class Link:
         """Take an event; its work goes on in a task, so that many bundles share a commit."""
         if isinstance(event, SignalArrived):
             self._take_signal(event)
+            return
+        if isinstance(event, UpdateHeard):
+            self.on_update(event.node_id, event.body)
             return
         if isinstance(event, StateArrived) and not self._state_begins(event.node_id):
             return

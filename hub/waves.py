@@ -153,6 +153,31 @@ def listed(connection: Connection, now_ms: int) -> list[Offered]:
     return found
 
 
+class Due(Struct, frozen=True):
+    """An update that may be offered to somebody, with what decides to whom."""
+
+    sha256: str
+    name: str
+    version: str
+    target: str
+    size_bytes: int
+    plan: tuple[Wave, ...]
+
+    def may_have(self, node_id: str, district: str, now_ms: int) -> bool:
+        """Whether this node's wave has come."""
+        number = wave_of(self.sha256, self.plan, node_id, district)
+        return number is not None and self.plan[number].starts_ms <= now_ms
+
+
+def due(connection: Connection) -> list[Due]:
+    """Updates that are neither paused nor removed, the newest first."""
+    query = select(updates).where(updates.c.paused.is_(False)).order_by(updates.c.added_ms.desc())
+    return [
+        Due(row.sha256, row.name, row.version, row.target, row.size_bytes, _plans.decode(row.plan))
+        for row in connection.execute(query)
+    ]
+
+
 def offered_to(connection: Connection, sha256: str, now_ms: int) -> list[str] | None:
     """The nodes that may have an update now; None for one without a plan, which is anybody's."""
     row = connection.execute(select(updates).where(updates.c.sha256 == sha256)).first()

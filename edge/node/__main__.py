@@ -74,6 +74,9 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--bulk-hours", default=None, metavar="HH:MM-HH:MM", help="photos and the like leave only then (Indian time)"
     )
+    serve.add_argument(
+        "--update-hours", default=None, metavar="HH:MM-HH:MM", help="updates come by link only then (Indian time)"
+    )
     serve.add_argument("--panel", default="", metavar="DEVICE", help="serial port of the panel and power board")
 
     serve.add_argument(
@@ -238,7 +241,9 @@ async def _serve(options: argparse.Namespace) -> bool:
     run = secrets.token_bytes(seal.RUN_BYTES)
     node = await asyncio.to_thread(
         lambda: Node.load(
-            *(options.data, run, options.camera, options.hub_host, options.data_cap, options.bulk_hours, devices),
+            *(options.data, run, options.camera, options.hub_host, options.data_cap, options.bulk_hours),
+            options.update_hours,
+            devices,
             printer,
         )
     )

@@ -34,6 +34,7 @@ from .printing.port import Printer
 from .report import Parts, Reporter
 from .sms_desk import SmsDesk, SmsOptions
 from .telling import Telling
+from .update_link import UpdateFetcher
 from .usage import KeptMeter, parse_caps
 from .web.api import Api
 from .web.board_api import BoardApi
@@ -98,6 +99,7 @@ class Node:
         sticks = courier.Desk(self.clinic, self.link)
         self.registry = Registry(devices)
         self.measurements = Measurements(self.clinic, self.registry)
+        self.updates = UpdateFetcher(self.clinic, self.link)
         parts = Parts(
             self.clinic,
             self.link,
@@ -108,6 +110,7 @@ class Node:
             camera,
             self.measurements.devices,
             self.printer,
+            self.updates,
         )
         self.reporter = Reporter(folder, parts)
         self.telling = Telling(self.clinic, self.reporter)
@@ -139,6 +142,7 @@ class Node:
         hub_host: str = "",
         data_caps: Sequence[str] = (),
         bulk_hours: str | None = None,
+        update_hours: str | None = None,
         devices: Sequence[Configured] = (),
         printer: Printer | None = None,
     ) -> "Node":
@@ -152,6 +156,7 @@ class Node:
             hub_host=hub_host or config.hub_host,
             data_caps_mb=parse_caps(config.data_caps_mb, data_caps),
             bulk_hours=config.bulk_hours if bulk_hours is None else bulk_hours,
+            update_hours=config.update_hours if update_hours is None else update_hours,
         )
         return cls(folder, config, run, camera, devices, printer)
 
@@ -160,6 +165,7 @@ class Node:
         await self.clinic.store.open()
         await self.calling.start()
         await self.link.start()
+        await self.updates.start()
         if not self.clinic.config.training:
             await self.courier.start()
         await self.registry.start()
@@ -218,6 +224,7 @@ class Node:
         await self.measurements.close()
         await self.registry.stop()
         await self.telling.stop()
+        await self.updates.stop()
         if not self.clinic.config.training:
             await self.courier.stop()
         await self.calls.close()

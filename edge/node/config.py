@@ -69,6 +69,8 @@ class NodeConfig(msgspec.Struct, frozen=True):
     """Million IP bytes a day and bearer, both ways; photos and the like wait when they are used up."""
     bulk_hours: str = ""
     """HH:MM-HH:MM, when photos and the like may leave; "" is any time."""
+    update_hours: str = "20:00-06:00"
+    """HH:MM-HH:MM, when updates may come by link, by a clock that is trusted; "" is any time."""
     training: bool = False
     """A node for practice (:mod:`.training`): it talks to nobody and serves no stick."""
 

@@ -35,9 +35,10 @@ from edge.sync.link import (
     StateArrived,
     TimeOffset,
     UnlockTold,
+    UpdateHeard,
 )
 from edge.sync.log import Stream
-from edge.sync.meter import Meter
+from edge.sync.meter import Meter, Wait
 from edge.sync.trains import Plan, TrainTold
 from edge.web.logs import say
 
@@ -85,6 +86,10 @@ async def _nothing_to_prune(before_ms: int, keep_visits: int) -> int:
     return 0
 
 
+async def _nobody_fetches(body: bytes) -> None:
+    return None
+
+
 async def _nobody_asks(told: UnlockTold) -> None:
     return None
 
@@ -119,6 +124,9 @@ class HubLink:
         self.on_link: list[Callable[[bool], Awaitable[None]]] = []
         self.on_unlock_told: Callable[[UnlockTold], Awaitable[None]] = _nobody_asks
         """Given by whoever asks the hub to open this node."""
+        self.on_update: Callable[[bytes], Awaitable[None]] = _nobody_fetches
+        """Given by whoever fetches updates by link; so is what is called at each meeting with the hub."""
+        self.on_met: Callable[[], None] = lambda: None
         self.prune_media: Callable[[int, int], Awaitable[int]] = _nothing_to_prune
         """(before in ms, visits kept) → files removed; given by whoever keeps photos."""
         clinic.link_now = lambda: endpoint.link_state(time.monotonic())
@@ -181,6 +189,20 @@ class HubLink:
         """A call is up and leaves so much to photos and the like; None: it is over."""
         self._endpoint.limit_bulk(rate_bps)
         self._runner.wake()
+
+    def send_update(self, body: bytes, key: bytes) -> None:
+        """A message about updates to the hub; lost with the session."""
+        self._endpoint.send_update(body, key, time.monotonic())
+        self._runner.wake()
+
+    def update_waits(self) -> str:
+        """Why an update may not come now, as far as the link knows: ``hub``, ``cap``, ``hours``, ``call``, ``busy``."""
+        link = self._endpoint.link_state(time.monotonic())
+        if not link.online:
+            return "hub"
+        if link.waits is not Wait.NO:
+            return link.waits.value
+        return "busy" if self._endpoint.others_wait else ""
 
     @property
     def meter(self) -> Meter:
@@ -318,7 +340,10 @@ class HubLink:
                 await self._reseal(bundle_id)
             case HubKeyTold(key):
                 await self._keep_hub_key(key)
+            case UpdateHeard(_, body):
+                await self.on_update(body)
             case HubMet():
+                self.on_met()
                 if self._ready:
                     await self._tell_holdings(whole=False)
             case StateArrived(_, body):

@@ -39,6 +39,7 @@ from .preflight import camera_is_there
 from .printing.desk import PrinterDesk
 from .revoked import Revoked, Standing
 from .spool import Spool, Waiting
+from .update_link import UpdateFetcher, UpdateNow
 from .usage import BEARERS, KeptMeter
 
 UNKNOWN_CLASS = -1
@@ -134,6 +135,8 @@ class Report(Struct, frozen=True):
     sticks: StickCounts = StickCounts()
     updates: tuple[Waiting, ...] = ()
     """Updates that lie in ``updates/`` for the installer."""
+    update: UpdateNow | None = None
+    """The update that comes, waits, or was the last; null where nothing installs updates."""
     revoked: Standing | None = None
     """What the hub's newest list of revocations says; null when none came."""
     sms: SmsHealth | None = None
@@ -157,6 +160,7 @@ class Parts(Struct, frozen=True):
     camera: str
     devices: Callable[[], tuple[DeviceNow, ...]]
     printer: PrinterDesk
+    fetcher: UpdateFetcher
 
 
 def records_bytes(folder: Path) -> int:
@@ -270,6 +274,7 @@ class Reporter:
             receipts=tuple(reversed(parts.sticks.receipts)),
             sticks=parts.sticks.counts,
             updates=await asyncio.to_thread(Spool(self._folder, clinic.config).waiting),
+            update=await parts.fetcher.now(),
             revoked=clinic.revoked.standing,
             sms=sms,
             panel=panel,

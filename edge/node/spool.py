@@ -25,6 +25,8 @@ FOLDER: Final = "updates"
 TARGET_FILE: Final = "target"
 KEY_FILE: Final = "update.pub"
 KNOWN_FILE: Final = "known.json"
+OFFER_SUFFIX: Final = ".offer"
+"""The signed offer of what comes by link, as long as it has not come whole."""
 NAME_DIGITS: Final = 24
 RESERVE_BYTES: Final = 500_000_000
 """What has to stay free for records when an update lies here."""
@@ -78,6 +80,15 @@ class Spool:
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             return None
 
+    @property
+    def folder(self) -> Path:
+        return self._folder
+
+    @property
+    def target(self) -> str:
+        """The board; empty where nothing installs updates."""
+        return self._word(TARGET_FILE)
+
     def _known(self) -> dict[str, Known]:
         try:
             return msgspec.json.decode((self._folder / KNOWN_FILE).read_bytes(), type=dict[str, Known])
@@ -95,6 +106,10 @@ class Spool:
             return (self._folder / name).read_text("ascii").strip()
         except (OSError, UnicodeDecodeError):
             return ""
+
+    def known_hashes(self) -> frozenset[str]:
+        """SHA-256 of what was taken in last, of each name, and of what waits."""
+        return frozenset((*(one.sha256 for one in self.waiting()), *(one.sha256 for one in self._known().values())))
 
     def look(self, offer: courier.UpdateFile) -> release.Release | None:
         """The release of an offer, checked, when it is to be copied; None when it was taken before.
@@ -117,19 +132,18 @@ class Spool:
             raise _refused("A newer update of this name was taken in here.", "update_older")
         if known is not None and known.sha256 == found.sha256:
             return None
-        with self._alone():
+        with self.alone():
             self._sweep(found)
-        part = self._path(found, ".part")
+        part = self.path_of(found, ".part")
         there = part.stat().st_size if part.exists() else 0
         if shutil.disk_usage(self._folder).free < found.size_bytes - there + RESERVE_BYTES:
             raise _refused("There is not enough room for this update.", "update_no_room")
         return found
 
     def _check_target(self, found: release.Release) -> None:
-        target = self._word(TARGET_FILE)
-        if not target:
+        if not self.target:
             raise _refused("Nothing on this machine installs updates.", "update_no_installer")
-        if target != found.target:
+        if self.target != found.target:
             raise _refused("This update is for another machine.", "update_target")
 
     def _check_key(self, offer: courier.UpdateFile) -> None:
@@ -145,13 +159,14 @@ class Spool:
         release.check_release(offer.release, offer.release_signature, public)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def alone(self) -> Iterator[None]:
+        """Nobody else writes a copy meanwhile. Raises ReleaseRefused(update_busy)."""
         handle = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                raise _refused("Another stick brings an update at this moment.", "update_busy") from None
+                raise _refused("Another update is being brought at this moment.", "update_busy") from None
             yield
             os.fsync(handle)
         finally:
@@ -170,7 +185,7 @@ class Spool:
         Raises ReleaseRefused: update_busy, update_no_room, update_damaged (a block is not what the release says; what
         was copied before it is kept for the next stick).
         """
-        with self._alone():
+        with self.alone():
             self._sweep(found)
             try:
                 self._fill(found, block, progress)
@@ -187,12 +202,15 @@ class Spool:
             if not path.with_suffix(".json").exists() and not path.with_suffix(".claimed").exists():
                 path.replace(path.with_suffix(".part"))
         for path in self._folder.glob("*.part"):
-            if path != self._path(found, ".part"):
+            if path != self.path_of(found, ".part"):
+                path.unlink()
+        for path in self._folder.glob("*" + OFFER_SUFFIX):
+            if path != self.path_of(found, OFFER_SUFFIX):
                 path.unlink()
 
     def _fill(self, found: release.Release, block: Callable[[int], bytes], progress: Callable[[int], None]) -> None:
         whole = hashlib.sha256()
-        handle = os.open(self._path(found, ".part"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        handle = os.open(self.path_of(found, ".part"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with os.fdopen(handle, "r+b") as file:
             number = 0
             while number < found.block_count and found.is_block(number, content := file.read(release.BLOCK_BYTES)):
@@ -214,11 +232,11 @@ class Spool:
             file.flush()
             os.fsync(file.fileno())
         if whole.hexdigest() != found.sha256:
-            self._path(found, ".part").unlink()
+            self.path_of(found, ".part").unlink()
             raise _refused("The release does not fit its own blocks.", "update_malformed")
 
     def _finish(self, offer: courier.UpdateFile, found: release.Release, now_ms: int) -> Waiting:
-        self._path(found, ".part").replace(self._path(found, ".bundle"))
+        self.path_of(found, ".part").replace(self.path_of(found, ".bundle"))
         point("update.renamed")
         signed_by = "update_key" if self._word(KEY_FILE) else "hub"
         made = Waiting(
@@ -232,8 +250,9 @@ class Spool:
             now_ms,
             signed_by,
         )
-        write_private(self._path(found, ".json"), msgspec.json.encode(made))
+        write_private(self.path_of(found, ".json"), msgspec.json.encode(made))
         point("update.told")
+        self.path_of(found, OFFER_SUFFIX).unlink(missing_ok=True)
         for path in self._folder.glob("*.json"):
             other = self._read(path, Waiting) if path.name != KNOWN_FILE else None
             if other is not None and other.name == found.name and other.sha256 != found.sha256:
@@ -243,5 +262,6 @@ class Spool:
         write_private(self._folder / KNOWN_FILE, msgspec.json.encode(known))
         return made
 
-    def _path(self, found: release.Release, suffix: str) -> Path:
+    def path_of(self, found: release.Release, suffix: str) -> Path:
+        """Where a file of this update lies, whether it is there or not."""
         return self._folder / (found.sha256[:NAME_DIGITS] + suffix)

@@ -243,7 +243,7 @@ class Arq:
                 self._complete[message.key] = message
                 if message.kind == fr.KIND_SIGNAL:
                     self.signal_acked_s = now
-                if message.kind in (fr.KIND_SIGNAL, fr.KIND_STATE):
+                if message.kind in (fr.KIND_SIGNAL, fr.KIND_STATE, fr.KIND_UPDATE):
                     self.finish(message.key)
 
     def _find_losses(self, now: float) -> None:

@@ -25,6 +25,7 @@ from .link import (
     SignalArrived,
     StateArrived,
     UnlockAsked,
+    UpdateHeard,
     online_limit_s,
 )
 from .session import Session
@@ -141,6 +142,22 @@ class HubEndpoint:
         key = b"state" + node.states.to_bytes(8, "big")
         node.current.arq.send(fr.KIND_STATE, cls, body, key, self._latest(now))
         self._dirty[node.current] = None
+
+    def send_update(self, node_id: bytes, body: bytes, key: bytes, now: float | None = None) -> bool:
+        """Send a message of :mod:`edge.sync.updating` in the present session, of one key once; False without one."""
+        node = self._node(node_id)
+        if node is None or node.current is None:
+            return False
+        node.current.arq.send(fr.KIND_UPDATE, Cls.TELEMETRY, body, b"update" + key, self._latest(now))
+        self._dirty[node.current] = None
+        return True
+
+    def updates_pending(self, node_id: bytes) -> int:
+        """Bytes of such messages that have not arrived."""
+        node = self._nodes.get(node_id)
+        if node is None or node.current is None:
+            return 0
+        return sum(len(message.body) for message in node.current.arq.queue if message.kind == fr.KIND_UPDATE)
 
     def tell_unlock(self, node_id: bytes, request: bytes, state: int, secret: bytes = b"") -> None:
         """Answer a request, in the session in which it was asked and in no other; nothing to a revoked node.
@@ -344,7 +361,7 @@ class HubEndpoint:
         match frame:
             case fr.Frag(kind=fr.KIND_SIGNAL):
                 return session.nonce_fresh(frame.nonce, now) and session.arq.incoming.take(frame)
-            case fr.Frag(kind=fr.KIND_STATE):
+            case fr.Frag(kind=fr.KIND_STATE | fr.KIND_UPDATE):
                 return session.live and session.arq.incoming.take(frame)
             case fr.Frag(kind=fr.KIND_BUNDLE):
                 return node.takes_bundles and session.arq.incoming.take(frame)
@@ -402,6 +419,9 @@ class HubEndpoint:
             if message.kind == fr.KIND_STATE:
                 if session.epoch.grade is seal.Grade.LOG:
                     self._events.append(StateArrived(node.record.node_id, message.body))
+                continue
+            if message.kind == fr.KIND_UPDATE:
+                self._events.append(UpdateHeard(node.record.node_id, message.body))
                 continue
             signal = unpack_signal(message.body)
             if signal is not None:

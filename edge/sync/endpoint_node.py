@@ -35,6 +35,7 @@ from .link import (
     StateArrived,
     TimeOffset,
     UnlockTold,
+    UpdateHeard,
 )
 from .meter import Meter, Wait
 from .outage import Reminder
@@ -181,6 +182,15 @@ class NodeEndpoint:
         self._states += 1
         key = b"state" + self._states.to_bytes(8, "big")
         self._arq.send(fr.KIND_STATE, cls, body, key, self._latest(now))
+
+    def send_update(self, body: bytes, key: bytes, now: float | None = None) -> None:
+        """Send a message of :mod:`edge.sync.updating`, one of the same key once; lost with the session."""
+        self._arq.send(fr.KIND_UPDATE, Cls.TELEMETRY, body, b"update" + key, self._latest(now))
+
+    @property
+    def others_wait(self) -> bool:
+        """Whether anything else than telemetry and updates has still to leave."""
+        return self._arq.queue.waiting(Cls.CLIP)
 
     def down_stored(self, seq: int) -> None:
         """The down blob ``seq`` is durable here; tell the hub."""
@@ -336,7 +346,7 @@ class NodeEndpoint:
 
     def _take(self, frame: fr.Frame, path: Hashable, now: float) -> bool:
         match frame:
-            case fr.Frag(kind=fr.KIND_DOWN | fr.KIND_SIGNAL | fr.KIND_STATE):
+            case fr.Frag(kind=fr.KIND_DOWN | fr.KIND_SIGNAL | fr.KIND_STATE | fr.KIND_UPDATE):
                 return self._arq.incoming.take(frame)
             case fr.Hello():
                 self.hub_reads = frame.reads
@@ -394,6 +404,8 @@ class NodeEndpoint:
                 self._down(int.from_bytes(message.body[:8], "big"), message.body[8:])
             elif message.kind == fr.KIND_STATE:
                 self._events.append(StateArrived(self._keys.node_id, message.body))
+            elif message.kind == fr.KIND_UPDATE:
+                self._events.append(UpdateHeard(self._keys.node_id, message.body))
             elif message.kind == fr.KIND_SIGNAL:
                 signal = unpack_signal(message.body)
                 if signal is not None:

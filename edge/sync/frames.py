@@ -22,6 +22,8 @@ KIND_DOWN = 2
 KIND_SIGNAL = 3
 KIND_STATE = 4
 """What is held (:mod:`edge.sync.holdings`); done when it has arrived."""
+KIND_UPDATE = 5
+"""Updates (:mod:`edge.sync.updating`); done when it has arrived."""
 MESSAGE_MAX_BYTES = 300 * 1024
 """Largest message that is put together from fragments."""
 ACK_BITMAP_MAX_BYTES = 32

@@ -152,6 +152,13 @@ class StateArrived(Struct, frozen=True):
     body: bytes
 
 
+class UpdateHeard(Struct, frozen=True):
+    """A message of :mod:`edge.sync.updating`; at the hub from a live session of any grade."""
+
+    node_id: bytes
+    body: bytes
+
+
 class UnlockTold(Struct, frozen=True):
     """The hub's word about a request to open this node; to be asked about as long as it waits."""
 
@@ -246,6 +253,7 @@ NodeEvent: TypeAlias = (
     | HubMet
     | HubKeyTold
     | StateArrived
+    | UpdateHeard
     | UnlockTold
     | TrainTold
 )
@@ -257,6 +265,7 @@ HubEvent: TypeAlias = (
     | DownStored
     | NodeSeen
     | StateArrived
+    | UpdateHeard
     | NodeTwice
     | UnlockAsked
 )

@@ -8,6 +8,8 @@ from .outbox import CLASSES
 
 BULK_CLS_MIN = 3
 """Originals, clips and telemetry: what may wait."""
+HELD_IN_A_CALL_CLS_MIN = 5
+"""Telemetry and updates: nothing of them leaves while a call is up, whatever it leaves to bulk."""
 LIMITED_CLS_MIN = 2
 """Classes that share the rate that a call leaves."""
 LIMITED_PIECE_S, LIMITED_PIECE_BYTES = 0.2, 200
@@ -63,4 +65,6 @@ class Pace:
         if self.bulk_bps is not None and (self.bulk_bps <= 0 or self._bulk_s > now + _EPSILON_S):
             return LIMITED_CLS_MIN
         unmet = not met and self.in_flight_bytes >= FIRST_BULK_PACKETS * PACKET_BYTES
-        return BULK_CLS_MIN if unmet or self.held else CLASSES
+        if unmet or self.held:
+            return BULK_CLS_MIN
+        return CLASSES if self.bulk_bps is None else HELD_IN_A_CALL_CLS_MIN

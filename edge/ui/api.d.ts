@@ -106,6 +106,7 @@ export interface NodeReport {
   receipts: { at_ms: number; acknowledged: number; reseal: number; quarantined: number }[]; 
   sticks: { copied: number; copied_bytes: number; receipts: number; acknowledged: number; reseal: number; quarantined: number; downs: number; updates: number };
   updates: { name: string; version: string; size_bytes: number; sha256: string }[];
+  update: { name: string; version: string; state: string; done_bytes: number; size_bytes: number; code: string; why: string; waits: string } | null;
   revoked: { number: number; made_ms: number; revoked: boolean; replaced: boolean; doctors_closed: number; staff_removed: number } | null;
   usage: { name: string; up_bytes: number; down_bytes: number; cap_bytes: number | null }[]; bulk_hours: string;
   photos: { items: number; size_bytes: number; left_bytes: number; oldest_s: number | null } | null;

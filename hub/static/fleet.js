@@ -7,7 +7,7 @@ import { TextField, toast } from "/ui/lib/parts.js";
 import { Loading, Select } from "./office.js";
 import { errorText } from "./store.js";
 
-/** @typedef {{node_id: string, site_code: string, site_name: string, district: string, block: string, state: string, last_ack_age_s: number|null, software: string, bearer: string, rtt_ms: number, backlog: {cls: number, items: number, size_bytes: number, oldest_s: number}[], backlog_items: number, findings: string[], disk_free_mb: number, clock_trusted: boolean, power: string, battery_mv: number, sim: string, update: string, staged: string, told_ms: number}} Line */
+/** @typedef {{node_id: string, site_code: string, site_name: string, district: string, block: string, state: string, last_ack_age_s: number|null, software: string, bearer: string, rtt_ms: number, backlog: {cls: number, items: number, size_bytes: number, oldest_s: number}[], backlog_items: number, findings: string[], disk_free_mb: number, clock_trusted: boolean, power: string, battery_mv: number, sim: string, update: string, staged: string, progress: {name: string, version: string, state: string, done_bytes: number, size_bytes: number, code: string, why: string, told_ms: number}|null, told_ms: number}} Line */
 /** @typedef {{items: Line[], total: number, offset: number, counts: {nodes: number, online: number, silent: number, never: number, revoked: number, trouble: number, backlog: number, versions: Record<string, number>}, districts: string[], now_ms: number}} Page */
 
 const PAGE = 50;
@@ -86,5 +86,15 @@ function Row({ one }) {
     <td>${told ? t(one.clock_trusted ? "fleet-clock-good" : "fleet-clock-bad") : "–"}</td>
     <td>${one.sim ? (one.sim === "up" ? t("fleet-sim-up") : one.sim) : "–"}</td>
     <td class="num">${one.software || "–"}${told ? html`<br /><span class="small soft">${day(one.told_ms)} ${clockTime(one.told_ms)}</span>` : null}</td>
-    <td>${one.update || "–"}${one.staged ? html`<br /><span class="small">${t("fleet-staged", { name: one.staged })}</span>` : null}</td></tr>`;
+    <td>${one.update || "–"}${one.staged ? html`<br /><span class="small">${t("fleet-staged", { name: one.staged })}</span>` : null}${one.progress ? html`<br /><span class="small" data-test="fleet-progress" data-state=${one.progress.state} title=${one.progress.why}>${far(one.progress)}</span>` : null}</td></tr>`;
+}
+
+const STATES = ["coming", "here", "installed", "committed", "refused", "rolled_back"];
+
+/** How far a node is with its update, by its own word. @param {NonNullable<Line["progress"]>} one */
+function far(one) {
+  const name = `${one.name} ${one.version}`;
+  const mb = (/** @type {number} */ bytes) => (bytes / 1e6).toFixed(2);
+  const words = STATES.includes(one.state) ? t(`update-is-${one.state.replace("_", "-")}`, { name, done: mb(one.done_bytes), size: mb(one.size_bytes) }) : `${name}: ${one.state}`;
+  return one.code ? `${words} (${one.code})` : words;
 }

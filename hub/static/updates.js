@@ -8,8 +8,11 @@ import { Act, Loading, Select, useLoaded } from "./office.js";
 
 /** @typedef {{starts_ms: number, share: number, districts: string[]}} Wave */
 /** @typedef {{sha256: string, name: string, version: string, target: string, size_bytes: number, plan: Wave[], paused: boolean, added_ms: number, added_by: string, reached: number[], offered: number, nodes: number}} Offered */
+/** @typedef {{told: Record<string, Record<string, number>>, stocked: string[]}} Far */
 
 const SHARES = [1, 5, 10, 25, 50, 100];
+/** As nodes name them. */
+const STATES = ["coming", "here", "installed", "committed", "refused", "rolled_back"];
 const DAY_MS = 86_400_000;
 /** A quarter of an hour from now, so that a plan can still be looked at. */
 const soon = () => Math.ceil(Date.now() / 900_000) * 900_000;
@@ -26,12 +29,12 @@ export function Updates() {
       <button type="button" class="primary" data-test="update-add" onClick=${() => (adding.value = true)}>${t("update-add")}</button></div>
     <p>${t("updates-explain")}</p>
     ${found.items.length === 0 ? html`<p class="card soft" role="status" data-test="updates-none">${t("updates-none")}</p>` : null}
-    <ul class="stack tight">${found.items.map((/** @type {Offered} */ one) => html`<${Line} key=${one.sha256} one=${one} keep=${keep} districts=${found.districts} now=${found.now_ms} />`)}</ul>
+    <ul class="stack tight">${found.items.map((/** @type {Offered} */ one) => html`<${Line} key=${one.sha256} one=${one} keep=${keep} districts=${found.districts} now=${found.now_ms} far=${found} />`)}</ul>
     ${adding.value ? html`<${Add} keep=${keep} districts=${found.districts} onClose=${() => (adding.value = false)} />` : null}</div>`;
 }
 
-/** @param {{one: Offered, keep: (fresh?: any) => void, districts: string[], now: number}} props */
-function Line({ one, keep, districts, now }) {
+/** @param {{one: Offered, keep: (fresh?: any) => void, districts: string[], now: number, far: Far}} props */
+function Line({ one, keep, districts, now, far }) {
   const doing = useSignal("");
   const plan = useSignal(one.plan);
   const onClose = () => (doing.value = "");
@@ -41,6 +44,7 @@ function Line({ one, keep, districts, now }) {
     <div class="row between"><div class="grow"><strong>${name}</strong> <span class="soft small">${one.target} · ${(one.size_bytes / 1e6).toFixed(1)} MB · ${one.added_by} · ${day(one.added_ms)}</span></div>
       <span class=${one.paused ? "notice warn slim" : "notice good slim"}>${t(one.paused ? "update-paused" : "update-goes", { offered: one.offered, nodes: one.nodes })}</span></div>
     <ol class="stack tight small">${one.plan.map((wave, number) => html`<li key=${number} class=${wave.starts_ms <= now && !one.paused ? "wave on" : "wave"}>${t("wave-line", { number: number + 1, when: `${day(wave.starts_ms)} ${clockTime(wave.starts_ms)}`, share: wave.share, where: wave.districts.join(", ") || t("day-all"), nodes: one.reached[number] })}</li>`)}</ol>
+    <p class="small" data-test="update-far">${t(far.stocked.includes(one.sha256) ? "update-by-link" : "update-by-stick")}${STATES.filter((state) => far.told[name]?.[state]).map((state) => html` · <span key=${state}>${t(`update-n-${state.replace("_", "-")}`, { nodes: far.told[name][state] })}</span>`)}</p>
     <div class="row tight"><button type="button" data-test="update-toggle" onClick=${() => (doing.value = "toggle")}>${t(one.paused ? "update-go" : "update-pause")}</button>
       <button type="button" class="quiet" data-test="update-waves" onClick=${() => { plan.value = one.plan; doing.value = "waves"; }}>${t("update-waves")}</button>
       <button type="button" class="quiet" data-test="update-remove" onClick=${() => (doing.value = "remove")}>${t("update-remove")}</button></div>

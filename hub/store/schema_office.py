@@ -22,6 +22,20 @@ updates = Table(
     Column("added_by", String(60), nullable=False),
 )
 
+update_told = Table(
+    "update_told",
+    metadata,
+    Column("node_id", String(16), primary_key=True),
+    Column("name", String(60), nullable=False),
+    Column("version", String(60), nullable=False),
+    Column("state", String(60), nullable=False),
+    Column("done_bytes", BigInteger, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("code", String(60), nullable=False),
+    Column("why", String(300), nullable=False),
+    Column("told_ms", BigInteger, nullable=False),
+)
+
 glass = Table(
     "glass",
     metadata,

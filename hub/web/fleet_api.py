@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from edge.model.errors import BadInput
 from edge.web.routes import AnyRoute, Call, Route
 
-from .. import accounts, audit, fleet, waves
+from .. import accounts, audit, fleet, update_link, update_stock, waves
 from ..hub import Hub
 from .bodies import Password
 
@@ -33,6 +33,10 @@ class Updates(Struct, frozen=True):
     items: tuple[waves.Offered, ...]
     districts: tuple[str, ...]
     now_ms: int
+    told: dict[str, dict[str, int]]
+    """By ``name version``: how many nodes are in which state, by their own word."""
+    stocked: tuple[str, ...]
+    """SHA-256 of those that lie here for the link; the others go by stick only."""
 
 
 class AddUpdate(Struct, frozen=True, forbid_unknown_fields=True):
@@ -103,7 +107,11 @@ class FleetApi:
 
     def _updates(self, connection: Connection) -> Updates:
         now_ms = self._hub.wall_ms()
-        return Updates(tuple(waves.listed(connection, now_ms)), tuple(sorted(accounts.districts(connection))), now_ms)
+        items = tuple(waves.listed(connection, now_ms))
+        told = {f"{name} {version}": states for (name, version), states in update_link.progress(connection).items()}
+        folder = self._hub.settings.updates_folder
+        stocked = tuple(one.sha256 for one in items if update_stock.is_there(folder, one.sha256))
+        return Updates(items, tuple(sorted(accounts.districts(connection))), now_ms, told, stocked)
 
     async def add_update(self, call: Call[AddUpdate, None]) -> Updates:
         """Take in an update's release with a plan. It is paused until somebody lets it go."""

@@ -13,6 +13,8 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from edge.model.releases import is_newer as is_newer
+
 SYSTEM: Final = "system"
 PENDING_FILE: Final = "update.json"
 OUTCOME_FILE: Final = "outcome"
@@ -150,16 +152,6 @@ def _sync(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def is_newer(version: str, than: str) -> bool:
-    """Whether a version is later than another: numbers as numbers; a word (rc) comes before the end."""
-    return _key(version) > _key(than)
-
-
-def _key(version: str) -> list[tuple[int, int, str]]:
-    parts = re.findall(r"\d+|[A-Za-z]+", version)
-    return [*((2, int(part), "") if part.isdigit() else (0, 0, part) for part in parts), (1, 0, "")]
 
 
 _REFUSALS: Final = (

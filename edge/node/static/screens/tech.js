@@ -148,12 +148,21 @@ function Sticks({ now }) {
       : html`<${Table} head=${[t("tech-when"), t("tech-settled"), t("tech-reseals"), t("tech-quarantined")]} rows=${rows} />`}
     <${Facts} rows=${[[t("tech-stick-copied"), `${sticks.copied} · ${bytes(sticks.copied_bytes)}`], [t("tech-stick-receipts"), sticks.receipts],
       [t("tech-settled"), sticks.acknowledged], [t("tech-reseals"), sticks.reseal], [t("tech-quarantined"), sticks.quarantined],
-      [t("tech-stick-downs"), sticks.downs], [t("tech-stick-updates"), updatesOf(now)], [t("tech-revoked"), revokedOf(now)]]} /><//>`;
+      [t("tech-stick-downs"), sticks.downs], [t("tech-stick-updates"), updatesOf(now)], [t("tech-update"), updateOf(now)], [t("tech-revoked"), revokedOf(now)]]} /><//>`;
 }
 
 /** Updates that wait for the installer. @param {import("/ui/api").NodeReport} now */
 function updatesOf(now) {
   return now.updates.length === 0 ? "0" : now.updates.map((one) => html`<div key=${one.sha256} data-test="update-waits">${one.name} ${one.version} · ${bytes(one.size_bytes)}</div>`);
+}
+
+/** The update that comes, waits, or was the last, and why it does not come. @param {import("/ui/api").NodeReport} now */
+function updateOf(now) {
+  const one = now.update;
+  if (!one) return t("tech-update-none");
+  const said = t(`tech-update-${one.state.replace("_", "-")}`, { name: `${one.name} ${one.version}`, done: bytes(one.done_bytes), size: bytes(one.size_bytes) });
+  const more = [one.waits && t(`tech-update-waits-${one.waits}`), one.why || one.code].filter(Boolean);
+  return html`<span data-test="update-now" data-state=${one.state} data-waits=${one.waits}>${[said, ...more].join(" · ")}</span>`;
 }
 
 /** What the hub's newest list of revocations says. @param {import("/ui/api").NodeReport} now */
