@@ -64,20 +64,25 @@ class Answers:
 
     async def listen(self, visit_id: str, answer_id: str, doctor_id: str) -> tuple[SpokenAnswer, bytes]:
         """An answer that was given; the look is audited. Raises NotFound."""
-        kind = ev.KIND_OF[ev.AnswerPart]
-        query = select(entries.c.raw).where(entries.c.visit_id == visit_id, entries.c.kind == kind)
 
         def act(connection: Connection) -> tuple[SpokenAnswer, bytes]:
-            visit = need_visit(connection, visit_id).visit
-            one = next((one for one in visit.answers if one.answer_id == answer_id), None)
-            if one is None:
-                raise NotFound("There is no such answer here.")
-            found = (views.readable(bytes(row.raw)) for row in connection.execute(query))
-            events = [pair[1] for pair in found if pair is not None]
-            content = spoken.put_together(answer_id, one.size_bytes, one.parts, events).content
-            if content is None:
-                raise NotFound("There is no such answer here.")
+            found = sound_of(connection, need_visit(connection, visit_id).visit, answer_id)
             audit.record(connection, self._desk.wall_ms(), doctor_id, "answer_opened", answer_id)
-            return one, content
+            return found
 
         return await self._desk.store.write(act)
+
+
+def sound_of(connection: Connection, visit: Visit, answer_id: str) -> tuple[SpokenAnswer, bytes]:
+    """An answer of a visit. Raises NotFound."""
+    one = next((one for one in visit.answers if one.answer_id == answer_id), None)
+    if one is None:
+        raise NotFound("There is no such answer here.")
+    kind = ev.KIND_OF[ev.AnswerPart]
+    query = select(entries.c.raw).where(entries.c.visit_id == visit.visit_id, entries.c.kind == kind)
+    found = (views.readable(bytes(row.raw)) for row in connection.execute(query))
+    events = [pair[1] for pair in found if pair is not None]
+    content = spoken.put_together(answer_id, one.size_bytes, one.parts, events).content
+    if content is None:
+        raise NotFound("There is no such answer here.")
+    return one, content

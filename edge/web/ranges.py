@@ -36,6 +36,15 @@ def begins(request: web.Request) -> bool:
     return found is None or found[1] in ("", "0")
 
 
+async def send_bytes(request: web.Request, content: bytes, media_type: str, name: str) -> web.StreamResponse:
+    """As :func:`send_content`, of what is in memory."""
+
+    async def read(start: int, length: int) -> bytes:
+        return content[start : start + length]
+
+    return await send_content(request, len(content), media_type, name, read)
+
+
 async def send_content(
     request: web.Request, size_bytes: int, media_type: str, name: str, read: Read
 ) -> web.StreamResponse:

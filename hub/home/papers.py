@@ -1,4 +1,4 @@
-"""What a patient at home gives and gets: photos into the record, prescriptions out of it.
+"""What a patient at home gives and gets: photos into the record, prescriptions and spoken answers out of it.
 
 A photo comes whole with its small preview, is looked at for what it really is, loses what tells of its taking, and then
 goes the way of every photo of a node: manifest, chunks, proof, shelf. Slips are rendered and checked by
@@ -17,6 +17,7 @@ from edge.model import events as ev
 from edge.model import media
 from edge.model.errors import NotFound, Refusal
 from edge.model.fold import PrescriptionState
+from edge.model.fold_media import SpokenAnswer
 from edge.model.ids import ID_BYTES, make_id
 from edge.model.media import Purpose, Upload
 from edge.model.media_probe import probe
@@ -31,6 +32,7 @@ from edge.sync.link import ChunkArrived
 from edge.sync.seal import Grade
 
 from .. import audit, blob_rows, down, views
+from ..answers import sound_of
 from ..blobs import Blobs, Content
 from . import codes, log, rows
 from .desk import HomeDesk, need_mine, not_too_often
@@ -98,6 +100,16 @@ class Papers:
         """A photo of one's own, or what the doctor recorded. Raises NotFound, Refused(media_not_whole)."""
         await self._home.store.read(lambda connection: need_mine(connection, account_id, visit_id))
         return await self._blobs.open(visit_id, blob_id, account_id, note=False)
+
+    async def listen(self, account_id: str, visit_id: str, answer_id: str) -> tuple[SpokenAnswer, bytes]:
+        """What the doctor said into her microphone for one's own visit; the look is audited. Raises NotFound."""
+
+        def act(connection: Connection) -> tuple[SpokenAnswer, bytes]:
+            found = sound_of(connection, need_mine(connection, account_id, visit_id).visit, answer_id)
+            audit.record(connection, self._home.wall_ms(), account_id, "home_answer", answer_id)
+            return found
+
+        return await self._home.store.write(act)
 
     # -- prescriptions -----------------------------------------------------------------------------
 

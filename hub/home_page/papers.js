@@ -38,6 +38,15 @@ export function Papers({ visitId, papers, open }) {
   </div>`;
 }
 
+/** What the doctor said into her microphone. @param {{now: import("./store.js").HomeVisit}} props */
+export function Spoken({ now }) {
+  if (!now.answers?.length) return null;
+  return html`<section class="card stack tight" data-test="home-answers" aria-label=${t("answers-title")}><h2>${t("answers-title")}</h2>
+    <ul class="media-list">${now.answers.map((one) => html`<li key=${one.answer_id} class="media-item" data-test="home-answer"><audio controls preload="none"
+      src=${`${API}/visits/${now.visit_id}/answers/${one.answer_id}`} aria-label=${t("answer-alt", { time: clockTime(one.at_ms) })}></audio>
+      <span class="soft small num">${day(one.at_ms)} ${clockTime(one.at_ms)}</span></li>`)}</ul></section>`;
+}
+
 /** Is this slip one of this hub, to the last byte, and does it still stand? */
 export function CheckPage() {
   const found = useSignal(/** @type {any} */ (null));

@@ -6,7 +6,7 @@ import { t } from "/ui/lib/l10n.js";
 import { Dialog, toast } from "/ui/lib/parts.js";
 import { errorText } from "/ui/lib/errors.js";
 import { Hours } from "./login.js";
-import { Papers } from "./papers.js";
+import { Papers, Spoken } from "./papers.js";
 import { Photos } from "./photos.js";
 import { wantPush } from "./push.js";
 import { loadVisit, opening, submit } from "./store.js";
@@ -42,6 +42,7 @@ export function Waiting({ now }) {
     ${now.state === "no_show" ? html`<p class="notice warn" data-test="home-missed">${t(now.missed > 1 ? "home-missed-end" : "home-missed-place")}</p>` : null}
     ${back ? html`<button type="button" class="primary wide big" data-test="home-here" disabled=${busy.value} onClick=${() => void act({ type: "move_visit", state: "waiting" })}>${t("home-here")}</button>` : null}
     ${anew ? html`<button type="button" class="primary wide big" data-test="home-token-again" disabled=${busy.value} onClick=${() => void act({ type: "issue_token" })}>${t("home-token-again")}</button>` : null}
+    <${Spoken} now=${now} />
     ${now.papers.length > 0 ? html`<${Papers} visitId=${now.visit_id} papers=${now.papers} open=${!over} />` : null}
     ${waits && now.papers.length === 0 ? html`<${Hours} />${now.state === "waiting" && !opening.value?.open ? html`<p data-test="home-case">${t("home-case")}</p>` : null}
       <p>${t("home-keep-open")}</p><${Ready} /><${Photos} now=${now} />` : null}

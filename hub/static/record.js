@@ -65,7 +65,7 @@ export function Record() {
     ${now.earlier.length > 0 ? html`<section class="card"><h2>${t("earlier-visits")}</h2><ul>${now.earlier.map((one) => html`<li key=${one.visit_id}>
       <span class="num">${day(one.opened_ms)}</span> · ${[one.token, one.complaints.map((complaint) => complaint.text || words("complaints", complaint.code)).join(", "),
         t(`state-${one.state.replace("_", "-")}`)].filter(Boolean).join(" · ")}</li>`)}</ul></section>` : null}
-    <${SpokenAnswer} key=${`spoken-${visit.visit_id}`} visit=${visit} />
+    <${SpokenAnswer} key=${`spoken-${visit.visit_id}`} visit=${visit} home=${now.site.home} />
     <${Notes} key=${visit.visit_id} visitId=${visit.visit_id} />
   </div>`;
 }

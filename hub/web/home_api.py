@@ -9,7 +9,7 @@ from edge.model.reference import Reference, reference
 from edge.model.tokens import is_of_today
 from edge.slips.words import dose_lines
 from edge.web.openapi import reply_of
-from edge.web.ranges import send_content
+from edge.web.ranges import send_bytes, send_content
 from edge.web.routes import BINARY, WEBSOCKET, AnyRoute, Auth, Call, Gate, Raw, Route, WithCookie, WithSession
 
 from .. import __version__
@@ -72,6 +72,9 @@ class HomeApi:
             ),
             Route(
                 "GET", visit + "/photos/{blob_id}", self.get_photo, None, bytes, reply_media=BINARY, errors=(409, 416)
+            ),
+            Route(
+                "GET", visit + "/answers/{answer_id}", self.get_answer, None, bytes, reply_media=BINARY, errors=(416,)
             ),
             Route(
                 "GET",
@@ -219,6 +222,7 @@ class HomeApi:
             visit.vitals,
             tuple(one for one in visit.media if not one.removed_ms),
             tuple(papers),
+            visit.answers,
             visit.opened_ms,
             visit.closed_ms,
             now_ms,
@@ -247,6 +251,12 @@ class HomeApi:
         """A photo of one's own visit."""
         content = await self._home.papers.open(call.subject, call.path["visit_id"], call.path["blob_id"])
         return await send_content(call.request, content.size_bytes, content.media_type, content.name, content.read)
+
+    async def get_answer(self, call: Call[None, None]) -> web.StreamResponse:
+        """What the doctor said into her microphone for one's own visit. Takes one Range."""
+        path = call.path
+        one, content = await self._home.papers.listen(call.subject, path["visit_id"], path["answer_id"])
+        return await send_bytes(call.request, content, one.media_type.value, one.answer_id)
 
     async def get_slip(self, call: Call[None, b.HomeSlipQuery]) -> Raw:
         """The prescription as a PDF that carries the signed record."""

@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 from edge.media.signals import IceServer
 from edge.model import commands as cmd
 from edge.model.fold import Consent, Expected, Patient, VitalsRound
-from edge.model.fold_media import MediaItem
+from edge.model.fold_media import MediaItem, SpokenAnswer
 from edge.model.records import Allergies, Colour, Complaint, History, VisitState
 from edge.model.standing import Stands
 
@@ -192,6 +192,8 @@ class HomeVisit(Struct, frozen=True):
     vitals: tuple[VitalsRound, ...]
     photos: tuple[MediaItem, ...]
     papers: tuple[Paper, ...]
+    answers: tuple[SpokenAnswer, ...]
+    """What the doctor said into her microphone."""
     opened_ms: int
     closed_ms: int
     now_ms: int

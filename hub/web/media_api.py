@@ -4,7 +4,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from edge.model.marks import Marks
-from edge.web.ranges import begins, send_content
+from edge.web.ranges import begins, send_bytes, send_content
 from edge.web.routes import BINARY, AnyRoute, Call, Route
 
 from ..answers import Answers
@@ -76,8 +76,4 @@ class MediaApi:
     async def get_answer(self, call: Call[None, None]) -> web.StreamResponse:
         """A spoken answer that was given. Takes one Range. Written into the audit log."""
         one, content = await self._answers.listen(call.path["visit_id"], call.path["answer_id"], call.subject)
-
-        async def read(start: int, length: int) -> bytes:
-            return content[start : start + length]
-
-        return await send_content(call.request, len(content), one.media_type.value, one.answer_id, read)
+        return await send_bytes(call.request, content, one.media_type.value, one.answer_id)

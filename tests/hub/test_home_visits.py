@@ -19,7 +19,7 @@ from hub.home import codes, rows, sites
 from hub.home.desk import PEOPLE_MAX
 from hub.rota import store as kept
 from hub.rota.hours import Hours
-from tests.kits.media import jpeg
+from tests.kits.media import jpeg, sound
 
 from .home_kit import PERSON, Telephone, always_open, only, sent, sent_soon
 from .kit import DRAFT, PASSWORD, HubKit, Page, new_id
@@ -214,6 +214,26 @@ async def test_one_number_serves_a_family_and_only_so_many_people_and_one_open_v
     family = await patient.get("/home/api/session")
     assert len(family["people"]) == PEOPLE_MAX  # type: ignore[arg-type]
     assert {one["visit_id"] for one in family["visits"]} == {first, second}  # type: ignore[attr-defined]
+
+
+async def test_what_the_doctor_says_is_heard_at_home_and_by_nobody_else(home: HubKit) -> None:
+    page, mine, theirs = await doctor(home), await Telephone(home).login(), await Telephone(home, OTHER).login()
+    visit_id = await mine.waiting()
+    assert (await mine.seen(visit_id))["answers"] == []
+    content, answer_id = sound("webm", 12.0), new_id()
+    octets = {"Content-Type": "application/octet-stream"}
+    async with await mine.live() as live:
+        said = await page.call("PUT", f"/api/visits/{visit_id}/answers/{answer_id}", raw=content, headers=octets)
+        assert said.status == 200, await said.text()
+        told = await asyncio.wait_for(live.receive_json(), 10)
+        assert told["visit_id"] == visit_id, "an open page loads it at once"
+    one = only(await mine.seen(visit_id), "answers")
+    assert (one["answer_id"], one["size_bytes"]) == (answer_id, len(content))
+    path = f"/home/api/visits/{visit_id}/answers/"
+    heard = await mine.call("GET", path + answer_id)
+    assert (heard.status, heard.headers["Content-Type"], await heard.read()) == (200, "audio/webm", content)
+    refused = [await who.call("GET", path + name) for who, name in ((theirs, answer_id), (mine, new_id()))]
+    assert [one.status for one in refused] == [404, 404]
 
 
 async def test_nothing_of_another_account_can_be_read_changed_or_told_from_what_does_not_exist(home: HubKit) -> None:

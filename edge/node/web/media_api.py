@@ -9,7 +9,7 @@ from edge.model.errors import NotFound, Refusal, Refused
 from edge.model.media import Manifest, Purpose, Upload
 from edge.node.clinic import Clinic
 from edge.node.media import MediaDesk
-from edge.web.ranges import send_content
+from edge.web.ranges import send_bytes, send_content
 from edge.web.routes import BINARY, AnyRoute, Call, Route
 
 Offset = Annotated[str, Meta(pattern="^[0-9]{1,9}$")]
@@ -134,12 +134,8 @@ class MediaApi:
         if content is None:
             text = f"{one.parts_here} of {one.parts} parts are here. It can be played later."
             raise Refused(text, code="media_not_whole")
-
-        async def read(start: int, length: int) -> bytes:
-            return content[start : start + length]
-
         await self._clinic.accessed(call.subject, "read_media", answer_id)
-        return await send_content(call.request, len(content), said.media_type.value, answer_id, read)
+        return await send_bytes(call.request, content, said.media_type.value, answer_id)
 
 
 def _state(upload: Upload) -> UploadState:

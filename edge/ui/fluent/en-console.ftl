@@ -202,3 +202,5 @@ unlocks-released = The box has got the key
 error-unlock-decided = Somebody has decided this already.
 error-node-revoked = This box is revoked. Nobody can open it.
 error-rota-away = The rota does not answer at the moment. Try again in some seconds.
+answer-hint-home = Up to two minutes. The patient hears it on her own page.
+answer-sent-home = The patient can hear it on her page now
