@@ -13,6 +13,7 @@ import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from edge.model.marks import Mark
+from edge.web.beat import next_or_beat
 
 MAX_WAITING = 200
 HEARTBEAT_S = 20.0
@@ -250,7 +251,7 @@ class Tablets:
     async def _send(self, socket: web.WebSocketResponse, channel: _Channel) -> None:
         with contextlib.suppress(ConnectionError):
             while socket in self._channels:
-                await socket.send_str(await channel.waiting.get())
+                await socket.send_str(await next_or_beat(channel.waiting))
             await socket.close(code=WSCloseCode.TRY_AGAIN_LATER)
 
     async def _cut_off(self, socket: web.WebSocketResponse, session: str) -> None:

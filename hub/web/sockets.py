@@ -7,6 +7,7 @@ from typing import Protocol
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from edge.web.beat import next_or_beat
 from edge.web.sessions import Session
 
 from ..desk import Desk
@@ -72,7 +73,7 @@ class SocketPage:
     async def send_all(self, socket: web.WebSocketResponse) -> None:
         """Send what is queued until the page is gone or has fallen behind."""
         while not self._lost:
-            await socket.send_str(await self._queue.get())
+            await socket.send_str(await next_or_beat(self._queue))
         await socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"too slow")
 
 
