@@ -236,6 +236,12 @@ def steer_offer(sdp: str, *, audio_bps: int, video_as_kbps: int) -> str:
     return "".join(out).replace("\n", "\r\n")
 
 
+def takes_red(answer: str) -> bool:
+    """Whether the browser reads RED: one that does not, as Firefox, hears nothing of what is packed so."""
+    sound = re.search(r"(?m)^m=audio \S+ \S+((?: \d+)+)\r?$", answer)
+    return sound is not None and str(RED_PT) in sound[1].split()
+
+
 def without_red(answer: str) -> str:
     """The browser's answer without RED, which webrtcbin did not offer itself."""
     lines = []

@@ -80,6 +80,8 @@ class WanLeg:
         self._held: tuple[bytes, int, int] | None = None
         """The latest picture of the time before."""
         self._primed = False
+        self._reads_red = False
+        """The doctor's browser, by its answer."""
         self._kept: list[object] = []  # promises and replies; GStreamer frees what Python forgets
         self._shape = (0, 0)
         self._box = (0, 0)
@@ -230,6 +232,7 @@ class WanLeg:
         answer = self._gst.GstWebRTC.WebRTCSessionDescription.new(self._gst.GstWebRTC.WebRTCSDPType.ANSWER, message)
         promise = self._gst.Gst.Promise.new()
         self._kept += [promise, answer, message]
+        self._reads_red = rtp.takes_red(sdp)
         self._web.emit("set-remote-description", answer, promise)
 
     def add_candidate(self, mline: int, candidate: str) -> None:
@@ -380,7 +383,7 @@ class WanLeg:
         position = round(buffer.pts * rtp.OPUS_CLOCK_HZ / Gst.SECOND)
         plan, frame = self._allocation, bytes_of(buffer)
         frames = plan.audio_packet_ms // 60
-        for packet in self._packetizer.packets(frame, position, red=plan.red, frames=frames):
+        for packet in self._packetizer.packets(frame, position, red=plan.red and self._reads_red, frames=frames):
             out = Gst.Buffer.new_wrapped(packet)
             out.pts = buffer.pts
             self._aout.emit("push-buffer", out)

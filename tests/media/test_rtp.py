@@ -2,6 +2,7 @@
 
 import struct
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from edge.media.rtp import (
     RedReader,
     parse,
     steer_offer,
+    takes_red,
     usable_candidate,
     without_red,
 )
@@ -154,6 +156,15 @@ def test_the_answer_reaches_webrtcbin_without_red() -> None:
     plain = without_red(steered)
     assert "63" not in plain.split("m=")[1].split("\r\n")[0].split(" ")
     assert "red/48000" not in plain and "a=rtpmap:111" in plain
+
+
+@pytest.mark.parametrize(
+    ("formats", "reads"), [("63 111", True), ("111 63", True), ("111", False), ("111 163 6", False)]
+)
+def test_red_is_read_by_a_browser_that_says_so(formats: str, reads: bool) -> None:
+    answer = f"v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF {formats}\r\na=mid:0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96 63\r\n"
+    assert takes_red(answer) is reads and takes_red(answer.replace("\r", "")) is reads
+    assert not takes_red("v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 63\r\n")
 
 
 def test_only_candidates_that_another_machine_can_reach_are_used() -> None:
