@@ -29,6 +29,8 @@ HUB_ONLY: Final = ("alembic", "greenlet", "mako", "nats-py", "psycopg", "psycopg
 TOOLS_ONLY: Final = ("pip",)
 MEDIA_ONLY: Final = ("aioice", "aiortc", "av", "dnspython", "google-crc32c", "pyee", "pylibsrtp", "pyopenssl")
 """What only the program for calls imports: 140 MB that an image without :data:`MEDIA` has no use for."""
+PRINT_ONLY: Final = ("typst",)
+"""What only typesets slips: 81 MB of a machine whose tests print none."""
 
 UNWANTED: Final = (
     *("/usr/share/man/*", "/usr/share/info/*", "/usr/share/lintian/*", "/usr/share/bug/*", "/usr/share/locale/*"),
@@ -103,12 +105,12 @@ def _slots(esp: int, boot: int, root: int, data: int) -> tuple[Slot, ...]:
 
 
 def recipe(board: Board, *, ci: bool) -> Recipe:
-    """The recipe of a board. ``ci``: a kernel for virtual machines, no media packages; everything else is the same."""
+    """The recipe of a board. ``ci``: a kernel for virtual machines, no programs for calls and slips; else the same."""
     unwanted = (*HUB_ONLY, *TOOLS_ONLY)
     if ci:
         kernel = "linux-image-cloud-amd64"
-        slots = _slots(96 * MIB, 64 * MIB, 640 * MIB, 256 * MIB)
-        return Recipe(board, kernel, (*SYSTEM, kernel), (*unwanted, *MEDIA_ONLY), slots, for_tests=True)
+        slots = _slots(64 * MIB, 40 * MIB, 512 * MIB, 256 * MIB)
+        return Recipe(board, kernel, (*SYSTEM, kernel), (*unwanted, *MEDIA_ONLY, *PRINT_ONLY), slots, for_tests=True)
     kernel = "linux-image-amd64"
     packages = (*SYSTEM, *MEDIA, kernel, "firmware-realtek", "firmware-iwlwifi", "firmware-atheros", "intel-microcode")
     slots = _slots(256 * MIB, 160 * MIB, 2048 * MIB, 512 * MIB)
