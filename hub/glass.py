@@ -8,17 +8,23 @@ import secrets
 from typing import Final
 
 from msgspec import Struct
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from edge.model.errors import NotFound, Refused
 from edge.model.ids import ID_BYTES, make_id
 
 from . import audit
 from .desk import need_visit
+from .store.dialect import lock
 from .store.schema import doctors, nodes, visits
 from .store.schema_office import glass
 
 OPEN_MS: Final = 15 * 60_000
+DAY_MS: Final = 24 * 3600_000
+OPENINGS_A_DAY: Final = 10
+"""Of one person in 24 hours, our choice: an emergency is one patient, and a list of all of them is none."""
+SET_BACK_MS: Final = 60_000
+"""A clock that was set back further closes what was opened before: it would stay open for longer."""
 SHOWN_MAX: Final = 500
 
 
@@ -41,8 +47,12 @@ class Opening(Struct, frozen=True):
 
 
 def break_glass(connection: Connection, person_id: str, visit_id: str, reason: str, now_ms: int) -> int:
-    """Let a person read one visit's record for a while; until when, Unix ms. Raises NotFound."""
+    """Let a person read one visit's record for a while; until when, Unix ms. Raises NotFound, Refused(glass_many)."""
     need_visit(connection, visit_id)
+    lock(connection, f"glass {person_id}")
+    lately = (glass.c.person_id == person_id) & (glass.c.at_ms > now_ms - DAY_MS)
+    if connection.execute(select(func.count()).where(lately)).scalar_one() >= OPENINGS_A_DAY:
+        raise Refused("You have opened as many records as one may in a day. Ask an administrator.", code="glass_many")
     until_ms = now_ms + OPEN_MS
     connection.execute(
         glass.insert().values(
@@ -62,15 +72,32 @@ def break_glass(connection: Connection, person_id: str, visit_id: str, reason: s
     return until_ms
 
 
-def read(connection: Connection, person_id: str, visit_id: str, now_ms: int) -> int:
-    """Count a read and mark it in the audit log; until when reading goes on. Raises Refused(glass_closed)."""
-    mine = (glass.c.person_id == person_id, glass.c.visit_id == visit_id, glass.c.until_ms > now_ms)
+def need_open(connection: Connection, person_id: str, visit_id: str, now_ms: int) -> tuple[str, int]:
+    """The opening by which somebody may read now, and until when, Unix ms. Raises Refused(glass_closed)."""
+    mine = (
+        glass.c.person_id == person_id,
+        glass.c.visit_id == visit_id,
+        glass.c.until_ms > now_ms,
+        glass.c.at_ms <= now_ms + SET_BACK_MS,
+    )
     row = connection.execute(select(glass).where(*mine).order_by(glass.c.until_ms.desc())).first()
     if row is None:
         raise Refused("This record is not open to you. Break the glass, with a reason.", code="glass_closed")
-    connection.execute(update(glass).where(glass.c.glass_id == row.glass_id).values(reads=glass.c.reads + 1))
-    audit.record(connection, now_ms, person_id, "record_opened", visit_id, "break_glass")
-    return int(row.until_ms)
+    return row.glass_id, int(row.until_ms)
+
+
+def read(connection: Connection, person_id: str, visit_id: str, now_ms: int, blob_id: str = "") -> int:
+    """Count a look at the record, or at one photo or recording of it, and mark it in the audit log.
+
+    Until when reading goes on, Unix ms. Raises Refused(glass_closed).
+    """
+    glass_id, until_ms = need_open(connection, person_id, visit_id, now_ms)
+    connection.execute(update(glass).where(glass.c.glass_id == glass_id).values(reads=glass.c.reads + 1))
+    if blob_id:
+        audit.record(connection, now_ms, person_id, "media_opened", visit_id, f"break_glass {blob_id}")
+    else:
+        audit.record(connection, now_ms, person_id, "record_opened", visit_id, "break_glass")
+    return until_ms
 
 
 def listed(connection: Connection) -> list[Opening]:

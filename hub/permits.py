@@ -113,6 +113,8 @@ PERMITS: Final[dict[tuple[str, str], frozenset[Role]]] = {
     ("PUT", "/api/on-call"): _KEEP,
     ("POST", "/api/visits/{visit_id}/break-glass"): frozenset({Role.COORDINATOR}),
     ("GET", "/api/visits/{visit_id}/broken-glass"): frozenset({Role.COORDINATOR}),
+    ("GET", "/api/visits/{visit_id}/broken-glass/media"): frozenset({Role.COORDINATOR}),
+    ("GET", "/api/visits/{visit_id}/broken-glass/media/{blob_id}"): frozenset({Role.COORDINATOR}),
     ("GET", "/api/glass"): _REVIEW,
     ("POST", "/api/glass/{glass_id}"): _REVIEW,
     ("GET", "/api/report"): _FIGURES,

@@ -74,6 +74,8 @@ class _Telling(Struct, frozen=True):
     message: Message
     account_id: str
     word: str
+    due_ms: int
+    """When it goes by SMS because no browser has shown it, Unix ms."""
     browsers: tuple[Subscription, ...]
 
 
@@ -364,7 +366,7 @@ class HomeDesk:
                 one = self._message(connection, owned.visit, account_id, kind, now_ms)
                 browsers = pushes.of_account(connection, self.keys, account_id) if kind in PUSHED else []
                 word = pushes.note(connection, account_id, visit_id, kind.value, now_ms) if browsers else ""
-                told.append(_Telling(one, account_id, word, tuple(browsers)))
+                told.append(_Telling(one, account_id, word, now_ms + pushes.SEEN_WITHIN_MS, tuple(browsers)))
             return told
 
         for one in await self.store.write(act):
@@ -388,26 +390,33 @@ class HomeDesk:
         def act(connection: Connection) -> bool:
             for to in gone:
                 pushes.remove(connection, one.account_id, to.endpoint)
-            return Outcome.TAKEN not in outcomes and pushes.settle(connection, one.word)
+            return Outcome.TAKEN not in outcomes and pushes.claim(connection, one.word, one.due_ms, self.wall_ms())
 
-        if await self.store.write(act):
-            return await self.gateway.send(one.message)
-        return True
+        return not await self.store.write(act) or await self._by_sms(one.message, one.word)
+
+    async def _by_sms(self, one: Message, word: str) -> bool:
+        """What was claimed; it stays open until the gateway has answered, so that a kill doubles it but loses none."""
+        done = await self.gateway.send(one)
+        await self.store.write(lambda connection: pushes.settle(connection, word))
+        return done
 
     async def tell_unseen(self) -> None:
         """By SMS what was pushed and no page has confirmed."""
 
-        def act(connection: Connection) -> list[Message]:
+        def act(connection: Connection) -> list[tuple[Message, str]]:
             now_ms, late = self.wall_ms(), []
-            for due in pushes.take_due(connection, now_ms):
+            for due in pushes.claim_due(connection, now_ms):
                 owned = views.load_visit(connection, due.visit_id)
-                if owned is not None:
-                    late.append(self._message(connection, owned.visit, due.account_id, Kind(due.kind), now_ms))
+                if owned is None:
+                    pushes.settle(connection, due.word)
+                    continue
+                one = self._message(connection, owned.visit, due.account_id, Kind(due.kind), now_ms)
+                late.append((one, due.word))
             return late
 
         if await self.store.read(lambda connection: pushes.is_open(connection)):
-            for one in await self.store.write(act):
-                self.send(one)
+            for one, word in await self.store.write(act):
+                self._keep(self._by_sms(one, word))
 
     async def push_key(self) -> bytes:
         """The hub's public key: a browser subscribes for it."""
@@ -426,8 +435,9 @@ class HomeDesk:
         await self.store.write(act)
 
     async def push_seen(self, word: str) -> None:
-        """A browser has shown what was pushed."""
-        await self.store.write(lambda connection: pushes.settle(connection, word))
+        """A browser has shown what was pushed. Anybody may say so: a word that was not given writes nothing."""
+        if await self.store.read(lambda connection: pushes.is_open(connection, word)):
+            await self.store.write(lambda connection: pushes.settle(connection, word))
 
     def _words(self, connection: Connection, visit: Visit, account: Account, kind: Kind, now_ms: int) -> dict[str, str]:
         number = visit.token or sites.CODE

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_private_key,
 )
 from msgspec import Struct
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, select, update
 
 from ..keys import Keyring
 from ..store.dialect import Row, insert_new, put_row
@@ -34,6 +34,7 @@ _encode = msgspec.msgpack.Encoder().encode
 class Due(Struct, frozen=True):
     """Something that was pushed, and nobody has seen."""
 
+    word: str
     account_id: str
     visit_id: str
     kind: str
@@ -96,13 +97,24 @@ def settle(connection: Connection, word: str) -> bool:
     return connection.execute(delete(home_pushed).where(home_pushed.c.word == word)).rowcount == 1
 
 
-def is_open(connection: Connection) -> bool:
-    """Whether anything waits to be seen."""
-    return connection.execute(select(home_pushed.c.word).limit(1)).first() is not None
+def claim(connection: Connection, word: str, due_ms: int, now_ms: int) -> bool:
+    """Have it for as long as a gateway may take to answer; then it is due again. ``due_ms``: as it was found."""
+    this = (home_pushed.c.word == word) & (home_pushed.c.due_ms == due_ms)
+    return connection.execute(update(home_pushed).where(this).values(due_ms=now_ms + SEEN_WITHIN_MS)).rowcount == 1
 
 
-def take_due(connection: Connection, now_ms: int) -> list[Due]:
-    """What nobody has seen in time; given to one asker only. A clock that was set back holds nothing up."""
+def is_open(connection: Connection, word: str = "") -> bool:
+    """Whether this, or anything, waits to be seen."""
+    query = select(home_pushed.c.word).limit(1)
+    return connection.execute(query.where(home_pushed.c.word == word) if word else query).first() is not None
+
+
+def claim_due(connection: Connection, now_ms: int) -> list[Due]:
+    """What nobody has seen in time; claimed for one asker only. A clock that was set back holds nothing up."""
     late = (home_pushed.c.due_ms <= now_ms) | (home_pushed.c.due_ms > now_ms + SEEN_WITHIN_MS)
     rows = connection.execute(select(home_pushed).where(late)).all()
-    return [Due(row.account_id, row.visit_id, row.kind) for row in rows if settle(connection, row.word)]
+    return [
+        Due(row.word, row.account_id, row.visit_id, row.kind)
+        for row in rows
+        if claim(connection, row.word, row.due_ms, now_ms)
+    ]

@@ -65,7 +65,27 @@ export function BrokenRecord() {
       ${now.patient ? html`<${RecordFacts} visit=${now.visit} patient=${now.patient} nameOf=${(/** @type {string} */ id) => {
         const worker = now.workers.find((/** @type {any} */ one) => one.staff_id === id);
         return worker ? (language.value === "hi" ? worker.name_hi : worker.name) : "";
-      }} />` : null}`}</div>`;
+      }} />` : null}<${BrokenPhotos} visit=${now.visit} />`}</div>`;
+}
+
+/** Photos of such a record: each is fetched only when it is asked for, as each look is written down. @param {{visit: any}} props */
+function BrokenPhotos({ visit }) {
+  const states = useSignal(/** @type {any[]} */ ([]));
+  const asked = useSignal(/** @type {string[]} */ ([]));
+  const at = `/api/visits/${visit.visit_id}/broken-glass/media`;
+  const photos = visit.media.filter((/** @type {any} */ one) => !one.removed_ms && one.purpose === "original");
+  useEffect(() => {
+    if (photos.length > 0) void get(at).then((reply) => (states.value = reply.items)).catch((error) => toast("bad", errorText(error)));
+  }, [at]);
+  if (photos.length === 0) return null;
+  return html`<section class="card stack tight" aria-label=${t("media-title")} data-test="glass-photos"><h2>${t("media-title")}</h2>${photos.map((/** @type {any} */ one) => {
+    const state = states.value.find((other) => other.blob_id === one.blob_id);
+    const time = clockTime(one.at_ms);
+    return html`<div key=${one.blob_id} class="stack tight">${asked.value.includes(one.blob_id)
+      ? html`<img data-test="glass-photo" src=${`${at}/${one.blob_id}`} alt=${t("photo-alt", { time })} class="glass-photo" />`
+      : html`<button type="button" class="quiet" data-test="glass-photo-show" disabled=${!state?.shown_bytes} onClick=${() => (asked.value = [...asked.value, one.blob_id])}>${t("glass-photo-show", { time })}</button>`}
+      ${state && state.state !== "whole" ? html`<p class="soft small">${t("media-preview-only", { n: state.parts_here, all: state.parts })}</p>` : null}</div>`;
+  })}</section>`;
 }
 
 /** What was opened so, for whoever reviews it every week. */

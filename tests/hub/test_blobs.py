@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,12 +17,14 @@ from edge.sync import blobs as core
 from edge.sync.bundle import Chunk
 from edge.sync.link import ChunkArrived
 from edge.sync.seal import Grade
-from hub import blob_rows
+from hub import blob_rows, glass
+from hub.permits import Role
 from hub.shelf import FolderShelf, ShelfFailed
 from hub.store.schema import audit, blob_chunks, quarantine
 from tests.kits import media as made
 
-from .kit import HubKit, NodeKit, Page, new_id, registered, visit_events
+from .kit import PASSWORD, HubKit, NodeKit, Page, new_id, registered, visit_events
+from .test_permits import person
 
 PHOTO = made.jpeg_of(90_000)
 
@@ -166,6 +169,32 @@ async def test_it_is_served_so_that_it_can_do_nothing_and_every_look_is_audited(
     visit = record["visit"]
     assert isinstance(visit, dict)
     assert visit["media"][0]["seen_ms"] > 0
+
+
+async def test_behind_broken_glass_photos_are_seen_while_it_is_open_and_each_request_is_audited(kit: HubKit) -> None:
+    case, _ = await ready(kit)
+    await case.open_visit()
+    await case.announce()
+    await case.send(range(case.count))
+    await settled(kit)
+    page = await person(kit, Role.COORDINATOR)
+    path = f"/api/visits/{case.visit_id}"
+    media = f"{path}/broken-glass/media"
+    blob = f"{media}/{case.manifest.blob_id}"
+    assert [(await page.call("GET", at)).status for at in (media, blob, case.blob)] == [409, 409, 403]
+    reason = {"reason": "RED patient, no doctor answers", "password": PASSWORD}
+    assert (await page.call("POST", f"{path}/break-glass", reason)).status == 200
+    listed: Any = await page.get(media)
+    assert [one["state"] for one in listed["items"]] == ["whole"]
+    assert await (await page.call("GET", blob)).read() == PHOTO
+    later = await page.call("GET", blob, headers={"Range": "bytes=100-"})
+    assert later.status == 206 and await later.read() == PHOTO[100:]
+    query = select(audit.c.actor, audit.c.subject, audit.c.result).where(audit.c.action == "media_opened")
+    told = await kit.hub.store.read(lambda c: c.execute(query).all())
+    assert told == [("coordinator", case.visit_id, f"break_glass {case.manifest.blob_id}")] * 2
+    assert not any(isinstance(event, ev.MediaSeen) for event in case.node.said_by_hub()), "no doctor looked"
+    kit.clock.pass_s(glass.OPEN_MS / 1000)
+    assert [(await page.call("GET", at)).status for at in (media, blob)] == [409, 409]
 
 
 async def test_one_range_is_given(kit: HubKit) -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from edge.model.errors import BadInput
-from hub.home import push
-from hub.home.gateway import Kind
+from hub import views
+from hub.home import push, pushes, rows
+from hub.home.gateway import Kind, Message
 from hub.home.pushes import BROWSERS_MAX, SEEN_WITHIN_MS
 from tests.kits.push_service import PushService, octets
 from tests.kits.push_service import text as base64url
@@ -158,6 +159,64 @@ async def test_a_service_that_takes_nothing_leads_to_an_sms_at_once(
     assert len(await sent_soon(home, "turn_next")) == 1
     rows = await home.hub.store.read(lambda c: c.execute(text("SELECT count(*) FROM home_pushes")).scalar())
     assert rows == left, "a browser that is gone is forgotten"
+
+
+class Silent:
+    """A gateway that is on its way for ever: what it had is gone with the process."""
+
+    demo, push_contact = True, ""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def send(self, one: Message) -> bool:
+        self.asked += 1
+        await asyncio.Event().wait()
+        return True
+
+    async def close(self) -> None:
+        return
+
+
+async def test_a_hub_that_is_killed_while_an_sms_goes_out_sends_it_when_it_is_back(home: HubKit) -> None:
+    _, visit_id = await turn(home)
+
+    def pushed(connection: Connection) -> None:
+        owned = views.load_visit(connection, visit_id)
+        assert owned is not None
+        (account,) = rows.accounts_of_patient(connection, owned.visit.patient_id)
+        pushes.note(connection, account, visit_id, Kind.TURN_NEXT.value, home.clock.ms)
+
+    await home.hub.store.write(pushed)
+    assert home.hub.home is not None
+    desk, gateway, silent = home.hub.home.desk, home.hub.home.desk.gateway, Silent()
+    desk.gateway = silent
+    home.clock.ms += SEEN_WITHIN_MS + 1
+    await desk.tell_unseen()
+    await desk.tell_unseen()
+    await asyncio.sleep(0)
+    assert silent.asked == 1, "claimed: nobody else sends it meanwhile"
+    for sending in tuple(desk._sending):
+        sending.cancel()
+    await desk.sent()
+    desk.gateway = gateway
+    home.clock.ms += SEEN_WITHIN_MS + 1
+    await desk.tell_unseen()
+    assert len(await sent_soon(home, "turn_next")) == 1
+    await desk.sent()
+    assert not await home.hub.store.read(lambda connection: pushes.is_open(connection))
+
+
+async def test_a_word_that_was_never_given_writes_nothing(home: HubKit, monkeypatch: pytest.MonkeyPatch) -> None:
+    settled: list[str] = []
+
+    def settle(connection: Connection, word: str) -> bool:
+        settled.append(word)
+        return False
+
+    monkeypatch.setattr(pushes, "settle", settle)
+    assert (await Telephone(home).call("POST", "/home/api/push/seen", {"word": "0" * 32})).status == 204
+    assert settled == []
 
 
 async def test_all_messages_have_one_size_and_a_browser_that_is_handed_on_hears_of_the_last_account_only(

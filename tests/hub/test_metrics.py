@@ -1,5 +1,6 @@
 """What Prometheus is told, and that the files beside it fit: dashboard, units, proxy, relay."""
 
+import ipaddress
 import json
 import re
 import shutil
@@ -71,14 +72,32 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
     for name in ("upkendra-hub.service", "upkendra-hub-backup.service", "upkendra-hub-backup.timer"):
         unit = (DEPLOY / name).read_text().replace("/opt/upkendra/.venv/bin/python", "/bin/true")
         (tmp_path / name).write_text(unit)
+    modem = tmp_path / "upkendra-hub.service.d"
+    modem.mkdir()
+    (modem / "modem.conf").write_text((DEPLOY / "upkendra-hub-modem.conf").read_text())
     done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", *sorted(str(path) for path in tmp_path.iterdir())],
+        ["systemd-analyze", "verify", "--man=no", *sorted(str(path) for path in tmp_path.iterdir() if path.is_file())],
         capture_output=True,
         text=True,
         timeout=60,
     )
     ours = [line for line in done.stderr.splitlines() if "upkendra" in line]
     assert ours == [] and done.returncode == 0, done.stderr
+
+
+def test_the_relay_reaches_nothing_inside_whatever_an_address_is_written_as() -> None:
+    spans = [
+        tuple(map(ipaddress.ip_address, (span.split("-") * 2)[:2]))
+        for span in re.findall(r"^denied-peer-ip=(.*)$", (DEPLOY / "turnserver.conf").read_text(), re.MULTILINE)
+    ]
+    inside = ("0.0.0.0", "10.1.2.3", "127.0.0.1", "169.254.169.254", "172.16.0.1", "192.168.1.1", "100.64.0.1")
+    inside6 = ("::", "::1", "::7f00:1", "fd00::1", "fe80::1", "64:ff9b::a00:1", "64:ff9b:1::1", "2002:a00:1::1")
+    for name in (*inside, *inside6, *(f"::ffff:{one}" for one in inside)):
+        one = ipaddress.ip_address(name)
+        assert any(a.version == one.version and int(a) <= int(one) <= int(b) for a, b in spans), name
+    for name in ("49.36.1.1", "2405:200::1"):
+        one = ipaddress.ip_address(name)
+        assert not any(a.version == one.version and int(a) <= int(one) <= int(b) for a, b in spans), name
 
 
 def test_the_units_options_are_those_of_the_command() -> None:

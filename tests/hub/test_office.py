@@ -242,6 +242,27 @@ async def test_nobody_reviews_what_she_opened_herself(kit: HubKit) -> None:
     assert (status, reply["code"]) == (409, "own_glass")
 
 
+async def test_a_person_breaks_the_glass_ten_times_a_day_and_a_clock_set_back_opens_nothing_for_longer(
+    kit: HubKit,
+) -> None:
+    node = await kit.enrol()
+    patient_id, visit_id = new_id(), new_id()
+    await node.send([registered(patient_id), *visit_events(visit_id, patient_id)])
+    page = await person(kit, Role.COORDINATOR)
+    path, body = f"/api/visits/{visit_id}", {"reason": REASON, "password": PASSWORD}
+    for _ in range(glass.OPENINGS_A_DAY):
+        assert (await post(page, f"{path}/break-glass", body))[0] == 200
+    status, reply = await post(page, f"{path}/break-glass", body)
+    assert (status, reply["code"]) == (409, "glass_many")
+    kit.clock.ms -= glass.SET_BACK_MS + 1
+    assert (await page.call("GET", f"{path}/broken-glass")).status == 409
+    kit.clock.ms += glass.SET_BACK_MS + 1
+    assert (await page.call("GET", f"{path}/broken-glass")).status == 200
+    now_ms = kit.clock.ms + glass.DAY_MS
+    until_ms = await kit.hub.store.write(lambda c: glass.break_glass(c, "coordinator", visit_id, REASON, now_ms))
+    assert until_ms == now_ms + glass.OPEN_MS
+
+
 async def test_the_lists_say_which_version_runs_and_who_decided_what(kit: HubKit) -> None:
     officer = await person(kit, Role.MEDICAL_OFFICER)
     items: Any = (await officer.get("/api/review"))["items"]
