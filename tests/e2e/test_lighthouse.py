@@ -18,7 +18,7 @@ from playwright.sync_api import Page, sync_playwright
 from tests.e2e.tour import Tour, languages
 from tests.kits.clinic import ROOT, free_port
 
-pytestmark = [pytest.mark.browser, pytest.mark.long]
+pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.timeout(1800)]
 LEAST = 0.95
 AT_THE_NODE = ("locked", "reception", "due", "closing", "month", "board", "technician", "practice")
 AT_THE_HUB = ("doctor-door", "doctor-queue", "doctor-waiting", "doctor-review", "coordinator")
