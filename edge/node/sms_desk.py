@@ -151,7 +151,12 @@ class SmsDesk:
         self._since_s = {visit.visit_id: self._since_s.get(visit.visit_id, now) for visit, _ in behind}
         for visit, patient in behind:
             if now - self._since_s[visit.visit_id] >= self._options.after_s:
-                copy = early_copy(visit, patient, self._told_ms(), emergency=True)
+                try:
+                    copy = early_copy(visit, patient, self._told_ms(), emergency=True)
+                except Exception:  # one that cannot be told must not silence those behind it
+                    logger.exception("an emergency has no summary")
+                    say(logger, "sms_no_summary", logging.ERROR, visit_id=visit.visit_id)
+                    continue
                 told = await self._store.gone(copy.visit)
                 if is_due(told, digest_of(copy), now_ms):
                     await self._send(copy, emergency=True)

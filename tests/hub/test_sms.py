@@ -13,6 +13,8 @@ from msgspec import Struct, structs
 from sqlalchemy import Connection
 
 from edge.model.errors import NotFound
+from edge.model.fold import Visit
+from edge.node import sms_desk
 from edge.node.app import Node
 from edge.node.outbox import OutboxDb
 from edge.node.sms_desk import SmsOptions as NodeSmsOptions
@@ -20,7 +22,7 @@ from edge.node.sms_desk import is_due
 from edge.sync import bundle, seal, sms
 from edge.sync.bearers.sms_store import GoneSms, SmsStore
 from edge.sync.link import BundleArrived, BundleRef
-from edge.sync.sms_copy import visit_prefix
+from edge.sync.sms_copy import early_copy, visit_prefix
 from edge.sync.sms_pdu import Deliver, part_of
 from hub.app import build_app
 from hub.directory import Site
@@ -158,6 +160,25 @@ async def test_an_emergency_without_any_link_reaches_the_doctor_and_the_answer_c
             kept = contents(folder)
             assert b"oxygen if any" not in kept
             assert COMPLAINT.encode() not in kept
+
+
+async def test_an_emergency_that_cannot_be_told_silences_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with staged(tmp_path) as stage:
+        first = await make_red(stage)
+        second = await make_red(stage)
+        made: Callable[..., sms.EarlyCopy] = early_copy
+
+        def fail(visit: Visit, *given: object, **named: object) -> sms.EarlyCopy:
+            if visit.visit_id == first:
+                raise ValueError("nobody thought of this one")
+            return made(visit, *given, **named)
+
+        monkeypatch.setattr(sms_desk, "early_copy", fail)
+        await look_twice(stage)
+        await _until_early(stage)
+        assert [bool(await lines_of(stage, one)) for one in (first, second)] == [False, True]
 
 
 async def test_when_the_entries_come_the_early_copy_gives_way_and_nothing_is_doubled(tmp_path: Path) -> None:

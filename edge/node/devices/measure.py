@@ -99,6 +99,7 @@ class _Measurement:
         self.values: tuple[DeviceValue, ...] = ()
         self.result: Result | None = None
         self._result_ms = 0
+        self._result_at_s = 0.0
         self._points = bytearray()
         self._told: object = None
 
@@ -150,8 +151,8 @@ class _Measurement:
 
     def take(self) -> tuple[Reading, ...]:
         """Raises NothingMeasured."""
-        result, now_ms = self.result, self._clinic.clock.now().wall_ms
-        if result is None or now_ms - self._result_ms > TAKEN_AGE_S * 1000:
+        result, age_s = self.result, asyncio.get_running_loop().time() - self._result_at_s
+        if result is None or age_s > TAKEN_AGE_S:
             raise NothingMeasured("There is no value of this device to take. Measure again.")
         source = Source(self.place.model, result.raw, result.device_time)
         measured_ms = self._result_ms - int((result.age_s or 0.0) * 1000)
@@ -233,6 +234,7 @@ class _Measurement:
                     self._points += points
                 case Result():
                     self.result, self._result_ms = news, self._clinic.clock.now().wall_ms
+                    self._result_at_s = asyncio.get_running_loop().time()
                 case Changed():
                     pass
             self._tell_soon()

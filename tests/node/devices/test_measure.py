@@ -9,6 +9,7 @@ import pytest
 
 from edge.model.clock import IST_OFFSET_S
 from edge.model.errors import BadInput
+from edge.node.devices import measure
 from edge.node.devices.measure import TELL_S, WAVE_POINTS
 from edge.node.devices.registry import Configured, Registry, UsbPort, name_of, parse_device, places_of
 from tests.kits.devices import Contec4, Contec7, Kept, PtyDevice, Ultra
@@ -104,6 +105,14 @@ async def test_an_oximeter_from_the_cable_to_the_record(tmp_path: Path) -> None:
             took_s = asyncio.get_running_loop().time() - began_s
             assert len(listener.heard) <= took_s / TELL_S + 2
 
+        clock = served.node.clinic.clock
+        true_ms = clock.now().wall_ms
+        with pytest.MonkeyPatch.context() as patch:  # the clock is set back: the value is no younger for it
+            patch.setattr(measure, "TAKEN_AGE_S", 0.0)
+            clock.correct(true_ms - 600_000)
+            status, reply = await tablet.call("POST", f"/api/measurements/{measurement}/take")
+            assert (status, reply["code"]) == (409, "nothing_measured")
+            clock.correct(true_ms)
         reply = (await tablet.call("POST", f"/api/measurements/{measurement}/take"))[1]
         readings = msgspec.convert(reply["readings"], list[dict[str, object]])
         assert [(one["vital"], one["value"], one["method"]) for one in readings] == [
