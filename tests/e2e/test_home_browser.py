@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tests.kits.media import jpeg
 
 from .pages import LONG_NAME, PASSWORD, Stage, Watch, _free_port, _run, _word, faults_here, fill, see, tap
+from .test_pages_media import until
 from .test_pages_prescribing import write
 
 pytestmark = [pytest.mark.browser, pytest.mark.serial]
@@ -223,6 +224,7 @@ def test_from_the_code_of_a_message_to_a_signed_slip_with_a_call_that_both_see_a
     expect(patient.locator('[data-test="home-call"]')).to_have_count(0)
 
     doctor.locator('[data-test="call-panel"].idle').wait_for()
+    speaks(doctor, patient)
     fill(doctor, "diagnosis", "Viral fever")
     write(doctor, "paracetamol", "3")
     tap(doctor, "sign")
@@ -254,6 +256,19 @@ def test_from_the_code_of_a_message_to_a_signed_slip_with_a_call_that_both_see_a
     assert faults == []
     desk.close()
     home.close()
+
+
+def speaks(doctor: Page, patient: Page) -> None:
+    """The doctor answers by voice, and it plays on the patient's page."""
+    tap(doctor, "answer-record")
+    doctor.locator('[data-test="answer-stop"]', has_text=re.compile("[2-9]")).click()
+    doctor.locator('[data-test="answer-listen"]').wait_for()
+    tap(doctor, "answer-send")
+    see(patient, "home-answer", ACROSS_MS)
+    player = "document.querySelector('[data-test=home-answer] audio')"
+    patient.evaluate(f"() => {{ {player}.muted = true; void {player}.play(); }}")
+    until(patient, f"{player}.error !== null || {player}.currentTime > 0.3", 60)
+    assert patient.evaluate(f"{player}.error") is None
 
 
 def both(patient: Page, doctor: Page) -> None:
