@@ -89,13 +89,18 @@ async function begin(ring, attempt = -1) {
   go(`/visit/${ring.visit_id}`);
   if (attempt < 0) send({ type: "accept", call_id: ring.call_id, by: "" });
   const [stream, rules, servers] = await Promise.all([
-    ownMedia(), loadRules(), get(`${API}/ice-servers`).then((reply) => reply.ice_servers).catch(() => ring.ice_servers),
+    ownMedia(), loadRules().catch(() => null), get(`${API}/ice-servers`).then((reply) => reply.ice_servers).catch(() => ring.ice_servers),
   ]);
   if (running.value?.call_id !== ring.call_id) { // hung up while the browser asked for the camera
     for (const track of stream?.getTracks() ?? []) track.stop();
     return;
   }
   own = stream;
+  if (!rules) { // the network ended with the ring: said and tidied up, instead of connecting for ever with the camera on
+    send({ type: "bye", call_id: ring.call_id, reason: "failed" });
+    over("failed");
+    return;
+  }
   if (ownPicture.element) ownPicture.element.srcObject = own;
   call = new PatientCall({
     callId: ring.call_id, iceServers: servers, rules, localStream: own, attempt, onEnd: over,

@@ -16,6 +16,7 @@ import { startAmending } from "./rx.js";
 import { canSign, doctor, errorText, loadQueue, loadRecord, queue, record } from "./store.js";
 
 const AUTOSAVE_MS = 1500;
+const LOAD_AGAIN_MS = 2000;
 
 /** The name of somebody at the node; "" while it has not arrived. @param {string} id */
 function nameOf(id) {
@@ -137,14 +138,24 @@ function Standing({ visitId, written, stands }) {
 /** @param {{visitId: string}} props */
 function Notes({ visitId }) {
   const text = useSignal("");
-  const state = useSignal("saved");
+  const state = useSignal("loading");
   const timer = useSignal(0);
   useEffect(() => {
-    get(`/api/visits/${visitId}/notes`).then((reply) => {
-      if (state.value === "saved") text.value = reply?.text ?? "";
-    }).catch((error) => toast("warn", errorText(error)));
+    let here = true;
+    const load = async () => {
+      try {
+        text.value = (await get(`/api/visits/${visitId}/notes`))?.text ?? "";
+        if (here) state.value = "saved";
+      } catch {
+        if (here) timer.value = window.setTimeout(() => void load(), LOAD_AGAIN_MS);
+      }
+    };
+    state.value = "loading";
+    void load();
     return () => {
-      if (state.peek() !== "saved") void save();
+      here = false;
+      clearTimeout(timer.peek());
+      if (state.peek() === "saving" || state.peek() === "unsaved") void save();
     };
   }, [visitId]);
   const save = async () => {
@@ -161,8 +172,8 @@ function Notes({ visitId }) {
   };
   return html`<section class="card field"><div class="row between"><label for="notes">${t("notes")}</label>
       <span class="small soft" role="status" data-test="notes-state" data-state=${state.value}>${t(`notes-${state.value}`)}</span></div>
-    <textarea id="notes" data-test="notes" maxlength="20000" value=${text.value} onBlur=${() => {
-      if (state.value !== "saved") void save();
+    <textarea id="notes" data-test="notes" maxlength="20000" disabled=${state.value === "loading"} value=${text.value} onBlur=${() => {
+      if (state.value === "saving" || state.value === "unsaved") void save();
     }} onInput=${(/** @type {any} */ event) => {
       text.value = event.currentTarget.value;
       state.value = "saving";

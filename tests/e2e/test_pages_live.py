@@ -1,9 +1,9 @@
 """A channel that died without a word (a router that restarted, a server without power) is noticed and opened again."""
 
 import pytest
-from playwright.sync_api import Browser, Page, WebSocketRoute
+from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
-from .pages import Clinic, log_in_doctor, log_in_nurse, register, see, take_visit
+from .pages import Clinic, log_in_doctor, log_in_nurse, register, see, take_visit, tap
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 BEAT = '{"type":"beat"}'
@@ -55,7 +55,24 @@ def test_a_console_whose_connection_died_silently_sees_who_came_meanwhile(browse
     open_again(doctor, relay)
     doctor.bring_to_front()
     see(doctor, "queue-row")
+    notes_wait_until_the_earlier_ones_are_here(doctor)
     context.close()
+
+
+def notes_wait_until_the_earlier_ones_are_here(doctor: Page) -> None:
+    """What was written before is never written over by somebody who types while the network drops it."""
+    doctor.route("**/notes", lambda route: route.abort())
+    tap(doctor, "queue-row")
+    notes = doctor.locator('[data-test="notes"]')
+    expect(notes).to_be_disabled()
+    doctor.clock.run_for(5_000)
+    expect(notes).to_be_disabled()
+    doctor.unroute("**/notes")
+    doctor.route("**/notes", lambda route: route.fulfill(json={"text": "Written yesterday."}))
+    doctor.clock.run_for(5_000)
+    expect(notes).to_be_enabled()
+    expect(notes).to_have_value("Written yesterday.")
+    doctor.unroute("**/notes")
 
 
 def test_a_tablet_opens_its_channel_again(browser: Browser, clinic: Clinic) -> None:

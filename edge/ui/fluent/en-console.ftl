@@ -36,6 +36,7 @@ call-audio-figures = Sound only · { $kbps } kbit/s
 no-camera = Camera or microphone did not open; the patient cannot see or hear you.
 video-of-patient = Video of the patient
 notes = Notes
+notes-loading = Notes are being fetched…
 notes-saved = Notes saved
 notes-saving = Saving…
 notes-unsaved = Notes not saved yet — trying again

@@ -36,6 +36,7 @@ call-audio-figures = सिर्फ़ आवाज़ · { $kbps } kbit/s
 no-camera = कैमरा या माइक नहीं खुला; मरीज़ आपको देख-सुन नहीं पाएगा।
 video-of-patient = मरीज़ का वीडियो
 notes = नोट
+notes-loading = नोट लाए जा रहे हैं…
 notes-saved = नोट सेव हुआ
 notes-saving = सेव हो रहा है…
 notes-unsaved = नोट अभी सेव नहीं हुआ — फिर कोशिश हो रही है
