@@ -17,7 +17,7 @@ from .store.schema import nodes, visits
 from .store.schema_home import home_sites
 
 DAY_MS: Final = 86_400_000
-READS: Final = ("record_opened", "media_opened", "preview_opened")
+READS: Final = ("record_opened", "media_opened", "preview_opened", "answer_opened")
 """Audit actions that show content of a record; their subject is a visit."""
 
 

@@ -49,7 +49,7 @@ class Answers:
             if len(owned.visit.answers) >= ANSWERS_MAX:
                 raise Refused(f"A visit holds at most {ANSWERS_MAX} spoken answers.", code="answers_too_many")
             now_ms = desk.wall_ms()
-            audit.record(connection, now_ms, doctor_id, "answer_spoken", answer_id)
+            audit.record(connection, now_ms, doctor_id, "answer_spoken", visit_id, answer_id)
             events: list[ev.Event] = [said, *parts]
             blobs = [
                 down.speak(connection, desk.speaker, owned.node_id, (event,), doctor_id, now_ms, Cls.PREVIEW)
@@ -67,7 +67,7 @@ class Answers:
 
         def act(connection: Connection) -> tuple[SpokenAnswer, bytes]:
             found = sound_of(connection, need_visit(connection, visit_id).visit, answer_id)
-            audit.record(connection, self._desk.wall_ms(), doctor_id, "answer_opened", answer_id)
+            audit.record(connection, self._desk.wall_ms(), doctor_id, "answer_opened", visit_id, answer_id)
             return found
 
         return await self._desk.store.write(act)

@@ -283,7 +283,8 @@ class Blobs:
         def act(connection: Connection) -> down.DownBlob | None:
             now_ms = self._wall_ms()
             preview = row.manifest.purpose is Purpose.PREVIEW
-            audit.record(connection, now_ms, doctor_id, "preview_opened" if preview else "media_opened", row.blob_id)
+            action = "preview_opened" if preview else "media_opened"
+            audit.record(connection, now_ms, doctor_id, action, row.visit_id, row.blob_id)
             owned = views.load_visit(connection, row.visit_id)
             item = next((one for one in owned.visit.media if one.blob_id == row.blob_id), None) if owned else None
             if preview or item is None or item.seen_ms:

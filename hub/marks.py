@@ -41,7 +41,7 @@ class Marks:
             if not fresh:
                 return owned.visit, None
             now_ms = desk.wall_ms()
-            audit.record(connection, now_ms, doctor_id, "photo_marked", blob_id)
+            audit.record(connection, now_ms, doctor_id, "photo_marked", visit_id, blob_id)
             event = ev.DoctorMarked(visit_id, blob_id, doctor_id, fresh)
             blob = down.speak(connection, desk.speaker, owned.node_id, (event,), doctor_id, now_ms)
             return need_visit(connection, visit_id).visit, blob

@@ -35,7 +35,7 @@ async def test_an_answer_reaches_the_node_in_parts_and_can_be_heard_again(kit: H
     heard = await page.call("GET", path)
     assert await heard.read() == content and heard.headers["Content-Type"] == "audio/webm"
     lines = await kit.hub.store.read(
-        lambda c: c.execute(select(audit.c.action).where(audit.c.subject == answer_id)).scalars().all()
+        lambda c: c.execute(select(audit.c.action).where(audit.c.result == answer_id)).scalars().all()
     )
     assert lines == ["answer_spoken", "answer_opened"]
 

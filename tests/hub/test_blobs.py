@@ -17,7 +17,7 @@ from edge.sync import blobs as core
 from edge.sync.bundle import Chunk
 from edge.sync.link import ChunkArrived
 from edge.sync.seal import Grade
-from hub import blob_rows, glass
+from hub import affected, blob_rows, glass
 from hub.permits import Role
 from hub.shelf import FolderShelf, ShelfFailed
 from hub.store.schema import audit, blob_chunks, quarantine
@@ -161,9 +161,14 @@ async def test_it_is_served_so_that_it_can_do_nothing_and_every_look_is_audited(
     await case.node.until(lambda: any(isinstance(e, ev.MediaSeen) for e in case.node.said_by_hub()))
     await page.call("GET", case.blob)
     lines = await kit.hub.store.read(
-        lambda c: c.execute(select(audit.c.actor).where(audit.c.subject == case.manifest.blob_id)).scalars().all()
+        lambda c: c.execute(select(audit.c.actor).where(audit.c.result == case.manifest.blob_id)).scalars().all()
     )
     assert lines == ["asha", "asha"]
+    now_ms = kit.clock.ms + 1
+    shown = await kit.hub.store.write(lambda connection: affected.people(connection, "asha", 0, now_ms, now_ms))
+    assert [one.patient_id for one in shown.people] == [case.patient_id], (
+        "who saw a photo alone is found after a breach"
+    )
     assert sum(isinstance(event, ev.MediaSeen) for event in case.node.said_by_hub()) == 1
     record = await page.get(f"/api/visits/{case.visit_id}")
     visit = record["visit"]

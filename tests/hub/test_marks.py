@@ -25,7 +25,7 @@ async def test_marks_of_a_doctor_reach_the_node_once_and_the_audit_log(kit: HubK
     (said,) = [event for event in case.node.said_by_hub() if isinstance(event, ev.DoctorMarked)]
     assert said.marks == (Mark(str(mark["mark_id"]), MarkKind.RING, (100, 100, 300, 200)),)
     lines = await kit.hub.store.read(
-        lambda c: c.execute(select(audit.c.action).where(audit.c.subject == case.manifest.blob_id)).scalars().all()
+        lambda c: c.execute(select(audit.c.action).where(audit.c.result == case.manifest.blob_id)).scalars().all()
     )
     assert lines == ["photo_marked"]
 
