@@ -3,7 +3,7 @@
 import { html, useEffect, useSignal } from "/ui/lib/dom.js";
 import { ApiError, get, post, put } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
-import { ago, clockTime, day, language, span, t } from "/ui/lib/l10n.js";
+import { ago, clockTime, day, known, language, span, t } from "/ui/lib/l10n.js";
 import { ColourBadge, Dialog, toast } from "/ui/lib/parts.js";
 import { RecordFacts } from "/ui/lib/facts.js";
 import { missingWords, reasonWords } from "/ui/lib/reasons.js";
@@ -63,12 +63,23 @@ export function Record() {
     <section class="card"><h2>${t("consents")}</h2>${visit.consents.length === 0 ? html`<em>${t("not-asked")}</em>` : null}<ul>${visit.consents.map((one, index) => html`<li key=${index}>
       ${t(one.purpose === "data" ? "consent-data" : "consent-tele")}: <strong>${one.given ? t("given") : t("refused-consent")}</strong>
       <span class="soft small"> · ${[t(`method-${one.method}`), one.guardian_name ? t("guardian-named", { name: one.guardian_name }) : "", clockTime(one.at_ms)].filter(Boolean).join(" · ")}</span></li>`)}</ul></section>
+    <${Thirds} thirds=${visit.thirds ?? []} />
     ${now.earlier.length > 0 ? html`<section class="card"><h2>${t("earlier-visits")}</h2><ul>${now.earlier.map((one) => html`<li key=${one.visit_id}>
       <span class="num">${day(one.opened_ms)}</span> · ${[one.token, one.complaints.map((complaint) => complaint.text || words("complaints", complaint.code)).join(", "),
         t(`state-${one.state.replace("_", "-")}`)].filter(Boolean).join(" · ")}</li>`)}</ul></section>` : null}
     <${SpokenAnswer} key=${`spoken-${visit.visit_id}`} visit=${visit} home=${now.site.home} />
     <${Notes} key=${visit.visit_id} visitId=${visit.visit_id} />
   </div>`;
+}
+
+/** Who came into the calls of the visit as a third person, from when to when, and how she left. @param {{thirds: import("/ui/api").Third[]}} props */
+function Thirds({ thirds }) {
+  if (thirds.length === 0) return null;
+  return html`<section class="card"><h2>${t("third-record")}</h2><ul>${thirds.map((one) => html`<li key=${one.third_id} data-test="record-third" data-because=${one.because}>
+    <strong>${one.name}</strong> ${[one.qualification, t("third-registration", { number: one.registration })].filter(Boolean).join(" · ")}
+    <div class="soft small">${[one.left_ms ? t("third-from-to", { from: clockTime(one.joined_ms), to: clockTime(one.left_ms) }) : t("third-since", { time: clockTime(one.joined_ms) }),
+      one.left_ms && known(`third-because-${one.because.replace("_", "-")}`) ? t(`third-because-${one.because.replace("_", "-")}`) : "",
+      t(`third-record-${one.agreed}`)].filter(Boolean).join(" · ")}</div></li>`)}</ul></section>`;
 }
 
 /** When the node was last heard: what it has not said yet may have happened since. @param {import("./store.js").HubRecord} now */

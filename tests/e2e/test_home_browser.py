@@ -94,7 +94,8 @@ def look(page: Page, name: str) -> list[str]:
             page.wait_for_timeout(150)
             faults += [f"{name} {width} {language}: {one}" for one in faults_here(page, 48)]
             if PICTURES:
-                page.screenshot(path=f"{PICTURES}/home-{name}-{width}-{language}.png", full_page=True)
+                whole = not page.locator(".call-full").count()
+                page.screenshot(path=f"{PICTURES}/home-{name}-{width}-{language}.png", full_page=whole)
             if page.locator(".call-full").count():
                 break
             tap(page, "language-toggle")
