@@ -24,6 +24,7 @@ from edge.model.queue import Waiting, line_of, order, place, since_ms
 from edge.model.records import Role
 from edge.sync.bundle import BundlePayload
 from edge.sync.link import BundleRef, LinkState
+from edge.sync.seal import hkdf
 from edge.web.logs import say
 from edge.web.refusals import Locked, Unauthorised, WrongPin
 from edge.web.sessions import Session, SessionBook
@@ -197,6 +198,14 @@ class Clinic:
         await self._access(staff_id, "tablets_forgotten", "")
         say(logger, "tablets_forgotten", sessions=len(ended))
         return len(ended)
+
+    def draft_key(self, staff_id: str, tablet: bytes) -> tuple[str, bytes]:
+        """What a tablet seals under, as long as the node does not have it: the slot's name, and 32 B.
+
+        The same at every asking while the slot stands, after a restart too; kept nowhere. Raises DaySlotGone.
+        """
+        slot_id = self.days.name_of(tablet, staff_id)
+        return slot_id.hex(), hkdf(self._dmk, b"draft" + slot_id)
 
     async def open_records(self, dmk: bytes) -> None:
         """Open the records, tell whoever waits for that, seal what no bundle covers."""

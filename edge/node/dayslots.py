@@ -132,6 +132,14 @@ class DaySlots:
             raise DaySlotGone("How old this tablet's key is, is not certain, or it is too old. Use a badge.")
         return known.slot
 
+    def name_of(self, tablet: bytes, staff_id: str) -> bytes:
+        """The name of a tablet's slot, which has to be this person's and to stand now. Raises DaySlotGone."""
+        slot_id = slot_id_of("day", tablet)
+        known = self._slots.get(slot_id)
+        if known is None or known.slot.staff_id != staff_id:
+            raise DaySlotGone("This tablet has no key of today for this person. Log in here.")
+        return slot_id
+
     def _age_s(self, one: DaySlot) -> float:
         """As old as the oldest witness says. A time before it was made proves nothing: then it is too old."""
         ran_s = one.ran_s + self._monotonic_s() - self._since_s

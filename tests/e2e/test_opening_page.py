@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 KEYS_KEPT = """async () => {
   const answer = (asked) => new Promise((done) => { asked.onsuccess = () => done(asked.result); });
-  const base = await answer(indexedDB.open("upkendra-day", 1));
+  const base = await answer(indexedDB.open("upkendra-day"));
   const found = await answer(base.transaction("day").objectStore("day").getAll());
   base.close();
   return found.map((one) => one.key.extractable);

@@ -8,9 +8,10 @@ import { lazy } from "/ui/lib/lazy.js";
 import { Live } from "/ui/lib/live.js";
 import { often } from "/ui/lib/often.js";
 import { Dialog, Toasts, toast } from "/ui/lib/parts.js";
-import { isLost, openers } from "./dayslot.js";
+import { isLost, openers, sealedHere } from "./dayslot.js";
 import { devices, loadDevices, measured } from "./devices.js";
-import { draftHeard, draftsFailing, forgetDrafts } from "./drafts.js";
+import { draftHeard, draftsFailing, forgetDrafts, keepAll, recover } from "./drafts.js";
+import { countSealed, forgetKey, mayKeep } from "./sealed.js";
 import { forgetCommands, underWay, unsaved, waitsFor } from "./commands.js";
 import { loadReference, reference } from "/ui/lib/reference.js";
 import { enter, forgetHere, go, loadPeople, loadQueue, loadRecord, loadStatus, loggedIn, people, queue, record, route, seesPatients, staff, staffName, status, wasHere } from "./store.js";
@@ -33,6 +34,7 @@ async function start() {
     return;
   }
   if (await lookWhetherLost()) return;
+  void countSealed();
   void openers(status.value?.node_id ?? "", status.value?.day_slots ?? []); // a day that was closed elsewhere is forgotten here
   await startLanguage(status.value?.language === "en" ? "en" : "hi");
   await ensureLanguage("hi");
@@ -133,12 +135,14 @@ effect(() => {
 
 effect(() => {
   if (loggedIn.value && !live) {
+    recover();
     live = new Live("/api/live", heard);
     void loadQueue().catch(() => {});
     if (!people.value) void loadPeople().catch(() => {});
   } else if (!loggedIn.value && live) {
     live.close();
     live = null;
+    forgetKey();
   }
 });
 
@@ -159,6 +163,7 @@ export async function logOut() {
   } catch {
     // the cookie dies with the node's session anyway
   }
+  await keepAll();
   leave();
 }
 
@@ -217,11 +222,11 @@ function LinkLine() {
   </span>`;
 }
 
-/** Logging out loses half-filled forms that the node does not have; commands wait until the same person is back. */
+/** What the node does not have waits, sealed, until the same person is back; where the tablet keeps no keys, a form is lost. */
 function Leaving() {
   if (!leaving.value || !staff.value) return null;
   return html`<${Dialog} title=${t("logout")} test="logout-dialog" onClose=${() => (leaving.value = false)}>
-    <p>${t("logout-unsaved")}</p>
+    <p>${t(mayKeep() ? "logout-kept" : "logout-unsaved")}</p>
     <div class="row"><button type="button" class="primary grow" data-test="logout-stay" onClick=${() => (leaving.value = false)}>${t("back")}</button>
       <button type="button" class="danger" data-test="logout-anyway" onClick=${() => void logOut()}>${t("logout-anyway")}</button></div>
   <//>`;
@@ -235,6 +240,12 @@ function UnsavedLine() {
     return html`<p class="notice warn unsaved" role="alert" data-test="unsaved-line" data-waits="other">${t("unsaved-other", { name })}</p>`;
   }
   return html`<p class="notice warn unsaved" role="alert" data-test="unsaved-line">${t("unsaved-line")}</p>`;
+}
+
+/** Before anybody can see it: what did not reach the node before a reload, or waits for somebody else. */
+function SealedLine() {
+  if (sealedHere.value === 0) return null;
+  return html`<p class="notice warn unsaved" role="status" data-test="sealed-line" data-n=${String(sealedHere.value)}>${t("sealed-line")}</p>`;
 }
 
 /** Stays for good: what is recorded here reaches nobody any more. */
@@ -261,7 +272,7 @@ function Waiting() {
 }
 
 function Screen() {
-  if (!started.value) return html`<p class="card" role="status">${t("starting")}</p>`;
+  if (!started.value) return html`<div class="card" role="status"><h1>${t("starting")}</h1></div>`;
   if (route.value[0] === "emergency" && !loggedIn.value) return html`<${redcase.Screen} />`;
   if (status.value?.locked) return html`<${unlock.Screen} onDone=${() => loadStatus()} />`;
   if (!staff.value) return html`<${Login} />`;
@@ -301,7 +312,7 @@ function App() {
   document.documentElement.classList.toggle("training", Boolean(status.value?.training));
   return html`${status.value?.training ? html`<aside class="training-mark" aria-label=${t("training-mark")} data-test="training-mark"><strong>${t("training-mark")}</strong> <span>${t("training-hint")}</span></aside>` : null}
     <${Header} /><${Leaving} />
-    <${RevokedLine} />
+    <${RevokedLine} /><${SealedLine} />
     ${loggedIn.value ? html`<${UnsavedLine} /><${StickLine} />${known && html`<${known.CallBanner} />`}` : null}
     ${loggedIn.value && known?.callOnScreen.value ? html`<${known.CallScreen} key=${known.callOnScreen.value.call_id} />` : null}
     <main id="main" tabindex="-1"><${Screen} /></main>
@@ -309,6 +320,7 @@ function App() {
     <${Toasts} />`;
 }
 
+void countSealed();
 showTouches();
 render(html`<${App} />`, /** @type {HTMLElement} */ (document.getElementById("app")));
 void start();
@@ -320,7 +332,13 @@ setInterval(() => {
 }, 10_000);
 
 if ("serviceWorker" in navigator && window.isSecureContext) {
-  navigator.serviceWorker.register("/sw.js").catch(() => {
+  const { serviceWorker } = navigator;
+  const first = !serviceWorker.controller;
+  serviceWorker.register("/sw.js").then(() => serviceWorker.ready).then(({ active }) => {
+    if (!first) return;
+    // what this page loads past a worker that has only just come, else the first reload without the node has no page
+    new PerformanceObserver((seen) => active?.postMessage(seen.getEntries().map((one) => one.name))).observe({ type: "resource", buffered: true });
+  }).catch(() => {
     // without it the page works as long as the node is reachable
   });
 }

@@ -1,19 +1,22 @@
 // @ts-check
 // Commands on their way to the node, in order. One that the node did not answer stays in memory and
 // is sent again under the same id, so that it is recorded once; the page says so meanwhile. It goes out only
-// as the person who said it: when somebody else has logged in, it waits until that person is back.
+// as the person who said it: when somebody else has logged in, it waits until that person is back. One that is not answered at
+// once is sealed in the tablet too, and comes back after a reload.
 import { computed, signal } from "/ui/lib/dom.js";
 import { ApiError, api } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
 import { errorText } from "/ui/lib/errors.js";
 import { toast } from "/ui/lib/parts.js";
+import { drop, seal } from "./sealed.js";
 import { heardVisit, staff } from "./store.js";
 
 const RETRY_MS = 2000;
+const SEAL_AFTER_MS = 250;
 
 /** @typedef {{type: string, [field: string]: unknown}} CommandBody */
 /** @typedef {{ok: true, reply: any} | {ok: false, error: ApiError} | {ok: false, waiting: true}} Outcome */
-/** @typedef {{body: CommandBody & {command_id: string}, by: string, settle: (outcome: Outcome) => void, failed: boolean}} Waiting `by`: the staff id of who said it */
+/** @typedef {{body: CommandBody & {command_id: string}, by: string, said_ms: number, settle: (outcome: Outcome) => void, failed: boolean}} Waiting `by`: the staff id of who said it */
 
 /** @type {import("/ui/vendor/signals.js").Signal<Waiting[]>} */
 const waiting = signal([]);
@@ -34,9 +37,31 @@ let running = false;
 export function submit(body) {
   return new Promise((settle) => {
     const full = { ...body, command_id: newId() };
-    waiting.value = [...waiting.value, { body: full, by: staff.value?.staff_id ?? "", settle, failed: false }];
+    const entry = { body: full, by: staff.value?.staff_id ?? "", said_ms: performance.timeOrigin + performance.now(), settle, failed: false };
+    waiting.value = [...waiting.value, entry];
+    setTimeout(() => keep(entry), SEAL_AFTER_MS);
     void run();
   });
+}
+
+const nameOf = (/** @type {Waiting} */ { body }) => `command/${body.command_id}`;
+
+/** Into the tablet as long as the node has not answered. @param {Waiting} entry */
+function keep(entry) {
+  if (entry.by !== staff.value?.staff_id) return;
+  return seal(nameOf(entry), () => (waiting.value.includes(entry) ? { body: entry.body, by: entry.by, said_ms: entry.said_ms } : null));
+}
+
+/** Everything that waits of who is logged in. */
+export const keepCommands = () => Promise.all(waiting.value.map(keep));
+
+/** Commands that lay in the tablet, in the order in which they were said. @param {{body: Waiting["body"], by: string, said_ms: number}[]} kept */
+export function takeUp(kept) {
+  const known = new Set(waiting.value.map((entry) => entry.body.command_id));
+  const fresh = kept.filter((one) => !known.has(one.body.command_id)).map((one) => ({ ...one, settle: () => {}, failed: true }));
+  if (fresh.length === 0) return;
+  waiting.value = [...waiting.value, ...fresh].sort((one, two) => one.said_ms - two.said_ms);
+  void run();
 }
 
 /** What waits goes on by itself, in a while. */
@@ -57,7 +82,10 @@ async function run() {
       await notNow();
       continue;
     }
-    const done = () => (waiting.value = waiting.value.filter((entry) => entry !== first));
+    const done = () => {
+      waiting.value = waiting.value.filter((entry) => entry !== first);
+      drop(nameOf(first));
+    };
     try {
       const reply = await api("POST", "/api/commands", first.body, { headers: { "X-Staff": first.by } });
       done();

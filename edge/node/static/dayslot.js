@@ -1,6 +1,8 @@
 // @ts-check
 // This tablet's share of the day slots: a key that no script can read, made at the day's first log-in, forgotten at the
 // closing of the day or after 14 hours. With it and a PIN the node opens again after a power cut. Needs HTTPS or localhost.
+// What `sealed.js` keeps for the slot goes with it.
+import { signal } from "/ui/lib/dom.js";
 
 /** @typedef {{staff_id: string, name: string, name_hi: string, slot: string}} Opener */
 /** @typedef {{node: string, key: CryptoKey, made_ms: number, people: Opener[]}} Kept */
@@ -9,23 +11,29 @@ const LIFE_MS = 14 * 3600 * 1000;
 /** Names of this tablet's slots, as long as the page lives: also after its key was forgotten. @type {Set<string>} */
 const mine = new Set();
 
+/** How many sealed pieces lie here that this page cannot open now. */
+export const sealedHere = signal(0);
+
 /** @returns {Promise<IDBDatabase>} */
 function open() {
   return new Promise((resolve, reject) => {
-    const asked = indexedDB.open("upkendra-day", 1);
-    asked.onupgradeneeded = () => void asked.result.createObjectStore("day", { keyPath: "node" });
+    const asked = indexedDB.open("upkendra-day", 2);
+    asked.onupgradeneeded = ({ oldVersion }) => {
+      if (oldVersion < 1) asked.result.createObjectStore("day", { keyPath: "node" });
+      asked.result.createObjectStore("sealed", { keyPath: "id" });
+    };
     asked.onsuccess = () => resolve(asked.result);
     asked.onerror = () => reject(asked.error);
   });
 }
 
-/** @template T @param {"readonly"|"readwrite"} mode @param {(store: IDBObjectStore) => IDBRequest<T>} work @returns {Promise<T>} */
-async function inStore(mode, work) {
+/** @template T @param {"day"|"sealed"} name @param {"readonly"|"readwrite"} mode @param {(store: IDBObjectStore) => IDBRequest<T>} work @returns {Promise<T>} */
+export async function inStore(name, mode, work) {
   const base = await open();
   try {
     return await new Promise((resolve, reject) => {
-      const step = base.transaction("day", mode);
-      const asked = work(step.objectStore("day"));
+      const step = base.transaction(name, mode);
+      const asked = work(step.objectStore(name));
       step.oncomplete = () => resolve(asked.result);
       step.onerror = step.onabort = () => reject(step.error);
     });
@@ -36,7 +44,7 @@ async function inStore(mode, work) {
 
 /** What this tablet keeps of today; null for nothing, and once it is 14 hours old. @param {string} node @returns {Promise<Kept|null>} */
 async function kept(node) {
-  const found = await inStore("readonly", (store) => store.get(node));
+  const found = await inStore("day", "readonly", (store) => store.get(node));
   if (!found) return null;
   for (const one of found.people) mine.add(one.slot);
   const age_ms = Date.now() - found.made_ms;
@@ -60,7 +68,7 @@ export async function tabletSecret(node, staffId) {
       const key = await crypto.subtle.generateKey({ name: "HMAC", hash: "SHA-256", length: 256 }, false, ["sign"]);
       found = { node, key, made_ms: Date.now(), people: [] };
       const fresh = found;
-      await inStore("readwrite", (store) => store.put(fresh));
+      await inStore("day", "readwrite", (store) => store.put(fresh));
     }
     return await secret(found, staffId);
   } catch {
@@ -74,7 +82,7 @@ export async function keepOpener(node, person) {
   if (!found) return;
   mine.add(person.slot);
   found.people = [...found.people.filter((one) => one.staff_id !== person.staff_id), person];
-  await inStore("readwrite", (store) => store.put(found));
+  await inStore("day", "readwrite", (store) => store.put(found));
 }
 
 /** Who may open the node from here, by what the node still knows; what it knows no more is forgotten. @param {string} node @param {string[]} slots @returns {Promise<Opener[]>} */
@@ -89,6 +97,12 @@ export async function openers(node, slots) {
   }
 }
 
+/** Whether this person has a slot of today on this tablet; a technician is given none. @param {string} node @param {string} staffId */
+export async function hasSlot(node, staffId) {
+  const found = await kept(node);
+  return Boolean(found?.people.some((one) => one.staff_id === staffId));
+}
+
 /** What the node wants to be told besides the PIN. @param {string} node @param {string} staffId */
 export async function opening(node, staffId) {
   const found = await kept(node);
@@ -97,7 +111,16 @@ export async function opening(node, staffId) {
 
 /** The day is over for this tablet. */
 export async function forgetDay() {
-  await inStore("readwrite", (store) => store.clear());
+  await inStore("day", "readwrite", (store) => store.clear());
+  await inStore("sealed", "readwrite", (store) => store.clear());
+  sealedHere.value = 0;
+}
+
+/** Names of the day slots that this tablet has now; none once they were forgotten. @returns {Promise<string[]>} */
+export async function slotsKept() {
+  /** @type {Kept[]} */
+  const all = await inStore("day", "readonly", (store) => store.getAll());
+  return all.flatMap((one) => one.people.map((person) => person.slot));
 }
 
 /** Names of the day slots that are this tablet's own. @param {string} node */

@@ -17,10 +17,20 @@ worker.addEventListener("activate", (/** @type {any} */ event) => {
   );
 });
 
+/** @param {string} address */
+function isOurs(address) {
+  const { origin, pathname } = new URL(address);
+  return origin === worker.location.origin && !pathname.startsWith("/api/") && pathname !== "/openapi.json" && pathname !== "/healthz";
+}
+
+worker.addEventListener("message", (/** @type {any} */ event) => {
+  event.waitUntil(caches.open(SHELL).then((cache) => Promise.all(event.data.filter(isOurs).map(async (/** @type {string} */ address) => {
+    if (!(await cache.match(address))) await cache.add(address).catch(() => {}); // the node went away meanwhile
+  }))));
+});
+
 worker.addEventListener("fetch", (/** @type {any} */ event) => {
-  const url = new URL(event.request.url);
-  const ours = url.origin === worker.location.origin && event.request.method === "GET";
-  if (!ours || url.pathname.startsWith("/api/") || url.pathname === "/openapi.json" || url.pathname === "/healthz") return;
+  if (event.request.method !== "GET" || !isOurs(event.request.url)) return;
   // The node is near: ask it first, so that an update shows at once; the copy is for when it is away.
   event.respondWith(
     caches.open(SHELL).then(async (cache) => {

@@ -6,7 +6,7 @@ from edge.node.clinic import Clinic
 from edge.node.hub_opening import HubAsking, HubOpening
 from edge.web.routes import AnyRoute, Auth, Call, Route
 
-from .schema import ForgetOthers, Forgotten, UnlockByDay, UnlockedByDay
+from .schema import DraftKey32, DraftKeyAsked, ForgetOthers, Forgotten, UnlockByDay, UnlockedByDay
 
 
 class OpeningApi:
@@ -20,6 +20,11 @@ class OpeningApi:
         body = call.body
         staff_id = await self._clinic.unlock_by_day(bytes.fromhex(body.tablet), body.age_s, body.pin)
         return UnlockedByDay(self._clinic.locked, staff_id)
+
+    async def post_draft_key(self, call: Call[DraftKeyAsked, None]) -> DraftKey32:
+        """The key under which this tablet seals what has not reached the node, for who is logged in on it today."""
+        slot, key = self._clinic.draft_key(call.subject, bytes.fromhex(call.body.tablet))
+        return DraftKey32(slot, key.hex())
 
     async def post_forget_others(self, call: Call[ForgetOthers, None]) -> Forgotten:
         """A tablet is lost: every other one is logged out now, and wiped as soon as it looks at this node again."""
@@ -52,6 +57,7 @@ class OpeningApi:
                 while_locked=True,
                 errors=(401, 409, 429),
             ),
+            Route("POST", "/api/tablet/draft-key", self.post_draft_key, DraftKeyAsked, DraftKey32, errors=(409, 423)),
             Route(
                 "POST", "/api/tablets/forget-others", self.post_forget_others, ForgetOthers, Forgotten, errors=(423,)
             ),

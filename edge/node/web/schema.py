@@ -79,6 +79,17 @@ class DayClosed(Struct, frozen=True):
     """Day slots that there were."""
 
 
+class DraftKeyAsked(Struct, frozen=True, forbid_unknown_fields=True):
+    tablet: TabletSecret
+
+
+class DraftKey32(Struct, frozen=True):
+    slot: SlotName
+    """The day slot that it belongs to."""
+    key: str
+    """32 B in hex, for AES-256-GCM: to be kept in memory only."""
+
+
 class ForgetOthers(Struct, frozen=True, forbid_unknown_fields=True):
     keep: Annotated[tuple[SlotName, ...], Meta(max_length=40)] = ()
     """Names of the asking tablet's own day slots."""

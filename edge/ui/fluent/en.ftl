@@ -43,9 +43,11 @@ link-waits-hours = photos wait for their hours
 link-waits-call = photos go slowly during the call
 node-away = The clinic's box does not answer — trying again
 logout-unsaved = Something you wrote has not reached the clinic's box. Stay until it has. If you log out now, it waits in this tablet until you log in here again; a form that was not saved is lost.
+logout-kept = Something you wrote has not reached the clinic's box. Stay until it has. If you log out now, it waits in this tablet, locked, until you log in here again today.
 logout-anyway = Log out anyway
 unsaved-other = What { $name } wrote has not reached the clinic's box. Do not close the page; it is sent when { $name } logs in here again.
 unsaved-line = What you typed is in this tablet but has not reached the clinic's box. Do not close the page; it is sent again by itself.
+sealed-line = Something written here has not reached the clinic's box. It waits in this tablet, locked, and comes back when the box answers and whoever wrote it logs in here again today.
 
 # Unlock and log-in
 unlock-title = Unlock the clinic's box

@@ -6,10 +6,11 @@ import { newId } from "/ui/lib/ids.js";
 import { t } from "/ui/lib/l10n.js";
 import { Dialog, toast } from "/ui/lib/parts.js";
 import { errorText, submit } from "../commands.js";
-import { dropDraft, keepDraft, openDraft, saveDraft } from "../drafts.js";
+import { dropDraft, keepDraft, openDraft, saveDraft, watchDraft } from "../drafts.js";
 import { go, route } from "../store.js";
 import { beginUnheard } from "./home.js";
 import { EmergencyButton } from "./emergency.js";
+import { OtherTablet } from "./othertablet.js";
 import { EMPTY, faults, personOf, sharedOf } from "/ui/lib/person.js";
 import { PersonFields, showFirst } from "./personform.js";
 import { PersonLine, onNumber } from "./people.js";
@@ -17,6 +18,9 @@ import { PersonLine, onNumber } from "./people.js";
 /** @typedef {import("/ui/api").Patient} Patient */
 /** What the node said to a registration that it refused, by patient. @type {Map<string, string>} */
 const refused = new Map();
+/** Fields that are not called by their own word. @type {Record<string, string>} */
+const WORDS = { unit: "age-unit", birth_date: "birth-date", relative: "relative-name", owner: "mobile-owner", abha_again: "abha-again" };
+const fieldWord = (/** @type {string} */ field) => t(WORDS[field] ?? field);
 
 /** `#/register/<id>`, or `#/register/<id>/with/<patient>` for somebody of the same house. */
 export function Register() {
@@ -38,6 +42,7 @@ export function Register() {
       else if (housemate) form.value = { ...form.value, ...sharedOf((await get(`/api/patients/${housemate}`)).patient.person) };
     }).catch((error) => toast("bad", errorText(error)));
   }, [id]);
+  useEffect(() => watchDraft(key, (body) => (form.value = { ...EMPTY, ...body })), [key]);
   useEffect(() => {
     let stale = false;
     family.value = [];
@@ -50,10 +55,11 @@ export function Register() {
       stale = true;
     };
   }, [form.value.mobile]);
-  const set = (/** @type {string} */ field) => (/** @type {string} */ value) => {
-    form.value = { ...form.value, [field]: value };
+  const change = (/** @type {Record<string, any>} */ part) => {
+    form.value = { ...form.value, ...part };
     keepDraft(key, form.value);
   };
+  const set = (/** @type {string} */ field) => (/** @type {string} */ value) => change({ [field]: value });
   const now = form.value;
   const bad = shown.value ? faults(now) : {};
 
@@ -96,6 +102,7 @@ export function Register() {
   return html`<form class="stack page" data-test="register-form" onSubmit=${next} novalidate>
     <div class="row between"><h1>${t("new-patient")}</h1>
       <${EmergencyButton} compact person=${{ name: now.name, gender: now.gender, age: now.age, unit: now.unit }} /></div>
+    <${OtherTablet} form=${key} word=${fieldWord} change=${change} />
     <${PersonFields} form=${now} set=${set} bad=${bad} focus>
       ${family.value.length > 0 ? html`<div class="span-2 stack tight" role="group" aria-label=${t("on-this-number")} data-test="family">
         <span class="soft">${t("on-this-number")}</span>

@@ -6,9 +6,10 @@ import { t } from "/ui/lib/l10n.js";
 import { toast } from "/ui/lib/parts.js";
 import { ageWords } from "/ui/lib/ages.js";
 import { errorText, submit } from "../commands.js";
-import { keepDraft, openDraft, openForms, otherWriter, saveDraft, takeBack, watchDraft } from "../drafts.js";
-import { go, leaving, loadRecord, record, staffName } from "../store.js";
+import { keepDraft, openDraft, openForms, saveDraft, watchDraft } from "../drafts.js";
+import { go, leaving, loadRecord, record } from "../store.js";
 import { EmergencyButton } from "./emergency.js";
+import { OtherTablet } from "./othertablet.js";
 import { blankForm, recordedForm, sendStep, stepFaults } from "/ui/lib/visit_form.js";
 import { ConsentStep } from "./step_consent.js";
 import { ComplaintStep } from "/ui/lib/complaints.js";
@@ -113,7 +114,7 @@ export function Wizard({ visitId, step }) {
         <p class="soft">${ageWords(now.patient)} · ${t(`gender-${now.patient.person.gender}`)} · ${now.patient.person.village}</p></div>
       <${EmergencyButton} compact visitId=${visitId} />
     </div>
-    <${OtherTablet} visitId=${visitId} />
+    <${OtherTablet} form=${`visit-${visitId}`} word=${stepWord} change=${change} />
     <nav aria-label=${t("steps")}><ol class="steps">
       ${STEPS.map((one, index) => html`<li key=${one}><button type="button" class=${index === at ? "here" : ""} data-test=${`go-${one}`}
         aria-current=${index === at ? "step" : undefined} onClick=${() => void leave(`/visit/${visitId}/step/${one}`)}>
@@ -141,15 +142,4 @@ const STEP_OF = {
   tele: "consent", data: "consent", method: "consent", guardian: "consent", complaints: "complaint", complaint_notes: "complaint",
   signs: "signs", rest_absent: "signs", values: "vitals", not_done: "vitals", confirmed: "vitals", avpu: "vitals", oxygen: "vitals", fahrenheit: "vitals", sources: "vitals",
 };
-
-/** Somebody has the same form open on another tablet. @param {{visitId: string}} props */
-function OtherTablet({ visitId }) {
-  const other = otherWriter.value;
-  if (!other || other.key !== `visit-${visitId}`) return null;
-  const steps = [...new Set(other.fields.map((field) => STEP_OF[field] ?? "history"))];
-  return html`<div class="notice warn stack tight" role="status" data-test="other-tablet" data-replaced=${String(other.fields.length)}>
-    <span>${t("draft-other", { name: staffName(other.staff_id) || t("draft-somebody") })}</span>
-    ${steps.length > 0 ? html`<span>${t("draft-replaced", { fields: steps.map((one) => t(`step-${one}`)).join(", ") })}</span>
-      <button type="button" data-test="take-back" onClick=${() => change(takeBack())}>${t("draft-take-back")}</button>` : null}
-  </div>`;
-}
+const stepWord = (/** @type {string} */ field) => t(`step-${STEP_OF[field] ?? "history"}`);

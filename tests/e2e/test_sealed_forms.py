@@ -1,0 +1,254 @@
+"""A form while the node is away: what was typed outlives a reload, sealed, and comes back with the node's key."""
+
+import json
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+from msgspec import Struct
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.kits.client import Client
+from tests.kits.clinic import Clinic, wait_until
+from tests.kits.way import CutWay
+
+from .pages import BROWSER_ARGS, CHROMIUM, faults_here, fill, register, see, tap
+from .test_opening_page import keys_kept
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+
+NAME = "शारदा Sealmarker"
+TYPED = "metformin sealmarker"
+MORE = "and iron sealmarker"
+LYING = """async () => {
+  const answer = (asked) => new Promise((done) => { asked.onsuccess = () => done(asked.result); });
+  const base = await answer(indexedDB.open("upkendra-day"));
+  const found = await answer(base.transaction("sealed").objectStore("sealed").getAll());
+  base.close();
+  return found.map((one) => ({ id: one.id, text: new TextDecoder("latin1").decode(one.sealed) }));
+}"""
+SHELL = """async () => {
+  const cache = await caches.open("upkendra-shell-1");
+  const kept = (await cache.keys()).map((one) => new URL(one.url).pathname);
+  const used = performance.getEntriesByType("resource").map((one) => new URL(one.name));
+  return used.filter((one) => one.origin === location.origin).map((one) => one.pathname)
+    .filter((one) => !one.startsWith("/api/") && !kept.includes(one));
+}"""
+"""Which files of the page the service worker does not have."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=list(BROWSER_ARGS))
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
+    with Clinic(tmp_path_factory.mktemp("sealed")) as made:
+        made.unlock(made.node_client())
+        yield made
+
+
+def lying(page: Page) -> list[str]:
+    """Kinds of the sealed pieces in the tablet; none of them shows what it holds."""
+    found = page.locator("html").evaluate(LYING)
+    assert "sealmarker" not in json.dumps(found, ensure_ascii=False).lower()
+    return sorted(one["id"].split("/")[1] for one in found)
+
+
+def until_lying(page: Page, kinds: list[str]) -> None:
+    for _ in range(100):
+        if lying(page) == kinds:
+            return
+        page.wait_for_timeout(200)
+    raise AssertionError(f"{lying(page)} lies in the tablet, not {kinds}")
+
+
+def until_shell(page: Page) -> None:
+    """Wait until the page can be loaded without the node."""
+    missing: list[str] = []
+    for _ in range(100):
+        missing = page.evaluate(SHELL)
+        if not missing:
+            return
+        page.wait_for_timeout(200)
+    raise AssertionError(f"the service worker has not: {missing}")
+
+
+def log_in(page: Page, clinic: Clinic) -> None:
+    tap(page, f"staff-{clinic.nurse.staff_id}")
+    fill(page, "login-pin", clinic.nurse.pin)
+    tap(page, "login-submit")
+
+
+def reload_away(page: Page) -> None:
+    """Reload while the node does not answer: the page says that something waits, and shows nothing of it."""
+    until_shell(page)
+    page.reload()
+    see(page, "sealed-line")
+    expect(page.locator('[data-test="link-line"]')).to_have_class("link off")
+    expect(page.locator("body")).not_to_contain_text("ealmarker")
+
+
+class Draft(Struct):
+    key: str
+    body: str
+    revision: int
+
+
+class Drafts(Struct):
+    items: list[Draft]
+
+
+class Said(Struct):
+    code: str
+    duration: int
+
+
+class Visit(Struct):
+    consents: list[object]
+    complaints: list[Said]
+
+
+class Record(Struct):
+    visit: Visit
+
+
+def visit_of(client: Client, visit: str) -> Visit:
+    return msgspec.convert(client.get(f"/api/visits/{visit}"), Record).visit
+
+
+def beside(clinic: Clinic) -> Client:
+    """Somebody who looks at the node without a browser."""
+    client = clinic.node_client()
+    clinic.log_in_nurse(client)
+    return client
+
+
+def at_node(client: Client, key: str, words: str) -> Draft:
+    """Wait until the node keeps these words in a form."""
+
+    def found() -> list[Draft]:
+        kept = msgspec.convert(client.get("/api/drafts"), Drafts).items
+        return [one for one in kept if one.key == key and words in one.body]
+
+    wait_until(lambda: bool(found()), f"{words} is at the node")
+    return found()[0]
+
+
+def test_a_node_that_is_killed_and_a_reload_in_the_middle_of_a_form_lose_nothing(
+    browser: Browser, clinic: Clinic
+) -> None:
+    context = browser.new_context(viewport={"width": 800, "height": 1280})
+    page = context.new_page()
+    page.goto(clinic.node.url)
+    log_in(page, clinic)
+    see(page, "new-patient")
+    register(page, NAME)
+    visit = page.url.split("/visit/")[1].split("/")[0]
+    tap(page, "consent-tele-yes")
+    tap(page, "consent-data-yes")
+    tap(page, "step-next")
+    see(page, "step-complaint")
+    tap(page, "complaint-fever")
+    client = beside(clinic)
+    wait_until(lambda: len(visit_of(client, visit).consents) == 2, "the consents are at the node")
+    until_lying(page, [])
+    until_shell(page)
+    clinic.node.kill()
+    fill(page, "duration-fever", "3")
+    tap(page, "step-next")
+    fill(page, "medicines", TYPED)
+    see(page, "unsaved-line")
+    until_lying(page, ["command", "form"])
+    reload_away(page)
+    assert faults_here(page) == []
+    clinic.node.start()
+    tap(page, f"day-{clinic.nurse.staff_id}")
+    for digit in clinic.nurse.pin:
+        page.locator(".keypad").get_by_role("button", name=digit, exact=True).click()
+    tap(page, "day-submit")
+    expect(page.locator('[data-test="medicines"]')).to_have_value(TYPED, timeout=20_000)
+    until_lying(page, [])
+    client = beside(clinic)
+    at_node(client, f"visit-{visit}", TYPED)
+    said = [(one.code, one.duration) for one in visit_of(client, visit).complaints]
+    assert said == [("fever", 3)], "the command came back too, once"
+    context.close()
+
+
+def test_what_comes_back_replaces_nothing_newer_and_a_lost_tablet_is_wiped(browser: Browser, clinic: Clinic) -> None:
+    with CutWay(clinic.node.url) as way:
+        context, other = (browser.new_context(viewport={"width": 1280, "height": 800}) for _ in range(2))
+        page, there = context.new_page(), other.new_page()
+        page.goto(way.url)
+        there.goto(clinic.node.url)
+        for one in (page, there):
+            log_in(one, clinic)
+            see(one, "new-patient")
+        register(page, f"{NAME} Devi", gender="other")
+        visit = page.url.split("/visit/")[1].split("/")[0]
+        tap(page, "go-history")
+        fill(page, "medicines", TYPED)
+        client = beside(clinic)
+        at_node(client, f"visit-{visit}", TYPED)
+        way.cut()
+        fill(page, "medicines", MORE)
+        fill(page, "history-notes", "only here sealmarker")
+        see(page, "unsaved-line")
+        until_lying(page, ["form"])
+        reload_away(page)
+        there.goto(f"{clinic.node.url}/#/visit/{visit}/step/history")
+        expect(there.locator('[data-test="medicines"]')).to_have_value(TYPED, timeout=20_000)
+        fill(there, "medicines", "newer")
+        at_node(client, f"visit-{visit}", "newer")
+        way.mend()
+        expect(page.locator('[data-test="medicines"]')).to_have_value("newer", timeout=20_000)
+        expect(page.locator('[data-test="history-notes"]')).to_have_value("only here sealmarker")
+        expect(page.locator('[data-test="other-tablet"]')).to_have_attribute("data-replaced", "1")
+        until_lying(page, ["aside"])
+        page.reload()
+        expect(page.locator('[data-test="other-tablet"]')).to_have_attribute("data-replaced", "1", timeout=20_000)
+        tap(page, "take-back")
+        expect(page.locator('[data-test="medicines"]')).to_have_value(MORE)
+        until_lying(page, [])
+        way.cut()
+        fill(page, "medicines", "lost sealmarker")
+        until_lying(page, ["form"])
+        reload_away(page)
+        client.post("/api/tablets/forget-others", {"keep": []})
+        way.mend()
+        see(page, "login-page", 20_000)
+        until_lying(page, [])
+        assert keys_kept(page) == []
+        expect(page.locator('[data-test="sealed-line"]')).to_have_count(0)
+        context.close()
+        other.close()
+
+
+def test_a_new_patients_form_says_what_another_tablet_replaced_and_brings_it_back(
+    browser: Browser, clinic: Clinic
+) -> None:
+    page = browser.new_page()
+    page.goto(clinic.node.url)
+    log_in(page, clinic)
+    tap(page, "new-patient")
+    see(page, "register-form")
+    key = f"register-{page.url.split('/register/')[1]}"
+    fill(page, "reg-village", "mine sealmarker")
+    client = beside(clinic)
+    mine = at_node(client, key, "mine sealmarker")
+    theirs = json.dumps({**json.loads(mine.body), "village": "newer", "_by": "another"})
+    client.put(f"/api/drafts/{key}", {"body": theirs, "revision": mine.revision + 1})
+    notice = page.locator('[data-test="other-tablet"]')
+    expect(notice).to_have_attribute("data-replaced", "1", timeout=20_000)
+    expect(page.locator('[data-test="reg-village"]')).to_have_value("newer")
+    assert faults_here(page) == []
+    tap(page, "take-back")
+    expect(page.locator('[data-test="reg-village"]')).to_have_value("mine sealmarker")
+    expect(notice).to_have_attribute("data-replaced", "0")
+    at_node(client, key, "mine sealmarker")
+    page.close()
