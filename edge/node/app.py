@@ -116,7 +116,7 @@ class Node:
         self.telling = Telling(self.clinic, self.reporter)
         self.courier = courier.control(folder, sticks, self.reporter.as_json)
         more = [
-            *ReportApi(self.clinic, self.reporter).routes(),
+            *ReportApi(self.clinic, self.reporter, self.clips).routes(),
             *DeviceApi(self.measurements).routes(),
             *StaffApi(self.clinic).routes(),
             *OpeningApi(self.clinic, self.hub_opening).routes(),

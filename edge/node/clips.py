@@ -14,7 +14,7 @@ import os
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -22,6 +22,7 @@ from msgspec import Struct
 from edge.media.clip import RECORDED_MOST_S
 from edge.media.clip_process import Made, Order, Refused
 from edge.media.clip_record import Record, Recording
+from edge.media.own_still import Take, Taken
 from edge.model.commands import AttachMedia
 from edge.model.errors import NotFound
 from edge.model.errors import Refused as NotTaken
@@ -38,8 +39,10 @@ logger = logging.getLogger("edge.node.clips")
 MOST_S = 240.0
 """A process that takes longer hangs."""
 _ROOT = str(Path(__file__).resolve().parents[2])
-BEGIN_MOST_S, GONE_MOST_S = 20.0, 2.0
+BEGIN_MOST_S, GONE_MOST_S, STILL_MOST_S = 20.0, 2.0, 30.0
+_still_answers: msgspec.json.Decoder[Taken | Refused] = msgspec.json.Decoder(Taken | Refused)
 _answers: msgspec.json.Decoder[Made | Refused | Recording] = msgspec.json.Decoder(Made | Refused | Recording)
+_W = TypeVar("_W")
 _Clip: TypeAlias = tuple[Made, bytes, bytes]
 _NOT_HERE = ("upload_unknown", "upload_incomplete")
 
@@ -51,6 +54,16 @@ class Attached(Struct, frozen=True):
     preview_bytes: int
     width: int
     height: int
+
+
+class CameraStill(Struct, frozen=True):
+    """One picture of the node's own camera. It is kept nowhere."""
+
+    taken_ms: int
+    width: int
+    height: int
+    """Of what the camera gave, in pixels."""
+    webp: bytes
 
 
 class _Name(Struct, frozen=True):
@@ -71,8 +84,12 @@ class _Name(Struct, frozen=True):
         )
 
 
+_STILL = _Name("", "still")
+"""What has the camera while one picture is taken: no recording of any visit."""
+
+
 class ClipDesk:
-    """The clips of one node; one is made at a time."""
+    """The clips of one node, one made at a time; and its own camera while no call has it."""
 
     def __init__(self, clinic: Clinic, media: MediaDesk, camera: str, in_call: Callable[[], bool]) -> None:
         """``camera``: the source of calls; ``in_call``: whether one has it now."""
@@ -81,6 +98,8 @@ class ClipDesk:
         """What makes a clip."""
         self.recorder = [sys.executable, "-m", "edge.media.clip_record"]
         """What records one with the node's own camera."""
+        self.still_taker = [sys.executable, "-m", "edge.media.own_still"]
+        """What takes one picture with it."""
         self._one, self._beginning = asyncio.Lock(), asyncio.Lock()
         self._making: dict[_Name, asyncio.Task[Attached]] = {}
         self._recording: asyncio.subprocess.Process | None = None
@@ -110,27 +129,56 @@ class ClipDesk:
                 await self._begin(name, staff_id)
 
     async def _begin(self, name: _Name, staff_id: str) -> None:
-        if self._camera == "tablet":
-            raise NotTaken("This centre has no camera of its own. Use the tablet's.", code="clip_no_camera")
-        if self._recording is not None or self._in_call():
-            raise NotTaken("The camera of the centre is in use. Try again after that.", code="clip_busy")
+        self._need_camera()
         await self._clinic.visit(name.visit_id)
         child = self._recording = await self._spawn(self.recorder)
         self._recording_of = name
         try:
             assert child.stdin is not None and child.stdout is not None
             child.stdin.write(msgspec.json.encode(Record(self._camera)) + b"\n")
-            word = _decoded(await asyncio.wait_for(child.stdout.readline(), BEGIN_MOST_S))
+            word = _decoded(_answers, await asyncio.wait_for(child.stdout.readline(), BEGIN_MOST_S))
             if not isinstance(word, Recording):
                 raise _refused(word)
             if self._in_call():  # taken while the camera was being opened
-                raise NotTaken("The camera of the centre is in use. Try again after that.", code="clip_busy")
+                raise _busy()
         except BaseException as error:
             await self._end(child)
             if isinstance(error, TimeoutError):
                 raise _refused(None) from None
             raise
         self._work(name, self._recorded(child, name, staff_id))
+
+    def _need_camera(self) -> None:
+        """Raises Refused."""
+        if self._camera == "tablet":
+            raise NotTaken("This centre has no camera of its own. Use the tablet's.", code="clip_no_camera")
+        if self._recording is not None or self._in_call():
+            raise _busy()
+
+    async def still(self) -> CameraStill:
+        """One picture of the node's own camera, for who looks after it; a call takes the camera. Raises Refused."""
+        async with self._beginning:
+            self._need_camera()
+            child = self._recording = await self._spawn(self.still_taker)
+            self._recording_of = _STILL
+        out = b""
+        try:
+            if not self._in_call():  # taken while the process was being started
+                order = msgspec.json.encode(Take(self._camera)) + b"\n"
+                out, _ = await asyncio.wait_for(child.communicate(order), STILL_MOST_S)
+        except TimeoutError:
+            say(logger, "still_process_hung", logging.WARNING)
+        finally:
+            await self._end(child, 0.0)
+        head, _, webp = out.partition(b"\n")
+        word = _decoded(_still_answers, head)
+        if isinstance(word, Taken) and len(webp) == word.size_bytes:
+            return CameraStill(self._clinic.clock.now().wall_ms, word.width, word.height, webp)
+        if self._in_call():
+            raise _busy()
+        if isinstance(word, Refused):
+            raise _refused(word)
+        raise NotTaken("The camera of the centre gives no picture. Look at its cable.", code="clip_no_camera")
 
     async def stop(self, visit_id: str, recording_id: str, staff_id: str) -> Attached:
         """End a recording; its clip is attached when this comes back. Raises NotFound, Refused, CommandRefused."""
@@ -268,12 +316,16 @@ class ClipDesk:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _decoded(line: bytes) -> Made | Refused | Recording | None:
+def _decoded(answers: msgspec.json.Decoder[_W], line: bytes) -> _W | None:
     """The process's word; None when it died or talks nonsense."""
     try:
-        return _answers.decode(line)
+        return answers.decode(line)
     except msgspec.DecodeError:
         return None
+
+
+def _busy() -> NotTaken:
+    return NotTaken("The camera of the centre is in use. Try again after that.", code="clip_busy")
 
 
 def _refused(word: Made | Refused | Recording | None) -> NotTaken:
@@ -286,7 +338,7 @@ def _refused(word: Made | Refused | Recording | None) -> NotTaken:
 def _clip_of(out: bytes) -> _Clip:
     """Raises Refused."""
     head, _, rest = out.partition(b"\n")
-    word = _decoded(head)
+    word = _decoded(_answers, head)
     if not isinstance(word, Made) or len(rest) != word.preview_bytes + word.clip_bytes:
         raise _refused(word)
     return word, rest[: word.preview_bytes], rest[word.preview_bytes :]

@@ -97,6 +97,8 @@ export interface PanelReport {
   fitted: boolean; faults: string[];
   health: { state: string; app_version: number; battery_mv: number; input_mv: number; mains: boolean } | null;
 }
+/** A picture of the node's own camera: WebP in base64. */
+export interface CameraStill { taken_ms: number; width: number; height: number; webp: string }
 export interface NodeReport {
   site_name: string; version: string; running: boolean; locked: boolean; up_s: number; time_ms: number; time_trusted: boolean;
   findings: Finding[]; link: Link; bearers: { name: string; in_use: boolean; up: boolean; why: string; moves: number }[];

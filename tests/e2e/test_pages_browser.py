@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import APIResponse, Browser, BrowserContext, Request, Route, expect
+from playwright.sync_api import APIResponse, Browser, BrowserContext, Page, Request, Route, expect
 
 from edge.node.checks.run import CHECKS
 
 from .pages import (
+    BROWSER_ARGS,
+    CHROMIUM,
     PIN,
     Clinic,
     Watch,
@@ -34,6 +36,25 @@ FIRST_LOAD_BYTES = 100_000
 """The goal is 120,000; what is not needed for the first screen comes behind it."""
 SIZE_NAMES = ("एक", "दो", "तीन", "चार")
 SIZES = ((1280, 800), (800, 1280), (360, 640), (1440, 900))
+KEEP_TRACKS = """
+window.tracksOfTest = [];
+const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+navigator.mediaDevices.getUserMedia = async (wanted) => {
+  const stream = await ask(wanted);
+  window.tracksOfTest.push(...stream.getTracks());
+  return stream;
+};
+"""
+"""Remembers what the page opened; changes nothing."""
+DEAD = """
+navigator.mediaDevices.getUserMedia = async (wanted) => {
+  if (wanted.video && wanted.audio) throw new DOMException("one of them", "NotFoundError");
+  if (wanted.video) throw new DOMException("none", "NotFoundError");
+  return new AudioContext().createMediaStreamDestination().stream;
+};
+"""
+"""No camera, and a microphone that is covered."""
+NAME_WITHOUT_TLS = "clinic.test"
 
 
 @pytest.fixture
@@ -322,6 +343,92 @@ def test_the_technician_sees_the_link_what_waits_and_the_health_checks_and_no_pa
         page.set_viewport_size({"width": width, "height": height})
         assert look(page) == [], (width, height)
     watch.none()
+
+
+@pytest.fixture(scope="module")
+def unlocked(browser: Browser, clinic: Clinic) -> None:
+    """A technician comes to a node that somebody has opened."""
+    page = browser.new_page()
+    log_in_nurse(page, clinic)
+    page.close()
+
+
+def state(page: Page, name: str, wanted: str) -> None:
+    page.locator(f'[data-test="{name}"][data-state="{wanted}"]').wait_for()
+
+
+def open_tracks(page: Page) -> tuple[int, int]:
+    """How many tracks the page opened, and how many are open now."""
+    states = page.evaluate("window.tracksOfTest.map((one) => one.readyState)")
+    return len(states), states.count("live")
+
+
+def test_the_technician_sees_and_hears_this_tablet_and_the_centres_camera_and_all_is_let_go(
+    context: BrowserContext, clinic: Clinic, unlocked: None
+) -> None:
+    page = context.new_page()
+    page.add_init_script(KEEP_TRACKS)
+    watch = Watch(page, clinic.node_url)
+    log_in_technician(page, clinic)
+    assert open_tracks(page) == (0, 0), "nothing is opened before it is asked for"
+    page.locator('[data-test="tablet-test"]').focus()
+    page.keyboard.press("Enter")
+    state(page, "tablet-picture", "live")
+    state(page, "tablet-sound", "heard")
+    assert open_tracks(page) == (2, 2)
+    assert page.locator(".camera-view").first.evaluate("(video) => video.videoWidth") > 0
+    tap(page, "tone-play")
+    state(page, "tone-state", "played")
+    tap(page, "own-still")
+    state(page, "own-state", "taken")
+    expect(page.locator('[data-test="own-picture"]')).to_have_js_property("complete", True)
+    assert page.locator('[data-test="own-picture"]').evaluate("(image) => image.naturalWidth") == 1280
+    assert "1600×1200" in page.locator('[data-test="own-state"]').inner_text()
+    page.set_viewport_size({"width": 360, "height": 640})
+    assert look(page) == []
+    page.locator('[data-test="tablet-test"]').focus()
+    page.keyboard.press("Space")
+    page.locator('[data-test="tablet-picture"]').wait_for(state="detached")
+    assert open_tracks(page) == (2, 0)
+    tap(page, "tablet-test")
+    state(page, "tablet-picture", "live")
+    tap(page, "logout")
+    page.locator('[data-test="tech-page"]').wait_for(state="detached")
+    assert open_tracks(page) == (4, 0)
+    watch.none()
+
+
+def test_it_says_what_to_do_where_there_is_no_camera_and_nothing_is_heard(
+    context: BrowserContext, clinic: Clinic, unlocked: None
+) -> None:
+    page = context.new_page()
+    page.add_init_script(DEAD)
+    log_in_technician(page, clinic)
+    tap(page, "tablet-test")
+    state(page, "tablet-picture", "missing")
+    state(page, "tablet-sound", "silent")
+    assert faults_here(page) == []
+
+
+def test_it_says_what_to_do_where_the_browser_refuses_and_where_there_is_no_https(
+    browser: Browser, clinic: Clinic, unlocked: None
+) -> None:
+    refusing = [one.replace("-ui-for-media-stream", "-ui-for-media-stream=deny") for one in BROWSER_ARGS]
+    flags = [*refusing, f"--host-resolver-rules=MAP {NAME_WITHOUT_TLS} 127.0.0.1"]
+    with browser.browser_type.launch(executable_path=CHROMIUM, args=flags) as refuses:
+        page = refuses.new_page(viewport={"width": 1280, "height": 800})
+        log_in_technician(page, clinic)
+        tap(page, "tablet-test")
+        state(page, "tablet-picture", "refused")
+        state(page, "tablet-sound", "refused")
+        assert faults_here(page) == []
+        page.goto(clinic.node_url.replace("127.0.0.1", NAME_WITHOUT_TLS))
+        tap(page, f"staff-{clinic.technician_id}")
+        fill(page, "login-pin", PIN)
+        tap(page, "login-submit")
+        see(page, "tablet-no-https")
+        assert page.locator('[data-test="tablet-test"]').count() == 0
+        assert faults_here(page) == []
 
 
 def test_the_console_shows_queue_and_record_without_a_fault(context: BrowserContext, clinic: Clinic) -> None:

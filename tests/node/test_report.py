@@ -1,6 +1,7 @@
 """The technician's report: true figures, for technicians alone, and nothing of a patient in it."""
 
 import asyncio
+import base64
 import json
 import subprocess
 import sys
@@ -206,3 +207,48 @@ async def test_a_copied_card_is_a_fault_of_the_report_and_of_what_the_hub_is_tol
         assert (finding.grade, finding.value) == (CheckGrade.FAIL, holdings.NODE_TWICE)
         assert [one.code for one in report.notices] == [holdings.NODE_TWICE]
         assert "one_card:fail" in told_of(report).findings
+
+
+async def test_a_technician_sees_one_picture_of_the_nodes_own_camera_while_no_call_has_it(
+    setup: Provisioned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opener = (setup.recovery, "")
+    technician, badge = await provision.add_staff(setup.folder, setup.config, opener, "Ravi", "", Role.TECHNICIAN, PIN)
+    path = "/api/camera/still"
+    async with Served(setup) as served:
+        tablet, desk = served.tablet, served.node.clips
+        await tablet.login(setup)
+        status, refused = await tablet.call("POST", path)
+        assert (status, refused["code"]) == (403, "forbidden")
+        await tablet.login(msgspec.structs.replace(setup, staff_id=technician.staff_id, badge=badge))
+        two = await asyncio.gather(tablet.call("POST", path), tablet.call("POST", path))
+        (status, refused), (done, taken) = sorted(two, key=lambda one: -one[0])
+        assert (status, refused["code"]) == (409, "clip_busy"), "one at a time"
+        assert (done, taken["width"], taken["height"]) == (200, 1600, 1200)
+        webp = base64.b64decode(str(taken["webp"]))
+        assert (webp[:4], webp[8:12]) == (b"RIFF", b"WEBP") and len(webp) > 5_000
+        folders = [one for one in setup.folder.rglob("*") if one.is_file()]
+        assert [one.name for one in folders if webp[100:200] in one.read_bytes()] == [], "it is kept nowhere"
+        good = desk.still_taker
+        lies = "import json; print(json.dumps({'type': 'taken', 'size_bytes': 9, 'width': 1, 'height': 1}))"
+        for broken in ("import os; os.kill(os.getpid(), 11)", "print('hello')", lies):
+            desk.still_taker = [sys.executable, "-c", broken]
+            status, refused = await tablet.call("POST", path)
+            assert (status, refused["code"]) == (409, "clip_no_camera")
+        desk.still_taker = [sys.executable, "-c", "import sys, time; sys.stdin.read(); time.sleep(600)"]
+        waits = asyncio.create_task(tablet.call("POST", path))
+
+        async def begun() -> bool:
+            return desk._recording is not None
+
+        await until(begun)
+        monkeypatch.setattr(desk, "_in_call", lambda: True)
+        await desk.release()  # a call was taken: it goes before
+        status, refused = await waits
+        assert (status, refused["code"]) == (409, "clip_busy")
+        assert (await tablet.call("POST", path))[1]["code"] == "clip_busy"
+        monkeypatch.undo()
+        desk.still_taker = good
+        assert (await tablet.call("POST", path))[0] == 200
+        monkeypatch.setattr(desk, "_camera", "tablet")
+        assert (await tablet.call("POST", path))[1]["code"] == "clip_no_camera"

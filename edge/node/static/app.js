@@ -304,7 +304,7 @@ const closing = lazy(async () => (await Promise.all([import("./screens/closing.j
 const month = lazy(async () => (await Promise.all([import("./screens/month.js"), addWords("closing")]))[0].MonthPage);
 const due = lazy(async () => (await Promise.all([import("./screens/due.js"), addWords("due")]))[0].DuePage);
 const stock = lazy(async () => (await Promise.all([import("./screens/stock.js"), addWords("stock")]))[0].StockPage);
-const technician = lazy(async () => (await Promise.all([import("./screens/tech.js"), addWords("technician")]))[0].TechPage);
+const technician = lazy(async () => (await Promise.all([import("./screens/tech.js"), addWords("technician"), addWords("clip")]))[0].TechPage);
 
 function App() {
   const known = call.value;

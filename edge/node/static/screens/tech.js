@@ -1,11 +1,13 @@
 // @ts-check
-// How this node stands, for its technician: health, link, data, what waits, what was put aside, sticks, SMS, board, log.
+// How this node stands, for its technician: health, link, data, what waits, what was put aside, sticks, SMS, board,
+// cameras and sound, log.
 // Nothing of a patient comes here.
 import { html, signal, useEffect } from "/ui/lib/dom.js";
 import { get } from "/ui/lib/http.js";
 import { ago, clockTime, day, known, language, span, t } from "/ui/lib/l10n.js";
 import { errorText } from "../commands.js";
 import { status } from "../store.js";
+import { CameraTest } from "./camera_test.js";
 
 const EVERY_MS = 5000;
 /** @type {import("/ui/vendor/signals.js").Signal<import("/ui/api").NodeReport|null>} */
@@ -58,6 +60,7 @@ export function TechPage() {
       <a class="button" data-test="tech-export" href="/api/report/export.json" download>${t("tech-export")}</a></div>
     ${wrong.value ? html`<p class="notice bad" role="alert">${wrong.value}</p>` : null}
     <${Health} findings=${now.findings} />
+    <${CameraTest} />
     <${LinkCard} now=${now} />
     <${Data} now=${now} />
     <${Backlog} now=${now} />
