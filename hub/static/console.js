@@ -117,6 +117,15 @@ async function choose(visitId) {
   }
 }
 
+/** On to the patient behind the chosen one in the order of the queue, or to the first; whom another doctor has taken is passed over. */
+function nextPatient() {
+  const waiting = (queue.value ?? []).filter(({ visit }) => visit.state === "waiting" && (!visit.doctor_name || visit.doctor_id === doctor.value?.doctor_id));
+  const next = waiting[waiting.findIndex(({ visit }) => visit.visit_id === chosen.value) + 1] ?? waiting[0];
+  if (!next) return toast("warn", t("console-empty"));
+  /** @type {HTMLElement|null} */ (document.querySelector(`[data-visit="${next.visit.visit_id}"]`))?.focus();
+  return void choose(next.visit.visit_id);
+}
+
 async function logOut() {
   await del("/api/session").catch(() => {});
   keepHere("");
@@ -134,6 +143,11 @@ async function logOut() {
 
 window.addEventListener("keydown", (event) => {
   if (!event.altKey || event.ctrlKey || !doctor.value) return;
+  if (event.code === "KeyP" && treats()) {
+    event.preventDefault();
+    if (!document.querySelector("dialog[open]")) nextPatient();
+    return;
+  }
   const target = /** @type {Record<string, string>} */ ({ KeyQ: '[data-test="queue-row"]', KeyC: '[data-test="call"]:not([disabled]), [data-test="call-hangup"]', KeyN: '[data-test="notes"]', KeyD: '[data-test="drug-search"]', KeyS: '[data-test="sign"]', KeyR: '[data-test="ready"]', KeyA: '[data-test="offer-accept"]', KeyX: '[data-test="offer-decline"]' })[event.code];
   if (!target) return;
   event.preventDefault();
@@ -191,26 +205,29 @@ function Login() {
   </form>`;
 }
 
+/** One who waits; drawn anew only when something of it changes: two hundred may stand here. @param {{item: import("./store.js").HubItem, isChosen: boolean}} props */
+function QueueRow({ item, isChosen }) {
+  const { colour } = item.visit;
+  const others = item.visit.doctor_name && item.visit.doctor_id !== doctor.value?.doctor_id;
+  return html`<li><button type="button" class=${`queue-row ${colour}`} data-test="queue-row" data-visit=${item.visit.visit_id}
+    data-node-online=${String(item.node_online)} aria-current=${isChosen ? "true" : undefined}
+    onClick=${() => void choose(item.visit.visit_id)}>
+    <span class="row tight between"><strong class="num">${item.visit.token || "—"}</strong><${ColourBadge} colour=${colour} /></span>
+    <strong class="name">${item.patient_name || "—"}</strong>
+    <span class="soft">${[ageText(item.patient_age), item.patient_sex ? t(`gender-${item.patient_sex}`) : ""].filter(Boolean).join(" · ")}</span>
+    ${item.visit.state === "waiting" ? html`<span class="soft">${t("waits", { time: span(item.waited_s) })}</span>` : html`<span>${t(`state-${item.visit.state.replace("_", "-")}`)}</span>`}
+    <span class="soft small">${item.site_name} · <span class=${item.node_online ? "on" : "off"}>${item.home ? t(item.node_online ? "home-page-open" : "home-page-away") : item.node_online ? t("node-online")
+      : item.last_ack_age_s === null ? t("node-offline") : t("node-offline-since", { time: span(item.last_ack_age_s) })}</span></span>
+    ${others ? html`<span class="small">${t("taken-by", { name: item.visit.doctor_name })}</span>` : null}
+  </button></li>`;
+}
+
 function Queue() {
   const items = queue.value;
   return html`<nav class="queue" aria-label=${t("patients-waiting")}>
     <h2>${t("patients-waiting")} <span class="soft num">${items ? items.length : ""}</span></h2>
     ${items?.length === 0 ? html`<p class="soft" data-test="queue-empty">${t("console-empty")}</p>` : null}
-    <ol data-test="queue">${(items ?? []).map((item) => {
-      const { colour } = item.visit;
-      const others = item.visit.doctor_name && item.visit.doctor_id !== doctor.value?.doctor_id;
-      return html`<li key=${item.visit.visit_id}><button type="button" class=${`queue-row ${colour}`} data-test="queue-row" data-visit=${item.visit.visit_id}
-        data-node-online=${String(item.node_online)} aria-current=${chosen.value === item.visit.visit_id ? "true" : undefined}
-        onClick=${() => void choose(item.visit.visit_id)}>
-        <span class="row tight between"><strong class="num">${item.visit.token || "—"}</strong><${ColourBadge} colour=${colour} /></span>
-        <strong class="name">${item.patient_name || "—"}</strong>
-        <span class="soft">${[ageText(item.patient_age), item.patient_sex ? t(`gender-${item.patient_sex}`) : ""].filter(Boolean).join(" · ")}</span>
-        ${item.visit.state === "waiting" ? html`<span class="soft">${t("waits", { time: span(item.waited_s) })}</span>` : html`<span>${t(`state-${item.visit.state.replace("_", "-")}`)}</span>`}
-        <span class="soft small">${item.site_name} · <span class=${item.node_online ? "on" : "off"}>${item.home ? t(item.node_online ? "home-page-open" : "home-page-away") : item.node_online ? t("node-online")
-          : item.last_ack_age_s === null ? t("node-offline") : t("node-offline-since", { time: span(item.last_ack_age_s) })}</span></span>
-        ${others ? html`<span class="small">${t("taken-by", { name: item.visit.doctor_name })}</span>` : null}
-      </button></li>`;
-    })}</ol>
+    <ol data-test="queue">${(items ?? []).map((item) => html`<${QueueRow} key=${item.visit.visit_id} item=${item} isChosen=${chosen.value === item.visit.visit_id} />`)}</ol>
     <${EarlyList} />
   </nav>`;
 }

@@ -233,6 +233,7 @@ export function RxForm({ visitId }) {
   const general = denials.filter((one) => !one.field.startsWith("medicines["));
 
   const sign = async (/** @type {string} */ password) => {
+    if (busy.value) return;
     if (!draft.value.diagnosis.trim()) {
       wrong.value = t("wrong-diagnosis");
       document.getElementById("diagnosis")?.focus();
@@ -286,6 +287,8 @@ export function RxForm({ visitId }) {
     } finally {
       signing.delete(visitId);
       busy.value = false;
+      // the button that was pressed is shut until the next sheet is begun: the keyboard goes on at the record
+      if (document.activeElement === document.body) document.getElementById("record-title")?.focus();
     }
   };
 
@@ -338,7 +341,7 @@ export function RxForm({ visitId }) {
     ${now.lost.length > 0 ? html`<p class="notice warn" role="alert" data-test="lines-lost">${t("rx-lines-lost", { n: now.lost.length, ids: now.lost.join(", ") })}</p>` : null}
     ${signedBefore.value.includes(visitId) ? html`<p class="notice warn" role="alert" data-test="signed-before">${t("rx-signed-before")}</p>` : null}
     ${wrong.value ? html`<p class="notice bad" role="alert" data-test="sign-wrong">${wrong.value}</p>` : null}
-    <button type="button" class="primary big sign" data-test="sign" disabled=${busy.value || !begun} aria-busy=${busy.value ? "true" : "false"} onClick=${() => void sign("")}><${Icon} name="pen" /> ${t("sign")}</button>
+    <button type="button" class="primary big sign" data-test="sign" disabled=${!begun} aria-busy=${busy.value ? "true" : "false"} onClick=${() => void sign("")}><${Icon} name="pen" /> ${t("sign")}</button>
     ${asking.value ? html`<${SignDialog} busy=${busy.value} wrong=${wrong.value} onSign=${sign} onClose=${() => (asking.value = false)} />` : null}
   </form>`;
 }
@@ -352,7 +355,7 @@ function SignDialog({ busy, wrong, onSign, onClose }) {
         onInput=${(/** @type {any} */ event) => (password.value = event.currentTarget.value)} /></div>
     ${wrong ? html`<p class="notice bad" role="alert">${wrong}</p>` : null}
     <div class="row"><button type="button" onClick=${onClose}>${t("back")}</button>
-      <button type="button" class="primary grow" data-test="sign-confirm" disabled=${!password.value || busy} onClick=${() => void onSign(password.value)}>${t("sign")}</button></div>
+      <button type="button" class="primary grow" data-test="sign-confirm" disabled=${!password.value} aria-busy=${busy ? "true" : "false"} onClick=${() => void onSign(password.value)}>${t("sign")}</button></div>
   <//>`;
 }
 

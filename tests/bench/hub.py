@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.bench import hub_calls, hub_day, hub_fleet, hub_meet, hub_pair
+from tests.bench import hub_calls, hub_console, hub_day, hub_fleet, hub_meet, hub_pair
 from tests.bench.hub_load import LoadNode, hub_only, paced, saturated, started, stopped
 from tests.bench.rows import Row, at_most
 from tests.kits.clinic import Clinic
@@ -148,4 +148,5 @@ GROUPS: dict[str, Callable[[], list[Row]]] = {
     "fleet": hub_fleet.run,
     "day": hub_day.run,
     "meet": hub_meet.run,
+    "console": hub_console.run,
 }
