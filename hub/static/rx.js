@@ -288,7 +288,7 @@ export function RxForm({ visitId }) {
       signing.delete(visitId);
       busy.value = false;
       // the button that was pressed is shut until the next sheet is begun: the keyboard goes on at the record
-      if (document.activeElement === document.body) document.getElementById("record-title")?.focus();
+      if (document.activeElement === document.body || document.activeElement?.matches(":disabled")) document.getElementById("record-title")?.focus();
     }
   };
 
