@@ -1,6 +1,6 @@
 """Who came into the calls of a visit as a third person: one event after another. A part of :mod:`edge.model.fold`.
 
-Both events are of the hub's own log, which is folded in its order.
+Both events are of the hub's own log, which is folded in its order; an entry that comes again changes nothing.
 """
 
 import msgspec
@@ -22,6 +22,7 @@ class Third(msgspec.Struct, frozen=True):
     agreed: str
     """``spoken``, or ``emergency``: there was no time to ask."""
     joined_ms: int
+    """0: only her leaving is known."""
     left_ms: int = 0
     """0 while she is in it."""
     because: str = ""
@@ -36,23 +37,35 @@ def third_changes(
 ) -> dict[str, tuple[Third, ...]] | None:
     """What an event changes in the third persons of a visit; None: nothing, or it is of another matter."""
     match event:
-        case ev.ThirdJoined() if all(one.third_id != event.third_id for one in thirds):
-            joined = Third(
-                *(event.third_id, event.call_id, event.doctor_id, event.specialist_id, event.name),
-                event.registration,
-                event.qualification,
-                event.agreed,
-                at_ms,
-            )
-            return {"thirds": (*thirds, joined)}
-        case ev.ThirdLeft():
-            return {"thirds": tuple(_left(one, event, at_ms) for one in thirds)}
+        case ev.ThirdJoined() | ev.ThirdLeft():
+            known = next((one for one in thirds if one.third_id == event.third_id), None)
+            before = known or Third(event.third_id, "", "", "", "", "", "", "", 0)
+            after = _joined(before, event, at_ms) if isinstance(event, ev.ThirdJoined) else _left(before, event, at_ms)
+            if known is None:
+                return {"thirds": (*thirds, after)}
+            return {"thirds": tuple(after if one is known else one for one in thirds)}
         case _:
             return None
 
 
+def _joined(third: Third, event: ev.ThirdJoined, at_ms: int) -> Third:
+    if third.joined_ms:
+        return third
+    return msgspec.structs.replace(
+        third,
+        call_id=event.call_id,
+        doctor_id=event.doctor_id,
+        specialist_id=event.specialist_id,
+        name=event.name,
+        registration=event.registration,
+        qualification=event.qualification,
+        agreed=event.agreed,
+        joined_ms=at_ms,
+    )
+
+
 def _left(third: Third, event: ev.ThirdLeft, at_ms: int) -> Third:
-    if third.third_id != event.third_id or third.left_ms:
+    if third.left_ms:
         return third
     return msgspec.structs.replace(
         third,

@@ -54,7 +54,7 @@ class ClassLine(Struct, frozen=True):
     items: int
     size_bytes: int
     oldest_s: int | None
-    """Age of the oldest entry in it; null while the node is locked."""
+    """Age of the oldest entry in it; null while the node is locked, and where there is none (a head of the log)."""
 
 
 class BearerUse(Struct, frozen=True):
@@ -168,17 +168,19 @@ def records_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.glob(RECORDS_FILE + "*"))
 
 
-def backlog_lines(waiting: list[tuple[int, bytes, int]], sizes: dict[bytes, int], now_ms: int) -> tuple[ClassLine, ...]:
+def backlog_lines(
+    waiting: list[tuple[int, bytes, int | None]], sizes: dict[bytes, int], now_ms: int
+) -> tuple[ClassLine, ...]:
     """Bundles (class, id, time of the first entry) with their sizes, summed up by class."""
-    by_class: dict[int, list[tuple[int, int]]] = {}
+    by_class: dict[int, list[tuple[int, int | None]]] = {}
     for cls, ref, at_ms in waiting:
         by_class.setdefault(cls, []).append((sizes.get(ref, 0), at_ms))
-    return tuple(
-        ClassLine(
-            cls, len(rows), sum(size for size, _ in rows), max(0, now_ms - min(at_ms for _, at_ms in rows)) // 1000
-        )
-        for cls, rows in sorted(by_class.items())
-    )
+    lines = []
+    for cls, rows in sorted(by_class.items()):
+        known_ms = [at_ms for _, at_ms in rows if at_ms is not None]
+        oldest_s = max(0, now_ms - min(known_ms)) // 1000 if known_ms else None
+        lines.append(ClassLine(cls, len(rows), sum(size for size, _ in rows), oldest_s))
+    return tuple(lines)
 
 
 def bearer_use(meter: Meter) -> tuple[BearerUse, ...]:

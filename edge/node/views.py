@@ -302,13 +302,17 @@ class Views:
 
     # -- for the technician ---------------------------------------------------------------------------
 
-    def unacknowledged(self) -> list[tuple[int, bytes, int]]:
-        """(class, bundle id, when its first entry was recorded in Unix ms) of what the hub has not acknowledged."""
+    def unacknowledged(self) -> list[tuple[int, bytes, int | None]]:
+        """(class, bundle id, when its first entry was recorded in Unix ms) of what the hub has not acknowledged.
+
+        None for a bundle of no entry that is here, such as a head of the log.
+        """
         rows = self._db.rows(
-            "SELECT b.cls, b.ref, coalesce(e.stamp, 0) FROM bundles b LEFT JOIN entries e ON e.run = b.run "
+            "SELECT b.cls, b.ref, e.stamp FROM bundles b LEFT JOIN entries e ON e.run = b.run "
             "AND e.stream = b.stream AND e.seq = b.first_seq WHERE b.level = 0"
         )
-        return [(cls, ref, stamp >> 16) for cls, ref, stamp in rows] + self.media.waiting()
+        entries = [(cls, ref, None if stamp is None else stamp >> 16) for cls, ref, stamp in rows]
+        return [*entries, *self.media.waiting()]
 
     def quarantined(self) -> int:
         """Bundles whose contents the hub could not read; it keeps them aside."""

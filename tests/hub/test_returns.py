@@ -83,16 +83,24 @@ async def test_a_replaced_node_is_asked_for_all_once_and_again_only_when_it_has_
     held: dict[holdings.Log, Ranges] = {}
     assert isinstance(await node.state(holdings.describe(held, (), (), whole=False, question=1)), holdings.AskAll)
     assert isinstance(await node.state(holdings.describe(held, (), (), whole=True, question=2)), holdings.Wanted)
-    await node.until(lambda: len(node.downs) >= 3)
-    opened = [
-        seal.open_down(blob, node.keys.node_id, node.drawn.records, node.keys.hub_sign) for blob in node.downs.values()
-    ]
-    for payload in (unpack(one.payload) for one in opened):
-        if payload.stream == Stream.HUB:  # what the hub tells every node
-            continue
-        log = held.setdefault((payload.run, payload.stream), Ranges())
-        log.add(payload.first_seq, payload.first_seq + len(payload.entries))
-    assert sum(spans.size for spans in held.values()) == 13, "four people, and one visit of nine entries"
+
+    def returned() -> dict[holdings.Log, Ranges]:
+        logs: dict[holdings.Log, Ranges] = {}
+        for blob in node.downs.values():
+            one = seal.open_down(blob, node.keys.node_id, node.drawn.records, node.keys.hub_sign)
+            payload = unpack(one.payload)
+            if payload.stream != Stream.HUB:  # that is what the hub tells every node
+                log = logs.setdefault((payload.run, payload.stream), Ranges())
+                log.add(payload.first_seq, payload.first_seq + len(payload.entries))
+        return logs
+
+    def size() -> int:
+        """Entries: four people, and one visit of nine."""
+        return sum(spans.size for spans in returned().values())
+
+    await node.until(lambda: size() >= 13)
+    assert size() == 13
+    held = returned()
     for question in (3, 4):
         reply = await node.state(holdings.describe(held, (), (), whole=False, question=question))
         assert reply == holdings.Wanted((), False, False, question)

@@ -76,6 +76,7 @@ def share(rate_bps: float, rtt_s: float, queue_s: float, seed: int, *, tcp_first
     return (line.delivered_bytes - ours) / (flow.delivered_bytes - theirs)
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("tcp_first", [True, False])
 @pytest.mark.parametrize(("rate_bps", "rtt_s"), [(64_000.0, 0.6), (128_000.0, 0.3), (384_000.0, 0.3)])
 @pytest.mark.parametrize("queue_s", [0.3, 1.0])
