@@ -117,5 +117,6 @@ GROUPS: dict[str, Callable[[], list[Row]]] = {
     "commands": _commands,
     "many": _many,
     "day": node_day.run,
+    "quota": node_day.run_in_quota,
     "touch": touch.run,
 }

@@ -222,10 +222,16 @@ def rows(size: Size, got: Measured) -> list[Row]:
 
 
 def run() -> list[Row]:
-    """The day, and the same day under the quota."""
-    found: list[Row] = []
-    for size in (Size(), Size(every_s=8.0, think_s=0.2, share=SHARE)):
-        got = measure(size)
-        print(f"quota: {got.how}; {'; '.join(got.wrong[:5]) or 'all tokens right'}", file=sys.stderr, flush=True)
-        found += rows(size, got)
-    return found
+    """The day in ten minutes, with as much of the processor as the node likes."""
+    return _day(Size())
+
+
+def run_in_quota() -> list[Row]:
+    """The same day under the quota, in 27 minutes."""
+    return _day(Size(every_s=8.0, think_s=0.2, share=SHARE))
+
+
+def _day(size: Size) -> list[Row]:
+    got = measure(size)
+    print(f"quota: {got.how}; {'; '.join(got.wrong[:5]) or 'all tokens right'}", file=sys.stderr, flush=True)
+    return rows(size, got)
