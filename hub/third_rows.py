@@ -106,6 +106,12 @@ def runs(connection: Connection, call_id: str) -> Row[Any] | None:
     return None if over else row
 
 
+def calls_of_her_own(connection: Connection, doctor_id: str) -> int:
+    """How many calls that are not over a doctor holds herself."""
+    mine = (calls.c.doctor_id == doctor_id, calls.c.phase != CallPhase.ENDED.value)
+    return connection.execute(select(func.count()).where(*mine)).scalar() or 0
+
+
 def specialists(connection: Connection, is_here: Callable[[str], bool]) -> list[Specialist]:
     """All who have the role; who can come at once first."""
     in_call = select(calls.c.doctor_id).where(calls.c.phase != CallPhase.ENDED.value)

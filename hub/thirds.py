@@ -148,7 +148,10 @@ class Thirds:
     # The specialist
 
     async def accept(self, third_id: str, doctor: Doctor) -> Third:
-        """Come into the call. Written into the visit and the audit log. Raises NotFound, Refused(third_over)."""
+        """Come into the call. Written into the visit and the audit log.
+
+        Raises NotFound, Refused(third_over, third_own_call): two patients never hear each other's consultation.
+        """
 
         def act(connection: Connection) -> tuple[Third, down.DownBlob | None]:
             third = self._mine(connection, third_id, doctor.doctor_id)
@@ -158,6 +161,8 @@ class Thirds:
                 raise Refused("You are asked no more.", code="third_over")
             if rows.runs(connection, third.call_id) is None:
                 raise Refused("This call is over.", code="third_over")
+            if rows.calls_of_her_own(connection, doctor.doctor_id):
+                raise Refused("You are in a call of your own.", code="third_own_call")
             now_ms = self._desk.wall_ms()
             joined = ev.ThirdJoined(
                 *(third.visit_id, third_id, third.call_id, third.doctor_id, doctor.doctor_id, doctor.name),
@@ -183,6 +188,8 @@ class Thirds:
         third = await self._desk.store.read(lambda connection: self._mine(connection, third_id, person_id))
         if person_id == third.doctor_id:
             await self._over(third_id, "sent_away" if third.phase is Phase.JOINED else "withdrawn")
+        elif third.asked_id != person_id:
+            return  # she was passed over, and it is another's by now
         elif third.phase is Phase.ASKING:
             await self.decline(third_id, person_id)
         else:

@@ -18,6 +18,8 @@ import { doctor, errorText, keepThird, keptThird } from "./store.js";
 /** @typedef {Person & {specialities: string[], languages: string[], ready: boolean, here: boolean, busy: boolean}} Specialist */
 /** @typedef {import("/ui/call/doctor.js").Signal} Signal */
 
+const BUILD_AGAIN_MS = 2000;
+
 const items = signal(/** @type {Third[]} */ ([]));
 /** Whom this doctor asks, or has in her call. */
 const mine = () => items.value.find((one) => one.doctor.doctor_id === doctor.value?.doctor_id) ?? null;
@@ -31,10 +33,13 @@ export function setThirdSender(sender) {
   send = sender;
 }
 
+/** Whom this page itself asks no longer. */
+let withdrawn = "";
+
 export const loadThirds = often(async () => {
   const before = mine();
   items.value = (await get("/api/thirds")).items;
-  if (before?.phase === "asking" && !mine() && parts.value) toast("warn", t("third-nobody-came"));
+  if (before?.phase === "asking" && !mine() && parts.value && before.third_id !== withdrawn) toast("warn", t("third-nobody-came"));
   else if (before?.phase === "joined" && !mine() && parts.value) toast("good", t("third-left", { name: before.specialist.name }));
 });
 
@@ -97,8 +102,10 @@ async function build(thirdId) {
       },
       onEnd: dropBridge,
     });
-  } catch (error) {
-    toast("bad", errorText(error));
+  } catch {
+    setTimeout(() => { // she waits in the call: what the bridge needs is fetched until it comes
+      if (mine()?.third_id === thirdId && mine()?.phase === "joined" && !bridge) void build(thirdId);
+    }, BUILD_AGAIN_MS);
   } finally {
     building = "";
   }
@@ -120,6 +127,7 @@ function dropBridge() {
 
 /** @param {string} thirdId */
 async function end(thirdId) {
+  withdrawn = thirdId;
   try {
     await post(`/api/thirds/${thirdId}/end`);
   } catch (error) {

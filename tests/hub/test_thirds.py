@@ -190,3 +190,30 @@ async def test_nobody_is_asked_into_anothers_call_and_a_specialist_signs_nothing
     assert await here.answers("asha", "end") == 204
     await here.node.until(lambda: bool(here.told(ev.ThirdLeft)))
     assert [one.because for one in here.told(ev.ThirdLeft) if isinstance(one, ev.ThirdLeft)] == ["sent_away"]
+
+
+async def test_who_was_passed_over_cannot_end_the_leg_of_the_one_who_came(kit: HubKit) -> None:
+    here = await room(kit)
+    await here.ask()
+    assert await here.answers("bela", "decline") == 204
+    assert await here.answers("chand", "accept") == 200
+    assert await here.answers("bela", "end") == 204
+    assert [one["phase"] for one in await here.asked("chand")] == ["joined"]
+    assert here.told(ev.ThirdLeft) == []
+
+
+async def test_a_specialist_in_a_call_of_her_own_comes_into_no_other(kit: HubKit) -> None:
+    """Her own call began while she was being asked: her patient would have heard the other one."""
+    here = await room(kit)
+    await here.ask(specialist_id="bela")
+
+    def begin_own(connection: Connection) -> None:
+        row = connection.execute(select(calls).where(calls.c.call_id == here.call_id)).one()
+        connection.execute(calls.insert().values({**row._asdict(), "call_id": new_id(), "doctor_id": "bela"}))
+
+    await kit.hub.store.write(begin_own)
+    reply = await here.pages["bela"].call("POST", f"/api/thirds/{here.third_id}/accept")
+    assert (reply.status, (await reply.json())["code"]) == (409, "third_own_call")
+    assert here.told(ev.ThirdJoined) == []
+    await kit.hub.store.write(lambda c: c.execute(calls.delete().where(calls.c.doctor_id == "bela")))
+    assert await here.answers("bela", "accept") == 200

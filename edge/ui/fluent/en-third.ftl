@@ -44,3 +44,4 @@ error-third-already = Somebody is in the call, or is being asked.
 error-third-too-many = This call has asked often enough. Refer the patient in the prescription.
 error-third-nobody = No specialist who fits is at a page and free.
 error-third-over = You are asked no more: somebody else is, or the call has ended.
+error-third-own-call = You are in a call of your own. End it first.
