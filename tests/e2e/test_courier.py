@@ -21,7 +21,7 @@ from tests.kits.courier import carry, files
 from tests.kits.fat import STICK, Done, make_fat, python
 from tests.kits.visit import DoctorVisit, NurseVisit
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.waits, pytest.mark.serial, pytest.mark.timeout(240)]
 
 
 class Island(Clinic):

@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from .pages import Clinic, Watch, faults_here, log_in_doctor, log_in_nurse, register, take_visit, tap
 
-pytestmark = [pytest.mark.browser, pytest.mark.serial, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 ACROSS_MS = 45_000
 PICTURES = os.environ.get("UPKENDRA_PICTURES", "")
 """A folder: keep screenshots there, to be looked at."""

@@ -20,7 +20,7 @@ from .pages import (
     tap,
 )
 
-pytestmark = [pytest.mark.browser, pytest.mark.serial, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 PICTURES = os.environ.get("UPKENDRA_PICTURES", "")
 """A folder: keep screenshots there, to be looked at."""
 

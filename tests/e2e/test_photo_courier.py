@@ -17,7 +17,7 @@ from tests.kits.courier import carry, files
 from tests.kits.link import Link, LinkSpec
 from tests.kits.visit import NurseVisit
 
-pytestmark = [pytest.mark.root, pytest.mark.serial, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.waits, pytest.mark.root, pytest.mark.serial, pytest.mark.timeout(240)]
 
 PHOTO, PREVIEW = media.jpeg_of(300_000, 5), media.jpeg_of(4_000, 5)
 

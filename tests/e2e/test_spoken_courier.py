@@ -17,7 +17,7 @@ from tests.kits.visit import DoctorVisit, NurseVisit, fresh_id
 
 from .test_courier import Island
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.waits, pytest.mark.serial, pytest.mark.timeout(240)]
 PHOTO, PREVIEW = made.jpeg_of(60_000, 6), made.jpeg_of(4_000, 6)
 SOUND = made.sound("webm", 20.0)
 

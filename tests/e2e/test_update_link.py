@@ -14,7 +14,7 @@ from hub.config import Settings
 from hub.store.engine import Store
 from tests.kits.clinic import Clinic, wait_until
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.waits, pytest.mark.serial, pytest.mark.timeout(240)]
 SIZE_BYTES = 1_300_000
 KEY = bytes(range(32))
 

@@ -78,7 +78,9 @@ def share(rate_bps: float, rtt_s: float, queue_s: float, seed: int, *, tcp_first
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("tcp_first", [True, False])
-@pytest.mark.parametrize(("rate_bps", "rtt_s"), [(64_000.0, 0.6), (128_000.0, 0.3), (384_000.0, 0.3)])
+@pytest.mark.parametrize(
+    ("rate_bps", "rtt_s"), [(64_000.0, 0.6), (128_000.0, 0.3), pytest.param(384_000.0, 0.3, marks=pytest.mark.long)]
+)
 @pytest.mark.parametrize("queue_s", [0.3, 1.0])
 def test_bulk_takes_about_what_a_cubic_flow_beside_it_takes(
     rate_bps: float, rtt_s: float, queue_s: float, tcp_first: bool
