@@ -11,7 +11,8 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Final
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, func, select
+from sqlalchemy.exc import DataError
 
 from edge.sync import courier, seal, updating
 from edge.web.logs import say
@@ -20,6 +21,7 @@ from . import update_stock, waves
 from .config import Settings
 from .directory import NodeDirectory
 from .link import Link
+from .store.dialect import Row, put_row
 from .store.engine import Store
 from .store.schema_office import update_told
 
@@ -27,7 +29,9 @@ logger = logging.getLogger("hub.updates")
 PLANS_KEPT_S: Final = 3.0
 """So soon a pause or a new wave counts."""
 IN_HAND_MAX_BYTES: Final = 16 << 20
-"""Pieces on their way, all nodes together."""
+"""Pieces on their way to nodes that are heard, all together."""
+WAITING_MAX_BYTES: Final = 2 * updating.WINDOW * updating.PIECE_BYTES
+"""Pieces on their way to one node, heard or not: those of the update before may wait still."""
 ASKS_PER_NODE: Final = updating.WINDOW + 2
 ASKING_MAX: Final = 20_000
 """Nodes whose questions wait; those that asked first are forgotten first, and ask again."""
@@ -108,7 +112,8 @@ class UpdateLink:
     async def _turn(self) -> None:
         """One question of the node whose turn it is; its next one waits until all others had theirs."""
         if not self._asks:
-            self._wake.clear()
+            if not self._told:
+                self._wake.clear()
             return
         node_id, waiting = next(iter(self._asks.items()))
         message = waiting.popleft()
@@ -155,6 +160,8 @@ class UpdateLink:
         return self._stocked[sha256]
 
     async def _send_piece(self, node_id: bytes, stocked: update_stock.Stocked, want: updating.Want) -> None:
+        if self._link.endpoint.updates_pending(node_id) >= WAITING_MAX_BYTES:
+            return  # it asks again
         await self._room()
         try:
             data = await asyncio.to_thread(stocked.read, want.offset, want.length)
@@ -168,9 +175,14 @@ class UpdateLink:
             self._in_hand[node_id] = self._in_hand.get(node_id, 0) + len(data)
 
     async def _room(self) -> None:
-        """Wait until the rate of all, and the memory for all, have room for a piece."""
+        """Wait until the rate of all, and the memory for all, have room for a piece.
+
+        What waits for a node that went dark counts no more: its session may stay for weeks.
+        """
         while sum(self._in_hand.values()) >= IN_HAND_MAX_BYTES:
-            pending = {node_id: self._link.endpoint.updates_pending(node_id) for node_id in self._in_hand}
+            endpoint, now_s = self._link.endpoint, self._monotonic_s()
+            heard = [node_id for node_id in self._in_hand if endpoint.presence(node_id, now_s).online]
+            pending = {node_id: endpoint.updates_pending(node_id) for node_id in heard}
             self._in_hand = {node_id: size for node_id, size in pending.items() if size}
             if sum(self._in_hand.values()) >= IN_HAND_MAX_BYTES:
                 await asyncio.sleep(AGAIN_S)
@@ -185,19 +197,24 @@ class UpdateLink:
         return sent
 
     async def _write_told(self) -> None:
-        """What nodes said of themselves, many in one transaction."""
+        """What nodes said of themselves, many in one transaction; what could not be written is tried again."""
         if not self._told:
             return
         told, self._told = self._told, OrderedDict()
         now_ms = self._wall_ms()
-        await self._store.write(lambda connection: note(connection, told, now_ms))
+        try:
+            await self._store.write(lambda connection: note(connection, told, now_ms))
+        except DataError:
+            raise  # no database will take it another time
+        except Exception:
+            self._told = OrderedDict({**told, **self._told})
+            raise
 
 
 def note(connection: Connection, told: dict[bytes, updating.Told], now_ms: int) -> None:
     """Keep the last word of each node."""
-    for node_id, one in told.items():
-        connection.execute(delete(update_told).where(update_told.c.node_id == node_id.hex()))
-        row = {
+    for node_id, one in sorted(told.items()):  # in one order, whichever process of the hub writes
+        row: Row = {
             "node_id": node_id.hex(),
             "name": one.name,
             "version": one.version,
@@ -208,7 +225,7 @@ def note(connection: Connection, told: dict[bytes, updating.Told], now_ms: int) 
             "why": one.why,
             "told_ms": now_ms,
         }
-        connection.execute(insert(update_told).values(row))
+        put_row(connection, update_told, row)
 
 
 def progress(connection: Connection) -> dict[tuple[str, str], dict[str, int]]:

@@ -5,14 +5,15 @@ MiB is compared with the release as soon as it is whole; what is not right is cu
 """
 
 import os
+import shutil
 from pathlib import Path
 from typing import Final
 
-from edge.sync import courier, release
+from edge.sync import courier, release, updating
 from edge.sync.faults import point
 
 from .config import write_private
-from .spool import OFFER_SUFFIX, Spool
+from .spool import OFFER_SUFFIX, RESERVE_BYTES, Spool
 
 SYNC_BYTES: Final = 256 * 1024
 TAKEN_FILE: Final = "taken-by-link"
@@ -66,9 +67,13 @@ class LinkCopy:
         """Whether the copy ended without us: a stick brought the rest, or another update."""
         return self.release is None or not self._spool.path_of(self.release, OFFER_SUFFIX).exists()
 
+    def has_room(self, size_bytes: int = updating.WINDOW * updating.PIECE_BYTES) -> bool:
+        """Whether so much may come now: the room that was there at the beginning may have gone to photos since."""
+        return shutil.disk_usage(self._spool.folder).free >= RESERVE_BYTES + size_bytes
+
     def append(self, at: int, data: bytes) -> int:
         """Write behind what lies here; where it ends then. That is not ``at + len(data)`` if another one has written,
-        or if a block was not what the release says. Raises ReleaseRefused(update_busy), OSError.
+        or if a block was not what the release says. Raises ReleaseRefused: update_busy, update_no_room; OSError.
         """
         assert self.release is not None
         found = self.release
@@ -76,6 +81,8 @@ class LinkCopy:
             there = self.position()
             if there != at:
                 return there
+            if not self.has_room(len(data)):
+                raise release.ReleaseRefused("The rest of the room is for records.", code="update_no_room")
             handle = self._open(self._spool.path_of(found, ".part"))
             point("update.piece")
             os.pwrite(handle, data, at)
@@ -110,7 +117,7 @@ class LinkCopy:
     def finish(self, now_ms: int) -> bool:
         """Check the whole file once more and leave it to the installer; False if a part has to come again.
 
-        Raises CourierRefused, ReleaseRefused: it is given up then.
+        Raises CourierRefused, ReleaseRefused: update_busy and update_no_room pass, for others it is given up.
         """
         assert self.release is not None
         assert self.offer is not None
@@ -149,10 +156,11 @@ class LinkCopy:
         self.offer = self.release = None
 
     def refuse(self) -> None:
-        """Drop it, and never fetch it by link again."""
+        """Drop it, and never fetch it by link again. Raises ReleaseRefused(update_busy): nothing was done then."""
         if self.release is not None:
-            self._note_taken(self.release.sha256)
+            sha256 = self.release.sha256
             self.drop()
+            self._note_taken(sha256)
 
     def taken(self) -> frozenset[str]:
         """SHA-256 of updates that are not fetched by link again, whatever became of them: a stick may bring them."""

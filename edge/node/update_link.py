@@ -173,6 +173,9 @@ class UpdateFetcher:
         """Ask what is to be asked; seconds until the next look."""
         if self._pull is not None and await asyncio.to_thread(lambda: self._copy.is_gone):
             self._end_pull()  # a stick brought the rest, or another one
+        has_room = self._pull is None or await asyncio.to_thread(self._copy.has_room)
+        if self._pull is not None and self._pull.is_whole and has_room:
+            await self._finish()
         waits = self.waits()
         if waits == "hub":
             return LOOK_S
@@ -189,7 +192,7 @@ class UpdateFetcher:
                 self._offer_asked_s = now_s
                 self._link.send_update(updating.encode(updating.WantOffer(self._wanted.sha256)), b"want offer")
             return LOOK_S
-        for want in self._pull.wants(now_s):
+        for want in self._pull.wants(now_s) if has_room else ():
             self._link.send_update(updating.encode(want), b"want" + want.offset.to_bytes(8, "big"))
         return LOOK_S
 
@@ -258,8 +261,6 @@ class UpdateFetcher:
         at = await asyncio.to_thread(self._copy.position)
         self._pull = updating.Pull(bytes.fromhex(found.sha256), found.size_bytes, at)
         say(logger, "update_coming", name=found.name, version=found.version, at=at, size=found.size_bytes)
-        if self._pull.is_whole:
-            await self._finish()
 
     async def _piece(self, piece: updating.Piece) -> None:
         assert self._pull is not None
@@ -283,11 +284,12 @@ class UpdateFetcher:
         say(logger, "update_damaged", logging.WARNING, at=at)
         found = self._copy.release
         if self._bad[at] >= BAD_MAX and found is not None:
-            self._refused = updating.Told(found.name, found.version, "refused", at, found.size_bytes, "update_damaged")
             await asyncio.to_thread(self._copy.refuse)
+            self._refused = updating.Told(found.name, found.version, "refused", at, found.size_bytes, "update_damaged")
             self._pull = None
 
     async def _finish(self) -> None:
+        """What came whole goes to the installer; what passes is left to the next look."""
         found = self._copy.release
         assert found is not None
         assert self._pull is not None
@@ -295,8 +297,12 @@ class UpdateFetcher:
         try:
             whole = await asyncio.to_thread(self._copy.finish, now_ms)
         except courier.CourierRefused as error:
-            self._refused = updating.Told(found.name, found.version, "refused", 0, found.size_bytes, error.refusal.code)
+            code = error.refusal.code
+            if code in PASSING:
+                say(logger, code, logging.WARNING)
+                return
             await asyncio.to_thread(self._copy.refuse)
+            self._refused = updating.Told(found.name, found.version, "refused", 0, found.size_bytes, code)
             self._pull = None
             raise
         if whole:
@@ -329,7 +335,8 @@ class UpdateFetcher:
         """What is to be said. Blocking."""
         found = self._copy.release
         if found is not None:
-            return updating.Told(found.name, found.version, "coming", self._copy.position(), found.size_bytes)
+            code = "" if self._copy.has_room() else "update_no_room"
+            return updating.Told(found.name, found.version, "coming", self._copy.position(), found.size_bytes, code)
         waiting = self._spool.waiting()
         if waiting:
             one = waiting[-1]
@@ -341,9 +348,8 @@ class UpdateFetcher:
             ended = msgspec.json.decode(raw, type=Outcome)
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             return None
-        return updating.Told(
-            updating.SYSTEM, ended.version[:60], ended.ended[:60], code=ended.code[:60], why=ended.message[:300]
-        )
+        version, how, code = (text.replace("\0", "")[:60] for text in (ended.version, ended.ended, ended.code))
+        return updating.Told(updating.SYSTEM, version, how, code=code, why=ended.message.replace("\0", "")[:300])
 
     async def _tell(self) -> None:
         """Say it when it has changed; of what is coming each twentieth."""

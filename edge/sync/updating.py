@@ -25,7 +25,9 @@ HEADS_MAX: Final = 32
 SYSTEM: Final = "system"
 
 _Sha: TypeAlias = Annotated[bytes, Meta(min_length=32, max_length=32)]
-_Word: TypeAlias = Annotated[str, Meta(max_length=60)]
+_NO_NUL: Final = r"\A[^\x00]*\Z"
+"""No database takes that character for sure."""
+_Word: TypeAlias = Annotated[str, Meta(max_length=60, pattern=_NO_NUL)]
 _Size: TypeAlias = Annotated[int, Meta(ge=0, le=1 << 40)]
 
 
@@ -104,7 +106,7 @@ class Told(Struct, frozen=True, array_like=True, tag=8):
     size_bytes: _Size = 0
     code: _Word = ""
     """Why it was refused or rolled back."""
-    why: Annotated[str, Meta(max_length=300)] = ""
+    why: Annotated[str, Meta(max_length=300, pattern=_NO_NUL)] = ""
 
 
 Message: TypeAlias = Ask | Offers | WantOffer | Offer | Want | Piece | Gone | Told

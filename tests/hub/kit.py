@@ -28,10 +28,10 @@ from edge.model.records import (
     TriageResult,
     Vitals,
 )
-from edge.sync import enrol, holdings, seal
+from edge.sync import enrol, holdings, seal, updating
 from edge.sync.bundle import BundlePayload, unpack
 from edge.sync.endpoint import NodeEndpoint
-from edge.sync.link import BundleAcked, DownArrived, NodeEvent, SignalArrived, StateArrived, UnlockTold
+from edge.sync.link import BundleAcked, DownArrived, NodeEvent, SignalArrived, StateArrived, UnlockTold, UpdateHeard
 from edge.sync.log import Stream, Writer, own_salt
 from hub import directory, doctors
 from hub.app import build_app
@@ -218,6 +218,8 @@ class NodeKit:
         self.signals: list[bytes] = []
         self.states: list[holdings.Message] = []
         """What the hub said about what is held."""
+        self.updates: list[updating.Message | None] = []
+        """What the hub said about updates."""
         self.unlocks: list[tuple[int, bytes]] = []
         """What the hub said about opening this node."""
         self.stores_downs = True
@@ -305,6 +307,8 @@ class NodeKit:
                 self.signals.append(event.blob)
             case StateArrived():
                 self.states.append(holdings.decode(event.body))
+            case UpdateHeard():
+                self.updates.append(updating.decode(event.body))
             case UnlockTold():
                 self.unlocks.append((event.state, event.secret))
             case _:

@@ -1,6 +1,8 @@
 """A copy that comes by link: half of it by stick, pieces that lie, offers that go; and when nothing may come."""
 
+import asyncio
 import random
+import shutil
 import time
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import msgspec
 import pytest
 
 from edge.node.clock import Clock
-from edge.node.spool import Spool, Waiting
+from edge.node.spool import RESERVE_BYTES, Spool, Waiting
 from edge.node.spool_link import LinkCopy
 from edge.node.update_link import UpdateFetcher
 from edge.sync import courier, release, seal
@@ -131,6 +133,42 @@ def test_a_damaged_tail_after_a_power_cut_is_found_at_the_end(setup: Provisioned
     assert copy.finish(1)
 
 
+def leave(setup: Provisioned, patch: pytest.MonkeyPatch, free_bytes: int) -> None:
+    disk = shutil.disk_usage(setup.folder)._replace(free=free_bytes)
+    patch.setattr(shutil, "disk_usage", lambda _: disk)
+
+
+def test_what_photos_left_of_the_room_since_the_beginning_is_for_records(
+    setup: Provisioned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = copy_of(setup)
+    copy.begin(offer(setup))
+    fill(copy, 100_000)
+    with monkeypatch.context() as patch:
+        leave(setup, patch, RESERVE_BYTES + STEP - 1)
+        with pytest.raises(release.ReleaseRefused) as refused:
+            copy.append(100_000, CONTENT[100_000 : 100_000 + STEP])
+    assert refused.value.refusal.code == "update_no_room"
+    assert copy.position() == 100_000, "what came stays, and goes on when there is room"
+    fill(copy, len(CONTENT))
+    assert copy.finish(1)
+
+
+def test_what_could_not_be_dropped_was_not_refused(setup: Provisioned) -> None:
+    copy = copy_of(setup)
+    copy.begin(offer(setup))
+    fill(copy, 100_000)
+    assert copy.release is not None
+    sha256 = copy.release.sha256
+    with Spool(setup.folder, setup.config).alone(), pytest.raises(release.ReleaseRefused) as refused:
+        copy.refuse()
+    assert refused.value.refusal.code == "update_busy"
+    assert sha256 not in copy.taken()
+    copy.refuse()
+    assert sha256 in copy.taken()
+    assert not {".part", ".offer"} & names(setup)
+
+
 class Hub:
     """What a hub would answer, without a link."""
 
@@ -215,3 +253,73 @@ async def test_a_hub_that_gives_wrong_bytes_twice_is_asked_no_more(
         assert [(one.state, one.code) for one in told] == [("refused", "update_damaged")]
         assert rounds < 100
         assert not {".part", ".offer", ".json"} & names(setup)
+
+
+async def almost_all(hub: Hub, setup: Provisioned) -> up.Piece:
+    """Begin, and hear everything but the last piece, which is what this returns."""
+    said = await hub.hear(up.Offer(offer(setup)))
+    while wants := [one for one in said if isinstance(one, up.Want)]:
+        for want in wants:
+            piece = up.Piece(want.sha256[:8], want.offset, CONTENT[want.offset : want.offset + want.length])
+            if want.offset + want.length == len(CONTENT):
+                last = piece
+            else:
+                await hub.fetcher.hear(up.encode(piece))
+        said = await hub.turn()
+    return last
+
+
+async def test_without_room_nothing_is_asked_for_and_it_is_said(
+    setup: Provisioned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Served(setup) as served:
+        await served.node.updates.stop()
+        hub = Hub(setup, served, monkeypatch)
+        at(setup, served, monkeypatch, 23)
+        first = next(one for one in await hub.hear(up.Offer(offer(setup))) if isinstance(one, up.Want))
+        with monkeypatch.context() as patch:
+            leave(setup, patch, RESERVE_BYTES)
+            with pytest.raises(release.ReleaseRefused):
+                await hub.hear(up.Piece(first.sha256[:8], 0, CONTENT[:STEP]))
+            said = await hub.turn()
+            assert not any(isinstance(one, up.Want) for one in said)
+            assert [(one.state, one.code) for one in said if isinstance(one, up.Told)] == [("coming", "update_no_room")]
+        assert first in await hub.turn()
+
+
+@pytest.mark.parametrize("code", ["update_busy", "update_no_room"])
+async def test_what_passes_at_the_end_costs_no_update(
+    setup: Provisioned, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    async with Served(setup) as served:
+        await served.node.updates.stop()
+        hub = Hub(setup, served, monkeypatch)
+        at(setup, served, monkeypatch, 23)
+        last = await almost_all(hub, setup)
+
+        def passing(spool: Spool, file: courier.UpdateFile) -> None:
+            raise release.ReleaseRefused("not now", code=code)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Spool, "look", passing)
+            await hub.hear(last)
+            assert {".part", ".offer"} <= names(setup)
+            assert "taken-by-link" not in names(setup)
+        hub.waits = "hub"
+        await hub.turn()
+        waiting = await asyncio.to_thread(Spool(setup.folder, setup.config).waiting)
+        assert [one.version for one in waiting] == ["1.2.0"]
+
+
+async def test_what_is_no_good_at_the_end_is_given_up(setup: Provisioned, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Served(setup) as served:
+        await served.node.updates.stop()
+        hub = Hub(setup, served, monkeypatch)
+        at(setup, served, monkeypatch, 23)
+        last = await almost_all(hub, setup)
+        (setup.folder / "updates" / "update.pub").write_text(seal.verifier_of(bytes(32)).hex())
+        with pytest.raises(release.ReleaseRefused):
+            await hub.hear(last)
+        assert not {".part", ".offer", ".json"} & names(setup)
+        told = [one for one in await hub.turn() if isinstance(one, up.Told)]
+        assert [(one.state, one.code) for one in told] == [("refused", "update_signature")]

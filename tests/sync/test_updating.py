@@ -39,6 +39,13 @@ def test_a_later_number_is_passed_over_and_a_later_field_is_no_fault() -> None:
     assert up.decode(longer) == up.Ask("rpi")
 
 
+def test_a_word_that_a_database_may_refuse_is_no_message() -> None:
+    up.decode(up.encode(up.Told("system", "1.2.0", "rolled_back", why="two\nlines")))
+    for told in (up.Told("system", "1\0", "here"), up.Told("system", "1", "rolled_back", why="no\nhub\0\n")):
+        with pytest.raises(up.UpdatingRefused):
+            up.decode(up.encode(told))
+
+
 def head(letter: int, version: str, size_bytes: int, name: str = "system") -> up.Head:
     return up.Head(bytes((letter,)) * 32, name, version, size_bytes)
 
