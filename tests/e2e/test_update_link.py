@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,6 +85,7 @@ def test_an_update_comes_by_link_over_kills_of_both_sides_and_a_pause(tmp_path: 
         assert not list(folder.glob("*.offer"))
         clinic.node.kill()
         let_go(clinic, sha256, paused=False)
+        time.sleep(update_link.PLANS_KEPT_S)  # a node that starts sooner hears of the pause, and asks in an hour
         clinic.node.start()
         wait_until(note.exists, "the whole update", 120)
         assert (folder / f"{sha256[:24]}.bundle").read_bytes() == content
