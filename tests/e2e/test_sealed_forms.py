@@ -1,6 +1,7 @@
 """A form while the node is away: what was typed outlives a reload, sealed, and comes back with the node's key."""
 
 import json
+import secrets
 from collections.abc import Iterator
 
 import msgspec
@@ -8,8 +9,8 @@ import pytest
 from msgspec import Struct
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.kits.client import Client
-from tests.kits.clinic import Clinic, wait_until
+from tests.kits.client import Client, text
+from tests.kits.clinic import Clinic, Staff, wait_until
 from tests.kits.way import CutWay
 
 from .pages import BROWSER_ARGS, CHROMIUM, faults_here, fill, register, see, tap
@@ -52,6 +53,16 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def second(clinic: Clinic) -> Staff:
+    """Another nurse, who works on the same tablet."""
+    pin, name = f"{secrets.randbelow(10**6):06d}", "Meena Demo"
+    who = ["--name", name, "--name-hi", "मीना डेमो", "--role", "anm"]
+    code = ["--pin-stdin", "--recovery-code", clinic.recovery_code]
+    made = clinic.command("edge.node", ["add-staff", "--data", str(clinic.node_data), *who, *code], stdin=pin)
+    return Staff(text(made, "staff_id"), name, pin, text(made, "badge"))
+
+
 def lying(page: Page) -> list[str]:
     """Kinds of the sealed pieces in the tablet; none of them shows what it holds."""
     found = page.locator("html").evaluate(LYING)
@@ -78,10 +89,19 @@ def until_shell(page: Page) -> None:
     raise AssertionError(f"the service worker has not: {missing}")
 
 
-def log_in(page: Page, clinic: Clinic) -> None:
-    tap(page, f"staff-{clinic.nurse.staff_id}")
-    fill(page, "login-pin", clinic.nurse.pin)
+def log_in(page: Page, person: Staff) -> None:
+    tap(page, f"staff-{person.staff_id}")
+    fill(page, "login-pin", person.pin)
     tap(page, "login-submit")
+
+
+def log_out_away(page: Page) -> None:
+    """Log out while something typed is here alone."""
+    see(page, "unsaved-line")
+    tap(page, "logout")
+    tap(page, "logout-anyway")
+    see(page, "login-page")
+    until_lying(page, ["form"])
 
 
 def reload_away(page: Page) -> None:
@@ -139,13 +159,29 @@ def at_node(client: Client, key: str, words: str) -> Draft:
     return found()[0]
 
 
+def begin_history(page: Page, name: str, age: str) -> str:
+    """A new patient's visit with the history open; the visit."""
+    see(page, "new-patient")
+    register(page, name, gender="male", age=age)
+    tap(page, "go-history")
+    see(page, "step-history")
+    return page.url.split("/visit/")[1].split("/")[0]
+
+
+def left(page: Page, how: str, medicines: str) -> None:
+    """The form shows the newer words, says how the old ones came to lie aside, and has them."""
+    expect(page.locator('[data-test="other-tablet"]')).to_have_attribute("data-replaced", "1", timeout=20_000)
+    expect(page.locator('[data-test="other-who"]')).to_have_attribute("data-how", how)
+    expect(page.locator('[data-test="medicines"]')).to_have_value(medicines)
+
+
 def test_a_node_that_is_killed_and_a_reload_in_the_middle_of_a_form_lose_nothing(
     browser: Browser, clinic: Clinic
 ) -> None:
     context = browser.new_context(viewport={"width": 800, "height": 1280})
     page = context.new_page()
     page.goto(clinic.node.url)
-    log_in(page, clinic)
+    log_in(page, clinic.nurse)
     see(page, "new-patient")
     register(page, NAME)
     visit = page.url.split("/visit/")[1].split("/")[0]
@@ -187,7 +223,7 @@ def test_what_comes_back_replaces_nothing_newer_and_a_lost_tablet_is_wiped(brows
         page.goto(way.url)
         there.goto(clinic.node.url)
         for one in (page, there):
-            log_in(one, clinic)
+            log_in(one, clinic.nurse)
             see(one, "new-patient")
         register(page, f"{NAME} Devi", gender="other")
         visit = page.url.split("/visit/")[1].split("/")[0]
@@ -234,7 +270,7 @@ def test_a_new_patients_form_says_what_another_tablet_replaced_and_brings_it_bac
 ) -> None:
     page = browser.new_page()
     page.goto(clinic.node.url)
-    log_in(page, clinic)
+    log_in(page, clinic.nurse)
     tap(page, "new-patient")
     see(page, "register-form")
     key = f"register-{page.url.split('/register/')[1]}"
@@ -252,3 +288,110 @@ def test_a_new_patients_form_says_what_another_tablet_replaced_and_brings_it_bac
     expect(notice).to_have_attribute("data-replaced", "0")
     at_node(client, key, "mine sealmarker")
     page.close()
+
+
+def test_what_one_nurse_wrote_before_replaces_nothing_of_another_on_the_same_tablet(
+    browser: Browser, clinic: Clinic, second: Staff
+) -> None:
+    with CutWay(clinic.node.url) as way:
+        page = browser.new_page(viewport={"width": 800, "height": 1280})
+        page.goto(way.url)
+        log_in(page, clinic.nurse)
+        visit = begin_history(page, "रहीम खान", "61")
+        key, history = f"visit-{visit}", f"{way.url}/#/visit/{visit}/step/history"
+        fill(page, "medicines", TYPED)
+        client = beside(clinic)
+        mine = at_node(client, key, TYPED)
+        way.cut()
+        fill(page, "medicines", MORE)
+        fill(page, "history-notes", "only here sealmarker")
+        log_out_away(page)
+        way.mend()
+        log_in(page, second)
+        see(page, "new-patient")
+        page.goto(history)
+        expect(page.locator('[data-test="medicines"]')).to_have_value(TYPED)
+        fill(page, "medicines", "newer")
+        theirs = at_node(client, key, "newer")
+        assert json.loads(theirs.body)["_by"] == json.loads(mine.body)["_by"], "the same tab"
+        tap(page, "logout")
+        log_in(page, clinic.nurse)
+        see(page, "new-patient")
+        page.goto(history)
+        left(page, "old", "newer")
+        assert faults_here(page) == []
+        expect(page.locator('[data-test="history-notes"]')).to_have_value("only here sealmarker")
+        assert json.loads(at_node(client, key, "only here").body)["medicines"] == "newer"
+        tap(page, "take-back")
+        at_node(client, key, MORE)
+        until_lying(page, [])
+
+        way.cut()
+        fill(page, "medicines", "late sealmarker")
+        log_out_away(page)
+        client.ask("DELETE", f"/api/drafts/{key}")  # as the token does, from another tablet
+        way.mend()
+        log_in(page, clinic.nurse)
+        until_lying(page, ["aside"])
+        page.goto(history)
+        left(page, "anew", "")
+        assert key not in [one.key for one in msgspec.convert(client.get("/api/drafts"), Drafts).items]
+        tap(page, "take-back")
+        at_node(client, key, "late sealmarker")
+        until_lying(page, [])
+
+        fill(page, "medicines", "kept")
+        at_node(client, key, "kept")
+        way.cut()
+        fill(page, "medicines", "stale sealmarker")
+        log_out_away(page)
+        client.ask("DELETE", f"/api/drafts/{key}")
+        anew = json.dumps({**json.loads(theirs.body), "medicines": ""})
+        client.put(f"/api/drafts/{key}", {"body": anew, "revision": 1})
+        way.mend()
+        log_in(page, clinic.nurse)
+        until_lying(page, ["aside"])
+        page.goto(history)
+        left(page, "anew", "")
+        page.close()
+
+
+def test_what_was_sealed_is_joined_into_the_form_though_the_key_comes_late(browser: Browser, clinic: Clinic) -> None:
+    context = browser.new_context(viewport={"width": 800, "height": 1280}, service_workers="block")
+    page = context.new_page()
+    page.goto(clinic.node.url)
+    log_in(page, clinic.nurse)
+    key = f"visit-{begin_history(page, 'मोहन लाल', '47')}"
+    fill(page, "medicines", TYPED)
+    client = beside(clinic)
+    at_node(client, key, TYPED)
+    context.route("**/api/drafts/*", lambda route: route.abort())
+    fill(page, "medicines", MORE)
+    see(page, "unsaved-line")
+    until_lying(page, ["form"])
+    context.route("**/api/tablet/draft-key", lambda route: route.abort(), times=1)
+    page.reload()
+    context.unroute("**/api/drafts/*")
+    expect(page.locator('[data-test="medicines"]')).to_have_value(MORE, timeout=20_000)
+    at_node(client, key, MORE)
+    until_lying(page, [])
+
+    tap(page, "home")
+    tap(page, "new-patient")
+    see(page, "register-form")
+    key = f"register-{page.url.split('/register/')[1]}"
+    context.route("**/api/drafts/*", lambda route: route.abort())
+    fill(page, "reg-village", "mine sealmarker")
+    see(page, "unsaved-line")
+    until_lying(page, ["form"])
+    context.route("**/api/tablet/draft-key", lambda route: route.abort())
+    page.reload()
+    fill(page, "reg-name", "typed since")
+    expect(page.locator('[data-test="reg-village"]')).to_have_value("")
+    context.unroute("**/api/drafts/*")
+    context.unroute("**/api/tablet/draft-key")
+    expect(page.locator('[data-test="reg-village"]')).to_have_value("mine sealmarker", timeout=20_000)
+    expect(page.locator('[data-test="reg-name"]')).to_have_value("typed since")
+    assert json.loads(at_node(client, key, "mine sealmarker").body)["name"] == "typed since"
+    until_lying(page, [])
+    context.close()

@@ -1,6 +1,7 @@
 // @ts-check
 // What the tablet's page knows: the node, who is logged in, the queue, the visit on the screen.
-// Everything here is a copy of what the node says; nothing is kept in the browser's storage.
+// Everything here is a copy of what the node says, in memory only. What the browser's storage holds of a patient is what the node
+// does not have yet, sealed (sealed.js).
 import { afterPicture } from "/ui/lib/answer.js";
 import { computed, signal } from "/ui/lib/dom.js";
 import { get, post, setCsrf } from "/ui/lib/http.js";
