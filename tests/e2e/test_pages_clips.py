@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 from .pages import Clinic, Watch, faults_here, log_in_doctor, log_in_nurse, register, see, take_visit, tap
 from .test_pages_media import PICTURES, faults, until
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.browser, pytest.mark.serial, pytest.mark.timeout(240)]
 MAKING_MS = 90_000
 THREE_SECONDS = re.compile(r"^([3-9]|[12]\d|30)$")
 PLAYER = "document.querySelector('[data-test=clip-player]')"
