@@ -9,12 +9,18 @@ from .pages import BROWSER_ARGS, CHROMIUM, Clinic, Stage
 
 
 @pytest.fixture(scope="module")
-def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
-    stage = Stage(tmp_path_factory.mktemp("clinic"))
+def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """Not started yet. A file of tests names another camera in ``CAMERA``."""
+    made = Stage(tmp_path_factory.mktemp("clinic"), camera=getattr(request.module, "CAMERA", "test"))
     try:
-        yield stage.start()
+        yield made
     finally:
-        stage.stop()
+        made.stop()
+
+
+@pytest.fixture(scope="module")
+def clinic(stage: Stage) -> Clinic:
+    return stage.start()
 
 
 @pytest.fixture(scope="module")

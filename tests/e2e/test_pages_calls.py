@@ -27,6 +27,7 @@ from .pages import (
 )
 
 pytestmark = [pytest.mark.browser, pytest.mark.serial]
+CAMERA = "tablet"
 ACROSS_MS = 45_000
 GREEN = """
 () => {
@@ -45,20 +46,6 @@ GREEN = """
 }
 """
 """Share of green in the picture: Chromium's fake camera is green, the node's test picture is not."""
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    made = Stage(tmp_path_factory.mktemp("clinic"), camera="tablet")
-    try:
-        yield made
-    finally:
-        made.stop()
-
-
-@pytest.fixture(scope="module")
-def clinic(stage: Stage) -> Clinic:
-    return stage.start()
 
 
 def person(browser: Browser, url: str, width: int = 1280, height: int = 800) -> BrowserContext:

@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyotp
@@ -30,6 +29,7 @@ from .test_home_browser import HubStage
 from .test_pages_calls import GREEN, in_state, open_record
 
 pytestmark = [pytest.mark.browser, pytest.mark.serial, pytest.mark.timeout(400)]
+CAMERA = "tablet"
 ACROSS_MS = 45_000
 PICTURES = os.environ.get("UPKENDRA_PICTURES", "")
 """A folder for the screens, to be looked at by a person."""
@@ -102,20 +102,6 @@ async () => {
 }
 """
 """How many streams each connection of a page carries, in the order in which they were made."""
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    made = Stage(tmp_path_factory.mktemp("clinic"), camera="tablet")
-    try:
-        yield made
-    finally:
-        made.stop()
-
-
-@pytest.fixture(scope="module")
-def clinic(stage: Stage) -> Clinic:
-    return stage.start()
 
 
 def person(browser: Browser, url: str, hertz: int, width: int = 1280, height: int = 800) -> BrowserContext:
