@@ -7,10 +7,12 @@ name, a size for a finger and enough contrast; the first load is small.
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from playwright.sync_api import APIResponse, Browser, BrowserContext, Page, Request, Route, expect
 
 from edge.node.checks.run import CHECKS
+from edge.web.logs import LogLine
 
 from .pages import (
     BROWSER_ARGS,
@@ -324,6 +326,15 @@ def test_each_thing_of_a_visit_says_how_far_it_has_come_and_since_when(context: 
     assert look(page) == []
 
 
+def with_a_warning(route: Route) -> None:
+    """The node's own report, with one warning more than it happened to have."""
+    told = route.fetch()
+    report = told.json()
+    line = LogLine(report["time_ms"], "warning", "edge.node.clips", "clip_not_made", (("code", "disk_full"),))
+    report["log"].append(msgspec.to_builtins(line))
+    route.fulfill(response=told, json=report)
+
+
 def test_the_technician_sees_the_link_what_waits_and_the_health_checks_and_no_patient(
     context: BrowserContext, clinic: Clinic
 ) -> None:
@@ -333,11 +344,13 @@ def test_the_technician_sees_the_link_what_waits_and_the_health_checks_and_no_pa
     tap(nurse, "logout")
     page = context.new_page()
     watch = Watch(page, clinic.node_url)
+    page.route("**/api/report", with_a_warning)
     log_in_technician(page, clinic)
     page.locator('[data-test="bearer"][data-bearer="udp"][data-in-use="true"]').wait_for()
     assert page.locator('[data-test="finding"]').count() == len(CHECKS)
     assert page.locator('[data-test="usage"][data-bearer="udp"]').count() == 1
     assert page.locator('[data-test="tech-waits"][data-waits=""]').count() == 1
+    page.locator('[data-test="tech-log"]').get_by_text("code=disk_full").wait_for()
     assert NAME not in page.content()
     for width, height in SIZES:
         page.set_viewport_size({"width": width, "height": height})

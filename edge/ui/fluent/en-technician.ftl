@@ -171,6 +171,7 @@ tech-log = Last warnings
 tech-no-log = No warnings since the start.
 tech-level = Level
 tech-event = Event
+tech-fields = Details
 tech-privacy = Nothing on this page tells of a patient of { $site }.
 
 # Camera and sound

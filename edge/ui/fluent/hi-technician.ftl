@@ -171,6 +171,7 @@ tech-log = पिछली चेतावनियाँ
 tech-no-log = चालू होने के बाद कोई चेतावनी नहीं।
 tech-level = स्तर
 tech-event = घटना
+tech-fields = ब्योरा
 tech-privacy = इस पन्ने पर { $site } के किसी मरीज़ की कोई बात नहीं है।
 
 # Camera and sound. Not yet read by a native speaker.

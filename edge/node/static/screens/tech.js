@@ -220,6 +220,6 @@ function Panel({ panel }) {
 function Log({ now }) {
   const rows = now.log.map((one) => [clockTime(one.time_ms), one.level, one.event, one.fields.map(([name, value]) => `${name}=${value}`).join(" ")]);
   return html`<${Card} title=${t("tech-log")} test="tech-log">
-    ${rows.length === 0 ? html`<p class="soft">${t("tech-no-log")}</p>` : html`<${Table} head=${[t("tech-when"), t("tech-level"), t("tech-event"), ""]} rows=${rows} />`}
+    ${rows.length === 0 ? html`<p class="soft">${t("tech-no-log")}</p>` : html`<${Table} head=${[t("tech-when"), t("tech-level"), t("tech-event"), t("tech-fields")]} rows=${rows} />`}
     <p class="soft small">${t("tech-privacy", { site: status.value?.site_name ?? "" })}</p><//>`;
 }
