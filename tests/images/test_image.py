@@ -19,7 +19,7 @@ from images.builder import bundle
 
 from .appliance_kit import Appliance, Workshop, sums, why_not
 
-pytestmark = [pytest.mark.waits, pytest.mark.serial, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.machine, pytest.mark.timeout(1500)]
 
 ONE_LINE = ("images/appliance/health.py", "LOOK_S = 3.0", "LOOK_S = 2.0")
 BROKEN = ("edge/node/__main__.py", "PIN_DIGITS = 6", 'raise SystemExit("broken on purpose")')

@@ -2,7 +2,9 @@
 
 Checks of the text first, then the tests that may share the machine on all cores, then the pages that
 measure no time, two browsers at once, then what kills processes and cuts power, two at once because it
-mostly waits, then calls, links, and whatever measures time, one after the other.
+mostly waits, then calls, links, and whatever measures time, one after the other. The last two leave the
+processor idle most of the time: the virtual machines run beside them in the kernel's idle class, where
+they get that time and take none from what is measured; what they say is shown at the end.
 Everything is run even if a part fails, so that one run tells all. Pytest's closing line is the last thing
 printed.
 
@@ -16,17 +18,22 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import IO
 
 from msgspec import Struct
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 SERIAL = "root or serial or long"
-WAITS = f"waits and ({SERIAL})"
+MACHINE = "machine"
+WAITS = f"waits and ({SERIAL}) and not {MACHINE}"
+IDLE_CLASS = ("chrt", "--idle", "0")
+"""What is run so gets the time of the processor that nobody else wants."""
 TESTS_FAILED = 1
 NO_TESTS = 5
 """Pytest's exit codes: tests ran and some failed; a part has no test."""
@@ -49,11 +56,13 @@ def checks() -> list[Step]:
 
 
 class Part(Struct, frozen=True):
-    """Tests that pytest runs together. ``sharing``: its options for running several at a time."""
+    """Tests that pytest runs together. ``sharing``: its options for running several at a time; ``under``: a command
+    that starts it."""
 
     name: str
     choice: tuple[str, ...]
     sharing: tuple[str, ...] = ()
+    under: tuple[str, ...] = ()
 
 
 def parts(wanted: Sequence[str]) -> list[Part]:
@@ -62,11 +71,16 @@ def parts(wanted: Sequence[str]) -> list[Part]:
         return [Part("tests", tuple(wanted))]
     cores = str(max(2, len(os.sched_getaffinity(0))))
     return [
-        Part("tests that share", ("-m", f"not (browser or {SERIAL})"), ("-n", cores, "--dist=loadfile")),
-        Part("tests of pages", ("-m", f"browser and not ({SERIAL})"), ("-n", "2", "--dist=loadfile")),
+        Part("tests that share", ("-m", f"not (browser or {SERIAL} or {MACHINE})"), ("-n", cores, "--dist=loadfile")),
+        Part("tests of pages", ("-m", f"browser and not ({SERIAL} or {MACHINE})"), ("-n", "2", "--dist=loadfile")),
         Part("tests that wait", ("-m", WAITS), ("-n", "2", "--dist=loadfile")),
-        Part("tests in turn", ("-m", f"({SERIAL}) and not waits")),
+        Part("tests in turn", ("-m", f"({SERIAL}) and not (waits or {MACHINE})")),
     ]
+
+
+MACHINES = Part("tests of machines", ("-m", MACHINE), under=IDLE_CLASS)
+BESIDE = ("tests that wait", "tests in turn")
+"""From the first of these on, the machines run beside."""
 
 
 class Result(Struct, frozen=True):
@@ -78,21 +92,25 @@ class Result(Struct, frozen=True):
     unsteady: tuple[str, ...] = ()
 
 
-def run(part: Part, *, long: bool, again: bool) -> Result:
-    """Run one part with its output shown; with ``again`` a few that failed get a second try."""
-    print(f"== {part.name}", flush=True)
+def run(part: Part, *, long: bool, again: bool, output: IO[str] | None = None) -> Result:
+    """Run one part with its output shown or written to ``output``; with ``again`` a few that failed are tried anew."""
+    print(f"== {part.name}", file=output, flush=True)
     start_s = time.monotonic()
     cache = CACHE / part.name.replace(" ", "-")
     shutil.rmtree(cache, ignore_errors=True)
-    pytest = [sys.executable, "-m", "pytest", "--durations=8", "--durations-min=1", "-o", f"cache_dir={cache}"]
-    if long:
-        pytest.append("--long")
-    code = subprocess.run([*pytest, *part.sharing, *part.choice], cwd=ROOT, check=False).returncode
+    pytest = [*part.under, sys.executable, "-m", "pytest", "--durations=8", "--durations-min=1"]
+    pytest += ["-o", f"cache_dir={cache}", *(["--long"] if long else [])]
+
+    def ended(options: Sequence[str]) -> int:
+        argv = [*pytest, *options, *part.choice]
+        return subprocess.run(argv, cwd=ROOT, check=False, stdout=output, stderr=output).returncode
+
+    code = ended(part.sharing)
     failed = failed_tests(cache)
     unsteady: tuple[str, ...] = ()
     if again and code == TESTS_FAILED and 0 < len(failed) <= MOST_AGAIN:
-        print(f"== {part.name}: {len(failed)} failed; a second try, alone", flush=True)
-        code = subprocess.run([*pytest, "--last-failed", *part.choice], cwd=ROOT, check=False).returncode
+        print(f"== {part.name}: {len(failed)} failed; a second try, alone", file=output, flush=True)
+        code = ended(["--last-failed"])
         unsteady = failed if code == 0 else ()
     no_tests_are_fine = code == NO_TESTS and part.name != "tests"
     return Result(part.name, code == 0 or no_tests_are_fine, time.monotonic() - start_s, unsteady)
@@ -118,11 +136,11 @@ def run_together(steps: Sequence[Step]) -> list[Result]:
         return list(pool.map(work, steps))
 
 
-def say(result: Result) -> None:
-    """One line of a part's end, and one for each test that needed a second try."""
-    print(f"{'ok    ' if result.passed else 'FAILED'} {result.name}: {result.took_s:.1f} s", flush=True)
-    for test in result.unsteady:
-        print(f"UNSTEADY {test}: failed, and passed alone; its first failure stands above", flush=True)
+def line(result: Result) -> str:
+    """A line of a part's end, and one for each test that needed a second try."""
+    ended = f"{'ok    ' if result.passed else 'FAILED'} {result.name}: {result.took_s:.1f} s"
+    again = [f"UNSTEADY {test}: failed, and passed alone; see its first failure" for test in result.unsteady]
+    return "\n".join((ended, *again))
 
 
 def main() -> int:
@@ -136,17 +154,18 @@ def main() -> int:
     paths = [str(arguments.base / path) for path in arguments.paths]
     wanted = [*paths, *options]
     results = [] if wanted else run_together(checks())
-    *before, last = parts(wanted)
-    results += [run(part, long=arguments.long, again=True) for part in before]
-    for result in results:
-        say(result)
-    failed = [result.name for result in results if not result.passed]
-    if failed:
-        print(f"FAILED before the last part: {', '.join(failed)}", flush=True)
-    ended = run(last, long=arguments.long, again=not wanted)
-    if ended.unsteady:
-        say(ended)
-    return 0 if ended.passed and not failed else 1
+    with ThreadPoolExecutor(1) as pool, tempfile.TemporaryFile("w+") as told:
+        machines: Future[Result] | None = None
+        for part in parts(wanted):
+            if part.name in BESIDE and machines is None:
+                machines = pool.submit(run, MACHINES, long=arguments.long, again=True, output=told)
+            results.append(run(part, long=arguments.long, again=not wanted))
+        if machines is not None:
+            results.append(machines.result())
+            print("\n".join(map(line, results)), flush=True)
+            told.seek(0)
+            print(told.read().rstrip(), flush=True)  # its last line is pytest's
+    return 0 if all(result.passed for result in results) else 1
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
 """A few tests that fail get one second try; what fails twice, and what fails in numbers, stays failed."""
 
+import os
+from itertools import combinations
 from pathlib import Path
 
 import pytest
+from _pytest.mark.expression import Expression
 
-from tests.kits.suite import MOST_AGAIN, Part, run
+from tests.kits.suite import IDLE_CLASS, MACHINES, MOST_AGAIN, Part, parts, run
 
 FIRST_TIME_ONLY = """
 from pathlib import Path
@@ -64,3 +67,31 @@ def test_these(number):
 
 def test_a_file_that_cannot_be_read_is_a_failure_at_once(tmp_path: Path) -> None:
     assert not run(_part(tmp_path, "import nothing_of_that_name\n"), long=False, again=True).passed
+
+
+MARKS = ("browser", "root", "serial", "long", "waits", "machine")
+
+
+def _chosen(choice: Expression, marks: set[str]) -> bool:
+    def has(name: str, /, **_: str | int | bool | None) -> bool:
+        return name in marks
+
+    return choice.evaluate(has)
+
+
+def test_each_test_is_in_one_part_whatever_its_marks() -> None:
+    choices = [Expression.compile(part.choice[1]) for part in (*parts([]), MACHINES)]
+    for marks in (set(chosen) for most in range(len(MARKS) + 1) for chosen in combinations(MARKS, most)):
+        assert sum(_chosen(one, marks) for one in choices) == 1, marks
+
+
+def test_what_runs_beside_has_the_idle_class_and_is_heard_where_it_is_told_to_speak(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    classes = f"import os\ndef test_it():\n    assert os.sched_getscheduler(0) == {os.SCHED_IDLE}\n"
+    beside = Part("beside", _part(tmp_path, classes).choice, under=IDLE_CLASS)
+    said = tmp_path / "said"
+    with said.open("w") as output:
+        assert run(beside, long=False, again=False, output=output).passed
+    assert "1 passed" in said.read_text()
+    assert capfd.readouterr().out == ""
