@@ -240,15 +240,16 @@ class _Stage:
     def _sample(self, now_s: float, node_pid: int, call_pid: int) -> media_load.Sample:
         stats = self._link.stats()
         pids = media_load.tree(node_pid) if node_pid and len(self._samples) % 5 == 0 else []
-        before = self._samples[-1].pss_mb if self._samples else 0.0
+        before = self._samples[-1] if self._samples else None
         return media_load.Sample(
             unix_s=now_s,
             load=media_load.load(),
             call_cpu_s=media_load.cpu_s(call_pid) if call_pid else 0.0,
-            pss_mb=media_load.pss_mb(pids) if pids else before,
+            pss_mb=media_load.pss_mb(pids) if pids else before.pss_mb if before else 0.0,
             up_bytes=stats.uplink.sent_bytes,
             down_bytes=stats.downlink.sent_bytes,
             rate_bps=stats.uplink.rate_bps,
+            handles=media_load.handles(pids) if pids or before is None else before.handles,
         )
 
     def _raw(self, began_ms: float, clicked_ms: float, camera: str, doctor: PageRecord, patient: PageRecord) -> Raw:

@@ -34,6 +34,8 @@ class Sample(Struct, frozen=True):
     down_bytes: int
     rate_bps: float
     """The line's rate, node → hub, at this moment."""
+    handles: process.Handles = process.Handles(0, 0)
+    """Of node and call process together."""
 
 
 def tree(pid: int) -> list[int]:
@@ -80,6 +82,15 @@ def pss_mb(pids: list[int]) -> float:
         with contextlib.suppress(OSError):
             total_mb += process.memory(pid).pss_mb
     return total_mb
+
+
+def handles(pids: list[int]) -> process.Handles:
+    """What these processes hold open together."""
+    held = []
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            held.append(process.handles(pid))
+    return process.Handles(sum(one.descriptors for one in held), sum(one.threads for one in held))
 
 
 def load() -> float:

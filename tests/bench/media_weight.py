@@ -19,6 +19,8 @@ _CPU_S = 60.0
 _CPU_GOAL_PCT, _PSS_GOAL_MB = 25.0, 280.0
 _SLOPE_GOAL_MB = 5.0
 """An hour's growth that counts as none: below what the allocator moves by itself."""
+_HANDLES_GOAL = 2.0
+"""What opens and closes as it goes; a leak of one a minute would be twenty here."""
 
 Keep = Callable[[Raw], None]
 
@@ -57,6 +59,8 @@ def _hour(source: Source, keep: Keep, seconds: float) -> list[Row]:
     return [
         at_most(f"{name}: growth of node and call, PSS", slope, "MB/h", _SLOPE_GOAL_MB),
         Row(f"{name}: node and call at most, PSS", round(found.pss_mb, 1), "MB"),
+        at_most(f"{name}: descriptors more than after a third", more(raw.samples, "descriptors"), "", _HANDLES_GOAL),
+        at_most(f"{name}: threads more than after a third", more(raw.samples, "threads"), "", _HANDLES_GOAL),
         at_most(f"{name}: attempts that ended", found.ended, "", 0.0),
         Row(f"{name}: sound made up", round(found.concealed_pct, 2), "%"),
         Row(f"{name}: frames", round(found.fps, 2), "1/s"),
@@ -67,6 +71,13 @@ def slope_mb_per_hour(samples: list[media_load.Sample]) -> float:
     """Growth of PSS by least squares over the last two thirds: the first third may still be warming up."""
     rest = samples[len(samples) // 3 :]
     return statistics.linear_regression([one.unix_s / 3600 for one in rest], [one.pss_mb for one in rest]).slope
+
+
+def more(samples: list[media_load.Sample], of: str) -> float:
+    """How many more are held in the last third than in the second, at the median."""
+    third = len(samples) // 3
+    held: list[int] = [getattr(one.handles, of) for one in samples]
+    return statistics.median(held[2 * third :]) - statistics.median(held[third : 2 * third])
 
 
 def _call(name: str, link: str, seconds: float, source: Source, way: Way, keep: Keep) -> tuple[Raw, Figures]:

@@ -13,6 +13,13 @@ class Memory(Struct, frozen=True):
     pss_mb: float
 
 
+class Handles(Struct, frozen=True):
+    """File descriptors, and threads."""
+
+    descriptors: int
+    threads: int
+
+
 def memory(pid: int) -> Memory:
     """Its memory now."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
@@ -24,6 +31,11 @@ def cpu_s(pid: int, *, with_children: bool = False) -> float:
     """User and system seconds so far; ``with_children``: and of those that have ended and were waited for."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[11 : 15 if with_children else 13])) / os.sysconf("SC_CLK_TCK")
+
+
+def handles(pid: int) -> Handles:
+    """What it holds open now."""
+    return Handles(*(sum(1 for _ in Path(f"/proc/{pid}/{kind}").iterdir()) for kind in ("fd", "task")))
 
 
 _NAMES = ("Rss", "Pss")

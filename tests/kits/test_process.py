@@ -4,11 +4,13 @@ import mmap
 import os
 import subprocess
 import sys
+import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from .process import cpu_s, memory
+from .process import Handles, cpu_s, handles, memory
 
 
 def test_memory_and_processor_time_grow_with_their_use_and_a_process_that_is_gone_is_said() -> None:
@@ -27,3 +29,18 @@ def test_memory_and_processor_time_grow_with_their_use_and_a_process_that_is_gon
         child.wait()
     with pytest.raises(OSError, match=str(child.pid)):
         memory(child.pid)
+
+
+def test_an_open_file_and_a_thread_are_counted_while_they_are_there() -> None:
+    before, done = handles(os.getpid()), threading.Event()
+    with Path(os.devnull).open():
+        waiting = threading.Thread(target=done.wait)
+        waiting.start()
+        during = handles(os.getpid())
+        done.set()
+        waiting.join()
+    assert during == Handles(before.descriptors + 1, before.threads + 1)
+    with subprocess.Popen([sys.executable, "-c", ""]) as child:
+        child.wait()
+    with pytest.raises(OSError, match=str(child.pid)):
+        handles(child.pid)

@@ -19,8 +19,9 @@ from tests.bench.media_figures import Figures, Said
 from tests.bench.media_plot import Line, Panel, render
 from tests.bench.media_rows import ROWS, cellular
 from tests.bench.media_source import FPS, HEIGHT, PICTURES, WIDTH, numbered
-from tests.bench.media_weight import slope_mb_per_hour
+from tests.bench.media_weight import more, slope_mb_per_hour
 from tests.kits.link import LinkSpec
+from tests.kits.process import Handles
 
 
 def _voice(noise: float) -> tuple[np.ndarray, np.ndarray]:
@@ -185,6 +186,13 @@ def test_growth_of_memory_is_the_slope_after_the_warm_up() -> None:
     assert slope_mb_per_hour(flat) == pytest.approx(0, abs=1e-6)
     leaking = [structs.replace(one, pss_mb=100 + one.unix_s / 3600 * 30) for one in flat]
     assert slope_mb_per_hour(leaking) == pytest.approx(30)
+
+
+def test_handles_that_only_grow_are_told_and_those_of_the_warm_up_are_not() -> None:
+    steady = [media_load.Sample(s, 0, 0, 0, 0, 0, 0, Handles(min(s, 40), 30 + s % 2)) for s in range(360)]
+    assert more(steady, "descriptors") == 0 and more(steady, "threads") <= 1
+    leaking = [structs.replace(one, handles=Handles(40 + int(one.unix_s) // 60, 30)) for one in steady]
+    assert more(leaking, "descriptors") == 2 and more(leaking, "threads") == 0
 
 
 def test_a_plot_is_well_formed_and_keeps_what_it_is_told() -> None:
