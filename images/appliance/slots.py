@@ -24,7 +24,7 @@ def running() -> Running:
 
 
 def booted(cmdline: str) -> str:
-    """``A`` or ``B``, by what GRUB told the kernel; empty in the recovery. Pure."""
+    """``A`` or ``B``, by what GRUB or U-Boot told the kernel; empty in the recovery. Pure."""
     words = [word.removeprefix("rauc.slot=") for word in cmdline.split() if word.startswith("rauc.slot=")]
     return words[-1] if words and words[-1] in OTHER else ""
 
@@ -40,7 +40,7 @@ def keep() -> bool:
 
 
 def give_up() -> bool:
-    """The running slot is bad: GRUB takes the other one from now on."""
+    """The running slot is bad: the other one starts from now on."""
     return _rauc("status", "mark-bad", "booted")[0]
 
 

@@ -22,6 +22,9 @@ SITE = f"opt/upkendra/.venv/lib/python{recipes.PYTHON}/site-packages"
 BASE_VERSION = 1
 """Counted up when this file makes another tar of the same packages."""
 
+DEBIAN_S = 3 * 3600.0
+"""Packages of another processor set themselves up in an emulated one."""
+
 Say = Callable[[str], None]
 
 _MARKERS = {
@@ -56,9 +59,21 @@ rm -rf "$root"/boot/*-* "$root"/initrd.img* "$root"/vmlinuz*
 rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*.bin "$root"/var/cache/ldconfig/aux-cache
 rm -rf "$root"/var/log/* "$root"/var/cache/debconf/*-old "$root"/var/lib/dpkg/*-old "$root"/etc/*-
 """
+_PREPARE_RPI = r"""
+mkdir -p "$root/boot/firmware"
+"""
+"""The firmware's package asks for the folder into which it copies itself at every new kernel."""
+_FINISH_RPI = r"""
+rm -rf "$root/boot/firmware"
+mkdir -p "$root/boot/trees"
+for tree in "$root"/usr/lib/linux-image-*/broadcom/bcm27*-rpi-*.dtb; do
+  if [ -e "$tree" ]; then cp "$tree" "$root/boot/trees/"; fi
+done
+"""
+"""The processor's description that the Pi's firmware hands to U-Boot and the kernel."""
 
 
-def sources(suite: str = recipes.SUITE) -> tuple[str, ...]:
+def sources(suite: str = recipes.SUITE, *, backports: bool = False) -> tuple[str, ...]:
     """Lines of a sources list for the image, by the mirrors of this machine's own. Raises BuildFailed."""
     told = run(["apt-get", "indextargets", "--format", "$(REPO_URI) $(LABEL)", "Created-By: Packages"]).decode()
     pairs = [line.split(" ", 1) for line in reversed(told.splitlines()) if " " in line]
@@ -66,6 +81,8 @@ def sources(suite: str = recipes.SUITE) -> tuple[str, ...]:
     if "Debian" not in mirrors:
         raise BuildFailed("This machine has no Debian mirror in its sources, or `apt-get update` never ran.")
     lines = [f"deb {mirrors['Debian']} {pocket} main non-free-firmware" for pocket in (suite, f"{suite}-updates")]
+    if backports:
+        lines.append(f"deb {mirrors['Debian']} {suite}-backports main non-free-firmware")
     if "Debian-Security" in mirrors:
         lines.append(f"deb {mirrors['Debian-Security']} {suite}-security main non-free-firmware")
     return tuple(lines)
@@ -112,9 +129,29 @@ def _venv(folder: Path, wanted: str, python: Path, machine: str) -> None:
         path.unlink()
 
 
+def why_not(recipe: Recipe) -> str:
+    """Why this machine runs no programs of the image's processor; empty when it does. Blocking."""
+    if recipe.arch == run(["dpkg", "--print-architecture"]).decode().strip():
+        return ""
+    try:
+        run(["arch-test", recipe.arch])
+    except BuildFailed:
+        return (
+            f"This machine runs no programs of {recipe.arch}: qemu-user-static, binfmt-support and arch-test are "
+            "needed, and binfmt_misc has to be mounted."
+        )
+    return ""
+
+
+def _scripts(recipe: Recipe) -> tuple[str, str]:
+    """What is done before the packages come, and after it. Pure."""
+    return (_PREPARE + _PREPARE_RPI, _FINISH + _FINISH_RPI) if recipe.board == "rpi" else (_PREPARE, _FINISH)
+
+
 def key_of(recipe: Recipe, wanted: str) -> str:
     """What a base depends on but for the packages' versions: another key, another tar. Pure but for our own files."""
-    whole = hashlib.sha256(f"{BASE_VERSION}\n{_PREPARE}{_FINISH}{wanted}{recipe.packages}".encode())
+    prepare, finish = _scripts(recipe)
+    whole = hashlib.sha256(f"{BASE_VERSION}\n{prepare}{finish}{wanted}{recipe.packages}".encode())
     whole.update(f"{recipes.UNWANTED}{recipes.KEPT}".encode())
     for path in sorted(INITRAMFS.rglob("*")):
         if path.is_file():
@@ -131,12 +168,14 @@ def make(
     if tar.exists() and time.time() - tar.stat().st_mtime < reuse_s:
         say(f"base: {tar.name} from the cache")
         return tar
+    if reason := why_not(recipe):
+        raise BuildFailed(reason, code="build_tool_missing")
     cache.mkdir(parents=True, exist_ok=True)
     venv = work / "venv"
     say("base: Python packages of the lock file")
-    _venv(venv, wanted, python, "x86_64")
+    _venv(venv, wanted, python, recipe.machine)
     scripts = []
-    for name, content in (("prepare", _PREPARE), ("finish", _FINISH)):
+    for name, content in zip(("prepare", "finish"), _scripts(recipe), strict=True):
         script = work / f"{name}.sh"
         script.write_text(content)
         scripts.append(f"sh {script}")
@@ -147,13 +186,14 @@ def make(
     run(
         [
             *("mmdebstrap", "--mode=root", "--variant=minbase", "--format=tar", "--quiet"),
+            f"--architectures={recipe.arch}",
             *('--aptopt=APT::Install-Recommends "false"', '--aptopt=Acquire::Languages "none"'),
             *('--aptopt=APT::Keep-Downloaded-Packages "true"', "--skip=essential/unlink,cleanup/apt/cache"),
             *("--dpkgopt=force-confold", *excludes, *includes, f"--include={','.join(recipe.packages)}"),
             *(f'--setup-hook={scripts[0]} "$1"', f'--customize-hook={scripts[1]} "$1"'),
             recipes.SUITE,
             fresh,
-            *sources(),
+            *sources(backports="-backports" in recipe.kernel),
         ],
         env={
             "SOURCE_DATE_EPOCH": str(epoch_s),
@@ -162,6 +202,7 @@ def make(
             "VENV": str(venv),
             "TMPDIR": str(work),
         },
+        timeout_s=DEBIAN_S,
     )
     fresh.replace(tar)
     return tar

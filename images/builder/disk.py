@@ -2,6 +2,7 @@
 
 import io
 import os
+import struct
 import tarfile
 import uuid
 from pathlib import Path
@@ -12,8 +13,10 @@ from .tools import BuildFailed, link_or_copy, run
 HERE = Path(__file__).resolve().parent
 CMDLINE = (
     "ro rootfstype=erofs rootwait quiet loglevel=4 panic=10 net.ifnames=0 fsck.repair=yes systemd.gpt_auto=0 "
-    "systemd.show_status=0 noresume console=tty0 console=ttyS0,115200"
+    "systemd.show_status=0 noresume"
 )
+"""Of the kernel, but for its consoles, which differ between machines."""
+GRUB_CONSOLES = "console=tty0 console=ttyS0,115200"
 GRUB_MODULES = (
     *("part_gpt", "fat", "normal", "linux", "loadenv", "test", "regexp", "echo", "reboot", "boot", "configfile"),
     *("memdisk", "tar"),
@@ -61,7 +64,7 @@ def grub(recipe: Recipe, out: Path) -> None:
     for name, value in (
         ("@ROOT_A@", recipe.slot("UPK-ROOT-A").uuid),
         ("@ROOT_B@", recipe.slot("UPK-ROOT-B").uuid),
-        ("@CMDLINE@", CMDLINE),
+        ("@CMDLINE@", f"{CMDLINE} {GRUB_CONSOLES}"),
     ):
         config = config.replace(name, value)
     memory = out.with_suffix(".tar")
@@ -96,11 +99,28 @@ def assemble(recipe: Recipe, parts: dict[str, Path], out: Path) -> None:
         start, size = recipe.offset_bytes(slot.label) // 512, slot.size_bytes // 512
         lines.append(f"start={start}, size={size}, type={slot.type_uuid}, uuid={slot.uuid}, name={slot.label}")
     run(["sfdisk", "-q", out], stdin="\n".join(lines).encode() + b"\n")
+    if recipe.loader == "uboot":
+        _name_in_old_table(recipe, out)
     for label, part in parts.items():
         slot = recipe.slot(label)
         if part.stat().st_size > slot.size_bytes:
             raise BuildFailed(f"{label} has room for {slot.size_bytes} bytes; {part.stat().st_size} are needed.")
         _copy(part, out, recipe.offset_bytes(label))
+
+
+def _name_in_old_table(recipe: Recipe, out: Path) -> None:
+    """Name the first partition in the old table of the first sector as well: a Pi 3 reads no other one.
+
+    What guards the new table from old programs (UEFI 2.10, 5.2.3) stays, but ends before that partition. Linux and
+    U-Boot take such a disk for one with a new table.
+    """
+    slot = recipe.slots[0]
+    start, size = recipe.offset_bytes(slot.label) // 512, slot.size_bytes // 512
+    fat = struct.pack("<B3sB3sII", 0, b"\xfe\xff\xff", 0x0C, b"\xfe\xff\xff", start, size)
+    guard = struct.pack("<B3sB3sII", 0, b"\x00\x02\x00", 0xEE, b"\xfe\xff\xff", 1, start - 1)
+    with out.open("r+b") as image:
+        image.seek(446)
+        image.write((fat + guard).ljust(64, b"\0"))
 
 
 def _copy(part: Path, out: Path, at: int) -> None:

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from images.appliance import grubenv
 
-from . import base, bundle, disk, sbom, tree
+from . import base, bundle, disk, sbom, tree, uboot
 from .recipe import Recipe
 from .tools import BuildFailed
 
@@ -84,15 +84,10 @@ def _build(order: Order, work: Path, recipe: Recipe, out: Path, say: Say) -> Bui
     boot = out / "boot.img"
     slot = recipe.slot("UPK-BOOT-A")
     disk.fat({**kernel}, boot, slot, order.epoch_s)
-    loader = work / "BOOTX64.EFI"
-    disk.grub(recipe, loader)
     esp = work / "esp.img"
-    files: dict[str, Path | bytes] = {
-        "EFI/BOOT/BOOTX64.EFI": loader,
-        "EFI/upkendra/grubenv": grubenv.encode(COUNTERS),
-        **{f"recovery/{name}": path for name, path in kernel.items()},
-    }
-    disk.fat(files, esp, recipe.slot("UPK-ESP"), order.epoch_s)
+    loader = _loader(recipe, work, root, order.epoch_s)
+    recovery = {f"recovery/{name}": path for name, path in kernel.items()}
+    disk.fat({**loader, **recovery}, esp, recipe.slot("UPK-ESP"), order.epoch_s)
     say("partitions: root")
     rootfs = out / "rootfs.img"
     disk.erofs(root, rootfs, order.epoch_s)
@@ -109,6 +104,9 @@ def _build(order: Order, work: Path, recipe: Recipe, out: Path, say: Say) -> Bui
         "UPK-ROOT-A": rootfs,
         "UPK-DATA": work / "data.img",
     }
+    if recipe.loader == "uboot":
+        parts["UPK-ENV"] = work / "env.img"
+        uboot.counters(parts["UPK-ENV"], recipe.slot("UPK-ENV").size_bytes)
     disk.assemble(recipe, parts, image)
     about = bundle.Build(recipe.board, order.about.version, bundle.part_of(rootfs), bundle.part_of(boot))
     (out / bundle.BUILD_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(about)) + b"\n")
@@ -120,3 +118,14 @@ def _build(order: Order, work: Path, recipe: Recipe, out: Path, say: Say) -> Bui
         recipe.offset_bytes("UPK-ESP"),
         recipe.slot("UPK-ESP").size_bytes,
     )
+
+
+def _loader(recipe: Recipe, work: Path, root: Path, epoch_s: int) -> dict[str, Path | bytes]:
+    """What the first partition holds but for the recovery. Takes out of the tree what only it needs."""
+    if recipe.loader == "uboot":
+        trees = work / "trees"
+        shutil.move(root / "boot/trees", trees)
+        return uboot.files(recipe, root, trees, disk.CMDLINE, epoch_s)
+    program = work / "BOOTX64.EFI"
+    disk.grub(recipe, program)
+    return {"EFI/BOOT/BOOTX64.EFI": program, "EFI/upkendra/grubenv": grubenv.encode(COUNTERS)}

@@ -15,6 +15,11 @@ from .tools import chroot, run
 HERE = Path(__file__).resolve().parent
 OVERLAY = HERE.parent / "overlay"
 OVERLAY_CI = HERE.parent / "overlay-ci"
+LOADERS = {
+    "grub": "bootloader=grub\ngrubenv=/boot/upkendra/EFI/upkendra/grubenv",
+    "uboot": "bootloader=uboot",
+}
+"""RAUC's words for who holds the counters. U-Boot's are read and written by our own `fw_printenv` and `fw_setenv`."""
 HOME = "opt/upkendra"
 SOURCES = ("edge", "images/__init__.py", "images/appliance", "docs/runbooks", "LICENSE")
 MOUNTS = ("boot/upkendra", "data", "var/lib/upkendra")
@@ -43,7 +48,8 @@ def make(recipe: Recipe, base: Path, root: Path, about: About, say: Say) -> byte
     run(["tar", "--extract", "--numeric-owner", "--xattrs", "--xattrs-include=*", "-C", root, "-f", base])
     say("tree: application and settings")
     _application(about.source, root / HOME)
-    for overlay in (OVERLAY, OVERLAY_CI) if recipe.for_tests else (OVERLAY,):
+    overlays = [OVERLAY, *((OVERLAY_CI, OVERLAY_CI.with_name(f"overlay-ci-{recipe.arch}")) if recipe.for_tests else ())]
+    for overlay in filter(Path.is_dir, overlays):
         run(["cp", "-a", "--no-preserve=ownership", f"{overlay}/.", root])
     _settings(recipe, root, about)
     for name in MOUNTS:
@@ -80,7 +86,8 @@ def _application(source: Path, home: Path) -> None:
 
 def _settings(recipe: Recipe, root: Path, about: About) -> None:
     conf = root / "etc/rauc/system.conf"
-    conf.write_text(conf.read_text().replace("@BOARD@", recipe.board))
+    content = conf.read_text().replace("@BOARD@", recipe.board).replace("@LOADER@", LOADERS[recipe.loader])
+    conf.write_text(content)
     (root / "etc/rauc/keyring.pem").write_bytes(about.certificate)
     own = root / "usr/lib/upkendra"
     own.mkdir(parents=True, exist_ok=True)

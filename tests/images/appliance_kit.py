@@ -24,7 +24,7 @@ from images import fat
 from images.appliance import updates
 from images.builder import base, bundle, tree
 from images.builder.cli import CACHE
-from images.builder.recipe import recipe
+from images.builder.recipe import Board, recipe
 from images.builder.tools import BuildFailed
 from tests.kits import link
 from tests.kits.cases import SAMPLES
@@ -32,7 +32,7 @@ from tests.kits.client import Client, dig, text
 from tests.kits.clinic import ROOT, Clinic, wait_until
 from tests.kits.courier import carry
 from tests.kits.fat import make_fat
-from tests.kits.machine import BOOT_S, HUB_ADDRESS, Machine, MachineError
+from tests.kits.machine import BOOT_S, HUB_ADDRESS, ArmMachine, Machine, MachineError
 from tests.kits.visit import DoctorVisit, NurseVisit
 
 from .kit import tool
@@ -43,17 +43,20 @@ PIN, CODE = "271828", "04711000"
 ANSWER_S = 240.0
 LOOK_S = 3.0
 """Between two looks: each costs the emulated processor a handshake."""
-RECIPE = recipe("amd64", ci=True)
+MACHINES: dict[Board, type[Machine]] = {"amd64": Machine, "rpi": ArmMachine}
 
 
-def why_not() -> str:
+def why_not(board: Board = "amd64") -> str:
     """Why no image can be built on this machine; empty when one can."""
     if os.geteuid() != 0:
         return "an image is built as root"
     if not link.is_available():
         return "an image is built by a root who may mount"
-    wanted = base.requirements((ROOT / "requirements.lock").read_text(), RECIPE.without)
-    if (CACHE / f"base-amd64-{base.key_of(RECIPE, wanted)}.tar").exists():
+    order = recipe(board, ci=True)
+    wanted = base.requirements((ROOT / "requirements.lock").read_text(), order.without)
+    if board == "rpi" and (reason := ArmMachine.why_not() or base.why_not(order)):
+        return reason
+    if (CACHE / f"base-{board}-{base.key_of(order, wanted)}.tar").exists():
         return ""
     try:
         for line in base.sources():
@@ -68,8 +71,10 @@ def why_not() -> str:
 class Workshop:
     """A maintainer's folder: keys, checkouts, builds, bundles."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, board: Board = "amd64") -> None:
         self.folder = folder
+        self.board = board
+        self.recipe = recipe(board, ci=True)
         self.keys = folder / "keys"
         self.took_s: dict[str, float] = {}
         self._pool = ThreadPoolExecutor(1)
@@ -110,7 +115,7 @@ class Workshop:
         if not source.exists():
             self.checkout(version, change)
         self._tool(
-            *("build", "--board", "amd64", "--ci", "--version", version, "--made-on", "2026-11-26"),
+            *("build", "--board", self.board, "--ci", "--version", version, "--made-on", "2026-11-26"),
             *("--keys", str(self.keys), "--source", str(source), "--out", str(made)),
         )
         self.took_s[out or version] = time.monotonic() - began_s
@@ -199,8 +204,8 @@ class Appliance:
         disk = folder / "card.img"
         subprocess.run(["cp", "--sparse=always", build / "disk.img", disk], check=True)
         os.truncate(disk, DISK_BYTES)
-        fat.put(disk, RECIPE.offset_bytes("UPK-ESP"), self._provisioning())
-        self.machine = Machine(disk, folder / "machine")
+        fat.put(disk, workshop.recipe.offset_bytes("UPK-ESP"), self._provisioning())
+        self.machine = MACHINES[workshop.board](disk, folder / "machine")
         self.stick = folder / "stick.img"
         self.first_boot_said = ""
         self.badge = ""
@@ -347,7 +352,7 @@ class Appliance:
         """Bring an update as people do: the hub fills a stick, the stick is put in, udev does the rest."""
         folder = self.folder / f"stick-{secrets.token_hex(4)}"
         folder.mkdir()
-        named = ["--name", "system", "--version", version, "--target", "amd64", "--file", str(update)]
+        named = ["--name", "system", "--version", version, "--target", self.workshop.board, "--file", str(update)]
         key = str(self.workshop.keys / "update.key")
         self.clinic.command("hub", ["release-update", *named, "--signing-key", key])
         written = carry("hub", self.clinic.hub_data, folder, "--update", str(update), timeout_s=120)
@@ -370,7 +375,7 @@ class Appliance:
         folder = self.folder / f"update-{stem}"
         folder.mkdir()
         shutil.copyfile(update, folder / f"{stem}.bundle")
-        note = updates.Note(updates.SYSTEM, version, "amd64", 1, bundle.part_of(update).sha256)
+        note = updates.Note(updates.SYSTEM, version, self.workshop.board, 1, bundle.part_of(update).sha256)
         (folder / f"{stem}.note").write_bytes(msgspec.json.encode(note))
         there = "/var/lib/upkendra/updates"
         self._fetch(folder, "/run/update")

@@ -18,7 +18,9 @@ from images.builder.tools import BuildFailed, run
 from tests.kits.clinic import ROOT
 
 EPOCH_S = 1_795_651_200
-SMALL = Recipe("amd64", "none", (), (), recipes._slots(40 * MIB, 40 * MIB, 8 * MIB, 16 * MIB), for_tests=True)
+SMALL = Recipe(
+    "amd64", "grub", "amd64", "none", (), (), recipes._slots(40 * MIB, 40 * MIB, 8 * MIB, 16 * MIB), for_tests=True
+)
 
 
 def tree(folder: Path) -> Path:

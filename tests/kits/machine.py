@@ -26,6 +26,9 @@ FIRMWARE: Final = (
     Path("/usr/share/OVMF/OVMF_CODE_4M.fd"),
     Path("/usr/share/OVMF/OVMF_CODE.fd"),
 )
+U_BOOT: Final = Path("/usr/lib/u-boot/qemu_arm64/u-boot.bin")
+ARM_CPU: Final = "cortex-a72"
+"""A Pi 4's."""
 HUB_ADDRESS: Final = "10.0.2.2"
 CPU: Final = "qemu64"
 """The plainest one that Debian runs on: to emulate the newer ones' wide registers takes twice as long for a hash."""
@@ -65,35 +68,41 @@ class Machine:
         self.folder.mkdir(parents=True, exist_ok=True)
         shell = self.folder / "shell"
         shell.unlink(missing_ok=True)
-        variables = self.folder / "vars.fd"
-        code = next(path for path in FIRMWARE if path.exists())
-        if not variables.exists():
-            shutil.copyfile(str(code).replace("_CODE", "_VARS"), variables)
         with self.console.open("wb") as console:
             self._process = subprocess.Popen(
-                self._argv(code, variables, shell),
+                [*self._processor_and_loader(), *self._disk_and_network(), *self._consoles(shell)],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
 
-    def _argv(self, code: Path, variables: Path, shell: Path) -> list[str]:
+    def _processor_and_loader(self) -> list[str]:
+        variables = self.folder / "vars.fd"
+        code = next(path for path in FIRMWARE if path.exists())
+        if not variables.exists():
+            shutil.copyfile(str(code).replace("_CODE", "_VARS"), variables)
+        return [
+            *("qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi,tb-size=512", "-cpu", CPU),
+            *("-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={code}"),
+            *("-drive", f"if=pflash,format=raw,unit=1,file={variables}"),
+        ]
+
+    def _consoles(self, shell: Path) -> list[str]:
+        return ["-serial", "stdio", "-serial", f"unix:{shell},server=on,wait=off"]
+
+    def _disk_and_network(self) -> list[str]:
         wan = "user,id=wan"
         lan = (
             "user,id=lan,net=10.42.0.0/24,host=10.42.0.254,dns=10.42.0.253,"
             f"hostfwd=tcp:127.0.0.1:{self.https_port}-10.42.0.1:443"
         )
         return [
-            *("qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi,tb-size=512", "-cpu", CPU),
             *("-smp", "2", "-m", str(self._memory_mib), "-display", "none", "-nodefaults", "-no-user-config"),
-            *("-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={code}"),
-            *("-drive", f"if=pflash,format=raw,unit=1,file={variables}"),
             *("-drive", f"if=none,id=disk,format=raw,cache=writeback,discard=unmap,file={self.disk}"),
             *("-device", "virtio-blk-pci,drive=disk,bootindex=0"),
             *("-netdev", wan, "-device", "virtio-net-pci,netdev=wan,addr=4", "-netdev", lan),
             *("-device", "virtio-net-pci,netdev=lan,addr=5", "-device", "virtio-rng-pci"),
-            *("-serial", "stdio", "-serial", f"unix:{shell},server=on,wait=off"),
             *("-fw_cfg", "name=opt/upkendra-test-shell,string=1"),
             *("-device", "pcie-root-port,id=socket,chassis=1,addr=6"),
             *("-qmp", f"unix:{self.folder / 'qmp'},server=on,wait=off"),
@@ -236,3 +245,24 @@ class Machine:
         context.verify_mode = ssl.CERT_NONE
         plain = socket.create_connection(("127.0.0.1", self.https_port), timeout_s)
         return context.wrap_socket(plain)
+
+
+class ArmMachine(Machine):
+    """The same for an image for a Raspberry Pi: U-Boot as its firmware, whose script is the card's own.
+
+    qemu's arm64 machine has one serial port; the shell is on a console of virtio.
+    """
+
+    @staticmethod
+    def why_not() -> str:
+        """Why no such machine can be made here; empty when one can."""
+        has_all = U_BOOT.exists() and shutil.which("qemu-system-aarch64") is not None
+        return "" if has_all else "qemu for arm64 and its U-Boot are not installed"
+
+    def _processor_and_loader(self) -> list[str]:
+        accelerated = ("-accel", "tcg,thread=multi,tb-size=512")
+        return ["qemu-system-aarch64", "-machine", "virt", *accelerated, "-cpu", ARM_CPU, "-bios", str(U_BOOT)]
+
+    def _consoles(self, shell: Path) -> list[str]:
+        console = ("-chardev", f"socket,id=shell,path={shell},server=on,wait=off")
+        return ["-serial", "stdio", "-device", "virtio-serial-pci", *console, "-device", "virtconsole,chardev=shell"]
