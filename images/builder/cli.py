@@ -20,7 +20,7 @@ def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     """Add both to a program's commands."""
     text = "Build an image from Debian's packages and this checkout. Needs root and a Debian mirror in apt's sources."
     command = commands.add_parser("build", help=text, description=text)
-    command.add_argument("--board", choices=("amd64",), required=True)
+    command.add_argument("--board", choices=("amd64", "rpi"), required=True)
     command.add_argument("--ci", action="store_true", help="for virtual machines: without media and firmware packages")
     command.add_argument("--version", required=True)
     command.add_argument("--made-on", default="", metavar="YYYY-MM-DD", help="time stamp of all files; default: today")
