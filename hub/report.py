@@ -8,7 +8,7 @@ sides measured (:func:`edge.model.prescription.achieved_mode`). Made-up patients
 import csv
 from collections.abc import Callable, Collection, Iterable, Mapping
 from enum import StrEnum
-from math import ceil
+from math import ceil, floor
 from typing import IO
 
 import msgspec
@@ -25,6 +25,9 @@ from .store.schema import blob_chunks, blobs, entries, visits
 
 WITHIN_MIN = (15, 30, 60)
 CHUNK = 500
+COARSE = 5
+WAITS_FROM = 10
+"""Visits from which a wait is shown to somebody who sees coarse figures only."""
 NO_SIZES: Mapping[str, int] = {}
 _visit = msgspec.msgpack.Decoder(Visit)
 
@@ -62,8 +65,9 @@ class Line(Struct, frozen=True):
     within_15_min: int
     within_30_min: int
     within_60_min: int
-    wait_p50_min: float
-    wait_p90_min: float
+    wait_p50_min: float | None
+    """None where it would be about few people."""
+    wait_p90_min: float | None
     video_min: float
     """Minutes in which a doctor saw a picture, as the doctor's side measured them."""
     audio_min: float
@@ -135,6 +139,29 @@ class _Sum:
             no_shows=self.no_shows,
             kilobytes=round(self.size_bytes / 1000),
         )
+
+
+def coarse(sheet: Iterable[Line]) -> list[Line]:
+    """The sheet for somebody who may know no single person: each number to the nearest five, no waits of few visits.
+
+    Sums are rounded as they are, not summed of what was rounded. A line of next to nobody is left out.
+    """
+    rounded = [
+        msgspec.structs.replace(
+            line,
+            **{name: _to_fives(value) for name, value in msgspec.structs.asdict(line).items() if name in _COUNTED},
+            **({} if line.visits >= WAITS_FROM else {"wait_p50_min": None, "wait_p90_min": None}),
+        )
+        for line in sheet
+    ]
+    return [line for line in rounded if line.visits]
+
+
+def _to_fives(value: float) -> int:
+    return COARSE * floor(value / COARSE + 0.5)
+
+
+_COUNTED = frozenset(Line.__struct_fields__) - {"day", "of", "wait_p50_min", "wait_p90_min"}
 
 
 def answered_at(visit: Visit) -> int:

@@ -51,6 +51,8 @@ def figures_page(lines: Sequence[dict[str, object]], span: str, *, everywhere: b
     nobody = " / ".join(words.everywhere if everywhere else words.unassigned)
 
     def cell(name: str, value: object) -> str:
+        if value is None:
+            return "–"
         text = f"{value:g}" if isinstance(value, float) else str(value)
         return clean(text) if text else nobody if name == "of" else ""
 

@@ -8,7 +8,7 @@ import { Loading, Select } from "./office.js";
 import { errorText, roles } from "./store.js";
 
 /** @typedef {Record<string, number> & {day: string, of: string}} Line */
-/** @typedef {{since: string, until: string, by: string, items: Line[], districts: string[], doctors: Record<string, string>}} Sheet */
+/** @typedef {{since: string, until: string, by: string, items: Line[], districts: string[], doctors: Record<string, string>, coarse: boolean}} Sheet */
 
 const DAY_MS = 86_400_000;
 const PATIENCE_MS = 310_000;
@@ -54,6 +54,7 @@ export function Figures() {
       <${Select} id="figures-district" label=${t("day-district")} value=${asked.value.district} options=${[["", t("day-all")], ...(now?.districts ?? []).map((one) => [one, one])]} onValue=${(/** @type {string} */ district) => ask({ district })} />
       <label class="check"><input type="checkbox" data-test="figures-monthly" checked=${asked.value.monthly} onChange=${(/** @type {any} */ event) => ask({ monthly: event.currentTarget.checked })} />${t("figures-monthly")}</label>
       <label class="check"><input type="checkbox" data-test="figures-demo" checked=${asked.value.demo} onChange=${(/** @type {any} */ event) => ask({ demo: event.currentTarget.checked })} />${t("figures-demo")}</label></form>
+    ${now?.coarse ? html`<p class="notice" data-test="figures-coarse">${t("figures-coarse")}</p>` : null}
     ${wrong.value ? html`<p class="notice bad" role="alert">${wrong.value}</p>` : null}
     ${busy.value ? html`<p role="status" data-test="figures-busy">${t("figures-busy")}</p>` : null}
     ${!now ? (wrong.value ? null : html`<${Loading} />`) : now.items.length === 0 ? html`<p class="card soft" role="status" data-test="figures-none">${t("figures-none")}</p>` : html`
@@ -126,5 +127,5 @@ function Chart({ name, series, bars, lines }) {
 function Table({ sheet }) {
   const of = (/** @type {Line} */ line) => (sheet.by === "doctor" ? (sheet.doctors[line.of] ?? line.of) : line.of) || t(sheet.by === "all" ? "day-all" : "figures-nobody");
   return html`<div class="scroll" tabindex="0" role="region" aria-label=${t("office-figures")}><table class="dense" data-test="figures-table"><thead><tr><th scope="col">${t("figure-day")}</th><th scope="col">${t(`figures-by-${sheet.by}`)}</th>${COLUMNS.map((one) => html`<th key=${one} scope="col">${named(one)}</th>`)}</tr></thead>
-    <tbody>${sheet.items.map((line) => html`<tr key=${`${line.day} ${line.of}`} data-test="figures-line"><th scope="row" class="num">${line.day}</th><td>${of(line)}</td>${COLUMNS.map((one) => html`<td key=${one} class="num">${line[one]}</td>`)}</tr>`)}</tbody></table></div>`;
+    <tbody>${sheet.items.map((line) => html`<tr key=${`${line.day} ${line.of}`} data-test="figures-line"><th scope="row" class="num">${line.day}</th><td>${of(line)}</td>${COLUMNS.map((one) => html`<td key=${one} class="num">${line[one] ?? "–"}</td>`)}</tr>`)}</tbody></table></div>`;
 }

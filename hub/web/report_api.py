@@ -1,7 +1,7 @@
 """HTTP around figures: the sheet of ``hub report``, made by that very command in a process of its own.
 
 A state's month is minutes of decoding: nobody's call waits for it. One report at a time; a viewer sees the districts
-that she was given, and no line about a doctor.
+that she was given, in fives, and no line about a doctor.
 """
 
 import asyncio
@@ -52,6 +52,8 @@ class Sheet(Struct, frozen=True):
     """Those that one may ask for."""
     doctors: dict[str, str]
     """Names of the doctors of the lines."""
+    coarse: bool = False
+    """Numbers are to the nearest five, and waits of few visits are left out."""
 
 
 class ReportApi:
@@ -111,8 +113,8 @@ class ReportApi:
         first = iso_day(asked.since) if asked.since else None if last is None else last - 29
         if first is None or last is None or not 0 <= last - first < DAYS_MAX:
             raise BadInput("A day looks like 2026-11-26, the first comes first, and a year is the most.", field="since")
-        held = self._hub.desk.roles(call.subject)
-        if asked.by is report.By.DOCTOR and not held & {Role.ADMINISTRATOR, Role.COORDINATOR}:
+        only_views = not self._hub.desk.roles(call.subject) & {Role.ADMINISTRATOR, Role.COORDINATOR}
+        if asked.by is report.By.DOCTOR and only_views:
             raise Forbidden("Figures of single doctors are not for viewers.")
 
         def look(connection: Connection) -> tuple[frozenset[str], dict[str, str]]:
@@ -128,9 +130,11 @@ class ReportApi:
         wanted = (asked.district,) if asked.district else tuple(sorted(mine))
         since, until = day_text(first), day_text(last)
         items = await self._ask(since, until, asked, wanted)
+        if only_views:
+            items = tuple(report.coarse(items))
         about = {line.of for line in items} if asked.by is report.By.DOCTOR else set()
         doctors = {person_id: names[person_id] for person_id in about & names.keys()}
-        return Sheet(since, until, asked.by, items, tuple(sorted(may)), doctors)
+        return Sheet(since, until, asked.by, items, tuple(sorted(may)), doctors, only_views)
 
     async def _ask(
         self, since: str, until: str, asked: ReportQuery, districts: tuple[str, ...]

@@ -295,7 +295,12 @@ async def test_a_viewer_sees_the_figures_of_her_district_and_of_no_doctor(kit: H
     sheet: Any = await admin.get(f"/api/report?{day}&by=doctor")
     assert [(one["of"], one["visits"], one["prescriptions"]) for one in sheet["items"]] == [("asha", 1, 1)]
     assert sheet["doctors"] == {"asha": "Dr Asha Rao"} and sheet["items"][0]["kilobytes"] >= 1
+    assert not sheet["coarse"]
     assert (await viewer.call("GET", f"/api/report?{day}&by=doctor")).status == 403
+    few: Any = await viewer.get(f"/api/report?{day}&by=node")
+    assert (few["items"], few["coarse"]) == ([], True), "one visit is one person"
+    said = await (await viewer.call("GET", f"/api/report.csv?{day}&by=node")).text()
+    assert len(said.splitlines()) == 1
     roles = {"type": "roles", "roles": ["viewer"], "districts": ["Gaya"], "password": PASSWORD}
     assert (await post(admin, "/api/people/viewer", roles))[0] == 200
     other: Any = await viewer.get(f"/api/report?{day}&by=district")

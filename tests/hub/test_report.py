@@ -6,6 +6,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge.model import events as ev
 from edge.model.clock import day_of
@@ -76,6 +78,35 @@ def test_a_patient_who_comes_twice_is_one_patient_and_sums_grow_for_each_place()
 def test_percentiles_are_waits_that_somebody_had(count: int, p50: float, p90: float) -> None:
     waits = [float(number + 1) for number in range(count)]
     assert (report.percentile(waits, 50), report.percentile(waits, 90)) == (p50, p90)
+
+
+@given(
+    st.lists(
+        st.builds(
+            visit,
+            st.integers(0, 3).map(lambda day: START_MS + day * DAY_MS),
+            wait_min=st.sampled_from([0, 0, 7, 40]),
+            triage=st.sampled_from([TriageResult(one) for one in (Colour.RED, Colour.GREEN)]),
+        ),
+        max_size=40,
+    ),
+    st.sampled_from([By.ALL, By.NODE]),
+)
+def test_coarse_figures_show_no_number_that_could_be_one_person(found: list[Visit], by: By) -> None:
+    exact = report.lines([(one, GAYA) for one in found], by)
+    told = report.coarse(exact)
+    assert [one.day for one in told] == [one.day for one in exact if one.visits > report.COARSE // 2]
+    before = {one.day: one for one in exact}
+    for line in told:
+        true = msgspec.structs.asdict(before[line.day])
+        for name, value in msgspec.structs.asdict(line).items():
+            if name in ("wait_p50_min", "wait_p90_min"):
+                assert value == (true[name] if true["visits"] >= report.WAITS_FROM else None)
+            elif not isinstance(value, str):
+                assert value % report.COARSE == 0 and abs(value - true[name]) <= report.COARSE / 2
+        assert line.unanswered <= line.visits and line.within_15_min <= line.within_30_min <= line.within_60_min
+    page = figures_page([msgspec.structs.asdict(one) for one in told], "2026-09", everywhere=True, demo=False)
+    assert "None" not in {cell for row in page.rows for cell in row}
 
 
 def test_no_cell_is_a_formula() -> None:

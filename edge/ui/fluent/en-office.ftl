@@ -239,6 +239,7 @@ list-fhir = Codes of documents
 
 # Figures
 figures-explain = A visit counts on the day of its token; answered is the first call with sound or picture, or the first slip. No line is about one person, but a line of a small centre can be about very few.
+figures-coarse = Numbers are rounded to fives, so that nobody is found in them; waits of fewer than ten visits are left out.
 figures-since = From
 figures-until = To
 figures-by = A line for each
