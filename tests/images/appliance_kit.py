@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import shutil
+import string
 import subprocess
 import sys
 import threading
@@ -330,8 +331,9 @@ class Appliance:
         return tablet
 
     def visit(self, nurse: Client) -> NurseVisit:
-        """A consultation up to its token."""
-        visit = NurseVisit(SAMPLES[len(self.visits) % len(SAMPLES)])
+        """A consultation up to its token, with a name that stands nowhere else: the image has names, for practice."""
+        name = "Marker " + "".join(secrets.choice(string.ascii_lowercase) for _ in range(12))
+        visit = NurseVisit(msgspec.structs.replace(SAMPLES[len(self.visits) % len(SAMPLES)], name=name))
         visit.run(nurse)
         self.visits.append(visit)
         return visit

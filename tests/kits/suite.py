@@ -2,9 +2,9 @@
 
 Checks of the text first, then the tests that may share the machine on all cores, then the pages that
 measure no time, two browsers at once, then what kills processes and cuts power, two at once because it
-mostly waits, then calls, links, and whatever measures time, one after the other. The last two leave the
-processor idle most of the time: the virtual machines run beside them in the kernel's idle class, where
-they get that time and take none from what is measured; what they say is shown at the end.
+mostly waits, then calls, links, and whatever measures time, one after the other. All but the first leave
+the processor idle at times, the last mostly: the virtual machines run beside them in the kernel's idle
+class, where they get that time and take none from what is measured; what they say is shown at the end.
 Everything is run even if a part fails, so that one run tells all. Pytest's closing line is the last thing
 printed.
 
@@ -79,8 +79,8 @@ def parts(wanted: Sequence[str]) -> list[Part]:
 
 
 MACHINES = Part("tests of machines", ("-m", MACHINE), under=IDLE_CLASS)
-BESIDE = ("tests that wait", "tests in turn")
-"""From the first of these on, the machines run beside."""
+BESIDE = "tests of pages"
+"""From this part on the machines run beside."""
 
 
 class Result(Struct, frozen=True):
@@ -157,7 +157,7 @@ def main() -> int:
     with ThreadPoolExecutor(1) as pool, tempfile.TemporaryFile("w+") as told:
         machines: Future[Result] | None = None
         for part in parts(wanted):
-            if part.name in BESIDE and machines is None:
+            if part.name == BESIDE:
                 machines = pool.submit(run, MACHINES, long=arguments.long, again=True, output=told)
             results.append(run(part, long=arguments.long, again=not wanted))
         if machines is not None:
