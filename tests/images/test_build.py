@@ -6,6 +6,7 @@ import os
 import subprocess
 import time
 from pathlib import Path
+from random import Random
 
 import pytest
 from cryptography import x509
@@ -113,6 +114,21 @@ def test_a_delta_can_be_undone_by_a_node_that_reads_its_own_partition_once(tmp_p
     bundle.difference(old, new, tmp_path / "delta", hashlib.sha256(new.read_bytes()).hexdigest())
     with pytest.raises(BuildFailed, match="does not make what it should"):
         bundle.difference(old, new, tmp_path / "delta", hashlib.sha256(b"").hexdigest())
+
+
+def test_a_longer_line_moves_no_other_file(tmp_path: Path) -> None:
+    here, draw = tmp_path / "tree", Random(7)
+    for folder in range(60):
+        (here / f"folder{folder:02}").mkdir(parents=True)
+        for name in range(25):
+            (here / f"folder{folder:02}/file{name:02}").write_bytes(draw.randbytes(draw.randrange(50, 300)))
+    old, new, delta = tmp_path / "old", tmp_path / "new", tmp_path / "delta"
+    disk.erofs(here, old, EPOCH_S)
+    with (here / "folder07/file07").open("ab") as file:
+        file.write(b"# a remark, and a line more\n" * 2)
+    disk.erofs(here, new, EPOCH_S)
+    bundle.difference(old, new, delta, bundle.part_of(new).sha256)
+    assert delta.stat().st_size < 1024
 
 
 def test_release_keys_are_made_once_and_the_certificate_lasts(tmp_path: Path) -> None:
