@@ -15,6 +15,7 @@ from edge.media import opus
 OPUS_PT = 111
 RED_PT = 63
 VP8_PT = 96
+H264_PT, H264_RTX_PT = 102, 103
 TWCC_ID = 1
 TWCC_URI = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 OPUS_CLOCK_HZ = 48_000
@@ -25,6 +26,15 @@ _LONGEST_RED_BLOCK = (1 << 10) - 1
 _MOST_RED_BLOCKS = 8
 _RED_MEMORY = 64
 """Packets within which a repeated one is known again."""
+
+
+_H264_LINES = (
+    f"a=rtpmap:{H264_PT} H264/90000",
+    f"a=fmtp:{H264_PT} level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
+    *(f"a=rtcp-fb:{H264_PT} {what}" for what in ("nack", "nack pli", "ccm fir", "transport-cc")),
+    f"a=rtpmap:{H264_RTX_PT} rtx/90000",
+    f"a=fmtp:{H264_RTX_PT} apt={H264_PT}",
+)
 
 
 class Packet(Struct, frozen=True):
@@ -53,7 +63,7 @@ def is_reported(head: bytes) -> bool:
 
     Not reported are what is sent again, our own feedback (RFC 5761 tells it apart) and the data channel.
     """
-    return len(head) > 1 and head[0] >> 6 == 2 and head[1] & 0x7F in (OPUS_PT, RED_PT, VP8_PT)
+    return len(head) > 1 and head[0] >> 6 == 2 and head[1] & 0x7F in (OPUS_PT, RED_PT, VP8_PT, H264_PT)
 
 
 class OpusPacketizer:
@@ -193,13 +203,14 @@ def _blocks(payload: bytes) -> list[tuple[int, bytes]]:
     return [*blocks, (0, payload[place:])] if place < len(payload) else []
 
 
-def steer_offer(sdp: str, *, audio_bps: int, video_as_kbps: int) -> str:
+def steer_offer(sdp: str, *, audio_bps: int, video_as_kbps: int, h264: bool = False) -> str:
     """The node's offer with the lines that steer the doctor's browser.
 
     60 ms of Opus a packet (without it a browser's sound alone fills a thin return path), discontinuous
     transmission, a rate cap, bandwidth lines, and RED both ways: as the first format it says that the node can
     read it. A browser takes the bandwidth line of its sound as the encoder's rate, over ``maxaveragebitrate``: both
     say the same. Chromium sends no picture below 30 kbit/s and begins at 300 unless it is told.
+    With ``h264`` it says, behind VP8, that the node may send H.264 (RFC 6184: constrained baseline, packets of mode 1).
     Sound and picture are of two streams (RFC 8830): within one, a browser holds the sound back until the
     picture is there, which here is held back so that losses can be repaired.
     """
@@ -230,27 +241,31 @@ def steer_offer(sdp: str, *, audio_bps: int, video_as_kbps: int) -> str:
             lines.append(f"a=fmtp:{VP8_PT} x-google-min-bitrate=4;x-google-start-bitrate=20")
             if not any("transport-cc" in line for line in lines):
                 lines.append(f"a=rtcp-fb:{VP8_PT} transport-cc")
+            if h264:
+                lines[0] += f" {H264_PT} {H264_RTX_PT}"
+                lines += _H264_LINES
         place = next((i for i, line in enumerate(lines) if line.startswith("c=")), 0) + 1
         lines.insert(place, f"b=AS:{audio_bps // 1000 if audio else video_as_kbps}")
         out.append("\n".join(lines) + "\n")
     return "".join(out).replace("\n", "\r\n")
 
 
-def takes_red(answer: str) -> bool:
-    """Whether the browser reads RED: one that does not, as Firefox, hears nothing of what is packed so."""
-    sound = re.search(r"(?m)^m=audio \S+ \S+((?: \d+)+)\r?$", answer)
-    return sound is not None and str(RED_PT) in sound[1].split()
+def takes(answer: str, media: str, payload_type: int) -> bool:
+    """Whether the browser reads a format of ``media`` (``audio``, ``video``): Firefox, for one, reads no RED."""
+    section = re.search(rf"(?m)^m={media} [1-9]\d* \S+((?: \d+)+)\r?$", answer)
+    return section is not None and str(payload_type) in section[1].split()
 
 
-def without_red(answer: str) -> str:
-    """The browser's answer without RED, which webrtcbin did not offer itself."""
+def without_extras(answer: str) -> str:
+    """The browser's answer without what webrtcbin did not offer itself: RED and H.264."""
+    extras = {str(number) for number in (RED_PT, H264_PT, H264_RTX_PT)}
     lines = []
     for line in answer.replace("\r\n", "\n").split("\n"):
-        if re.match(rf"a=(rtpmap|fmtp|rtcp-fb):{RED_PT}\b", line):
+        if (about := re.match(r"a=(?:rtpmap|fmtp|rtcp-fb):(\d+)\b", line)) and about[1] in extras:
             continue
-        if line.startswith("m=audio"):
+        if line.startswith(("m=audio", "m=video")):
             words = line.split(" ")
-            line = " ".join(words[:3] + [word for word in words[3:] if word != str(RED_PT)])
+            line = " ".join(words[:3] + [word for word in words[3:] if word not in extras])
         lines.append(line)
     return "\r\n".join(lines)
 

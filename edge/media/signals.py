@@ -25,6 +25,8 @@ def is_camera(source: str) -> bool:
     return _CAMERA.fullmatch(source) is not None
 
 
+ENCODERS = ("vp8", "v4l2h264", "openh264")
+"""Of the picture, by name (:mod:`edge.media.encoder`)."""
 Attempt = Annotated[int, Meta(ge=0, le=1_000_000)]
 """Counts restarts of the media within one call."""
 Mline = Annotated[int, Meta(ge=0, le=63)]
@@ -138,6 +140,8 @@ class StartCall(Struct, frozen=True, tag="start_call"):
     """Make the offer, but open camera and microphone only when :class:`GoOn` says that the call was taken."""
     link_down: bool = False
     """With ``held``: make the offer, too, only then; what it would gather now, no relay would answer."""
+    encoder: str = "vp8"
+    """Of :data:`ENCODERS`: what codes the picture, if it codes here and the doctor's browser takes it."""
 
 
 class GoOn(Struct, frozen=True, tag="go_on"):

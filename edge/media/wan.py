@@ -1,6 +1,6 @@
 """The WAN leg of a call: GStreamer's webrtcbin between the node and the doctor's browser.
 
-Everything fragile about GStreamer lives here. Takes raw pictures and sound, sends VP8 and Opus at
+Everything fragile about GStreamer lives here. Takes raw pictures and sound, sends them coded, sound by Opus, at
 the rates it is told, reports what the network did to each packet, and hands out the doctor's
 encoded frames. Knows no ladder, no tablet and no signalling. Callbacks come from GStreamer's
 threads; whoever makes a leg bridges them.
@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from edge.media import aside, rtp
 from edge.media.capture import SOUND_RATE_HZ, Thinning
+from edge.media.encoder import VP8, Chain, Kind
 from edge.media.estimate import PacketFeedback
 from edge.media.handshake import with_fingerprint
 from edge.media.ice import add_servers
@@ -33,13 +34,6 @@ _AUDIO_CAPS = (
 )
 _PIPELINE = f"""
 webrtcbin name=web bundle-policy=max-bundle latency=300
-appsrc name=cam is-live=true format=time do-timestamp=true max-buffers=2 leaky-type=downstream
- ! videoscale method=bilinear ! capsfilter name=size ! vp8enc name=vp8 deadline=1 cpu-used=-6 end-usage=cbr threads=1
- lag-in-frames=0 keyframe-max-dist=600 max-intra-bitrate=400 undershoot=95 overshoot=15 buffer-size=600
- buffer-initial-size=300 buffer-optimal-size=400 min-quantizer=4 max-quantizer=58 static-threshold=100
- target-bitrate=30000
- ! rtpvp8pay name=pay pt={rtp.VP8_PT} picture-id-mode=15-bit mtu=700
- ! appsink name=vpkt emit-signals=true sync=false max-buffers=400
 appsrc name=mic is-live=true format=time do-timestamp=true max-buffers=20 leaky-type=downstream
  caps=audio/x-raw,format=S16LE,rate={SOUND_RATE_HZ},channels=1,layout=interleaved
  ! opusenc name=opus bandwidth=wideband frame-size=60 audio-type=voice bitrate=8000 dtx=true
@@ -65,13 +59,16 @@ class WanEvents(Protocol):
 class WanLeg:
     """One webrtcbin, from offer to close. A :class:`edge.media.capture.Sink`."""
 
-    def __init__(self, events: WanEvents, ice_servers: tuple[IceServer, ...], first: Allocation) -> None:
+    def __init__(
+        self, events: WanEvents, ice_servers: tuple[IceServer, ...], first: Allocation, better: Kind = VP8
+    ) -> None:
+        """``better``: what codes the picture if the doctor's browser takes it."""
         self._gst = load_gst()
         Gst = self._gst.Gst
         self._events = events
         self._pipeline = Gst.parse_launch(_PIPELINE)
         self._web = self._part("web")
-        self._cam, self._mic = self._part("cam"), self._part("mic")
+        self._mic = self._part("mic")
         self._vout, self._aout = self._part("vout"), self._part("aout")
         self._closed = False
         self._offered = False
@@ -83,8 +80,8 @@ class WanLeg:
         self._reads_red = False
         """The doctor's browser, by its answer."""
         self._kept: list[object] = []  # promises and replies; GStreamer frees what Python forgets
-        self._shape = (0, 0)
-        self._box = (0, 0)
+        self._video = Chain(self._gst, self._pipeline, VP8, self._on_video_packet)
+        self._better = better
         self._allocation = first
         self._thinning = Thinning(0.6)
         """Sources keep to the rate by themselves, and not evenly: only what is far too early is too much."""
@@ -157,11 +154,7 @@ class WanLeg:
         self._part("opus").set_property("bitrate", max(allocation.audio_bps, 6000))
         self._pacer.rate_bps = allocation.pace_bps
         if allocation.video_bps > 0:
-            self._part("vp8").set_property("target-bitrate", allocation.video_bps)
-            self._part("pay").set_property("mtu", allocation.mtu_bytes)
-            if self._box != (allocation.width, allocation.height):
-                self._box = (allocation.width, allocation.height)
-                self._fit()
+            self._shape_video()
         elif not allocation.width or allocation.still_every_s:
             self._pacer.clear()  # a pause within a rung keeps what is queued: half a picture costs a key frame
 
@@ -226,13 +219,15 @@ class WanLeg:
 
     def set_answer(self, sdp: str) -> None:
         """Take the doctor's answer. Raises ValueError when it is no SDP."""
-        _, message = self._gst.GstSdp.SDPMessage.new_from_text(rtp.without_red(sdp))
+        _, message = self._gst.GstSdp.SDPMessage.new_from_text(rtp.without_extras(sdp))
         if message is None or message.medias_len() < 2:
             raise ValueError("the answer is no session description for this call")
         answer = self._gst.GstWebRTC.WebRTCSessionDescription.new(self._gst.GstWebRTC.WebRTCSDPType.ANSWER, message)
         promise = self._gst.Gst.Promise.new()
         self._kept += [promise, answer, message]
-        self._reads_red = rtp.takes_red(sdp)
+        self._reads_red = rtp.takes(sdp, "audio", rtp.RED_PT)
+        if self._better is not VP8 and rtp.takes(sdp, "video", rtp.H264_PT):
+            self._take(self._better)
         self._web.emit("set-remote-description", answer, promise)
 
     def add_candidate(self, mline: int, candidate: str) -> None:
@@ -268,12 +263,8 @@ class WanLeg:
 
     def _wire_sending(self) -> None:
         Gst, GstWebRTC = self._gst.Gst, self._gst.GstWebRTC
-        extension = Gst.ElementFactory.make("rtphdrexttwcc")
-        extension.set_id(rtp.TWCC_ID)
-        self._part("pay").emit("add-extension", extension)
         ssrc = self._packetizer.ssrc
         self._aout.set_property("caps", Gst.Caps.from_string(f"{_AUDIO_CAPS},ssrc=(uint){ssrc}"))
-        self._part("vpkt").connect("new-sample", self._on_video_packet)
         requests = Gst.PadProbeType.EVENT_UPSTREAM
         self._vout.get_static_pad("src").add_probe(requests, self._on_key_frame_wanted)
         self._part("apkt").connect("new-sample", self._on_audio_frame)
@@ -304,40 +295,23 @@ class WanLeg:
             _LOG.warning("webrtcbin makes no data channel: no stills, no marks")
 
     def _push_picture(self, i420: bytes, width: int, height: int) -> None:
-        Gst = self._gst.Gst
-        if self._shape != (width, height):
-            self._shape = (width, height)
-            self._cam.set_property(
-                "caps",
-                Gst.Caps.from_string(
-                    f"video/x-raw,format=I420,width={width},height={height},framerate=0/1,pixel-aspect-ratio=1/1"
-                ),
-            )
-            self._fit()
         self.frames_sent += 1
-        self._cam.emit("push-buffer", Gst.Buffer.new_wrapped(i420))
+        self._video.push(i420, width, height)
 
-    def _fit(self) -> None:
-        """Scale the source into the rung's box: aspect kept, never enlarged."""
-        width, height = self._shape
-        box_width, box_height = self._box
-        if not width or not box_width:
-            return
-        if height > width:
-            box_width, box_height = box_height, box_width
-        scale = min(1.0, box_width / width, box_height / height)
-        fitted = (max(16, round(width * scale / 2) * 2), max(16, round(height * scale / 2) * 2))
-        self._part("size").set_property(
-            "caps",
-            self._gst.Gst.Caps.from_string(f"video/x-raw,width={fitted[0]},height={fitted[1]},pixel-aspect-ratio=1/1"),
-        )
+    def _shape_video(self) -> None:
+        plan = self._allocation
+        self._video.apply(plan.video_bps, plan.fps, plan.mtu_bytes, (plan.width, plan.height))
+
+    def _take(self, kind: Kind) -> None:
+        """Code by another encoder from now on. Before the first picture has left."""
+        before, self._video = self._video, Chain(self._gst, self._pipeline, kind, self._on_video_packet)
+        self._video.follow(before)
+        if self._allocation.video_bps > 0:
+            self._shape_video()
 
     def _key_frame(self) -> None:
         self._key_frame_s = time.monotonic()
-        event = self._gst.GstVideo.video_event_new_downstream_force_key_unit(
-            self._gst.Gst.CLOCK_TIME_NONE, self._gst.Gst.CLOCK_TIME_NONE, self._gst.Gst.CLOCK_TIME_NONE, True, 0
-        )
-        self._cam.send_event(event)
+        self._video.key_frame()
 
     def _on_key_frame_wanted(self, _pad: object, info: Any) -> Any:
         """The doctor's browser cannot decode (RFC 4585 §6.3.1). It asks several times a round trip: one is enough.
@@ -360,14 +334,10 @@ class WanLeg:
         kinds = self._gst.Gst.PadProbeReturn
         return kinds.REMOVE if self._open else kinds.DROP
 
-    def _on_video_packet(self, sink: Any) -> Any:
-        sample = sink.emit("pull-sample")
-        if sample is not None:
-            if self._vout.get_property("caps") is None:
-                self._vout.set_property("caps", sample.get_caps())
-            buffer = sample.get_buffer()
-            self._pacer.put(buffer, buffer.get_size() + WIRE_OVERHEAD_BYTES)
-        return self._gst.Gst.FlowReturn.OK
+    def _on_video_packet(self, packet: Any, caps: Any) -> None:
+        if self._vout.get_property("caps") is None:
+            self._vout.set_property("caps", caps)
+        self._pacer.put(packet, packet.get_size() + WIRE_OVERHEAD_BYTES)
 
     def _emit_video(self, packet: Any) -> None:
         if not self._closed:
@@ -401,7 +371,8 @@ class WanLeg:
         self._kept.append(done)
         text = with_fingerprint(offer.sdp.as_text(), self._wire.identity.fingerprint)
         self._web.emit("set-local-description", offer, done)
-        self._events.on_offer(rtp.steer_offer(text, audio_bps=16_000, video_as_kbps=400))
+        h264 = self._better is not VP8
+        self._events.on_offer(rtp.steer_offer(text, audio_bps=16_000, video_as_kbps=400, h264=h264))
 
     def _on_candidate(self, _web: object, mline: int, candidate: str) -> None:
         if rtp.usable_candidate(candidate):
@@ -417,6 +388,7 @@ class WanLeg:
             if not self._open:
                 self._open = True
                 self._wire.opened()
+                self._repeat_h264()
                 self.rtt_s = self.rtt_s or self._wire.handshake_s
                 self._key_frame()
                 held, self._held = self._held, None
@@ -439,6 +411,21 @@ class WanLeg:
         self._pipeline.add(branch)
         branch.sync_state_with_parent()
         pad.link(branch.get_static_pad("sink"))
+
+    def _repeat_h264(self) -> None:
+        """webrtcbin negotiated VP8: tell what repeats lost packets that those of H.264 may be asked for, too."""
+        if self._video.kind is VP8:
+            return
+        found = self._web.iterate_all_by_element_factory_name("rtprtxsend")
+        while (step := found.next())[0] == self._gst.Gst.IteratorResult.OK:
+            step[1].connect("notify::payload-type-map", self._on_formats)  # webrtcbin sets it again
+            self._on_formats(step[1])
+
+    def _on_formats(self, repeater: Any, *_: object) -> None:
+        known = repeater.get_property("payload-type-map").to_string().rstrip(";")
+        if f" {rtp.H264_PT}=" not in known:
+            more = f"{known}, {rtp.H264_PT}=(uint){rtp.H264_RTX_PT};"
+            repeater.set_property("payload-type-map", self._gst.Gst.Structure.new_from_string(more))
 
     def _steer_rtcp(self) -> None:
         session = self._web.get_by_name("rtpbin").emit("get-internal-session", 0)

@@ -14,6 +14,7 @@ import msgspec
 
 from edge.media import aside
 from edge.media.capture import Source, TabletSource, open_source
+from edge.media.encoder import chosen
 from edge.media.estimate import DEFAULT_START_BPS, Estimator, PacketFeedback
 from edge.media.ladder import Allocation, Ladder, load_rules
 from edge.media.lan import LanLegs, preload
@@ -190,7 +191,8 @@ class Worker:
     async def _make_leg(self, start: StartCall) -> WanLeg:
         servers = await self._turns.through(start.ice_servers)
         events = LegEvents(self, self._loop, lambda: self._wan)
-        events.leg = WanLeg(events, servers, self._allocation)
+        kind = await self._loop.run_in_executor(None, chosen, start.encoder)
+        events.leg = WanLeg(events, servers, self._allocation, kind)
         return events.leg
 
     async def _renew(self, renew: RenewCall) -> None:

@@ -18,7 +18,7 @@ import aiohttp
 import msgspec
 import segno
 
-from edge.media.signals import is_camera
+from edge.media.signals import ENCODERS, is_camera
 from edge.model.errors import BadInput, UpkendraError
 from edge.model.records import Role
 from edge.slips.verify import verify_slip
@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--http", default=DEFAULT_HTTP, metavar="ADDR:PORT", help="where the tablets connect")
     setup_cli.add_https(serve)
     serve.add_argument("--camera", default="test", metavar="SOURCE", help="test, file:PATH, v4l2:/dev/videoN or tablet")
+    serve.add_argument("--encoder", default="vp8", choices=ENCODERS, help="of the picture in calls; VP8 is in software")
     serve.add_argument("--no-announce", action="store_true", help="do not announce the node on the LAN (zeroconf)")
     serve.add_argument("--hub-host", default="", metavar="HOST", help="reach the hub under another name or address")
     serve.add_argument(
@@ -247,6 +248,7 @@ async def _serve(options: argparse.Namespace) -> bool:
             printer,
         )
     )
+    node.calls.encoder = options.encoder
     practice = node.clinic.config.training
     if practice and sms_options is not None:
         raise BadInput("A node for practice sends no SMS.", field="sms-modem")

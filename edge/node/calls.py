@@ -81,6 +81,8 @@ class CallDesk:
         self._preflight = preflight
         self._photos = CallPhotos(clinic, media)
         self._camera = camera
+        self.encoder = "vp8"
+        """What codes the picture of calls, where it can and the doctor's browser takes it."""
         self.own_camera = camera != "tablet"
         """Whether picture and sound come from the node's own camera."""
         self.camera_failures = 0
@@ -224,7 +226,10 @@ class CallDesk:
 
     def _start_call(self, call: RunningCall, attempt: int, *, held: bool = False, link_down: bool = False) -> StartCall:
         start_bps = self._start_bps(call)
-        return StartCall(call.ring.call_id, self._camera, call.ring.ice_servers, attempt, start_bps, held, link_down)
+        ring = call.ring
+        return StartCall(
+            ring.call_id, self._camera, ring.ice_servers, attempt, start_bps, held, link_down, self.encoder
+        )
 
     def _start_bps(self, call: RunningCall) -> int:
         """What this call carried so far, or what the link showed while it rang, with some caution; 0 when unknown."""

@@ -101,16 +101,31 @@ await window.call.start();
 </script>"""
 
 
+KEEP_CONNECTIONS = """
+window.connections = [];
+window.RTCPeerConnection = class extends RTCPeerConnection {
+  constructor(...given) { super(...given); window.connections.push(this); }
+};"""
+"""A script that lets a test ask the page's connections for their figures."""
+
+
 class Room:
     """One call between a doctor's page and a call process, and any number of tablets' pages."""
 
     def __init__(
-        self, camera: str, *, ice_servers: tuple[IceServer, ...] = (), start_bps: int = 0, wrapper: Sequence[str] = ()
+        self,
+        camera: str,
+        *,
+        ice_servers: tuple[IceServer, ...] = (),
+        start_bps: int = 0,
+        wrapper: Sequence[str] = (),
+        encoder: str = "vp8",
     ) -> None:
         self.camera = camera
         self.ice_servers = ice_servers
         self.start_bps = start_bps
         self.wrapper = tuple(wrapper)
+        self.encoder = encoder
         self.url = ""
         self.relay_only = False
         """Pass on the node's relayed candidates only."""
@@ -191,7 +206,9 @@ class Room:
             await self._from_process(attempt, message)
 
         self.process = await CallProcess.start(
-            StartCall(CALL_ID, self.camera, self.ice_servers, attempt, self.start_bps), on_message, self.wrapper
+            StartCall(CALL_ID, self.camera, self.ice_servers, attempt, self.start_bps, encoder=self.encoder),
+            on_message,
+            self.wrapper,
         )
 
     async def _from_process(self, attempt: int, message: FromCall) -> None:
@@ -285,10 +302,15 @@ async def browsing() -> AsyncIterator[Browser]:
 
 @contextlib.asynccontextmanager
 async def calling(
-    camera: str, *, ice_servers: tuple[IceServer, ...] = (), start_bps: int = 0, wrapper: Sequence[str] = ()
+    camera: str,
+    *,
+    ice_servers: tuple[IceServer, ...] = (),
+    start_bps: int = 0,
+    wrapper: Sequence[str] = (),
+    encoder: str = "vp8",
 ) -> AsyncIterator[Room]:
     """A room that is open. ``wrapper`` is a command that runs the call process somewhere else."""
-    room = Room(camera, ice_servers=ice_servers, start_bps=start_bps, wrapper=wrapper)
+    room = Room(camera, ice_servers=ice_servers, start_bps=start_bps, wrapper=wrapper, encoder=encoder)
     await room.open()
     try:
         yield room
@@ -296,9 +318,11 @@ async def calling(
         await room.close()
 
 
-async def open_page(browser: Browser, url: str) -> Page:
-    """A page whose errors are shown."""
+async def open_page(browser: Browser, url: str, script: str = "") -> Page:
+    """A page whose errors are shown. ``script`` runs before its own."""
     page = await browser.new_page()
+    if script:
+        await page.add_init_script(script)
     page.on("console", lambda message: print("page:", message.text))
     page.on("pageerror", lambda error: print("page error:", error))
     await page.goto(url)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from edge.media.opus import frames_of, join
 from edge.media.rtp import (
     FRAME_SAMPLES,
+    H264_PT,
     OPUS_PT,
     RED_PT,
     OpusPacketizer,
@@ -16,9 +17,9 @@ from edge.media.rtp import (
     RedReader,
     parse,
     steer_offer,
-    takes_red,
+    takes,
     usable_candidate,
-    without_red,
+    without_extras,
 )
 
 OFFER = "\r\n".join(
@@ -151,9 +152,9 @@ def test_sound_and_picture_are_of_two_streams_so_that_a_late_picture_holds_back_
     assert "a=msid:one track\r\n" in video and "a=ssrc:7 msid:one track\r\n" in video
 
 
-def test_the_answer_reaches_webrtcbin_without_red() -> None:
+def test_the_answer_reaches_webrtcbin_without_extras() -> None:
     steered = steer_offer(OFFER, audio_bps=12_000, video_as_kbps=400)
-    plain = without_red(steered)
+    plain = without_extras(steered)
     assert "63" not in plain.split("m=")[1].split("\r\n")[0].split(" ")
     assert "red/48000" not in plain and "a=rtpmap:111" in plain
 
@@ -163,8 +164,21 @@ def test_the_answer_reaches_webrtcbin_without_red() -> None:
 )
 def test_red_is_read_by_a_browser_that_says_so(formats: str, reads: bool) -> None:
     answer = f"v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF {formats}\r\na=mid:0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96 63\r\n"
-    assert takes_red(answer) is reads and takes_red(answer.replace("\r", "")) is reads
-    assert not takes_red("v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 63\r\n")
+    assert takes(answer, "audio", RED_PT) is reads and takes(answer.replace("\r", ""), "audio", RED_PT) is reads
+    assert not takes("v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 63\r\n", "audio", RED_PT)
+
+
+def test_h264_is_offered_behind_vp8_only_when_the_node_has_it_and_webrtcbin_never_sees_it() -> None:
+    plain = steer_offer(OFFER, audio_bps=12_000, video_as_kbps=400)
+    offer = steer_offer(OFFER, audio_bps=12_000, video_as_kbps=400, h264=True)
+    assert "H264" not in plain and not takes(plain.replace("m=video 0", "m=video 9"), "video", H264_PT)
+    assert "m=video 0 UDP/TLS/RTP/SAVPF 96 97 102 103\r\n" in offer
+    assert {"a=rtpmap:102 H264/90000", "a=rtpmap:103 rtx/90000", "a=fmtp:103 apt=102"} <= set(offer.split("\r\n"))
+    assert "packetization-mode=1" in offer and "profile-level-id=42e01f" in offer
+    answer = offer.replace("m=video 0", "m=video 9")
+    assert takes(answer, "video", H264_PT)
+    assert not takes(offer, "video", H264_PT), "the browser refused the picture"
+    assert without_extras(offer) == without_extras(plain)
 
 
 def test_only_candidates_that_another_machine_can_reach_are_used() -> None:

@@ -19,7 +19,16 @@ from msgspec import Struct
 from msgspec import json as msgspec_json
 
 from tests.kits.link import Link, LinkSpec
-from tests.media.room import browsing, calling, glass_to_glass_ms, open_page
+from tests.media.room import KEEP_CONNECTIONS, browsing, calling, glass_to_glass_ms, open_page
+
+_REPEATED = """async () => {
+  let repeated = 0;
+  for (const one of window.connections) {
+    for (const entry of (await one.getStats()).values())
+      if (entry.kind === "video") repeated += entry.retransmittedPacketsReceived ?? 0;
+  }
+  return repeated;
+}"""
 
 
 class Thin(Struct, frozen=True):
@@ -53,16 +62,18 @@ class Thin(Struct, frozen=True):
     """Why attempts ended."""
     last_state: str
     last_fps: float
+    repeated: int
+    """Packets of the picture that came by being sent again."""
 
 
-async def measure(wrapper: list[str], seconds: float, camera: str) -> Thin:
+async def measure(wrapper: list[str], seconds: float, camera: str, encoder: str) -> Thin:
     """Make the call in this namespace, with the call process run by ``wrapper``."""
     delays: list[int] = []
     rates: list[float] = []
     sizes: list[str] = []
     own_video = 0
-    async with browsing() as browser, calling(camera, wrapper=wrapper) as room:
-        page = await open_page(browser, f"{room.url}/doctor")
+    async with browsing() as browser, calling(camera, wrapper=wrapper, encoder=encoder) as room:
+        page = await open_page(browser, f"{room.url}/doctor", KEEP_CONNECTIONS)
         await page.wait_for_function("window.call && window.call.attempt >= 0", timeout=20_000)
         for _ in range(round(seconds)):
             await asyncio.sleep(1)
@@ -104,6 +115,7 @@ async def measure(wrapper: list[str], seconds: float, camera: str) -> Thin:
             ended=[end.reason for end in room.ended],
             last_state=last.state,
             last_fps=round(figures["fps"], 1),
+            repeated=await page.evaluate(_REPEATED),
         )
 
 
@@ -115,11 +127,21 @@ def run(
     camera: str = "test",
     outages: tuple[tuple[float, float], ...] = (),
     seed: int = 1,
+    encoder: str = "vp8",
 ) -> Thin:
     """Make a call over an emulated link. Blocks; raises RuntimeError with the inner output when it fails."""
     spec = LinkSpec.both(rate_kbps=rate_kbps, rtt_ms=rtt_ms, loss_pct=loss_pct, outages=outages, seed=seed)
     with Link(spec) as link:
-        inner = [sys.executable, "-m", "tests.media.thin", "--inner", str(seconds), camera, *link.left.argv([])]
+        inner = [
+            sys.executable,
+            "-m",
+            "tests.media.thin",
+            "--inner",
+            str(seconds),
+            camera,
+            encoder,
+            *link.left.argv([]),
+        ]
         with TemporaryFile() as log:
             done = subprocess.run(
                 link.right.argv(inner),
@@ -141,7 +163,7 @@ def run(
 def main(arguments: list[str]) -> None:
     """Command line."""
     if arguments[0] == "--inner":
-        result = asyncio.run(measure(arguments[3:], float(arguments[1]), arguments[2]))
+        result = asyncio.run(measure(arguments[4:], float(arguments[1]), arguments[2], arguments[3]))
         print(msgspec_json.encode(result).decode())
         return
     rate, rtt, loss, *rest = arguments
