@@ -8,8 +8,8 @@ from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 from tests.kits.clinic import Clinic
 from tests.kits.way import CutWay
 
+from .kept import keys_kept, lying, until_lying
 from .pages import BROWSER_ARGS, CHROMIUM, fill, look, see, tap
-from .test_opening_page import keys_kept
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 TYPED = "खोया Devi"
@@ -35,6 +35,8 @@ def test_a_lost_tablet_is_wiped_when_it_comes_near_the_node_again(tmp_path: Path
         tap(lost, "new-patient")
         fill(lost, "reg-name", TYPED)
         way.cut()
+        fill(lost, "reg-village", "Sealmarker Tola")
+        until_lying(lost, ["form"])
         here = log_in(browser.new_context(viewport={"width": 1280, "height": 800}), clinic, clinic.node.url)
         here.goto(f"{clinic.node.url}/#/closing")
         tap(here, "lost-open")
@@ -48,7 +50,7 @@ def test_a_lost_tablet_is_wiped_when_it_comes_near_the_node_again(tmp_path: Path
         expect(lost.locator('[data-test="reg-name"]')).to_have_value(TYPED)
         way.mend()
         see(lost, "login-page", 40_000)
-        assert keys_kept(lost) == []
+        assert keys_kept(lost) == [] and lying(lost) == []
         expect(lost.locator("body")).not_to_contain_text(TYPED)
         clinic.node.kill()
         clinic.node.start()

@@ -7,23 +7,10 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.kits.clinic import Clinic
 
+from .kept import keys_kept, lying, until_lying
 from .pages import BROWSER_ARGS, CHROMIUM, Watch, fill, look, see, tap
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
-
-KEYS_KEPT = """async () => {
-  const answer = (asked) => new Promise((done) => { asked.onsuccess = () => done(asked.result); });
-  const base = await answer(indexedDB.open("upkendra-day"));
-  const found = await answer(base.transaction("day").objectStore("day").getAll());
-  base.close();
-  return found.map((one) => one.key.extractable);
-}"""
-"""Whether each key that the tablet keeps could be read by a script."""
-
-
-def keys_kept(page: Page) -> list[bool]:
-    kept: list[bool] = page.locator("html").evaluate(KEYS_KEPT)
-    return kept
 
 
 def red_case(page: Page) -> str:
@@ -97,6 +84,10 @@ def test_a_power_cut_at_noon_costs_a_pin_and_a_closed_day_a_badge(tmp_path: Path
         tap(page, "day-submit")
         see(page, "new-patient")
         watch.none()
+        page.route("**/api/drafts/**", lambda route: route.abort())
+        tap(page, "new-patient")
+        fill(page, "reg-name", "Shanti Sealmarker")
+        until_lying(page, ["form"])
         page.goto(f"{clinic.node.url}/#/closing")
         tap(page, "closing-close")
         see(page, "closing-dialog")
@@ -105,5 +96,7 @@ def test_a_power_cut_at_noon_costs_a_pin_and_a_closed_day_a_badge(tmp_path: Path
         see(page, "unlock-form")
         expect(page.locator('[data-test="day-openers"]')).to_have_count(0)
         assert keys_kept(page) == []
+        assert lying(page) == [], "what was typed went with the day"
+        expect(page.locator("body")).not_to_contain_text("Sealmarker")
         ask_the_hub(page, browser.new_context(viewport={"width": 1440, "height": 900}).new_page(), clinic)
         browser.close()

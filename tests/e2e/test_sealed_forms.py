@@ -13,21 +13,14 @@ from tests.kits.client import Client, text
 from tests.kits.clinic import Clinic, Staff, wait_until
 from tests.kits.way import CutWay
 
+from .kept import keys_kept, until_lying
 from .pages import BROWSER_ARGS, CHROMIUM, faults_here, fill, register, see, tap
-from .test_opening_page import keys_kept
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 NAME = "शारदा Sealmarker"
 TYPED = "metformin sealmarker"
 MORE = "and iron sealmarker"
-LYING = """async () => {
-  const answer = (asked) => new Promise((done) => { asked.onsuccess = () => done(asked.result); });
-  const base = await answer(indexedDB.open("upkendra-day"));
-  const found = await answer(base.transaction("sealed").objectStore("sealed").getAll());
-  base.close();
-  return found.map((one) => ({ id: one.id, text: new TextDecoder("latin1").decode(one.sealed) }));
-}"""
 SHELL = """async () => {
   const cache = await caches.open("upkendra-shell-1");
   const kept = (await cache.keys()).map((one) => new URL(one.url).pathname);
@@ -61,21 +54,6 @@ def second(clinic: Clinic) -> Staff:
     code = ["--pin-stdin", "--recovery-code", clinic.recovery_code]
     made = clinic.command("edge.node", ["add-staff", "--data", str(clinic.node_data), *who, *code], stdin=pin)
     return Staff(text(made, "staff_id"), name, pin, text(made, "badge"))
-
-
-def lying(page: Page) -> list[str]:
-    """Kinds of the sealed pieces in the tablet; none of them shows what it holds."""
-    found = page.locator("html").evaluate(LYING)
-    assert "sealmarker" not in json.dumps(found, ensure_ascii=False).lower()
-    return sorted(one["id"].split("/")[1] for one in found)
-
-
-def until_lying(page: Page, kinds: list[str]) -> None:
-    for _ in range(100):
-        if lying(page) == kinds:
-            return
-        page.wait_for_timeout(200)
-    raise AssertionError(f"{lying(page)} lies in the tablet, not {kinds}")
 
 
 def until_shell(page: Page) -> None:
