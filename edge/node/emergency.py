@@ -24,6 +24,7 @@ from edge.model.fold import Patient, Visit
 from edge.model.ids import ID_BYTES, make_id
 from edge.model.prescribing import SignedPrescription
 from edge.model.records import Age, Colour, Gender, Person
+from edge.slips.referral import ReferralPage, referral_page, render_referral, render_referral_roll
 from edge.slips.render import render_roll, render_slip, render_token_roll, token_words
 from edge.slips.verify import verify_signed
 from edge.sync import bundle, locked
@@ -56,6 +57,8 @@ ALLOWED = (
     cmd.AmendPatient,
     cmd.RaiseTriage,
     cmd.ConfirmPrinted,
+    cmd.Refer,
+    cmd.TellEnding,
 )
 
 
@@ -307,6 +310,29 @@ class Emergency:
         self._count_print(visit_id)
         self._printer.add(Kind.TOKEN, visit_id, visit.token, draw, "")
         return await self.page(visit_id, key)
+
+    async def referral(self, visit_id: str, key: bytes) -> bytes:
+        """The latest referral slip of a case as PDF. Raises NotFound."""
+        page = await self._referral(visit_id, key)
+        return await asyncio.to_thread(render_referral, page)
+
+    async def print_referral(self, visit_id: str, key: bytes) -> CasePage:
+        """The same on the roll. Raises NotFound, Refused."""
+        slip, roll_mm = await self._referral(visit_id, key), self._printer.roll_mm
+        self._count_print(visit_id)
+        self._printer.add(Kind.REFERRAL, visit_id, "", lambda: render_referral_roll(slip, roll_mm=roll_mm), "")
+        return await self.page(visit_id, key)
+
+    async def _referral(self, visit_id: str, key: bytes) -> ReferralPage:
+        """Nobody is logged in: who made it writes her name by hand."""
+        visit, patient = await self._look(visit_id, self._case(visit_id, key).patient_id)
+        if not visit.referrals:
+            raise NotFound("Nobody was sent on in this visit.")
+        config, sure = self._clinic.config, self._clinic.clock.now().trusted
+        site = f"{config.site.name} ({config.site.code})"
+        return await asyncio.to_thread(
+            referral_page, visit, patient, visit.referrals[-1], site, "", demo=config.demo, sure=sure
+        )
 
     def _count_print(self, visit_id: str) -> None:
         case = self._cases[visit_id]

@@ -27,7 +27,15 @@ def red_case(page: Page) -> str:
     assert look(page) == []
     tap(page, "red-send")
     see(page, "red-told")
+    tap(page, "red-refer")
+    for control in ("referral-place-district", "referral-way-108"):
+        tap(page, control)
+    assert look(page) == []
+    tap(page, "referral-save")
+    see(page, "red-referred")
+    assert look(page) == []
     page.reload()
+    see(page, "red-referred")
     token = page.locator('[data-test="red-token"]').inner_text()
     expect(page.locator('[data-test="red-sent"]')).to_contain_text("82")
     tap(page, "red-leave")

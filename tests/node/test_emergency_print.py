@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from edge.model import events as ev
+from edge.model.referral import EndingTold, Referred
 from edge.node.emergency import PRINTS_MAX
 from edge.node.printing.port import parse_printer
 from edge.sync import locked
@@ -61,6 +62,45 @@ async def test_token_and_slip_are_printed_while_locked_and_the_slip_counts_as_pr
 
             await until(told)
             assert served.node.clinic.locked
+
+
+async def test_who_is_sent_on_while_locked_has_a_slip_and_a_record_that_outlives_the_unlocking(
+    setup: Provisioned,
+) -> None:
+    with PrinterOnPty(ThermalPrinter(80)) as there:
+        printer = await asyncio.to_thread(parse_printer, f"80={there.path}")
+        async with HubSide(setup) as hub, Served(at_hub(setup, hub), printer=printer) as served:
+            case = Case(served.tablet)
+            await case.open()
+            paper = f"/api/emergency/{case.visit}/referral.pdf?case="
+            assert (await ask(case, "referral"))[0] == 404, "nobody was sent on"
+            referral = {"to": "district", "urgency": "now", "reason": "SpO2 82"}
+            status, page = await case.say("refer", referral=referral, way="108", given="oxygen")
+            assert status == 200, page
+            made = part(page, "visit", "referrals")
+            assert isinstance(made, list) and [(one["to"], one["way"]) for one in made] == [("district", "108")]
+            assert (await (await served.tablet.http.get(paper + case.key)).read())[:5] == b"%PDF-"
+            assert (await served.tablet.call("GET", paper + "0" * 32))[0] == 404, "a case is its tablet's"
+            assert (await ask(case, "referral"))[0] == 200
+
+            async def printed() -> bool:
+                return states(await case.page()) == {"referral": "printed"}
+
+            await until(printed)
+            assert len(there.printer.paper.pieces) == 1
+            assert (await case.say("tell_ending", ending="reached", note="by 108"))[0] == 200
+
+            async def told() -> bool:
+                kinds = {type(event) for event in hub.events() if ev.visit_of(event) == case.visit}
+                return {Referred, EndingTold} <= kinds
+
+            await until(told)
+            assert served.node.clinic.locked
+            await served.tablet.login(setup)
+            visit = part(await served.tablet.get(f"/api/visits/{case.visit}"), "visit")
+            assert isinstance(visit, dict)
+            assert [one["to"] for one in visit["referrals"]] == ["district"]
+            assert visit["ending"]["ending"] == "reached"
 
 
 async def test_nobody_in_the_wifi_uses_up_the_roll(setup: Provisioned) -> None:

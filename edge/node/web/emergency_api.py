@@ -63,6 +63,15 @@ class EmergencyApi:
         """Print a case's token on the roll."""
         return await self._emergency.print_token(call.path["visit_id"], bytes.fromhex(call.query.case))
 
+    async def get_referral_of_case(self, call: Call[None, CaseQuery]) -> Raw:
+        """The referral slip of a case as PDF, A5, with no name of who made it."""
+        pdf = await self._emergency.referral(call.path["visit_id"], bytes.fromhex(call.query.case))
+        return Raw(pdf, "application/pdf", (("Content-Disposition", 'inline; filename="referral.pdf"'),))
+
+    async def print_referral_of_case(self, call: Call[None, CaseQuery]) -> CasePage:
+        """Print the referral slip of a case on the roll."""
+        return await self._emergency.print_referral(call.path["visit_id"], bytes.fromhex(call.query.case))
+
     def routes(self) -> Sequence[AnyRoute]:
         """The table."""
         path = "/api/emergency/{visit_id}"
@@ -109,6 +118,17 @@ class EmergencyApi:
                 while_locked=True,
                 errors=(404,),
             ),
+            Route(
+                "GET",
+                f"{path}/referral.pdf",
+                self.get_referral_of_case,
+                reply=bytes,
+                reply_media="application/pdf",
+                query=CaseQuery,
+                auth=Auth.OPEN,
+                while_locked=True,
+                errors=(404,),
+            ),
             *(
                 Route(
                     "POST",
@@ -123,6 +143,7 @@ class EmergencyApi:
                 for what, handler in (
                     ("slip/{prescription_id}", self.print_slip_of_case),
                     ("token", self.print_token_of_case),
+                    ("referral", self.print_referral_of_case),
                 )
             ),
         )

@@ -1,7 +1,7 @@
 // @ts-check
 // A RED patient while nobody is logged in, also at a locked node: who, at once to the doctor, then values, answer and slip.
 // Large, for one hand; nothing has to be filled in before the doctor is told.
-import { html, signal, useEffect } from "/ui/lib/dom.js";
+import { html, signal, useEffect, useSignal } from "/ui/lib/dom.js";
 import { ApiError, get, post } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
 import { pick, t } from "/ui/lib/l10n.js";
@@ -13,6 +13,7 @@ import { go, keepInTab, keptInTab } from "../store.js";
 import { EmergencyFacts } from "./emergency.js";
 import { OnCallLinks } from "./oncall.js";
 import { PrintButton } from "./printer.js";
+import { placeWords, ReferDialog } from "./sending.js";
 
 /** @typedef {{visit: import("/ui/api").Visit, patient: import("/ui/api").Patient, at_hub: boolean, online: boolean, locked: boolean, printer: boolean, jobs: import("./printer.js").Job[]}} CasePage */
 
@@ -166,6 +167,7 @@ function Case() {
       ${now.printer ? html`<${PrintButton} jobs=${now.jobs} kind="token" subject=${visit.token} text=${t("token-print-here")} print=${printHere("token")} />` : null}
     </section>
     <${Slips} prescriptions=${visit.prescriptions} page=${now} />
+    <${SendOn} page=${now} />
     <${Values} />
     <button type="button" class="wide" data-test="red-next" onClick=${end}>${t("red-next")}</button>`;
 }
@@ -179,6 +181,26 @@ function Slips({ prescriptions, page: { printer, jobs } }) {
     ${one.printed_ms ? html`<p class="notice good" role="status" data-test="red-printed">${t("red-printed")}</p>`
       : html`<button type="button" class="big wide" data-test="red-print-done" disabled=${busy.value} onClick=${() => void trying(() => say({ type: "confirm_printed", prescription_id: one.prescription_id }))}>${t("red-print-done")}</button>`}
   </section>`)}`;
+}
+
+/** The paper for the hospital, and the record that she was sent there. @param {{page: CasePage}} props */
+function SendOn({ page: { visit, printer, jobs } }) {
+  const writing = useSignal(false);
+  const latest = (visit.referrals ?? []).at(-1);
+  const send = async (/** @type {import("../commands.js").CommandBody} */ command) => {
+    try {
+      await say(command);
+      return null;
+    } catch (error) {
+      return error;
+    }
+  };
+  return html`<section class="card stack tight" data-test="red-send-on"><h2>${t("sending-title")}</h2>
+    ${latest ? html`<p class="notice good" role="status" data-test="red-referred"><strong>${t("referred-to", { place: placeWords(latest.to) })}</strong> · ${t(`way-${latest.way.replace("_", "-")}`)}</p>
+      ${printer ? html`<${PrintButton} jobs=${jobs} kind="referral" subject="" main text=${t("sending-print-here")} print=${printHere("referral")} />` : null}
+      <a class="button big wide" data-test="red-referral" target="_blank" rel="noopener" href=${`${path()}/referral.pdf${query()}`}>${t("sending-print")}</a>` : null}
+    <button type="button" class="big wide" data-test="red-refer" onClick=${() => (writing.value = true)}>${t(latest ? "sending-again" : "sending-write")}</button>
+    ${writing.value ? html`<${ReferDialog} visit=${visit} send=${send} onClose=${() => (writing.value = false)} />` : null}</section>`;
 }
 
 function Values() {

@@ -74,6 +74,12 @@ export function SendOn({ visit, open }) {
   const red = colourOf(visit) === "red";
   if (!open && made.length === 0 && !red) return null;
   const latest = made.at(-1);
+  const send = async (/** @type {import("../commands.js").CommandBody} */ command) => {
+    const outcome = await submit(command);
+    if (!outcome.ok && "error" in outcome) return outcome.error;
+    await loadRecord(visit.visit_id).catch(() => {});
+    return null;
+  };
   const waited = red && open && !latest ? unansweredMs(visit, nodeNow()) : 0;
   const body = html`
     ${waited ? html`<p class="notice bad" role="alert" data-test="unanswered">${t("unanswered", { time: span(waited / 1000) })}</p>` : null}
@@ -87,17 +93,20 @@ export function SendOn({ visit, open }) {
     <div class="row">
       ${open ? html`<button type="button" class=${red && !latest ? "danger" : ""} data-test="referral-write" onClick=${() => (writing.value = true)}>${t(latest ? "sending-again" : "sending-write")}</button>` : null}
       ${latest || red ? html`<button type="button" data-test="ending-write" onClick=${() => (ending.value = true)}>${t("ending-write")}</button>` : null}</div>
-    ${writing.value ? html`<${ReferDialog} visit=${visit} onClose=${() => (writing.value = false)} />` : null}
+    ${writing.value ? html`<${ReferDialog} visit=${visit} send=${send} onClose=${() => (writing.value = false)} />` : null}
     ${ending.value ? html`<${EndingDialog} visit=${visit} onClose=${() => (ending.value = false)} />` : null}`;
   if (red || latest) return html`<section class="card stack print-hide" data-test="send-on" aria-label=${t("sending-title")}><h2>${t("sending-title")}</h2>${body}</section>`;
   return html`<details class="card print-hide" data-test="send-on"><summary>${t("sending-title")}</summary><div class="stack">${body}</div></details>`;
 }
 
 /** @param {string} to a place of the list, or its own words */
-const placeWords = (to) => (PLACES.includes(to) ? t(`place-${to}`) : to);
+export const placeWords = (to) => (PLACES.includes(to) ? t(`place-${to}`) : to);
 
-/** @param {{visit: Visit, onClose: () => void}} props */
-function ReferDialog({ visit, onClose }) {
+/**
+ * Where to, how, and why. ``send`` gives what was wrong, or null.
+ * @param {{visit: Visit, onClose: () => void, send: (command: import("../commands.js").CommandBody) => Promise<unknown>}} props
+ */
+export function ReferDialog({ visit, onClose, send }) {
   const place = useSignal("");
   const words = useSignal("");
   const urgency = useSignal(colourOf(visit) === "red" ? "now" : "");
@@ -109,14 +118,10 @@ function ReferDialog({ visit, onClose }) {
   const to = place.value === "other" ? words.value.trim() : place.value;
   const save = async () => {
     busy.value = true;
-    const outcome = await submit({ type: "refer", visit_id: visit.visit_id, referral: { to, urgency: urgency.value, reason: reason.value.trim() }, way: way.value, given: given.value.trim() });
+    const error = await send({ type: "refer", visit_id: visit.visit_id, referral: { to, urgency: urgency.value, reason: reason.value.trim() }, way: way.value, given: given.value.trim() });
     busy.value = false;
-    if (!outcome.ok && "error" in outcome) {
-      wrong.value = errorText(outcome.error);
-      return;
-    }
-    onClose();
-    await loadRecord(visit.visit_id).catch(() => {});
+    if (error) wrong.value = errorText(error);
+    else onClose();
   };
   const choice = (/** @type {string} */ name, /** @type {string[]} */ values, /** @type {string} */ prefix, /** @type {{value: string}} */ to_, /** @type {string} */ legend) => html`<${Choice} name=${name} legend=${legend}
     value=${to_.value} onValue=${(/** @type {string} */ value) => (to_.value = value)} options=${values.map((value) => ({ value, label: t(`${prefix}-${value.replace("_", "-")}`) }))} />`;
