@@ -140,7 +140,7 @@ class Chain:
     def follow(self, other: "Chain") -> None:
         """Go on where another has ended: the doctor's browser sees one stream whose format changes."""
         for name in ("ssrc", "timestamp-offset"):
-            self.pay.set_property(name, other.pay.get_property("stats").get_value(name.removesuffix("-offset")))
+            self.pay.set_property(name, other.pay.get_property("stats").get_value(name))
         self.pay.set_property("seqnum-offset", (other.pay.get_property("seqnum") + 1) & 0xFFFF)
         self._bin.sync_state_with_parent()
 

@@ -124,7 +124,8 @@ def test_one_encoder_goes_on_where_the_other_ended() -> None:
         last = rtp.parse(line.picture()[-1])
         before = line.packets[-1]
         other = Chain(line._gst, line.pipeline, OPEN_H264, line._on_packet)
-        other.follow(line.chain)
+        old = line.chain
+        other.follow(old)
         other.apply(100_000, 15, 700, (320, 240))
         line.chain = other
         first = line.picture()[0]
@@ -132,6 +133,8 @@ def test_one_encoder_goes_on_where_the_other_ended() -> None:
         assert last is not None and parsed is not None
         assert parsed.sequence == (last.sequence + 1) & 0xFFFF
         assert first[8:12] == before[8:12], "the SSRC"
+        offsets = [chain.pay.get_property("stats").get_value("timestamp-offset") for chain in (old, other)]
+        assert offsets[0] == offsets[1], "times go on"
         assert 0 < (parsed.timestamp - last.timestamp) & 0xFFFFFFFF < 90_000 * WAIT_S
 
 
