@@ -47,6 +47,8 @@ from .store.schema import calls
 from .turn import Turn, ice_servers
 
 logger = logging.getLogger("hub.live")
+END_AGAIN_S = 5.0
+"""Until the end of a call is written again that could not be."""
 FINAL_REPORT_S = 3.0
 """How long the doctor's last report may come after the end."""
 SIGNAL_MAX_BYTES = 64 * 1024
@@ -300,7 +302,9 @@ class Live:
     async def _from_patient(self, call: LiveCall, signal: Signal) -> None:
         match signal:
             case Offer() | Accept():
-                self._tell_doctor(await self._taken(call), signal)
+                taken = await self._taken(call)
+                if taken.phase is not Phase.ENDED:
+                    self._tell_doctor(taken, signal)
             case Candidate():
                 self._tell_doctor(call, signal)
             case Bye():
@@ -315,11 +319,31 @@ class Live:
             return call
         now_ms = self._desk.wall_ms()
         taken = msgspec.structs.replace(call, phase=advance(call.phase, Kind.ACCEPTED), taken=True, started_ms=now_ms)
-        self._calls[call.call_id] = taken
-        change = update(calls).where(calls.c.call_id == call.call_id).values(phase=taken.phase.value, started_ms=now_ms)
-        await self._desk.store.write(lambda connection: connection.execute(change) and None)
-        self.fanout.say(fan.CallChanged(call.call_id))
-        return taken
+        return await self._step(call, taken, started_ms=now_ms)
+
+    async def _step(self, call: LiveCall, further: LiveCall, **written: object) -> LiveCall:
+        """Take a call further, here and in the store; how it stands then.
+
+        What another process has ended stays ended. A write that fails takes back what stood here, so that the next
+        word of it tries again.
+        """
+        self._calls[call.call_id] = further
+        change = (
+            update(calls)
+            .where(calls.c.call_id == call.call_id, calls.c.phase != Phase.ENDED.value)
+            .values(phase=further.phase.value, **written)
+        )
+        try:
+            changed = await self._desk.store.write(lambda connection: connection.execute(change).rowcount)
+        except Exception:
+            if self._calls.get(call.call_id) is further:
+                self._calls[call.call_id] = call
+            raise
+        if changed:
+            self.fanout.say(fan.CallChanged(call.call_id))
+        else:
+            await self.call_changed(call.call_id)
+        return self._calls.get(call.call_id, further)
 
     # Both
 
@@ -400,17 +424,21 @@ class Live:
             return
         now_ms = self._desk.wall_ms()
         ended = msgspec.structs.replace(call, phase=Phase.ENDED, ended_because=reason)
-        self._calls[call.call_id] = ended
-        change = (
-            update(calls)
-            .where(calls.c.call_id == call.call_id)
-            .values(phase=Phase.ENDED.value, ended_ms=now_ms, ended_because=reason)
-        )
-        await self._desk.store.write(lambda connection: connection.execute(change) and None)
-        self.fanout.say(fan.CallChanged(call.call_id))
+        try:
+            await self._step(call, ended, ended_ms=now_ms, ended_because=reason)
+        except Exception:  # a full disk: who ended it says so once only
+            logger.exception("the end of a call was not written yet")
+            self._keep(asyncio.get_running_loop().create_task(self._end_later(call.call_id, reason)))
+            return
         if self.homes is not None and self.homes.is_home(call.node_id):
             self.homes.over(call.call_id, reason)
         self._keep(asyncio.get_running_loop().create_task(self._settle(call.call_id)))
+
+    async def _end_later(self, call_id: str, reason: str) -> None:
+        await asyncio.sleep(END_AGAIN_S)
+        call = self._calls.get(call_id)
+        if call is not None:
+            await self._end(call, reason)
 
     def _keep(self, task: "asyncio.Task[None]") -> None:
         self._ending.add(task)

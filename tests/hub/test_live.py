@@ -5,13 +5,14 @@ import asyncio
 import msgspec
 import pytest
 from aiohttp import ClientWebSocketResponse, WSCloseCode, WSMsgType
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from edge.media.signals import Accept, Answer, Bye, Candidate, Offer, Report, Ring, Signal, fingerprint_tbs
 from edge.model import events as ev
 from edge.model.errors import BadInput
 from edge.model.records import Mode, VisitState
 from edge.sync import seal
+from hub import live
 from hub.store.schema import calls
 from hub.turn import Turn, ice_servers, turn_urls
 
@@ -330,3 +331,57 @@ async def test_a_call_that_nobody_took_is_over_when_its_visit_is_closed(kit: Hub
     await node.send([ev.VisitClosed(visit_id, VisitState.NO_SHOW, False)])
     assert (await hear(socket, "bye"))["reason"] == "no_answer"
     await socket.close()
+
+
+async def phase_of(kit: HubKit, call_id: str) -> str:
+    return str(
+        await kit.hub.store.read(lambda c: c.execute(select(calls.c.phase).where(calls.c.call_id == call_id)).scalar())
+    )
+
+
+async def test_a_call_that_another_process_ended_is_not_taken_any_more(kit: HubKit) -> None:
+    node, page, visit_id = await ready(kit)
+    call_id = new_id()
+    await node.until(lambda: kit.hub.link.online(node.node_id))
+    socket = await connect(kit, page)
+    await socket.send_str(say(Ring(call_id, visit_id)))
+    await node.until(lambda: bool(heard(node)))
+    over = update(calls).where(calls.c.call_id == call_id).values(phase="ended", ended_ms=1, ended_because="hangup")
+    await kit.hub.store.write(lambda connection: connection.execute(over) and None)
+    node.signal(Accept(call_id, "Meena"))
+    call = kit.hub.live._calls[call_id]
+    await node.until(lambda: kit.hub.live._calls.get(call_id, None) is not call)
+    await node.until(lambda: call_id not in kit.hub.live._calls, 6000)
+    assert await phase_of(kit, call_id) == "ended"
+    await socket.send_str("?")
+    kinds = []
+    while "refused" not in kinds:
+        kinds.append((await socket.receive_json(timeout=5))["type"])
+    assert "accept" not in kinds
+
+
+async def test_the_end_of_a_call_that_a_full_disk_refused_is_written_later(
+    kit: HubKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node, page, visit_id = await ready(kit)
+    call_id = new_id()
+    await node.until(lambda: kit.hub.link.online(node.node_id))
+    socket = await connect(kit, page)
+    await socket.send_str(say(Ring(call_id, visit_id)))
+    await node.until(lambda: bool(heard(node)))
+    write = kit.hub.store.write
+    refused: list[object] = []
+
+    async def full(act: object) -> object:
+        if not refused:
+            refused.append(act)
+            raise OSError(28, "No space left on device")
+        return await write(act)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(live, "END_AGAIN_S", 0.05)
+    monkeypatch.setattr(kit.hub.live._desk.store, "write", full)
+    await socket.send_str(say(Bye(call_id, "hangup")))
+    await node.until(lambda: bool(refused))
+    assert await phase_of(kit, call_id) != "ended"
+    await node.until(lambda: call_id not in kit.hub.live._calls, 6000)
+    assert await phase_of(kit, call_id) == "ended"
