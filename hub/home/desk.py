@@ -31,7 +31,7 @@ from ..desk import Desk
 from ..directory import Site
 from ..doctors import Doctor
 from . import codes, log, proofs, pushes, rows, sites
-from .gateway import Gateway, Kind, Message, message
+from .gateway import LATER_S, SOON_S, Gateway, Kind, Message, hand_over, message
 from .proofs import Asked
 from .push import Outcome, Pusher, Subscription, point_of
 from .rows import Account
@@ -99,9 +99,11 @@ class HomeDesk:
         self.pusher = Pusher(contact=gateway.push_contact)
         self.changed = changed
         self._sending: set[asyncio.Task[bool]] = set()
+        self._closing = asyncio.Event()
 
     async def close(self) -> None:
-        """Let messages that are on their way arrive."""
+        """Let messages that are on their way arrive; what the gateway did not take is not tried again."""
+        self._closing.set()
         await self.sent()
         await self.gateway.close()
         await self.pusher.close()
@@ -346,7 +348,8 @@ class HomeDesk:
 
     def send(self, one: Message) -> None:
         """Hand a message to the gateway; nobody waits for it."""
-        self._keep(self.gateway.send(one))
+        again_s = SOON_S if one.kind in (Kind.CODE, Kind.TURN_NEXT) else LATER_S
+        self._keep(hand_over(self.gateway, one, again_s, self._closing))
 
     def _keep(self, sending: Coroutine[None, None, bool]) -> None:
         task = asyncio.get_running_loop().create_task(sending)
@@ -396,7 +399,7 @@ class HomeDesk:
 
     async def _by_sms(self, one: Message, word: str) -> bool:
         """What was claimed; it stays open until the gateway has answered, so that a kill doubles it but loses none."""
-        done = await self.gateway.send(one)
+        done = await hand_over(self.gateway, one, SOON_S, self._closing)
         await self.store.write(lambda connection: pushes.settle(connection, word))
         return done
 

@@ -5,6 +5,8 @@ the project's list of messages where it has them; the others are ours. None was 
 neither numbers nor texts.
 """
 
+import asyncio
+import contextlib
 import json
 import logging
 import sys
@@ -23,6 +25,8 @@ from .codes import is_synthetic
 
 logger = logging.getLogger("hub.home")
 SEND_S = 10.0
+SOON_S, LATER_S = (5.0, 20.0), (5.0, 60.0, 600.0)
+"""When a message goes to the gateway again that did not take it: as long as it is of use to somebody."""
 
 
 class Kind(StrEnum):
@@ -88,6 +92,23 @@ class Gateway(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+async def hand_over(gateway: Gateway, one: Message, again_s: tuple[float, ...], closing: asyncio.Event) -> bool:
+    """Give a message to the gateway, again after each of these waits if it was not taken; whether it was.
+
+    Once ``closing`` is set nothing is tried again.
+    """
+    for wait_s in (0.0, *again_s):
+        if wait_s:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(closing.wait(), wait_s)
+            if closing.is_set():
+                break
+        if await gateway.send(one):
+            return True
+    say(logger, "message_given_up", logging.WARNING, kind=one.kind.value)
+    return False
 
 
 class DemoGateway:

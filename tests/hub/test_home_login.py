@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from edge.web.refusals import TooManyAttempts, WrongPin
 from hub.home import codes, rows
-from hub.home.gateway import Account, DemoGateway, HttpGateway, Kind, message
+from hub.home.gateway import Account, DemoGateway, HttpGateway, Kind, Message, hand_over, message
 from hub.store.dialect import Row, add_row
 from hub.store.engine import Store
 from hub.store.schema_home import home_counts
@@ -323,6 +323,36 @@ async def test_todays_token_with_its_letters_is_a_log_in_and_ends_with_the_day(h
     assert (await wrong.prove(typed)).status == 401, "ten wrong ones close the token's own log-in"
     home.clock.pass_s(24 * 3600)
     assert (await Telephone(home).prove(typed)).status == 401
+
+
+class Deaf:
+    """A gateway that takes nothing before it was asked so often."""
+
+    demo, push_contact = True, ""
+
+    def __init__(self, takes_at: int) -> None:
+        self.asked, self._takes_at = 0, takes_at
+        self.was_asked = asyncio.Event()
+
+    async def send(self, one: Message) -> bool:
+        self.asked += 1
+        self.was_asked.set()
+        return self.asked >= self._takes_at
+
+    async def close(self) -> None:
+        return
+
+
+async def test_a_message_that_the_gateway_did_not_take_goes_to_it_again_until_the_hub_ends() -> None:
+    one, closing = message("9876543210", Kind.ANSWERED, "hi", n="4"), asyncio.Event()
+    late, deaf = Deaf(3), Deaf(100)
+    assert await hand_over(late, one, (0.01, 0.01, 60), closing) and late.asked == 3
+    assert not await hand_over(deaf, one, (0.01, 0.01), closing) and deaf.asked == 3
+    deaf.was_asked.clear()
+    waiting = asyncio.create_task(hand_over(deaf, one, (3600.0,), closing))
+    await deaf.was_asked.wait()
+    closing.set()
+    assert not await waiting and deaf.asked == 4
 
 
 async def test_a_real_gateway_never_sends_to_a_synthetic_number_and_no_message_shows_in_a_log() -> None:
