@@ -227,9 +227,8 @@ class CallDesk:
     def _start_call(self, call: RunningCall, attempt: int, *, held: bool = False, link_down: bool = False) -> StartCall:
         start_bps = self._start_bps(call)
         ring = call.ring
-        return StartCall(
-            ring.call_id, self._camera, ring.ice_servers, attempt, start_bps, held, link_down, self.encoder
-        )
+        encoder = self.encoder if attempt == 0 else "vp8"  # which may be why the first one ended
+        return StartCall(ring.call_id, self._camera, ring.ice_servers, attempt, start_bps, held, link_down, encoder)
 
     def _start_bps(self, call: RunningCall) -> int:
         """What this call carried so far, or what the link showed while it rang, with some caution; 0 when unknown."""

@@ -11,6 +11,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -24,6 +25,7 @@ from edge.model.fold import Patient, Visit
 from edge.model.ids import ID_BYTES, make_id
 from edge.model.prescribing import SignedPrescription
 from edge.model.records import Age, Colour, Gender, Person
+from edge.model.referral import MadeReferral
 from edge.slips.referral import ReferralPage, referral_page, render_referral, render_referral_roll
 from edge.slips.render import render_roll, render_slip, render_token_roll, token_words
 from edge.slips.verify import verify_signed
@@ -47,8 +49,10 @@ CASES_MAX = 60
 CASE_EVERY_S = 2.0
 ASK_EVERY_S = 5.0
 """An open case that a tablet looks at asks the hub this often for its answer."""
-PRINTS_MAX = 8
-"""Of one case: nobody is logged in, and the roll is the clinic's."""
+PRINTS_MAX, PRINTS_OF_ALL_MAX = 8, 60
+"""Of one case, and of all of one process: nobody is logged in, and the roll is the clinic's."""
+COMMANDS_MAX, REFERRALS_MAX = 80, 3
+"""Of one case: each is an urgent bundle, and a referral is a page that has to be set."""
 ALLOWED = (
     cmd.RecordVitals,
     cmd.RecordComplaints,
@@ -58,7 +62,6 @@ ALLOWED = (
     cmd.RaiseTriage,
     cmd.ConfirmPrinted,
     cmd.Refer,
-    cmd.TellEnding,
 )
 
 
@@ -95,6 +98,9 @@ class _Case(Struct):
     refs: list[bytes] = []
     doctor_name: str = ""
     prints: int = 0
+    commands: int = 0
+    referral: tuple[int, bytes] = (0, b"")
+    """The slip that was set last, by when its referral was made."""
 
 
 class Emergency:
@@ -117,6 +123,8 @@ class Emergency:
         self._log = LockedLog(clinic.config, run, self._counts())
         self._cases: dict[str, _Case] = {}
         self._one = asyncio.Lock()
+        self._setting = asyncio.Lock()
+        """One page is set at a time: the typesetter's threads are the clinic's."""
         self._asked_s = self._opened_s = float("-inf")
 
     def _counts(self) -> Counts:
@@ -166,6 +174,8 @@ class Emergency:
         about = getattr(command, "visit_id", visit_id), getattr(command, "patient_id", case.patient_id)
         if not isinstance(command, ALLOWED) or about != (visit_id, case.patient_id):
             raise Forbidden("Without a log-in only this case can be gone on with.")
+        if self._log.known(command) is None:
+            await self._count_command(visit_id, case, command)
         replies = await self._carry_out(visit_id, (command,))
         page = await self.page(visit_id, key)
         return msgspec.structs.replace(page, warnings=replies[0].warnings)
@@ -312,31 +322,42 @@ class Emergency:
         return await self.page(visit_id, key)
 
     async def referral(self, visit_id: str, key: bytes) -> bytes:
-        """The latest referral slip of a case as PDF. Raises NotFound."""
-        page = await self._referral(visit_id, key)
-        return await asyncio.to_thread(render_referral, page)
+        """The latest referral slip of a case as PDF, set once however often it is asked for. Raises NotFound."""
+        case = self._case(visit_id, key)
+        async with self._setting:
+            made, page = await self._referral(visit_id, key)
+            if case.referral[0] != made.at_ms:
+                case.referral = made.at_ms, await asyncio.to_thread(render_referral, page)
+        return case.referral[1]
 
     async def print_referral(self, visit_id: str, key: bytes) -> CasePage:
         """The same on the roll. Raises NotFound, Refused."""
-        slip, roll_mm = await self._referral(visit_id, key), self._printer.roll_mm
+        (made, slip), roll_mm = await self._referral(visit_id, key), self._printer.roll_mm
         self._count_print(visit_id)
-        self._printer.add(Kind.REFERRAL, visit_id, "", lambda: render_referral_roll(slip, roll_mm=roll_mm), "")
+        draw = partial(render_referral_roll, slip, roll_mm=roll_mm)
+        self._printer.add(Kind.REFERRAL, visit_id, str(made.at_ms), draw, "")
         return await self.page(visit_id, key)
 
-    async def _referral(self, visit_id: str, key: bytes) -> ReferralPage:
+    async def _referral(self, visit_id: str, key: bytes) -> tuple[MadeReferral, ReferralPage]:
         """Nobody is logged in: who made it writes her name by hand."""
         visit, patient = await self._look(visit_id, self._case(visit_id, key).patient_id)
         if not visit.referrals:
             raise NotFound("Nobody was sent on in this visit.")
         config, sure = self._clinic.config, self._clinic.clock.now().trusted
         site = f"{config.site.name} ({config.site.code})"
-        return await asyncio.to_thread(
-            referral_page, visit, patient, visit.referrals[-1], site, "", demo=config.demo, sure=sure
-        )
+        made = visit.referrals[-1]
+        return made, await asyncio.to_thread(referral_page, visit, patient, made, site, "", demo=config.demo, sure=sure)
+
+    async def _count_command(self, visit_id: str, case: _Case, command: cmd.Command) -> None:
+        visit, _ = await self._look(visit_id, case.patient_id)
+        many = isinstance(command, cmd.Refer) and len(visit.referrals) >= REFERRALS_MAX
+        if many or case.commands >= COMMANDS_MAX:
+            raise Refused("Enough was said about this case without a log-in. Unlock the box.", code="case_full")
+        case.commands += 1
 
     def _count_print(self, visit_id: str) -> None:
         case = self._cases[visit_id]
-        if case.prints >= PRINTS_MAX:
+        if case.prints >= PRINTS_MAX or sum(one.prints for one in self._cases.values()) >= PRINTS_OF_ALL_MAX:
             raise Refused("This case was printed often enough. Unlock the box.", code="printed_often")
         case.prints += 1
 

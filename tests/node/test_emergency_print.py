@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from edge.model import events as ev
-from edge.model.referral import EndingTold, Referred
-from edge.node.emergency import PRINTS_MAX
+from edge.model.referral import Referred
+from edge.node.emergency import PRINTS_MAX, REFERRALS_MAX
 from edge.node.printing.port import parse_printer
 from edge.sync import locked
 from tests.kits.printer import PrinterOnPty, ThermalPrinter
@@ -88,19 +88,22 @@ async def test_who_is_sent_on_while_locked_has_a_slip_and_a_record_that_outlives
 
             await until(printed)
             assert len(there.printer.paper.pieces) == 1
-            assert (await case.say("tell_ending", ending="reached", note="by 108"))[0] == 200
+            assert (await case.say("tell_ending", ending="reached", note="by 108"))[0] == 403, (
+                "that is told with a log-in"
+            )
+            again = [await case.say("refer", referral=referral, way="own", given="") for _ in range(REFERRALS_MAX)]
+            assert [status for status, _ in again] == [200] * (REFERRALS_MAX - 1) + [409]
+            assert again[-1][1]["code"] == "case_full"
 
             async def told() -> bool:
-                kinds = {type(event) for event in hub.events() if ev.visit_of(event) == case.visit}
-                return {Referred, EndingTold} <= kinds
+                return sum(isinstance(event, Referred) for event in hub.events()) == REFERRALS_MAX
 
             await until(told)
             assert served.node.clinic.locked
             await served.tablet.login(setup)
             visit = part(await served.tablet.get(f"/api/visits/{case.visit}"), "visit")
             assert isinstance(visit, dict)
-            assert [one["to"] for one in visit["referrals"]] == ["district"]
-            assert visit["ending"]["ending"] == "reached"
+            assert [one["to"] for one in visit["referrals"]] == ["district"] * REFERRALS_MAX
 
 
 async def test_nobody_in_the_wifi_uses_up_the_roll(setup: Provisioned) -> None:

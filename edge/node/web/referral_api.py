@@ -40,7 +40,7 @@ class ReferralApi:
 
     async def get_referral_slip(self, call: Call[None, ReferralQuery]) -> Raw:
         """The referral slip as PDF, A5."""
-        page = await self._page(call.path["visit_id"], call.query.at_ms)
+        _, page = await self._page(call.path["visit_id"], call.query.at_ms)
         await self._clinic.accessed(call.subject, "referral_slip", call.path["visit_id"])
         named = (("Content-Disposition", f'inline; filename="referral-{page.token or "slip"}.pdf"'),)
         return Raw(await asyncio.to_thread(render_referral, page), "application/pdf", named)
@@ -48,14 +48,15 @@ class ReferralApi:
     async def print_referral(self, call: Call[None, ReferralQuery]) -> JobNow:
         """Print the referral slip on the roll."""
         visit_id = call.path["visit_id"]
-        page = await self._page(visit_id, call.query.at_ms)
+        at_ms, page = await self._page(visit_id, call.query.at_ms)
         roll_mm = self._printer.roll_mm
         await self._clinic.accessed(call.subject, "referral_slip", visit_id)
         return self._printer.add(
-            Kind.REFERRAL, visit_id, "", lambda: render_referral_roll(page, roll_mm=roll_mm), call.subject
+            Kind.REFERRAL, visit_id, str(at_ms), lambda: render_referral_roll(page, roll_mm=roll_mm), call.subject
         )
 
-    async def _page(self, visit_id: str, at_ms: int) -> ReferralPage:
+    async def _page(self, visit_id: str, at_ms: int) -> tuple[int, ReferralPage]:
+        """When it was made, and the slip."""
         clinic = self._clinic
         visit = await clinic.visit(visit_id)
         made = next((one for one in reversed(visit.referrals) if at_ms in (0, one.at_ms)), None)
@@ -65,7 +66,7 @@ class ReferralApi:
         by = made.by
         worker = await clinic.store.read(lambda views: views.staff_member(by))
         site = clinic.config.site
-        return await asyncio.to_thread(
+        return made.at_ms, await asyncio.to_thread(
             referral_page,
             visit,
             patient,

@@ -1,7 +1,7 @@
 // @ts-check
 // A RED patient while nobody is logged in, also at a locked node: who, at once to the doctor, then values, answer and slip.
 // Large, for one hand; nothing has to be filled in before the doctor is told.
-import { html, signal, useEffect, useSignal } from "/ui/lib/dom.js";
+import { html, signal, useEffect, useRef, useSignal } from "/ui/lib/dom.js";
 import { ApiError, get, post } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
 import { pick, t } from "/ui/lib/l10n.js";
@@ -101,8 +101,10 @@ async function loadOnCall() {
 
 async function look() {
   if (!kept.value || busy.value) return;
+  const before = page.value;
   try {
-    page.value = await get(path() + query());
+    const reply = await get(path() + query());
+    if (page.value === before) page.value = reply; // what was said meanwhile is newer
   } catch (error) {
     if (error instanceof ApiError && error.status === 404) {
       end();
@@ -187,9 +189,11 @@ function Slips({ prescriptions, page: { printer, jobs } }) {
 function SendOn({ page: { visit, printer, jobs } }) {
   const writing = useSignal(false);
   const latest = (visit.referrals ?? []).at(-1);
+  const id = useRef(newId()); // the same after a lost answer: it is one referral
   const send = async (/** @type {import("../commands.js").CommandBody} */ command) => {
     try {
-      await say(command);
+      await say({ ...command, command_id: id.current });
+      id.current = newId();
       return null;
     } catch (error) {
       return error;
@@ -197,7 +201,7 @@ function SendOn({ page: { visit, printer, jobs } }) {
   };
   return html`<section class="card stack tight" data-test="red-send-on"><h2>${t("sending-title")}</h2>
     ${latest ? html`<p class="notice good" role="status" data-test="red-referred"><strong>${t("referred-to", { place: placeWords(latest.to) })}</strong> · ${t(`way-${latest.way.replace("_", "-")}`)}</p>
-      ${printer ? html`<${PrintButton} jobs=${jobs} kind="referral" subject="" main text=${t("sending-print-here")} print=${printHere("referral")} />` : null}
+      ${printer ? html`<${PrintButton} jobs=${jobs} kind="referral" subject=${String(latest.at_ms)} main text=${t("sending-print-here")} print=${printHere("referral")} />` : null}
       <a class="button big wide" data-test="red-referral" target="_blank" rel="noopener" href=${`${path()}/referral.pdf${query()}`}>${t("sending-print")}</a>` : null}
     <button type="button" class="big wide" data-test="red-refer" onClick=${() => (writing.value = true)}>${t(latest ? "sending-again" : "sending-write")}</button>
     ${writing.value ? html`<${ReferDialog} visit=${visit} send=${send} onClose=${() => (writing.value = false)} />` : null}</section>`;

@@ -86,7 +86,7 @@ export function SendOn({ visit, open }) {
     ${red && open ? html`<${OnCallNumbers} />` : null}
     ${latest ? html`<p data-test="referred"><strong>${t("referred-to", { place: placeWords(latest.to) })}</strong> · ${t(`urgency-${latest.urgency}`)} · ${t(`way-${latest.way.replace("_", "-")}`)}
         <span class="soft num"> ${day(latest.at_ms)} ${clockTime(latest.at_ms)} ${staffName(latest.by)}</span></p>
-      <div class="row"><${PrintHere} main path=${`/api/visits/${visit.visit_id}/referral/print`} kind="referral" visitId=${visit.visit_id} subject="" text=${t("sending-print-here")} />
+      <div class="row"><${PrintHere} main path=${`/api/visits/${visit.visit_id}/referral/print`} kind="referral" visitId=${visit.visit_id} subject=${String(latest.at_ms)} text=${t("sending-print-here")} />
         <a class="button" data-test="referral-pdf" href=${`/api/visits/${visit.visit_id}/referral.pdf`} target="_blank" rel="noopener"><${Icon} name="printer" /> ${t("sending-print")}</a></div>` : null}
     ${visit.ending ? html`<p class="notice good" data-test="ending">${t(`ending-${visit.ending.ending.replace("_", "-")}`)}${visit.ending.note ? ` · ${visit.ending.note}` : ""}
       <span class="soft num"> ${day(visit.ending.at_ms)} ${clockTime(visit.ending.at_ms)}</span></p>` : null}
