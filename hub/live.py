@@ -336,8 +336,15 @@ class Live:
         try:
             changed = await self._desk.store.write(lambda connection: connection.execute(change).rowcount)
         except Exception:
-            if self._calls.get(call.call_id) is further:
-                self._calls[call.call_id] = call
+            present = self._calls.get(call.call_id)
+            if present is not None and present.phase is further.phase:  # with what a page reported meanwhile
+                self._calls[call.call_id] = msgspec.structs.replace(
+                    present,
+                    phase=call.phase,
+                    ended_because=call.ended_because,
+                    taken=call.taken,
+                    started_ms=call.started_ms,
+                )
             raise
         if changed:
             self.fanout.say(fan.CallChanged(call.call_id))

@@ -1,12 +1,15 @@
 """Call signals between a doctor's page and a node: checked, passed on, surviving a reload."""
 
 import asyncio
+import errno
+from collections.abc import Callable
 
 import msgspec
 import pytest
 from aiohttp import ClientWebSocketResponse, WSCloseCode, WSMsgType
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 
+from edge.media.call import Phase
 from edge.media.signals import Accept, Answer, Bye, Candidate, Offer, Report, Ring, Signal, fingerprint_tbs
 from edge.model import events as ev
 from edge.model.errors import BadInput
@@ -369,19 +372,22 @@ async def test_the_end_of_a_call_that_a_full_disk_refused_is_written_later(
     socket = await connect(kit, page)
     await socket.send_str(say(Ring(call_id, visit_id)))
     await node.until(lambda: bool(heard(node)))
-    write = kit.hub.store.write
-    refused: list[object] = []
+    write, hangs, full = kit.hub.store.write, asyncio.Event(), asyncio.Event()
 
-    async def full(act: object) -> object:
-        if not refused:
-            refused.append(act)
-            raise OSError(28, "No space left on device")
-        return await write(act)  # type: ignore[arg-type]
+    async def on_a_full_disk(act: Callable[[Connection], object]) -> object:
+        hangs.set()
+        await full.wait()
+        monkeypatch.setattr(kit.hub.live._desk.store, "write", write)
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(live, "END_AGAIN_S", 0.05)
-    monkeypatch.setattr(kit.hub.live._desk.store, "write", full)
+    monkeypatch.setattr(kit.hub.live._desk.store, "write", on_a_full_disk)
     await socket.send_str(say(Bye(call_id, "hangup")))
-    await node.until(lambda: bool(refused))
+    await asyncio.wait_for(hangs.wait(), 20)
     assert await phase_of(kit, call_id) != "ended"
+    known = kit.hub.live._calls[call_id]
+    assert known.phase is Phase.ENDED
+    kit.hub.live._calls[call_id] = msgspec.structs.replace(known, frames=7)  # a last report
+    full.set()
     await node.until(lambda: call_id not in kit.hub.live._calls, 6000)
     assert await phase_of(kit, call_id) == "ended"
