@@ -8,6 +8,7 @@ otherwise. What the doctor sends is VP8 in any case: tablets get it as it came.
 
 import logging
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from msgspec import Struct
@@ -86,8 +87,9 @@ OPEN_H264 = Kind(
 KINDS = dict(zip(ENCODERS, (VP8, V4L2_H264, OPEN_H264), strict=True))
 
 
+@cache
 def chosen(name: str) -> Kind:
-    """The encoder of that name if it codes here, else VP8. Blocks for a trial; VP8 needs none."""
+    """The encoder of that name if it codes here, else VP8. Blocks for a trial, once; VP8 needs none."""
     kind = KINDS.get(name, VP8)
     if kind is VP8 or codes(kind):
         return kind
@@ -101,10 +103,14 @@ def codes(kind: Kind) -> bool:
     Gst = gst.Gst
     if Gst.ElementFactory.find(kind.element) is None:
         return False
-    pipeline = Gst.parse_launch(
+    trial = (
         f"videotestsrc num-buffers={_TRIAL_PICTURES} ! video/x-raw,format=I420,width=320,height=240,framerate=10/1"
         f" ! {kind.launch} ! fakesink sync=false"
     )
+    try:
+        pipeline = Gst.parse_launch(trial)
+    except gst.GLib.Error:  # a driver that takes none of the formats, a plugin that is not there
+        return False
     try:
         pipeline.set_state(Gst.State.PLAYING)
         kinds = Gst.MessageType
@@ -119,7 +125,7 @@ class Chain:
     """From raw pictures to RTP packets, in one pipeline. ``on_packet`` gets buffer and caps, on a foreign thread."""
 
     def __init__(self, gst: Any, pipeline: Any, kind: Kind, on_packet: Callable[[Any, Any], None]) -> None:
-        self._gst = gst
+        self._gst, self._pipeline = gst, pipeline
         self.kind = kind
         self._on_packet = on_packet
         self._bin = gst.Gst.parse_bin_from_description(
@@ -143,6 +149,11 @@ class Chain:
             self.pay.set_property(name, other.pay.get_property("stats").get_value(name))
         self.pay.set_property("seqnum-offset", (other.pay.get_property("seqnum") + 1) & 0xFFFF)
         self._bin.sync_state_with_parent()
+
+    def drop(self) -> None:
+        """Stop, and leave the pipeline."""
+        self._bin.set_state(self._gst.Gst.State.NULL)
+        self._pipeline.remove(self._bin)
 
     def push(self, i420: bytes, width: int, height: int) -> None:
         """Code a picture."""

@@ -226,7 +226,7 @@ class WanLeg:
         promise = self._gst.Gst.Promise.new()
         self._kept += [promise, answer, message]
         self._reads_red = rtp.takes(sdp, "audio", rtp.RED_PT)
-        if self._better is not VP8 and rtp.takes(sdp, "video", rtp.H264_PT):
+        if self._video.kind is not self._better and rtp.takes(sdp, "video", rtp.H264_PT):
             self._take(self._better)
         self._web.emit("set-remote-description", answer, promise)
 
@@ -306,6 +306,7 @@ class WanLeg:
         """Code by another encoder from now on. Before the first picture has left."""
         before, self._video = self._video, Chain(self._gst, self._pipeline, kind, self._on_video_packet)
         self._video.follow(before)
+        before.drop()
         if self._allocation.video_bps > 0:
             self._shape_video()
 

@@ -4,9 +4,7 @@ import mmap
 import os
 import subprocess
 import sys
-import threading
 import time
-from pathlib import Path
 
 import pytest
 
@@ -31,16 +29,26 @@ def test_memory_and_processor_time_grow_with_their_use_and_a_process_that_is_gon
         memory(child.pid)
 
 
+HOLDER = """
+import sys, threading
+print("none", flush=True)
+sys.stdin.readline()
+held, over = open(sys.executable, "rb"), threading.Event()
+threading.Thread(target=over.wait, daemon=True).start()
+print("held", flush=True)
+sys.stdin.readline()
+"""
+
+
 def test_an_open_file_and_a_thread_are_counted_while_they_are_there() -> None:
-    before, done = handles(os.getpid()), threading.Event()
-    with Path(os.devnull).open():
-        waiting = threading.Thread(target=done.wait)
-        waiting.start()
-        during = handles(os.getpid())
-        done.set()
-        waiting.join()
-    assert during == Handles(before.descriptors + 1, before.threads + 1)
-    with subprocess.Popen([sys.executable, "-c", ""]) as child:
-        child.wait()
+    argv = [sys.executable, "-c", HOLDER]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdin is not None and child.stdout is not None
+        assert child.stdout.readline() == "none\n"
+        before = handles(child.pid)
+        print(file=child.stdin, flush=True)
+        assert child.stdout.readline() == "held\n"
+        assert handles(child.pid) == Handles(before.descriptors + 1, before.threads + 1)
+        print(file=child.stdin, flush=True)
     with pytest.raises(OSError, match=str(child.pid)):
         handles(child.pid)

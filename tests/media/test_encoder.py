@@ -99,6 +99,8 @@ def test_what_cannot_be_opened_or_coded_is_no_encoder() -> None:
     fails = Kind("identity", rtp.H264_PT, "identity name=encoder error-after=1 ! rtpvrawpay name=pay", OPEN_H264.rate)
     assert not codes(fails)
     assert not codes(Kind("no_such_element", rtp.H264_PT, "", OPEN_H264.rate))
+    unlinked = "vp8enc name=encoder ! rtph264pay name=pay"
+    assert not codes(Kind("vp8enc", rtp.H264_PT, unlinked, OPEN_H264.rate)), "what cannot be linked is an answer too"
 
 
 def test_rate_size_and_key_frames_are_changed_by_the_same_calls_as_for_vp8() -> None:
