@@ -141,6 +141,20 @@ class _Sum:
         )
 
 
+TOTALLED = ("visits", "unanswered", "within_30_min", "prescriptions", "referred", "video_min")
+
+
+def totals(sheet: Iterable[Line]) -> dict[str, float]:
+    """The sums of :data:`TOTALLED` over all lines."""
+    lines_ = list(sheet)
+    return {name: round(sum(getattr(line, name) for line in lines_), 1) for name in TOTALLED}
+
+
+def coarse_totals(exact: Mapping[str, float]) -> dict[str, float]:
+    """The same for somebody who sees coarse figures: rounded once, not the sum of what was rounded."""
+    return {name: _to_fives(value) for name, value in exact.items()}
+
+
 def coarse(sheet: Iterable[Line]) -> list[Line]:
     """The sheet for somebody who may know no single person: each number to the nearest five, no waits of few visits.
 

@@ -8,7 +8,7 @@ import { Loading, Select } from "./office.js";
 import { errorText, roles } from "./store.js";
 
 /** @typedef {Record<string, number> & {day: string, of: string}} Line */
-/** @typedef {{since: string, until: string, by: string, items: Line[], districts: string[], doctors: Record<string, string>, coarse: boolean}} Sheet */
+/** @typedef {{since: string, until: string, by: string, items: Line[], districts: string[], doctors: Record<string, string>, totals: Record<string, number>, coarse: boolean}} Sheet */
 
 const DAY_MS = 86_400_000;
 const PATIENCE_MS = 310_000;
@@ -59,14 +59,14 @@ export function Figures() {
     ${busy.value ? html`<p role="status" data-test="figures-busy">${t("figures-busy")}</p>` : null}
     ${!now ? (wrong.value ? null : html`<${Loading} />`) : now.items.length === 0 ? html`<p class="card soft" role="status" data-test="figures-none">${t("figures-none")}</p>` : html`
       <div class="row tight no-print"><a class="button" data-test="figures-csv" href=${`/api/report.csv?${query()}`} download>${t("figures-csv")}</a><a class="button" data-test="figures-pdf" href=${`/api/report.pdf?${query()}`} download=${`upkendra-${now.since}-${now.until}.pdf`}>${t("figures-pdf")}</a></div>
-      <${Totals} lines=${now.items} />
+      <${Totals} totals=${now.totals} />
       <div class="charts">${CHARTS.map(([name, series, bars]) => html`<${Chart} key=${name} name=${name} series=${series} bars=${bars} lines=${now.items} />`)}</div>
       <${Table} sheet=${now} />`}</div>`;
 }
 
-/** @param {{lines: Line[]}} props */
-function Totals({ lines }) {
-  const sum = (/** @type {string} */ name) => lines.reduce((all, line) => all + (line[name] ?? 0), 0);
+/** @param {{totals: Record<string, number>}} props */
+function Totals({ totals }) {
+  const sum = (/** @type {string} */ name) => totals[name] ?? 0;
   const answered = sum("visits") - sum("unanswered");
   return html`<ul class="tiles" data-test="figures-totals">${[["visits", sum("visits")], ["answered", answered], ["within_30_min", sum("within_30_min")], ["prescriptions", sum("prescriptions")], ["referred", sum("referred")], ["video_min", Math.round(sum("video_min"))]].map(([name, value]) => html`<li key=${name}><strong class="num">${value}</strong><span>${named(String(name))}</span></li>`)}</ul>`;
 }
@@ -79,10 +79,21 @@ function byDay(lines, name) {
   const found = new Map();
   const most = name.startsWith("wait");
   for (const line of lines) {
-    const before = found.get(line.day) ?? 0;
-    found.set(line.day, most ? Math.max(before, line[name] ?? 0) : before + (line[name] ?? 0));
+    const value = line[name] ?? null; // a wait that is not shown is no wait of nothing
+    const before = found.get(line.day) ?? null;
+    found.set(line.day, value === null || before === null ? value ?? before : most ? Math.max(before, value) : before + value);
   }
   return found;
+}
+
+/** What grows is the sum of what each place came to so far, not of those that have a line on the day. @param {Line[]} lines @param {string[]} days */
+function grown(lines, days) {
+  /** @type {Map<string, number>} */
+  const so_far = new Map();
+  return days.map((day) => {
+    for (const line of lines) if (line.day === day) so_far.set(line.of, line.cumulative ?? 0);
+    return [...so_far.values()].reduce((all, one) => all + one, 0);
+  });
 }
 
 /** @param {{name: string, series: string[], bars: boolean, lines: Line[]}} props */
@@ -90,13 +101,7 @@ function Chart({ name, series, bars, lines }) {
   const box = useRef(/** @type {HTMLElement|null} */ (null));
   const days = [...new Set(lines.map((line) => line.day))].sort();
   const columns = series.map((one) => byDay(lines, one));
-  // what grows is the sum of all lines so far, not of those that have a line on the day
-  const values = columns.map((column) => {
-    if (name !== "cumulative") return days.map((one) => column.get(one) ?? 0);
-    const visits = byDay(lines, "visits");
-    let so_far = 0;
-    return days.map((one) => (so_far += visits.get(one) ?? 0));
-  });
+  const values = columns.map((column) => (name === "cumulative" ? grown(lines, days) : days.map((one) => column.get(one) ?? (name === "wait" ? null : 0))));
   useEffect(() => {
     const into = box.current;
     if (!into) return undefined;

@@ -52,6 +52,8 @@ class Sheet(Struct, frozen=True):
     """Those that one may ask for."""
     doctors: dict[str, str]
     """Names of the doctors of the lines."""
+    totals: dict[str, float] = {}
+    """Over all lines, by the names of :data:`hub.report.TOTALLED`."""
     coarse: bool = False
     """Numbers are to the nearest five, and waits of few visits are left out."""
 
@@ -130,11 +132,12 @@ class ReportApi:
         wanted = (asked.district,) if asked.district else tuple(sorted(mine))
         since, until = day_text(first), day_text(last)
         items = await self._ask(since, until, asked, wanted)
+        totals = report.totals(items)
         if only_views:
-            items = tuple(report.coarse(items))
+            items, totals = tuple(report.coarse(items)), report.coarse_totals(totals)
         about = {line.of for line in items} if asked.by is report.By.DOCTOR else set()
         doctors = {person_id: names[person_id] for person_id in about & names.keys()}
-        return Sheet(since, until, asked.by, items, tuple(sorted(may)), doctors, only_views)
+        return Sheet(since, until, asked.by, items, tuple(sorted(may)), doctors, totals, only_views)
 
     async def _ask(
         self, since: str, until: str, asked: ReportQuery, districts: tuple[str, ...]

@@ -298,7 +298,8 @@ async def test_a_viewer_sees_the_figures_of_her_district_and_of_no_doctor(kit: H
     assert not sheet["coarse"]
     assert (await viewer.call("GET", f"/api/report?{day}&by=doctor")).status == 403
     few: Any = await viewer.get(f"/api/report?{day}&by=node")
-    assert (few["items"], few["coarse"]) == ([], True), "one visit is one person"
+    assert (few["items"], few["coarse"], few["totals"]["visits"]) == ([], True, 0), "one visit is one person"
+    assert sheet["totals"]["visits"] == sheet["totals"]["prescriptions"] == 1
     said = await (await viewer.call("GET", f"/api/report.csv?{day}&by=node")).text()
     assert len(said.splitlines()) == 1
     roles = {"type": "roles", "roles": ["viewer"], "districts": ["Gaya"], "password": PASSWORD}

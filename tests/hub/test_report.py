@@ -105,6 +105,8 @@ def test_coarse_figures_show_no_number_that_could_be_one_person(found: list[Visi
             elif not isinstance(value, str):
                 assert value % report.COARSE == 0 and abs(value - true[name]) <= report.COARSE / 2
         assert line.unanswered <= line.visits and line.within_15_min <= line.within_30_min <= line.within_60_min
+    whole = report.coarse_totals(report.totals(exact))
+    assert whole["visits"] == report.COARSE * round(len(found) / report.COARSE), "not the sum of what was rounded"
     page = figures_page([msgspec.structs.asdict(one) for one in told], "2026-09", everywhere=True, demo=False)
     assert "None" not in {cell for row in page.rows for cell in row}
 
