@@ -2,9 +2,9 @@
 
 Checks of the text first, then the tests that may share the machine on all cores, then the pages that
 measure no time, two browsers at once, then what kills processes and cuts power, two at once because it
-mostly waits, then calls, links, and whatever measures time, one after the other. All but the first leave
-the processor idle at times, the last mostly: the virtual machines run beside them in the kernel's idle
-class, where they get that time and take none from what is measured; what they say is shown at the end.
+mostly waits, then calls, links, and whatever measures time, one after the other. The last two leave the
+processor idle most of the time: the virtual machines run beside them in the kernel's idle class, where
+they get that time and take none from what is measured; what they say is shown at the end.
 Everything is run even if a part fails, so that one run tells all. Pytest's closing line is the last thing
 printed.
 
@@ -18,7 +18,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -79,8 +78,10 @@ def parts(wanted: Sequence[str]) -> list[Part]:
 
 
 MACHINES = Part("tests of machines", ("-m", MACHINE), under=IDLE_CLASS)
-BESIDE = "tests of pages"
+BESIDE = "tests that wait"
 """From this part on the machines run beside."""
+MACHINES_SAID = ROOT / "build" / "machines.log"
+"""What they say until all is shown: a run that is cut leaves it."""
 
 
 class Result(Struct, frozen=True):
@@ -154,7 +155,7 @@ def main() -> int:
     paths = [str(arguments.base / path) for path in arguments.paths]
     wanted = [*paths, *options]
     results = [] if wanted else run_together(checks())
-    with ThreadPoolExecutor(1) as pool, tempfile.TemporaryFile("w+") as told:
+    with ThreadPoolExecutor(1) as pool, MACHINES_SAID.open("w+") as told:
         machines: Future[Result] | None = None
         for part in parts(wanted):
             if part.name == BESIDE:
