@@ -291,19 +291,20 @@ class NatsFanout:
         self._sender = asyncio.create_task(self._send_all(arrived), name="hub-fanout")
 
     async def _send_all(self, arrived: Callable[[Msg], Awaitable[None]]) -> None:
-        client = await self._connect()
-        await client.subscribe(self._subject, cb=arrived)
+        client = await self._connect(arrived)
         while True:
             message = await self._outgoing.get()
+            if client.is_closed:  # the server refused something: the client gives up, and hears nothing any more
+                client = await self._connect(arrived)
             try:
                 await client.publish(self._subject, self._sealer.seal(message))
             except (NatsError, OSError):
                 self._complain("fanout_lost")
 
-    async def _connect(self) -> Client:
+    async def _connect(self, arrived: Callable[[Msg], Awaitable[None]]) -> Client:
         while True:
             try:
-                self._client = await nats.connect(
+                client = self._client = await nats.connect(
                     self._url,
                     name="upkendra-hub",
                     no_echo=True,
@@ -312,8 +313,9 @@ class NatsFanout:
                     reconnect_time_wait=1,
                     error_cb=self._failed,
                 )
+                await client.subscribe(self._subject, cb=arrived)
                 say(logger, "fanout_connected")
-                return self._client
+                return client
             except (NatsError, OSError):
                 self._complain("fanout_lost")
                 await asyncio.sleep(1)

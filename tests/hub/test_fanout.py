@@ -1,13 +1,16 @@
 """What hub processes say to each other: believed from each other only, once, and while it is fresh."""
 
+import asyncio
 import secrets
+from time import time_ns
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.fanout import FRESH_MS, SENDERS_MAX, Sealer, ToNode
+from hub.fanout import FRESH_MS, SENDERS_MAX, CallChanged, NatsFanout, Sealer, ToNode
 from hub.peers import GONE_S, Here, Peers, doctor, family, node
+from tests.kits.nats import Nats
 
 SECRET = secrets.token_bytes(32)
 SAID = ToNode(bytes(8), b"signal")
@@ -108,3 +111,42 @@ def test_ten_thousand_nodes_that_are_still_there_cost_a_few_bytes_and_whoever_mi
     assert peers.said(b"a", here.next(nodes[3:]))
     assert not peers.online((2).to_bytes(8, "big").hex())
     assert peers.online((3).to_bytes(8, "big").hex())
+
+
+async def test_a_process_whose_client_gave_up_hears_the_others_again() -> None:
+    heard: asyncio.Queue[str] = asyncio.Queue()
+
+    async def hear(_sender: bytes, message: object) -> None:
+        assert isinstance(message, CallChanged)
+        await heard.put(message.call_id)
+
+    async def until_heard(call_id: str) -> None:
+        while True:
+            one.say(CallChanged(call_id))
+            try:
+                if await asyncio.wait_for(heard.get(), 0.2) == call_id:
+                    return
+            except TimeoutError:
+                other.say(CallChanged("mine"))  # processes say every few seconds that they are there
+
+    def fanout() -> NatsFanout:
+        return NatsFanout(server.url, SECRET, bytes(32), secrets.token_bytes(8), lambda: time_ns() // 1_000_000)
+
+    async def nothing(_sender: bytes, _message: object) -> None:
+        return
+
+    server = Nats()
+    await asyncio.to_thread(server.start)
+    one, other = fanout(), fanout()
+    await one.start(nothing)
+    await other.start(hear)
+    try:
+        async with asyncio.timeout(60):
+            await until_heard("first")
+            assert other._client is not None
+            await other._client.close()  # as it does when the server says -ERR
+            await until_heard("second")
+    finally:
+        await one.stop()
+        await other.stop()
+        server.kill()
