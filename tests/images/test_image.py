@@ -26,8 +26,7 @@ BROKEN = ("edge/node/__main__.py", "PIN_DIGITS = 6", 'raise SystemExit("broken o
 DELTA_MAX_BYTES = 32 * 1024
 EXPOSURE_MAX = 2.0
 KILLS = int(os.environ.get("UPKENDRA_KILLS", "100"))
-"""A hundred take some three hours of an emulated processor; ``./run test`` does three."""
-KILLS_OF_EACH_RUN = 3
+"""A hundred take some three hours of an emulated processor."""
 KILL_WITHIN_S = 45.0
 SEED = 20261126
 SERVICES = ("upkendra-node.service",)
@@ -143,13 +142,12 @@ def test_updates_that_are_not_ours_not_whole_or_not_for_this_node_are_refused_in
     assert (appliance.version(), appliance.slot()) == ("2026.11.1", "A")
 
 
+@pytest.mark.long
 @pytest.mark.timeout(6 * 3600)
-def test_an_install_is_cut_at_any_moment_and_begins_anew(
-    appliance: Appliance, update: Future[Path], request: pytest.FixtureRequest
-) -> None:
+def test_an_install_is_cut_at_any_moment_and_begins_anew(appliance: Appliance, update: Future[Path]) -> None:
     draw = Random(SEED)
     appliance.place(update.result(), "2026.11.2")
-    for _ in range(KILLS if request.config.getoption("--long") else KILLS_OF_EACH_RUN):
+    for _ in range(KILLS):
         began_s = time.monotonic()
         appliance.machine.sh("until pidof rauc && [ -e /data/system/update.json ]; do sleep 1; done", 300)
         cut_at_s = time.monotonic() + draw.uniform(0.0, KILL_WITHIN_S)
@@ -164,6 +162,7 @@ def test_an_install_is_cut_at_any_moment_and_begins_anew(
         assert time.monotonic() - began_s < 1500
 
 
+@pytest.mark.long
 def test_a_delta_of_one_changed_line_comes_by_stick_and_is_kept_after_the_restart(
     appliance: Appliance, update: Future[Path], record_property: Callable[[str, object], None]
 ) -> None:
@@ -209,6 +208,7 @@ def test_when_no_slot_starts_the_recovery_copies_all_that_is_sealed(appliance: A
     assert appliance.all_there(appliance.nurse())
 
 
+@pytest.mark.long
 def test_a_version_that_does_not_serve_is_left_for_the_old_one(
     appliance: Appliance, workshop: Workshop, second: Future[Path]
 ) -> None:
