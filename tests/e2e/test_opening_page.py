@@ -82,6 +82,7 @@ def test_a_power_cut_at_noon_costs_a_pin_and_a_closed_day_a_badge(tmp_path: Path
         assert keys_kept(page) == [False]
         clinic.node.kill()
         clinic.node.start()
+        page.goto("about:blank")  # the page of before would go on asking the locked node
         watch = Watch(page, clinic.node.url)
         page.goto(clinic.node.url)
         tap(page, f"day-{clinic.nurse.staff_id}")
