@@ -169,8 +169,8 @@ function Case() {
       ${now.printer ? html`<${PrintButton} jobs=${now.jobs} kind="token" subject=${visit.token} text=${t("token-print-here")} print=${printHere("token")} />` : null}
     </section>
     <${Slips} prescriptions=${visit.prescriptions} page=${now} />
-    <${SendOn} page=${now} />
     <${Values} />
+    <${SendOn} page=${now} />
     <button type="button" class="wide" data-test="red-next" onClick=${end}>${t("red-next")}</button>`;
 }
 
@@ -202,8 +202,8 @@ function SendOn({ page: { visit, printer, jobs } }) {
   return html`<section class="card stack tight" data-test="red-send-on"><h2>${t("sending-title")}</h2>
     ${latest ? html`<p class="notice good" role="status" data-test="red-referred"><strong>${t("referred-to", { place: placeWords(latest.to) })}</strong> · ${t(`way-${latest.way.replace("_", "-")}`)}</p>
       ${printer ? html`<${PrintButton} jobs=${jobs} kind="referral" subject=${String(latest.at_ms)} main text=${t("sending-print-here")} print=${printHere("referral")} />` : null}
-      <a class="button big wide" data-test="red-referral" target="_blank" rel="noopener" href=${`${path()}/referral.pdf${query()}`}>${t("sending-print")}</a>` : null}
-    <button type="button" class="big wide" data-test="red-refer" onClick=${() => (writing.value = true)}>${t(latest ? "sending-again" : "sending-write")}</button>
+      <a class=${`button big wide ${printer ? "" : "primary"}`} data-test="red-referral" target="_blank" rel="noopener" href=${`${path()}/referral.pdf${query()}`}>${t("sending-print")}</a>` : null}
+    <button type="button" class=${latest ? "wide" : "big wide"} data-test="red-refer" onClick=${() => (writing.value = true)}>${t(latest ? "sending-again" : "sending-write")}</button>
     ${writing.value ? html`<${ReferDialog} visit=${visit} send=${send} onClose=${() => (writing.value = false)} />` : null}</section>`;
 }
 
