@@ -58,6 +58,17 @@ def heard(node: NodeKit) -> list[Signal]:
     return [msgspec.msgpack.decode(blob, type=Signal) for blob in node.signals]
 
 
+async def ringing(kit: HubKit) -> tuple[NodeKit, ClientWebSocketResponse, str, str]:
+    """A call that rings at the node: node, the doctor's page, visit, call."""
+    node, page, visit_id = await ready(kit)
+    call_id = new_id()
+    await node.until(lambda: kit.hub.link.online(node.node_id))
+    socket = await connect(kit, page)
+    await socket.send_str(say(Ring(call_id, visit_id)))
+    await node.until(lambda: bool(heard(node)))
+    return node, socket, visit_id, call_id
+
+
 async def test_a_call_is_set_up_reported_and_ended_and_stands_in_the_record(kit: HubKit) -> None:
     node, page, visit_id = await ready(kit)
     call_id = new_id()
@@ -276,12 +287,7 @@ async def test_a_page_whose_session_is_over_calls_nobody(kit: HubKit) -> None:
 
 
 async def test_a_call_whose_bye_was_lost_is_over_when_the_nodes_record_says_so(kit: HubKit) -> None:
-    node, page, visit_id = await ready(kit)
-    call_id = new_id()
-    await node.until(lambda: kit.hub.link.online(node.node_id))
-    socket = await connect(kit, page)
-    await socket.send_str(say(Ring(call_id, visit_id)))
-    await node.until(lambda: bool(heard(node)))
+    node, socket, visit_id, call_id = await ringing(kit)
     held = ev.CallHeld(visit_id, call_id, "dr", 0, 5_000, 1.0, 4.0, 0.0, Mode.AUDIO, "node", "failed")
     await node.send([held])
     assert (await hear(socket, "bye"))["reason"] == "failed"
@@ -325,30 +331,19 @@ async def test_a_call_of_a_visit_that_another_doctor_took_meanwhile_does_not_rin
 
 
 async def test_a_call_that_nobody_took_is_over_when_its_visit_is_closed(kit: HubKit) -> None:
-    node, page, visit_id = await ready(kit)
-    call_id = new_id()
-    await node.until(lambda: kit.hub.link.online(node.node_id))
-    socket = await connect(kit, page)
-    await socket.send_str(say(Ring(call_id, visit_id)))
-    await node.until(lambda: bool(heard(node)))
+    node, socket, visit_id, _ = await ringing(kit)
     await node.send([ev.VisitClosed(visit_id, VisitState.NO_SHOW, False)])
     assert (await hear(socket, "bye"))["reason"] == "no_answer"
     await socket.close()
 
 
 async def phase_of(kit: HubKit, call_id: str) -> str:
-    return str(
-        await kit.hub.store.read(lambda c: c.execute(select(calls.c.phase).where(calls.c.call_id == call_id)).scalar())
-    )
+    query = select(calls.c.phase).where(calls.c.call_id == call_id)
+    return str(await kit.hub.store.read(lambda connection: connection.execute(query).scalar()))
 
 
 async def test_a_call_that_another_process_ended_is_not_taken_any_more(kit: HubKit) -> None:
-    node, page, visit_id = await ready(kit)
-    call_id = new_id()
-    await node.until(lambda: kit.hub.link.online(node.node_id))
-    socket = await connect(kit, page)
-    await socket.send_str(say(Ring(call_id, visit_id)))
-    await node.until(lambda: bool(heard(node)))
+    node, socket, _, call_id = await ringing(kit)
     over = update(calls).where(calls.c.call_id == call_id).values(phase="ended", ended_ms=1, ended_because="hangup")
     await kit.hub.store.write(lambda connection: connection.execute(over) and None)
     node.signal(Accept(call_id, "Meena"))
@@ -366,12 +361,7 @@ async def test_a_call_that_another_process_ended_is_not_taken_any_more(kit: HubK
 async def test_the_end_of_a_call_that_a_full_disk_refused_is_written_later(
     kit: HubKit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    node, page, visit_id = await ready(kit)
-    call_id = new_id()
-    await node.until(lambda: kit.hub.link.online(node.node_id))
-    socket = await connect(kit, page)
-    await socket.send_str(say(Ring(call_id, visit_id)))
-    await node.until(lambda: bool(heard(node)))
+    node, socket, _, call_id = await ringing(kit)
     write, hangs, full = kit.hub.store.write, asyncio.Event(), asyncio.Event()
 
     async def on_a_full_disk(act: Callable[[Connection], object]) -> object:
