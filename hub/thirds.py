@@ -137,7 +137,8 @@ class Thirds:
         return self._told(await self._desk.store.write(act))
 
     def _next(self, connection: Connection, third: Third) -> str:
-        """Who is asked now; "" when nobody is left."""
+        """Who is asked now; "" when nobody is left. Until this transaction ends nobody else chooses, at any process."""
+        lock(connection, "specialists")
         passed = {third.doctor_id, *third.tried.split()}
         for one in rows.specialists(connection, self._live.has_page):
             fits = third.wanted_id in ("", one.doctor_id) and third.speciality in ("", *one.specialities)
