@@ -5,7 +5,7 @@ the time and the random bytes are arguments, and the same arguments always give 
 Codes of refusals are listed in ``docs/errors.md``.
 """
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from . import answers, consent, decide_media, media, tokens
 from . import commands as cmd
@@ -14,7 +14,7 @@ from . import vitals as vital_rules
 from .age import age_days
 from .clock import Instant, day_of, iso_day, next_stamp
 from .errors import Fault, Refusal
-from .fold import COLOUR_ORDER, FINAL_STATES, Patient, Visit, fold_visit
+from .fold import COLOUR_ORDER, FINAL_STATES, Patient, Visit, fold_visit, is_open
 from .records import Colour, Role, TriageResult, VisitState
 from .reference import formulary
 from .standing import Standing, record_in, standing
@@ -88,8 +88,8 @@ class NodeState(Struct, frozen=True):
     queue_length: int = 0
     duplicate_ids: tuple[str, ...] = ()
     """Patients who may be the same person as the one being registered."""
-    open_visit_ids: tuple[str, ...] = ()
-    """Visits of the patient for whom one is being opened that are not closed."""
+    patient_visits: tuple[Visit, ...] = ()
+    """All visits of the patient for whom one is being opened or who is amended."""
     uploads: tuple[media.Upload, ...] = ()
     """The uploads that the command names, as far as they are here."""
     media_left: bool = False
@@ -115,7 +115,7 @@ def decide(state: NodeState, command: cmd.Command, at: Instant, by: Actor, rando
         case cmd.AmendPatient():
             if state.patient is None:
                 return _no_patient()
-            return _amend(state.patient, command, at)
+            return _amend(state.patient, state.patient_visits, command, at)
         case cmd.OpenVisit():
             return _open(state, command, random)
         case cmd.CountStock(_, drug_id, units):
@@ -131,7 +131,7 @@ def warnings(state: NodeState, command: cmd.Command, at: Instant) -> tuple[Refus
     match command:
         case cmd.RegisterPatient() if state.duplicate_ids:
             return (Refusal("possible_duplicate", "Somebody like this is registered already; compare.", "person"),)
-        case cmd.OpenVisit() if state.open_visit_ids:
+        case cmd.OpenVisit() if any(map(is_open, state.patient_visits)):
             return (Refusal("visit_open_already", "This patient has a visit that is not closed.", "patient_id"),)
         case cmd.RecordVitals():
             return vital_rules.check(command.vitals, _age(state, at)).warnings
@@ -199,14 +199,21 @@ def _register(state: NodeState, command: cmd.RegisterPatient, at: Instant) -> De
     return [ev.PatientRegistered(command.patient_id, local_id, command.person)]
 
 
-def _amend(patient: Patient, command: cmd.AmendPatient, at: Instant) -> Decision:
+def _amend(patient: Patient, visits: tuple[Visit, ...], command: cmd.AmendPatient, at: Instant) -> Decision:
+    """The rules go by age and sex: what they said of an open visit is asked again."""
     if command.based_on is not None and command.based_on != patient.amended:
         text = "Somebody else has changed this patient meanwhile. Look at the new data and correct again."
         return Refusal("changed_meanwhile", text, "based_on")
     if command.person == patient.person:
         return []
     wrong = answers.check_person(command.person, at)
-    return wrong or [ev.PatientAmended(command.patient_id, command.person)]
+    if wrong is not None:
+        return wrong
+    after = structs.replace(patient, person=command.person)
+    triaged = (one for one in visits if "triage" in one.stamps and is_open(one))
+    results = ((one, retriage(one, after, at)) for one in triaged)
+    changed = [ev.Triaged(one.visit_id, result) for one, result in results if result != one.triage]
+    return [ev.PatientAmended(command.patient_id, command.person), *changed]
 
 
 def _open(state: NodeState, command: cmd.OpenVisit, random: bytes) -> Decision:

@@ -18,6 +18,7 @@ from . import referral
 from .fold_media import MediaItem, SpokenAnswer, answer_changes, earliest, media_changes
 from .fold_third import Third, third_changes
 from .records import (
+    OPEN_STATES,
     Allergies,
     Colour,
     Complaint,
@@ -203,6 +204,11 @@ def fold_patient(patient: Patient | None, event: ev.Event | ev.Unknown, at_ms: i
 FINAL_STATES = frozenset({VisitState.COMPLETED, VisitState.REFERRED, VisitState.CANCELLED})
 """Closed for good; a new prescription that arrives later does not open the visit again. One that amends or cancels
 what the patient took home does: somebody has to print it and tell the patient."""
+
+
+def is_open(visit: Visit) -> bool:
+    """Not closed; whoever was called and was not there may still come back."""
+    return visit.state in OPEN_STATES or (visit.state is VisitState.NO_SHOW and not visit.closed_ms)
 
 
 def fold_visit(visit: Visit | None, event: ev.Event | ev.Unknown, stamp: int, actor: str) -> Visit | None:

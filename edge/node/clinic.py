@@ -313,6 +313,7 @@ class Clinic:
         self.seal_soon(delay_s(command, outcome.visit))
         if outcome.visit is not None:
             self.tablets.push(VisitChanged(outcome.visit.visit_id))
+        if outcome.visit is not None or isinstance(command, cmd.AmendPatient):
             self.tablets.push(QueueChanged())
         return outcome
 

@@ -19,7 +19,7 @@ from edge.model.clock import Instant, day_of, next_stamp
 from edge.model.decide import Actor, NodeState, decide, warnings
 from edge.model.errors import Refusal
 from edge.model.fold import Patient, Visit, fold_patient, fold_visit
-from edge.model.records import OPEN_STATES, Colour
+from edge.model.records import Colour
 from edge.sync import bundle, faults, seal
 from edge.sync.link import BundleAcked, BundleRef
 from edge.sync.log import NO_SALT, Position, Stream, Writer, own_salt
@@ -148,10 +148,9 @@ class Journal:
         if isinstance(command, cmd.RegisterPatient):
             alike = self.views.finder.alike(command.person, at.wall_ms)
             duplicates = tuple(one.patient_id for one in alike)
-        open_visits: tuple[str, ...] = ()
-        if isinstance(command, cmd.OpenVisit):
+        visits: list[Visit] = []
+        if isinstance(command, cmd.OpenVisit | cmd.AmendPatient):
             visits = self.views.visits_of(patient_id)
-            open_visits = tuple(one.visit_id for one in visits if one.state in OPEN_STATES)
         uploads = (getattr(command, "upload_id", ""), getattr(command, "preview_upload_id", ""))
         blob_id = getattr(command, "blob_id", "")
         blobs = [item for item in visit.media if item.blob_id == blob_id] if visit is not None else []
@@ -165,7 +164,7 @@ class Journal:
             day_serial=self.views.day_serial(today),
             queue_length=self.views.queue_length(today),
             duplicate_ids=duplicates,
-            open_visit_ids=open_visits,
+            patient_visits=tuple(visits),
             uploads=tuple(found for name in uploads if name and (found := self.views.media.upload(name)) is not None),
             media_left=self.views.media.has_left(name for item in blobs for name in (item.blob_id, item.preview_id)),
         )

@@ -107,6 +107,7 @@ class LockedLog:
             visit=visit,
             local_serial=step.counts.patients,
             day_serial=step.counts.tokens if of_today else 0,
+            patient_visits=tuple(one for one in step.visits.values() if one.patient_id == patient_id),
         )
 
     def _fold(

@@ -305,7 +305,7 @@ class HomeDesk:
                 audit.record(connection, now_ms, account_id, "home_registered", event.patient_id)
             elif isinstance(event, ev.TokenIssued):
                 self._give_token(connection, account, event, now_ms)
-        return str(getattr(command, "visit_id", "")) if decided else ""
+        return next(filter(None, map(ev.visit_of, decided)), "")
 
     def _site(
         self, connection: Connection, account: Account, command: cmd.Command, family: list[str], now_ms: int

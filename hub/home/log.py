@@ -94,6 +94,7 @@ def _state(
     visit = _visit(connection, getattr(command, "visit_id", ""))
     patient_id = visit.patient_id if visit is not None else getattr(command, "patient_id", "")
     patient = views.load_patient(connection, patient_id) if patient_id else None
+    amended = views.visits_of_patient(connection, patient_id) if isinstance(command, cmd.AmendPatient) else []
     return NodeState(
         sites.CODE,
         sites.NAME,
@@ -103,6 +104,7 @@ def _state(
         local_serial=rows.serial(connection, "people"),
         day_serial=rows.serial(connection, rows.day_name(now_ms)),
         uploads=tuple(uploads),
+        patient_visits=tuple(amended),
     )
 
 

@@ -353,7 +353,9 @@ def test_a_token_is_not_taken_back_from_a_doctor() -> None:
 def test_a_second_visit_while_one_is_open_is_told() -> None:
     opening = cmd.OpenVisit(COMMAND, an_id(9), PATIENT)
     assert warnings(state(), opening, NOW) == ()
-    assert [one.code for one in warnings(state(open_visit_ids=(VISIT,)), opening, NOW)] == ["visit_open_already"]
+    (told,) = warnings(state(patient_visits=(visit_after(),)), opening, NOW)
+    assert told.code == "visit_open_already"
+    assert warnings(state(patient_visits=(visit_after(CLOSED),)), opening, NOW) == ()
 
 
 def test_a_patient_whom_somebody_else_corrected_meanwhile_is_looked_at_first() -> None:
@@ -364,6 +366,21 @@ def test_a_patient_whom_somebody_else_corrected_meanwhile_is_looked_at_first() -
         (amended,) = events(cmd.AmendPatient(COMMAND, PATIENT, corrected, based_on), state(who=known))
         assert amended == ev.PatientAmended(PATIENT, corrected)
     assert events(cmd.AmendPatient(COMMAND, PATIENT, known.person, 2), state(who=known)) == []
+
+
+def test_a_corrected_age_runs_the_triage_of_an_open_visit_again() -> None:
+    warm = events(vitals(Reading("temp_c", 38.2)), state(visit_after()))
+    adult, closed, unasked = visit_after(*warm), visit_after(*warm, CLOSED), visit_after()
+    assert adult.colour is Colour.NOT_TRIAGED
+    newborn = msgspec.structs.replace(patient().person, age=Age(20, AgeUnit.DAYS), birth_date="")
+    said = events(cmd.AmendPatient(COMMAND, PATIENT, newborn), state(patient_visits=(adult, unasked)))
+    assert said[0] == ev.PatientAmended(PATIENT, newborn)
+    (told,) = said[1:]
+    assert isinstance(told, ev.Triaged) and "N-R-TEMP" in told.result.reasons
+    assert visit_after(told, start=adult).colour is Colour.RED, "a number for an adult is a danger for a newborn"
+    assert len(events(cmd.AmendPatient(COMMAND, PATIENT, newborn), state(patient_visits=(closed,)))) == 1
+    renamed = msgspec.structs.replace(patient().person, name="Sita Kumari")
+    assert len(events(cmd.AmendPatient(COMMAND, PATIENT, renamed), state(patient_visits=(adult,)))) == 1
 
 
 def move(to: VisitState) -> cmd.MoveVisit:

@@ -159,7 +159,9 @@ function Edit({ patient, reload }) {
     }
     toast("good", t("person-saved"));
     await reload().catch(() => {});
-    go(`/patient/${patient.patient_id}`);
+    // Another age may be another colour: then that is what has to be seen.
+    const told = outcome.ok ? outcome.reply?.visit : null;
+    go(told ? `/visit/${told.visit_id}` : `/patient/${patient.patient_id}`);
   };
   return html`<form class="stack page" data-test="edit-person-form" onSubmit=${save} novalidate>
     <h1>${t("edit-person")}</h1>
