@@ -46,6 +46,7 @@ from . import on_call
 from .clinic import Clinic
 from .config import NodeConfig, save_config
 from .held import RETENTION_DAYS, RETENTION_VISITS
+from .hub_words import HubWords, Word
 from .journal import Outgoing
 from .live import LinkPush, PrescriptionCame, QueueChanged, VisitChanged
 from .outbox import OutboxDb
@@ -114,6 +115,7 @@ class HubLink:
         self._feeding = asyncio.Lock()
         self._drained = asyncio.Event()
         self._showing: asyncio.Task[None] | None = None
+        self.words = HubWords(self._write_word)
         self._trains: dict[int, asyncio.Future[TrainTold]] = {}
         self._one_importer = asyncio.Lock()
         self._ready = False
@@ -161,6 +163,7 @@ class HubLink:
         if self._showing is not None:
             self._showing.cancel()
         await self._runner.stop()
+        await self.words.stop()
         await asyncio.to_thread(self._usage.exact())
         await self._keep_silence(STOP_KEEP_S)
 
@@ -314,8 +317,8 @@ class HubLink:
 
     async def _heard(self, event: NodeEvent) -> None:
         match event:
-            case BundleAcked():
-                await self._acked(event)
+            case BundleAcked() | Reseal():
+                await self.words.take(event)
             case DownArrived(seq, blob):
                 await self._clinic.store.outbox(lambda outbox: outbox.add_down(seq, blob))
                 self._endpoint.down_stored(seq)
@@ -336,8 +339,6 @@ class HubLink:
             case TimeOffset(hub_ms, _):
                 if self._clinic.clock.correct(hub_ms):
                     await asyncio.to_thread(self._clinic.clock.keep)
-            case Reseal(bundle_id):
-                await self._reseal(bundle_id)
             case HubKeyTold(key):
                 await self._keep_hub_key(key)
             case UpdateHeard(_, body):
@@ -354,6 +355,9 @@ class HubLink:
                 asked = self._trains.pop(number)
                 if not asked.done():  # whoever asked may have given up
                     asked.set_result(event)
+
+    async def _write_word(self, word: Word) -> None:
+        await (self._reseal(word.bundle_id) if isinstance(word, Reseal) else self._acked(word))
 
     async def _acked(self, *words: BundleAcked) -> None:
         for word in words:

@@ -89,6 +89,36 @@ async def test_what_has_left_is_sent_and_waits_again_when_the_link_is_lost_befor
         assert await line_of(tablet, visit) == "waiting"
 
 
+async def test_an_acknowledgement_that_a_full_disk_refused_is_kept_once_there_is_room(setup: Provisioned) -> None:
+    """The hub says it once: until now the node went on showing it as not sent, to its next start."""
+    async with HubSide(setup) as hub, Served(at_hub(setup, hub)) as served:
+        hub.answers = False
+        tablet, link, clinic = served.tablet, served.node.link, served.node.clinic
+        link.words.write_again_s = 0.2
+        await tablet.login(setup)
+        _, visit = await tablet.register()
+        await clinic.seal_now()
+
+        async def is_line(state: str) -> bool:
+            return await line_of(tablet, visit) == state
+
+        await until(lambda: is_line("sent"))
+        await clinic.store.outbox(lambda outbox: outbox._db.run("PRAGMA query_only = 1"))
+        for name in list(link._submitted):
+            hub.endpoint.bundle_stored(setup.record.node_id, name)
+        hub.wake()
+
+        async def refused() -> bool:
+            return not link._endpoint._refs and bool(link.words.left)
+
+        await until(refused)
+        assert await line_of(tablet, visit) == "sent"
+        await clinic.store.outbox(lambda outbox: outbox._db.run("PRAGMA query_only = 0"))
+        await until(lambda: is_line("hub_has_it"))
+        assert not link.words.left
+        assert not link._submitted
+
+
 async def test_entries_reach_the_hub_and_the_prescription_comes_back_to_the_slip(setup: Provisioned) -> None:
     async with HubSide(setup) as hub, Served(at_hub(setup, hub)) as served:
         tablet = served.tablet
