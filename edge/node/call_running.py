@@ -31,6 +31,7 @@ class RunningCall:
         self.rate_bps = 0
         """What the link last carried: where the next attempt begins."""
         self.stats: CallStats | None = None
+        """Of the process that runs."""
         self.first = -1
         """The attempt with which the running process began: its name here."""
         self.processes = 0
@@ -38,8 +39,8 @@ class RunningCall:
         self.heard_s: float | None = None
         """When the running process last said something, monotonic; None before its first word: starting takes long on
         a busy machine."""
-        self.carried = (0.0, 0.0, 0.0)
-        """Seconds of video, sound and concealed sound of attempts that are over."""
+        self._carried: dict[int, tuple[float, float, float]] = {}
+        """By the name of each process: seconds of video, sound and concealed sound by its last word."""
         self.asked = 0
         """Number of the tablets' latest offer."""
         self.lan: asyncio.Future[str] | None = None
@@ -53,6 +54,13 @@ class RunningCall:
         """Whether the process that began with this attempt is the one that the machine wants to run."""
         return self.state.running and self.first == first
 
+    def note(self, first: int, stats: CallStats) -> None:
+        """What the process that began with this attempt has carried so far, by itself; its word may come late."""
+        self._carried[first] = stats.video_s, stats.audio_s, stats.concealed_s
+
     def totals(self) -> tuple[float, float, float]:
-        now = (self.stats.video_s, self.stats.audio_s, self.stats.concealed_s) if self.stats else (0.0, 0.0, 0.0)
-        return self.carried[0] + now[0], self.carried[1] + now[1], self.carried[2] + now[2]
+        """Seconds of video, sound and concealed sound of all processes."""
+        video_s, audio_s, concealed_s = (
+            sum(seconds) for seconds in zip((0.0, 0.0, 0.0), *self._carried.values(), strict=True)
+        )
+        return video_s, audio_s, concealed_s

@@ -393,7 +393,8 @@ class CallDesk:
         if running.lan is not None:
             running.lan.cancel()  # nobody will answer any more
         await process.stop(reason)
-        running.carried, running.stats = running.totals(), None
+        if running.process is None:  # else the next one is there already, and these are its
+            running.stats = None
         self._share_link()
 
     def _share_link(self) -> None:
@@ -407,9 +408,15 @@ class CallDesk:
 
     async def _heard(self, running: RunningCall, first: int, message: FromCall) -> None:
         """A message of the process that began with attempt ``first``."""
-        if first != running.first and not isinstance(message, CallEnded):
+        carried = message.stats if isinstance(message, CallEnded) else message
+        if isinstance(carried, CallStats):
+            running.note(first, carried)
+        attempt = running.state.attempt
+        if isinstance(message, CallEnded):
+            say(logger, "call_process_ended", reason=message.reason, attempt=attempt)
+        if first != running.first:
             return  # the last words of a process that was replaced; only what it carried counts
-        running.heard_s, attempt = time.monotonic(), running.state.attempt
+        running.heard_s = time.monotonic()
         match message:
             case Offer() | Candidate() if message.attempt != attempt:
                 pass  # made before the renewal that was asked for meanwhile
@@ -442,12 +449,8 @@ class CallDesk:
                 if message.attempt == attempt:
                     await self._follow(running, message)
             case CallEnded():
-                if message.stats is not None:
-                    running.stats = message.stats
-                say(logger, "call_process_ended", reason=message.reason, attempt=attempt)
                 if running.wants(first):
-                    running.process = None
-                    running.carried, running.stats = running.totals(), None
+                    running.process = running.stats = None
                     self._share_link()
                     await self._died(running, message.reason)
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from edge.media import process
 from edge.media.call import Kind
-from edge.media.signals import Accept, Bye, LanAnswer, Offer, Ring, Signal, fingerprint_tbs
+from edge.media.signals import Accept, Bye, CallStats, LanAnswer, Offer, Ring, Signal, fingerprint_tbs
 from edge.model import events as ev
 from edge.node import call_running
 from edge.node.live import ByePush, CallPush, Push, RingPush
@@ -409,3 +410,55 @@ async def test_a_process_that_hangs_is_killed_and_the_call_goes_on_but_a_slow_st
         second = await next_of(hub, Offer)
         assert isinstance(first, Offer) and isinstance(second, Offer) and second.attempt == first.attempt + 1
         await desk.end(call_id)
+
+
+def carried(attempt: int, audio_s: float) -> CallStats:
+    """A process says how much of the doctor's sound it received so far."""
+    return CallStats("connecting", "none", "", 0, 0, 0, 0, 0.0, 0, 0, audio_s, 0.0, 0.0, attempt=attempt)
+
+
+async def test_what_each_process_of_a_call_carried_counts_once_also_when_the_one_before_ends_late(
+    setup: Provisioned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with HubSide(setup) as hub, Served(at_hub(setup, hub)) as served:
+        tablet, desk, call_id = served.tablet, served.node.calls, new_id()
+        monkeypatch.setattr(process, "END_TIMEOUT_S", 30.0)
+        await tablet.login(setup)
+        _, visit = await tablet.register()
+        await tablet.fill(visit)
+        hub.signal(Ring(call_id, visit, "dr-1", "Dr Meera Iyer"))
+
+        async def rings() -> bool:
+            return bool(desk.current())
+
+        await until(rings)
+        await desk.accept(call_id, setup.staff_id, "one")
+        running = desk._calls[call_id]
+
+        async def speaks() -> bool:
+            return running.stats is not None and running.process is not None
+
+        await until(speaks)
+        assert running.process is not None
+        late = running.process.pid
+        os.kill(late, signal.SIGSTOP)  # it hears nothing any more, and says nothing
+        await desk._heard(running, 0, carried(0, 10.0))
+        await desk._step(running, Kind.LINK_DOWN)
+        replacing = asyncio.create_task(desk._step(running, Kind.LINK_UP))
+
+        async def is_ending() -> bool:
+            return running.process is None
+
+        await until(is_ending)
+        for kind in (Kind.LINK_DOWN, Kind.LINK_UP):  # the link flaps meanwhile: the one after the next begins
+            await desk._step(running, kind)
+        assert running.process is not None and running.first == 2
+        os.kill(running.process.pid, signal.SIGSTOP)
+        await desk._heard(running, 2, carried(2, 7.0))
+        os.kill(late, signal.SIGKILL)
+        await replacing
+        await desk._heard(running, 2, carried(2, 8.0))
+        monkeypatch.setattr(process, "END_TIMEOUT_S", 0.2)
+        await desk.end(call_id)
+        visit_now = await served.node.clinic.visit(visit)
+        assert [one.audio_s for one in visit_now.calls if one.call_id == call_id] == [18.0]
