@@ -153,15 +153,18 @@ class Desk:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._hashing, doctors.check_password, account, password)
 
-    async def find_session(self, token: str) -> Session | None:
-        """The live session behind a cookie; survives a restart of the hub, its signing key does not."""
+    async def find_session(self, token: str, untouched_s: float = 0.0) -> Session | None:
+        """The live session behind a cookie; survives a restart of the hub, its signing key does not.
+
+        ``untouched_s``: for how long nobody has touched the page that asks; infinite keeps nothing alive.
+        """
         found = await self._look_up(token)
         if found is None:
             return None
         session, used_ms = found
-        now_ms = self.wall_ms()
-        if now_ms - used_ms > TOUCH_MS:
-            touch = update(sessions).where(sessions.c.token_hash == _token_hash(token)).values(used_ms=now_ms)
+        touched_ms = int(max(0.0, self.wall_ms() - untouched_s * 1000))
+        if touched_ms - used_ms > TOUCH_MS:
+            touch = update(sessions).where(sessions.c.token_hash == _token_hash(token)).values(used_ms=touched_ms)
             self.store.write_later(lambda connection: connection.execute(touch) and None)
         return session
 

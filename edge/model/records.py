@@ -88,6 +88,8 @@ OPEN_STATES = frozenset(
         VisitState.RX_READY,
     }
 )
+STANDING_STATES = OPEN_STATES - {VisitState.DRAFT, VisitState.TRIAGED}
+"""Open, with a token: a doctor or the nurse still owes the patient something, however long ago it began."""
 
 
 class Age(Struct, frozen=True, array_like=True):

@@ -28,6 +28,7 @@ from edge.web.logs import start_logging
 
 from . import announce, courier, courier_cli, first_boot, provision, setup_cli, training
 from .app import Node
+from .clinic import SESSION_IDLE_S
 from .config import load_config
 from .devices import panel_cli
 from .devices.registry import parse_device
@@ -92,6 +93,13 @@ def _parser() -> argparse.ArgumentParser:
         default="",
         metavar="MM=PORT",
         help="a thermal printer: 80 or 58, and /dev/usb/lp0, /dev/ttyUSB0@BAUD or tcp:HOST:PORT",
+    )
+    serve.add_argument(
+        "--lock-after",
+        type=float,
+        default=SESSION_IDLE_S / 60,
+        metavar="MINUTES",
+        help="a tablet that nobody touches asks for the PIN again (0.5 to 60)",
     )
     serve.add_argument("--sms-modem", default="", metavar="DEVICE", help="serial port of a GSM modem, for emergencies")
     serve.add_argument("--sms-hub", default="", metavar="NUMBER", help="the hub's telephone number")
@@ -233,6 +241,8 @@ async def _serve(options: argparse.Namespace) -> bool:
     sms_options = sms_options_of(
         options.sms_modem, options.sms_hub, options.sms_cap, options.sms_after, options.sms_cost
     )
+    if not 0.5 <= options.lock_after <= 60:
+        raise BadInput("A tablet locks after 0.5 to 60 minutes.", field="lock-after")
     devices = [parse_device(text) for text in options.device]
     printer = parse_printer(options.printer) if options.printer else None
     stopping, loop = asyncio.Event(), asyncio.get_running_loop()
@@ -249,6 +259,7 @@ async def _serve(options: argparse.Namespace) -> bool:
         )
     )
     node.calls.encoder = options.encoder
+    node.clinic.sessions.idle_s = options.lock_after * 60
     practice = node.clinic.config.training
     if practice and sms_options is not None:
         raise BadInput("A node for practice sends no SMS.", field="sms-modem")

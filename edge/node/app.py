@@ -209,8 +209,8 @@ class Node:
         """Comes back when the records' writer does: what a watchdog asks."""
         await self.clinic.store.outbox(lambda _: None)
 
-    async def _find_session(self, token: str) -> Session | None:
-        return self.clinic.sessions.find(token, time.monotonic())
+    async def _find_session(self, token: str, untouched_s: float) -> Session | None:
+        return self.clinic.sessions.find(token, time.monotonic(), untouched_s)
 
     async def _say_goodbye(self, app: web.Application) -> None:
         await self.clinic.tablets.close()

@@ -46,10 +46,12 @@ from .web.schema import Queue, QueueItem
 
 logger = logging.getLogger("edge.node")
 
-SESSION_IDLE_S = 30 * 60.0
+SESSION_IDLE_S = 2 * 60.0
+"""security.md S3; the PIN brings back the screen that was left, with what was typed."""
 SESSION_MAX_S = 14 * 3600.0
 QUEUE_DAYS_MS = 36 * 3600 * 1000
-"""Open visits that are older leave the queue page; they stay in the record."""
+"""Visits without a token that are older leave the queue page; they stay in the record. Those with one stay on it
+until somebody closes them."""
 SEAL_AGAIN_S = 5.0
 """What could not be sealed is tried again after so long."""
 AUDIT_AGAIN_S = 600.0
@@ -438,7 +440,7 @@ class Clinic:
         sent = frozenset(self.sent)
 
         def load(views: Views) -> list[tuple[Visit, Patient | None, Line]]:
-            visits = views.open_visits(now_ms - QUEUE_DAYS_MS) + views.absent_visits(day_of(now_ms))
+            visits = views.standing_visits(now_ms - QUEUE_DAYS_MS) + views.absent_visits(day_of(now_ms))
             return [(visit, views.patient(visit.patient_id), views.visit_line(visit, sent)) for visit in visits]
 
         loaded = await self.store.read(load)

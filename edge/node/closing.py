@@ -56,7 +56,7 @@ class Closing:
         def load(views: Views) -> tuple[list[DayVisit], list[DayVisit], dict[str, str]]:
             start_ms = day_start_ms(asked)
             of_day = views.visits_between(start_ms, day_start_ms(asked + 1))
-            earlier = views.open_visits(now.wall_ms - QUEUE_DAYS_MS) if asked == today else []
+            earlier = views.standing_visits(now.wall_ms - QUEUE_DAYS_MS) if asked == today else []
             before = [visit for visit in earlier if visit.opened_ms < start_ms]
             found = {visit.visit_id: views.patient(visit.patient_id) for visit in (*of_day, *before)}
 

@@ -300,7 +300,7 @@ def _both(views: Views, visit_id: str) -> tuple[Visit | None, Patient | None]:
 
 def _visits_by(prefix: bytes, now_ms: int) -> Callable[[Views], list[str]]:
     def find(views: Views) -> list[str]:
-        opened = views.open_visits(now_ms - QUEUE_DAYS_MS)
+        opened = views.standing_visits(now_ms - QUEUE_DAYS_MS)
         return [visit.visit_id for visit in opened if visit_prefix(visit.visit_id) == prefix]
 
     return find

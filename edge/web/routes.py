@@ -8,6 +8,7 @@ decoding into frozen structs, refusals as JSON. ``openapi.py`` reads the same li
 import asyncio
 import inspect
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ from .refusals import (
     failure_of,
     refusal_reply,
 )
-from .sessions import Session, csrf_fits, origin_fits
+from .sessions import Session, csrf_fits, origin_fits, untouched_s
 
 BODY_LIMIT_BYTES = 256 * 1024
 BODY_TIMEOUT_S = 60.0
@@ -147,7 +148,8 @@ AnyRoute: TypeAlias = Route[Any, Any]
 
 ROUTE: web.RequestKey[AnyRoute] = web.RequestKey("route", Route)
 
-FindSession = Callable[[str], Awaitable[Session | None]]
+FindSession = Callable[[str, float], Awaitable[Session | None]]
+"""By the token, and for how many seconds nobody has touched the page that asks."""
 Guard = Callable[[AnyRoute], Refusal | None]
 Allow = Callable[[AnyRoute, Session], None]
 
@@ -206,7 +208,9 @@ async def _session_of(route: AnyRoute, gate: Gate, request: web.Request) -> Sess
     if route.auth is Auth.OPEN:
         return None  # what a page asks by itself, every few seconds, keeps no session alive
     token = request.cookies.get(gate.cookie, "")
-    session = await gate.find_session(token) if token else None
+    # a page that opens its channel again has no hand on it
+    untouched = math.inf if route.reply_media == WEBSOCKET else untouched_s(request)
+    session = await gate.find_session(token, untouched) if token else None
     if session is None:
         raise Unauthorised("Nobody is logged in. Log in first.")
     if route.reply_media == WEBSOCKET and not origin_fits(request):

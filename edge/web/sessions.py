@@ -9,7 +9,12 @@ import secrets
 from aiohttp import web
 from msgspec import Struct
 
+from edge.model.errors import BadInput
+
 CSRF_HEADER = "X-CSRF"
+UNTOUCHED_HEADER = "X-Untouched"
+"""For how many seconds nobody has touched the page that asks."""
+UNTOUCHED_DIGITS = 9
 
 
 class Session(Struct, frozen=True):
@@ -33,6 +38,17 @@ def csrf_fits(session: Session, request: web.Request) -> bool:
     return hmac.compare_digest(request.headers.get(CSRF_HEADER, "").encode(), session.csrf.encode())
 
 
+def untouched_s(request: web.Request) -> float:
+    """For how long nobody has touched the page that asks, seconds; 0 for who does not say.
+
+    A page asks for the queue all night: that is no use of a session. Raises BadInput.
+    """
+    said = request.headers.get(UNTOUCHED_HEADER, "0")
+    if not (said.isascii() and said.isdecimal() and len(said) <= UNTOUCHED_DIGITS):
+        raise BadInput(f"{UNTOUCHED_HEADER} is a number of whole seconds.")
+    return float(said)
+
+
 def origin_fits(request: web.Request) -> bool:
     """Does a request with an Origin come from our own pages (WebSockets are not bound by CORS)?"""
     origin = request.headers.get("Origin")
@@ -47,7 +63,7 @@ class SessionBook:
     """
 
     def __init__(self, *, idle_s: float, max_s: float, limit: int = 200) -> None:
-        self._idle_s = idle_s
+        self.idle_s = idle_s
         self._max_s = max_s
         self._limit = limit
         self._sessions: dict[str, tuple[Session, float]] = {}
@@ -59,12 +75,12 @@ class SessionBook:
         self._sessions[session.token] = (session, now_s)
         return session
 
-    def find(self, token: str, now_s: float) -> Session | None:
-        """The live session behind a token; being looked up keeps it alive."""
+    def find(self, token: str, now_s: float, untouched_s: float = 0.0) -> Session | None:
+        """The live session behind a token; it was used ``untouched_s`` seconds ago (:func:`untouched_s`)."""
         if not self.is_live(token, now_s):
             return None
-        session, _ = self._sessions[token]
-        self._sessions[token] = (session, now_s)
+        session, used_s = self._sessions[token]
+        self._sessions[token] = (session, max(used_s, now_s - untouched_s))
         return session
 
     def is_live(self, token: str, now_s: float) -> bool:
@@ -72,7 +88,7 @@ class SessionBook:
         session, used_s = self._sessions.get(token, (None, 0.0))
         if session is None:
             return False
-        if now_s - used_s > self._idle_s or now_s - session.started_s > self._max_s:
+        if now_s - used_s > self.idle_s or now_s - session.started_s > self._max_s:
             del self._sessions[token]
             return False
         return True

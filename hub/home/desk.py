@@ -181,8 +181,8 @@ class HomeDesk:
         rows.give_back(connection, limits, now_ms)
         return 0
 
-    async def find_session(self, token: str) -> Session | None:
-        """The live session behind a cookie."""
+    async def find_session(self, token: str, untouched_s: float = 0.0) -> Session | None:
+        """The live session behind a cookie. Waiting is use: ``untouched_s`` counts for nothing."""
         now_ms = self.wall_ms()
         found = await self.store.read(lambda connection: rows.find_session(connection, token, now_ms))
         if found is None:

@@ -1,18 +1,17 @@
 """The node's API as a tablet uses it: unlock, log in, from registration to token, bad input, locked mode."""
 
 import asyncio
-import contextlib
 import json
 import time
 from pathlib import Path
 
 import pytest
-from aiohttp import WSCloseCode, WSMsgType
+from aiohttp import ClientWebSocketResponse, WSCloseCode, WSMsgType
 
 from edge.node.journal import Journal
 from edge.node.views import DRAFTS_MAX, Draft
 from edge.web import routes
-from edge.web.sessions import SessionBook
+from edge.web.sessions import UNTOUCHED_HEADER, SessionBook
 from tests.node.kit import COMPLAINT, MOBILE, PIN, VILLAGE, Provisioned, Served, contents, new_id, provisioned
 
 ROW_BYTES = 495
@@ -204,6 +203,11 @@ async def test_a_command_that_somebody_else_said_is_not_recorded_under_ones_own_
                 assert (reply.status, (await reply.json()).get("code")) == expected
 
 
+async def _until_closed(live: ClientWebSocketResponse) -> None:
+    async for _ in live:
+        pass
+
+
 async def test_a_tablet_that_nobody_touches_hears_no_more_although_its_page_asks_how_the_node_stands(
     setup: Provisioned,
 ) -> None:
@@ -217,15 +221,26 @@ async def test_a_tablet_that_nobody_touches_hears_no_more_although_its_page_asks
         assert status == 200
         tablet.csrf = str(reply["csrf"])
         async with tablet.http.ws_connect("/api/live") as live, asyncio.timeout(30):
-            asked = 0
-            while not live.closed:
+            asked, closing = 0, asyncio.ensure_future(_until_closed(live))
+            while not closing.done():
                 await tablet.get("/api/status")
+                async with tablet.http.get("/api/queue", headers={UNTOUCHED_HEADER: "60"}) as polled:
+                    assert polled.status in (200, 401)
                 asked += 1
-                with contextlib.suppress(TimeoutError):
-                    await live.receive(timeout=0.1)
+                await asyncio.sleep(0.1)
             assert asked > 5
             assert live.close_code == WSCloseCode.POLICY_VIOLATION
         assert (await tablet.call("GET", "/api/queue"))[0] == 401
+        status, reply = await tablet.call("POST", "/api/session", {"staff_id": setup.staff_id, "pin": PIN})
+        tablet.csrf = str(reply["csrf"])
+        for said in ("-1", "1e9", "9" * 10, "१"):
+            async with tablet.http.get("/api/queue", headers={UNTOUCHED_HEADER: said}) as refused:
+                assert refused.status == 400
+        book, began = SessionBook(idle_s=120.0, max_s=3600.0), 1_000.0
+        token = book.open("asha", began).token
+        for second in range(0, 110, 10):  # a page that polls, and a hand after 50 s
+            assert book.find(token, began + second, max(0, second - 50) if second >= 50 else second)
+        assert book.find(token, began + 170, 120) and not book.find(token, began + 171, 121)
 
 
 async def test_pages_come_with_strict_headers_compressed_and_with_an_etag(setup: Provisioned) -> None:

@@ -118,7 +118,7 @@ class Stage:
         node_url = self._serve(
             (
                 *("edge.node", "serve", "--data", node, "--http", f"127.0.0.1:{_free_port()}", "--no-announce"),
-                *("--camera", self._camera),
+                *("--camera", self._camera, "--lock-after", "60"),
                 *(word for device in self._devices for word in ("--device", device)),
                 *(("--printer", self._printer) if self._printer else ()),
             )

@@ -25,6 +25,11 @@ pytestmark = pytest.mark.browser
 SIZES = ((1366, 768), (1440, 900), (360, 640))
 PICTURES = os.environ.get("UPKENDRA_PICTURES", "")
 """A folder for the screens, to be looked at by a person."""
+VOICES_COME = """() => {
+  speechSynthesis.getVoices = () => [{ lang: "hi-IN", name: "Hindi" }];
+  speechSynthesis.dispatchEvent(new Event("voiceschanged"));
+}"""
+"""As on a tablet: its voices come some time after the page."""
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +102,9 @@ def test_a_doctor_saves_signs_amends_and_cancels_and_the_nurse_sees_what_stands(
     doctor.keyboard.press("Alt+s")
     see(doctor, "rx-amend")
     see(nurse, "hand-out", 30_000)
+    assert nurse.locator('[data-test="rx-read"]').count() == 0
+    nurse.evaluate(VOICES_COME)
+    see(nurse, "rx-read")
     nurse.wait_for_timeout(500)
     fill(nurse, "units", "90")
     tap(nurse, "count-stock")

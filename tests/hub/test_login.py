@@ -10,7 +10,9 @@ from sqlalchemy.exc import OperationalError
 from edge.model.errors import Refused
 from edge.model.prescribing import PrescriptionDraft
 from edge.web.refusals import WrongPin
+from edge.web.sessions import UNTOUCHED_HEADER
 from hub import audit, doctors
+from hub.desk import SESSION_IDLE_MS
 
 from .kit import DRAFT, PASSWORD, HubKit, Page, new_id, registered, visit_events
 
@@ -138,6 +140,34 @@ async def ended(socket: ClientWebSocketResponse) -> int | None:
         while (await socket.receive()).type is not WSMsgType.CLOSE:
             pass
     return socket.close_code
+
+
+async def test_a_console_that_only_asks_by_itself_is_logged_out_and_signs_nothing(kit: HubKit) -> None:
+    await kit.add_doctor()
+    page, desk = await kit.login(), kit.hub.desk
+    session = await desk.find_session(page.cookies["upk_hub"])
+    assert session is not None
+    assert await desk.signing_key(session, PASSWORD)
+    untouched_s = 0
+    for _ in range(6):
+        kit.clock.pass_s(15 * 60)
+        untouched_s += 15 * 60
+        assert (await page.call("GET", "/api/queue", headers={UNTOUCHED_HEADER: str(untouched_s)})).status == 200
+    kit.clock.pass_s(25 * 60)
+    assert (await page.call("GET", "/api/queue")).status == 200, "a hand was there"
+    for _ in range(9):
+        await kit.hub.store.write(lambda connection: None)  # a touch is written behind the answer
+        kit.clock.pass_s(15 * 60)
+        reply = await page.call("GET", "/api/queue", headers={UNTOUCHED_HEADER: "900"})
+    assert reply.status == 200, "somebody touches it now and then"
+    untouched_s = 0
+    while untouched_s <= SESSION_IDLE_MS // 1000:
+        kit.clock.pass_s(15 * 60)
+        untouched_s += 15 * 60
+        reply = await page.call("GET", "/api/queue", headers={UNTOUCHED_HEADER: str(untouched_s)})
+    assert reply.status == 401
+    with pytest.raises(Refused):
+        await desk.signing_key(session, "")
 
 
 async def test_a_disabled_doctor_is_out_signs_nothing_and_keeps_no_visit(kit: HubKit) -> None:

@@ -386,6 +386,8 @@ class Clinic:
                 "--camera",
                 self._camera,
                 "--no-announce",
+                "--lock-after",
+                "60",
                 *self._node_options,
             ],
             self.folder / "node.log",

@@ -3,6 +3,7 @@
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,6 +14,9 @@ from edge.sync import bundle
 from edge.sync.log import Stream
 from tests.node.kit import NAME, VILLAGE, Provisioned, Served, Tablet, new_id, provisioned
 from tests.node.test_link import prescription
+
+MONDAY_MS = 43 * 3600 * 1000
+"""From a Saturday's afternoon to the Monday after it."""
 
 
 @pytest.fixture
@@ -35,6 +39,16 @@ async def signed(served: Served, setup: Provisioned, visit: str) -> None:
     await served.node.clinic.store.write(
         lambda journal: journal.import_down(payload, {1: ev.PrescriptionStored(visit, rx)}, now)
     )
+
+
+async def items(tablet: Tablet, path: str, name: str) -> list[dict[str, Any]]:
+    found = (await tablet.get(path))[name]
+    assert isinstance(found, list)
+    return found
+
+
+async def unfinished(tablet: Tablet) -> set[tuple[str, str]]:
+    return {(str(one["visit_id"]), str(one["why"])) for one in await items(tablet, "/api/day", "unfinished")}
 
 
 async def test_the_register_of_a_day_has_a_row_a_visit_and_says_what_waits_and_why(setup: Provisioned) -> None:
@@ -70,6 +84,31 @@ async def test_the_register_of_a_day_has_a_row_a_visit_and_says_what_waits_and_w
         yesterday = day_text(day_of(served.node.clinic.clock.now().wall_ms) - 1)
         assert (await tablet.get(f"/api/day?day={yesterday}"))["rows"] == []
         assert (await tablet.call("GET", "/api/day?day=2026-02-30"))[0] == 400
+
+
+async def test_a_case_of_saturday_that_is_answered_on_monday_stands_in_the_queue_and_at_closing(
+    setup: Provisioned,
+) -> None:
+    async with Served(setup) as served:
+        tablet, clinic = served.tablet, served.node.clinic
+        await tablet.login(setup)
+        _, case = await tablet.register()
+        await tablet.fill(case)
+        _, begun = await tablet.register()
+        clinic.clock.correct(clinic.clock.now().wall_ms + MONDAY_MS)
+        await tablet.login(setup)
+        assert [one["visit"]["visit_id"] for one in await items(tablet, "/api/queue", "items")] == [case]
+        assert (case, "for_doctor") in await unfinished(tablet)
+        await signed(served, setup, case)
+        (line,) = await items(tablet, "/api/queue", "items")
+        assert (line["visit"]["visit_id"], line["visit"]["state"]) == (case, "rx_ready")
+        waits = await unfinished(tablet)
+        assert (case, "not_printed") in waits and begun not in {visit for visit, _ in waits}
+        board = await tablet.get("/api/board")
+        assert board["waiting"] == [], "who is on paper since Saturday does not sit in the room"
+        await tablet.say("close_visit", visit_id=case, outcome="completed")
+        assert await items(tablet, "/api/queue", "items") == []
+        assert (case, "not_printed") not in await unfinished(tablet)
 
 
 async def test_the_register_is_given_as_csv_without_formulas_and_as_a_page_to_print(setup: Provisioned) -> None:

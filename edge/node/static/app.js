@@ -2,6 +2,7 @@
 // Start of the tablet's page: language, session, live channel, and which screen is shown.
 import { showTouches } from "/ui/lib/answer.js";
 import { effect, html, render, signal, useEffect } from "/ui/lib/dom.js";
+import { attend } from "/ui/lib/hands.js";
 import { ApiError, api, del, get, reachable, signedOut } from "/ui/lib/http.js";
 import { addWords, ensureLanguage, language, setLanguage, startLanguage, t } from "/ui/lib/l10n.js";
 import { lazy } from "/ui/lib/lazy.js";
@@ -14,7 +15,7 @@ import { draftHeard, draftsFailing, forgetDrafts, keepAll, recover } from "./dra
 import { countSealed, forgetKey, mayKeep } from "./sealed.js";
 import { forgetCommands, underWay, unsaved, waitsFor } from "./commands.js";
 import { loadReference, reference } from "/ui/lib/reference.js";
-import { enter, forgetHere, go, loadPeople, loadQueue, loadRecord, loadStatus, loggedIn, people, queue, record, route, seesPatients, staff, staffName, status, wasHere } from "./store.js";
+import { enter, forgetHere, go, loadPeople, loadQueue, loadRecord, loadStatus, lockedOut, loggedIn, people, queue, record, route, seesPatients, staff, staffName, status, wasHere } from "./store.js";
 import { Login } from "./screens/login.js";
 import { Home } from "./screens/home.js";
 import { UndoBar, forgetUndo } from "./undo.js";
@@ -148,6 +149,7 @@ effect(() => {
 
 effect(() => {
   if (signedOut.value > 0) {
+    lockedOut.value = staff.peek() ?? lockedOut.peek();
     staff.value = null;
     void loadStatus().catch(() => {});
   }
@@ -173,7 +175,7 @@ function leave() {
   forgetHere();
   queue.value = null;
   record.value = null;
-  staff.value = null;
+  staff.value = lockedOut.value = null;
   go("/");
 }
 
@@ -327,7 +329,10 @@ void start();
 
 setInterval(() => {
   // asking for the status keeps no session alive: a tablet that nobody touches logs out, but not within a call
-  if (loggedIn.value && call.value?.callOnScreen.value) void get("/api/session").catch(() => {});
+  if (loggedIn.value && call.value?.callOnScreen.value) {
+    attend();
+    void get("/api/session").catch(() => {});
+  }
   if (loggedIn.value) void api("GET", "/api/status", undefined, { timeout_ms: 4000 }).then((reply) => (status.value = reply)).catch(() => {});
 }, 10_000);
 

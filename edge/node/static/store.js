@@ -37,6 +37,8 @@ export function staffName(id) {
 }
 /** @type {Signal<QueueItem[]|null>} */
 export const queue = signal(null);
+/** Who worked here when the tablet locked itself: asked for the PIN first. @type {Signal<import("/ui/api").Staff|null>} */
+export const lockedOut = signal(null);
 /** @type {Signal<VisitRecord|null>} */
 export const record = signal(null);
 /** Names this page among the tablets of the node; as long-lived as the tab. */

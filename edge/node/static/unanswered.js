@@ -3,13 +3,20 @@
 
 const PATIENCE_MS = 60_000;
 
+/** An entry's stamp holds its time in ms above 16 bits. */
+const STAMP = 65_536;
+
 /**
- * How long nobody has answered, in ms; 0 while there is no reason to say so.
- * @param {{queued_ms: number, opened_ms: number, seen_ms: number, doctor_id: string, calls: unknown[], prescriptions: unknown[], state: string}} visit
+ * How long nobody has answered, in ms; 0 while there is no reason to say so. A doctor who has taken the visit has
+ * answered. One who only opened the record, was spoken with in a call that is over, or put the visit back, has not:
+ * the minute begins anew with that.
+ * @param {{queued_ms: number, opened_ms: number, seen_ms: number, doctor_name: string, calls: {ended_ms: number, video_s: number, audio_s: number}[], prescriptions: unknown[], state: string, stamps?: Record<string, number>}} visit
  * @param {number} nowMs of the node's clock
  */
 export function unansweredMs(visit, nowMs) {
-  const answered = visit.doctor_id || visit.seen_ms || visit.calls.length > 0 || visit.prescriptions.length > 0 || visit.state === "in_call";
-  const waited = nowMs - (visit.queued_ms || visit.opened_ms);
-  return answered || waited < PATIENCE_MS ? 0 : waited;
+  if (visit.doctor_name || visit.prescriptions.length > 0 || visit.state === "in_call") return 0;
+  const spoken = visit.calls.filter((call) => call.audio_s > 0 || call.video_s > 0).map((call) => call.ended_ms);
+  const putBack = Math.floor((visit.stamps?.doctor ?? 0) / STAMP);
+  const waited = nowMs - Math.max(visit.queued_ms || visit.opened_ms, visit.seen_ms, putBack, ...spoken);
+  return waited < PATIENCE_MS ? 0 : waited;
 }

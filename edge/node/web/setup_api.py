@@ -108,8 +108,8 @@ class SetupApi:
         static.add_static(app, "/", pages)
         return app
 
-    async def _find(self, token: str) -> Session | None:
-        return self._sessions.find(token, time.monotonic())
+    async def _find(self, token: str, untouched_s: float) -> Session | None:
+        return self._sessions.find(token, time.monotonic(), untouched_s)
 
     async def get_setup(self, call: Call[None, None]) -> SetupNow:
         """How far the set-up is."""

@@ -131,6 +131,7 @@ undo-visit = Visit opened for { $name }
 undo-visit-token = Token { $token } given to { $name }
 undo-token = { $name } is in the queue
 waits = waiting { $time }
+waits-since = since { $date }
 
 # Registration
 name = Name

@@ -131,6 +131,7 @@ undo-visit = { $name } की जाँच शुरू हुई
 undo-visit-token = { $name } को टोकन { $token } दिया
 undo-token = { $name } कतार में हैं
 waits = इंतज़ार { $time }
+waits-since = { $date } से
 
 # Registration
 name = नाम

@@ -1,6 +1,7 @@
 // @ts-check
 // Requests to our own server: the session's CSRF token, typed refusals, one error class.
 import { signal } from "./dom.js";
+import { untouchedS } from "./hands.js";
 
 /** @typedef {{code: string, message: string, field?: string, fault?: string}} Refusal */
 
@@ -38,7 +39,7 @@ export const signedOut = signal(0);
  */
 export async function api(method, path, body, options = {}) {
   /** @type {Record<string, string>} */
-  const headers = { Accept: "application/json", ...options.headers };
+  const headers = { Accept: "application/json", "X-Untouched": String(untouchedS()), ...options.headers };
   if (method !== "GET") headers["X-CSRF"] = csrf;
   const raw = body instanceof Blob;
   if (body !== undefined) headers["Content-Type"] = raw ? "application/octet-stream" : "application/json";

@@ -1,9 +1,15 @@
 // @ts-check
 // Lines for the patient, spoken by the tablet's own Hindi voice where it has one.
+import { signal } from "./dom.js";
+
+/** Browsers bring their voices some time after the page: what shows whether there is one is drawn again then. */
+const changes = signal(0);
+if ("speechSynthesis" in window) speechSynthesis.addEventListener("voiceschanged", () => (changes.value += 1));
 
 /** @returns {SpeechSynthesisVoice|undefined} */
 function hindiVoice() {
   if (!("speechSynthesis" in window)) return undefined;
+  void changes.value;
   return speechSynthesis.getVoices().find((voice) => voice.lang.toLowerCase().startsWith("hi"));
 }
 

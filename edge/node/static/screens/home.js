@@ -3,12 +3,12 @@
 import { html, signal, useEffect } from "/ui/lib/dom.js";
 import { get } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
-import { day, span, t } from "/ui/lib/l10n.js";
+import { day, isoDay, span, t } from "/ui/lib/l10n.js";
 import { ColourBadge, Icon, toast } from "/ui/lib/parts.js";
 import { ageText } from "/ui/lib/ages.js";
 import { errorText, submit } from "../commands.js";
 import { listDrafts } from "../drafts.js";
-import { go, goOn, heardOpening, loadRecord, openedVisit, queue, status } from "../store.js";
+import { go, goOn, heardOpening, loadRecord, nodeNow, openedVisit, queue, status } from "../store.js";
 import { offerVisitUndo } from "../undo.js";
 import { EmergencyButton } from "./emergency.js";
 import { PersonLine } from "./people.js";
@@ -124,6 +124,12 @@ function Found() {
   ${house ? html`<button type="button" class="wide" data-test="family-new" onClick=${() => go(`/register/${newId()}/with/${house.patient_id}`)}><${Icon} name="plus" /> ${t("family-new")}</button>` : null}`;
 }
 
+/** How long somebody waits; since which day, when it was an earlier one. @param {number} waitS */
+function sinceWords(waitS) {
+  const began = nodeNow() - waitS * 1000;
+  return isoDay(began) === isoDay(nodeNow()) ? t("waits", { time: span(waitS) }) : t("waits-since", { date: day(began) });
+}
+
 function Queue() {
   if (queue.value === null) return html`<p role="status">${t("loading")}</p>`;
   if (queue.value.length === 0) return html`<p class="card soft empty" data-test="queue-empty">${t("queue-empty")}</p>`;
@@ -139,7 +145,7 @@ function Queue() {
           <span class="token num">${item.visit.token || "—"}</span>
           <span class="grow person"><strong>${item.patient_name}</strong>
             <span class="soft">${[ageText(item.patient_age), item.patient_sex && t(`gender-${item.patient_sex}`)].filter(Boolean).join(" · ")}</span>
-            <span class="soft small">${t(`state-${item.visit.state.replace("_", "-")}`)} · ${t("waits", { time: span(item.wait_s) })}</span>
+            <span class="soft small">${t(`state-${item.visit.state.replace("_", "-")}`)} · ${sinceWords(item.wait_s)}</span>
             ${item.visit.expected ? html`<${Expected} told=${item.visit.expected} />`
               : item.visit.doctor_name ? html`<span class="soft small">${t("doctor-named", { name: item.visit.doctor_name })}</span>`
               : item.place > 0 ? html`<span class="soft small" data-test="place">${item.place > 1 ? t("before-you", { n: item.place - 1 }) : t("first-in-queue")}</span>` : null}

@@ -4,7 +4,7 @@ import { html, signal, useEffect } from "/ui/lib/dom.js";
 import { language, t } from "/ui/lib/l10n.js";
 import { lazy } from "/ui/lib/lazy.js";
 import { errorText } from "../commands.js";
-import { go, loadPeople, logInAs, people } from "../store.js";
+import { go, loadPeople, lockedOut, logInAs, people } from "../store.js";
 import { PinPad } from "./pinpad.js";
 import { RedDoor } from "./reddoor.js";
 
@@ -27,6 +27,9 @@ async function askPeople() {
 /** @param {import("/ui/api").Staff} person */
 const nameOf = (person) => (language.value === "hi" ? person.name_hi || person.name : person.name);
 
+/** Where a PIN brings back to what was left: a tablet locks itself while somebody is measured. */
+const STAYS = /^#\/(visit|register|patient|due|stock|closing)\b/;
+
 async function logIn() {
   const person = chosen.value;
   if (!person || !pin.value || busy.value) return;
@@ -35,7 +38,7 @@ async function logIn() {
   try {
     await logInAs(person, pin.value);
     chosen.value = null;
-    if (location.hash.startsWith("#/visit/")) return;
+    if (STAYS.test(location.hash)) return;
     go("/");
   } catch (error) {
     wrong.value = errorText(error);
@@ -46,7 +49,10 @@ async function logIn() {
 }
 
 export function Login() {
-  useEffect(() => void askPeople(), []);
+  useEffect(() => {
+    chosen.value ??= lockedOut.value;
+    void askPeople();
+  }, []);
   if (!chosen.value) {
     return html`<div class="narrow stack" data-test="login-page">
       <${RedDoor} />
