@@ -72,6 +72,22 @@ def write(page: Page, name: str, days: str) -> None:
     fill(page, "days", days)
 
 
+def come_again(nurse: Page) -> None:
+    """The visit is closed, and she comes for the same problem: her doctor has seen her in person for it."""
+    tap(nurse, "close-visit")
+    tap(nurse, "close-outcome-completed")
+    tap(nurse, "close-confirm")
+    tap(nurse, "home")
+    fill(nurse, "search", "सीता")
+    tap(nurse, "patient-row")
+    assert nurse.locator('[data-test="why-new"]').get_attribute("aria-checked") == "true"
+    tap(nurse, "why-same")
+    tap(nurse, "consent-tele-yes")
+    tap(nurse, "consent-data-yes")
+    tap(nurse, "give-token")
+    nurse.locator('[data-test="token-number"]', has_text="-").wait_for()
+
+
 def test_a_doctor_saves_signs_amends_and_cancels_and_the_nurse_sees_what_stands(
     browser: Browser, clinic: Clinic
 ) -> None:
@@ -134,6 +150,9 @@ def test_a_doctor_saves_signs_amends_and_cancels_and_the_nurse_sees_what_stands(
     tap(doctor, "cancel-confirm")
     doctor.locator('[data-test="rx-standing"][data-standing="cancelled"]').wait_for()
     nurse.locator('[data-test="rx-old"][data-standing="cancelled"]').wait_for(timeout=30_000)
+    come_again(nurse)
+    doctor.locator('[data-test="queue-row"]', has_text="सीता").click()
+    doctor.locator('[data-test="check-mode"][data-type="follow_up"]').wait_for(timeout=30_000)
     tap(doctor, "to-review")
     see(doctor, "review-item")
     faults += look(doctor, "review")

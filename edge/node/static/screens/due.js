@@ -33,7 +33,7 @@ function Row({ one }) {
     : one.late_days > 0 ? t("due-late", { n: one.late_days, date: date(one.day) }) : one.late_days === 0 ? t("due-today") : t("due-in", { n: -one.late_days, date: date(one.day) });
   const what = sent && known(`place-${one.what}`) ? t(`place-${one.what}`) : one.what;
   return html`<li class="card row between nowrap due" data-test="due-row" data-why=${one.why} data-late=${one.late_days}>
-    <button type="button" class="quiet grow" onClick=${() => go(sent ? `/visit/${one.visit_id}` : `/patient/${one.patient_id}`)}>
+    <button type="button" class="quiet grow" onClick=${() => go(sent ? `/visit/${one.visit_id}` : `/patient/${one.patient_id}/for/${one.visit_id}`)}>
       <span class="person"><strong>${one.name}</strong><span class="soft">${[one.village, what].filter(Boolean).join(" · ")}</span>
       <span class=${one.late_days > 0 ? "late" : ""}>${when}</span></span></button>
     ${one.mobile ? html`<a class="button print-hide" href=${`tel:${one.mobile}`} aria-label=${`${t("due-ring", { name: one.name })}: ${one.mobile}`}>${one.mobile}</a>` : null}</li>`;

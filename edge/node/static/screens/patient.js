@@ -5,7 +5,7 @@ import { html, useEffect, useSignal } from "/ui/lib/dom.js";
 import { get } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
 import { day, t } from "/ui/lib/l10n.js";
-import { Icon, toast } from "/ui/lib/parts.js";
+import { Choice, Icon, toast } from "/ui/lib/parts.js";
 import { refusalText } from "/ui/lib/errors.js";
 import { words } from "/ui/lib/reference.js";
 import { errorText, submit } from "../commands.js";
@@ -21,9 +21,10 @@ import { blankForm, fromLastTime, sendStep, stepFaults } from "/ui/lib/visit_for
 
 /** @typedef {import("/ui/api").Patient} Patient */
 /** @typedef {import("/ui/api").Visit} Visit */
+const EARLIER_SHOWN = 3;
 const OPEN = ["draft", "triaged", "waiting", "in_call", "rx_pending", "rx_ready"];
 
-/** `#/patient/<id>` and `#/patient/<id>/edit`. @param {{patientId: string}} props */
+/** `#/patient/<id>`, `#/patient/<id>/edit`, and `#/patient/<id>/for/<visit>` for who comes again. @param {{patientId: string}} props */
 export function PatientPage({ patientId }) {
   const page = useSignal(/** @type {{patient: Patient, visits: Visit[]}|null} */ (null));
   const load = async () => {
@@ -42,7 +43,10 @@ function Returning({ patient, visits }) {
   const busy = useSignal("");
   const house = useSignal(/** @type {Patient[]} */ ([]));
   const here = visits.find((one) => OPEN.includes(one.state));
-  const last = visits.find((one) => one !== here && one.state !== "cancelled");
+  const past = visits.filter((one) => one !== here && one.state !== "cancelled");
+  const last = past[0];
+  const asked = route.value[2] === "for" ? route.value[3] ?? "" : "";
+  const follows = useSignal(past.some((one) => one.visit_id === asked) ? asked : "");
   useEffect(() => {
     const { mobile } = patient.person;
     if (mobile) void onNumber(mobile).then((found) => (house.value = found.filter((one) => one.patient_id !== patient.patient_id))).catch(() => {});
@@ -55,7 +59,7 @@ function Returning({ patient, visits }) {
   /** Open the visit; its id, or "" when the node refused. @returns {Promise<string>} */
   const open = async () => {
     const visitId = newId();
-    const opening = submit({ type: "open_visit", visit_id: visitId, patient_id: patient.patient_id });
+    const opening = submit({ type: "open_visit", visit_id: visitId, patient_id: patient.patient_id, follow_up_of: follows.value });
     heardOpening({ visit: openedVisit(visitId, patient.patient_id), patient });
     const outcome = await opening;
     if (!outcome.ok && "error" in outcome) {
@@ -106,6 +110,7 @@ function Returning({ patient, visits }) {
     ${here ? html`<section class="card row between here" data-test="here-already"><strong class="grow">${here.token ? t("here-token", { token: here.token }) : t("here-open")}</strong>
       <button type="button" class="primary" data-test="to-open-visit" onClick=${() => go(`/visit/${here.visit_id}`)}>${t("to-visit")}</button></section>` : null}
     ${last ? html`<${LastTime} visit=${last} />` : html`<p class="card soft">${t("no-visit-yet")}</p>`}
+    ${past.length > 0 && !here ? html`<${WhyToday} past=${past} follows=${follows} />` : null}
     <${ConsentStep} form=${form.value} change=${change} record=${{ patient }} faults=${shown.value} />
     ${house.value.length > 0 ? html`<section class="card stack tight" data-test="family"><h2>${t("on-this-number")}</h2>
       <div class="choices">${house.value.map((one) => html`<button type="button" key=${one.patient_id} class="choice" data-test="family-member"
@@ -120,12 +125,29 @@ function Returning({ patient, visits }) {
   </div>`;
 }
 
+/** @param {Visit} visit */
+const complaintsOf = (visit) => visit.complaints.map((one) => (one.code === "other" ? one.text : words("complaints", one.code))).join(", ");
+
+/**
+ * Something new, or what an earlier visit was about: only then may a doctor who saw her go on with the same medicine.
+ * @param {{past: Visit[], follows: import("/ui/vendor/signals.js").Signal<string>}} props
+ */
+function WhyToday({ past, follows }) {
+  const chosen = past.find((one) => one.visit_id === follows.value);
+  const shown = past.slice(0, EARLIER_SHOWN);
+  if (chosen && !shown.includes(chosen)) shown.push(chosen);
+  const label = (/** @type {Visit} */ one) => [t("why-same", { date: day(one.opened_ms) }), complaintsOf(one)].filter(Boolean).join(": ");
+  return html`<section class="card" data-test="why-today"><${Choice} name="why" legend=${t("why-today")} value=${follows.value}
+    onValue=${(/** @type {string} */ value) => (follows.value = value)}
+    options=${[{ value: "", label: t("why-new"), test: "why-new" }, ...shown.map((one) => ({ value: one.visit_id, label: label(one), test: "why-same" }))]} /></section>`;
+}
+
 /** What was said at the visit before, for the nurse to ask again. @param {{visit: Visit}} props */
 function LastTime({ visit }) {
   const { allergies, history } = visit;
   /** @type {[string, string][]} */
   const rows = [
-    [t("complaints"), visit.complaints.map((one) => (one.code === "other" ? one.text : words("complaints", one.code))).join(", ")],
+    [t("complaints"), complaintsOf(visit)],
     [t("allergies"), allergies ? (allergies.none_known ? t("allergy-none") : allergies.items.join(", ")) : t("not-asked")],
     [t("other-illness"), history ? history.conditions.map((id) => words("conditions", id)).join(", ") || t("none-said") : t("not-asked")],
     [t("medicines-now"), history?.medicines ?? ""],
