@@ -44,6 +44,13 @@ def _append(connection: Connection, at_ms: int, actor: str, action: str, subject
     )
 
 
+def said_since(connection: Connection, actor: str, subject: str, result: str, since_ms: int) -> bool:
+    """Whether there is such a line of this person."""
+    query = select(audit.c.seq).where(audit.c.subject == subject[:60], audit.c.at_ms >= since_ms)
+    mine = (audit.c.actor == actor[:60]) & (audit.c.result == result[:60])
+    return connection.execute(query.where(mine).limit(1)).first() is not None
+
+
 def verify(connection: Connection) -> int:
     """Sequence of the first line that does not fit its chain, or 0 when the whole chain holds."""
     previous = _GENESIS

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
+from enum import Enum
 from functools import partial
 
 from msgspec import Struct
@@ -36,7 +37,19 @@ logger = logging.getLogger("hub.blobs")
 STALE_MS = 3_600_000
 """What was announced so long ago and is still not whole is asked for when its node is seen anew."""
 ASK_STALE_MS = 24 * 3_600_000
+LOOK_MS = 3_600_000
+"""Ranges that a person reads so long after the last beginning go on with it; a later one is a new look."""
 MISSING_AGAIN_S = 5.0
+
+
+class Look(Enum):
+    """How somebody reads content."""
+
+    NEW = "new"
+    RANGE = "range"
+    """The next piece of what was begun, says the request."""
+    NOTED = "noted"
+    """Whoever asks has written it down already, or it is the patient's own."""
 
 
 class BlobState(Struct, frozen=True):
@@ -252,20 +265,24 @@ class Blobs:
 
         return await self._store.read(look)
 
-    async def open(self, visit_id: str, blob_id: str, doctor_id: str, *, note: bool) -> Content:
-        """Content for a doctor. ``note``: a new look, not the next range of one: audited, and the node hears of it.
+    async def open(self, visit_id: str, blob_id: str, doctor_id: str, look: Look) -> Content:
+        """Content for a doctor. A new look is audited, and the node hears of it; so is a range of one who has begun
+        none within an hour.
 
         Raises NotFound, Refused(media_not_whole, media_refused), VaultRefused.
         """
 
-        def look(connection: Connection) -> tuple[BlobRow, core.Receiving]:
+        since_ms = self._wall_ms() - LOOK_MS
+
+        def load(connection: Connection) -> tuple[BlobRow, core.Receiving, bool]:
             rows = blob_rows.of_visit(connection, visit_id)
             row = next((one for one in rows if one.blob_id == blob_id), None)
             if row is None or row.state == "removed":
                 raise NotFound("There is no such photo or note here. It may not have arrived yet.")
-            return row, blob_rows.receiving(connection, row)
+            begun = audit.said_since(connection, doctor_id, visit_id, blob_id, since_ms)
+            return row, blob_rows.receiving(connection, row), begun
 
-        row, receiving = await self._store.read(look)
+        row, receiving, begun = await self._store.read(load)
         if row.state == "refused":
             raise Refused("This is not what the clinic's computer said it is. It is kept aside.", code="media_refused")
         shown = row.manifest.size_bytes if row.state == "whole" else receiving.shown_bytes()
@@ -274,7 +291,7 @@ class Blobs:
             raise Refused(
                 f"{held} of {receiving.count} parts are here. It can be opened later.", code="media_not_whole"
             )
-        if note:
+        if look is Look.NEW or (look is Look.RANGE and not begun):
             await self._noted(row, doctor_id)
         read = await self._reader(row, shown)
         return Content(row.manifest.facts.media_type.value, shown, f"{blob_id}{_suffix(row)}", read)

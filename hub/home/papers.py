@@ -33,7 +33,7 @@ from edge.sync.seal import Grade
 
 from .. import audit, blob_rows, down, views
 from ..answers import sound_of
-from ..blobs import Blobs, Content
+from ..blobs import Blobs, Content, Look
 from . import codes, log, rows
 from .desk import HomeDesk, need_mine, not_too_often
 
@@ -99,7 +99,7 @@ class Papers:
     async def open(self, account_id: str, visit_id: str, blob_id: str) -> Content:
         """A photo of one's own, or what the doctor recorded. Raises NotFound, Refused(media_not_whole)."""
         await self._home.store.read(lambda connection: need_mine(connection, account_id, visit_id))
-        return await self._blobs.open(visit_id, blob_id, account_id, note=False)
+        return await self._blobs.open(visit_id, blob_id, account_id, Look.NOTED)
 
     async def listen(self, account_id: str, visit_id: str, answer_id: str) -> tuple[SpokenAnswer, bytes]:
         """What the doctor said into her microphone for one's own visit; the look is audited. Raises NotFound."""

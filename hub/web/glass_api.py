@@ -11,6 +11,7 @@ from edge.web.ranges import send_content
 from edge.web.routes import BINARY, AnyRoute, Call, Route
 
 from .. import audit, glass, nodes, views
+from ..blobs import Look
 from ..desk import age_of, need_visit
 from ..hub import Hub
 from .bodies import Password
@@ -123,7 +124,7 @@ class GlassApi:
         """
         visit_id, blob_id, now_ms = call.path["visit_id"], call.path["blob_id"], self._hub.wall_ms()
         await self._hub.store.read(lambda connection: glass.need_open(connection, call.subject, visit_id, now_ms))
-        content = await self._hub.blobs.open(visit_id, blob_id, call.subject, note=False)
+        content = await self._hub.blobs.open(visit_id, blob_id, call.subject, Look.NOTED)
         await self._hub.store.write(lambda connection: glass.read(connection, call.subject, visit_id, now_ms, blob_id))
         return await send_content(call.request, content.size_bytes, content.media_type, content.name, content.read)
 

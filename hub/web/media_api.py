@@ -8,7 +8,7 @@ from edge.web.ranges import begins, send_bytes, send_content
 from edge.web.routes import BINARY, AnyRoute, Call, Route
 
 from ..answers import Answers
-from ..blobs import BlobState
+from ..blobs import BlobState, Look
 from ..hub import Hub
 from ..marks import Marks as MarksDesk
 from .bodies import VisitReply
@@ -59,8 +59,8 @@ class MediaApi:
 
         Takes one Range. Written into the audit log; the node hears when somebody looked first.
         """
-        look = begins(call.request)
-        content = await self._hub.blobs.open(call.path["visit_id"], call.path["blob_id"], call.subject, note=look)
+        look = Look.NEW if begins(call.request) else Look.RANGE
+        content = await self._hub.blobs.open(call.path["visit_id"], call.path["blob_id"], call.subject, look)
         return await send_content(call.request, content.size_bytes, content.media_type, content.name, content.read)
 
     async def post_marks(self, call: Call[NewMarks, None]) -> VisitReply:

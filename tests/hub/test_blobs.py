@@ -164,6 +164,13 @@ async def test_it_is_served_so_that_it_can_do_nothing_and_every_look_is_audited(
         lambda c: c.execute(select(audit.c.actor).where(audit.c.result == case.manifest.blob_id)).scalars().all()
     )
     assert lines == ["asha", "asha"]
+    rest = {"Range": "bytes=1-"}
+    assert (await page.call("GET", case.blob, headers=rest)).status == 206
+    kit.clock.pass_s(3_601)
+    for _ in range(2):
+        assert (await page.call("GET", case.blob, headers=rest)).status == 206
+    actors = select(audit.c.actor).where(audit.c.action == "media_opened")
+    assert (await kit.hub.store.read(lambda c: c.execute(actors).scalars().all())) == ["asha"] * 3
     now_ms = kit.clock.ms + 1
     shown = await kit.hub.store.write(lambda connection: affected.people(connection, "asha", 0, now_ms, now_ms))
     assert [one.patient_id for one in shown.people] == [case.patient_id], (
