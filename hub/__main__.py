@@ -34,6 +34,7 @@ from . import (
     courier_fleet,
     directory,
     doctors,
+    own_login,
     report_cli,
     returns,
     review,
@@ -274,18 +275,27 @@ def _add_doctor(arguments: argparse.Namespace) -> None:
     )
     if len(doctor.doctor_id) > 60:
         raise BadInput("A log-in name has at most 60 characters.", field="id")
-    totp = _with_store(
-        arguments, lambda connection, keys: doctors.add_doctor(connection, keys, doctor, password, wall_ms())
-    )
+
+    def act(connection: Connection, keys: Keyring) -> str:
+        secret = doctors.add_doctor(connection, keys, doctor, password, wall_ms())
+        if generated:
+            own_login.give(connection, doctor.doctor_id, wall_ms())
+        return secret
+
+    totp = _with_store(arguments, act)
     shown = {"password": generated} if generated else {}
     _say(doctor_id=doctor.doctor_id, totp_secret=totp, totp_uri=doctors.totp_uri(doctor.doctor_id, totp), **shown)
 
 
 def _reset_doctor(arguments: argparse.Namespace) -> None:
     password = secrets.token_urlsafe(12)
-    totp = _with_store(
-        arguments, lambda connection, keys: doctors.reset_doctor(connection, keys, arguments.id, password, wall_ms())
-    )
+
+    def act(connection: Connection, keys: Keyring) -> str:
+        secret = doctors.reset_doctor(connection, keys, arguments.id, password, wall_ms())
+        own_login.give(connection, arguments.id, wall_ms())
+        return secret
+
+    totp = _with_store(arguments, act)
     uri = doctors.totp_uri(arguments.id, totp)
     _say(doctor_id=arguments.id, totp_secret=totp, totp_uri=uri, password=password)
 

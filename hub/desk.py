@@ -7,6 +7,7 @@ is :mod:`hub.prescriptions`. Reads no clock: it is given one.
 import asyncio
 import contextlib
 import hashlib
+import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -24,7 +25,7 @@ from edge.model.records import OPEN_STATES, VisitState
 from edge.web.refusals import TooManyAttempts, WrongPin
 from edge.web.sessions import Session, new_session
 
-from . import audit, doctors, down, nodes, permits, views
+from . import audit, doctors, down, nodes, own_login, permits, views
 from .directory import NodeDirectory, Site, closed_accounts
 from .doctors import Doctor, SigningKey
 from .keys import Keyring
@@ -84,6 +85,8 @@ class Desk:
         self._at_work: set[str] = set()
         self._roles: dict[str, frozenset[permits.Role]] = {}
         """Roles of whoever's session was looked up last; asked again each time."""
+        self._given: dict[str, bool] = {}
+        """Whether somebody else knows the log-in of whoever's session was looked up last; asked again each time."""
         self._hashing = ThreadPoolExecutor(1, thread_name_prefix="hub-argon2")
 
     def close(self) -> None:
@@ -93,7 +96,8 @@ class Desk:
     # Sessions
 
     async def login(self, user: str, password: str, code: str, address: str) -> tuple[Doctor, Session]:
-        """Open a session. Raises WrongPin, the same for every mistake, or TooManyAttempts."""
+        """Open a session. ``code``: of the authenticator, or a recovery code. Raises WrongPin, the same for every
+        mistake, or TooManyAttempts."""
         with self._one_check(user):
             return await self._login(user, password, code, address)
 
@@ -122,7 +126,13 @@ class Desk:
             now_ms = self.wall_ms()
             if account is None or key is None:
                 raise doctors.wrong_login()
-            doctors.accept_login(connection, self.keys, account, code, now_ms)
+            if own_login.is_code(code):
+                right = not account.disabled and own_login.use_code(connection, user, code, now_ms)
+            else:
+                right = doctors.accept_code(connection, self.keys, account, code, now_ms)
+            if not right:
+                raise doctors.wrong_login()
+            doctors.logged_in(connection, user, now_ms)
             connection.execute(
                 sessions.insert().values(
                     token_hash=_token_hash(session.token),
@@ -172,6 +182,10 @@ class Desk:
         """What a person was when the session was looked up, a moment ago."""
         return self._roles.get(person_id, frozenset())
 
+    def must_renew(self, person_id: str) -> bool:
+        """Whether somebody else knew this log-in when the session was looked up, a moment ago: nothing else first."""
+        return self._given.get(person_id, False)
+
     async def is_live(self, token: str) -> bool:
         """Whether a session goes on; asking keeps none alive."""
         return await self._look_up(token) is not None
@@ -181,14 +195,16 @@ class Desk:
         this = (sessions.c.token_hash == _token_hash(token)) & (sessions.c.doctor_id == accounts.c.doctor_id)
         query = select(sessions, accounts.c.disabled_ms).where(this)
 
-        def look(connection: Connection) -> tuple[Found[Any] | None, frozenset[permits.Role]]:
+        def look(connection: Connection) -> tuple[Found[Any] | None, frozenset[permits.Role], bool]:
             row = connection.execute(query).first()
-            return row, permits.roles_of(connection, row.doctor_id) if row is not None else frozenset()
+            if row is None:
+                return None, frozenset(), False
+            return row, permits.roles_of(connection, row.doctor_id), own_login.is_given(connection, row.doctor_id)
 
-        row, held = await self.store.read(look)
+        row, held, given = await self.store.read(look)
         if row is None:
             return None
-        self._roles[row.doctor_id] = held
+        self._roles[row.doctor_id], self._given[row.doctor_id] = held, given
         now_ms = self.wall_ms()
         over = now_ms - row.used_ms > SESSION_IDLE_MS or now_ms - row.started_ms > SESSION_MAX_MS
         if over or row.disabled_ms:
@@ -254,6 +270,36 @@ class Desk:
                 await self.store.write(lambda connection: doctors.note_failure(connection, mine, now_ms))
                 raise doctors.wrong_login()
         return key
+
+    async def draw_authenticator(self, person_id: str, password: str) -> tuple[str, bytes]:
+        """A fresh secret and its ticket (:mod:`hub.own_login`). Raises WrongPin, TooManyAttempts."""
+        await self.need_password(person_id, password)
+        return own_login.draw_authenticator(self.keys, person_id)
+
+    async def renew_login(self, session: Session, old: str, new: str, ticket: bytes, code: str) -> tuple[str, ...]:
+        """Replace a person's own password and authenticator; her recovery codes.
+
+        Raises WrongPin, TooManyAttempts, BadInput, Refused(password_short, password_same, totp_wrong).
+        """
+        person_id = session.subject
+        if new == old:
+            raise Refused("Choose another password than the one that you have.", code="password_same")
+        key = await self.need_password(person_id, old)
+        given = await self.store.read(lambda connection: own_login.is_given(connection, person_id))
+        private = secrets.token_bytes(32) if given else key.private
+        loop = asyncio.get_running_loop()
+        wrapped = await loop.run_in_executor(self._hashing, doctors.wrap, person_id, private, new)
+        renewal = own_login.Renewal(key.private, wrapped, ticket, code)
+
+        def act(connection: Connection) -> tuple[tuple[str, ...], doctors.Account | None]:
+            mine = _token_hash(session.token)
+            codes = own_login.renew(connection, self.keys, person_id, renewal, mine, self.wall_ms())
+            return codes, doctors.find_account(connection, person_id)
+
+        codes, account = await self.store.write(act)
+        if account is not None:
+            self._unlocked[session.token] = SigningKey(private, account.certificate)
+        return codes
 
     # Queue and record
 

@@ -70,6 +70,26 @@ class SigningKey(Struct, frozen=True):
         return "SigningKey(…)"
 
 
+class Wrapped(Struct, frozen=True):
+    """A signing key under a password."""
+
+    private: bytes
+    salt: bytes
+    content: bytes
+
+    def __repr__(self) -> str:
+        return "Wrapped(…)"
+
+
+def wrap(doctor_id: str, private: bytes, password: str) -> Wrapped:
+    """A signing key under a new password. Slow on purpose. Raises Refused."""
+    if len(password) < PASSWORD_MIN:
+        raise Refused(f"A password has at least {PASSWORD_MIN} characters.", code="password_short")
+    salt, nonce = secrets.token_bytes(16), secrets.token_bytes(12)
+    content = nonce + AESGCM(derive(password, salt)).encrypt(nonce, private, doctor_id.encode())
+    return Wrapped(private, salt, content)
+
+
 def derive(password: str, salt: bytes) -> bytes:
     """Key from a password: Argon2id, 64 MiB, t=3, p=1 (some 200 ms; not for the event loop)."""
     return hash_secret_raw(
@@ -144,17 +164,15 @@ def reset_doctor(
 
 def _fresh(keys: Keyring, doctor: Doctor, password: str) -> tuple[str, dict[str, Value]]:
     """Everything that is drawn anew for an account: the TOTP secret in base32, and columns. Raises Refused."""
-    if len(password) < PASSWORD_MIN:
-        raise Refused(f"A password has at least {PASSWORD_MIN} characters.", code="password_short")
-    salt, private, totp = secrets.token_bytes(16), secrets.token_bytes(32), secrets.token_bytes(TOTP_SECRET_BYTES)
-    nonce = secrets.token_bytes(12)
-    public = seal.verifier_of(private)
+    wrapped = wrap(doctor.doctor_id, secrets.token_bytes(32), password)
+    totp = secrets.token_bytes(TOTP_SECRET_BYTES)
+    public = seal.verifier_of(wrapped.private)
     row: dict[str, Value] = {
-        "salt": salt,
+        "salt": wrapped.salt,
         "totp_sealed": keys.protect(totp, f"totp {doctor.doctor_id}"),
         "totp_step": 0,
         "key_public": public,
-        "key_wrapped": nonce + AESGCM(derive(password, salt)).encrypt(nonce, private, doctor.doctor_id.encode()),
+        "key_wrapped": wrapped.content,
         "certificate": certify_doctor(public, doctor.doctor_id, doctor.name, doctor.registration, keys.sign),
     }
     return base64.b32encode(totp).decode(), row
@@ -248,21 +266,24 @@ def note_failure(connection: Connection, key: bytes, now_ms: int, free: int = FR
     put_row(connection, failures, {"key": key, "count": count, "until_ms": now_ms + wait_s * 1000})
 
 
-def accept_login(connection: Connection, keys: Keyring, account: Account, code: str, now_ms: int) -> None:
-    """Use up a TOTP code for an account whose password was right. Raises WrongPin."""
+def accept_code(connection: Connection, keys: Keyring, account: Account, code: str, now_ms: int) -> bool:
+    """Use up an authenticator's code; False for a wrong one."""
     fresh = find_account(connection, account.doctor.doctor_id)
     if fresh is None or fresh.disabled:
-        raise wrong_login()
+        return False
     secret = keys.reveal(fresh.totp_sealed, f"totp {fresh.doctor.doctor_id}")
     step = totp_step(secret, code, now_ms, fresh.totp_step)
     if step is None:
-        raise wrong_login()
+        return False
     # Another process of the hub may take the same code at this moment.
     mine = (doctors.c.doctor_id == fresh.doctor.doctor_id) & (doctors.c.totp_step < step)
-    if connection.execute(update(doctors).where(mine).values(totp_step=step)).rowcount == 0:
-        raise wrong_login()
-    connection.execute(failures.delete().where(failures.c.key == user_key(fresh.doctor.doctor_id)))
-    audit.record(connection, now_ms, fresh.doctor.doctor_id, "login", fresh.doctor.doctor_id)
+    return connection.execute(update(doctors).where(mine).values(totp_step=step)).rowcount == 1
+
+
+def logged_in(connection: Connection, doctor_id: str, now_ms: int) -> None:
+    """Forget the mistakes at a name and write that it is logged in."""
+    connection.execute(failures.delete().where(failures.c.key == user_key(doctor_id)))
+    audit.record(connection, now_ms, doctor_id, "login", doctor_id)
 
 
 def wrong_login() -> WrongPin:

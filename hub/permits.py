@@ -51,6 +51,8 @@ JUST_A_DOCTOR: Final = frozenset({Role.DOCTOR})
 PERMITS: Final[dict[tuple[str, str], frozenset[Role]]] = {
     ("GET", "/api/session"): _ALL,
     ("DELETE", "/api/session"): _ALL,
+    ("POST", "/api/own/authenticator"): _ALL,
+    ("PUT", "/api/own/login"): _ALL,
     ("GET", "/api/reference"): _ALL,
     ("GET", "/api/queue"): _TREAT,
     ("GET", "/api/visits/{visit_id}"): _TREAT,
@@ -126,6 +128,17 @@ PERMITS: Final[dict[tuple[str, str], frozenset[Role]]] = {
 """Method and path → who may."""
 
 
+WITH_A_GIVEN_LOGIN: Final = frozenset(
+    {
+        ("GET", "/api/session"),
+        ("DELETE", "/api/session"),
+        ("POST", "/api/own/authenticator"),
+        ("PUT", "/api/own/login"),
+    }
+)
+"""All that a session may do whose log-in somebody else has seen (:mod:`hub.own_login`)."""
+
+
 def roles_of(connection: Connection, person_id: str) -> frozenset[Role]:
     """What a person is: the roles that were given, and doctor when none but medical officer was."""
     rows = connection.execute(select(roles.c.role).where(roles.c.person_id == person_id))
@@ -150,8 +163,10 @@ def no_doctors(connection: Connection) -> frozenset[str]:
     return frozenset(person for person, held in all_roles(connection).items() if not held & _TREAT)
 
 
-def need_permit(route: AnyRoute, held: frozenset[Role]) -> None:
-    """Raise Forbidden unless one of the roles may call the route."""
+def need_permit(route: AnyRoute, held: frozenset[Role], *, given: bool = False) -> None:
+    """Raise Forbidden unless one of the roles may call the route. ``given``: the log-in is known to somebody else."""
+    if given and (route.method, route.path) not in WITH_A_GIVEN_LOGIN:
+        raise Forbidden("Choose your own password first: somebody else has seen this one.")
     if not held & PERMITS.get((route.method, route.path), frozenset()):
         raise Forbidden("Your role does not allow this. Ask the administrator.")
 

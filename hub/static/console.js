@@ -3,6 +3,7 @@
 import { effect, html, render, signal, useEffect, useSignal, useState } from "/ui/lib/dom.js";
 import { ApiError, del, get, post, reachable, signedOut } from "/ui/lib/http.js";
 import { addWords, ensureLanguage, language, setLanguage, span, startLanguage, t } from "/ui/lib/l10n.js";
+import { lazy } from "/ui/lib/lazy.js";
 import { Live } from "/ui/lib/live.js";
 import { often } from "/ui/lib/often.js";
 import { ColourBadge, TextField, Toasts, toast } from "/ui/lib/parts.js";
@@ -18,7 +19,7 @@ import { Coordination, DayFigures, forgetRota, loadCoordination, loadRota, Offer
 import { forgetDrafts, RxForm } from "./rx.js";
 import { forgetThirds, invited, loadThirds, Seat, seated, setThirdSender, ThirdOffer, ThirdPanel, thirdSignal } from "./third.js";
 import { Unlocks } from "./unlocks.js";
-import { canSign, chosen, doctor, enter, errorText, keepHere, loadQueue, loadRecord, queue, record, roles, treats, wasHere } from "./store.js";
+import { canSign, chosen, doctor, enter, errorText, given, keepHere, loadQueue, loadRecord, queue, record, roles, treats, wasHere } from "./store.js";
 
 const started = signal(false);
 /** @type {Live|null} */
@@ -67,6 +68,7 @@ function rotaChanged() {
 }
 
 effect(() => {
+  if (doctor.value && given.value) return;
   if (doctor.value && !live && !treats()) void loadReference().catch((error) => toast("bad", errorText(error)));
   else if (doctor.value && !live) {
     live = new Live("/api/live", heard);
@@ -85,13 +87,13 @@ effect(() => {
   if (signedOut.value > 0) doctor.value = null;
 });
 setInterval(() => {
-  if (doctor.value && treats()) void loadQueue().catch(() => {});
+  if (doctor.value && !given.value && treats()) void loadQueue().catch(() => {});
 }, 15_000);
 
 /** The visit of the address, so that a reload and the back button find it. */
 const routed = () => /^#\/visit\/([0-9A-Za-z_-]+)$/.exec(location.hash)?.[1] ?? "";
 /** The page beside the patients that is open: "review", "waiting", one of administration, or none. */
-const pageOf = () => /^#\/(review|waiting|fleet|sites|people|updates|on-call|figures|lists|glass)$/.exec(location.hash)?.[1] ?? "";
+const pageOf = () => /^#\/(own|review|waiting|fleet|sites|people|updates|on-call|figures|lists|glass)$/.exec(location.hash)?.[1] ?? "";
 const page = signal(pageOf());
 window.addEventListener("hashchange", () => {
   page.value = pageOf();
@@ -167,16 +169,21 @@ function Header() {
     <span class="grow soft small keys">${doctor.value && treats() ? t("shortcuts") : ""}</span>
     ${doctor.value ? html`<span class="who">${doctor.value.name} <span class="soft small">${doctor.value.qualification} · ${doctor.value.registration}</span></span>` : null}
     <button type="button" class="quiet" data-test="language-toggle" lang=${other} onClick=${() => void setLanguage(other)}>${other === "en" ? "English" : "हिन्दी"}</button>
-    ${doctor.value && treats() ? html`<${ReadyButton} /><a class="button quiet" data-test="to-waiting" href=${page.value === "waiting" ? "#/" : "#/waiting"}>${t(page.value === "waiting" ? "to-patients" : "coordination-short")}</a>
+    ${doctor.value && !given.value && treats() ? html`<${ReadyButton} /><a class="button quiet" data-test="to-waiting" href=${page.value === "waiting" ? "#/" : "#/waiting"}>${t(page.value === "waiting" ? "to-patients" : "coordination-short")}</a>
       <a class="button quiet" data-test="to-review" href=${page.value === "review" ? "#/" : "#/review"}>${t(page.value === "review" ? "to-patients" : "review")}</a>` : null}
+    ${doctor.value && !given.value ? html`<a class="button quiet" data-test="to-own" href=${page.value === "own" ? "#/" : "#/own"}>${t(page.value === "own" ? "back" : "own-login")}</a>` : null}
     ${doctor.value ? html`<button type="button" class="quiet" data-test="logout" onClick=${() => void logOut()}>${t("logout")}</button>` : null}
   </header>`;
 }
+
+/** One's own log-in; its code is loaded when it is looked at. */
+const Own = lazy(async () => (await import("./own.js")).OwnLogin).Screen;
 
 function Login() {
   const user = useSignal("");
   const password = useSignal("");
   const totp = useSignal("");
+  const lost = useSignal(false);
   const wrong = useSignal("");
   const busy = useSignal(false);
   const logIn = async (/** @type {Event} */ event) => {
@@ -199,8 +206,12 @@ function Login() {
     <h1>${t("console-login")}</h1>
     <${TextField} id="user" test="login-user" label=${t("user")} autocomplete="username" value=${user.value} focus onValue=${(/** @type {string} */ text) => (user.value = text)} />
     <${TextField} id="password" test="login-password" label=${t("password")} type="password" autocomplete="current-password" value=${password.value} onValue=${(/** @type {string} */ text) => (password.value = text)} />
-    <${TextField} id="totp" test="login-totp" label=${t("totp")} inputmode="numeric" autocomplete="one-time-code" maxlength=${8} value=${totp.value} onValue=${(/** @type {string} */ text) => (totp.value = text)} />
+    <${TextField} id="totp" test="login-totp" label=${t(lost.value ? "recovery-code" : "totp")} inputmode=${lost.value ? "text" : "numeric"} autocomplete="one-time-code" maxlength=${lost.value ? 24 : 8} value=${totp.value} onValue=${(/** @type {string} */ text) => (totp.value = text)} />
     ${wrong.value ? html`<p class="notice bad" role="alert" data-test="login-wrong">${wrong.value}</p>` : null}
+    <button type="button" class="quiet" data-test="login-lost" onClick=${() => {
+      lost.value = !lost.value;
+      totp.value = "";
+    }}>${t(lost.value ? "totp-again" : "totp-lost")}</button>
     <button class="primary" data-test="login-submit" disabled=${!ready || busy.value} aria-busy=${busy.value ? "true" : "false"}>${t("login")}</button>
   </form>`;
 }
@@ -269,6 +280,7 @@ function App() {
   let body;
   if (!started.value) body = html`<main class="wait"><p role="status">${t("starting")}</p></main>`;
   else if (!doctor.value) body = html`<main class="wait"><${Login} /></main>`;
+  else if (given.value || page.value === "own") body = html`<main class="wait"><${Own} /></main>`;
   else if (!reference.value) body = html`<main class="wait"><p role="status">${t("loading")}</p></main>`;
   else if (mine().includes(page.value)) body = html`<main class="review"><${Office} key=${page.value} /></main>`;
   else if (!treats()) body = html`<main class="review"><${Home} /></main>`;
@@ -279,7 +291,7 @@ function App() {
         : html`<h1 class="visually-hidden">${t("console")}</h1><p class="soft empty" role="status">${chosen.value ? t("loading") : t("choose-patient")}</p>`}</main>
       <aside class="work" aria-label=${t("prescription")}>${seated() ? html`<${Seat} />` : html`<${CallPanel} more=${ThirdPanel} />`}
         ${record.value && !seated() ? html`<${RxForm} key=${record.value.visit.visit_id} visitId=${record.value.visit.visit_id} />` : null}</aside></div>`;
-  return html`<${Header} />${doctor.value && reference.value ? html`<${OfficeNav} page=${page.value} />` : null}${doctor.value && treats() ? html`<${Offer} onTaken=${(/** @type {string} */ visitId) => void choose(visitId)} /><${ThirdOffer} onCome=${(/** @type {string} */ visitId) => void choose(visitId)} />` : null}${body}<${Toasts} />`;
+  return html`<${Header} />${doctor.value && !given.value && reference.value ? html`<${OfficeNav} page=${page.value} />` : null}${doctor.value && !given.value && treats() ? html`<${Offer} onTaken=${(/** @type {string} */ visitId) => void choose(visitId)} /><${ThirdOffer} onCome=${(/** @type {string} */ visitId) => void choose(visitId)} />` : null}${body}<${Toasts} />`;
 }
 
 void start().then(() => render(html`<${App} />`, /** @type {HTMLElement} */ (document.getElementById("app"))));

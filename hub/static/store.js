@@ -14,6 +14,10 @@ export const doctor = signal(/** @type {Doctor|null} */ (null));
 export const canSign = signal(true);
 /** Whether early copies come by SMS. */
 export const smsFitted = signal(false);
+/** Somebody else has seen this log-in: it has to be replaced before anything else. */
+export const given = signal(false);
+/** Recovery codes that were not used. */
+export const codesLeft = signal(0);
 export const queue = signal(/** @type {HubItem[]|null} */ (null));
 /** The visit that the doctor looks at; "" for none. */
 export const chosen = signal("");
@@ -30,6 +34,8 @@ export function enter(reply) {
   canSign.value = reply.can_sign !== false;
   smsFitted.value = reply.sms_fitted === true;
   roles.value = reply.roles ?? [];
+  given.value = reply.given === true;
+  codesLeft.value = reply.codes_left ?? 0;
   doctor.value = reply.doctor;
   keepHere("1");
 }

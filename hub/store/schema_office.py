@@ -100,3 +100,20 @@ thirds = Table(
     Index("thirds_by_phase", "phase"),
     Index("thirds_by_call", "call_id"),
 )
+
+given_logins = Table(
+    "given_logins",
+    metadata,
+    Column("person_id", String(60), primary_key=True),
+    Column("given_ms", BigInteger, nullable=False),
+)
+"""Log-ins whose password and authenticator somebody else has seen."""
+
+recovery_codes = Table(
+    "recovery_codes",
+    metadata,
+    Column("code_hash", LargeBinary, primary_key=True),
+    Column("person_id", String(60), nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+    Index("recovery_codes_by_person", "person_id"),
+)

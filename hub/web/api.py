@@ -17,7 +17,7 @@ from edge.web.refusals import Unavailable
 from edge.web.routes import BINARY, WEBSOCKET, AnyRoute, Auth, Call, Gate, Raw, Route, WithSession
 from edge.web.sessions import Session
 
-from .. import __version__, nodes
+from .. import __version__, nodes, own_login
 from ..desk import Opened, Place, age_of
 from ..doctors import Doctor
 from ..drafts import Drafts, Sheet
@@ -29,6 +29,7 @@ from .address import address_of
 from .fleet_api import FleetApi
 from .glass_api import GlassApi
 from .media_api import MediaApi
+from .own_api import OwnApi
 from .people_api import PeopleApi
 from .prescribing_api import PrescribingApi
 from .report_api import ReportApi
@@ -56,7 +57,8 @@ class Api:
         return Gate(COOKIE, self._hub.desk.find_session, secure=self._hub.settings.secure_cookie, allow=self._allow)
 
     def _allow(self, route: AnyRoute, session: Session) -> None:
-        need_permit(route, self._hub.desk.roles(session.subject))
+        desk = self._hub.desk
+        need_permit(route, desk.roles(session.subject), given=desk.must_renew(session.subject))
 
     def routes(self) -> list[AnyRoute]:
         """The table from which dispatch and ``/openapi.json`` are made."""
@@ -98,6 +100,7 @@ class Api:
             *MediaApi(self._hub).routes(),
             *UnlockApi(self._hub).routes(),
             *PeopleApi(self._hub).routes(),
+            *OwnApi(self._hub).routes(),
             *SitesApi(self._hub).routes(),
             *FleetApi(self._hub).routes(),
             *GlassApi(self._hub).routes(),
@@ -114,23 +117,28 @@ class Api:
         """Log in with name, password and the present code."""
         address = address_of(call.request, self._hub.settings)
         doctor, session = await self._hub.desk.login(call.body.user, call.body.password, call.body.totp, address)
-        held = await self._hub.store.read(lambda connection: roles_of(connection, doctor.doctor_id))
-        view = b.LoggedIn(
-            _doctor_view(doctor), session.csrf, sms_fitted=self._hub.sms_fitted, roles=tuple(sorted(held))
-        )
-        return WithSession(view, session)
+        return WithSession(await self._logged_in(doctor, session), session)
 
     async def get_session(self, call: Call[None, None]) -> b.LoggedIn:
         """Who is logged in."""
         doctor = await self._hub.desk.doctor(call.subject)
         session = call.session
         assert session is not None
+        return await self._logged_in(doctor, session)
+
+    async def _logged_in(self, doctor: Doctor, session: Session) -> b.LoggedIn:
+        who = doctor.doctor_id
+        held, given, left = await self._hub.store.read(
+            lambda c: (roles_of(c, who), own_login.is_given(c, who), own_login.codes_left(c, who))
+        )
         return b.LoggedIn(
             _doctor_view(doctor),
             session.csrf,
             self._hub.desk.can_sign(session),
             self._hub.sms_fitted,
-            tuple(sorted(self._hub.desk.roles(call.subject))),
+            tuple(sorted(held)),
+            given,
+            left,
         )
 
     async def logout(self, call: Call[None, None]) -> WithSession:

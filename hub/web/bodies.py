@@ -24,7 +24,8 @@ Password = Annotated[str, Meta(max_length=200)]
 class Login(Struct, frozen=True, forbid_unknown_fields=True):
     user: User
     password: Password
-    totp: Annotated[str, Meta(min_length=6, max_length=8, pattern="^[0-9]+$")]
+    totp: Annotated[str, Meta(min_length=6, max_length=24, pattern="^[0-9A-Za-z -]+$")]
+    """The authenticator's code, or a recovery code."""
 
 
 class DoctorView(Struct, frozen=True):
@@ -44,6 +45,10 @@ class LoggedIn(Struct, frozen=True):
     """Whether early copies come by SMS (``/api/early``)."""
     roles: tuple[Role, ...] = ()
     """What this person may do (``hub/permits.py``)."""
+    given: bool = False
+    """Somebody else has seen this log-in: replace it first (``PUT /api/own/login``)."""
+    codes_left: int = 0
+    """Recovery codes that were not used."""
 
 
 class QueueItem(Struct, frozen=True):

@@ -12,7 +12,7 @@ from edge.model.records import ShortText
 from edge.slips.qr import qr_rows
 from edge.web.routes import AnyRoute, Call, Route
 
-from .. import accounts, audit, doctors, review
+from .. import accounts, audit, doctors, own_login, review
 from ..hub import Hub
 from ..permits import Role
 from .bodies import Password, User
@@ -150,6 +150,7 @@ class PeopleApi:
 
         def work(connection: Connection) -> tuple[str, tuple[accounts.Person, ...]]:
             secret = act(connection, password)
+            own_login.give(connection, person_id, self._hub.wall_ms())
             return secret, tuple(accounts.people(connection))
 
         secret, items = await self._hub.store.write(work)

@@ -205,3 +205,31 @@ error-node-revoked = This box is revoked. Nobody can open it.
 error-rota-away = The rota does not answer at the moment. Try again in some seconds.
 answer-hint-home = Up to two minutes. The patient hears it on her own page.
 answer-sent-home = The patient can hear it on her page now
+
+# One's own log-in
+own-login = My log-in
+own-says = Change your password and authenticator here, and get new recovery codes. All your other sessions end.
+own-given-says = Somebody else has seen your password and the key of your authenticator. Replace both now: nobody but you can sign for you then.
+own-old = Present password
+own-begin = Go on
+own-new = New password
+own-new-hint = At least 10 characters. A sentence is easy to remember.
+own-again = New password again
+own-not-alike = The two new passwords are not alike.
+own-scan = Scan this with your authenticator app. It is a new entry: the old one ends.
+own-by-hand = Type the key by hand
+own-code = 6-digit code of the new entry
+own-left = { $n ->
+    [one] 1 recovery code left
+   *[other] { $n } recovery codes left
+  }
+own-codes = Recovery codes
+own-codes-says = If your phone is lost, one of these stands for its code, each one time. They are shown this once: print them or write them down, and keep them away from your phone.
+own-print = Print
+own-done = I have kept them
+totp-lost = Phone lost? Use a recovery code
+totp-again = Use the code from the app
+recovery-code = Recovery code
+error-totp-wrong = The code is not the one of the new entry. Scan it again, or wait for the next code.
+error-password-same = Choose another password than the one that you have.
+error-password-short = A password has at least 10 characters.
