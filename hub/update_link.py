@@ -6,11 +6,13 @@ only pieces that have left for a node and not arrived.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Final
 
+from msgspec import Struct
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DataError
 
@@ -37,7 +39,18 @@ ASKING_MAX: Final = 20_000
 """Nodes whose questions wait; those that asked first are forgotten first, and ask again."""
 TOLD_WAITING_MAX: Final = 20_000
 AGAIN_S: Final = 0.5
+IDLE_S: Final = 30.0
+"""Who has asked for no piece for so long fetches none at present: a centre in a call takes nothing until it is over."""
+TURNED_AWAY_MAX: Final = 20_000
 _REST_S: Final = 0.001
+
+
+class _Hand(Struct):
+    """Pieces on their way to one node."""
+
+    size_bytes: int
+    wanted_s: float
+    """When it asked for one last."""
 
 
 class UpdateLink:
@@ -59,7 +72,11 @@ class UpdateLink:
         self._asks: OrderedDict[bytes, deque[updating.Message]] = OrderedDict()
         """Questions that wait for their turn, by node; the node at the front is next."""
         self._told: OrderedDict[bytes, updating.Told] = OrderedDict()
-        self._in_hand: dict[bytes, int] = {}
+        self._in_hand: dict[bytes, _Hand] = {}
+        self._turned_away: OrderedDict[bytes, str] = OrderedDict()
+        """Nodes that may not have what they asked for, and its SHA-256: they hear when they may again."""
+        self._looked: list[waves.Due] = []
+        """What was offered when they were last looked at."""
         self._plans: tuple[float, list[waves.Due]] = (float("-inf"), [])
         self._stocked: dict[str, update_stock.Stocked | None] = {}
         self._free_s = 0.0
@@ -101,10 +118,12 @@ class UpdateLink:
 
     async def _work(self) -> None:
         while True:
-            await self._wake.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), PLANS_KEPT_S if self._turned_away else None)
             try:
                 await self._write_told()
                 await self._turn()
+                await self._tell_turned_away()
             except Exception:
                 logger.exception("answering about updates failed")
                 await asyncio.sleep(AGAIN_S)
@@ -123,17 +142,16 @@ class UpdateLink:
         due = await self._due(node_id)
         now_s = self._monotonic_s()
         if isinstance(message, updating.Ask):
-            mine = [one for one in due if one.target == message.target and await self._stock(one.sha256) is not None]
-            heads = tuple(
-                updating.Head(bytes.fromhex(one.sha256), one.name, one.version, one.size_bytes) for one in mine
-            )[: updating.HEADS_MAX]
-            self._say(node_id, updating.Offers(heads), b"offers", now_s)
+            await self._offer(node_id, message.target, due)
             return
         assert isinstance(message, updating.WantOffer | updating.Want)
         sha256 = message.sha256.hex()
         stocked = await self._stock(sha256) if any(one.sha256 == sha256 for one in due) else None
         if stocked is None:
             self._say(node_id, updating.Gone(message.sha256), b"gone" + message.sha256, now_s)
+            self._turned_away[node_id] = sha256
+            while len(self._turned_away) > TURNED_AWAY_MAX:
+                self._turned_away.popitem(last=False)
         elif isinstance(message, updating.WantOffer):
             made_ms = self._wall_ms()
             signed = stocked.release, stocked.release_signature
@@ -142,12 +160,36 @@ class UpdateLink:
         else:
             await self._send_piece(node_id, stocked, message)
 
-    async def _due(self, node_id: bytes) -> list[waves.Due]:
-        """Updates that a node may have now; none for a node that is revoked or not known."""
+    async def _offer(self, node_id: bytes, target: str, due: list[waves.Due]) -> None:
+        mine = [one for one in due if one.target == target and await self._stock(one.sha256) is not None]
+        heads = tuple(updating.Head(bytes.fromhex(one.sha256), one.name, one.version, one.size_bytes) for one in mine)
+        self._say(node_id, updating.Offers(heads[: updating.HEADS_MAX]), b"offers", self._monotonic_s())
+
+    async def _tell_turned_away(self) -> None:
+        """Whoever may have again what a pause or another plan took hears it: by itself a node asks once an hour."""
+        if not self._turned_away:
+            return
+        await self._read_plans()
+        if self._plans[1] is self._looked:
+            return
+        self._looked = self._plans[1]
+        for node_id, sha256 in list(self._turned_away.items()):
+            due = await self._due(node_id)
+            again = next((one for one in due if one.sha256 == sha256), None)
+            if again is not None and await self._stock(sha256) is not None:
+                del self._turned_away[node_id]
+                await self._offer(node_id, again.target, due)
+
+    async def _read_plans(self) -> None:
         now_s = self._monotonic_s()
         if now_s - self._plans[0] >= PLANS_KEPT_S:
-            self._plans = now_s, await self._store.read(waves.due)
+            plans = await self._store.read(waves.due)
+            self._plans = now_s, self._plans[1] if plans == self._plans[1] else plans
             self._stocked.clear()
+
+    async def _due(self, node_id: bytes) -> list[waves.Due]:
+        """Updates that a node may have now; none for a node that is revoked or not known."""
+        await self._read_plans()
         record = self._directory.by_id(node_id)
         if record is None or record.revoked:
             return []
@@ -171,25 +213,35 @@ class UpdateLink:
         if not data:
             return
         key = want.sha256[:8] + want.offset.to_bytes(8, "big")
-        if self._say(node_id, updating.Piece(want.sha256[:8], want.offset, data), key, self._monotonic_s()):
-            self._in_hand[node_id] = self._in_hand.get(node_id, 0) + len(data)
+        now_s = self._monotonic_s()
+        if self._say(node_id, updating.Piece(want.sha256[:8], want.offset, data), key, now_s):
+            before = self._in_hand[node_id].size_bytes if node_id in self._in_hand else 0
+            self._in_hand[node_id] = _Hand(before + len(data), now_s)
 
     async def _room(self) -> None:
         """Wait until the rate of all, and the memory for all, have room for a piece.
 
-        What waits for a node that went dark counts no more: its session may stay for weeks.
+        What waits for a node that went dark counts no more: its session may stay for weeks. Who is there and fetches
+        nothing, for a call, gives way: its pieces are withdrawn, and it asks for them again.
         """
-        while sum(self._in_hand.values()) >= IN_HAND_MAX_BYTES:
+        while self._held_bytes() >= IN_HAND_MAX_BYTES:
             endpoint, now_s = self._link.endpoint, self._monotonic_s()
-            heard = [node_id for node_id in self._in_hand if endpoint.presence(node_id, now_s).online]
-            pending = {node_id: endpoint.updates_pending(node_id) for node_id in heard}
-            self._in_hand = {node_id: size for node_id, size in pending.items() if size}
-            if sum(self._in_hand.values()) >= IN_HAND_MAX_BYTES:
+            for node_id, hand in list(self._in_hand.items()):
+                heard = endpoint.presence(node_id, now_s).online
+                if heard and now_s - hand.wanted_s >= IDLE_S:
+                    endpoint.withdraw_updates(node_id)
+                hand.size_bytes = endpoint.updates_pending(node_id) if heard else 0
+                if not hand.size_bytes:
+                    del self._in_hand[node_id]
+            if self._held_bytes() >= IN_HAND_MAX_BYTES:
                 await asyncio.sleep(AGAIN_S)
         now_s = self._monotonic_s()
         self._free_s = max(self._free_s, now_s) + 8 * updating.PIECE_BYTES / self._rate_bps
         if self._free_s - now_s > _REST_S:
             await asyncio.sleep(self._free_s - now_s)
+
+    def _held_bytes(self) -> int:
+        return sum(hand.size_bytes for hand in self._in_hand.values())
 
     def _say(self, node_id: bytes, message: updating.Message, key: bytes, now_s: float) -> bool:
         sent = self._link.endpoint.send_update(node_id, updating.encode(message), key, now_s)

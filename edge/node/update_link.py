@@ -211,7 +211,7 @@ class UpdateFetcher:
             case updating.Piece() if self._pull is not None:
                 await self._piece(message)
             case updating.Gone(sha256) if self._wanted is not None and self._wanted.sha256 == sha256:
-                self._wanted = None
+                self._wanted, self._offer_asked_s = None, float("-inf")
             case updating.Gone(sha256) if self._pull is not None and self._pull.sha256 == sha256:
                 await self._give_up()
             case _:
@@ -317,7 +317,7 @@ class UpdateFetcher:
         """The hub does not offer it any more: its room is free."""
         say(logger, "update_withdrawn")
         await asyncio.to_thread(self._copy.drop)
-        self._pull = None
+        self._pull, self._offer_asked_s = None, float("-inf")
 
     def _end_pull(self) -> None:
         self._copy.forget()

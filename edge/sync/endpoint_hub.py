@@ -159,6 +159,14 @@ class HubEndpoint:
             return 0
         return sum(len(message.body) for message in node.current.arq.queue if message.kind == fr.KIND_UPDATE)
 
+    def withdraw_updates(self, node_id: bytes) -> None:
+        """Forget such messages that have not arrived: whoever wants them asks again."""
+        node = self._nodes.get(node_id)
+        session = node.current if node is not None else None
+        if session is not None:
+            for message in [one for one in session.arq.queue if one.kind == fr.KIND_UPDATE]:
+                session.arq.finish(message.key)
+
     def tell_unlock(self, node_id: bytes, request: bytes, state: int, secret: bytes = b"") -> None:
         """Answer a request, in the session in which it was asked and in no other; nothing to a revoked node.
 

@@ -63,6 +63,69 @@ async def test_pieces_for_nodes_that_went_dark_hold_up_nobody(
     await other.until(lambda: up.Piece(SHA[:8], 0, CONTENT[: up.PIECE_BYTES]) in other.updates)
 
 
+async def test_pieces_for_a_node_in_a_call_which_fetches_no_more_give_way_to_others(
+    kit: HubKit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each centre in a call holds what left for it before: so many of them filled the room of all."""
+    await offered(kit, tmp_path)
+    monkeypatch.setattr(update_link, "IN_HAND_MAX_BYTES", up.WINDOW * up.PIECE_BYTES)
+    monkeypatch.setattr(update_link, "AGAIN_S", 0.01)
+    busy, endpoint = await kit.enrol("UP01"), kit.hub.link.endpoint
+    other = await kit.enrol("UP02")
+    await want(kit, busy, range(up.WINDOW))
+    monkeypatch.setattr(endpoint, "has_room", lambda path, line_bytes: False)  # nothing has left yet
+    await busy.until(lambda: endpoint.updates_pending(busy.keys.node_id) >= up.WINDOW * up.PIECE_BYTES)
+    busy.endpoint.limit_bulk(0.0)
+    for _ in range(20):
+        await busy.step()
+    monkeypatch.undo()
+    monkeypatch.setattr(update_link, "IN_HAND_MAX_BYTES", up.WINDOW * up.PIECE_BYTES)
+    monkeypatch.setattr(update_link, "AGAIN_S", 0.01)
+    endpoint.made_room(("mem", busy.node_id))
+    await want(kit, other, range(1))
+    first = up.Piece(SHA[:8], 0, CONTENT[: up.PIECE_BYTES])
+
+    async def both(steps: int) -> None:
+        for _ in range(steps):
+            await busy.step()
+            await other.step()
+
+    await both(100)
+    assert endpoint.presence(busy.keys.node_id, kit.clock.monotonic_s()).online
+    assert first not in other.updates, "there is no room for it yet"
+    for _ in range(4):
+        kit.clock.pass_s(update_link.IDLE_S / 3)
+        await both(20)
+        assert endpoint.presence(busy.keys.node_id, kit.clock.monotonic_s()).online
+    patience_s = time.monotonic() + PATIENCE_S
+    while first not in other.updates:
+        assert time.monotonic() < patience_s
+        await both(1)
+    assert not endpoint.updates_pending(busy.keys.node_id), "it asks again after its call"
+
+
+async def test_a_node_that_a_pause_turned_away_is_told_when_the_pause_is_over(kit: HubKit, tmp_path: Path) -> None:
+    """By itself it asks once an hour; until now an unpaused update waited for that."""
+    await offered(kit, tmp_path)
+    node = await kit.enrol()
+
+    async def pause(paused: bool) -> None:
+        plan = (waves.Wave(0),)
+        await kit.hub.store.write(
+            lambda connection: waves.change(connection, SHA.hex(), plan, kit.clock.ms, "asha", paused=paused)
+        )
+
+    await pause(True)
+    await want(kit, node, range(1))
+    await node.until(lambda: node.updates == [up.Gone(SHA)])
+    await pause(False)
+    heads = up.Offers((up.Head(SHA, "system", "1.2.0", len(CONTENT)),))
+    await node.until(lambda: heads in node.updates)
+    for _ in range(50):
+        await node.step()
+    assert node.updates == [up.Gone(SHA), heads], "once"
+
+
 async def test_no_more_than_so_much_waits_for_one_node(
     kit: HubKit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
