@@ -30,6 +30,7 @@ from .keys import Keyring, KeysRefused, destroy_old, least_hours, load_keys
 from .leader import Leader
 from .link import Link
 from .live import Live
+from .live_again import Again
 from .lived import Lived
 from .prescriptions import Prescriptions
 from .quarantine import QuarantineFull, find_plain, of_a_later_release, seal_plain
@@ -120,7 +121,10 @@ class Hub:
         self.home = self._patients(gateway or gateway_of(settings.home))
         self.link.on_visits = self._visits_arrived
         homes = self.home.calls if self.home is not None else None
-        self.together = Together(self.leader, fanout, self.link, self.live, self.front, self._changed_elsewhere, homes)
+        self.together = Together(
+            *(self.leader, fanout, self.link, self.live, self.front),
+            *(self._changed_elsewhere, homes, Again(self.desk, self.live)),
+        )
         self.together.on_lead += [self._reconsider, self.live.settle_all, self.rota.start, self.thirds.start]
         self.together.on_follow += [self.rota.stop, self.thirds.stop]
         if self.home is not None:

@@ -39,6 +39,7 @@ from .live_sides import (
     Thirds,
     Told,
     VisitChanged,
+    to_text,
 )
 from .peers import Peers
 from .prescriptions import calls_of
@@ -54,7 +55,6 @@ FINAL_REPORT_S = 3.0
 SIGNAL_MAX_BYTES = 64 * 1024
 _signal_json = msgspec.json.Decoder(Signal)
 _signal_msgpack = msgspec.msgpack.Decoder(Signal)
-_to_json = msgspec.json.Encoder().encode
 _to_msgpack = msgspec.msgpack.Encoder().encode
 
 
@@ -115,14 +115,14 @@ class Live:
 
     def tell_rota_here(self, doctor_id: str) -> None:
         """The same, to the pages of this process."""
-        text = _to_json(RotaChanged()).decode()
+        text = to_text(RotaChanged())
         for console in self._consoles:
             if doctor_id in ("", console.doctor.doctor_id):
                 console.tell(text)
 
     def tell_person(self, person_id: str, message: Told) -> None:
         """Tell all pages of one person, whatever process they are at."""
-        text = _to_json(message).decode()
+        text = to_text(message)
         self.tell_person_here(person_id, text)
         self.fanout.say(fan.ToPerson(person_id, text))
 
@@ -143,7 +143,7 @@ class Live:
         await asyncio.gather(*self._ending, return_exceptions=True)
 
     def _broadcast(self, message: Told) -> None:
-        text = _to_json(message).decode()
+        text = to_text(message)
         for console in self._consoles:
             console.tell(text)
 
@@ -157,9 +157,9 @@ class Live:
             call_id = signal.call_id
             await self._from_doctor(console, signal)
         except UpkendraError as error:
-            console.tell(_to_json(CallRefused(call_id, error.refusal.code, error.refusal.message)).decode())
+            console.tell(to_text(CallRefused(call_id, error.refusal.code, error.refusal.message)))
         except (msgspec.DecodeError, UnicodeError, RecursionError):
-            console.tell(_to_json(CallRefused("", "bad_input", "This is not a call signal.")).decode())
+            console.tell(to_text(CallRefused("", "bad_input", "This is not a call signal.")))
 
     async def _from_doctor(self, console: Console, signal: Signal) -> None:
         if isinstance(signal, Ring):
@@ -269,6 +269,14 @@ class Live:
 
     # From a node
 
+    async def _still_rings(self, node_id: bytes, ring: Ring) -> None:
+        """A node asks whether its call goes on: the word that it is over may have been lost on the way."""
+        call = await self._read(ring.call_id)
+        mine = call if call is not None and call.node_id == node_id.hex() else None
+        if mine is None or mine.phase is Phase.ENDED:
+            over = Bye(ring.call_id, mine.ended_because if mine is not None else "failed")
+            self._link.send_signal(node_id, _to_msgpack(over))
+
     async def from_node(self, node_id: bytes, blob: bytes) -> None:
         """A signal from a node. One that does not belong there is logged and dropped."""
         name = node_id.hex()
@@ -276,6 +284,9 @@ class Live:
             signal = _signal_msgpack.decode(blob[:SIGNAL_MAX_BYTES])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             say(logger, "signal_malformed", logging.WARNING, node_id=name)
+            return
+        if isinstance(signal, Ring):
+            await self._still_rings(node_id, signal)
             return
         call = await self._find(signal.call_id)
         if call is None or call.node_id != name:
@@ -384,7 +395,23 @@ class Live:
             taken=known.taken or now.taken,
         )
         if now.phase is Phase.ENDED:
+            self.tell_here(call_id, to_text(Bye(call_id, now.ended_because)))
             self._keep(asyncio.get_running_loop().create_task(self._settle(call_id)))
+
+    def running(self) -> list[LiveCall]:
+        """Calls that are not over, as far as this process knows."""
+        return [call for call in self._calls.values() if call.phase is not Phase.ENDED]
+
+    def at_home(self) -> frozenset[str]:
+        """The same of calls at patients' pages."""
+        return self.homes.running() if self.homes is not None else frozenset()
+
+    async def give_up(self, call: LiveCall) -> None:
+        """It rings for nobody: end it at both sides."""
+        over = Bye(call.call_id, "no_answer")
+        self._tell_doctor(call, over)
+        self._send(call, over)
+        await self._end(call, over.reason)
 
     async def _read(self, call_id: str) -> LiveCall | None:
         row = await self._desk.store.read(
@@ -507,7 +534,7 @@ class Live:
         self._desk.tell(visit_id, blob)
 
     def _tell_doctor(self, call: LiveCall, message: Told) -> None:
-        text = _to_json(message).decode()
+        text = to_text(message)
         if not self.tell_here(call.call_id, text):
             self.fanout.say(fan.ToDoctor(call.call_id, text))
 

@@ -2,6 +2,7 @@
 
 from typing import Protocol, TypeAlias
 
+import msgspec
 from msgspec import Struct
 
 from edge.media.call import Phase
@@ -41,6 +42,14 @@ class CallRefused(Struct, frozen=True, tag="refused"):
 Told: TypeAlias = QueueChanged | VisitChanged | RotaChanged | ThirdChanged | CallRefused | Signal
 
 
+_to_json = msgspec.json.Encoder().encode
+
+
+def to_text(message: Told) -> str:
+    """As a page reads it."""
+    return _to_json(message).decode()
+
+
 class Console(Protocol):
     """One open page of a doctor."""
 
@@ -67,6 +76,10 @@ class Homes(Protocol):
 
     def say(self, call_id: str, visit_id: str, signal: Signal) -> None:
         """Something for the patient's page; a Ring waits for one that is not open yet."""
+        ...
+
+    def running(self) -> frozenset[str]:
+        """Calls that are not over, as far as this process knows."""
         ...
 
     def over(self, call_id: str, reason: str) -> None:

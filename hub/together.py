@@ -14,6 +14,8 @@ from . import peers
 from .leader import Leader
 from .link import Link
 from .live import Live
+from .live_again import LOOK_S as AGAIN_S
+from .live_again import Again
 from .rota.front import RotaFront
 from .serving import HubRunning
 
@@ -43,12 +45,14 @@ class Together:
         front: RotaFront,
         visits_changed: Callable[[frozenset[str], bool], None],
         homes: "HomeCalls | None",
+        again: Again,
     ) -> None:
         """``visits_changed``: tell the pages of this process; the second says that records arrived."""
         self.leader = leader
         self.fanout = fanout
         self._link, self._live, self._front = link, live, front
         self._visits_changed, self._homes = visits_changed, homes
+        self.again = again
         self.on_lead: list[Callable[[], Awaitable[None]]] = []
         """Begun when this process leads, in order, and given back in the other order by :attr:`on_follow`."""
         self.on_follow: list[Callable[[], Awaitable[None]]] = []
@@ -97,12 +101,15 @@ class Together:
         await self.fanout.stop()
 
     async def _keep_looking(self) -> None:
-        since_s = 0.0
+        since_s = again_s = 0.0
         while True:
             await asyncio.sleep(LOOK_S)
-            since_s += LOOK_S
+            since_s, again_s = since_s + LOOK_S, again_s + LOOK_S
             try:
                 await self._look()
+                if again_s >= AGAIN_S:
+                    again_s = 0.0
+                    await self.again.look()
                 if since_s >= RECHECK_S and not self.fanout.alone:
                     since_s = 0.0
                     await self._link.send_waiting()

@@ -38,7 +38,11 @@ Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 
 
 class Ring(Struct, frozen=True, tag="ring"):
-    """Doctor → node: I am calling for this visit. Sent again (same call) after a reload."""
+    """Doctor → node: I am calling for this visit. Sent again (same call) after a reload.
+
+    Node → hub: does this call go on? Asked every few seconds while it carries no media; answered by a Bye when it is
+    over, and by nothing while it is not.
+    """
 
     call_id: Id
     visit_id: Id

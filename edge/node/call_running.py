@@ -6,6 +6,8 @@ from edge.media import call as machine
 from edge.media.process import CallProcess
 from edge.media.signals import CallStats, FromCall, Ring
 
+ASK_S = 4.0
+"""So often a node asks the hub whether a call goes on that has no media: the word of its end may have been lost."""
 HANG_S = 10.0
 """A process that was silent for this long after its first word hangs."""
 
@@ -13,7 +15,7 @@ HANG_S = 10.0
 class RunningCall:
     """One call that is not over, and what its attempts have carried so far."""
 
-    def __init__(self, ring: Ring, state: machine.CallState, started_ms: int) -> None:
+    def __init__(self, ring: Ring, state: machine.CallState, started_ms: int, now_s: float) -> None:
         self.ring = ring
         self.state = state
         self.started_ms = started_ms
@@ -41,10 +43,19 @@ class RunningCall:
         a busy machine."""
         self._carried: dict[int, tuple[float, float, float]] = {}
         """By the name of each process: seconds of video, sound and concealed sound by its last word."""
+        self.hub_asked_s = now_s
+        """When the hub last said that the call goes on, or was asked; monotonic."""
         self.asked = 0
         """Number of the tablets' latest offer."""
         self.lan: asyncio.Future[str] | None = None
         """The answer to it."""
+
+    def asks_hub(self, now_s: float) -> bool:
+        """Whether it is time to ask the hub if this call goes on; what carries media is known to."""
+        silent = self.state.phase is not machine.Phase.CONNECTED and now_s - self.hub_asked_s >= ASK_S
+        if silent:
+            self.hub_asked_s = now_s
+        return silent
 
     def hangs(self, now_s: float) -> bool:
         """Whether the process has stopped talking: it says how it stands every second, once it runs."""

@@ -172,7 +172,7 @@ class CallDesk:
     async def _ring(self, ring: Ring) -> None:
         known = self._calls.get(ring.call_id)
         if known is not None:
-            known.ring = ring
+            known.ring, known.hub_asked_s = ring, time.monotonic()
             await self._step(known, machine.Kind.RANG)
             return
         if self._calls or self._clinic.locked:
@@ -185,8 +185,9 @@ class CallDesk:
             if isinstance(error, NotFound):
                 return
             raise
-        state, effects = machine.ring(ring.call_id, time.monotonic())
-        running = RunningCall(ring, state, self._clinic.clock.now().wall_ms)
+        now_s = time.monotonic()
+        state, effects = machine.ring(ring.call_id, now_s)
+        running = RunningCall(ring, state, self._clinic.clock.now().wall_ms, now_s)
         self._calls[ring.call_id] = running
         self._clinic.tablets.push(RingPush(ring.call_id, ring.visit_id, ring.doctor_name, self._camera_kind))
         self._preflight.begin()
@@ -525,6 +526,8 @@ class CallDesk:
                 if running.process is not None and running.hangs(time.monotonic()):
                     say(logger, "call_process_hangs", logging.WARNING, attempt=running.state.attempt)
                     running.process.kill()
+                if self._link_up and running.asks_hub(time.monotonic()):
+                    self._tell(Ring(running.ring.call_id, running.ring.visit_id))
                 due_s = machine.due_s(running.state)
                 if due_s is not None and time.monotonic() >= due_s:
                     try:

@@ -341,6 +341,9 @@ class HomeCalls:
         base, last = (_to_json(seen.base), _to_json(seen.last)) if seen is not None else (b"", b"")
         self.fanout.say(fan.HomeSaid(call.ring.call_id, here, base, last))
 
+    def running(self) -> frozenset[str]:
+        return frozenset(self._calls)
+
     def over(self, call_id: str, reason: str) -> None:
         """The call has ended, whoever ended it."""
         self._note_end(call_id)

@@ -16,6 +16,7 @@ from edge.model.errors import BadInput
 from edge.model.records import Mode, VisitState
 from edge.sync import seal
 from hub import live
+from hub.live_again import RING_MOST_S
 from hub.store.schema import calls
 from hub.turn import Turn, ice_servers, turn_urls
 
@@ -381,3 +382,17 @@ async def test_the_end_of_a_call_that_a_full_disk_refused_is_written_later(
     full.set()
     await node.until(lambda: call_id not in kit.hub.live._calls, 6000)
     assert await phase_of(kit, call_id) == "ended"
+
+
+async def test_a_ring_of_which_its_node_says_no_end_is_ended_by_the_hub(kit: HubKit) -> None:
+    """The node lost its power: the page rang until the doctor hung up, and she was in a call for everybody."""
+    node, socket, _, call_id = await ringing(kit)
+    kit.clock.pass_s(RING_MOST_S - 5)
+    await kit.hub.together.again.look()
+    assert [call.call_id for call in kit.hub.live.running()] == [call_id], "it may be heard there yet"
+    kit.clock.pass_s(6)
+    await kit.hub.together.again.look()
+    assert (await hear(socket, "bye"))["reason"] == "no_answer"
+    await node.until(lambda: Bye(call_id, "no_answer") in heard(node))
+    assert kit.hub.live.running() == []
+    await socket.close()

@@ -3,12 +3,11 @@
 import asyncio
 import threading
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyotp
-from sqlalchemy import Connection, Insert, text
+from sqlalchemy import Connection, text
 
 from edge.media.call import Phase as CallPhase
 from edge.media.signals import Accept, Answer, Bye, Candidate, Offer, Report, Ring
@@ -24,7 +23,7 @@ from tests.kits.nats import Nats
 from tests.kits.postgres import Postgres
 
 from .home_kit import Telephone
-from .kit import PASSWORD, Page, new_id
+from .kit import PASSWORD, HubKit, Page, new_id
 from .test_home_together import Process, made_with_a_doctor, until
 from .test_live import SDP, connect, hear, say
 from .test_rota_desk import OpenPage
@@ -34,15 +33,14 @@ from .test_together import PATIENCE_S, Pair, nats, pair
 __all__ = ["nats", "pair"]
 
 
-def running_call(call_id: str, visit_id: str, doctor_id: str, now_ms: int) -> dict[str, object]:
-    """A row of a call that somebody took."""
+async def begun(kit: HubKit, doctor_id: str) -> tuple[str, str]:
+    """A call of a doctor that somebody took, and its visit."""
+    call_id, visit_id = new_id(), new_id()
     row: dict[str, object] = dict.fromkeys(("ended_ms", "held_ms", "video_s", "audio_s", "concealed_s", "frames"), 0)
-    who = {"call_id": call_id, "visit_id": visit_id, "node_id": "00" * 8, "doctor_id": doctor_id}
-    return {**row, **who, "phase": CallPhase.CONNECTING, "started_ms": now_ms, "ended_because": "", "mode": "text"}
-
-
-def _do(insert: Insert, connection: Connection) -> None:
-    connection.execute(insert)
+    row |= {"call_id": call_id, "visit_id": visit_id, "node_id": "00" * 8, "doctor_id": doctor_id}
+    row |= {"phase": CallPhase.CONNECTING, "started_ms": kit.clock.ms, "ended_because": "", "mode": "text"}
+    await kit.hub.store.write(lambda connection: connection.execute(calls.insert().values(row)) and None)
+    return call_id, visit_id
 
 
 def asking(call_id: str, visit_id: str, doctor_id: str) -> Third:
@@ -51,17 +49,12 @@ def asking(call_id: str, visit_id: str, doctor_id: str) -> Third:
 
 async def test_two_calls_that_ask_at_two_processes_in_the_same_moment_do_not_ring_one_specialist(pair: Pair) -> None:
     first, second = pair.first.hub, pair.second.hub
-    now_ms, asked = pair.first.clock.ms, []
     for name in ("asha", "anil", "bela"):
         await pair.first.add_doctor(name, f"Dr {name.title()}")
-    await first.store.write(specialist("bela", now_ms))
+    await first.store.write(specialist("bela", pair.first.clock.ms))
     await OpenPage(pair.second, "bela").open()
     await pair.until(lambda: first.live.has_page("bela"))
-    for name in ("asha", "anil"):
-        call_id, visit_id = new_id(), new_id()
-        insert = calls.insert().values(running_call(call_id, visit_id, name, now_ms))
-        await first.store.write(partial(_do, insert))
-        asked.append(asking(call_id, visit_id, name))
+    asked = [asking(*await begun(pair.first, name), name) for name in ("asha", "anil")]
 
     together, waits = threading.Event(), text("SELECT count(*) FROM pg_locks WHERE NOT granted")
     other: list[asyncio.Task[Third]] = []

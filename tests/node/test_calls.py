@@ -110,6 +110,26 @@ async def test_a_call_rings_is_taken_offers_signed_media_and_is_recorded_when_it
         assert (await tablet.call("POST", f"/api/calls/{call_id}/end"))[0] == 404
 
 
+async def test_a_ring_whose_end_was_lost_on_the_way_is_asked_for_and_ends(
+    setup: Provisioned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(call_running, "ASK_S", 0.3)
+    async with HubSide(setup) as hub, Served(at_hub(setup, hub)) as served:
+        await served.tablet.login(setup)
+        _, visit = await served.tablet.register()
+        call_id = new_id()
+        hub.signal(Ring(call_id, visit, "dr-1", "Dr Meera Iyer"))
+        assert await next_of(hub, Ring) == Ring(call_id, visit), "the node asks whether it goes on"
+        assert served.node.calls.current(), "nobody said that it does not"
+        assert await next_of(hub, Ring) == Ring(call_id, visit), "and asks again"
+        hub.signal(Bye(call_id, "hangup"))
+
+        async def over() -> bool:
+            return not served.node.calls.current()
+
+        await until(over)
+
+
 async def test_a_call_for_a_visit_that_is_not_here_is_turned_down(setup: Provisioned) -> None:
     async with HubSide(setup) as hub, Served(at_hub(setup, hub)) as served:
         await served.tablet.login(setup)
@@ -398,7 +418,7 @@ async def test_a_process_that_hangs_is_killed_and_the_call_goes_on_but_a_slow_st
         await desk.accept(call_id, setup.staff_id, "one")
         first = await next_of(hub, Offer)
         running = desk._calls[call_id]
-        fresh = call_running.RunningCall(running.ring, running.state, 0)
+        fresh = call_running.RunningCall(running.ring, running.state, 0, 0.0)
         assert not fresh.hangs(time.monotonic() + 1e6), "nothing was heard of it yet"
 
         async def speaks() -> bool:
