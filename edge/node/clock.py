@@ -1,12 +1,15 @@
 """Wall time as the hub last corrected it, over restarts and over a clock that starts at 1970.
 
 The offset to the hub and the latest time that was seen lie in ``clock.json``, which says nothing about
-anybody. After a restart the time is a guess until the hub has told it again: never earlier than what
-was seen before, and not trusted; the panel board, which counts seconds while the node is off, betters
-it. Order never depends on it (:mod:`edge.model.clock`).
+anybody. Once the hub has told the time, it goes on by the time since the machine was switched on: whoever
+sets the machine's clock in the middle of the day moves no token, wait or register. After a restart the
+time is a guess until the hub has told it again: never earlier than what was seen before, and not trusted;
+the panel board, which counts seconds while the node is off, betters it. Order never depends on it
+(:mod:`edge.model.clock`).
 """
 
 import contextlib
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,13 +51,20 @@ class Kept(Struct, frozen=True):
     """The board's clock at that time."""
 
 
+def up_ms() -> int:
+    """Milliseconds since the machine was switched on; no setting of its clock moves them."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+
+
 class Clock:
     """The node's wall clock."""
 
-    def __init__(self, folder: Path, unix_ms: Callable[[], int]) -> None:
-        """``unix_ms``: the machine's own clock. Blocking: reads a small file."""
+    def __init__(self, folder: Path, unix_ms: Callable[[], int], up_ms: Callable[[], int] = up_ms) -> None:
+        """``unix_ms``: the machine's own clock; ``up_ms``: since it was switched on. Blocking: reads a small file."""
         self._path = folder / CLOCK_FILE
-        self._unix_ms = unix_ms
+        self._unix_ms, self._up_ms = unix_ms, up_ms
+        self._told_ms = 0
+        """What the hub told, minus the time since the machine was switched on."""
         self._kept = Kept(0, 0)
         if self._path.exists():
             with contextlib.suppress(DecodeError):  # a torn file: the hub tells the time again
@@ -75,10 +85,13 @@ class Clock:
 
     def now(self) -> Instant:
         """The time to record with."""
-        return Instant(self._unix_ms() + self._offset_ms, self.trusted)
+        if self.trusted:
+            return Instant(self._up_ms() + self._told_ms, True)
+        return Instant(self._unix_ms() + self._offset_ms, False)
 
     def correct(self, hub_ms: int) -> bool:
         """The hub's Unix time now, in ms. True when :meth:`keep` should be called."""
+        self._told_ms = hub_ms - self._up_ms()
         self._offset_ms = hub_ms - self._unix_ms()
         self.trusted = True
         moved_ms = abs(self._offset_ms - self._kept.offset_ms)
@@ -100,5 +113,6 @@ class Clock:
 
     def keep(self) -> None:
         """Write the offset and the time for the next process. Blocking."""
-        self._kept = Kept(self._offset_ms, self.now().wall_ms, self.board())
+        now_ms = self.now().wall_ms
+        self._kept = Kept(now_ms - self._unix_ms(), now_ms, self.board())
         write_private(self._path, json.encode(self._kept))

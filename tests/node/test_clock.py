@@ -2,29 +2,56 @@
 
 from pathlib import Path
 
+import pytest
+
 from edge.node.clock import KEEP_EVERY_MS, BoardTime, Clock
 from edge.node.config import CLOCK_FILE
 
 NOON_MS = 1_790_000_000_000
+DAY_MS = 86_400_000
 
 
 class Machine:
-    """A machine's clock that the test moves."""
+    """A machine's clock that the test moves, and its time since it was switched on."""
 
     def __init__(self, unix_ms: int) -> None:
         self.unix_ms = unix_ms
+        self._up_ms = 40_000
 
     def __call__(self) -> int:
         return self.unix_ms
 
+    def up_ms(self) -> int:
+        return self._up_ms
+
+    def passes(self, time_ms: int) -> None:
+        self.unix_ms += time_ms
+        self._up_ms += time_ms
+
 
 def test_a_corrected_clock_tells_the_hubs_time_and_is_trusted(tmp_path: Path) -> None:
     machine = Machine(NOON_MS - 3_600_000)
-    clock = Clock(tmp_path, machine)
+    clock = Clock(tmp_path, machine, machine.up_ms)
     assert not clock.now().trusted
     clock.correct(NOON_MS)
-    machine.unix_ms += 5_000
+    machine.passes(5_000)
     assert (clock.now().wall_ms, clock.now().trusted) == (NOON_MS + 5_000, True)
+
+
+@pytest.mark.parametrize("jump_ms", [-365 * DAY_MS, DAY_MS])
+def test_a_machines_clock_that_jumps_in_the_middle_of_the_day_moves_no_time_that_the_hub_told(
+    tmp_path: Path, jump_ms: int
+) -> None:
+    machine = Machine(NOON_MS)
+    clock = Clock(tmp_path, machine, machine.up_ms)
+    clock.correct(NOON_MS)
+    machine.unix_ms += jump_ms
+    machine.passes(60_000)
+    assert clock.now().wall_ms == NOON_MS + 60_000
+    assert clock.correct(NOON_MS + 60_000), "the offset to it is another one now"
+    clock.keep()
+    machine.passes(1_000)
+    assert Clock(tmp_path, machine, machine.up_ms).now().wall_ms >= NOON_MS + 60_000
 
 
 def test_the_offset_outlives_a_restart_but_not_the_trust(tmp_path: Path) -> None:
@@ -50,12 +77,12 @@ def test_a_machine_that_starts_in_1970_goes_on_from_what_was_seen(tmp_path: Path
 
 def test_the_card_is_not_written_with_every_answer_of_the_hub(tmp_path: Path) -> None:
     machine = Machine(NOON_MS)
-    clock = Clock(tmp_path, machine)
+    clock = Clock(tmp_path, machine, machine.up_ms)
     assert clock.correct(NOON_MS)
     clock.keep()
-    machine.unix_ms += 60_000
+    machine.passes(60_000)
     assert not clock.correct(NOON_MS + 60_100)
-    machine.unix_ms += KEEP_EVERY_MS
+    machine.passes(KEEP_EVERY_MS)
     assert clock.correct(machine.unix_ms + 100)
 
 
