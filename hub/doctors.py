@@ -20,7 +20,7 @@ from sqlalchemy import Connection, select, update
 from edge.model.errors import NotFound, Refused
 from edge.slips.sign import certify_doctor
 from edge.sync import seal
-from edge.web.refusals import TooManyAttempts, WrongPin
+from edge.web.refusals import TooManyAttempts, Unauthorised, WrongPin
 
 from . import audit
 from .keys import Keyring
@@ -225,6 +225,13 @@ def need_enabled(connection: Connection, doctor_id: str) -> None:
     """Raise Refused(doctor_disabled) when the account was closed."""
     if connection.execute(select(doctors.c.disabled_ms).where(doctors.c.doctor_id == doctor_id)).scalar():
         raise Refused("This account was closed. Ask the administrator.", code="doctor_disabled")
+
+
+def need_current(connection: Connection, doctor_id: str, key: SigningKey) -> None:
+    """Raise Unauthorised when the account has another key since this one was unlocked: nodes refuse the old one."""
+    held = connection.execute(select(doctors.c.certificate).where(doctors.c.doctor_id == doctor_id)).scalar()
+    if held is None or bytes(held) != key.certificate:
+        raise Unauthorised("This account was given a new password and key. Log in again.")
 
 
 def totp_step(secret: bytes, code: str, now_ms: int, last_step: int) -> int | None:

@@ -29,7 +29,7 @@ from edge.web.sessions import Session
 
 from . import audit, down, drafts, nodes, review, views
 from .desk import Desk, need_open, need_visit
-from .doctors import Doctor, SigningKey, need_enabled
+from .doctors import Doctor, SigningKey, need_current, need_enabled
 from .store.schema import calls, commands
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -61,7 +61,7 @@ class Checked(Struct, frozen=True):
     denials: tuple[rx.Denial, ...]
     warnings: tuple[rx.Denial, ...]
     mode: Mode
-    """What the calls reached so far."""
+    """What the doctor's own calls reached so far."""
     consult_type: ConsultType
     dose_lines: tuple[tuple[str, str], ...] = ()
     """Hindi and English of each line as the slip will say it; empty while the line is not whole."""
@@ -90,10 +90,14 @@ def calls_of(connection: Connection, visit_id: str, now_ms: int) -> list[Call]:
     return found
 
 
-def reached_mode(connection: Connection, visit: Visit, now_ms: int) -> Mode:
-    """What the calls of a visit reached up to now, by the doctor's measurements and the node's."""
+def reached_mode(connection: Connection, visit: Visit, doctor_id: str, now_ms: int) -> Mode:
+    """What this doctor's own calls of a visit reached up to now, by her measurements and the node's.
+
+    Whoever was handed the visit has not seen the patient because another doctor did.
+    """
     by_node = [call for call in visit.calls if call.side == "node"]
-    return rx.achieved_mode([*calls_of(connection, visit.visit_id, now_ms), *by_node])
+    own = [call for call in calls_of(connection, visit.visit_id, now_ms) if call.doctor_id == doctor_id]
+    return rx.achieved_mode([*own, *by_node])
 
 
 def check_draft(
@@ -102,7 +106,7 @@ def check_draft(
     """Ask the rules about a draft."""
     visit = owned.visit
     patient = views.load_patient(connection, visit.patient_id)
-    mode = reached_mode(connection, visit, now_ms)
+    mode = reached_mode(connection, visit, doctor.doctor_id, now_ms)
     earlier = [one for one in views.visits_of_patient(connection, visit.patient_id) if one.visit_id != visit.visit_id]
     consult = rx.consult_type(visit, earlier, doctor.doctor_id, now_ms)
     if patient is None:
@@ -305,6 +309,7 @@ class Prescriptions:
         body_hash: bytes,
     ) -> tuple[str, down.DownBlob]:
         """Sign a record, say it in the hub's log and in the audit, and remember the command."""
+        need_current(connection, doctor.doctor_id, key)
         desk, visit, now_ms = self._desk, owned.visit, record.signed_ms
         signed = sign_record(record, key.private, key.certificate, desk.keys.sign, now_ms)
         verify_signed(signed, desk.keys.sign_public)

@@ -15,6 +15,7 @@ ONCE = frozenset(
     (
         "test_amending",
         "test_fleet",
+        "test_gate_between",
         "test_home_calls",
         "test_home_login",
         "test_live",
