@@ -263,25 +263,33 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(word for word in re.findall(r"\w+", text.lower()) if len(word) > 3)
 
 
+def _is_placed(item: str, drugs: dict[str, DrugItem]) -> bool:
+    """Whether every word of an allergy is a generic's, or says only in which form or strength it was given."""
+    known = " ".join(f"{drug.generic} {drug.form} {drug.strength}" for drug in drugs.values())
+    words = frozenset(re.findall(r"[a-z]{2,}", item.lower()))
+    return item.isascii() and bool(_words(item)) and words <= frozenset(re.findall(r"[a-z]{2,}", known.lower()))
+
+
 def _about_allergies(draft: PrescriptionDraft, visit: Visit, drugs: dict[str, DrugItem]) -> list[Denial]:
     """A named allergy that fits a medicine, or that we cannot place (a class, Hindi), wants a second look.
 
     Which drugs belong to a class is not in our sources, so an allergen that is no generic name of
-    the formulary is never taken for harmless.
+    the formulary is never taken for harmless, nor is one that stands beside such a name. What was
+    recorded after the doctor acknowledged the others is looked at anew.
     """
     if visit.allergies is None:
         return [Denial("allergies_unanswered", "Ask for allergies before prescribing.")]
-    if draft.allergy_acknowledged or not draft.medicines:
+    if not draft.medicines:
         return []
     found: list[Denial] = []
-    generics = frozenset().union(*(_words(drug.generic) for drug in drugs.values()))
-    for item in visit.allergies.items:
+    seen = frozenset(draft.allergies_seen) if draft.allergy_acknowledged else frozenset()
+    for item in (one for one in visit.allergies.items if one not in seen):
         for number, line in enumerate(draft.medicines):
             drug = drugs.get(line.drug_id)
             if drug is not None and _words(drug.generic) & _words(item):
                 text = "The patient is allergic to this; acknowledge it or choose another."
                 found.append(Denial("allergy_match", text, f"medicines[{number}].drug_id"))
-        if not _words(item) & generics:
+        if not _is_placed(item, drugs):
             text = "An allergy is recorded that no medicine could be compared with; read and acknowledge it."
             found.append(Denial("allergy_to_check", text, "allergy_acknowledged"))
     return found

@@ -127,6 +127,8 @@ class PrescriptionDraft(Struct, frozen=True, forbid_unknown_fields=True):
     follow_up_date: Annotated[str, Meta(pattern=r"^(\d{4}-\d{2}-\d{2})?$")] = ""
     warn_signs_told: bool = False
     allergy_acknowledged: bool = False
+    allergies_seen: Annotated[tuple[ShortText, ...], Meta(max_length=1000)] = ()
+    """The recorded allergies that ``allergy_acknowledged`` speaks of, as they were on the screen; no other is."""
     declared_mode: Mode | None = None
     """A weaker mode than the one reached, if the doctor says so; a stronger one is not believed."""
 

@@ -23,7 +23,7 @@ const AGAIN_MS = 3000;
 const ICD = /^[A-Z]\d\d(\.\d{1,2})?$/;
 const blank = () => ({
   diagnosis: "", code: "", provisional: true, findings: "", lines: /** @type {Line[]} */ ([]), advice: "", tests: "",
-  urgency: "", to: "", reason: "", follow_up: "", warn_told: false, allergy_ack: false, command_id: newId(),
+  urgency: "", to: "", reason: "", follow_up: "", warn_told: false, allergy_ack: false, allergies_seen: /** @type {string[]} */ ([]), command_id: newId(),
   /** Medicines of what was begun that have left the formulary. */
   lost: /** @type {string[]} */ ([]),
 });
@@ -99,7 +99,7 @@ function unpacked(sheet) {
     diagnosis: found.diagnosis, code: found.diagnosis_code, provisional: found.provisional, findings: found.findings, lines,
     advice: found.advice, tests: found.tests.join("\n"), urgency: found.referral?.urgency ?? "", to: found.referral?.to ?? "",
     reason: found.referral?.reason ?? "", follow_up: found.follow_up_date, warn_told: found.warn_signs_told,
-    allergy_ack: found.allergy_acknowledged, command_id, lost,
+    allergy_ack: found.allergy_acknowledged, allergies_seen: found.allergies_seen, command_id, lost,
   };
 }
 
@@ -169,11 +169,16 @@ function packed(now) {
     follow_up_date: now.follow_up,
     warn_signs_told: now.warn_told,
     allergy_acknowledged: now.allergy_ack,
+    allergies_seen: now.allergies_seen,
   };
 }
 
+const allergies = () => record.value?.visit.allergies?.items ?? [];
+
 /** @param {string} visitId @param {Partial<ReturnType<typeof blank>>} part */
 function change(visitId, part) {
+  // an allergy is acknowledged for the medicines that stand there: with another one it is looked at again
+  if (part.lines?.some((line) => !draft.value.lines.some((one) => one.drug.id === line.drug.id))) part = { allergy_ack: false, allergies_seen: [], ...part };
   draft.value = { ...draft.value, ...part };
   drafts.set(visitId, draft.value);
   saving.value = "saving";
@@ -223,7 +228,7 @@ export function RxForm({ visitId }) {
     if (!active.value) return undefined;
     const timer = setInterval(() => void check(visitId), RECHECK_MS);
     return () => clearInterval(timer);
-  }, [active.value === null, record.value?.visit.in_person?.length]);
+  }, [active.value === null, record.value?.visit.in_person?.length, allergies().join("\n")]);
   const set = (/** @type {string} */ field) => (/** @type {any} */ event) => change(visitId, { [field]: event.currentTarget.value });
   const tick = (/** @type {string} */ field) => (/** @type {any} */ event) => change(visitId, { [field]: event.currentTarget.checked });
   const now = draft.value;
@@ -335,7 +340,8 @@ export function RxForm({ visitId }) {
         <div class="field"><label for="refer-why" class="small">${t("referral-reason")}</label>
           <input id="refer-why" data-test="referral-reason" maxlength="200" value=${now.reason} onInput=${set("reason")} /></div>` : null}</fieldset>
     <div class="two"><label class="check"><input type="checkbox" data-test="warn-told" checked=${now.warn_told} onChange=${tick("warn_told")} />${t("warn-told")}</label>
-      <label class="check"><input type="checkbox" data-test="allergy-ack" checked=${now.allergy_ack} onChange=${tick("allergy_ack")} />${t("allergy-ack")}</label></div>
+      <label class="check"><input type="checkbox" data-test="allergy-ack" checked=${now.allergy_ack && allergies().every((one) => now.allergies_seen.includes(one))}
+        onChange=${(/** @type {any} */ event) => change(visitId, { allergy_ack: event.currentTarget.checked, allergies_seen: event.currentTarget.checked ? allergies() : [] })} />${t("allergy-ack")}</label></div>
     ${begun && general.length > 0 ? html`<ul class="notice warn" data-test="check-denials">${general.map((one) => html`<li key=${one.code + one.field} data-test="check-denial" data-code=${one.code}>${refusalText(one)}</li>`)}</ul>` : null}
     ${(checked.value?.warnings ?? []).filter((one) => !one.field.startsWith("medicines[")).map((one) => html`<p key=${one.code} class="small soft" data-test="check-warning" data-code=${one.code}>${t("warnings")}: ${refusalText(one)}</p>`)}
     ${now.lost.length > 0 ? html`<p class="notice warn" role="alert" data-test="lines-lost">${t("rx-lines-lost", { n: now.lost.length, ids: now.lost.join(", ") })}</p>` : null}

@@ -154,5 +154,6 @@ def draft(case: Case, **more: Json) -> dict[str, Json]:
         "advice": case.advice,
         "warn_signs_told": True,
         "allergy_acknowledged": True,
+        "allergies_seen": list(case.allergies),
     }
     return made | more

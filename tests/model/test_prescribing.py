@@ -219,7 +219,20 @@ def test_an_allergy_that_fits_a_medicine_has_to_be_acknowledged() -> None:
     visit = ready(allergies=Allergies(False, ("Paracetamol syrup",)))
     assert codes(draft(), visit) == {"allergy_match"}
     assert codes(draft(line(AMOXICILLIN)), visit) == set()
-    assert codes(draft(allergy_acknowledged=True), visit) == set()
+    assert codes(draft(allergy_acknowledged=True, allergies_seen=("Paracetamol syrup",)), visit) == set()
+
+
+def test_an_allergy_that_was_recorded_after_the_others_were_acknowledged_is_looked_at_anew() -> None:
+    seen = draft(allergy_acknowledged=True, allergies_seen=("dust",))
+    assert codes(seen, ready(allergies=Allergies(False, ("dust",)))) == set()
+    assert codes(seen, ready(allergies=Allergies(False, ("dust", "paracetamol")))) == {"allergy_match"}
+    assert codes(seen, ready(allergies=Allergies(False, ("paracetamol",)))) == {"allergy_match"}
+    assert codes(draft(allergy_acknowledged=True), ready(allergies=Allergies(False, ("dust",)))) == {"allergy_to_check"}
+
+
+@pytest.mark.parametrize("words", ["Paracetamol, penicillin", "पेनिसिलिन paracetamol", "paracetamol + ASA", "ORS"])
+def test_an_allergy_that_stands_beside_a_known_name_is_not_taken_for_harmless(words: str) -> None:
+    assert codes(draft(line(AMOXICILLIN)), ready(allergies=Allergies(False, (words,)))) == {"allergy_to_check"}
 
 
 def test_an_allergy_that_cannot_be_placed_is_never_taken_for_harmless() -> None:
