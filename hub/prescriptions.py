@@ -101,9 +101,14 @@ def reached_mode(connection: Connection, visit: Visit, doctor_id: str, now_ms: i
 
 
 def check_draft(
-    connection: Connection, owned: views.Owned, doctor: Doctor, draft: rx.PrescriptionDraft, now_ms: int
+    connection: Connection,
+    owned: views.Owned,
+    doctor: Doctor,
+    draft: rx.PrescriptionDraft,
+    now_ms: int,
+    replaces: str = "",
 ) -> tuple[Checked, Patient | None]:
-    """Ask the rules about a draft."""
+    """Ask the rules about a draft, which may amend the prescription ``replaces``."""
     visit = owned.visit
     patient = views.load_patient(connection, visit.patient_id)
     mode = reached_mode(connection, visit, doctor.doctor_id, now_ms)
@@ -126,6 +131,7 @@ def check_draft(
         doctor_id=doctor.doctor_id,
         earlier=earlier,
         approvals=approvals,
+        replaces=replaces,
     )
     notes = rx.warnings(draft, patient, visit, formulary, now_ms, approvals)
     lines = tuple(_dose_lines(line) for line in draft.medicines)
@@ -145,12 +151,14 @@ class Prescriptions:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    async def check(self, visit_id: str, doctor: Doctor, draft: rx.PrescriptionDraft) -> Checked:
-        """What the rules say now. Raises NotFound."""
-        now_ms = self._desk.wall_ms()
-        return await self._desk.store.read(
-            lambda connection: check_draft(connection, need_visit(connection, visit_id), doctor, draft, now_ms)[0]
-        )
+    async def check(self, visit_id: str, doctor: Doctor, draft: rx.PrescriptionDraft, replaces: str = "") -> Checked:
+        """What the rules say now; ``replaces``: what the draft amends. Raises NotFound."""
+
+        def look(connection: Connection) -> Checked:
+            owned = need_visit(connection, visit_id)
+            return check_draft(connection, owned, doctor, draft, self._desk.wall_ms(), replaces)[0]
+
+        return await self._desk.store.read(look)
 
     async def sign(
         self,
@@ -274,7 +282,8 @@ class Prescriptions:
         owned = need_visit(connection, visit_id) if replacing else need_open(connection, visit_id)
         _not_taken(owned.visit, doctor)
         old = _replaced(owned.visit, doctor, replacing) if replacing else None
-        checked, patient = check_draft(connection, owned, doctor, draft, now_ms)
+        replaces = replacing.prescription_id if replacing else ""
+        checked, patient = check_draft(connection, owned, doctor, draft, now_ms, replaces)
         if checked.denials or patient is None:
             raise Denied(list(checked.denials))
         site = self._desk.directory.site(owned.node_id)

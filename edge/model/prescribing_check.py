@@ -36,6 +36,8 @@ from .reference import DrugItem
 from .standing import Standing, record_in, standing
 from .triage_rules import rules
 
+_TURNS = re.compile(r"[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Signs of direction (Unicode UAX 9): "10\u202e5" is read as another number than it is."""
 _MESSAGES = {
     "list_a_needs_video": "On a first consultation this medicine needs video.",
     "list_a_needs_video_or_refill": "This medicine needs video, or has to be a refill of the same condition.",
@@ -142,12 +144,14 @@ def check(
     earlier: Sequence[Visit] = (),
     approvals: Approvals = NO_APPROVALS,
     window_days: int = FOLLOW_UP_WINDOW_DAYS,
+    replaces: str = "",
 ) -> list[Denial]:
     """Every reason why the draft cannot be signed; empty when it can.
 
     ``mode``: what the calls reached; a ``declared_mode`` can only weaken it. ``registration``: the
     signer's number. ``earlier``: other visits of the patient, for refills and add-ons. ``consult`` can
     only be weaker than what the records say: a follow-up that they do not bear out counts as first.
+    ``replaces``: the signed prescription that this one amends.
     """
     days = age_days(patient.person, patient.registered_ms, now_ms)
     denials = [*_about_paper(draft, visit, now_ms, registration), *_about_patient(draft, patient, visit, days)]
@@ -155,6 +159,12 @@ def check(
     reached = effective_mode(mode, draft.declared_mode)
     if consult is ConsultType.FOLLOW_UP:
         consult = consult_type(visit, earlier, doctor_id, now_ms, window_days)
+    standing_now = {
+        line.generic
+        for record in _standing_records(visit)
+        if record.prescription_id != replaces
+        for line in record.medicines
+    }
     for number, line in enumerate(draft.medicines):
         field = f"medicines[{number}]"
         drug = drugs.get(line.drug_id)
@@ -166,6 +176,9 @@ def check(
         gate = allowed(letter_of(drug, approvals), reached, consult, prior)
         if not gate.allowed:
             denials.append(Denial(gate.reason, _MESSAGES[gate.reason], f"{field}.drug_id"))
+        if drug.generic.upper() in standing_now:
+            text = "A prescription of this visit holds this medicine already: amend that one, else it is taken twice."
+            denials.append(Denial("drug_stands", text, f"{field}.drug_id"))
     return denials + _about_allergies(draft, visit, drugs)
 
 
@@ -240,8 +253,10 @@ def _about_patient(draft: PrescriptionDraft, patient: Patient, visit: Visit, day
 
 def _incomplete(line: DraftLine, drug: DrugItem | None, field: str) -> list[Denial]:
     found: list[Denial] = []
-    if not line.dose.strip():
+    if not any(letter.isalnum() for letter in line.dose):
         found.append(Denial("dose_missing", "Write the dose.", f"{field}.dose"))
+    elif _is_no_amount(line.dose):
+        found.append(Denial("dose_wrong", "This is no amount that one can take.", f"{field}.dose"))
     elif drug is not None and counted(drug.form) is None and not any(letter.isalpha() for letter in line.dose):
         found.append(Denial("dose_unit_missing", "Say what is counted: 5 mL, not 5.", f"{field}.dose"))
     if line.route not in routes():
@@ -254,9 +269,18 @@ def _incomplete(line: DraftLine, drug: DrugItem | None, field: str) -> list[Deni
     for name, text in (("dose", line.dose), ("quantity", line.quantity), ("instructions", line.instructions)):
         if is_prohibited_name(text):
             found.append(Denial("prohibited", _MESSAGES["prohibited"], f"{field}.{name}"))
+        if _TURNS.search(text):
+            said = "This holds a sign that cannot be seen and turns the text around. Write it anew."
+            found.append(Denial("text_hidden", said, f"{field}.{name}"))
     if line.duration_days < 1:
         found.append(Denial("duration_missing", "Say for how many days.", f"{field}.duration_days"))
     return found
+
+
+def _is_no_amount(dose: str) -> bool:
+    """Zero, or less: "0", "0.0 mL", "०", "-1"."""
+    numbers = re.findall(r"\d+", dose)
+    return dose.strip()[0] in "-\u2212\u2013" or (bool(numbers) and all(int(number) == 0 for number in numbers))
 
 
 def _words(text: str) -> frozenset[str]:

@@ -193,7 +193,7 @@ async function check(visitId) {
   const mine = ++checks;
   try {
     const sheet = packed(draft.value);
-    const reply = await post(`/api/visits/${visitId}/check`, { draft: sheet });
+    const reply = await post(`/api/visits/${visitId}/check`, { draft: sheet, replaces: replacing(visitId).replaces ?? "" });
     if (mine < checkTaken || record.value?.visit.visit_id !== visitId) return;
     checkTaken = mine;
     checked.value = { ...reply, asked: sheet.medicines.map((one) => JSON.stringify(one)) };

@@ -267,7 +267,8 @@ class Api:
     async def check(self, call: Call[b.CheckDraft, None]) -> b.Checks:
         """What the rules say about a draft at this moment."""
         doctor = await self._hub.desk.doctor(call.subject)
-        found = await self._hub.prescriptions.check(call.path["visit_id"], doctor, call.body.draft)
+        body = call.body
+        found = await self._hub.prescriptions.check(call.path["visit_id"], doctor, body.draft, body.replaces)
         return b.Checks(found.denials, found.warnings, found.mode, found.consult_type, found.dose_lines)
 
     async def sign(self, call: Call[b.SignDraft, None]) -> b.Signed | web.Response:

@@ -128,6 +128,8 @@ class SavedNote(Struct, frozen=True):
 
 class CheckDraft(Struct, frozen=True, forbid_unknown_fields=True):
     draft: PrescriptionDraft
+    replaces: Annotated[str, Meta(pattern="^([0-9a-hjkmnp-tv-z]{16})?$")] = ""
+    """The signed prescription that this one amends."""
 
 
 class PutSheet(Struct, frozen=True, forbid_unknown_fields=True):

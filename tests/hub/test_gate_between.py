@@ -1,5 +1,7 @@
 """The gate at signing, when something has changed since the draft: the doctor, her key, the record."""
 
+import asyncio
+
 import msgspec
 import pytest
 
@@ -29,6 +31,22 @@ async def test_who_was_handed_a_visit_has_not_seen_the_patient_because_another_d
     assert signed["mode"] == "text", (  # type: ignore[has-type]
         "nobody reads on the paper that he saw her"
     )
+
+
+async def test_of_two_pages_that_sign_the_same_medicine_in_one_moment_one_does_and_amending_goes_on(
+    kit: HubKit,
+) -> None:
+    _, page, visit_id = await waiting_visit(kit)
+    answers = await asyncio.gather(*(sign(page, visit_id, DRAFT) for _ in range(3)))
+    assert sorted(status for status, _ in answers) == [200, 422, 422]
+    assert all(codes(body) == {"drug_stands"} for status, body in answers if status == 422)
+    first = next(str(body["prescription_id"]) for status, body in answers if status == 200)
+    other = {**DRAFT, "medicines": [], "advice": "Come again on Monday."}
+    assert (await sign(page, visit_id, other))[0] == 200, "a second paper without it is none of that"
+    amended = {"draft": DRAFT, "replaces": first}
+    reply = await page.call("POST", f"/api/visits/{visit_id}/check", amended)
+    assert (await reply.json())["denials"] == []
+    assert (await sign(page, visit_id, DRAFT, replaces=first, reason="again"))[0] == 200
 
 
 async def test_a_key_that_an_administrator_replaced_meanwhile_signs_nothing(kit: HubKit) -> None:

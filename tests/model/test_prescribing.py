@@ -215,6 +215,27 @@ def test_pregnancy_is_not_asked_of_men() -> None:
     assert codes(draft(), ready(history=None), gender=Gender.MALE) == set()
 
 
+@pytest.mark.parametrize(
+    ("dose", "code"),
+    [
+        ("\u200b", "dose_missing"),
+        (".", "dose_missing"),
+        ("0", "dose_wrong"),
+        ("०", "dose_wrong"),
+        ("0.0 mL", "dose_wrong"),
+        ("-1", "dose_wrong"),
+        ("1\u202e05", "text_hidden"),
+    ],
+)
+def test_a_dose_that_nobody_can_see_or_take_is_denied(dose: str, code: str) -> None:
+    assert codes(draft(line(PARACETAMOL, dose=dose))) == {code}
+
+
+@pytest.mark.parametrize("dose", ["1", "0.5", "½", "1/2", "1-2", "१", "आधी गोली", "5 mL", "10"])
+def test_a_dose_as_doctors_write_it_is_taken(dose: str) -> None:
+    assert codes(draft(line(PARACETAMOL, dose=dose))) == set()
+
+
 def test_an_allergy_that_fits_a_medicine_has_to_be_acknowledged() -> None:
     visit = ready(allergies=Allergies(False, ("Paracetamol syrup",)))
     assert codes(draft(), visit) == {"allergy_match"}
