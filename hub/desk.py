@@ -26,7 +26,7 @@ from edge.web.refusals import TooManyAttempts, WrongPin
 from edge.web.sessions import Session, new_session
 
 from . import audit, doctors, down, nodes, own_login, permits, views
-from .directory import NodeDirectory, Site, closed_accounts
+from .directory import NodeDirectory, Site, who_treats_nobody
 from .doctors import Doctor, SigningKey
 from .keys import Keyring
 from .store.dialect import put_row
@@ -392,10 +392,10 @@ class Desk:
         return visit
 
     async def free_visits(self) -> None:
-        """Give the open visits of closed accounts back to the queue, so that another doctor can take them."""
+        """Give back to the queue the open visits of accounts that were closed or are no doctor's any more."""
 
         def act(connection: Connection) -> list[tuple[str, down.DownBlob]]:
-            gone = closed_accounts(connection)
+            gone = who_treats_nobody(connection)
             freed = []
             for owned in views.load_open(connection) if gone else ():
                 visit = owned.visit

@@ -294,10 +294,10 @@ def published_doctors(connection: Connection) -> tuple[StaffPublished, ...]:
     )
 
 
-def closed_accounts(connection: Connection) -> frozenset[str]:
-    """Ids of the doctors whose accounts are closed."""
+def who_treats_nobody(connection: Connection) -> frozenset[str]:
+    """Ids of the accounts that are closed, or have no doctor's role (any more): nobody waits for them."""
     rows = connection.execute(select(doctors.c.doctor_id).where(doctors.c.disabled_ms != 0))
-    return frozenset(row.doctor_id for row in rows)
+    return frozenset(row.doctor_id for row in rows) | no_doctors(connection)
 
 
 def revoke_node(connection: Connection, node_id: str, now_ms: int, actor: str = "") -> None:

@@ -333,8 +333,8 @@ class Hub:
             self.link.send_down(await self.store.write(self.leader.fenced(act)))
 
     async def _free_visits(self) -> None:
-        """Look for visits of closed accounts, after an account was closed and at the start."""
-        closed = await self.store.read(directory.closed_accounts)
+        """Look for visits of who treats nobody, after an account was closed or got another role, and at the start."""
+        closed = await self.store.read(directory.who_treats_nobody)
         if closed - self._freed:
             await self.desk.free_visits()
             await self.store.write(self.leader.fenced(directory.forget_told))

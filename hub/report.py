@@ -21,6 +21,7 @@ from edge.model.prescribing import achieved_mode
 from edge.model.records import Mode, VisitState
 
 from .directory import Site
+from .rota.store import WaitFigures
 from .store.schema import blob_chunks, blobs, entries, visits
 
 WITHIN_MIN = (15, 30, 60)
@@ -169,6 +170,21 @@ def coarse(sheet: Iterable[Line]) -> list[Line]:
         for line in sheet
     ]
     return [line for line in rounded if line.visits]
+
+
+def coarse_waits(exact: WaitFigures) -> WaitFigures:
+    """Waits for the same person: people in fives, and no figure of few of them."""
+    taken, told = exact.taken >= WAITS_FROM, exact.told >= WAITS_FROM
+    return WaitFigures(
+        _to_fives(exact.waiting),
+        _to_fives(exact.taken),
+        exact.wait_median_s if taken else None,
+        exact.wait_p90_s if taken else None,
+        _to_fives(exact.told),
+        exact.error_median_s if told else None,
+        exact.error_p90_s if told else None,
+        exact.held_share if told else None,
+    )
 
 
 def _to_fives(value: float) -> int:

@@ -20,6 +20,7 @@ from edge.model.records import VisitState
 
 from .. import audit, doctors, down, views
 from ..desk import Desk, need_open, need_visit
+from ..directory import who_treats_nobody
 from ..doctors import Doctor
 from ..leader import Leader
 from ..live import Live
@@ -181,8 +182,8 @@ class RotaDesk:
         self._read_ms = 0
 
     def _is_open(self, now_ms: int, district: str) -> bool:
-        """Within the hours, or a doctor sits outside them by her own will."""
-        return self._hours.is_open(now_ms, district) or bool(self._ready)
+        """Within the hours, or a doctor sits outside them by her own will: not one who has shut her page."""
+        return self._hours.is_open(now_ms, district) or any(map(self._rota.is_ready, self._ready))
 
     # From the store
 
@@ -413,7 +414,7 @@ class RotaDesk:
             if owned.visit.doctor_name and owned.visit.doctor_id != by.doctor_id:
                 raise Refused("Another doctor has taken this visit.", code="visit_taken")
             account = doctors.find_account(connection, to_id)
-            if account is None or account.disabled:
+            if account is None or to_id in who_treats_nobody(connection):
                 raise NotFound("There is no such doctor.")
             if to_id not in self.doctors_here():
                 raise Refused("This doctor is away. Choose one who is ready.", code="doctor_away")

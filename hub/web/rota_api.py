@@ -8,13 +8,17 @@ from sqlalchemy import Connection
 from edge.model.ids import Id
 from edge.web.routes import AnyRoute, Call, Route
 
+from .. import accounts, audit, report
 from ..hub import Hub
+from ..permits import Role
 from ..rota.core import Why
 from ..rota.desk import State
 from ..rota.store import WaitFigures, figures
 from .bodies import VisitReply
 
 DAY_MS = 86_400_000
+_EXACT = frozenset({Role.DOCTOR, Role.SPECIALIST, Role.COORDINATOR, Role.ADMINISTRATOR})
+"""Who sees figures as they are; the others in fives (docs/decisions/0054)."""
 
 
 class Ready(Struct, frozen=True, forbid_unknown_fields=True):
@@ -120,19 +124,27 @@ class RotaApi:
         return Coordination(tuple(lines), tuple(here), day)
 
     async def get_day(self, call: Call[None, None]) -> Day:
-        """Waits of the last 24 hours, in all and by district. Figures only."""
-        now_ms = self._hub.wall_ms()
+        """Waits of the last 24 hours, in all and by district: figures only. A viewer sees hers, in fives."""
+        now_ms, who = self._hub.wall_ms(), call.subject
         directory = self._hub.directory
-        names = sorted({directory.site(node_id.hex()).district for node_id in directory.node_ids()} - {""})
+        every = {directory.site(node_id.hex()).district for node_id in directory.node_ids()} - {""}
+        only_views = not self._hub.desk.roles(who) & _EXACT
 
         def load(connection: Connection) -> Day:
-            span = now_ms - DAY_MS, now_ms + 1
-            return Day(
-                figures(connection, *span),
-                tuple(DistrictDay(name, figures(connection, *span, districts=(name,))) for name in names),
-            )
+            mine = accounts.districts_of(connection, who)
+            names = sorted(every & mine if mine else every)
+            if only_views:
+                audit.record(connection, now_ms, who, "report_read", "", "day")
 
-        return await self._hub.store.read(load)
+            def waits(*districts: str) -> WaitFigures:
+                exact = figures(connection, now_ms - DAY_MS, now_ms + 1, districts)
+                return report.coarse_waits(exact) if only_views else exact
+
+            lines = [DistrictDay(name, waits(name)) for name in names]
+            shown = tuple(one for one in lines if not only_views or one.waits.taken + one.waits.waiting)
+            return Day(waits(*mine), shown)
+
+        return await self._hub.store.write(load) if only_views else await self._hub.store.read(load)
 
     async def hand_over(self, call: Call[HandOver, None]) -> None:
         """Give a visit, one's own or one that nobody has, to a doctor who is ready."""

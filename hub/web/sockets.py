@@ -15,6 +15,7 @@ from ..doctors import Doctor
 from ..home.calls import HomeCalls
 from ..home.desk import HomeDesk
 from ..live import SIGNAL_MAX_BYTES, Live
+from ..permits import PERMITS
 
 logger = logging.getLogger("hub.sockets")
 QUEUE_LIMIT = 500
@@ -109,10 +110,27 @@ class Sessions(Protocol):
     async def is_live(self, token: str) -> bool: ...
 
 
+class _Treating:
+    """A doctor's session, as long as her roles are those of a page like this: they may be taken while it is open."""
+
+    def __init__(self, desk: Desk, doctor_id: str) -> None:
+        self._desk, self._doctor_id = desk, doctor_id
+
+    def _may(self) -> bool:
+        return bool(self._desk.roles(self._doctor_id) & PERMITS["GET", "/api/live"])
+
+    async def find_session(self, token: str) -> Session | None:
+        session = await self._desk.find_session(token)
+        return session if self._may() else None
+
+    async def is_live(self, token: str) -> bool:
+        return await self._desk.is_live(token) and self._may()
+
+
 async def serve_console(
     request: web.Request, live: Live, doctor: Doctor, session: str, desk: Desk
 ) -> web.WebSocketResponse:
-    """Serve a doctor's page until it closes or its session (a token) ends."""
+    """Serve a doctor's page until it closes, its session (a token) ends or she is no doctor any more."""
     console = SocketConsole(doctor)
 
     async def hear(text: str) -> None:
@@ -121,7 +139,8 @@ async def serve_console(
     async def begin() -> None:
         live.add(console)
 
-    return await _serve(request, console, session, desk, begin, hear, lambda: live.remove(console))
+    sessions = _Treating(desk, doctor.doctor_id)
+    return await _serve(request, console, session, sessions, begin, hear, lambda: live.remove(console))
 
 
 async def serve_patient(

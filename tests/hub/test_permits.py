@@ -1,13 +1,20 @@
 """Every route × every role: what the table says is what the hub does, and a route without a line is for nobody."""
 
-import pytest
-from aiohttp.test_utils import TestClient, TestServer
+import asyncio
 
+import msgspec
+import pytest
+from aiohttp import WSCloseCode, WSMsgType
+from aiohttp.test_utils import TestClient, TestServer
+from msgspec import structs
+
+from edge.media.signals import Ring
 from edge.web.routes import Auth
-from hub import affected, review
+from hub import accounts, affected, review
 from hub.app import build_app
 from hub.permits import PERMITS, Role
 from hub.sms import SmsDesk, SmsOptions
+from hub.store.schema import rota_waits
 from hub.web.api import Api
 from hub.web.sms_api import SmsApi
 
@@ -81,6 +88,56 @@ async def test_a_role_that_was_taken_closes_the_door_at_the_next_request(kit: Hu
     assert (await page.call("GET", "/api/coordination")).status == 403
     day = await page.get("/api/day")
     assert set(day) == {"waits", "districts"}
+
+
+async def test_a_viewers_day_is_of_her_districts_in_fives_and_stands_in_the_audit(kit: HubKit) -> None:
+    page, now_ms = await person(kit, Role.VIEWER), kit.clock.ms
+    node = await kit.enrol()
+    for district, people in (("Sitapur", 12), ("Gaya", 1)):
+        for number in range(people):
+            row: dict[str, object] = {
+                "visit_id": f"{district}{number}",
+                "district": district,
+                "rank": 3,
+                "since_ms": now_ms - 60_000,
+            }
+            row |= {"told_ms": now_ms, "told": None, "doctor_id": "asha", "taken_ms": now_ms, "done_ms": 0}
+            await kit.hub.store.write(lambda c, row=row: c.execute(rota_waits.insert().values(**row)) and None)  # type: ignore[misc]
+    kit.hub.directory.put_site(structs.replace(kit.hub.directory.site(node.node_id), node_id="11" * 8, district="Gaya"))
+    await kit.hub.store.write(lambda c: accounts.put_districts(c, "viewer", ("Sitapur",), now_ms, "root"))
+    day = await page.get("/api/day")
+    hers: dict[str, object] = {"waiting": 0, "taken": 10, "wait_median_s": 60.0, "wait_p90_s": 60.0, "told": 0}
+    hers |= {"error_median_s": None, "error_p90_s": None, "held_share": None}
+    assert day == {"waits": hers, "districts": [{"district": "Sitapur", "waits": hers}]}, "nothing of another district"
+    await kit.hub.store.write(lambda c: accounts.put_districts(c, "viewer", ("Gaya",), now_ms, "root"))
+    one = await page.get("/api/day")
+    assert one["districts"] == []
+    assert (one["waits"]["taken"], one["waits"]["wait_median_s"]) == (0, None)  # type: ignore[index]
+    reads = await kit.hub.store.read(
+        lambda c: c.exec_driver_sql("SELECT count(*) FROM audit WHERE action = 'report_read'").scalar()
+    )
+    assert reads == 2
+
+
+async def test_who_is_no_doctor_any_more_calls_nobody_from_an_open_page_and_keeps_no_patient(kit: HubKit) -> None:
+    await kit.add_doctor()
+    await kit.add_doctor("ravi", "Dr Ravi")
+    node = await kit.enrol()
+    patient_id, visit_id = new_id(), new_id()
+    await node.send([registered(patient_id), *visit_events(visit_id, patient_id)])
+    page, other = await kit.login(), await kit.login("ravi")
+    assert (await page.call("POST", f"/api/visits/{visit_id}/take")).status == 200
+    assert kit.client is not None
+    socket = await kit.client.ws_connect("/api/live", headers={"Cookie": f"upk_hub={page.cookies['upk_hub']}"})
+    await kit.hub.store.write(lambda c: review.give_role(c, "asha", Role.VIEWER.value, kit.clock.ms))
+    await socket.send_str(msgspec.json.encode(Ring(new_id(), visit_id)).decode())
+    async with asyncio.timeout(20):
+        while (heard := await socket.receive()).type is WSMsgType.TEXT:
+            assert "call_id" not in heard.json(), "she would have rung"
+    assert socket.close_code == WSCloseCode.POLICY_VIOLATION
+    async with asyncio.timeout(20):  # the hub gives her patient back by itself
+        while (await other.call("POST", f"/api/visits/{visit_id}/take")).status != 200:
+            await node.step()
 
 
 async def test_the_audit_names_whose_records_an_account_opened_and_that_somebody_asked(kit: HubKit) -> None:

@@ -207,6 +207,24 @@ async def test_a_doctor_whose_pages_are_all_closed_is_asked_for_nobody(kit: HubK
     assert await offer(kit, page) != ""
 
 
+async def test_a_doctor_who_shut_her_page_without_a_word_keeps_no_clinic_open_in_the_night(kit: HubKit) -> None:
+    late = Hours((Shift(0, 0, 1),))
+    await kit.hub.store.write(lambda connection: kept.put_hours(connection, late))
+    await kit.hub.rota.reload()
+    node = await kit.enrol()
+    page = await doctor(kit, "asha")
+    await ready(kit, page)
+    visit_id = await waits(node)
+    await kit.hub.rota.look()
+    assert kit.hub.rota.is_open(), "she sits outside the hours by her own will"
+    kit.hub.live._consoles.clear()
+    kit.clock.pass_s(100)
+    await kit.hub.rota.look()
+    await kit.hub.rota.look()
+    assert not kit.hub.rota.is_open()
+    await node.until(lambda: [one.state for one in expected(node, visit_id)][-1:] == ["closed"])
+
+
 @pytest.mark.parametrize("body", [{}, {"ready": 1}, {"ready": True, "more": 1}])
 async def test_a_malformed_word_about_the_rota_is_refused(kit: HubKit, body: object) -> None:
     await kit.add_doctor()
