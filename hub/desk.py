@@ -25,7 +25,7 @@ from edge.model.records import OPEN_STATES, VisitState
 from edge.web.refusals import TooManyAttempts, WrongPin
 from edge.web.sessions import Session, new_session
 
-from . import audit, doctors, down, nodes, own_login, permits, views
+from . import audit, doctors, down, login_device, nodes, own_login, permits, views
 from .directory import NodeDirectory, Site, who_treats_nobody
 from .doctors import Doctor, SigningKey
 from .keys import Keyring
@@ -82,7 +82,7 @@ class Desk:
         self.send_down = send_down
         self.changed = changed
         self._unlocked: dict[str, SigningKey] = {}
-        self._at_work: set[str] = set()
+        self._at_work: set[bytes] = set()
         self._roles: dict[str, frozenset[permits.Role]] = {}
         """Roles of whoever's session was looked up last; asked again each time."""
         self._given: dict[str, bool] = {}
@@ -95,26 +95,38 @@ class Desk:
 
     # Sessions
 
-    async def login(self, user: str, password: str, code: str, address: str) -> tuple[Doctor, Session]:
-        """Open a session. ``code``: of the authenticator, or a recovery code. Raises WrongPin, the same for every
-        mistake, or TooManyAttempts."""
-        with self._one_check(user):
-            return await self._login(user, password, code, address)
+    async def login(
+        self, user: str, password: str, code: str, address: str, cookie: str = ""
+    ) -> tuple[Doctor, Session, str]:
+        """Open a session; with what the browser keeps to be known by.
+
+        ``code``: of the authenticator, or a recovery code; ``cookie``: what the browser kept from the last time.
+        Raises WrongPin, the same for every mistake, or TooManyAttempts.
+        """
+        device = login_device.device_of(self.keys, user, cookie)
+        counted = (
+            (doctors.known_key(user, device),) if device else (doctors.user_key(user), doctors.address_key(address))
+        )
+        with self._one_check(counted[0]):
+            doctor, session = await self._login(user, password, code, counted)
+        return doctor, session, login_device.cookie_of(self.keys, user, device or secrets.token_hex(16))
 
     @contextlib.contextmanager
-    def _one_check(self, user: str) -> Iterator[None]:
-        """Check one password of a user at a time: a wrong one counts before the next is looked at."""
-        if user in self._at_work or len(self._at_work) >= LOGINS_AT_ONCE:
+    def _one_check(self, key: bytes) -> Iterator[None]:
+        """Check one password of a name at a time: a wrong one counts before the next is looked at."""
+        if key in self._at_work or len(self._at_work) >= LOGINS_AT_ONCE:
             raise TooManyAttempts("Another log-in is being checked. Wait a moment and try again.")
-        self._at_work.add(user)
+        self._at_work.add(key)
         try:
             yield
         finally:
-            self._at_work.discard(user)
+            self._at_work.discard(key)
 
-    async def _login(self, user: str, password: str, code: str, address: str) -> tuple[Doctor, Session]:
+    async def _login(self, user: str, password: str, code: str, counted: tuple[bytes, ...]) -> tuple[Doctor, Session]:
+        """``counted``: where a mistake is counted, the name before the address."""
+
         def look(connection: Connection) -> doctors.Account | None:
-            for key in (doctors.user_key(user), doctors.address_key(address)):
+            for key in counted:
                 doctors.check_backoff(connection, key, self.wall_ms())
             return doctors.find_account(connection, user)
 
@@ -132,7 +144,7 @@ class Desk:
                 right = doctors.accept_code(connection, self.keys, account, code, now_ms)
             if not right:
                 raise doctors.wrong_login()
-            doctors.logged_in(connection, user, now_ms)
+            doctors.logged_in(connection, user, now_ms, counted[0])
             connection.execute(
                 sessions.insert().values(
                     token_hash=_token_hash(session.token),
@@ -147,16 +159,16 @@ class Desk:
         try:
             doctor = await self.store.write(accept)
         except WrongPin:
-            await self.store.write(lambda connection: self._note_failure(connection, user, address))
+            await self.store.write(lambda connection: self._note_failure(connection, user, counted))
             raise
         if key is not None:
             self._unlocked[session.token] = key
         return doctor, session
 
-    def _note_failure(self, connection: Connection, user: str, address: str) -> None:
+    def _note_failure(self, connection: Connection, user: str, counted: tuple[bytes, ...]) -> None:
         now_ms = self.wall_ms()
-        doctors.note_failure(connection, doctors.user_key(user), now_ms)
-        doctors.note_failure(connection, doctors.address_key(address), now_ms, free=20)
+        for key, free in zip(counted, (doctors.FREE_ATTEMPTS, doctors.FREE_AT_ADDRESS), strict=False):
+            doctors.note_failure(connection, key, now_ms, free)
         audit.record(connection, now_ms, "", "login_failed", hashlib.sha256(user.encode()).hexdigest()[:16])
 
     async def _check_password(self, account: doctors.Account | None, password: str) -> SigningKey | None:
@@ -258,13 +270,13 @@ class Desk:
 
     async def need_password(self, person_id: str, password: str) -> SigningKey:
         """Whether this is the person's password, again. Raises WrongPin, TooManyAttempts."""
-        now_ms, mine = self.wall_ms(), doctors.user_key(person_id)
+        now_ms, mine = self.wall_ms(), doctors.again_key(person_id)
 
         def look(connection: Connection) -> doctors.Account | None:
             doctors.check_backoff(connection, mine, now_ms)
             return doctors.find_account(connection, person_id)
 
-        with self._one_check(person_id):
+        with self._one_check(mine):
             key = await self._check_password(await self.store.read(look), password)
             if key is None:
                 await self.store.write(lambda connection: doctors.note_failure(connection, mine, now_ms))

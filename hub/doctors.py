@@ -31,6 +31,7 @@ from .store.schema_office import retired_keys
 TOTP_STEP_S = 30
 TOTP_SECRET_BYTES = 20
 FREE_ATTEMPTS = 3
+FREE_AT_ADDRESS = 20
 BACKOFF_MAX_S = 900
 PASSWORD_MIN = 10
 
@@ -250,6 +251,16 @@ def user_key(user: str) -> bytes:
     return hashlib.sha256(b"upk1 login user" + user.encode()).digest()
 
 
+def known_key(user: str, device: str) -> bytes:
+    """The same at a browser from which this user has logged in before (:mod:`hub.login_device`)."""
+    return hashlib.sha256(f"upk1 login known {device}{user}".encode()).digest()
+
+
+def again_key(person_id: str) -> bytes:
+    """The same of somebody who is logged in and is asked for the password again."""
+    return hashlib.sha256(b"upk1 password again" + person_id.encode()).digest()
+
+
 def address_key(address: str) -> bytes:
     """Under which the mistakes from an address are counted; no name has the same."""
     return hashlib.sha256(b"upk1 login address" + address.encode()).digest()
@@ -287,9 +298,9 @@ def accept_code(connection: Connection, keys: Keyring, account: Account, code: s
     return connection.execute(update(doctors).where(mine).values(totp_step=step)).rowcount == 1
 
 
-def logged_in(connection: Connection, doctor_id: str, now_ms: int) -> None:
-    """Forget the mistakes at a name and write that it is logged in."""
-    connection.execute(failures.delete().where(failures.c.key == user_key(doctor_id)))
+def logged_in(connection: Connection, doctor_id: str, now_ms: int, counted: bytes) -> None:
+    """Forget the mistakes that were ``counted`` under this key, and write that somebody is logged in."""
+    connection.execute(failures.delete().where(failures.c.key == counted))
     audit.record(connection, now_ms, doctor_id, "login", doctor_id)
 
 

@@ -63,21 +63,21 @@ class Raw(msgspec.Struct, frozen=True):
     headers: tuple[tuple[str, str], ...] = ()
 
 
+class WithCookie(msgspec.Struct, frozen=True):
+    """A reply that also leaves a cookie which is no session."""
+
+    reply: "msgspec.Struct | WithSession"
+    name: str
+    value: str
+    path: str
+    max_age_s: int
+
+
 class WithSession(msgspec.Struct, frozen=True):
     """A reply that also begins (``session``) or ends (``None``) the caller's session."""
 
     reply: msgspec.Struct | None
     session: Session | None
-
-
-class WithCookie(msgspec.Struct, frozen=True):
-    """A reply that also leaves a cookie which is no session."""
-
-    reply: msgspec.Struct
-    name: str
-    value: str
-    path: str
-    max_age_s: int
 
 
 Answer = msgspec.Struct | Sequence[msgspec.Struct] | web.StreamResponse | None
@@ -273,10 +273,10 @@ def _path_of(route: AnyRoute, request: web.Request) -> Mapping[str, str]:
 
 def _reply_of(answer: Answer, route: AnyRoute, gate: Gate) -> web.StreamResponse:
     session: Session | None = None
-    changes_session = isinstance(answer, WithSession)
     cookie = answer if isinstance(answer, WithCookie) else None
     if cookie is not None:
         answer = cookie.reply
+    changes_session = isinstance(answer, WithSession)
     if isinstance(answer, WithSession):
         session, answer = answer.session, answer.reply
     if isinstance(answer, web.StreamResponse):

@@ -14,10 +14,10 @@ from edge.sync.enrol import REQUEST_MAX_BYTES, EnrolRefused
 from edge.web.objects import to_objects
 from edge.web.openapi import reply_of
 from edge.web.refusals import Unavailable
-from edge.web.routes import BINARY, WEBSOCKET, AnyRoute, Auth, Call, Gate, Raw, Route, WithSession
+from edge.web.routes import BINARY, WEBSOCKET, AnyRoute, Auth, Call, Gate, Raw, Route, WithCookie, WithSession
 from edge.web.sessions import Session
 
-from .. import __version__, nodes, own_login
+from .. import __version__, login_device, nodes, own_login
 from ..desk import Opened, Place, age_of
 from ..doctors import Doctor
 from ..drafts import Drafts, Sheet
@@ -40,6 +40,9 @@ from .third_api import ThirdApi
 from .unlock_api import UnlockApi
 
 COOKIE = "upk_hub"
+DEVICE_COOKIE = "upk_hub_device"
+"""From which browser somebody logged in before: it opens nothing by itself."""
+LOGIN = "/api/login"
 
 
 class Api:
@@ -63,7 +66,7 @@ class Api:
     def routes(self) -> list[AnyRoute]:
         """The table from which dispatch and ``/openapi.json`` are made."""
         table: list[AnyRoute] = [
-            Route("POST", "/api/login", self.login, b.Login, b.LoggedIn, Auth.OPEN, errors=(401, 429)),
+            Route("POST", LOGIN, self.login, b.Login, b.LoggedIn, Auth.OPEN, errors=(401, 429)),
             Route("GET", "/api/session", self.get_session, None, b.LoggedIn),
             Route("DELETE", "/api/session", self.logout),
             Route("GET", "/api/queue", self.get_queue, None, b.Queue),
@@ -113,11 +116,13 @@ class Api:
 
     # Sessions
 
-    async def login(self, call: Call[b.Login, None]) -> WithSession:
+    async def login(self, call: Call[b.Login, None]) -> WithCookie:
         """Log in with name, password and the present code."""
-        address = address_of(call.request, self._hub.settings)
-        doctor, session = await self._hub.desk.login(call.body.user, call.body.password, call.body.totp, address)
-        return WithSession(await self._logged_in(doctor, session), session)
+        body, address = call.body, address_of(call.request, self._hub.settings)
+        kept = call.request.cookies.get(DEVICE_COOKIE, "")
+        doctor, session, keep = await self._hub.desk.login(body.user, body.password, body.totp, address, kept)
+        view = await self._logged_in(doctor, session)
+        return WithCookie(WithSession(view, session), DEVICE_COOKIE, keep, LOGIN, login_device.MAX_AGE_S)
 
     async def get_session(self, call: Call[None, None]) -> b.LoggedIn:
         """Who is logged in."""

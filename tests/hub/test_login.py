@@ -68,8 +68,26 @@ async def test_a_name_that_looks_like_an_address_locks_nobody_out(kit: HubKit) -
     for _ in range(4):
         with pytest.raises(WrongPin):
             await kit.hub.desk.login("@10.0.0.9", "wrong", "123456", "10.0.0.1")
-    doctor, _ = await kit.hub.desk.login("asha", PASSWORD, kit.code(), "10.0.0.9")
+    doctor, *_ = await kit.hub.desk.login("asha", PASSWORD, kit.code(), "10.0.0.9")
     assert doctor.doctor_id == "asha"
+
+
+async def test_a_stranger_who_types_her_name_all_day_keeps_no_doctor_out_of_her_own_browser(kit: HubKit) -> None:
+    await kit.add_doctor()
+    page = await kit.login()
+    for _ in range(8):
+        await attempt(kit, "asha", "wrong", "123456")
+        kit.clock.pass_s(60)
+    assert (await attempt(kit, "asha", "wrong", "123456"))[0] == 401
+    assert await attempt(kit, "asha", PASSWORD, kit.code()) == (429, "too_many_attempts"), "anywhere else one waits"
+    await kit.hub.desk.need_password("asha", PASSWORD)  # who is logged in waits for no stranger either
+    body = {"user": "asha", "password": PASSWORD, "totp": kit.code()}
+    other = {**body, "user": "ravi"}
+    assert (await page.call("POST", "/api/login", other)).status == 401, "the cookie speaks of one name"
+    assert (await page.call("POST", "/api/login", body)).status == 200
+    for _ in range(4):
+        assert (await page.call("POST", "/api/login", {**body, "password": "wrong"})).status == 401
+    assert (await page.call("POST", "/api/login", body)).status == 429, "and mistakes there are counted there"
 
 
 async def test_the_wait_ends_and_survives_a_restart(kit: HubKit) -> None:

@@ -156,7 +156,7 @@ def test_a_code_that_two_processes_are_given_at_the_same_time_logs_in_once_and_b
         def log_in(connection: Connection) -> None:
             if not doctors.accept_code(connection, keys, account, code, now_ms):
                 raise doctors.wrong_login()
-            doctors.logged_in(connection, "asha", now_ms)
+            doctors.logged_in(connection, "asha", now_ms, key)
 
         with pytest.raises(WrongPin):
             _meanwhile(here, log_in, lambda: there.write_now(log_in))
