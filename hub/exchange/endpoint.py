@@ -83,6 +83,8 @@ class Endpoint:
                 allow_redirects=False,  # the token is for this address and no other
             ) as reply:
                 await reply.content.read(ANSWER_BYTES)
+                if reply.status < 300 and reply.content_type == "text/html":
+                    return Answer("fhir_wrong_address")  # a page for people, from something in front of the endpoint
                 return meaning(reply.status, reply.headers.get("Retry-After", ""))
         except TimeoutError:
             return Answer("fhir_timeout")

@@ -128,6 +128,17 @@ async def test_a_worse_day_of_the_endpoint_loses_and_doubles_nothing(
     assert sorted(exported) == sorted(visit_ids)
 
 
+async def test_a_page_for_people_in_place_of_an_answer_has_taken_nothing(
+    kit: HubKit, server: FhirServer, sending: Sending
+) -> None:
+    await seen_visit(await kit.enrol())
+    server.then = ["page"]
+    await sending.go()
+    assert await sending.counts() == {"waiting:fhir_wrong_address": 1} and not server.held
+    await sending.go(3600)
+    assert await sending.counts() == {"sent": 1} and len(server.held) == 1
+
+
 async def test_a_document_that_was_taken_without_an_answer_is_sent_again_under_its_own_id(
     kit: HubKit, server: FhirServer, tmp_path: Path
 ) -> None:

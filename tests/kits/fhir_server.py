@@ -18,7 +18,8 @@ class FhirServer:
         """Bundles by id, as a FHIR server keeps them."""
         self.asked = 0
         self.then: list[int | str] = []
-        """An HTTP status, ``hang`` (no answer), ``taken, no answer``, ``redirect``, or ``cut`` (connection closed)."""
+        """An HTTP status, ``hang`` (no answer), ``taken, no answer``, ``redirect``, ``cut`` (connection closed), or
+        ``page``: 200 with a page for people, as something in front of an endpoint gives it."""
         self.retry_after = ""
         self.token = TOKEN
         self.url = ""
@@ -54,5 +55,7 @@ class FhirServer:
             request.transport.abort()
         if step == "redirect":
             return web.Response(status=307, headers={"Location": "http://127.0.0.1:1/elsewhere"})
+        if step == "page":
+            return web.Response(text="<html>Log in</html>", content_type="text/html")
         headers = {"Retry-After": self.retry_after} if self.retry_after else {}
         return web.Response(status=step if isinstance(step, int) else 500, headers=headers, body=b"x" * 200_000)
