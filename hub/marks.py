@@ -22,12 +22,14 @@ class Marks:
     async def keep(self, visit_id: str, blob_id: str, doctor_id: str, marks: tuple[Mark, ...]) -> Visit:
         """Keep marks on a photo; those that are kept already change nothing.
 
-        Raises NotFound, BadInput(mark_malformed), Refused(visit_closed, marks_too_many).
+        Raises NotFound, BadInput(mark_malformed), Refused(visit_closed, visit_taken, marks_too_many).
         """
         desk = self._desk
 
         def act(connection: Connection) -> tuple[Visit, down.DownBlob | None]:
             owned = need_open(connection, visit_id)
+            if owned.visit.doctor_name and owned.visit.doctor_id != doctor_id:
+                raise Refused("Another doctor has taken this visit.", code="visit_taken")
             item = next((one for one in owned.visit.media if one.blob_id == blob_id and not one.removed_ms), None)
             if item is None or item.purpose is not Purpose.ORIGINAL:
                 raise NotFound("There is no such photo here. It may not have arrived yet.")

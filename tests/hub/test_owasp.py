@@ -22,6 +22,7 @@ from tests.kits.media import jpeg, sound
 from .home_kit import Telephone, always_open
 from .kit import DRAFT, PASSWORD, HubKit, NodeKit, Page, new_id, registered, visit_events
 
+MARK: dict[str, object] = {"mark_id": new_id(), "kind": "line", "points": [1, 1, 9, 9]}
 OCTETS = {"Content-Type": "application/octet-stream"}
 
 
@@ -120,6 +121,7 @@ async def test_a_visit_that_one_doctor_has_taken_is_changed_by_no_other_and_ever
         await ravi.call("POST", f"{root}/hand-over", {"doctor_id": "ravi"}),
         await ravi.call("POST", f"{root}/sign", {"command_id": new_id(), "draft": DRAFT, "password": PASSWORD}),
         await ravi.call("PUT", f"{root}/answers/{new_id()}", raw=sound("webm"), headers=OCTETS),
+        await ravi.call("POST", f"{root}/media/{new_id()}/marks", {"marks": [MARK]}),
     ]
     assert [reply.status for reply in tried] == [409] * len(tried), [await reply.text() for reply in tried]
     assert "hers alone" not in await (await ravi.call("GET", f"{root}/notes")).text()
