@@ -56,16 +56,17 @@ def test_a_machines_clock_that_jumps_in_the_middle_of_the_day_moves_no_time_that
 
 def test_the_offset_outlives_a_restart_but_not_the_trust(tmp_path: Path) -> None:
     machine = Machine(NOON_MS - 3_600_000)
-    first = Clock(tmp_path, machine)
+    first = Clock(tmp_path, machine, machine.up_ms)
     assert first.correct(NOON_MS)
     first.keep()
-    machine.unix_ms += 60_000
+    machine.passes(60_000)
     second = Clock(tmp_path, machine)
     assert (second.now().wall_ms, second.now().trusted) == (NOON_MS + 60_000, False)
 
 
 def test_a_machine_that_starts_in_1970_goes_on_from_what_was_seen(tmp_path: Path) -> None:
-    first = Clock(tmp_path, Machine(NOON_MS))
+    earlier = Machine(NOON_MS)
+    first = Clock(tmp_path, earlier, earlier.up_ms)
     first.correct(NOON_MS)
     first.keep()
     machine = Machine(1_000)
@@ -93,7 +94,8 @@ def test_a_torn_file_is_forgotten(tmp_path: Path) -> None:
 
 def kept_beside_a_board(folder: Path) -> None:
     """The hub told the time at noon, when the board had counted 1,000 s since its third power-up."""
-    clock = Clock(folder, Machine(NOON_MS))
+    machine = Machine(NOON_MS)
+    clock = Clock(folder, machine, machine.up_ms)
     clock.board = lambda: BoardTime(3, 1_000.0)
     clock.correct(NOON_MS)
     clock.keep()
