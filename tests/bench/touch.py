@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.bench.rows import Row, at_most
 from tests.e2e.pages import BROWSER_ARGS, CHROMIUM, Clinic, Stage, register, tap
-from tests.e2e.touch import KEY_S, TAP_S, THROTTLE, Hand, Move, new_patient, open_tablet, returning
+from tests.e2e.touch import KEY_S, TAP_S, THROTTLE, Answer, Hand, Move, new_patient, open_tablet, returning
 from tests.kits.clinic import ROOT
 
 SIZES = {"lying, 1280×800": (1280, 800), "upright, 800×1280": (800, 1280)}
@@ -42,7 +42,7 @@ class Run(Struct, frozen=True):
 
     @property
     def answers_ms(self) -> list[float]:
-        return [move.answered_ms for move in self.moves if move.what == "tap"]
+        return [move.answer.total_ms for move in self.moves if move.what == "tap"]
 
 
 def measure() -> list[Run]:
@@ -137,6 +137,28 @@ def _table(runs: list[Run]) -> str:
     return "\n".join(out) + "\n\n"
 
 
+def by_tap(runs: list[Run]) -> list[str]:
+    """Each tap with its median and slowest answer, the slowest first, and of what that one was made."""
+    taps: dict[str, list[Answer]] = {}
+    for run in runs:
+        for move in run.moves:
+            if move.what == "tap":
+                taps.setdefault(move.where, []).append(move.answer)
+    out: list[str] = []
+    for where, answers in sorted(taps.items(), key=lambda tap: -max(map(_total_ms, tap[1]))):
+        slow, middle_ms = max(answers, key=_total_ms), statistics.median(_total_ms(one) for one in answers)
+        out += [
+            f"{where:20} slowest {slow.total_ms:.0f} ms, median {middle_ms:.0f} of {len(answers)}",
+            f"    {slow.event}: waited {slow.waited_ms:.0f}, handled {slow.handled_ms:.0f}, shown {slow.shown_ms:.0f}",
+        ]
+        out += [f"    {frame}" for frame in slow.work]
+    return out
+
+
+def _total_ms(answer: Answer) -> float:
+    return answer.total_ms
+
+
 def _each(values: Iterable[float], digits: int = 1) -> str:
     return " / ".join(f"{value:.{digits}f}" for value in values)
 
@@ -160,8 +182,8 @@ def main() -> int:
     before, _, rest = page.read_text("utf-8").partition(FROM)
     _, _, after = rest.partition(UNTIL)
     page.write_text(before + FROM + _table(runs) + UNTIL + after, "utf-8")
-    for row in rows(runs):
-        print(row)
+    for line in (*by_tap(runs), *rows(runs)):
+        print(line)
     return 1 if any(row.ok is False for row in rows(runs)) else 0
 
 

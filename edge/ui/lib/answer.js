@@ -17,6 +17,9 @@ export function afterPicture(work) {
   setTimeout(once, NO_PICTURE_MS);
 }
 
+/** The same as a promise. @returns {Promise<void>} */
+export const picture = () => new Promise(afterPicture);
+
 /** Let every control of the page show that it was touched. */
 export function showTouches() {
   document.addEventListener("click", (event) => {

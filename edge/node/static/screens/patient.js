@@ -1,6 +1,7 @@
 // @ts-check
 // A patient who was here before: the data of last time to look at, consent, and the token at once. What
 // is to be asked and measured follows with the token in hand. Also the correction of who a patient is.
+import { picture } from "/ui/lib/answer.js";
 import { html, useEffect, useSignal } from "/ui/lib/dom.js";
 import { get } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
@@ -83,6 +84,7 @@ function Returning({ patient, visits }) {
       return;
     }
     busy.value = "token";
+    await picture();
     const visitId = await open();
     if (visitId) {
       const record = { visit: openedVisit(visitId, patient.patient_id), patient };
@@ -96,6 +98,7 @@ function Returning({ patient, visits }) {
   };
   const assess = async () => {
     busy.value = "assess";
+    await picture();
     const visitId = await open();
     if (visitId) goOn(`/visit/${visitId}/step/consent`);
     busy.value = "";

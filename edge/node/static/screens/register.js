@@ -1,5 +1,6 @@
 // @ts-check
 // A new patient: only what is needed (forms.md §1), with a look for people who are known already.
+import { picture } from "/ui/lib/answer.js";
 import { html, useEffect, useSignal } from "/ui/lib/dom.js";
 import { get, post } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
@@ -86,8 +87,9 @@ export function Register() {
   const next = async (/** @type {Event} */ event) => {
     event.preventDefault();
     shown.value = true;
-    if (showFirst(faults(form.value))) return;
+    if (busy.value || showFirst(faults(form.value))) return;
     busy.value = true;
+    await picture();
     void saveDraft(key);
     const candidates = await alike(personOf(form.value));
     busy.value = false;

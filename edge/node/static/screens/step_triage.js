@@ -1,5 +1,6 @@
 // @ts-check
 // What the rules say, and why; then the token.
+import { picture } from "/ui/lib/answer.js";
 import { html, useSignal } from "/ui/lib/dom.js";
 import { t } from "/ui/lib/l10n.js";
 import { ColourBadge } from "/ui/lib/parts.js";
@@ -24,6 +25,7 @@ export function TriageStep({ record }) {
   const give = async (/** @type {any} */ body, /** @type {string} */ mark) => {
     busy.value = mark;
     wrong.value = "";
+    await picture();
     const outcome = await submit({ ...body, visit_id: visit.visit_id });
     busy.value = "";
     if (!outcome.ok && "error" in outcome) {

@@ -1,6 +1,7 @@
 // @ts-check
 // A visit from consent to token, one thing on the screen at a time. Any step can be opened again;
 // what was changed is recorded anew, what was not is not sent twice.
+import { picture } from "/ui/lib/answer.js";
 import { html, signal, useEffect } from "/ui/lib/dom.js";
 import { t } from "/ui/lib/l10n.js";
 import { toast } from "/ui/lib/parts.js";
@@ -27,6 +28,10 @@ export const form = signal(blankForm());
 const ready = signal("");
 const shown = signal(/** @type {Record<string, string>} */ ({}));
 const busy = signal(false);
+/** The whole step is built anew for a mark, so only where there was one. */
+const unmark = () => {
+  if (Object.keys(shown.value).length > 0) shown.value = {};
+};
 openForms.add(() => {
   ready.value = "";
   form.value = blankForm();
@@ -56,11 +61,13 @@ async function prepare(visitId) {
   }
 }
 
-/** Change some fields of the form; the node has them within 5 s. @param {Record<string, any>} part */
+/** Change some fields of the form, or what was sent of it; the node has them within 5 s. @param {Record<string, any>} part */
 export function change(part) {
-  const sent = part.sent ? { ...form.value.sent, ...part.sent } : form.value.sent;
-  form.value = { ...form.value, ...part, sent };
-  if (!part.sent) shown.value = {};
+  if (part.sent) form.value.sent = { ...form.value.sent, ...part.sent }; // no screen shows it: none is built anew
+  else {
+    form.value = { ...form.value, ...part };
+    unmark();
+  }
   if (ready.value) keepDraft(`visit-${ready.value}`, form.value);
 }
 
@@ -71,7 +78,7 @@ export function Wizard({ visitId, step }) {
     return watchDraft(`visit-${visitId}`, (body) => (form.value = { ...blankForm(), ...body }));
   }, [visitId]);
   useEffect(() => {
-    shown.value = {};
+    unmark();
     document.getElementById("main")?.focus({ preventScroll: true });
   }, [step]);
   const now = record.value;
@@ -87,17 +94,22 @@ export function Wizard({ visitId, step }) {
   };
   const next = async (/** @type {Event} */ event) => {
     event.preventDefault();
-    if (leaving()) return; // touched twice
-    const faults = stepFaults(name, form.value, now.patient);
-    shown.value = faults;
-    if (Object.keys(faults).length > 0) return;
-    void saveDraft(`visit-${visitId}`);
+    if (leaving() || busy.value) return; // touched twice
+    const said = form.value;
+    const faults = stepFaults(name, said, now.patient);
+    if (Object.keys(faults).length > 0) {
+      shown.value = faults;
+      return;
+    }
+    unmark();
     // The result needs the node's answer; the steps before it do not keep the nurse waiting.
     const waits = name === "vitals";
     if (!waits) go(`/visit/${visitId}/step/${STEPS[at + 1]}`);
     busy.value = waits;
+    await picture();
+    void saveDraft(`visit-${visitId}`);
     // What waits may be answered when another visit is open, or nobody is logged in.
-    const trouble = await sendStep(name, form.value, now, (part) => ready.value === visitId && change(part), submit);
+    const trouble = await sendStep(name, said, now, (part) => ready.value === visitId && change(part), submit);
     busy.value = false;
     if (trouble) {
       go(`/visit/${visitId}/step/${name}`);
