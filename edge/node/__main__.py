@@ -230,9 +230,15 @@ def _pin(options: argparse.Namespace) -> str:
     return pin
 
 
+SWITCH_S = 0.001
+"""So long a thread that is at work keeps the others waiting (Python: 5 ms). Who searches waits for each of the steps
+of a search while the node seals or sends: at 5 ms 82 ms at the 95th percentile beside one busy thread, at 1 ms 22."""
+
+
 async def _serve(options: argparse.Namespace) -> bool:
     """Until the process is told to end; True when the day was closed: it starts anew, locked, with empty memory."""
     process.prepare()
+    sys.setswitchinterval(SWITCH_S)
     start_logging()
     host, port = parse_address(options.http)
     secure = setup_cli.secure_of(options)

@@ -76,10 +76,6 @@ class Database:
         found: list[tuple[Any, ...]] = self._connection.execute(sql, values).fetchall()
         return found
 
-    def walk(self, sql: str, *values: Value) -> Iterator[tuple[Any, ...]]:
-        """The rows of a query one by one, as far as somebody asks."""
-        yield from self._connection.execute(sql, values)
-
     def row(self, sql: str, *values: Value) -> tuple[Any, ...] | None:
         """The first row of a query, or None."""
         found: tuple[Any, ...] | None = self._connection.execute(sql, values).fetchone()

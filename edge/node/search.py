@@ -3,9 +3,11 @@
 What the keys are is said in :mod:`edge.model.finding`; here they are kept and looked up. The fold
 writes them with the patient, ``rebuild`` makes them anew, and so does the first opening by a release
 whose keys are others. Works on one connection, as :mod:`edge.node.views` does.
+
+What may be many rows comes as one, made by SQLite: between two rows another thread takes Python's lock, and
+while the node has other work each row then waits for it (8,000 rows: up to 2.4 s, measured, beside one busy thread).
 """
 
-import itertools
 from collections.abc import Iterable
 
 import msgspec
@@ -30,6 +32,8 @@ _VERSION = f"{spelling.VERSION}.1".encode()
 """Of the keys: the rules of spelling, and what else is kept here."""
 _OPEN = ",".join(f"'{state.value}'" for state in sorted(OPEN_STATES))
 _patient = msgspec.msgpack.Decoder(Patient)
+_numbers = msgspec.json.Decoder(list[int])
+_bodies = msgspec.json.Decoder(list[tuple[str, int]])
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -145,20 +149,23 @@ class SearchIndex:
     def _numbers(self, word: frozenset[str]) -> set[int] | None:
         """Row numbers of the patients who answer a word; None when it is too common to tell."""
         ranges, bounds = _ranges(word)
-        sql = f"SELECT patient FROM found_by WHERE {ranges} LIMIT ?"  # noqa: S608
-        rows = self._db.rows(sql, *bounds, COMMON_KEYS + 1)
-        return None if len(rows) > COMMON_KEYS else {row[0] for row in rows}
+        found = self._all(f"SELECT patient FROM found_by WHERE {ranges} LIMIT ?", *bounds, COMMON_KEYS + 1)  # noqa: S608
+        return None if len(found) > COMMON_KEYS else set(found)
 
     def _among(self, numbers: set[int], word: frozenset[str]) -> set[int]:
         """Which of these patients answer a word."""
         ranges, bounds = _ranges(word)
         sql = f"SELECT patient FROM found_by WHERE patient IN (SELECT value FROM json_each(?)) AND ({ranges})"  # noqa: S608
-        return {row[0] for row in self._db.rows(sql, _json(numbers), *bounds)}
+        return set(self._all(sql, _json(numbers), *bounds))
 
     def _latest(self, numbers: set[int], most: int) -> set[int]:
         """The patients among these who were here last."""
-        newest = (row[0] for row in self._db.walk("SELECT rowid FROM patients ORDER BY seen_ms DESC"))
-        return set(itertools.islice((number for number in newest if number in numbers), most))
+        # "+": along the index of days until there are enough, not by looking up each of these and sorting them
+        sql = (
+            "SELECT rowid AS patient FROM patients WHERE +rowid IN (SELECT value FROM json_each(?)) "
+            "ORDER BY seen_ms DESC LIMIT ?"
+        )
+        return set(self._all(sql, _json(numbers), most))
 
     def _walk(self, words: list[frozenset[str]], most: int) -> list[tuple[bytes, int]]:
         """The latest patients who answer words that many answer."""
@@ -168,10 +175,10 @@ class SearchIndex:
             parts.append(f"EXISTS (SELECT 1 FROM found_by f WHERE f.patient = p.number AND ({ranges}))")  # noqa: S608
             values += bounds
         sql = (
-            "SELECT number FROM (SELECT rowid AS number FROM patients ORDER BY seen_ms DESC LIMIT ?) p "  # noqa: S608
+            "SELECT number AS patient FROM (SELECT rowid AS number FROM patients ORDER BY seen_ms DESC LIMIT ?) p "  # noqa: S608
             f"WHERE {' AND '.join(parts)} LIMIT ?"
         )
-        found = [row[0] for row in self._db.rows(sql, *values, most)]
+        found = self._all(sql, *values, most)
         if len(found) < most:
             found = list(self._latest(self._in_all(words), most))
         return self._rows_of(found)
@@ -183,11 +190,22 @@ class SearchIndex:
             ranges, bounds = _ranges(word)
             parts.append(f"SELECT patient FROM found_by WHERE {ranges}")  # noqa: S608
             values += bounds
-        return {row[0] for row in self._db.rows(" INTERSECT ".join(parts), *values)}
+        return set(self._all(" INTERSECT ".join(parts), *values))
+
+    def _all(self, sql: str, *values: Value) -> list[int]:
+        """The row numbers in the column ``patient`` of a query, as one row."""
+        row = self._db.row(f"SELECT json_group_array(patient) FROM ({sql})", *values)  # noqa: S608
+        assert row is not None
+        return _numbers.decode(row[0])
 
     def _rows_of(self, numbers: Iterable[int]) -> list[tuple[bytes, int]]:
-        sql = "SELECT body, seen_ms FROM patients WHERE rowid IN (SELECT value FROM json_each(?))"
-        return [(body, seen_ms) for body, seen_ms in self._db.rows(sql, _json(numbers))]
+        sql = (
+            "SELECT json_group_array(json_array(hex(body), seen_ms)) FROM patients "
+            "WHERE rowid IN (SELECT value FROM json_each(?))"
+        )
+        row = self._db.row(sql, _json(numbers))
+        assert row is not None
+        return [(bytes.fromhex(body), seen_ms) for body, seen_ms in _bodies.decode(row[0])]
 
     def _with_visits(self, rows: list[tuple[bytes, int]], text: str, limit: int) -> list[Found]:
         """The closest of the rows, each with the visit that is still open."""

@@ -4,7 +4,7 @@ import msgspec
 from msgspec.structs import replace
 
 from edge.model.clock import day_start_ms, day_text
-from edge.model.due import AHEAD_DAYS, BACK_DAYS, Due, DueWhy, due, window
+from edge.model.due import AHEAD_DAYS, BACK_DAYS, Due, DueWhy, due, lines
 from edge.model.fold import Patient, PrescriptionState, Visit
 from edge.model.records import Age, Gender, Person, Referral, VisitState
 from edge.model.referral import MadeReferral, ToldEnding
@@ -78,21 +78,8 @@ def test_the_latest_comes_first_and_a_patient_who_is_not_known_here_is_left_out(
     assert [one.late_days for one in listed(*visits)] == [3, -2]
 
 
-def test_a_visit_puts_a_line_only_within_its_window() -> None:
-    """What is not looked up by its window would never be listed."""
-    far = Referral("phc", "today")
+def test_a_visit_tells_its_lines_by_itself_whatever_the_day_is() -> None:
     made = MadeReferral(day_start_ms(TODAY - 3), "anm1", "phc", "today", "", "own", "")
-    visits = [
-        visit(TODAY - 40, prescriptions=(prescribed(TODAY - 40, TODAY + days),), referrals=referrals)
-        for days in range(-30, 31)
-        for referrals in ((), (made,))
-    ]
-    visits += [visit(TODAY - 3, prescriptions=(prescribed(TODAY - 3, referral=far),)), visit(TODAY - 3)]
-    for one in visits:
-        days = window(one)
-        for today in range(TODAY - 60, TODAY + 60):
-            if due([one], {"p1": PATIENT}, today):
-                assert days is not None
-                assert days[0] <= today <= days[1]
-    assert window(visit(TODAY - 3)) is None
-    assert window(replace(visits[0], state=VisitState.CANCELLED)) is None
+    both = visit(TODAY - 40, prescriptions=(prescribed(TODAY - 40, TODAY + 50),), referrals=(made,))
+    assert [(one.why, one.day) for one in lines(both)] == [(DueWhy.FOLLOW_UP, TODAY + 50), (DueWhy.SENT_ON, TODAY - 3)]
+    assert lines(visit(TODAY - 3)) == lines(replace(both, state=VisitState.CANCELLED)) == []
