@@ -2,8 +2,9 @@
 
 Goes through every screen (:mod:`tests.e2e.tour`) and keeps those that ``docs/runbooks`` shows, each scaled and with few
 colours, so that it stays below 60 kB. With ``--all DIR`` every screen is kept there instead, in both languages and four
-sizes and once with large type, for a person to look at; what :func:`tests.e2e.pages.faults_here` finds on them is
-printed, and the exit code is 1 when it finds something. Everybody on the pictures is made up.
+sizes, each with large type too, for a person to look at (``--practice``: those of practice alone); what
+:func:`tests.e2e.pages.faults_here` finds on them is printed, and the exit code is 1 when it finds something. Everybody
+on the pictures is made up.
 """
 
 import argparse
@@ -108,11 +109,10 @@ class Everything:
         least_px = 26 if name.startswith(DENSE) else 48
         for language in languages(page):
             for size in SIZES:
-                at_size(page, size)
-                self._keep(f"{name}-{language}-{size[0]}", page, least_px)
-            type_size(page, LARGE_TYPE)
-            at_size(page, UPRIGHT)
-            self._keep(f"{name}-{language}-large", page, least_px)
+                for letters, mark in (("", ""), (LARGE_TYPE, "-large")):
+                    type_size(page, letters)
+                    at_size(page, size)
+                    self._keep(f"{name}-{language}-{size[0]}{mark}", page, least_px)
             type_size(page, "")
         if usual:
             page.set_viewport_size(usual)
@@ -126,8 +126,11 @@ def main() -> int:
     """Make all pictures; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.e2e.pictures")
     parser.add_argument("--all", action="store_true", help="every screen in both languages and all sizes")
+    parser.add_argument("--practice", action="store_true", help="with --all: the screens of practice alone")
     parser.add_argument("out", nargs="?", type=Path, default=ROOT / "docs" / "runbooks" / "img", metavar="DIR")
     options = parser.parse_args()
+    if options.practice and not options.all:
+        parser.error("--practice goes with --all: a runbook shows more than practice")
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
     for old in out.glob("*.png"):
@@ -135,8 +138,11 @@ def main() -> int:
     pictures, everything = Pictures(out), Everything(out)
     with tempfile.TemporaryDirectory(prefix="upkendra-pictures-") as scratch, sync_playwright() as playwright:
         tour = Tour(playwright, Path(scratch), everything.show if options.all else pictures.show)
-        tour.run()
-        pictures.keep("thermal", printed(tour.paper[-1]))
+        if options.practice:
+            tour.practice()
+        else:
+            tour.run()
+            pictures.keep("thermal", printed(tour.paper[-1]))
     total = sum(path.stat().st_size for path in out.glob("*.png"))
     print(f"{len(list(out.glob('*.png')))} pictures, {total} bytes, in {out}")
     missing = set() if options.all else {name for name in shown_in_runbooks() if not (out / f"{name}.png").exists()}

@@ -36,6 +36,7 @@ EVERY_DAY = {
     "doctors": {},
 }
 ACROSS_MS = 60_000
+VITALS = (("temp_c", "38.4"), ("sbp", "118"), ("dbp", "76"), ("hr", "92"), ("spo2", "97"), ("rr", "18"))
 
 
 def long_case() -> Case:
@@ -109,6 +110,15 @@ class Tour:
             self._coordinator(browser, clinic)
             self._at_home(browser, clinic)
             self._practice(browser)
+
+    def practice(self) -> None:
+        """See only what a nurse practises with, which needs no hub."""
+        trust = Clinic(self._folder).node_ground
+        browser = browsers.launch(self._playwright, trust, self._folder, "practice", self._arguments)
+        try:
+            self._practice(browser)
+        finally:
+            browser.close()
 
     def _hear(self, line: str) -> None:
         with contextlib.suppress(ValueError):
@@ -245,17 +255,65 @@ class Tour:
         )
         try:
             page = browsers.open_page(browser, node.start(), *TABLET)
+            see(page, "unlock-form")
+            self._show("practice-locked", page)
             fill(page, "unlock-badge", text(made, "badge"))
             fill(page, "unlock-pin", text(made, "pin"))
             tap(page, "unlock-submit")
             tap(page, f"staff-{text(made, 'staff_id')}")
+            self._show("practice-login", page)
             fill(page, "login-pin", text(made, "pin"))
             tap(page, "login-submit")
             see(page, "new-patient")
             self._show("practice", page)
+            self._practise(page)
             page.context.close()
         finally:
             node.stop()
+
+    def _practise(self, page: Page) -> None:
+        """A made-up patient of the nurse's own, from the reception to the token, and what lies around it."""
+        tap(page, "new-patient")
+        see(page, "register-form")
+        for field, typed in (("name", LONG), ("age", "34"), ("village", "नमूनापुर खुर्द, पंचायत सिंहवाहिनी, वार्ड 4")):
+            fill(page, f"reg-{field}", typed)
+        tap(page, "reg-gender-female")
+        self._show("practice-register", page)
+        tap(page, "reg-submit")
+        for step, taps in (
+            ("consent", ("consent-tele-yes", "consent-data-yes")),
+            ("complaint", ("complaint-fever",)),
+            ("history", ("allergy-none", "pregnant-no", "post-partum-no")),
+            ("signs", ("signs-rest-absent",)),
+            ("vitals", ("avpu-A",)),
+        ):
+            see(page, f"step-{step}")
+            for one in taps:
+                tap(page, one)
+            for vital, value in VITALS if step == "vitals" else ():
+                fill(page, f"vital-{vital}", value)
+            self._show(f"practice-{step}", page)
+            tap(page, "step-next")
+        see(page, "step-triage")
+        self._show("practice-triage", page)
+        tap(page, "issue-token")
+        control(page, "token-number").filter(has_text="-").wait_for()
+        self._show("practice-token", page)
+        tap(page, "visit-home")
+        see(page, "queue-row")
+        self._show("practice-reception", page)
+        begin_red(page, LONG)
+        self._show("practice-emergency", page)
+        tap(page, "emergency-go")
+        see(page, "send-on")
+        self._show("practice-red", page)
+        tap(page, "visit-home")
+        for name, there in (("due", "due-back"), ("stock", "home"), ("closing", "closing-close")):
+            tap(page, f"{name}-open")
+            see(page, there)
+            self._show(f"practice-{name}", page)
+            tap(page, "home")
+            see(page, "new-patient")
 
     # At the hub
 

@@ -9,12 +9,12 @@ import { go } from "./store.js";
 
 const LASTS_MS = 10_000;
 
-/** @type {import("/ui/vendor/signals.js").Signal<{text: string, back: () => Promise<string>}|null>} */
+/** @type {import("/ui/vendor/signals.js").Signal<{text: () => string, back: () => Promise<string>}|null>} */
 const offered = signal(null);
 const busy = signal(false);
 let timer = 0;
 
-/** @param {string} text what was done @param {() => Promise<string>} back undoes it; a sentence when the node refused, else "" */
+/** @param {() => string} text what was done, in the language of the page then @param {() => Promise<string>} back undoes it; a sentence when the node refused, else "" */
 function offer(text, back) {
   clearTimeout(timer);
   offered.value = { text, back };
@@ -36,19 +36,19 @@ async function say(body, path) {
 
 /** A visit was opened, perhaps with its token: perhaps for the wrong patient. @param {string} visit_id @param {string} name @param {string} [token] */
 export function offerVisitUndo(visit_id, name, token) {
-  offer(token ? t("undo-visit-token", { name, token }) : t("undo-visit", { name }), () => say({ type: "move_visit", visit_id, state: "cancelled", reason: "undone: wrong patient" }, "/"));
+  offer(() => (token ? t("undo-visit-token", { name, token }) : t("undo-visit", { name })), () => say({ type: "move_visit", visit_id, state: "cancelled", reason: "undone: wrong patient" }, "/"));
 }
 
 /** A token was given: perhaps to the wrong visit. It stays this visit's number. @param {string} visit_id @param {string} name */
 export function offerTokenUndo(visit_id, name) {
-  offer(t("undo-token", { name }), () => say({ type: "move_visit", visit_id, state: "triaged", reason: "undone: token by mistake" }, `/visit/${visit_id}`));
+  offer(() => t("undo-token", { name }), () => say({ type: "move_visit", visit_id, state: "triaged", reason: "undone: token by mistake" }, `/visit/${visit_id}`));
 }
 
 export function UndoBar() {
   const now = offered.value;
   if (!now) return null;
   return html`<div class="undo row nowrap" role="status" data-test="undo-bar">
-    <span class="grow">${now.text}</span>
+    <span class="grow">${now.text()}</span>
     <button type="button" class="primary" data-test="undo" disabled=${busy.value} aria-busy=${busy.value ? "true" : "false"} onClick=${async () => {
       busy.value = true;
       const wrong = await now.back();

@@ -16,13 +16,16 @@ import { go, nodeNow, status } from "../store.js";
 
 const BANDS = ["< 5", "5–14", "15–29", "30–59", "≥ 60"];
 
+/** Of practice nothing ever leaves: that it has not gone is no news. @param {Day} page @returns {Day} */
+const seen = (page) => (status.value?.training ? { ...page, unfinished: page.unfinished.filter((one) => one.why !== "not_at_hub") } : page);
+
 /** @param {{loggedOut: () => void}} props */
 export function ClosingPage({ loggedOut }) {
   const day = useSignal(isoDay(nodeNow()));
   const page = useSignal(/** @type {Day|null} */ (null));
   useEffect(() => {
     page.value = null;
-    if (day.value) void get(`/api/day?day=${day.value}`).then((found) => (page.value = found)).catch((error) => toast("bad", errorText(error)));
+    if (day.value) void get(`/api/day?day=${day.value}`).then((found) => (page.value = seen(found))).catch((error) => toast("bad", errorText(error)));
   }, [day.value]);
   const now = page.value;
   const asking = useSignal(false);

@@ -149,7 +149,7 @@ function Queue() {
             ${item.visit.expected ? html`<${Expected} told=${item.visit.expected} />`
               : item.visit.doctor_name ? html`<span class="soft small">${t("doctor-named", { name: item.visit.doctor_name })}</span>`
               : item.place > 0 ? html`<span class="soft small" data-test="place">${item.place > 1 ? t("before-you", { n: item.place - 1 }) : t("first-in-queue")}</span>` : null}
-            <${SyncLine} state=${item.sync} at=${item.sync_ms} />
+            ${status.value?.training ? null : html`<${SyncLine} state=${item.sync} at=${item.sync_ms} />`}
             ${item.sms ? html`<${SmsSign} state=${item.sms} />` : null}
           </span>
           <${ColourBadge} colour=${colour} />
