@@ -12,7 +12,6 @@ due-ring = Ring { $name }
 due-print = Print the list
 due-days = Day
 due-all-days = All days · { $n }
-due-day-n = { $date } · { $n }
 due-today-n = Today · { $n }
 due-shown = { $shown } of { $n } are shown.
 due-more = Show more ({ $n } left)

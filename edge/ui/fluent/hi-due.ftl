@@ -12,7 +12,6 @@ due-ring = { $name } को फ़ोन करें
 due-print = सूची प्रिंट करें
 due-days = दिन
 due-all-days = सब दिन · { $n }
-due-day-n = { $date } · { $n }
 due-today-n = आज · { $n }
 due-shown = { $n } में से { $shown } दिख रहे हैं।
 due-more = और दिखाएँ ({ $n } बाकी)

@@ -51,11 +51,11 @@ export function TextField(props) {
 /**
  * One of several, as big buttons.
  * @param {{legend: string, options: {value: any, label: string, test?: string, alarm?: boolean}[], value: any,
- *   onValue: (value: any) => void, wrong?: string, name: string, quiet?: boolean}} props
+ *   onValue: (value: any) => void, wrong?: string, name: string, quiet?: boolean, required?: boolean}} props
  */
-export function Choice({ legend, options, value, onValue, wrong, name, quiet }) {
+export function Choice({ legend, options, value, onValue, wrong, name, quiet, required }) {
   return html`<fieldset class="field">
-    <legend class=${quiet ? "visually-hidden" : "label"}>${legend}</legend>
+    <legend class=${quiet ? "visually-hidden" : "label"}>${legend}${required ? html` <span class="soft small">(${t("required")})</span>` : null}</legend>
     <div class="choices" role="radiogroup" aria-label=${legend}>
       ${options.map(
         (option) => html`<button type="button" key=${String(option.value)} role="radio" data-test=${option.test ?? `${name}-${option.value}`}

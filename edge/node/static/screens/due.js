@@ -54,7 +54,7 @@ function People({ why, title, heard }) {
     data-test=${`due-day-${of || "all"}`} aria-checked=${of === day.value ? "true" : "false"} onClick=${() => void load(of, [])}>${words}</button>`;
   return html`<section class="stack tight" aria-label=${title} data-test=${`due-${why}`}><h2>${title}</h2>
     ${sum > FEW ? html`<div class="choices print-hide" role="radiogroup" aria-label=${t("due-days")}>${pick("", t("due-all-days", { n: sum }))}
-      ${now.days.map((one) => pick(one.day, t(one.day === now.today ? "due-today-n" : "due-day-n", { date: date(one.day), n: one.people })))}</div>` : null}
+      ${now.days.map((one) => pick(one.day, one.day === now.today ? t("due-today-n", { n: one.people }) : `${date(one.day)} · ${one.people}`))}</div>` : null}
     ${shown < most ? html`<p class="soft" data-test="due-shown">${t("due-shown", { shown, n: most })}</p>` : null}
     <ul class="stack tight">${now.items.map((one) => html`<${Row} key=${one.visit_id} one=${one} />`)}</ul>
     ${shown < most ? html`<button type="button" class="wide print-hide" data-test="due-more" disabled=${busy.value} aria-busy=${busy.value ? "true" : "false"}

@@ -23,9 +23,9 @@ export function PersonFields({ form, set, bad, focus, children }) {
   return html`<div class="card form-grid">
     <div data-field="name" class="span-2"><${TextField} id="reg-name" test="reg-name" label=${t("name")} required value=${form.name} wrong=${bad.name}
       maxlength=${80} onValue=${set("name")} focus=${focus} /></div>
-    <div data-field="gender"><${Choice} name="reg-gender" legend=${t("gender")} value=${form.gender} onValue=${set("gender")} wrong=${bad.gender}
+    <div data-field="gender"><${Choice} name="reg-gender" legend=${t("gender")} required value=${form.gender} onValue=${set("gender")} wrong=${bad.gender}
       options=${["female", "male", "other"].map((value) => ({ value, label: t(`gender-${value}`) }))} /></div>
-    <div data-field="age" class="age-row"><${TextField} id="reg-age" test="reg-age" label=${t("age")} inputmode="numeric" value=${form.age} wrong=${bad.age}
+    <div data-field="age" class="age-row"><${TextField} id="reg-age" test="reg-age" label=${t("age")} required=${!form.birth_date} inputmode="numeric" value=${form.age} wrong=${bad.age}
         maxlength=${3} onValue=${digits(set("age"))} placeholder=${t("age-hint")} />
       <${Choice} name="reg-age-unit" legend=${t("age-unit")} quiet value=${form.unit} onValue=${set("unit")}
         options=${units.map((value) => ({ value, label: t(`unit-${value}`) }))} /></div>

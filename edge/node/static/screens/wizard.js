@@ -1,7 +1,7 @@
 // @ts-check
 // A visit from consent to token, one thing on the screen at a time. Any step can be opened again;
 // what was changed is recorded anew, what was not is not sent twice.
-import { picture } from "/ui/lib/answer.js";
+import { afterPicture, picture } from "/ui/lib/answer.js";
 import { html, signal, useEffect } from "/ui/lib/dom.js";
 import { t } from "/ui/lib/l10n.js";
 import { toast } from "/ui/lib/parts.js";
@@ -99,6 +99,7 @@ export function Wizard({ visitId, step }) {
     const faults = stepFaults(name, said, now.patient);
     if (Object.keys(faults).length > 0) {
       shown.value = faults;
+      afterPicture(() => document.querySelector("form.page [role=alert]")?.scrollIntoView({ block: "center" }));
       return;
     }
     unmark();
