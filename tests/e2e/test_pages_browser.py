@@ -244,8 +244,13 @@ def test_a_slow_reply_does_not_take_back_what_the_node_said_since(context: Brows
     for name in ("consent-tele-yes", "consent-data-yes", "step-next", "complaint-fever"):
         tap(page, name)
     fill(page, "duration-fever", "3")
-    for name in ("step-next", "allergy-none", "step-next", "signs-rest-absent"):
+    for name in ("step-next", "allergy-none", "step-next"):
         tap(page, name)
+    see(page, "step-signs")
+    tap(page, "step-next")
+    lacking = page.locator('[data-test="step-signs"] [role="alert"]').first
+    expect(lacking).to_be_in_viewport()  # what lacks an answer stands far below the first sign
+    tap(page, "signs-rest-absent")
     page.route("**/api/visits/*", hold_the_first)
     with page.expect_request("**/api/visits/*"):
         tap(page, "step-next")
