@@ -219,10 +219,7 @@ own-not-alike = The two new passwords are not alike.
 own-scan = Scan this with your authenticator app. It is a new entry: the old one ends.
 own-by-hand = Type the key by hand
 own-code = 6-digit code of the new entry
-own-left = { $n ->
-    [one] 1 recovery code left
-   *[other] { $n } recovery codes left
-  }
+own-left = Recovery codes left: { $n }
 own-codes = Recovery codes
 own-codes-says = If your phone is lost, one of these stands for its code, each one time. They are shown this once: print them or write them down, and keep them away from your phone.
 own-print = Print
