@@ -16,6 +16,7 @@ from edge.web.server import new_app
 from edge.web.sessions import Session
 
 from . import courier
+from .ballast import Ballast
 from .calling import Calling
 from .calls import CallDesk
 from .clinic import Clinic
@@ -44,6 +45,7 @@ from .web.door import add_trusted
 from .web.due_api import DueApi
 from .web.emergency_api import EmergencyApi
 from .web.fhir_api import FhirApi
+from .web.full_disk import over_a_full_disk
 from .web.month_api import MonthApi
 from .web.opening_api import OpeningApi
 from .web.preflight_api import PreflightApi
@@ -89,6 +91,7 @@ class Node:
         self.link.on_signal.append(self._hear_signal)
         self.link.on_link.append(self.calls.link_changed)
         self.calling = Calling(self.clinic, folder)
+        self._ballast = Ballast(folder)
         self.printer = PrinterDesk(self.clinic, printer)
         self.emergency = Emergency(folder, self.clinic, run, endpoint.pack, endpoint.seal_packed, self.printer)
         self.emergency.send_signal = self.link.send_signal
@@ -162,6 +165,7 @@ class Node:
 
     async def start(self) -> None:
         """Open the outbox and begin to talk to the hub; the records stay locked."""
+        await asyncio.to_thread(self._ballast.take_in)
         await self.clinic.store.open()
         await self.calling.start()
         await self.link.start()
@@ -196,6 +200,7 @@ class Node:
     async def web_app(self, *, secure: bool = False) -> web.Application:
         """The node's pages and API; ``secure``: behind HTTPS of our own, see :mod:`.web.door`."""
         app = new_app()
+        app.middlewares.append(over_a_full_disk(self._ballast.throw))
         self.api.mount(app, self._find_session, secure=secure)
         if secure:
             add_trusted(app)

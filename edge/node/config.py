@@ -24,6 +24,7 @@ LOCK_FILE = "serving.lock"
 CLOCK_FILE = "clock.json"
 METER_FILE = "meter.json"
 SILENCE_FILE = "silence.json"
+BALLAST_FILE = "ballast"
 
 
 class NotEnrolled(UpkendraError):

@@ -147,7 +147,7 @@ class Emergency:
         now_s = time.monotonic()
         if len(self._cases) >= CASES_MAX or now_s - self._opened_s < CASE_EVERY_S:
             raise Refused("Too many emergencies at once. Wait a moment, or unlock the box.", code="too_many_cases")
-        self._opened_s = now_s
+        before_s, self._opened_s = self._opened_s, now_s
         person = Person(case.name, case.gender, "", case.age)
         commands = (
             cmd.RegisterPatient(self._id_of(case, 2), patient_id, person),
@@ -158,8 +158,9 @@ class Emergency:
         self._cases[visit_id] = _Case(case.key, patient_id)
         try:
             await self._carry_out(visit_id, commands)
-        except BaseException:  # a full disk too: what is sent again with its key is to be opened then
+        except BaseException:  # a full disk or a wrong age: what is sent again with its key is to be opened at once
             del self._cases[visit_id]
+            self._opened_s = before_s
             raise
         say(logger, "emergency_opened", locked=self._clinic.locked)
         return await self.page(visit_id, case.key)

@@ -1,5 +1,8 @@
-"""A file system in one file, mounted: what was deleted from it can still be read off. Needs root. Blocking."""
+"""File systems for tests, mounted: one in a file, of which what was deleted can still be read off; a small one that
+is soon full. Need root. Blocking."""
 
+import contextlib
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,3 +33,30 @@ def mounted(image: Path, at: Path) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["umount", str(at)], check=True, capture_output=True)
+
+
+@contextmanager
+def small(at: Path, size_bytes: int) -> Iterator[None]:
+    """Mount a file system of that size at a folder while the block runs. Raises NoDisk."""
+    at.mkdir(parents=True, exist_ok=True)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "small", str(at)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise NoDisk(str(error)) from None
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(at)], check=True, capture_output=True)
+
+
+def fill(path: Path) -> None:
+    """Write a file until nothing more fits beside it, to the last byte."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
+    try:
+        for step in (64 << 10, 1 << 10, 1):
+            with contextlib.suppress(OSError):
+                while os.write(descriptor, bytes(step)) == step:
+                    pass
+    finally:
+        os.close(descriptor)

@@ -4,15 +4,18 @@ import asyncio
 import errno
 import os
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import sqlcipher3.dbapi2
 from msgspec import json
 
+from edge.node import ballast
 from edge.node.clock import Clock, Kept
 from edge.node.config import (
     ATTEMPTS_FILE,
+    BALLAST_FILE,
     CLOCK_FILE,
     NODE_FILE,
     OUTBOX_FILE,
@@ -25,6 +28,7 @@ from edge.node.database import Database
 from edge.node.store import AlreadyServed, Store
 from edge.node.unlock import FIRST_WAIT_S, Attempts
 from edge.web.refusals import TooManyAttempts, failure_of
+from tests.kits.disk import NoDisk, fill, small
 from tests.node.kit import PIN, Provisioned, Served, new_id, provisioned
 
 DAY_MS = 86_400_000
@@ -37,6 +41,38 @@ async def setup(tmp_path: Path) -> Provisioned:
 
 def halve(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setattr(ballast, "ROOM_BYTES", 1 << 20)
+    try:
+        with small(tmp_path / "disk", 12 << 20):
+            yield tmp_path / "disk"
+    except NoDisk as error:
+        pytest.skip(str(error))
+
+
+async def test_on_a_full_disk_the_records_open_and_a_red_patient_is_taken(small_disk: Path) -> None:
+    setup = await provisioned(small_disk / "data")
+    full = small_disk / "full"
+    async with Served(setup) as served:
+        await asyncio.to_thread(fill, full)
+        who = {"case": "ab" * 16, "name": "Sita", "gender": "female", "age": {"value": 40}}
+        status, page = await served.tablet.call("POST", "/api/emergency", who)
+        assert status == 200, page
+        await served.tablet.login(setup)
+        _, visit = await served.tablet.register()
+        await served.tablet.say("raise_triage", visit_id=visit, colour="red")
+        assert len((await served.tablet.get("/api/queue"))["items"]) == 2  # type: ignore[arg-type]
+        full.unlink()
+    async with Served(setup) as served:
+        assert (setup.folder / BALLAST_FILE).exists(), "there is room again"
+        await served.tablet.login(setup)
+        await asyncio.to_thread(fill, full)
+        status, refusal = await served.tablet.call("PUT", f"/api/drafts/visit-{visit}", {"body": "{}", "revision": 1})
+        assert (status, refusal["code"]) == (500, "storage_full"), "a draft is not what it is for"
+        full.unlink()
 
 
 async def test_a_folder_is_served_by_one_process_at_a_time(setup: Provisioned) -> None:

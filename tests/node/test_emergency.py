@@ -100,8 +100,6 @@ async def test_a_tablet_that_says_it_again_before_it_is_on_the_disk_is_answered_
 async def test_a_case_that_a_full_disk_refused_is_opened_when_the_tablet_says_it_again(
     setup: Provisioned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(emergency, "CASE_EVERY_S", 0.0)
-
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
