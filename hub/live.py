@@ -25,6 +25,7 @@ from .desk import Desk, need_open
 from .doctors import Doctor
 from .heard import Heard, heard
 from .live_ends import reader_of_end
+from .live_pages import Pages
 from .live_sides import (
     CallOver,
     CallRefused,
@@ -34,14 +35,11 @@ from .live_sides import (
     LiveCall,
     NodeLink,
     NodeOffline,
-    QueueChanged,
-    RotaChanged,
     Thirds,
     Told,
-    VisitChanged,
+    call_of,
     to_text,
 )
-from .peers import Peers
 from .prescriptions import calls_of
 from .store.dialect import Row, insert_new, lock
 from .store.schema import calls
@@ -58,79 +56,28 @@ _signal_msgpack = msgspec.msgpack.Decoder(Signal)
 _to_msgpack = msgspec.msgpack.Encoder().encode
 
 
-class Live:
+class Live(Pages):
     """All consoles and calls of this process."""
 
     def __init__(self, desk: Desk, link: NodeLink, turn: Turn) -> None:
+        super().__init__()
         self._desk = desk
         self._link = link
         self._turn = turn
-        self._consoles: set[Console] = set()
         self._attached: dict[str, Console] = {}
         self._calls: dict[str, LiveCall] = {}
         self._heard: dict[str, Heard] = {}
         self._ending: set[asyncio.Task[None]] = set()
-        self.fanout: fan.Fanout = fan.Alone()
-        self.peers: Peers | None = None
-        """Other processes of this hub, when there are some."""
         self.homes: Homes | None = None
         """Set by a hub that serves patients at home."""
         self.thirds: Thirds | None = None
         """Specialists in calls, set by whoever looks after them."""
 
-    def add(self, console: Console) -> None:
-        self._consoles.add(console)
-
     def remove(self, console: Console) -> None:
-        self._consoles.discard(console)
+        super().remove(console)
         for call_id, attached in list(self._attached.items()):
             if attached is console:
                 del self._attached[call_id]
-
-    def visit_changed(self, visit_id: str) -> None:
-        """Tell all consoles that a visit and the queue have changed."""
-        self._broadcast(VisitChanged(visit_id))
-        self._broadcast(QueueChanged())
-
-    def queue_changed(self) -> None:
-        self._broadcast(QueueChanged())
-
-    def has_page(self, doctor_id: str) -> bool:
-        """Whether a doctor has a page open, here or at another process."""
-        here = any(console.doctor.doctor_id == doctor_id for console in self._consoles)
-        return here or (self.peers is not None and self.peers.has_page(doctor_id))
-
-    def has_pages(self) -> bool:
-        """Whether anybody has a page open, here or at another process."""
-        return bool(self._consoles) or (self.peers is not None and self.peers.has_pages())
-
-    def doctors_here(self) -> tuple[str, ...]:
-        """Who has a page open at this process."""
-        return tuple(sorted({console.doctor.doctor_id for console in self._consoles}))
-
-    def tell_rota(self, doctor_id: str = "") -> None:
-        """Tell the pages of one doctor, or all pages, that the rota has changed."""
-        self.tell_rota_here(doctor_id)
-        self.fanout.say(fan.RotaTold(doctor_id))
-
-    def tell_rota_here(self, doctor_id: str) -> None:
-        """The same, to the pages of this process."""
-        text = to_text(RotaChanged())
-        for console in self._consoles:
-            if doctor_id in ("", console.doctor.doctor_id):
-                console.tell(text)
-
-    def tell_person(self, person_id: str, message: Told) -> None:
-        """Tell all pages of one person, whatever process they are at."""
-        text = to_text(message)
-        self.tell_person_here(person_id, text)
-        self.fanout.say(fan.ToPerson(person_id, text))
-
-    def tell_person_here(self, person_id: str, text: str) -> None:
-        """The same, to the pages of this process."""
-        for console in self._consoles:
-            if console.doctor.doctor_id == person_id:
-                console.tell(text)
 
     def ice_servers(self, name: str) -> tuple[IceServer, ...]:
         """ICE servers for a browser."""
@@ -141,11 +88,6 @@ class Live:
         for task in list(self._ending):
             task.cancel()
         await asyncio.gather(*self._ending, return_exceptions=True)
-
-    def _broadcast(self, message: Told) -> None:
-        text = to_text(message)
-        for console in self._consoles:
-            console.tell(text)
 
     # From a doctor's page
 
@@ -417,23 +359,7 @@ class Live:
         row = await self._desk.store.read(
             lambda connection: connection.execute(select(calls).where(calls.c.call_id == call_id)).first()
         )
-        if row is None:
-            return None
-        return LiveCall(
-            row.call_id,
-            row.visit_id,
-            row.node_id,
-            row.doctor_id,
-            Phase(row.phase),
-            row.started_ms,
-            row.ended_because,
-            row.video_s,
-            row.audio_s,
-            row.concealed_s,
-            row.frames,
-            Mode(row.mode),
-            row.phase not in (Phase.RINGING.value, Phase.ENDED.value),
-        )
+        return None if row is None else call_of(row)
 
     def _is_settled(self, call: LiveCall) -> bool:
         """Whether the call is over and its proof is written: late words change nothing any more."""

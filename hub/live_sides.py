@@ -1,9 +1,10 @@
 """Words around calls: what pages are told, who the sides are, and why a call is refused. Data and interfaces only."""
 
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 from msgspec import Struct
+from sqlalchemy import Row
 
 from edge.media.call import Phase
 from edge.media.signals import Signal
@@ -115,6 +116,25 @@ class LiveCall(Struct, frozen=True):
     frames: int = 0
     mode: Mode = Mode.TEXT
     taken: bool = False
+
+
+def call_of(row: Row[Any]) -> LiveCall:
+    """A call as it stands in the database."""
+    return LiveCall(
+        row.call_id,
+        row.visit_id,
+        row.node_id,
+        row.doctor_id,
+        Phase(row.phase),
+        row.started_ms,
+        row.ended_because,
+        row.video_s,
+        row.audio_s,
+        row.concealed_s,
+        row.frames,
+        Mode(row.mode),
+        row.phase not in (Phase.RINGING.value, Phase.ENDED.value),
+    )
 
 
 class NodeOffline(UpkendraError):
