@@ -14,11 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from edge.model import events as ev
-from edge.model.errors import Fault, UpkendraError
-from edge.model.prescribing import SignedPrescription
-from edge.slips.verify import verify_signed
-from edge.sync import bundle, holdings, hubkey, revocation, seal
+from edge.sync import holdings, hubkey, seal
 from edge.sync.bearers.base import BearerState
 from edge.sync.bearers.runner import NodeRunner
 from edge.sync.endpoint import NodeEndpoint
@@ -37,19 +33,17 @@ from edge.sync.link import (
     UnlockTold,
     UpdateHeard,
 )
-from edge.sync.log import Stream
 from edge.sync.meter import Meter, Wait
 from edge.sync.trains import Plan, TrainTold
 from edge.web.logs import say
 
-from . import on_call
 from .clinic import Clinic
 from .config import NodeConfig, save_config
+from .down_import import DownImport
 from .held import RETENTION_DAYS, RETENTION_VISITS
 from .hub_words import HubWords, Word
 from .journal import Outgoing
-from .live import LinkPush, PrescriptionCame, QueueChanged, VisitChanged
-from .outbox import OutboxDb
+from .live import LinkPush, QueueChanged, VisitChanged
 from .silence import KEEP_EVERY_S, Silence
 from .usage import KeptMeter
 
@@ -117,7 +111,7 @@ class HubLink:
         self._showing: asyncio.Task[None] | None = None
         self.words = HubWords(self._write_word)
         self._trains: dict[int, asyncio.Future[TrainTold]] = {}
-        self._one_importer = asyncio.Lock()
+        self.downs = DownImport(clinic, self._take_hub_key, self.hear_revocations)
         self._ready = False
         """The records are open, and what came while they were locked is in them."""
         self.resealed = 0
@@ -280,7 +274,7 @@ class HubLink:
         if lost := await self._clinic.store.outbox(lambda outbox: outbox.reseals()):
             await self._clinic.store.write(lambda journal: journal.reseal(lost))
         await self._clinic.store.outbox(lambda outbox: outbox.reconsider_downs(OF_A_LATER_RELEASE))
-        await self._import_downs()
+        await self.downs.import_all()
         self._ready = True
         await self._tell_holdings(whole=False)
 
@@ -307,11 +301,8 @@ class HubLink:
         """The hub's key in the list that is kept here, if it is newer: also when a kill came between the two."""
         told = self._clinic.revoked.told
         key = told.content.hub_key if told is not None else None
-        config = self._clinic.config
-        if key is not None and hubkey.holds(key, config.hub_sign, config.hub_kem_made_ms):
-            await self._keep_hub_key(key)
-            self._endpoint.adopt_hub_key(key, time.monotonic())
-            self._runner.wake()
+        if key is not None:
+            await self._take_hub_key(key)
 
     # -- what the endpoint says ---------------------------------------------------------------------
 
@@ -324,7 +315,7 @@ class HubLink:
                 self._endpoint.down_stored(seq)
                 self._runner.wake()
                 if not self._clinic.locked:
-                    await self._import_downs()
+                    await self.downs.import_all()
             case SignalArrived(_, blob):
                 for listener in self.on_signal:
                     await listener(blob)
@@ -393,6 +384,13 @@ class HubLink:
         self._clinic.config = fresh
         say(logger, "hub_key_kept", made_ms=key.made_ms)
 
+    async def _take_hub_key(self, key: hubkey.HubKey) -> None:
+        """A key that the hub's log or list tells, if it is newer."""
+        if hubkey.holds(key, self._clinic.config.hub_sign, self._clinic.config.hub_kem_made_ms):
+            await self._keep_hub_key(key)
+            self._endpoint.adopt_hub_key(key, time.monotonic())
+            self._runner.wake()
+
     # -- who holds what -------------------------------------------------------------------------------
 
     async def _tell_holdings(self, *, whole: bool) -> None:
@@ -448,68 +446,6 @@ class HubLink:
             say(logger, "sealing_again", ranges=len(spans))
             await self._clinic.seal_now()
 
-    # -- downlink -------------------------------------------------------------------------------------
-
-    async def _import_downs(self) -> None:
-        """Open, check and fold every blob that lies here; one that does not hold is put aside and reported."""
-        async with self._one_importer:
-            for seq, blob in await self._clinic.store.outbox(lambda outbox: outbox.downs()):
-                try:
-                    touched = await self._import(seq, blob)
-                except (UpkendraError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-                    if isinstance(error, UpkendraError) and error.refusal.fault is Fault.US:
-                        raise
-                    code = error.refusal.code if isinstance(error, UpkendraError) else "payload_malformed"
-                    say(logger, "down_refused", logging.WARNING, seq=seq, code=code)
-                    await self._clinic.store.outbox(_refuser(seq, code))
-                    continue
-                except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError):
-                    # A fault of ours in folding one answer: the others, and the unlocking, go on without it.
-                    logger.exception("down_unfoldable")
-                    await self._clinic.store.outbox(_refuser(seq, "down_unfoldable"))
-                    continue
-                await self._clinic.store.outbox(_importer(seq))
-                for visit_id in touched:
-                    self._clinic.tablets.push(VisitChanged(visit_id))
-                if touched:
-                    self._clinic.tablets.push(QueueChanged())
-        # Entries only where an answer was recorded: a draft is not due because the hub said something.
-        self._clinic.seal_media()
-
-    async def _import(self, seq: int, blob: bytes) -> frozenset[str]:
-        config, keys = self._clinic.config, self._clinic.secrets
-        assert keys is not None
-        down = await asyncio.to_thread(seal.open_down, blob, config.node_id, keys.records, config.hub_sign)
-        if down.seq != seq:
-            raise seal.SealRefused("the hub signed another number", code="down_sequence")
-        payload = await asyncio.to_thread(bundle.unpack, down.payload)
-        own: dict[int, ev.Event] = {}
-        for place, raw in enumerate(payload.entries, payload.first_seq):
-            event = ev.event_of(msgspec.msgpack.decode(raw, type=ev.Entry))
-            if isinstance(event, ev.HubKeyPublished) and payload.stream == Stream.HUB:
-                key = hubkey.HubKey(event.made_ms, event.public, event.signature)
-                if hubkey.holds(key, config.hub_sign, self._clinic.config.hub_kem_made_ms):
-                    await self._keep_hub_key(key)
-                    self._endpoint.adopt_hub_key(key, time.monotonic())
-            if isinstance(event, ev.RevocationsPublished) and payload.stream == Stream.HUB:
-                with contextlib.suppress(revocation.RevocationRefused):  # an older one of a stick's time is no fault
-                    await self.hear_revocations(event.signed_list)
-            if isinstance(event, ev.OnCallPublished) and payload.stream == Stream.HUB:
-                await asyncio.to_thread(on_call.hear, self._clinic.folder, event)
-            if isinstance(event, ev.PrescriptionSigned) and payload.stream == Stream.HUB:
-                signed = msgspec.msgpack.decode(event.signed, type=SignedPrescription)
-                verified = await asyncio.to_thread(verify_signed, signed, config.hub_sign)
-                if verified.record.visit_id != event.visit_id:
-                    raise seal.SealRefused("the prescription is for another visit", code="prescription_other_visit")
-                own[place] = ev.PrescriptionStored(event.visit_id, event.prescription_id)
-        now = self._clinic.clock.now()
-        done = await self._clinic.store.write(lambda journal: journal.import_down(payload, own, now, down))
-        for mine in done.answers:
-            self._clinic.tablets.push(PrescriptionCame(ev.visit_of(mine)))
-        if done.answers:
-            self._clinic.seal_soon(0.0)
-        return done.visits
-
     # -- showing --------------------------------------------------------------------------------------
 
     async def _show(self) -> None:
@@ -551,11 +487,3 @@ class HubLink:
         left = {ref for ref in self._submitted - self._clinic.sent if self._endpoint.has_left(ref)}
         self._clinic.sent |= left
         return bool(left)
-
-
-def _importer(seq: int) -> Callable[[OutboxDb], None]:
-    return lambda outbox: outbox.down_imported(seq)
-
-
-def _refuser(seq: int, reason: str) -> Callable[[OutboxDb], None]:
-    return lambda outbox: outbox.refuse_down(seq, reason)

@@ -155,7 +155,7 @@ async def test_what_the_hub_says_seals_no_draft(setup: Provisioned) -> None:
             return await line_of(served.tablet, visit) == "doctor_opened"
 
         await until(opened)
-        await served.node.link._import_downs()
+        await served.node.link.downs.import_all()
         due_s = served.node.clinic._plan.next_s
         assert due_s is not None and due_s > time.monotonic() + DRAFT_S / 2, "the draft waits for its token"
         assert await _bundles(served) == before
