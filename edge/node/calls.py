@@ -36,18 +36,19 @@ from edge.media.signals import (
     StartCall,
     fingerprint_tbs,
 )
-from edge.model import events as ev
 from edge.model.errors import NotFound, Refused
-from edge.model.records import Mode, VisitState
+from edge.model.records import VisitState
 from edge.sync import seal
 from edge.web.logs import say
 from edge.web.refusals import Unavailable
 
 from .call_ends import CallEnds
+from .call_inbox import CallInbox
 from .call_photos import CallPhotos
 from .call_running import RunningCall
+from .call_words import held_of, now_of, push_of
 from .clinic import Clinic
-from .live import ByePush, CallPush, RingPush, SharpPush
+from .live import ByePush, RingPush, SharpPush
 from .media import MediaDesk
 from .preflight import Preflight
 from .web.schema import CallNow
@@ -58,8 +59,6 @@ LAN_TIMEOUT_S = 15.0
 TICK_S = 0.5
 CAUTION = 0.8
 """Share of what the link carried before an outage with which the next attempt begins."""
-VIDEO_FROM_S = 5.0
-"""Less picture than this makes no video consultation."""
 NO_LINK = "call-why-no-link"
 """The reason that a call process gives while it hears nothing of what it sends."""
 NO_CAMERA = "no_camera"
@@ -96,9 +95,7 @@ class CallDesk:
         self._send: Callable[[bytes], None] | None = None
         self._limit_bulk: Callable[[float | None], None] = lambda rate_bps: None
         self._ticker: asyncio.Task[None] | None = None
-        self._inbox: asyncio.Queue[bytes | bool] = asyncio.Queue()
-        """Signals, and whether the link came or went, in their order."""
-        self._listener: asyncio.Task[None] | None = None
+        self._inbox = CallInbox(self._take)
         self._link_up = False
         self.ends = CallEnds(clinic)
 
@@ -111,41 +108,20 @@ class CallDesk:
 
     def current(self) -> list[CallNow]:
         """Calls that ring or run."""
-        return [
-            CallNow(
-                *(call_id, running.ring.visit_id, running.ring.doctor_name, running.state.phase.value),
-                running.stats.rung if running.stats else "",
-                running.stats.why if running.stats else "",
-                self._camera_kind,
-            )
-            for call_id, running in self._calls.items()
-        ]
+        return [now_of(running, self._camera_kind) for running in self._calls.values()]
 
     # -- from the doctor ------------------------------------------------------------------------------
 
     async def hear(self, blob: bytes) -> None:
         """A signal that the hub forwarded. Signals are taken in one after the other; the link does not wait."""
-        self._take_later(blob)
+        self._inbox.put(blob)
 
     async def link_changed(self, online: bool) -> None:
         """The link to the hub came or went."""
-        self._take_later(online)
+        self._inbox.put(online)
 
-    def _take_later(self, news: bytes | bool) -> None:
-        self._inbox.put_nowait(news)
-        if self._listener is None:
-            self._listener = asyncio.create_task(self._listen())
-
-    async def _listen(self) -> None:
-        while True:
-            news = await self._inbox.get()
-            try:
-                if isinstance(news, bool):
-                    await self._follow_link(news)
-                else:
-                    await self._signal(news)
-            except Exception:
-                logger.exception("a signal was not handled")
+    async def _take(self, news: bytes | bool) -> None:
+        await (self._follow_link(news) if isinstance(news, bool) else self._signal(news))
 
     async def _signal(self, blob: bytes) -> None:
         try:
@@ -474,44 +450,12 @@ class CallDesk:
         self._show(running)
 
     def _show(self, running: RunningCall) -> None:
-        stats, state = running.stats, running.state
-        push = CallPush(
-            running.ring.call_id,
-            running.ring.visit_id,
-            state.phase.value,
-            stats.rung if stats else "",
-            stats.why if stats else "",
-            state.attempt,
-            self._camera_kind,
-            stats.send_bps if stats else 0,
-            stats.recv_bps if stats else 0,
-            stats.lan_state if stats else "",
-            running.processes,
-            stats.notes if stats else False,
-            stats.relayed if stats else False,
-        )
-        self._clinic.tablets.push(push)
+        self._clinic.tablets.push(push_of(running, self._camera_kind))
 
     async def _over(self, running: RunningCall) -> None:
-        ring = running.ring
-        video_s, audio_s, concealed_s = running.totals()
-        if running.state.attempt < 0:
-            return
-        mode = Mode.VIDEO if video_s >= VIDEO_FROM_S else Mode.AUDIO if audio_s > 0 else Mode.TEXT
-        held = ev.CallHeld(
-            ring.visit_id,
-            ring.call_id,
-            ring.doctor_id,
-            running.started_ms,
-            self._clinic.clock.now().wall_ms,
-            round(video_s, 1),
-            round(audio_s, 1),
-            round(concealed_s, 2),
-            mode,
-            "node",
-            running.state.reason,
-        )
-        await self.ends.add(held, VisitState.RX_PENDING if audio_s > 0 else VisitState.WAITING)
+        if running.state.attempt >= 0:
+            held = held_of(running, self._clinic.clock.now().wall_ms)
+            await self.ends.add(held, VisitState.RX_PENDING if running.totals()[1] > 0 else VisitState.WAITING)
 
     def _tell(self, signal: Signal) -> None:
         if self._send is not None:
@@ -543,6 +487,6 @@ class CallDesk:
         for process in self._leaving:
             await process.ended()
         await self.ends.close()
-        for task in (self._ticker, self._listener):
-            if task is not None:
-                task.cancel()
+        self._inbox.close()
+        if self._ticker is not None:
+            self._ticker.cancel()
