@@ -66,11 +66,12 @@ mkdir -p "$root/boot/firmware"
 _FINISH_RPI = r"""
 rm -rf "$root/boot/firmware"
 mkdir -p "$root/boot/trees"
-for tree in "$root"/usr/lib/linux-image-*/broadcom/bcm27*-rpi-*.dtb; do
+for tree in "$root"/usr/lib/linux-image-*/broadcom/bcm2*-rpi-*.dtb \
+  "$root"/usr/lib/modules/*/dtb/broadcom/bcm2*-rpi-*.dtb; do
   if [ -e "$tree" ]; then cp "$tree" "$root/boot/trees/"; fi
 done
 """
-"""The processor's description that the Pi's firmware hands to U-Boot and the kernel."""
+"""The machines' descriptions that the Pi's firmware hands to U-Boot and the kernel: as 6.12 has them, and as 7.3."""
 
 
 def sources(suite: str = recipes.SUITE, *, backports: bool = False) -> tuple[str, ...]:

@@ -123,9 +123,12 @@ def _build(order: Order, work: Path, recipe: Recipe, out: Path, say: Say) -> Bui
 def _loader(recipe: Recipe, work: Path, root: Path, epoch_s: int) -> dict[str, Path | bytes]:
     """What the first partition holds but for the recovery. Takes out of the tree what only it needs."""
     if recipe.loader == "uboot":
-        trees = work / "trees"
-        shutil.move(root / "boot/trees", trees)
-        return uboot.files(recipe, root, trees, disk.CMDLINE, epoch_s)
+        apart = work / "loader"
+        trees = Path("boot/trees")
+        for name in (trees, uboot.FIRMWARE, uboot.U_BOOT.parent.parent):
+            (apart / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(root / name, apart / name)
+        return uboot.files(recipe, apart, apart / trees, disk.CMDLINE, epoch_s)
     program = work / "BOOTX64.EFI"
     disk.grub(recipe, program)
     return {"EFI/BOOT/BOOTX64.EFI": program, "EFI/upkendra/grubenv": grubenv.encode(COUNTERS)}

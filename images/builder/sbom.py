@@ -1,7 +1,7 @@
 """What is in a tree: Debian's and Python's packages with versions and licences, as CycloneDX, as a table, as a list.
 
 Licences are what the packages say themselves: Debian's machine-readable copyright files, Python's metadata. What says
-nothing machine-readable is told as such; nothing is guessed.
+nothing machine-readable is told as such; nothing is guessed. A package of which only its papers are left is not listed.
 """
 
 import email.parser
@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 NOT_TOLD = "not machine-readable"
+PAPERS = ("/usr/share/doc/", "/usr/share/lintian/")
 _SPACE = uuid.UUID("75706b65-6e64-4261-8000-0000000005b0")
 
 
@@ -48,11 +49,24 @@ def _debian(root: Path) -> list[Package]:
         if "install ok installed" not in fields.get("Status", ""):
             continue
         name = fields["Package"]
+        if _is_empty(root, name, fields["Architecture"]):
+            continue
         source = str(fields.get("Source", name)).split(" ")[0]
         found.append(
             Package("deb", name, fields["Version"], fields["Architecture"], source, _copyright(root, name, source))
         )
     return found
+
+
+def _is_empty(root: Path, name: str, arch: str) -> bool:
+    """Whether a package brought something, and nothing of it but its papers is left."""
+    info = root / "var/lib/dpkg/info"
+    listing = next((path for path in (info / f"{name}.list", info / f"{name}:{arch}.list") if path.exists()), None)
+    if listing is None:
+        return False
+    paths = [root / line[1:] for line in listing.read_text("utf-8").splitlines() if not line.startswith(PAPERS)]
+    files = [path for path in paths if not path.is_dir()]
+    return bool(files) and not any(path.is_symlink() or path.exists() for path in files)
 
 
 def _copyright(root: Path, name: str, source: str) -> tuple[str, ...]:

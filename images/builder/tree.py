@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from . import sbom
+from . import prune, sbom
 from .recipe import Recipe
 from .tools import chroot, run
 
@@ -56,6 +56,9 @@ def make(recipe: Recipe, base: Path, root: Path, about: About, say: Say) -> byte
         (root / name).mkdir(parents=True, exist_ok=True)
     chroot(root, "systemd-sysusers")
     chroot(root, "systemctl", "preset-all", "--preset-mode=full")
+    if not recipe.for_tests:  # those come without what makes the others large
+        prune.prune(root, recipe.board, say)
+        prune.check(root, say)
     _clean(root)
     say("tree: lists")
     listed = sbom.look(root)

@@ -68,7 +68,7 @@ def image(script: str, epoch_s: int) -> bytes:
 def files(recipe: Recipe, root: Path, trees: Path, cmdline: str, epoch_s: int) -> dict[str, Path | bytes]:
     """What the first partition holds but for the recovery, by its place there. Raises BuildFailed, OSError.
 
-    ``root``: the tree of the image; ``trees``: descriptions of machines, of the image's kernel.
+    ``root``: where its firmware and U-Boot lie; ``trees``: descriptions of machines, of the image's kernel.
     """
     found = {path.name: path for path in sorted(trees.glob("*.dtb"))}
     if not recipe.for_tests and (missing := set(TREES) - found.keys()):
