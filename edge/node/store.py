@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from edge.model.errors import UpkendraError
 from edge.sync.link import BundleAcked
-from edge.web.refusals import Locked
+from edge.web.refusals import Locked, failure_of
 
 from .config import LOCK_FILE, RECORDS_FILE, NodeConfig
 from .database import Database
@@ -59,6 +59,8 @@ class Store:
         self._views: Views | None = None
         self._views_db: Database | None = None
         self._held: int | None = None
+        self.unreadable = False
+        """Somebody gave the right key since the start, and the records did not open with it, disk permitting."""
 
     @property
     def locked(self) -> bool:
@@ -86,8 +88,13 @@ class Store:
         def opened_for_reading() -> Database:
             return Database(self._folder / RECORDS_FILE, dmk)
 
-        journal, secrets = await self._on(self._writer, opened)
-        self._views_db = await self._on(self._reader, opened_for_reading)
+        try:
+            journal, secrets = await self._on(self._writer, opened)
+            self._views_db = await self._on(self._reader, opened_for_reading)
+        except Exception as error:
+            self.unreadable = failure_of(error).code != "storage_full"
+            raise
+        self.unreadable = False
         self._views = Views(self._views_db)
         self._journal = journal
         return secrets

@@ -115,7 +115,7 @@ def _refuse(stem: str, version: str, code: str, message: str) -> None:
 
 def _restart() -> None:
     pending = updates.load(SYSTEM)
-    if pending is None or not pending.installed:
+    if pending is None or not pending.installed or pending.kept:
         return
     _panel("hold")
     _say(restart=True)
@@ -131,27 +131,39 @@ def _health() -> None:
         else:
             updates.save(SYSTEM, None)
         pending = None
-    wanted = health.Wanted(pending is not None, pending is not None and pending.hub_answered)
+    wanted = health.Wanted(pending is not None and not pending.kept, pending is not None and pending.hub_answered)
     verdict, why = health.wait(wanted)
     if verdict is health.Verdict.GOOD:
         slots.keep()
         _say(slot=slot, version=slots.running().version, good=True)
         if pending is not None:
+            _keep(pending)
+            verdict, why = health.wait_opening()
+    if verdict is health.Verdict.GOOD:
+        if pending is not None:
             updates.save(SYSTEM, None)
             updates.drop(FOLDER, pending.stem)
             _tell(Outcome(pending.version, "committed"))
-            _panel("release")
             if PANEL_IMAGE.exists():
                 _panel("update", str(PANEL_IMAGE))
         subprocess.run(["systemctl", "start", "--no-block", "upkendra-install.service"], check=False)
         return
-    if pending is None:
+    if pending is None or verdict is health.Verdict.AGAIN:
         logger.error("slot %s is started again: %s", slot, why)
     else:
         logger.error("version %s is given up: %s", pending.version, why)
         updates.write(SYSTEM / "why", why.encode())
         slots.give_up()
     subprocess.run(["systemctl", "reboot"], check=True, timeout=PANEL_TIMEOUT_S)
+
+
+def _keep(pending: Pending) -> None:
+    """A new system serves. The old one stays in its slot until somebody has opened the records."""
+    if pending.kept:
+        return
+    updates.save(SYSTEM, msgspec.structs.replace(pending, kept=True))
+    _tell(Outcome(pending.version, "installed", message="It runs. It is kept when somebody has opened the records."))
+    _panel("release")
 
 
 def _rolled_back(pending: Pending) -> None:

@@ -1,5 +1,7 @@
 """Does this system serve? Then its slot is kept; a new one that does not is left for the old one. Blocking.
 
+Updates start at night, when the records are locked: that a new system can read them shows when somebody opens them.
+
 A slot that runs already is never given up for what it cannot help, such as a hub that is silent. One that shows no
 pages for half an hour is started again: GRUB counts, and takes the other slot after three such starts.
 """
@@ -24,6 +26,8 @@ PAGES_S = 1800.0
 RESTARTS_MAX = 5
 """A service that died so often does not come any more."""
 LOOK_S = 3.0
+OPENING_LOOK_S = 15.0
+"""Between two looks for the first opening of the records, which may take until the morning."""
 TIMEOUT_S = 20.0
 CALL_S = 120.0
 UNITS = ("upkendra-set-up.service", "upkendra-node.service")
@@ -90,6 +94,27 @@ def wait(wanted: Wanted, clock: Callable[[], float] = time.monotonic) -> tuple[V
         if verdict is not Verdict.WAIT:
             return verdict, why
         time.sleep(LOOK_S)
+
+
+def opening(status: object, setup: object) -> tuple[Verdict, str]:
+    """What a new system's status says about the records. Pure. A node that is being set up has none."""
+    if isinstance(status, dict) and status.get("unreadable") is True:
+        return Verdict.BROKEN, "the records did not open with the right key"
+    if isinstance(status, dict) and status.get("locked") is False:
+        return Verdict.GOOD, ""
+    return (Verdict.GOOD, "") if status is None and setup is not None else (Verdict.WAIT, "")
+
+
+def wait_opening() -> tuple[Verdict, str]:
+    """Look until somebody has opened the records, or has not been able to. Open is what is open at two looks."""
+    before = Verdict.WAIT
+    while True:
+        status = ask("/api/status")
+        verdict, why = opening(status, ask("/api/setup") if status is None else None)
+        if verdict is Verdict.BROKEN or verdict is before is Verdict.GOOD:
+            return verdict, why
+        before = verdict
+        time.sleep(OPENING_LOOK_S)
 
 
 def look(*, calls_start: bool) -> Seen:

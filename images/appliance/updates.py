@@ -46,6 +46,8 @@ class Pending(Struct, frozen=True):
     """Whether the hub was heard before the restart: then it must be heard after it as well."""
     installed: bool = True
     """False while it is being installed: a power cut then is no failure of the new system."""
+    kept: bool = False
+    """It serves, and counts as good; it is over when somebody has opened the records (docs/decisions/0052)."""
 
 
 class Outcome(Struct, frozen=True):

@@ -192,6 +192,26 @@ def test_the_hub_counts_as_heard_only_when_it_acknowledged() -> None:
 
 
 @pytest.mark.parametrize(
+    ("status", "setup", "verdict"),
+    [
+        ({"locked": True, "unreadable": False}, None, health.Verdict.WAIT),
+        ({"locked": True}, None, health.Verdict.WAIT),
+        (None, None, health.Verdict.WAIT),
+        ({"locked": False, "unreadable": False}, None, health.Verdict.GOOD),
+        ({"locked": True, "unreadable": True}, None, health.Verdict.BROKEN),
+        ({"locked": False, "unreadable": True}, None, health.Verdict.BROKEN),
+        (None, {"step": "code"}, health.Verdict.GOOD),
+    ],
+)
+def test_a_new_system_is_kept_for_good_when_the_records_opened_in_it(
+    status: object, setup: object, verdict: health.Verdict
+) -> None:
+    found, why = health.opening(status, setup)
+    assert found is verdict
+    assert bool(why) is (verdict is health.Verdict.BROKEN)
+
+
+@pytest.mark.parametrize(
     ("said", "code"),
     [
         ("signature verification failed: self-signed certificate", "update_signature"),

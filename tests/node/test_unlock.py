@@ -14,6 +14,7 @@ from argon2.low_level import Type, hash_secret_raw
 from edge.model.errors import BadInput, Refused
 from edge.model.records import Role
 from edge.node import provision, stretch
+from edge.node.config import RECORDS_FILE
 from edge.node.unlock import FREE_ATTEMPTS, Attempts, Slots, make_badge, open_with_badge, open_with_recovery
 from edge.web.refusals import TooManyAttempts, WrongPin
 from tests.node.kit import PIN, Provisioned, Served, provisioned
@@ -167,3 +168,17 @@ async def test_an_opening_that_broke_off_is_finished_by_the_next_log_in(setup: P
         assert told == [True]
         assert (await call("POST", "/api/unlock", body))[0] == 200
         assert told == [True], "open is open"
+
+
+async def test_records_that_do_not_open_with_the_right_key_are_told_to_who_judges_a_new_release(
+    setup: Provisioned,
+) -> None:
+    with (setup.folder / RECORDS_FILE).open("r+b") as records:
+        records.write(os.urandom(4096))
+    async with Served(setup) as served:
+        call = served.tablet.call
+        assert (await call("POST", "/api/unlock", {"badge": setup.badge, "pin": "000000"}))[0] == 401
+        assert (await served.tablet.get("/api/status"))["unreadable"] is False, "a wrong PIN says nothing of them"
+        assert (await call("POST", "/api/unlock", {"badge": setup.badge, "pin": PIN}))[0] >= 400
+        status = await served.tablet.get("/api/status")
+        assert (status["locked"], status["unreadable"]) == (True, True)

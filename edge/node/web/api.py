@@ -124,6 +124,7 @@ class Api:
             config.training,
             list(clinic.days.lost),
             self._calls.own_camera,
+            clinic.store.unreadable,
         )
 
     async def get_panel(self, call: Call[None, None]) -> PanelReport:

@@ -54,6 +54,8 @@ class Status(Struct, frozen=True):
     """Names of day slots whose tablet was lost: a tablet that finds its own here wipes what it holds."""
     own_camera: bool = False
     """Calls take picture and sound from the node's own camera, and clips may."""
+    unreadable: bool = False
+    """Somebody gave the right key since the start, and the records did not open with it."""
 
 
 class Unlock(Struct, frozen=True, forbid_unknown_fields=True):
