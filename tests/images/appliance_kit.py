@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import hashlib
+import http.client
 import http.server
 import json
 import os
@@ -30,7 +31,7 @@ from images.builder.tools import BuildFailed
 from tests.kits import link
 from tests.kits.cases import SAMPLES
 from tests.kits.client import Client, dig, text
-from tests.kits.clinic import ROOT, Clinic, wait_until
+from tests.kits.clinic import ROOT, Clinic
 from tests.kits.courier import carry
 from tests.kits.fat import make_fat
 from tests.kits.machine import BOOT_S, HUB_ADDRESS, ArmMachine, Machine, MachineError
@@ -38,12 +39,24 @@ from tests.kits.visit import DoctorVisit, NurseVisit
 
 from .kit import tool
 
+Change = tuple[str, str, str]
+"""A file, a text in it, and what it becomes."""
+ONE_LINE: Change = ("images/appliance/health.py", "LOOK_S = 3.0", "LOOK_S = 2.0")
+BROKEN: Change = ("edge/node/__main__.py", '"""The node', 'raise SystemExit("broken on purpose")\n"""The node')
+UNREADABLE: Change = ("edge/node/database.py", "b'db'", "b'another'")
+DELTA_MAX_BYTES = 32 * 1024
 DISK_BYTES = 3 << 30
 """A card is larger than the image."""
 PIN, CODE = "271828", "04711000"
 ANSWER_S = 240.0
+INSTALL_S = 900.0
+"""Of the machine's own, as all waits for it."""
+CONNECTION_S = 900.0
+"""By the clock: a machine that gets hardly any time answers late, one that died closes the connection."""
 LOOK_S = 3.0
 """Between two looks: each costs the emulated processor a handshake."""
+GONE = (OSError, http.client.HTTPException, MachineError)
+"""What is met in the middle of something when the plug is pulled."""
 BUILD_S: dict[Board, float] = {"amd64": 1500.0, "rpi": 2.5 * 3600}
 """From packages: those of another processor set themselves up in an emulated one."""
 MACHINES: dict[Board, type[Machine]] = {"amd64": Machine, "rpi": ArmMachine}
@@ -94,8 +107,8 @@ class Workshop:
         """Make a pair of a maintainer's keys."""
         return tool(self.folder, "keys", "--out", folder).code == 0
 
-    def checkout(self, version: str, change: tuple[str, str, str] | None = None) -> Path:
-        """A copy of what goes into an image; ``change``: a file, a text in it, and what it becomes."""
+    def checkout(self, version: str, change: Change | None = None) -> Path:
+        """A copy of what goes into an image, with a change."""
         source = self.folder / f"source-{version}"
         for name in (*tree.SOURCES, "requirements.lock"):
             place = source / name
@@ -110,7 +123,7 @@ class Workshop:
             path.write_text(path.read_text().replace(old, new, 1))
         return source
 
-    def build(self, version: str, change: tuple[str, str, str] | None = None, out: str = "") -> Path:
+    def build(self, version: str, change: Change | None = None, out: str = "") -> Path:
         """Build a version; its folder."""
         began_s = time.monotonic()
         made = self.folder / (out or version)
@@ -215,6 +228,10 @@ class Appliance:
         self.staff_id = ""
         self.visits: list[NurseVisit] = []
         """Whose token was answered: none of them may ever be missing."""
+        self._brought: set[str] = set()
+        about = bundle.load(build)
+        self._install_bytes = 3 * (about.rootfs.size_bytes + about.boot.size_bytes)
+        """What an install moves: both partitions are hashed, written into the other slot, and hashed there."""
 
     def _provisioning(self) -> bytes:
         made = self.clinic.command(
@@ -269,13 +286,12 @@ class Appliance:
 
     def wait_restart(self, old: str, timeout_s: float = BOOT_S) -> None:
         """Wait until another boot than ``old`` runs commands. Raises MachineError."""
-        deadline_s = time.monotonic() + timeout_s
-        while True:
-            self.machine.wait_shell(max(1.0, deadline_s - time.monotonic()))
-            with contextlib.suppress(MachineError, OSError):
-                if self.boot_id() != old:
-                    return
-            time.sleep(1.0)
+
+        def is_another() -> bool:
+            self.machine.wait_shell(60)
+            return self.boot_id() != old
+
+        self.machine.wait(is_another, "a restart", timeout_s)
 
     def restart(self) -> None:
         """What happens in the quiet hours, until the pages answer again."""
@@ -290,23 +306,22 @@ class Appliance:
         The machine itself is asked first: a tablet's question costs its emulated processor a handshake.
         """
         listens = "timeout 40 sh -c \"until ss -Hltn 'sport = :443' | grep -q .; do sleep 1; done\""
-        deadline_s = time.monotonic() + BOOT_S
-        while True:
-            with contextlib.suppress(MachineError, OSError):  # a machine that missed something starts again by itself
-                self.machine.wait_shell(max(1.0, deadline_s - time.monotonic()))
-                if self.machine.run(listens, 90)[0] == 0:
-                    break
-            if time.monotonic() > deadline_s:
-                raise MachineError(f"nothing listens: {self.machine.said()}")
-        wait_until(lambda: self._path_answers("/api/status") or self._path_answers("/api/setup"), "pages", 60, LOOK_S)
+
+        def are_served() -> bool:  # a machine that missed something starts again by itself
+            self.machine.wait_shell(60)
+            return self.machine.run(listens, 90)[0] == 0
+
+        self.machine.wait(are_served, "somebody to listen", BOOT_S)
+        pages = ("/api/status", "/api/setup")
+        self.machine.wait(lambda: any(map(self._path_answers, pages)), "pages", ANSWER_S, LOOK_S)
 
     def _path_answers(self, path: str) -> bool:
         try:
-            return self.client(timeout_s=15).raw("GET", path)[0] == 200
-        except OSError:
+            return self.client(timeout_s=120).raw("GET", path)[0] == 200
+        except GONE:
             return False
 
-    def client(self, timeout_s: float = 60) -> Client:
+    def client(self, timeout_s: float = CONNECTION_S) -> Client:
         """A tablet in the clinic's network."""
         return Client("http://upkendra.lan:443", timeout_s=timeout_s, connect=self.machine.connect)
 
@@ -314,7 +329,7 @@ class Appliance:
 
     def set_up(self) -> None:
         """What a technician does at the tablet."""
-        tablet = self.client(timeout_s=120)
+        tablet = self.client()
         tablet.csrf = text(tablet.post("/api/setup/code", {"code": CODE}), "csrf")
         now = tablet.post("/api/setup/enrol")
         assert dig(now, "problem") is None, now
@@ -323,11 +338,11 @@ class Appliance:
         made = tablet.post("/api/setup/staff", {"name": "Sunita Demo", "name_hi": "", "role": "anm", "pin": PIN})
         self.badge, self.staff_id = text(made, "badge"), text(made, "staff", "staff_id")
         tablet.post("/api/setup/finish")
-        wait_until(lambda: self._path_answers("/api/status"), "the clinic after the set-up", ANSWER_S, LOOK_S)
+        self.machine.wait(lambda: self._path_answers("/api/status"), "the clinic after the set-up", ANSWER_S, LOOK_S)
 
     def nurse(self) -> Client:
         """A nurse who unlocked the node and logged in."""
-        tablet = self.client(timeout_s=120)
+        tablet = self.client()
         tablet.post("/api/unlock", {"badge": self.badge, "pin": PIN})
         tablet.csrf = text(tablet.post("/api/session", {"staff_id": self.staff_id, "pin": PIN}), "csrf")
         return tablet
@@ -348,12 +363,15 @@ class Appliance:
         """Wait until a doctor sees it."""
         doctor = self.clinic.hub_client()
         self.clinic.log_in_doctor(doctor)
-        DoctorVisit(visit).wait_in_queue(doctor, 120)
+        DoctorVisit(visit).wait_in_queue(doctor, CONNECTION_S)
 
     # Updates.
 
     def bring(self, update: Path, version: str) -> None:
-        """Bring an update as people do: the hub fills a stick, the stick is put in, udev does the rest."""
+        """Bring an update as people do, once: the hub fills a stick, the stick is put in, udev does the rest."""
+        if version in self._brought:
+            return
+        self._brought.add(version)
         folder = self.folder / f"stick-{secrets.token_hex(4)}"
         folder.mkdir()
         named = ["--name", "system", "--version", version, "--target", self.workshop.board, "--file", str(update)]
@@ -394,14 +412,42 @@ class Appliance:
             url = f"http://{HUB_ADDRESS}:{port}/{folder.name}.tar"
             self.machine.sh(f"rm -rf {place}; mkdir {place}; busybox wget -qO- {url} | tar -xC {place}", 600)
 
+    def cut_install(self, nurse: Client, share: float) -> str:
+        """Pull the plug when ``share`` of an install is done, in the middle of what the nurse does then; where it was.
+
+        It begins with the next install that begins. Raises MachineError.
+        """
+        with ThreadPoolExecutor(1) as pool:
+            cutter = pool.submit(self._pull_plug, share)
+            while not cutter.done():
+                try:
+                    self.visit(nurse)
+                except GONE:
+                    time.sleep(1.0)
+            return cutter.result()
+
+    def _pull_plug(self, share: float) -> str:
+        machine = self.machine
+        machine.wait(lambda: machine.run("[ -e /data/system/update.json ]")[0] == 0, "an install", INSTALL_S, 0.5)
+        began_bytes, left_s = machine.moved_bytes(), machine.left(INSTALL_S)
+        moved = looks = 0
+        while moved < share * self._install_bytes and left_s() > 0:
+            time.sleep(0.2)
+            looks += 1
+            moved = machine.moved_bytes() - began_bytes
+            if looks % 25 == 0 and self.outcome().get("ended") == "installed":
+                break
+        machine.kill()
+        return f"{moved >> 20} of {self._install_bytes >> 20} MiB"
+
     def outcome(self) -> dict[str, str]:
         """What the installer said last."""
         code, said = self.machine.run("cat /var/lib/upkendra/updates/outcome", 60)
         return msgspec.json.decode(said, type=dict[str, str]) if code == 0 else {}
 
-    def wait_outcome(self, version: str, ended: str, timeout_s: float = 600) -> dict[str, str]:
-        """Wait for the end of an update. Raises ClinicError."""
-        wait_until(
+    def wait_outcome(self, version: str, ended: str, timeout_s: float = INSTALL_S) -> dict[str, str]:
+        """Wait for the end of an update. Raises MachineError."""
+        self.machine.wait(
             lambda: (self.outcome().get("version"), self.outcome().get("ended")) == (version, ended),
             f"{version} {ended}",
             timeout_s,

@@ -1,46 +1,26 @@
-"""An image for a Raspberry Pi, from packages to a node in service, in qemu's ``virt`` machine.
+"""An image for a Raspberry Pi, from packages to a node in service and through its updates, in qemu's ``virt`` machine.
 
 U-Boot is its firmware; everything behind that is the card's own: script, counters, slots. What a Pi does before U-Boot,
-and the kernel's drivers for it, run on a Pi alone.
+and the kernel's drivers for it, run on a Pi alone. The steps stand one after the other, as in ``test_image``.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 
 from images.appliance import ubootenv
-from tests.kits.clinic import wait_until
+from images.builder.recipe import Board
 
-from .appliance_kit import ANSWER_S, LOOK_S, Appliance, Workshop, why_not
+from .appliance_kit import ANSWER_S, BROKEN, DELTA_MAX_BYTES, LOOK_S, Appliance, Workshop
 
 pytestmark = [pytest.mark.machine, pytest.mark.long, pytest.mark.timeout(3 * 3600)]
 
 
-@pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
-    if reason := why_not("rpi"):
-        pytest.skip(reason)
-    made = Workshop(tmp_path_factory.mktemp("workshop"), "rpi")
-    try:
-        yield made
-    finally:
-        made.close()
-
-
-@pytest.fixture(scope="module")
-def first(workshop: Workshop) -> Path:
-    return workshop.build("2026.11.1")
-
-
-@pytest.fixture(scope="module")
-def appliance(workshop: Workshop, first: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Appliance]:
-    made = Appliance(tmp_path_factory.mktemp("appliance"), workshop, first)
-    try:
-        made.first_day()
-        yield made
-    finally:
-        made.close()
+BOARD: Board = "rpi"
+RESTARTS_S = 1800.0
+"""A slot that is left for another one starts up to three times."""
 
 
 def counters(appliance: Appliance, folder: Path) -> dict[str, str]:
@@ -84,4 +64,44 @@ def test_a_flashed_card_becomes_a_node_whose_visits_reach_the_hub(
     assert "ro" in machine.sh("findmnt -no OPTIONS /").strip().split(",")
     assert machine.sh("systemctl --failed --no-legend --plain").strip() == ""
     kept = {"BOOT_ORDER": "A", "BOOT_A_LEFT": "3", "BOOT_B_LEFT": "0"}
-    wait_until(lambda: counters(appliance, tmp_path) == kept, "the slot to be kept", ANSWER_S, LOOK_S)
+    appliance.machine.wait(lambda: counters(appliance, tmp_path) == kept, "the slot to be kept", ANSWER_S, LOOK_S)
+
+
+def test_a_delta_of_one_changed_line_is_installed_started_and_kept(
+    appliance: Appliance,
+    update: Future[Path],
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
+) -> None:
+    size_bytes = update.result().stat().st_size
+    record_property("figure", f"arm64 image: delta of one changed line {size_bytes} bytes")
+    assert size_bytes <= DELTA_MAX_BYTES
+    with appliance.timed() as install:
+        appliance.place(update.result(), "2026.11.2")
+        appliance.wait_outcome("2026.11.2", "installed")
+    assert counters(appliance, tmp_path) == {"BOOT_ORDER": "B A", "BOOT_A_LEFT": "3", "BOOT_B_LEFT": "3"}
+    with appliance.timed() as restart:
+        appliance.restart()
+    record_property("figure", f"arm64 image: delta installed {install}; restart until pages {restart}")
+    assert (appliance.version(), appliance.slot()) == ("2026.11.2", "B")
+    assert appliance.all_there(appliance.nurse())
+    appliance.wait_outcome("2026.11.2", "committed")
+    assert counters(appliance, tmp_path) == {"BOOT_ORDER": "B A", "BOOT_A_LEFT": "3", "BOOT_B_LEFT": "3"}
+
+
+def test_a_version_that_does_not_serve_is_left_for_the_old_one(
+    appliance: Appliance, workshop: Workshop, second: Future[Path], tmp_path: Path
+) -> None:
+    appliance.place(workshop.delta(second.result(), workshop.build("2026.11.3", BROKEN)), "2026.11.3")
+    appliance.wait_outcome("2026.11.3", "installed")
+    boot = appliance.boot_id()
+    appliance.machine.sh("systemctl start --no-block upkendra-restart.service")
+    appliance.wait_restart(boot)
+    assert (appliance.version(), appliance.slot()) == ("2026.11.3", "A")
+    appliance.wait_restart(appliance.boot_id(), RESTARTS_S)
+    appliance.wait_pages()
+    outcome = appliance.wait_outcome("2026.11.3", "rolled_back")
+    assert "died" in outcome["message"]
+    assert (appliance.version(), appliance.slot()) == ("2026.11.2", "B")
+    assert counters(appliance, tmp_path)["BOOT_ORDER"] == "B", "RAUC struck the broken slot out"
+    assert appliance.all_there(appliance.nurse())

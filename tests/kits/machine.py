@@ -2,9 +2,13 @@
 
 The first port leads to this machine's loopback as 10.0.2.2 (where a hub listens), the second is the clinic's network
 with the test as a tablet in it. The shell is part of images for tests alone; qemu has to ask for it. Blocking.
+
+Waits are told in the own seconds of the machine: its clock stands still while its processors wait for one of ours,
+so that the same wait is right on a quiet computer and on one that has hardly any time left for it.
 """
 
 import contextlib
+import http.client
 import json
 import os
 import re
@@ -15,10 +19,12 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
+
+import msgspec
 
 from tests.kits.clinic import free_port
 
@@ -34,12 +40,22 @@ CPU: Final = "qemu64"
 """The plainest one that Debian runs on: to emulate the newer ones' wide registers takes twice as long for a hash."""
 STICK_SERIAL: Final = "upkendra-stick"
 BOOT_S: Final = 600.0
-"""An emulated processor took 366 s to start on a machine with nine programs for each of its processors."""
+"""Of the machine's own: one starts in some 60 on a quiet computer."""
 _PLAIN: Final = b"\nPS1=; PS2=; export TERM=dumb SYSTEMD_COLORS=0 SYSTEMD_URLIFY=0; stty -echo -onlcr\n"
 
 
 class MachineError(Exception):
     """The machine did not do what it should; the message quotes its console."""
+
+
+class _Stats(msgspec.Struct):
+    rd_bytes: int
+    wr_bytes: int
+
+
+class _Drive(msgspec.Struct):
+    stats: _Stats
+    device: str = ""
 
 
 class Machine:
@@ -51,6 +67,7 @@ class Machine:
         self.https_port = free_port()
         self._memory_mib = memory_mib
         self._process: subprocess.Popen[bytes] | None = None
+        self._began_s = 0.0
         self._shell: socket.socket | None = None
         self.console = folder / "console.log"
 
@@ -68,6 +85,7 @@ class Machine:
         self.folder.mkdir(parents=True, exist_ok=True)
         shell = self.folder / "shell"
         shell.unlink(missing_ok=True)
+        self._began_s = time.monotonic()
         with self.console.open("wb") as console:
             self._process = subprocess.Popen(
                 [*self._processor_and_loader(), *self._disk_and_network(), *self._consoles(shell)],
@@ -127,6 +145,34 @@ class Machine:
         words = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
+    def lived_s(self) -> float:
+        """Its own seconds since it was switched on: those of the clock in which it did not wait for a processor.
+
+        Of its threads the one that waited longest counts (proc_pid_schedstat: nanoseconds on a run queue).
+        """
+        assert self._process is not None
+        waited_ns = [0]
+        for thread in Path(f"/proc/{self._process.pid}/task").iterdir():
+            with contextlib.suppress(OSError):
+                waited_ns.append(int((thread / "schedstat").read_text().split()[1]))
+        return time.monotonic() - self._began_s - max(waited_ns) / 1e9
+
+    def left(self, timeout_s: float) -> Callable[[], float]:
+        """A function that says how many of ``timeout_s`` of its own seconds are left."""
+        until_s = self.lived_s() + timeout_s
+        return lambda: until_s - self.lived_s()
+
+    def wait(self, ask: Callable[[], bool], what: str, timeout_s: float, pause_s: float = 1.0) -> None:
+        """Ask until yes. What it cannot answer counts as no. Raises MachineError."""
+        left_s = self.left(timeout_s)
+        while True:
+            with contextlib.suppress(MachineError, OSError, http.client.HTTPException):
+                if ask():
+                    return
+            if left_s() < 0 or not self.is_running():
+                raise MachineError(f"not in {timeout_s:.0f} s of the machine's own: {what}\n{self.said()}")
+            time.sleep(pause_s)  # the machine is emulated; asking more often only slows it
+
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
@@ -149,7 +195,12 @@ class Machine:
         self._manage("device_del", {"id": "stick"}, until="DEVICE_DELETED")
         self._manage("blockdev-del", {"node-name": "stick"})
 
-    def _manage(self, command: str, arguments: Mapping[str, object], until: str = "") -> None:
+    def moved_bytes(self) -> int:
+        """What was read from its disk and written to it since it was switched on. Raises OSError: it is off."""
+        found = msgspec.convert(self._manage("query-blockstats", {}), list[_Drive])
+        return sum(one.stats.rd_bytes + one.stats.wr_bytes for one in found if one.device == "disk")
+
+    def _manage(self, command: str, arguments: Mapping[str, object], until: str = "") -> object:
         with socket.socket(socket.AF_UNIX) as monitor:
             monitor.settimeout(120)
             monitor.connect(str(self.folder / "qmp"))
@@ -157,7 +208,9 @@ class Machine:
                 seen: set[str] = set()
 
                 def hear() -> dict[str, object]:
-                    heard: dict[str, object] = json.loads(line.readline())
+                    if not (said := line.readline()):
+                        raise ConnectionError("the machine went away")
+                    heard: dict[str, object] = json.loads(said)
                     seen.add(str(heard.get("event", "")))
                     return heard
 
@@ -171,14 +224,11 @@ class Machine:
                         raise MachineError(f"{command}: {heard['error']}")
                 while until and until not in seen:
                     hear()
+                return heard["return"]
 
     def wait_said(self, words: str, timeout_s: float = BOOT_S) -> None:
         """Wait until the console of this start shows something. Raises MachineError."""
-        deadline_s = time.monotonic() + timeout_s
-        while words.encode() not in self.console.read_bytes():
-            if time.monotonic() > deadline_s or not self.is_running():
-                raise MachineError(f"not said: {words}\n{self.said()}")
-            time.sleep(1.0)
+        self.wait(lambda: words.encode() in self.console.read_bytes(), f"said: {words}", timeout_s)
 
     # The shell.
 
@@ -195,14 +245,13 @@ class Machine:
         shell = self._connect()
         begin, end = (f"{word}''{mark}" for word in "be")  # as typed; a terminal that echoes shows no mark by that
         shell.sendall(f"echo {begin}; {{ {command}\n}} 2>&1 </dev/null; echo {end} $?\n".encode())
-        deadline_s = time.monotonic() + timeout_s
+        left_s = self.left(timeout_s)
         heard = b""
         wanted = f"b{mark}\r?\n(.*?)e{mark} (\\d+)\r?\n".encode()
         while not (found := re.search(wanted, heard, re.DOTALL)):
-            left_s = deadline_s - time.monotonic()
-            if left_s <= 0 or not self.is_running():
+            if left_s() <= 0 or not self.is_running():
                 raise MachineError(f"{command} did not end: {heard[-1000:].decode(errors='replace')}")
-            shell.settimeout(min(left_s, 5.0))
+            shell.settimeout(5.0)
             try:
                 piece = shell.recv(65536)
             except TimeoutError:
@@ -225,18 +274,12 @@ class Machine:
 
     def wait_shell(self, timeout_s: float = BOOT_S) -> None:
         """Wait until the system is so far that it runs commands. Raises MachineError."""
-        deadline_s = time.monotonic() + timeout_s
-        while True:
-            try:
-                self._connect().sendall(
-                    b"\nPS1=; PS2=; export TERM=dumb SYSTEMD_COLORS=0 SYSTEMD_URLIFY=0; stty -echo -onlcr\n"
-                )
-                self.run("true", 10.0)
-                return
-            except (MachineError, OSError) as error:
-                if time.monotonic() > deadline_s or not self.is_running():
-                    raise MachineError(f"no shell: {error}\n{self.said()}") from None
-                time.sleep(1.0)  # the machine is emulated; asking more often only slows it
+
+        def answers() -> bool:
+            self._connect().sendall(_PLAIN)
+            return self.run("true", 10.0)[0] == 0
+
+        self.wait(answers, "a shell", timeout_s)
 
     # The clinic's network.
 
