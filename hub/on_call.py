@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 from sqlalchemy import Connection, func, or_, select, update
 
 from edge.model import events as ev
+from edge.model.errors import Refused
 
 from . import audit, down
 from .store.dialect import put_row
@@ -53,8 +54,17 @@ def listed(connection: Connection) -> list[List]:
     return [List(row.district, _items.decode(row.items), row.changed_ms) for row in rows]
 
 
-def put(connection: Connection, district: str, items: tuple[Number, ...], now_ms: int, actor: str) -> None:
-    """Replace a list. An empty one is told too: its numbers are wrong by now."""
+def put(
+    connection: Connection, district: str, items: tuple[Number, ...], seen_ms: int, now_ms: int, actor: str
+) -> None:
+    """Replace a list. An empty one is told too: its numbers are wrong by now.
+
+    ``seen_ms``: ``changed_ms`` of the list that was changed, 0 for none. Raises Refused(on_call_outdated) when another
+    list stands there by now.
+    """
+    standing_ms = connection.execute(select(on_call.c.changed_ms).where(on_call.c.district == district)).scalar() or 0
+    if standing_ms != seen_ms:
+        raise Refused("Somebody changed this list meanwhile. Load it and look.", code="on_call_outdated")
     latest = connection.execute(select(func.max(on_call.c.changed_ms))).scalar() or 0
     row = {"district": district, "items": _encode(items), "changed_ms": max(now_ms, latest + 1)}
     put_row(connection, on_call, row)

@@ -77,8 +77,11 @@ class OnCall(Struct, frozen=True):
 
 
 class PutOnCall(Struct, frozen=True, forbid_unknown_fields=True):
+    password: Password
     district: OldDistrict
     """Empty: everywhere."""
+    seen_ms: Annotated[int, Meta(ge=0)]
+    """``changed_ms`` of the list that was changed; 0 where there was none."""
     items: Annotated[tuple[on_call.Number, ...], Meta(max_length=on_call.MOST)]
 
 
@@ -98,7 +101,7 @@ class SitesApi:
             Route("PUT", f"{site}/staff/{{staff_id}}", self.put_staff, SetStaff, Staff, errors=(429,)),
             Route("POST", "/api/tokens", self.make_token, NewToken, TokenMade, errors=(404, 429)),
             Route("GET", "/api/on-call", self.get_on_call, None, OnCall),
-            Route("PUT", "/api/on-call", self.put_on_call, PutOnCall, OnCall),
+            Route("PUT", "/api/on-call", self.put_on_call, PutOnCall, OnCall, errors=(409, 429)),
         ]
 
     async def get_sites(self, call: Call[None, None]) -> Sites:
@@ -205,9 +208,10 @@ class SitesApi:
     async def put_on_call(self, call: Call[PutOnCall, None]) -> OnCall:
         """Replace the numbers of a district, or of everywhere. Nodes with a link hear of it within moments."""
         body = call.body
+        await self._hub.desk.need_password(call.subject, body.password)
 
         def act(connection: Connection) -> OnCall:
-            on_call.put(connection, body.district, body.items, self._hub.wall_ms(), call.subject)
+            on_call.put(connection, body.district, body.items, body.seen_ms, self._hub.wall_ms(), call.subject)
             return self._on_call(connection)
 
         return await self._hub.store.write(act)

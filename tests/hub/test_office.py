@@ -162,29 +162,58 @@ def _numbers(node: NodeKit) -> list[list[str]]:
     return [[number.phone for number in one.numbers] for one in said]
 
 
+async def put_numbers(
+    page: Page, district: str, *numbers: tuple[str, str], password: str = PASSWORD
+) -> tuple[int, Any]:
+    """Change the list that stands there now."""
+    lists: Any = (await page.get("/api/on-call"))["items"]
+    seen_ms = next((one["changed_ms"] for one in lists if one["district"] == district), 0)
+    items = [{"name": name, "phone": phone} for name, phone in numbers]
+    body = {"password": password, "district": district, "items": items, "seen_ms": seen_ms}
+    return await post(page, "/api/on-call", body, "PUT")
+
+
+HERE = ("PHC, duty doctor", "5550100")
+GAYA = ("PHC Gaya", "5550900")
+
+
 async def test_numbers_to_ring_reach_the_nodes_of_their_district_and_those_enrolled_later(kit: HubKit) -> None:
     node = await kit.enrol()
     page = await person(kit, Role.COORDINATOR)
-    here = {"district": "Sitapur", "items": [{"name": "PHC, duty doctor", "phone": "5550100"}]}
-    away = {"district": "Gaya", "items": [{"name": "PHC Gaya", "phone": "5550900"}]}
-    for body in ({"district": "", "items": [{"name": "Control room", "phone": "5550108"}]}, here, away):
-        assert (await post(page, "/api/on-call", body, "PUT"))[0] == 200
-    assert (await post(page, "/api/on-call", {**here, "items": [{"name": "x", "phone": "ring me"}]}, "PUT"))[0] == 400
+    for district, number in (("", ("Control room", "5550108")), ("Sitapur", HERE), ("Gaya", GAYA)):
+        assert (await put_numbers(page, district, number))[0] == 200
+    assert (await put_numbers(page, "Sitapur", ("x", "ring me")))[0] == 400
     await node.until(lambda: _numbers(node)[-1:] == [["5550100", "5550108"]])
     later = await kit.enrol("UP02")
     await later.until(lambda: _numbers(later)[-1:] == [["5550100", "5550108"]])
     kit.clock.pass_s(1)
-    assert (await post(page, "/api/on-call", {"district": "Sitapur", "items": []}, "PUT"))[0] == 200
+    assert (await put_numbers(page, "Sitapur"))[0] == 200
     await node.until(lambda: _numbers(node)[-1:] == [["5550108"]])
+
+
+async def test_numbers_to_ring_are_changed_with_the_password_and_never_over_what_somebody_else_wrote(
+    kit: HubKit,
+) -> None:
+    page = await person(kit, Role.COORDINATOR)
+    body = {"district": "Gaya", "items": [{"name": "PHC Gaya", "phone": "5550900"}], "seen_ms": 0}
+    assert (await post(page, "/api/on-call", body, "PUT"))[0] == 400
+    status, reply = await put_numbers(page, "Gaya", GAYA, password="not it at all")
+    assert (status, reply["code"]) == (401, "wrong_pin")
+    assert (await page.get("/api/on-call"))["items"] == [], "a refused list is nobody's"
+    kit.clock.pass_s(60)
+    body["password"] = PASSWORD
+    assert (await post(page, "/api/on-call", body, "PUT"))[0] == 200
+    status, reply = await post(page, "/api/on-call", {**body, "items": []}, "PUT")
+    assert (status, reply["code"]) == (409, "on_call_outdated")
+    assert (await only(page, "/api/on-call"))["items"] == body["items"]
+    assert await said(kit, "on_call_changed") == [("coordinator", "on_call_changed", "Gaya")]
 
 
 async def test_a_node_that_was_moved_rings_the_numbers_of_its_new_district_and_not_of_the_old_one(kit: HubKit) -> None:
     node = await kit.enrol()
     page, admin = await person(kit, Role.COORDINATOR), await person(kit, Role.ADMINISTRATOR)
-    gaya = {"district": "Gaya", "items": [{"name": "PHC Gaya", "phone": "5550900"}]}
-    here = {"district": "Sitapur", "items": [{"name": "PHC, duty doctor", "phone": "5550100"}]}
-    for body in (gaya, here):  # the new district's list is the older one
-        assert (await post(page, "/api/on-call", body, "PUT"))[0] == 200
+    for district, number in (("Gaya", GAYA), ("Sitapur", HERE)):  # the new district's list is the older one
+        assert (await put_numbers(page, district, number))[0] == 200
     await node.until(lambda: _numbers(node)[-1:] == [["5550100"]])
     for district, numbers in (("Gaya", ["5550900"]), ("Patna", [])):  # nobody keeps a list for Patna
         assert (await post(admin, f"/api/sites/{node.node_id}", {"district": district}, "PUT"))[0] == 200

@@ -196,6 +196,20 @@ on-call-drop = { $name }: remove
 on-call-full = { $n } numbers are the most in one list.
 on-call-told = Saved. Centres with a link hear it within moments.
 on-call-changed = Changed { $when }
+on-call-new = new: { $name } { $phone }
+on-call-gone = removed: { $name } { $phone }
+on-call-moved = order changed
+on-call-typed = a number is typed and not added yet
+on-call-unsaved = Not saved yet. Centres still ring the old numbers.
+on-call-others = Not saved yet: { $places }
+on-call-left = The numbers to ring are not saved yet. Your changes wait on that page.
+on-call-save = Save
+on-call-discard = Discard changes
+on-call-title = Numbers to ring: { $place }
+on-call-says = Centres will ring these, in this order. They show them without a log-in too.
+on-call-wrong = Digits, spaces and “-”, with “+” only in front: 2 digits at least.
+on-call-twice = This number is in the list already.
+error-on-call-outdated = Somebody changed this list meanwhile. Go back, look at what is not saved yet, and save again.
 
 # Break-glass
 glass-open = No doctor can be had: open the record
