@@ -346,7 +346,10 @@ class Desk:
         return Place(owned, patient, place, max(now_ms - since_ms, 0) // 1000)
 
     async def open_record(self, visit_id: str, doctor_id: str) -> Opened:
-        """The record, with its audit line; the first time the node hears that it was opened. Raises NotFound."""
+        """The record, with its audit line; the first time the node hears that it was opened. Raises NotFound.
+
+        No console is told: what changed stands in no queue, and whoever has the record open has read it with the reply.
+        """
 
         def load(connection: Connection) -> tuple[Opened, down.DownBlob | None]:
             now_ms = self.wall_ms()
@@ -364,7 +367,8 @@ class Desk:
             return Opened(owned, patient, self.directory.site(owned.node_id), others, workers), blob
 
         opened, blob = await self.store.write(load)
-        self.tell(visit_id, blob)
+        if blob is not None:
+            self.send_down(blob)
         return opened
 
     async def take(self, visit_id: str, doctor: Doctor) -> Visit:

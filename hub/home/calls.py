@@ -9,9 +9,10 @@ last. Time is counted by a clock that nobody sets.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -27,7 +28,7 @@ from edge.web.refusals import TooManyAttempts
 from .. import down, views
 from .. import fanout as fan
 from ..heard import Heard, heard, nothing
-from ..live import Live
+from ..live import END_AGAIN_S, Live
 from ..live_sides import CallRefused, VisitChanged
 from ..peers import Peers
 from ..store.schema import calls
@@ -52,6 +53,7 @@ KNOWN_MAX: Final = 50_000
 """So many visits are known by their accounts before those without a page are forgotten."""
 NEAR_BEFORE: Final = 2
 """With so many or fewer before her a patient is told that her turn is near (ours, unsourced - verify)."""
+T = TypeVar("T")
 Told: TypeAlias = Signal | VisitChanged | CallRefused
 _signal = msgspec.json.Decoder(Signal)
 _report = msgspec.json.Decoder(Report)
@@ -103,6 +105,7 @@ class HomeCalls:
         """Visits that were told that their turn is near, and have not changed since."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._looker: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
 
     # -- a running hub -----------------------------------------------------------------------------
 
@@ -112,7 +115,8 @@ class HomeCalls:
         self._looker = asyncio.create_task(self._keep_looking(), name="hub-home")
 
     async def close(self) -> None:
-        """Stop looking; finish what was begun."""
+        """Stop looking; finish what was begun, as far as the database takes it."""
+        self._closing.set()
         if self._looker is not None:
             self._looker.cancel()
             await asyncio.gather(self._looker, return_exceptions=True)
@@ -367,18 +371,33 @@ class HomeCalls:
             self._ended_meanwhile.add(call_id)
 
     async def _write_end(self, call_id: str, call: _Call, reason: str) -> None:
-        visit_id = call.ring.visit_id
-        await self._tell_pages(visit_id, Bye(call_id, reason))
+        visit_id, now_ms = call.ring.visit_id, self._home.wall_ms()
+        held = _held(call, reason, now_ms, self._monotonic_s() - call.taken_s) if call.taken_ms else None
+        missed = reason == "no_answer" and not call.taken_ms
+        self._begin(self._tell_pages(visit_id, Bye(call_id, reason)))
         if self._is_held_elsewhere(call):
             await asyncio.sleep(GRACE_S)
-        missed = reason == "no_answer" and not call.taken_ms
-        blob = await self._home.store.write(lambda connection: self._record_end(connection, call, reason, missed))
+        blob = await self._insist(lambda connection: self._record_end(connection, call, held, missed))
         self._home.desk.tell(visit_id, blob)
         self._home.changed(visit_id)
         if missed:
             await self._home.tell(visit_id, Kind.MISSED, call_id)
 
-    def _record_end(self, connection: Connection, call: _Call, reason: str, missed: bool) -> down.DownBlob | None:
+    async def _insist(self, work: Callable[[Connection], T]) -> T:
+        """Write until it is written: what a full disk refused would leave the visit in its call for ever."""
+        while True:
+            try:
+                return await self._home.store.write(work)
+            except Exception:
+                if self._closing.is_set():
+                    raise
+                logger.exception("the end of a call at home was not written yet")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), END_AGAIN_S)
+
+    def _record_end(
+        self, connection: Connection, call: _Call, held: ev.CallHeld | None, missed: bool
+    ) -> down.DownBlob | None:
         now_ms, speaker = self._home.wall_ms(), self._home.desk.speaker
         owned = views.load_visit(connection, call.ring.visit_id)
         if owned is None:
@@ -387,8 +406,7 @@ class HomeCalls:
         events: list[ev.Event] = []
         if any(one.call_id == call.ring.call_id and one.side == "node" for one in visit.calls):
             return None  # another process wrote it
-        if call.taken_ms:
-            held = _held(call, reason, now_ms, self._monotonic_s() - call.taken_s)
+        if held is not None:
             events.append(held)
             if visit.state is VisitState.IN_CALL:
                 then = VisitState.RX_PENDING if held.audio_s > 0 else VisitState.WAITING

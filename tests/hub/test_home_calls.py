@@ -12,6 +12,8 @@ from sqlalchemy import Connection
 
 from edge.media.signals import Accept, Answer, Bye, Candidate, Offer, Report, Ring, Signal
 from edge.model.records import Mode, VisitState
+from hub import views
+from hub.home import calls as home_calls
 from hub.home.calls import PAGES_MAX, RING_S, SILENCE_S
 
 from .home_kit import Telephone, always_open, sent, sent_soon, to_text
@@ -90,6 +92,44 @@ async def test_who_heard_nobody_was_in_no_consultation(home: HubKit) -> None:
     await until_state(patient, visit_id, VisitState.WAITING)
     checked = await page.call("POST", f"/api/visits/{visit_id}/check", {"draft": DRAFT})
     assert (await checked.json())["mode"] == "text"
+
+
+REFUSE = {
+    "sqlite": (
+        "CREATE TRIGGER full_disk BEFORE INSERT ON entries BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END",
+        "DROP TRIGGER full_disk",
+    ),
+    "postgresql": (
+        "ALTER TABLE entries ADD CONSTRAINT full_disk CHECK (false) NOT VALID",
+        "ALTER TABLE entries DROP CONSTRAINT full_disk",
+    ),
+}
+"""What makes the database refuse every new entry of a log, and what lets it take them again."""
+
+
+async def test_the_end_of_a_call_that_the_database_refused_is_written_when_it_takes_it(
+    home: HubKit, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, patient, visit_id, call_id, doctor, telephone = await in_call(home)
+    refuse, take = REFUSE[home.hub.store.engine.dialect.name]
+    await home.hub.store.write(lambda connection: connection.exec_driver_sql(refuse) and None)
+    monkeypatch.setattr(home_calls, "END_AGAIN_S", 0.05)
+    home.clock.pass_s(60)
+    await telephone.send_str(to_text(Bye(call_id, "hangup")))
+    assert (await hear(doctor, "bye"))["reason"] == "hangup"
+    for _ in range(int(PATIENCE_S / 0.05)):
+        if sum("was not written yet" in one.message for one in caplog.records) > 1:
+            break
+        await asyncio.sleep(0.05)
+    assert await patient.state(visit_id) is VisitState.IN_CALL
+    home.clock.pass_s(600)
+    await home.hub.store.write(lambda connection: connection.exec_driver_sql(take) and None)
+    seen = await until_state(patient, visit_id, VisitState.WAITING)
+    assert home.hub.home is not None
+    owned = await home.hub.store.read(lambda connection: views.load_visit(connection, visit_id))
+    assert owned is not None, seen
+    (proof,) = [one for one in owned.visit.calls if one.side == "node"]
+    assert proof.ended_ms - proof.started_ms == 60_000, "it ended when it ended, not when that was written"
 
 
 async def test_a_missed_call_frees_the_doctor_keeps_the_token_and_the_second_goes_to_the_end(home: HubKit) -> None:

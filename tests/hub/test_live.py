@@ -395,4 +395,18 @@ async def test_a_ring_of_which_its_node_says_no_end_is_ended_by_the_hub(kit: Hub
     assert (await hear(socket, "bye"))["reason"] == "no_answer"
     await node.until(lambda: Bye(call_id, "no_answer") in heard(node))
     assert kit.hub.live.running() == []
+
+
+async def test_a_record_that_is_opened_first_is_read_and_audited_once(kit: HubKit) -> None:
+    node, page, visit_id = await ready(kit)
+    socket = await connect(kit, page)
+    assert (await page.get(f"/api/visits/{visit_id}"))["visit"]["seen_ms"]  # type: ignore[index]
+    await node.until(lambda: any(isinstance(one, ev.VisitSeen) for one in node.said_by_hub()))
+    await socket.send_str("?")
+    kinds = []
+    while "refused" not in kinds:
+        kinds.append((await socket.receive_json(timeout=5))["type"])
+    assert "visit" not in kinds, "her own look comes back as a change, and her page reads all of it again"
+    lines = "SELECT count(*) FROM audit WHERE action = 'record_opened'"
+    assert await kit.hub.store.read(lambda connection: connection.exec_driver_sql(lines).scalar()) == 1
     await socket.close()
