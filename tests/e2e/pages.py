@@ -26,6 +26,9 @@ CHROMIUM = "/usr/bin/chromium"
 BROWSER_ARGS = ("--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
 LOOK = (Path(__file__).parent / "pages_look.js").read_text("utf-8")
 """Finds what axe does not look for; its argument is the least size of what is touched, in px."""
+DRAWN = """() => Promise.race([new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))),
+  new Promise((done) => setTimeout(done, 150))])"""
+"""Two frames; a page that another one covers draws none."""
 LONG_NAME = "डॉ. सत्यनारायण रामानुजाचार्य वेंकटसुब्रह्मण्यम मिश्र"
 
 
@@ -306,6 +309,7 @@ def log_in_doctor(page: Page, clinic: Clinic) -> None:
 
 def faults_here(page: Page, least_px: int = 48) -> list[str]:
     """Faults of the page as it stands, by our own rules and by axe's."""
+    drawn(page)
     return [*page.evaluate(LOOK, least_px), *axe.findings(page)]
 
 
@@ -313,9 +317,22 @@ def look(page: Page, least_px: int = 48) -> list[str]:
     """Faults of the page as it stands, in both languages."""
     faults: list[str] = []
     for _ in range(2):
-        page.wait_for_timeout(150)
         faults += faults_here(page, least_px)
         if page.locator("dialog[open]").count():
             return faults
-        tap(page, "language-toggle")
+        other_language(page)
     return faults
+
+
+def other_language(page: Page) -> None:
+    """The same page in the other language, drawn."""
+    root = page.locator("html")
+    before = str(root.get_attribute("lang"))
+    tap(page, "language-toggle")
+    expect(root).not_to_have_attribute("lang", before)
+    drawn(page)
+
+
+def drawn(page: Page) -> None:
+    """What the page was last told stands on it."""
+    page.evaluate(DRAWN)
