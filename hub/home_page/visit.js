@@ -8,7 +8,7 @@ import { pick, t } from "/ui/lib/l10n.js";
 import { Choice, TextField, toast } from "/ui/lib/parts.js";
 import { item, list, reference } from "/ui/lib/reference.js";
 import { SignsStep } from "/ui/lib/signs.js";
-import { blankForm, doubtful, numberOf, recordedForm, sendStep, stepFaults } from "/ui/lib/visit_form.js";
+import { blankForm, doubtful, numberOf, recordedForm, sendStep, stepFaults, wrongRange } from "/ui/lib/visit_form.js";
 import { errorText } from "/ui/lib/errors.js";
 import { Emergency } from "./login.js";
 import { Photos } from "./photos.js";
@@ -92,7 +92,7 @@ function measuredFaults(form, now) {
     if (!vital || !(form.values[id] ?? "").trim()) continue;
     const value = numberOf(id, form);
     if (value === null) found[id] = t("wrong-number");
-    else if (value < vital.hard_low || value > vital.hard_high) found[id] = t("wrong-range", { low: vital.hard_low, high: vital.hard_high });
+    else if (value < vital.hard_low || value > vital.hard_high) found[id] = wrongRange(vital, form);
   }
   const days = ageDays(now.patient);
   const unsure = doubtful(form, days === null || days >= ADULT_CHART_DAYS);
@@ -102,9 +102,12 @@ function measuredFaults(form, now) {
 
 /** @param {{form: VisitForm, change: (part: any) => void, faults: Record<string, string>}} props */
 function MeasuredStep({ form, change, faults }) {
+  const unit = (/** @type {string} */ id) => (id === "temp_c" ? (form.fahrenheit ? "°F" : "°C") : "kg");
+  const celsius = form.fahrenheit && !faults.temp_c ? numberOf("temp_c", form) : null;
   return html`<p class="notice">${t("home-measured-why")}</p><section class="card stack">
-    ${AT_HOME.map((id) => html`<div key=${id} class="stack tight"><${TextField} id=${`vital-${id}`} test=${`vital-${id}`} label=${`${pick(item("vitals", id), id)} (${id === "temp_c" ? "°C" : "kg"})`} inputmode="decimal" maxlength=${6}
-        value=${form.values[id] ?? ""} wrong=${faults[id]} onValue=${(/** @type {string} */ text) => change({ values: { ...form.values, [id]: text }, confirmed: form.confirmed.filter((one) => one !== id) })} />
+    ${AT_HOME.map((id) => html`<div key=${id} class="stack tight"><${TextField} id=${`vital-${id}`} test=${`vital-${id}`} label=${`${pick(item("vitals", id), id)} (${unit(id)})`} inputmode="decimal" maxlength=${6}
+        hint=${id === "temp_c" && celsius !== null ? `= ${celsius} °C` : undefined} value=${form.values[id] ?? ""} wrong=${faults[id]} onValue=${(/** @type {string} */ text) => change({ values: { ...form.values, [id]: text }, confirmed: form.confirmed.filter((one) => one !== id) })} />
+      ${id === "temp_c" ? html`<button type="button" class="quiet" data-test="temp-unit" onClick=${() => change({ fahrenheit: !form.fahrenheit, values: { ...form.values, temp_c: "" } })}>${t(form.fahrenheit ? "use-celsius" : "use-fahrenheit")}</button>` : null}
       ${faults[id] === t("home-measure-again") ? html`<label class="check"><input type="checkbox" data-test=${`confirm-${id}`} checked=${form.confirmed.includes(id)}
         onChange=${(/** @type {any} */ event) => change({ confirmed: event.currentTarget.checked ? [...form.confirmed, id] : form.confirmed.filter((one) => one !== id) })} />${t("home-measured-sure")}</label>` : null}</div>`)}
   </section>`;

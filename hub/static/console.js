@@ -166,8 +166,8 @@ function Header() {
   return html`<header class="top">
     <img src="/icon.svg" alt="" width="30" height="30" /><strong>${t(doctor.value && !treats() ? "office" : "console")}</strong>
     ${reachable.value ? null : html`<span class="notice warn slim" role="status" data-test="hub-line">${t("hub-away")}</span>`}
-    <span class="grow soft small keys">${doctor.value && treats() ? t("shortcuts") : ""}</span>
-    ${doctor.value ? html`<span class="who">${doctor.value.name} <span class="soft small">${doctor.value.qualification} · ${doctor.value.registration}</span></span>` : null}
+    <span class="soft small keys">${doctor.value && treats() ? t("shortcuts") : ""}</span>
+    ${doctor.value ? html`<span class="who" title=${doctor.value.name}>${doctor.value.name} <span class="soft small">${doctor.value.qualification} · ${doctor.value.registration}</span></span>` : null}
     <button type="button" class="quiet" data-test="language-toggle" lang=${other} onClick=${() => void setLanguage(other)}>${other === "en" ? "English" : "हिन्दी"}</button>
     ${doctor.value && !given.value && treats() ? html`<${ReadyButton} /><a class="button quiet" data-test="to-waiting" href=${page.value === "waiting" ? "#/" : "#/waiting"}>${t(page.value === "waiting" ? "to-patients" : "coordination-short")}</a>
       <a class="button quiet" data-test="to-review" href=${page.value === "review" ? "#/" : "#/review"}>${t(page.value === "review" ? "to-patients" : "review")}</a>` : null}

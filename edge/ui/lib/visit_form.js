@@ -102,6 +102,12 @@ export function numberOf(vital, form) {
   return vital === "temp_c" && form.fahrenheit ? Math.round(((value - 32) * 50) / 9) / 10 : value;
 }
 
+/** That a number cannot be, with the limits in the unit in which it was typed. @param {any} vital @param {VisitForm} form */
+export function wrongRange(vital, form) {
+  const typed = (/** @type {number} */ value) => (vital.id === "temp_c" && form.fahrenheit ? Math.round(value * 18 + 320) / 10 : value);
+  return t("wrong-range", { low: typed(vital.hard_low), high: typed(vital.hard_high) });
+}
+
 /** What of the form changes when the nurse takes a device's readings. @param {VisitForm} form @param {import("../api").Reading[]} readings */
 export function takeReadings(form, readings) {
   const taken = readings.map((one) => one.vital);
@@ -152,7 +158,7 @@ export function stepFaults(step, form, patient) {
       if (vital.derived || !(form.values[id] ?? "").trim()) continue;
       const value = numberOf(id, form);
       if (value === null) found[id] = t("wrong-number");
-      else if (value < vital.hard_low || value > vital.hard_high) found[id] = t("wrong-range", { low: vital.hard_low, high: vital.hard_high });
+      else if (value < vital.hard_low || value > vital.hard_high) found[id] = wrongRange(vital, form);
     }
     const [sbp, dbp] = [numberOf("sbp", form), numberOf("dbp", form)];
     if (sbp !== null && dbp !== null && sbp <= dbp) found.sbp = t("wrong-bp-order");
