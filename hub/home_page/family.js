@@ -5,7 +5,7 @@ import { put } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
 import { ageWords } from "/ui/lib/ages.js";
 import { day, language, t } from "/ui/lib/l10n.js";
-import { Choice, ColourBadge, Icon, TextField, toast } from "/ui/lib/parts.js";
+import { Choice, ColourBadge, Icon, showWrong, TextField, toast } from "/ui/lib/parts.js";
 import { EMPTY, faults, personOf } from "/ui/lib/person.js";
 import { errorText } from "/ui/lib/errors.js";
 import { Emergency, Hours } from "./login.js";
@@ -38,7 +38,7 @@ export function FamilyPage() {
         ${past.length > 0 ? html`<ul class="stack tight">${past.map((visit) => html`<li key=${visit.visit_id}><a class="button quiet wide" href=${`#/visit/${visit.visit_id}`} data-test="home-past">${t("home-past", { date: day(visit.opened_ms) })}</a></li>`)}</ul>` : null}
       </section>`;
     })}
-    <a class="button wide" href="#/person" data-test="home-add">${t(now.people.length === 0 ? "home-add-first" : "home-add")}</a>
+    <a class=${now.people.length === 0 ? "button primary wide" : "button wide"} href="#/person" data-test="home-add">${t(now.people.length === 0 ? "home-add-first" : "home-add")}</a>
     <${Nearest} /><${Emergency} />
     <a class="button quiet wide" href="#/check" data-test="home-check">${t("home-check")}</a></div>`;
 }
@@ -70,7 +70,7 @@ export function PersonPage() {
   const save = async (/** @type {Event} */ event) => {
     event.preventDefault();
     bad.value = faults(form.value);
-    if (Object.keys(bad.value).length > 0) return;
+    if (Object.keys(bad.value).length > 0) return showWrong();
     busy.value = true;
     const done = await submit({ type: "register_patient", patient_id: newId(), person: { ...personOf(form.value), language: language.value } });
     busy.value = false;

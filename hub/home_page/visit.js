@@ -5,7 +5,7 @@ import { ageDays, ADULT_CHART_DAYS, isMinor } from "/ui/lib/ages.js";
 import { ComplaintStep } from "/ui/lib/complaints.js";
 import { HistoryStep } from "/ui/lib/history.js";
 import { pick, t } from "/ui/lib/l10n.js";
-import { Choice, TextField, toast } from "/ui/lib/parts.js";
+import { Choice, showWrong, TextField, toast } from "/ui/lib/parts.js";
 import { item, list, reference } from "/ui/lib/reference.js";
 import { SignsStep } from "/ui/lib/signs.js";
 import { blankForm, doubtful, numberOf, recordedForm, sendStep, stepFaults, wrongRange } from "/ui/lib/visit_form.js";
@@ -52,11 +52,14 @@ function Questions({ now }) {
   }, []);
   useEffect(() => title.current?.focus(), [step.value]);
   const name = STEPS[step.value];
-  const change = (/** @type {any} */ part) => (form.value = { ...form.value, ...part });
+  const change = (/** @type {any} */ part) => {
+    form.value = { ...form.value, ...part };
+    if (name === "complaint") bad.value = {};
+  };
   const mark = (/** @type {any} */ part) => (form.value = { ...form.value, sent: { ...form.value.sent, ...part.sent } });
   const next = async () => {
     bad.value = name === "measured" ? measuredFaults(form.value, now) : name === "photos" ? {} : stepFaults(name, form.value, now.patient);
-    if (Object.keys(bad.value).length > 0) return;
+    if (Object.keys(bad.value).length > 0) return showWrong();
     busy.value = true;
     const measured = AT_HOME.some((id) => numberOf(id, form.value) !== null);
     const said = name === "measured" ? (measured ? "vitals" : "") : name === "photos" ? "" : name;

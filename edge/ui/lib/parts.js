@@ -112,3 +112,8 @@ export function Toasts() {
     )}
   </div>`;
 }
+
+/** Bring what is wrong first into sight, once it is drawn: the button that found it may be a screen away. */
+export function showWrong() {
+  requestAnimationFrame(() => document.querySelector("main :is(.wrong, p.notice.bad:not(.lead))")?.scrollIntoView({ block: "center" }));
+}
