@@ -105,7 +105,6 @@ function App() {
   if (!started.value) return html`<p class="card" role="status">…</p>`;
   const other = language.value === "hi" ? "en" : "hi";
   return html`<header class="top"><a class="brand" href="#/"><img src="/icon.svg" alt="" width="32" height="32" />${t("home-title")}</a>
-      <span class="grow"></span>
       <button type="button" class="quiet" data-test="language-toggle" lang=${other} onClick=${() => void setLanguage(other)}>${other === "hi" ? "हिंदी" : "English"}</button>
       ${family.value ? html`<button type="button" class="quiet" data-test="logout" onClick=${() => void logOut()}>${t("logout")}</button>` : null}</header>
     ${reachable.value ? null : html`<p class="notice warn away" role="status" data-test="away">${t("home-away")}</p>`}

@@ -2,7 +2,7 @@
 // The waiting room: token, place and told wait, what to do after a missed turn, and the answer when it is there.
 import { html, useRef, useSignal } from "/ui/lib/dom.js";
 import { expectedText } from "/ui/lib/expected.js";
-import { t } from "/ui/lib/l10n.js";
+import { clockTime, t } from "/ui/lib/l10n.js";
 import { Dialog, toast } from "/ui/lib/parts.js";
 import { errorText } from "/ui/lib/errors.js";
 import { Hours } from "./login.js";
@@ -29,6 +29,7 @@ export function Waiting({ now }) {
   const waits = WAITS.includes(now.state) && !over;
   const back = now.state === "no_show" && now.token_today;
   const anew = waits && Boolean(now.token) && !now.token_today;
+  const nobody = now.state === "waiting" && now.expected?.state === "nobody";
   const words = over || now.state === "cancelled" ? "home-over" : now.papers.length > 0 ? "home-answered" : now.state === "no_show" ? "home-missed"
     : now.state === "in_call" ? "home-in-call" : now.doctor_name ? "home-with-doctor" : "home-waiting";
   return html`
@@ -37,14 +38,14 @@ export function Waiting({ now }) {
       <div class="stack tight"><p class="lead" role="status" data-test="home-words" data-words=${words}>${t(words, { name: now.doctor_name })}</p>
         ${now.doctor_registration ? html`<p class="soft" data-test="home-doctor">${[now.doctor_qualification, t("home-registration", { number: now.doctor_registration })].filter(Boolean).join(" · ")}</p>` : null}
         ${now.state === "waiting" && now.place > 0 && now.token_today ? html`<p data-test="home-place" data-place=${String(now.place)}>${now.place === 1 ? t("home-place-next") : t("home-place", { n: now.place - 1 })}</p>` : null}
-        ${now.state === "waiting" && now.expected && (opening.value?.open || now.expected.state !== "waiting") ? html`<p data-test="home-expected">${expectedText(now.expected)}</p>` : null}
+        ${now.state === "waiting" && now.expected && (opening.value?.open || now.expected.state !== "waiting") ? html`<p data-test="home-expected">${nobody ? t("home-nobody", { at: clockTime(now.expected.at_ms) }) : expectedText(now.expected)}</p>` : null}
         ${now.day_pass && waits ? html`<p class="soft">${t("home-pass")} <strong class="nobreak num" data-test="home-pass">${now.token}-${now.day_pass}</strong></p>` : null}</div></section>` : null}
     ${now.state === "no_show" ? html`<p class="notice warn" data-test="home-missed">${t(now.missed > 1 ? "home-missed-end" : "home-missed-place")}</p>` : null}
     ${back ? html`<button type="button" class="primary wide big" data-test="home-here" disabled=${busy.value} onClick=${() => void act({ type: "move_visit", state: "waiting" })}>${t("home-here")}</button>` : null}
     ${anew ? html`<button type="button" class="primary wide big" data-test="home-token-again" disabled=${busy.value} onClick=${() => void act({ type: "issue_token" })}>${t("home-token-again")}</button>` : null}
     <${Spoken} now=${now} />
     ${now.papers.length > 0 ? html`<${Papers} visitId=${now.visit_id} papers=${now.papers} open=${!over} />` : null}
-    ${waits && now.papers.length === 0 ? html`<${Hours} />${now.state === "waiting" && !opening.value?.open ? html`<p data-test="home-case">${t("home-case")}</p>` : null}
+    ${waits && now.papers.length === 0 ? html`${nobody ? null : html`<${Hours} />`}${now.state === "waiting" && !opening.value?.open ? html`<p data-test="home-case">${t("home-case")}</p>` : null}
       <p>${t("home-keep-open")}</p><${Ready} /><${Photos} now=${now} />` : null}
     ${waits && now.state !== "in_call" && now.papers.length === 0 ? html`<button type="button" class="quiet wide" data-test="home-cancel" onClick=${() => (asksCancel.value = true)}>${t("home-cancel")}</button>` : null}
     <a class="button quiet wide" href="#/">${t("home-to-family")}</a>
