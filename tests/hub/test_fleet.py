@@ -103,8 +103,8 @@ async def test_a_line_says_what_the_node_said_and_what_wants_a_person_comes_firs
     assert (await page.call("GET", "/api/fleet?sort=name")).status == 400
 
 
-def ten_thousand(connection: Connection, keys: Keyring) -> None:
-    """As many nodes as a state has, each with its word."""
+def many_nodes(connection: Connection, keys: Keyring, count: int = 10_000) -> None:
+    """As many nodes as a state has, or ``count``, each with its word."""
     column = dict.fromkeys(("hint", "device_public", "log_public", "records_public"), bytes(32))
     rows = [
         {
@@ -123,7 +123,7 @@ def ten_thousand(connection: Connection, keys: Keyring) -> None:
             "block": f"Block {number % 534}",
             "told_on_call_ms": 0,
         }
-        for number in range(10_000)
+        for number in range(count)
     ]
     connection.execute(insert(nodes), rows)
     word = msgspec.msgpack.encode(TOLD)
@@ -135,7 +135,7 @@ def of_all(connection: Connection) -> list[fleet.Line]:
 
 
 async def test_ten_thousand_nodes_leave_the_hub_a_page_at_a_time(kit: HubKit) -> None:
-    await kit.hub.store.write(lambda connection: ten_thousand(connection, kit.hub.keys))
+    await kit.hub.store.write(lambda connection: many_nodes(connection, kit.hub.keys))
     found = await kit.hub.store.read(of_all)
     page = fleet.page(found, fleet.Question(q="block 7", sort=fleet.Sort.BACKLOG, offset=40, limit=50), 1)
     assert page.counts.nodes == 10_000 and len(page.items) == 50 and page.total > 100
