@@ -54,7 +54,7 @@ function Questions({ now }) {
   const name = STEPS[step.value];
   const change = (/** @type {any} */ part) => {
     form.value = { ...form.value, ...part };
-    if (name === "complaint") bad.value = {};
+    if (name === "complaint" || "values" in part) bad.value = {};
   };
   const mark = (/** @type {any} */ part) => (form.value = { ...form.value, sent: { ...form.value.sent, ...part.sent } });
   const next = async () => {
