@@ -30,14 +30,15 @@ export function Waiting({ now }) {
   const back = now.state === "no_show" && now.token_today;
   const anew = waits && Boolean(now.token) && !now.token_today;
   const nobody = now.state === "waiting" && now.expected?.state === "nobody";
+  const shut = now.state === "waiting" && opening.value?.open === false;
   const words = over || now.state === "cancelled" ? "home-over" : now.papers.length > 0 ? "home-answered" : now.state === "no_show" ? "home-missed"
-    : now.state === "in_call" ? "home-in-call" : now.doctor_name ? "home-with-doctor" : "home-waiting";
+    : now.state === "in_call" ? "home-in-call" : now.doctor_name ? "home-with-doctor" : shut ? "home-kept" : "home-waiting";
   return html`
     ${waits || now.papers.length === 0 ? html`<section class=${`card token-card ${now.colour}`} aria-label=${t("home-token")} data-test="home-token-card">
       ${now.token ? html`<div><p class="soft">${t("home-token")}</p><p class="token-number num" data-test="home-token">${now.token}</p></div>` : null}
       <div class="stack tight"><p class="lead" role="status" data-test="home-words" data-words=${words}>${t(words, { name: now.doctor_name })}</p>
         ${now.doctor_registration ? html`<p class="soft" data-test="home-doctor">${[now.doctor_qualification, t("home-registration", { number: now.doctor_registration })].filter(Boolean).join(" · ")}</p>` : null}
-        ${now.state === "waiting" && now.place > 0 && now.token_today ? html`<p data-test="home-place" data-place=${String(now.place)}>${now.place === 1 ? t("home-place-next") : t("home-place", { n: now.place - 1 })}</p>` : null}
+        ${now.state === "waiting" && now.place > 0 && now.token_today && !shut ? html`<p data-test="home-place" data-place=${String(now.place)}>${now.place === 1 ? t("home-place-next") : t("home-place", { n: now.place - 1 })}</p>` : null}
         ${now.state === "waiting" && now.expected && (opening.value?.open || now.expected.state !== "waiting") ? html`<p data-test="home-expected">${nobody ? t("home-nobody", { at: clockTime(now.expected.at_ms) }) : expectedText(now.expected)}</p>` : null}
         ${now.day_pass && waits ? html`<p class="soft">${t("home-pass")} <strong class="nobreak num" data-test="home-pass">${now.token}-${now.day_pass}</strong></p>` : null}</div></section>` : null}
     ${now.state === "no_show" ? html`<p class="notice warn" data-test="home-missed">${t(now.missed > 1 ? "home-missed-end" : "home-missed-place")}</p>` : null}
@@ -45,8 +46,8 @@ export function Waiting({ now }) {
     ${anew ? html`<button type="button" class="primary wide big" data-test="home-token-again" disabled=${busy.value} onClick=${() => void act({ type: "issue_token" })}>${t("home-token-again")}</button>` : null}
     <${Spoken} now=${now} />
     ${now.papers.length > 0 ? html`<${Papers} visitId=${now.visit_id} papers=${now.papers} open=${!over} />` : null}
-    ${waits && now.papers.length === 0 ? html`${nobody ? null : html`<${Hours} />`}${now.state === "waiting" && !opening.value?.open ? html`<p data-test="home-case">${t("home-case")}</p>` : null}
-      <p>${t("home-keep-open")}</p><${Ready} /><${Photos} now=${now} />` : null}
+    ${waits && now.papers.length === 0 ? html`${nobody ? null : html`<${Hours} />`}${shut ? html`<p data-test="home-case">${t("home-case")}</p>` : null}
+      ${shut ? null : html`<p>${t("home-keep-open")}</p>`}<${Ready} /><${Photos} now=${now} />` : null}
     ${waits && now.state !== "in_call" && now.papers.length === 0 ? html`<button type="button" class="quiet wide" data-test="home-cancel" onClick=${() => (asksCancel.value = true)}>${t("home-cancel")}</button>` : null}
     <a class="button quiet wide" href="#/">${t("home-to-family")}</a>
     ${asksCancel.value ? html`<${Dialog} title=${t("home-cancel-ask")} test="home-cancel-dialog" onClose=${() => (asksCancel.value = false)}>

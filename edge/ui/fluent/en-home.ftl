@@ -67,6 +67,7 @@ home-photos-why = You may add photos of a wound, a rash, a report or medicines.
 home-photo-alt = Your photo
 home-token = Your token
 home-waiting = Please wait. The doctor will call you.
+home-kept = What you wrote is kept.
 home-with-doctor = { $name } is looking at your record.
 home-registration = registration { $number }
 home-in-call = You are in a call with the doctor.

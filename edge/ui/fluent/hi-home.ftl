@@ -67,6 +67,7 @@ home-photos-why = घाव, दाने, जाँच की पर्ची �
 home-photo-alt = आपकी फ़ोटो
 home-token = आपका टोकन
 home-waiting = इंतज़ार करें। डॉक्टर आपको कॉल करेंगे।
+home-kept = आपकी बात दर्ज हो गई।
 home-with-doctor = { $name } आपकी जानकारी देख रहे हैं।
 home-registration = पंजीकरण { $number }
 home-in-call = आप डॉक्टर के साथ कॉल में हैं।
