@@ -53,6 +53,8 @@ class OpenVisit(Struct, frozen=True, tag="open_visit", forbid_unknown_fields=Tru
     patient_id: Id
     category: Code = "general"
     follow_up_of: str = ""
+    open_known: int | None = None
+    """How many visits of this patient were open as the person saw it; refused when there are more. None: not said."""
 
 
 class RecordConsent(Struct, frozen=True, tag="record_consent", forbid_unknown_fields=True):
@@ -197,6 +199,8 @@ class Dispense(Struct, frozen=True, tag="dispense", forbid_unknown_fields=True):
     prescription_id: Id
     drug_id: Code
     units: Annotated[int, Meta(ge=1, le=10_000)]
+    given_before: int | None = None
+    """Units handed out by this line as the person saw it; refused when that has changed. None: not said."""
 
 
 class Refer(Struct, frozen=True, tag="refer", forbid_unknown_fields=True):

@@ -224,6 +224,9 @@ def _open(state: NodeState, command: cmd.OpenVisit, random: bytes) -> Decision:
     if command.follow_up_of == command.visit_id:
         text = "A visit cannot follow itself; name the earlier visit."
         return Refusal("follows_itself", text, "follow_up_of", Fault.CALLER)
+    if command.open_known is not None and sum(map(is_open, state.patient_visits)) > command.open_known:
+        text = "Another tablet has just opened a visit of this patient. Go on with that one."
+        return Refusal("visit_open_meanwhile", text, "open_known")
     salt = random[:SALT_BYTES]
     return [ev.VisitOpened(command.visit_id, command.patient_id, salt, command.category, command.follow_up_of)]
 
@@ -440,6 +443,11 @@ def _dispense(visit: Visit, command: cmd.Dispense) -> Decision:
     record = record_in(signed)
     if record is None or all(line.drug_id != command.drug_id for line in record.medicines):
         return Refusal("not_prescribed", "This medicine does not stand on the prescription.", "drug_id")
+    line = (command.prescription_id, command.drug_id)
+    given = sum(one.units for one in visit.handed_out if (one.prescription_id, one.drug_id) == line)
+    if command.given_before not in (None, given):
+        text = "Another tablet has handed this out meanwhile. Look at what was given before."
+        return Refusal("given_meanwhile", text, "given_before")
     return [ev.Dispensed(command.visit_id, command.prescription_id, command.drug_id, command.units)]
 
 

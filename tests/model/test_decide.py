@@ -358,6 +358,15 @@ def test_a_second_visit_while_one_is_open_is_told() -> None:
     assert warnings(state(patient_visits=(visit_after(CLOSED),)), opening, NOW) == ()
 
 
+def test_a_visit_that_another_tablet_has_just_opened_is_no_second_one() -> None:
+    visits = (visit_after(CLOSED), visit_after())
+    for known, code in ((0, "visit_open_meanwhile"), (1, ""), (None, "")):
+        opening = cmd.OpenVisit(COMMAND, an_id(9), PATIENT, open_known=known)
+        now = state(patient_visits=visits)
+        assert (refused(opening, now) if code else "") == code
+        assert code or events(opening, now)
+
+
 def test_a_patient_whom_somebody_else_corrected_meanwhile_is_looked_at_first() -> None:
     known = msgspec.structs.replace(patient(), amended=2)
     corrected = msgspec.structs.replace(known.person, village="Manpur")

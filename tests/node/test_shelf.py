@@ -59,6 +59,9 @@ async def test_only_what_stands_on_a_prescription_that_stands_is_handed_out(setu
         ask = {"visit_id": visit, "prescription_id": old, "units": 9}
         assert (await tablet.command("dispense", drug_id="F001", **ask))[0] == 409
         await tablet.say("dispense", drug_id="paracetamol-500", **ask)
+        status, body = await tablet.command("dispense", drug_id="paracetamol-500", given_before=0, **ask)
+        assert (status, body["code"]) == (409, "given_meanwhile"), "two tablets at once: the second has to look first"
+        await tablet.say("dispense", drug_id="paracetamol-500", given_before=9, **ask)
         checked = await tablet.call("POST", "/api/check-slip", {"qr": qr_text(first)})
         assert (checked[0], checked[1]["stands"]["standing"]) == (200, "valid")  # type: ignore[index]
         await tablet.say("close_visit", visit_id=visit, outcome="completed", explained=True)

@@ -34,11 +34,11 @@ export function PatientPage({ patientId }) {
   useEffect(() => void load().catch((error) => toast("bad", errorText(error))), [patientId]);
   if (!page.value) return html`<p class="card" role="status">${t("loading")}</p>`;
   if (route.value[2] === "edit") return html`<${Edit} patient=${page.value.patient} reload=${load} />`;
-  return html`<${Returning} patient=${page.value.patient} visits=${page.value.visits} />`;
+  return html`<${Returning} patient=${page.value.patient} visits=${page.value.visits} reload=${load} />`;
 }
 
-/** @param {{patient: Patient, visits: Visit[]}} props */
-function Returning({ patient, visits }) {
+/** @param {{patient: Patient, visits: Visit[], reload: () => Promise<void>}} props */
+function Returning({ patient, visits, reload }) {
   const form = useSignal(blankForm());
   const shown = useSignal(/** @type {Record<string, string>} */ ({}));
   const busy = useSignal("");
@@ -60,11 +60,13 @@ function Returning({ patient, visits }) {
   /** Open the visit; its id, or "" when the node refused. @returns {Promise<string>} */
   const open = async () => {
     const visitId = newId();
-    const opening = submit({ type: "open_visit", visit_id: visitId, patient_id: patient.patient_id, follow_up_of: follows.value });
+    const open_known = visits.filter((one) => OPEN.includes(one.state) || (one.state === "no_show" && !one.closed_ms)).length;
+    const opening = submit({ type: "open_visit", visit_id: visitId, patient_id: patient.patient_id, follow_up_of: follows.value, open_known });
     heardOpening({ visit: openedVisit(visitId, patient.patient_id), patient });
     const outcome = await opening;
     if (!outcome.ok && "error" in outcome) {
       toast("bad", errorText(outcome.error));
+      void reload().catch(() => {});
       return "";
     }
     for (const warning of (outcome.ok && outcome.reply?.warnings) || []) toast("warn", refusalText(warning));

@@ -34,7 +34,7 @@ export function HandOut({ visit, prescriptionId, drugId, name }) {
     <span class="soft" data-test="on-shelf">${drugId in shelf.value ? t("shelf-has", { n: shelf.value[drugId] ?? 0 }) : t("shelf-unknown")}${given ? ` · ${t("handed-out", { n: given })}` : ""}</span>
     <input id=${id} class="num" style=${{ maxWidth: "6rem" }} inputmode="numeric" maxlength="5" aria-label=${t("units-of", { name })} data-test="units" value=${units.value}
       onInput=${(/** @type {any} */ event) => (units.value = event.currentTarget.value)} />
-    <button type="button" data-test="dispense" disabled=${!amount || busy.value} onClick=${say({ type: "dispense", visit_id: visit.visit_id, prescription_id: prescriptionId })}>${t("dispense")}</button>
+    <button type="button" data-test="dispense" disabled=${!amount || busy.value} onClick=${say({ type: "dispense", visit_id: visit.visit_id, prescription_id: prescriptionId, given_before: given })}>${t("dispense")}</button>
     <button type="button" class="quiet" data-test="count-stock" disabled=${units.value === "" || busy.value} onClick=${say({ type: "count_stock" })}>${t("count-stock")}</button>
     <button type="button" class="quiet" data-test="receive-stock" disabled=${!amount || busy.value} onClick=${say({ type: "receive_stock" })}>${t("receive-stock")}</button></div>`;
 }
