@@ -48,7 +48,8 @@ def wanted(text: str) -> list[frozenset[str]]:
 
 
 def _number(digits: str) -> frozenset[str]:
-    """A number from its beginning or from its end, without the country's code."""
+    """A number, in whichever script, from its beginning or from its end, without the country's code."""
+    digits = "".join(str(int(digit)) for digit in digits)
     if len(digits) > 10 and digits.startswith("91") and len(digits) <= 12:
         digits = digits[2:]
     digits = digits.lstrip("0") or digits

@@ -276,7 +276,15 @@ def test_a_slow_reply_does_not_take_back_what_the_node_said_since(context: Brows
     assert colour.get_attribute("data-colour") == shown
 
 
-def test_the_red_button_makes_an_emergency_of_somebody_nobody_knows(context: BrowserContext, clinic: Clinic) -> None:
+CLOSE = """async (visit_id) => {
+  const [{ post }, { newId }] = await Promise.all([import("/ui/lib/http.js"), import("/ui/lib/ids.js")]);
+  await post("/api/commands", { type: "close_visit", command_id: newId(), visit_id, outcome: "referred" });
+}"""
+
+
+def test_the_red_button_makes_an_emergency_of_somebody_nobody_knows_and_of_a_visit_that_was_closed(
+    context: BrowserContext, clinic: Clinic
+) -> None:
     page = context.new_page()
     log_in_nurse(page, clinic)
     tap(page, "emergency")
@@ -286,6 +294,15 @@ def test_the_red_button_makes_an_emergency_of_somebody_nobody_knows(context: Bro
     see(page, "visit-page")
     page.locator('[data-colour="red"]').first.wait_for()
     assert look(page) == []
+    visit = page.url.rpartition("/")[2]
+    tap(page, "edit-form")
+    see(page, "step-complaint")
+    page.evaluate(CLOSE, visit)  # as another tablet would
+    tap(page, "emergency")
+    tap(page, "emergency-go")
+    see(page, "visit-page")
+    page.locator('[data-colour="red"]').first.wait_for()
+    assert page.url.rpartition("/")[2] != visit
 
 
 def test_a_reading_outside_the_soft_limits_is_asked_again_before_it_is_taken(

@@ -125,7 +125,7 @@ def test_a_doctor_saves_signs_amends_and_cancels_and_the_nurse_sees_what_stands(
     fill(nurse, "units", "90")
     tap(nurse, "count-stock")
     nurse.locator('[data-test="on-shelf"]', has_text="90").wait_for()
-    fill(nurse, "units", "9")
+    fill(nurse, "units", "९")
     tap(nurse, "dispense")
     nurse.locator('[data-test="on-shelf"]', has_text="81").wait_for()
     nurse.locator('[data-test="in-person"] summary').click()

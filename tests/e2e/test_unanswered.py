@@ -27,6 +27,8 @@ console.log(JSON.stringify({
   rung_for_nothing: said({ calls: [rung] }, 300_000),
   just_spoken: said({ calls: [{ ...rung, ended_ms: 280_000, audio_s: 12 }] }, 300_000),
   spoken_and_left: said({ calls: [{ ...rung, audio_s: 12 }] }, 300_000),
+  clock_put_back: said({ queued_ms: 90_000_000 }, 61_000),
+  tablet_a_little_behind: said({ queued_ms: 70_000 }, 61_000),
   in_call: said({ state: "in_call" }, 300_000),
   answered: said({ prescriptions: [{}] }, 300_000),
 }));
@@ -40,6 +42,7 @@ def test_an_emergency_is_said_to_be_unanswered_after_a_minute_without_a_doctor_w
     assert {name: waited for name, waited in found.items() if waited} == {
         "after": 60_000,
         "later": 270_000,
+        "clock_put_back": 60_000,
         "opened_and_left": 200_000,
         "put_back": 100_000,
         "rung_for_nothing": 299_000,

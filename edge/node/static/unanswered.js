@@ -17,6 +17,8 @@ export function unansweredMs(visit, nowMs) {
   if (visit.doctor_name || visit.prescriptions.length > 0 || visit.state === "in_call") return 0;
   const spoken = visit.calls.filter((call) => call.audio_s > 0 || call.video_s > 0).map((call) => call.ended_ms);
   const putBack = Math.floor((visit.stamps?.doctor ?? 0) / STAMP);
-  const waited = nowMs - Math.max(visit.queued_ms || visit.opened_ms, visit.seen_ms, putBack, ...spoken);
+  const since = nowMs - Math.max(visit.queued_ms || visit.opened_ms, visit.seen_ms, putBack, ...spoken);
+  // Written under a clock that ran ahead and was put right since: nobody knows for how long, so it is said.
+  const waited = since < -PATIENCE_MS ? PATIENCE_MS : since;
   return waited < PATIENCE_MS ? 0 : waited;
 }

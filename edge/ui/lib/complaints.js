@@ -1,5 +1,6 @@
 // @ts-check
 // What hurts and since when: big pictures and words, up to five.
+import { digitsIn } from "./digits.js";
 import { html, useSignal } from "./dom.js";
 import { pick, t } from "./l10n.js";
 import { Choice, Icon } from "./parts.js";
@@ -42,7 +43,7 @@ export function ComplaintStep({ form, change, faults }) {
           <div class="row duration">
             <label for=${`since-${one.code}`}>${t("since-when")}</label>
             <input id=${`since-${one.code}`} class="short num" data-test=${`duration-${one.code}`} inputmode="numeric" maxlength="3" value=${one.duration}
-              onInput=${(/** @type {any} */ event) => edit(one.code, { duration: event.currentTarget.value.replace(/\D/g, "") })} />
+              onInput=${(/** @type {any} */ event) => edit(one.code, { duration: digitsIn(event.currentTarget.value) })} />
             <${Choice} name=${`unit-${one.code}`} quiet legend=${t("duration-unit")} value=${one.unit}
               onValue=${(/** @type {string} */ unit) => edit(one.code, { unit })}
               options=${["hour", "day", "week", "month"].map((value) => ({ value, label: t(`ago-${value}`) }))} />

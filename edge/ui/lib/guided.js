@@ -1,6 +1,7 @@
 // @ts-check
 // Questions for a complaint from the node's reviewed file, where there is one. Answers become lines of the notes, in
 // the reviewed Hindi words, and are read back from there; no rule reads them.
+import { decimalIn } from "./digits.js";
 import { html, signal, useEffect } from "./dom.js";
 import { get } from "./http.js";
 import { pick, say, t } from "./l10n.js";
@@ -76,7 +77,7 @@ export function GuidedQuestions({ complaint, answers, onAnswer }) {
       const key = `${complaint}.${question.id}`;
       const value = answers[key] ?? "";
       if (question.kind === "number") return html`<${TextField} key=${key} id=${`guided-${key}`} test=${`guided-${key}`} label=${[pick(question), question.unit && `(${question.unit})`].filter(Boolean).join(" ")} value=${value} inputmode="decimal" maxlength=${8}
-        onValue=${(/** @type {string} */ text) => onAnswer(key, text.replace(/[^\d.,]/g, ""))} />`;
+        onValue=${(/** @type {string} */ text) => onAnswer(key, decimalIn(text))} />`;
       const options = question.kind === "yes_no" ? ["yes", "no"].map((one) => ({ value: one, label: t(one) })) : question.options.map((one) => ({ value: one.id, label: pick(one) }));
       return html`<${Choice} key=${key} name=${`guided-${key}`} legend=${pick(question)} value=${value} options=${options} onValue=${(/** @type {string} */ one) => onAnswer(key, one === value ? "" : one)} />`;
     })}

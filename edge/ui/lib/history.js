@@ -1,5 +1,6 @@
 // @ts-check
 // Allergies (always asked), pregnancy where it may be, past illness and present medicines.
+import { digitsIn } from "./digits.js";
 import { html } from "./dom.js";
 import { day, pick, t } from "./l10n.js";
 import { Choice, TextField } from "./parts.js";
@@ -22,7 +23,7 @@ export function HistoryStep({ form, change, record, faults }) {
       <${Choice} name="pregnant" legend=${t("pregnant-question")} value=${form.pregnant} onValue=${set("pregnant")} wrong=${faults.pregnant}
         options=${[...yesNo, { value: "unknown", label: t("dont-know") }]} />
       ${form.pregnant === "yes" ? html`<${TextField} id="weeks" test="pregnant-weeks" label=${t("pregnant-weeks")} inputmode="numeric" maxlength=${2}
-        value=${form.weeks} wrong=${faults.weeks} onValue=${(/** @type {string} */ text) => change({ weeks: text.replace(/\D/g, "") })} />`
+        value=${form.weeks} wrong=${faults.weeks} onValue=${(/** @type {string} */ text) => change({ weeks: digitsIn(text) })} />`
         : html`<${Choice} name="post-partum" legend=${t("post-partum-question")} value=${form.post_partum} onValue=${set("post_partum")}
             wrong=${faults.post_partum} options=${yesNo} />`}
     </section>` : null}

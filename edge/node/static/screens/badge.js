@@ -1,5 +1,6 @@
 // @ts-check
 // Somebody came back to a replaced node by name alone: a colleague's badge vouches, then badge and PIN are made.
+import { latin } from "/ui/lib/digits.js";
 import { html, signal } from "/ui/lib/dom.js";
 import { post } from "/ui/lib/http.js";
 import { t } from "/ui/lib/l10n.js";
@@ -58,7 +59,7 @@ export function NewBadge({ person, name, onDone }) {
   const field = (/** @type {keyof typeof FIELDS} */ key, /** @type {string} */ label, secret = true) =>
     html`<${TextField} id=${`new-${key}`} label=${t(label)} test=${`badge-${key}`} type=${secret ? "password" : "text"}
       inputmode=${secret ? "numeric" : "text"} value=${fields[key]}
-      onValue=${(/** @type {string} */ text) => (typed.value = { ...typed.value, [key]: text })} />`;
+      onValue=${(/** @type {string} */ text) => (typed.value = { ...typed.value, [key]: secret ? latin(text) : text })} />`;
   return html`<form class="card stack narrow" data-test="badge-form" onSubmit=${give}>
     <h1>${name}</h1>
     <p>${t("badge-why")}</p>

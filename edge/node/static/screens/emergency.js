@@ -1,5 +1,6 @@
 // @ts-check
 // The red button. It is on every screen of a visit and never asks for a form first.
+import { digitsIn } from "/ui/lib/digits.js";
 import { html, signal } from "/ui/lib/dom.js";
 import { newId } from "/ui/lib/ids.js";
 import { t } from "/ui/lib/l10n.js";
@@ -43,9 +44,14 @@ function EmergencyDialog({ visitId, patientId }) {
   const raise = async () => {
     busy.value = true;
     wrong.value = "";
-    const id = visitId ?? (await openVisit(patientId));
+    let id = visitId ?? (await openVisit(patientId));
     if (id) {
-      const raised = await submit({ type: "raise_triage", visit_id: id, colour: "red", reason: "emergency button" });
+      let raised = await red(id);
+      // Somebody closed that visit meanwhile: an emergency begins another one.
+      if (!raised.ok && "error" in raised && raised.error.code === "visit_closed" && patientId) {
+        id = await openVisit(patientId);
+        if (id) raised = await red(id);
+      }
       const queued = raised.ok ? await submit({ type: "issue_token", visit_id: id }) : raised;
       if (!raised.ok && "error" in raised) wrong.value = errorText(raised.error);
       else {
@@ -76,10 +82,13 @@ function WhoForm() {
     <${Choice} name="emergency-gender" legend=${t("gender")} value=${gender.value} onValue=${(/** @type {string} */ value) => (gender.value = value)}
       options=${["female", "male", "other"].map((value) => ({ value, label: t(`gender-${value}`) }))} />
     <${TextField} id="em-age" test="emergency-age" label=${t("age-about")} value=${age.value} inputmode="numeric" maxlength=${3}
-      onValue=${(/** @type {string} */ text) => (age.value = text.replace(/\D/g, ""))} />
+      onValue=${(/** @type {string} */ text) => (age.value = digitsIn(text))} />
     <${Choice} name="emergency-unit" legend=${t("age-unit")} quiet value=${unit.value} onValue=${(/** @type {string} */ value) => (unit.value = value)}
       options=${["years", "months", "days"].map((value) => ({ value, label: t(`unit-${value}`) }))} />`;
 }
+
+/** @param {string} visit_id */
+const red = (visit_id) => submit({ type: "raise_triage", visit_id, colour: "red", reason: "emergency button" });
 
 /** Open a visit; of somebody nobody knows after what is known was registered. @param {string} [known] patient id @returns {Promise<string|null>} the visit's id */
 async function openVisit(known) {

@@ -1,5 +1,6 @@
 // @ts-check
 // The queue, the search, and the way to a new patient.
+import { digitsIn } from "/ui/lib/digits.js";
 import { html, signal, useEffect } from "/ui/lib/dom.js";
 import { get } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
@@ -98,7 +99,7 @@ export function Home() {
 }
 
 /** A phone number that somebody here has: its people, and the way to one more. @returns {import("/ui/api").Patient|undefined} */
-const houseOf = () => found.value?.find((one) => query.value.replace(/\D/g, "").endsWith(one.person.mobile) && one.person.mobile.length === 10);
+const houseOf = () => found.value?.find((one) => digitsIn(query.value).endsWith(one.person.mobile) && one.person.mobile.length === 10);
 
 function Found() {
   if (found.value?.length === 0) return html`<p class="notice" role="status" data-test="search-empty">${t("search-empty")}</p>`;

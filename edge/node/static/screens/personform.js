@@ -1,5 +1,6 @@
 // @ts-check
 // The fields of a person (forms.md §1), for a new patient and for a correction. Nothing else is asked.
+import { digitsIn, mobileIn } from "/ui/lib/digits.js";
 import { html, signal, useEffect } from "/ui/lib/dom.js";
 import { get } from "/ui/lib/http.js";
 import { t } from "/ui/lib/l10n.js";
@@ -12,7 +13,7 @@ export async function loadVillages() {
   villages.value = (await get("/api/villages")).items.map((/** @type {{name: string}} */ one) => one.name);
 }
 
-const digits = (/** @type {(text: string) => void} */ set) => (/** @type {string} */ text) => set(text.replace(/\D/g, ""));
+const digits = (/** @type {(text: string) => void} */ set) => (/** @type {string} */ text) => set(digitsIn(text));
 
 /** @param {{form: import("/ui/lib/person.js").PersonForm, set: (field: string) => (value: string) => void, bad: Record<string, string>, focus?: boolean, children?: unknown}} props */
 export function PersonFields({ form, set, bad, focus, children }) {
@@ -33,8 +34,8 @@ export function PersonFields({ form, set, bad, focus, children }) {
       maxlength=${200} onValue=${set("village")} />
       ${picks.length > 0 ? html`<div class="choices" role="group" aria-label=${t("village-picks")}>
         ${picks.map((name) => html`<button type="button" key=${name} class="choice slim" data-test="village-pick" onClick=${() => set("village")(name)}>${name}</button>`)}</div>` : null}</div>
-    <div data-field="mobile"><${TextField} id="reg-mobile" test="reg-mobile" label=${t("mobile")} type="tel" inputmode="numeric" maxlength=${10}
-      value=${form.mobile} wrong=${bad.mobile} onValue=${digits(set("mobile"))} hint=${t("mobile-hint")} /></div>
+    <div data-field="mobile"><${TextField} id="reg-mobile" test="reg-mobile" label=${t("mobile")} type="tel" inputmode="numeric" maxlength=${18}
+      value=${form.mobile} wrong=${bad.mobile} onValue=${(/** @type {string} */ text) => set("mobile")(mobileIn(text))} hint=${t("mobile-hint")} /></div>
     <div><${TextField} id="reg-owner" test="reg-owner" label=${t("mobile-owner")} value=${form.owner} maxlength=${80} onValue=${set("owner")} /></div>
     ${children}
     <div><${TextField} id="reg-relative" test="reg-relative" label=${t("relative-name")} value=${form.relative} maxlength=${200} onValue=${set("relative")} /></div>

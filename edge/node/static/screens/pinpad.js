@@ -1,5 +1,6 @@
 // @ts-check
 // A PIN by large keys or by keyboard.
+import { latin } from "/ui/lib/digits.js";
 import { html, useEffect, useRef } from "/ui/lib/dom.js";
 import { t } from "/ui/lib/l10n.js";
 import { Icon } from "/ui/lib/parts.js";
@@ -12,7 +13,7 @@ export function PinPad({ id, test, pin }) {
   useEffect(() => field.current?.focus(), []);
   return html`<label for=${id}>${t("pin")}</label>
     <input id=${id} ref=${field} class="pin" data-test=${test} type="password" inputmode="numeric" autocomplete="off" maxlength="12"
-      value=${pin.value} onInput=${(/** @type {any} */ event) => (pin.value = event.currentTarget.value)} />
+      value=${pin.value} onInput=${(/** @type {any} */ event) => (pin.value = latin(event.currentTarget.value))} />
     <div class="keypad" role="group" aria-label=${t("pin-keys")}>
       ${KEYS.map((key) => html`<button type="button" key=${key} onClick=${() => (pin.value += key)}>${key}</button>`)}
       <button type="button" onClick=${() => (pin.value = "")} aria-label=${t("clear")}><${Icon} name="cross" /></button>

@@ -1,6 +1,7 @@
 // @ts-check
 // A RED patient while nobody is logged in, also at a locked node: who, at once to the doctor, then values, answer and slip.
 // Large, for one hand; nothing has to be filled in before the doctor is told.
+import { decimalIn, digitsIn } from "/ui/lib/digits.js";
 import { html, signal, useEffect, useRef, useSignal } from "/ui/lib/dom.js";
 import { ApiError, get, post } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
@@ -146,7 +147,7 @@ function Who() {
     <h1>${t("red-title")}</h1><p>${t("emergency-who")}</p>
     <${Choice} name="red-gender" legend=${t("gender")} value=${now.gender} onValue=${(/** @type {string} */ gender) => set({ gender })}
       options=${["female", "male", "other"].map((value) => ({ value, label: t(`gender-${value}`) }))} />
-    <${TextField} id="red-age" test="red-age" label=${t("age-about")} value=${now.age} inputmode="numeric" maxlength=${3} onValue=${(/** @type {string} */ text) => set({ age: text.replace(/\D/g, "") })} />
+    <${TextField} id="red-age" test="red-age" label=${t("age-about")} value=${now.age} inputmode="numeric" maxlength=${3} onValue=${(/** @type {string} */ text) => set({ age: digitsIn(text) })} />
     <${Choice} name="red-unit" legend=${t("age-unit")} quiet value=${now.unit} onValue=${(/** @type {string} */ unit) => set({ unit })}
       options=${["years", "months", "days"].map((value) => ({ value, label: t(`unit-${value}`) }))} />
     <${TextField} id="red-name" test="red-name" label=${t("name-if-known")} value=${now.name} maxlength=${80} onValue=${(/** @type {string} */ name) => set({ name })} />
@@ -219,7 +220,7 @@ function Values() {
       const { id = "", unit, decimals } = /** @type {any} */ (vital);
       return html`<div class="vital" key=${id}><label for=${`red-${id}`}>${pick(vital)}</label><div class="row tight nowrap">
         <input id=${`red-${id}`} class="num" data-test=${`red-${id}`} inputmode=${decimals > 0 ? "decimal" : "numeric"} maxlength="6" value=${now.values[id] ?? ""}
-          onInput=${(/** @type {any} */ event) => set({ values: { ...said.value.values, [id]: event.currentTarget.value.replace(/[^\d.,]/g, "") } })} />
+          onInput=${(/** @type {any} */ event) => set({ values: { ...said.value.values, [id]: decimalIn(event.currentTarget.value) } })} />
         <span class="unit soft">${unitText(unit)}</span></div></div>`;
     })}</div>
     <${Choice} name="red-allergy" legend=${t("allergy-question")} value=${now.allergy} onValue=${(/** @type {string} */ allergy) => set({ allergy })}

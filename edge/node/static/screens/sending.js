@@ -1,5 +1,6 @@
 // @ts-check
 // Sending a patient on without a doctor's word: whom to ring, the referral slip, and what became of her.
+import { phoneIn } from "/ui/lib/digits.js";
 import { html, signal, useEffect, useSignal } from "/ui/lib/dom.js";
 import { get, put } from "/ui/lib/http.js";
 import { clockTime, day, span, t } from "/ui/lib/l10n.js";
@@ -59,7 +60,7 @@ function NumbersDialog({ onClose }) {
     <ul class="stack tight">${list.value.map((one, index) => html`<li key=${index} class="row between"><span class="grow">${one.name} · <span class="num">${one.phone}</span></span>
       <button type="button" class="quiet" aria-label=${t("on-call-remove", { name: one.name })} onClick=${() => (list.value = list.value.filter((_, at) => at !== index))}><${Icon} name="cross" /></button></li>`)}</ul>
     <${TextField} id="on-call-name" test="on-call-name" label=${t("on-call-name")} value=${name.value} maxlength=${80} onValue=${(/** @type {string} */ text) => (name.value = text)} />
-    <${TextField} id="on-call-phone" test="on-call-phone" label=${t("on-call-phone")} value=${phone.value} inputmode="tel" maxlength=${18} onValue=${(/** @type {string} */ text) => (phone.value = text.replace(/[^0-9+ -]/g, ""))} />
+    <${TextField} id="on-call-phone" test="on-call-phone" label=${t("on-call-phone")} value=${phone.value} inputmode="tel" maxlength=${18} onValue=${(/** @type {string} */ text) => (phone.value = phoneIn(text))} />
     ${wrong.value ? html`<p class="notice bad" role="alert">${wrong.value}</p>` : null}
     <div class="row"><button type="button" onClick=${onClose}>${t("back")}</button>
       <button type="button" class="primary grow" data-test="on-call-save" onClick=${() => void save()}>${t("save")}</button></div>

@@ -1,5 +1,6 @@
 // @ts-check
 // Handing out by a prescription, the book of the shelf beside it, and who saw the patient in person.
+import { digitsIn } from "/ui/lib/digits.js";
 import { html, signal, useEffect, useSignal } from "/ui/lib/dom.js";
 import { get } from "/ui/lib/http.js";
 import { day, isoDay, t } from "/ui/lib/l10n.js";
@@ -20,7 +21,7 @@ export function HandOut({ visit, prescriptionId, drugId, name }) {
   const busy = useSignal(false);
   useEffect(() => void loadShelf().catch(() => {}), [visit.visit_id]);
   const given = (visit.handed_out ?? []).filter((one) => one.prescription_id === prescriptionId && one.drug_id === drugId).reduce((sum, one) => sum + one.units, 0);
-  const amount = Number(units.value.replace(/\D/g, ""));
+  const amount = Number(units.value);
   const say = (/** @type {any} */ command) => async () => {
     busy.value = true;
     const outcome = await submit({ drug_id: drugId, units: amount, ...command });
@@ -33,7 +34,7 @@ export function HandOut({ visit, prescriptionId, drugId, name }) {
   return html`<div class="row print-hide" data-test="hand-out" data-drug=${drugId}>
     <span class="soft" data-test="on-shelf">${drugId in shelf.value ? t("shelf-has", { n: shelf.value[drugId] ?? 0 }) : t("shelf-unknown")}${given ? ` · ${t("handed-out", { n: given })}` : ""}</span>
     <input id=${id} class="num" style=${{ maxWidth: "6rem" }} inputmode="numeric" maxlength="5" aria-label=${t("units-of", { name })} data-test="units" value=${units.value}
-      onInput=${(/** @type {any} */ event) => (units.value = event.currentTarget.value)} />
+      onInput=${(/** @type {any} */ event) => (units.value = event.currentTarget.value = digitsIn(event.currentTarget.value))} />
     <button type="button" data-test="dispense" disabled=${!amount || busy.value} onClick=${say({ type: "dispense", visit_id: visit.visit_id, prescription_id: prescriptionId, given_before: given })}>${t("dispense")}</button>
     <button type="button" class="quiet" data-test="count-stock" disabled=${units.value === "" || busy.value} onClick=${say({ type: "count_stock" })}>${t("count-stock")}</button>
     <button type="button" class="quiet" data-test="receive-stock" disabled=${!amount || busy.value} onClick=${say({ type: "receive_stock" })}>${t("receive-stock")}</button></div>`;

@@ -1,5 +1,6 @@
 // @ts-check
 // Measurements. A value outside the hard limits is not taken; outside the soft ones it is asked again.
+import { decimalIn } from "/ui/lib/digits.js";
 import { html, useEffect, useSignal } from "/ui/lib/dom.js";
 import { pick, t } from "/ui/lib/l10n.js";
 import { Choice, Dialog, Icon } from "/ui/lib/parts.js";
@@ -44,7 +45,7 @@ export function VitalsStep({ form, change, record, faults }) {
           maxlength="6" value=${form.values[id] ?? ""} disabled=${!done} aria-invalid=${wrong ? "true" : undefined}
           aria-describedby=${`vital-${id}-note`}
           onInput=${(/** @type {any} */ event) => change({
-            values: { ...form.values, [id]: event.currentTarget.value.replace(/[^\d.,]/g, "") },
+            values: { ...form.values, [id]: decimalIn(event.currentTarget.value) },
             confirmed: form.confirmed.filter((one) => one !== id) })}
           onBlur=${() => change({})} />
         <span class="unit soft">${unit}</span>

@@ -1,5 +1,6 @@
 // @ts-check
 // The shelf: what the book says of every medicine, counting, and what came in.
+import { digitsIn } from "/ui/lib/digits.js";
 import { html, useEffect, useSignal } from "/ui/lib/dom.js";
 import { get } from "/ui/lib/http.js";
 import { day, pick, t } from "/ui/lib/l10n.js";
@@ -56,7 +57,7 @@ function MoveDialog({ drug, level, onClose }) {
   };
   return html`<${Dialog} title=${`${drug.generic} ${drug.strength}`} test="stock-dialog" onClose=${() => onClose(false)}>
     <p>${level ? t("stock-book", { n: level.units }) : t("stock-unknown")}</p>
-    <${TextField} id="stock-amount" test="stock-amount" label=${t("stock-amount")} value=${units.value} inputmode="numeric" maxlength=${6} onValue=${(/** @type {string} */ text) => (units.value = text.replace(/\D/g, ""))} />
+    <${TextField} id="stock-amount" test="stock-amount" label=${t("stock-amount")} value=${units.value} inputmode="numeric" maxlength=${6} onValue=${(/** @type {string} */ text) => (units.value = digitsIn(text))} />
     <${TextField} id="stock-batch" test="stock-batch" label=${t("stock-batch")} value=${batch.value} maxlength=${40} onValue=${(/** @type {string} */ text) => (batch.value = text)} />
     <${TextField} id="stock-expires" test="stock-expires" type="month" label=${t("stock-expires")} value=${expires.value} onValue=${(/** @type {string} */ text) => (expires.value = text)} />
     ${wrong.value ? html`<p class="notice bad" role="alert">${wrong.value}</p>` : null}

@@ -1,5 +1,6 @@
 // @ts-check
 // The node is locked after it was started: this tablet's day slot and a PIN open its records, or a badge and its PIN.
+import { latin } from "/ui/lib/digits.js";
 import { html, signal, useEffect } from "/ui/lib/dom.js";
 import { post } from "/ui/lib/http.js";
 import { language, t } from "/ui/lib/l10n.js";
@@ -87,7 +88,7 @@ export function Unlock({ onDone }) {
           <${TextField} id="badge" label=${t("unlock-badge")} test="unlock-badge" value=${badge.value} focus=${here.value.length === 0}
             onValue=${(/** @type {string} */ text) => (badge.value = text)} />
           <${TextField} id="unlock-pin" label=${t("pin")} test="unlock-pin" type="password" inputmode="numeric" value=${pin.value}
-            onValue=${(/** @type {string} */ text) => (pin.value = text)} />
+            onValue=${(/** @type {string} */ text) => (pin.value = latin(text))} />
           ${trouble}
           <button class="primary big" data-test="unlock-submit" aria-busy=${busy.value ? "true" : "false"}
             disabled=${!badge.value.trim() || !pin.value.trim() || busy.value}>${t("unlock-open")}</button>

@@ -46,7 +46,7 @@ export function VisitPage({ visitId }) {
     <div class="row between">
       <div class="grow"><h1 class="patient-name">${patient.person.name}</h1>
         <p class="soft">${[ageWords(patient), t(`gender-${patient.person.gender}`), patient.person.village, patient.local_id].filter(Boolean).join(" · ")}</p></div>
-      ${open ? html`<${EmergencyButton} compact visitId=${visitId} />` : null}
+      ${open ? html`<${EmergencyButton} compact visitId=${visitId} patientId=${patient.patient_id} />` : null}
     </div>
     <section class=${`card token-card ${colour}`} aria-label=${t("token")}>
       <div><span class="soft">${t("token")}</span><div class="token-number num" data-test="token-number">${visit.token || "—"}</div></div>

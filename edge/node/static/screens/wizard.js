@@ -125,7 +125,7 @@ export function Wizard({ visitId, step }) {
     <div class="row between">
       <div class="grow"><h1 class="patient-name">${now.patient.person.name}</h1>
         <p class="soft">${ageWords(now.patient)} · ${t(`gender-${now.patient.person.gender}`)} · ${now.patient.person.village}</p></div>
-      <${EmergencyButton} compact visitId=${visitId} />
+      <${EmergencyButton} compact visitId=${visitId} patientId=${now.patient.patient_id} />
     </div>
     <${OtherTablet} form=${`visit-${visitId}`} word=${stepWord} change=${change} />
     <nav aria-label=${t("steps")}><ol class="steps">
