@@ -161,6 +161,14 @@ def test_a_form_that_is_gone_through_again_records_only_what_was_changed(
         tap(page, "step-next")
     see(page, "step-triage")
     assert len(said) == 1
+    page.route("**/api/commands", lambda route: route.abort())
+    tap(page, "go-vitals")
+    fill(page, "vital-hr", "97")
+    tap(page, "step-next")
+    see(page, "triage-behind")
+    assert page.locator('[data-test="triage-colour"]').get_attribute("data-colour") == "not_triaged", "not the old one"
+    page.unroute("**/api/commands")
+    page.locator('[data-test="triage-behind"]').wait_for(state="detached")
 
 
 def test_a_node_that_is_away_is_said_to_be_away_and_nothing_is_sent_twice(

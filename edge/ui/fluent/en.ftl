@@ -301,6 +301,7 @@ colour-meaning-green = Can wait.
 colour-meaning-not-triaged = Some answers are missing before a colour can be given.
 why = Why
 raised-by-staff = A staff member raised the colour.
+triage-behind = The clinic's box has not answered yet. Its result is without what you wrote last: go by what you see in the patient.
 still-missing = Still missing
 missing-age = Age
 missing-avpu = How awake the patient is

@@ -301,6 +301,7 @@ colour-meaning-green = इंतज़ार कर सकते हैं।
 colour-meaning-not-triaged = रंग तय करने के लिए कुछ बातें बाकी हैं।
 why = क्यों
 raised-by-staff = रंग कर्मचारी ने बढ़ाया है।
+triage-behind = डिब्बे का जवाब अभी नहीं आया। इस नतीजे में आपकी आख़िरी बात शामिल नहीं है: मरीज़ की हालत देखकर चलें।
 still-missing = अभी बाकी है
 missing-age = उम्र
 missing-avpu = होश की जाँच

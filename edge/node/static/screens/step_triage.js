@@ -5,7 +5,7 @@ import { html, useSignal } from "/ui/lib/dom.js";
 import { t } from "/ui/lib/l10n.js";
 import { ColourBadge } from "/ui/lib/parts.js";
 import { colourOf } from "/ui/lib/colour.js";
-import { errorText, submit } from "../commands.js";
+import { errorText, submit, underWay } from "../commands.js";
 import { dropDraft } from "../drafts.js";
 import { reference } from "/ui/lib/reference.js";
 import { go, loadRecord } from "../store.js";
@@ -18,7 +18,9 @@ export function TriageStep({ record }) {
   const busy = useSignal("");
   const wrong = useSignal("");
   const { visit } = record;
-  const colour = colourOf(visit);
+  // What the node has not answered is not in its result: a colour of before could be too weak.
+  const behind = underWay.value > 0 && !busy.value;
+  const colour = behind && colourOf(visit) !== "red" ? "not_triaged" : colourOf(visit);
   const refused = visit.consents.some((one) => one.purpose === "teleconsultation")
     && !visit.consents.filter((one) => one.purpose === "teleconsultation").at(-1)?.given;
   const inQueue = visit.token !== "" && visit.state !== "draft" && visit.state !== "triaged";
@@ -38,6 +40,7 @@ export function TriageStep({ record }) {
   return html`
     <section class=${`card stack triage ${colour}`} aria-live="polite">
       <div data-test="triage-colour" data-colour=${colour}><${ColourBadge} colour=${colour} /></div>
+      ${behind ? html`<p class="notice warn" role="alert" data-test="triage-behind">${t("triage-behind")}</p>` : null}
       <p class="lead">${t(`colour-meaning-${colour.replace("_", "-")}`)}</p>
       ${visit.triage.reasons.length > 0 ? html`<div><h2>${t("why")}</h2><ul class="reasons" data-test="triage-reasons">
         ${visit.triage.reasons.map((code) => html`<li key=${code}>${reasonWords(code)} <span class="soft small">${code}</span></li>`)}</ul></div>` : null}
