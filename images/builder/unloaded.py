@@ -15,7 +15,7 @@ PLUGINS: Final = (
     *("videofilter", "videoparsersbad", "videorate", "videotestsrc", "volume", "vorbis", "vpx", "wavparse", "webrtc"),
     "webrtcdsp",
 )
-"""Of GStreamer: these stay. `tests/images/test_loads.py` runs calls and clips with no others."""
+"""Of GStreamer: these stay. `tests/images/test_loads.py` asks them for every element of calls and clips."""
 
 ELEMENTS: Final = (
     *("alsasrc", "appsink", "appsrc", "audioconvert", "audioresample", "capsfilter", "decodebin", "dtlssrtpdec"),

@@ -40,7 +40,7 @@ CPU: Final = "qemu64"
 """The plainest one that Debian runs on: to emulate the newer ones' wide registers takes twice as long for a hash."""
 STICK_SERIAL: Final = "upkendra-stick"
 BOOT_S: Final = 600.0
-"""Of the machine's own: one starts in some 60 on a quiet computer."""
+"""Of the own seconds of the machine, of which one lived 97 in the 383 of its start at a load of 12."""
 _PLAIN: Final = b"\nPS1=; PS2=; export TERM=dumb SYSTEMD_COLORS=0 SYSTEMD_URLIFY=0; stty -echo -onlcr\n"
 
 
