@@ -329,8 +329,9 @@ class Desk:
             (queue.Waiting(owned.visit, people.get(owned.visit.patient_id)) for owned in opened), now_ms
         )
         waiting = {one.visit.visit_id for one in ordered}
+        places = queue.places_of(ordered)
         lines = [
-            self._line(by_id[one.visit.visit_id], one.patient, queue.place(ordered, one.visit.visit_id), now_ms)
+            self._line(by_id[one.visit.visit_id], one.patient, places.get(one.visit.visit_id, 0), now_ms)
             for one in ordered
         ]
         in_hand = (VisitState.IN_CALL, VisitState.RX_PENDING, VisitState.RX_READY)

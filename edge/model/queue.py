@@ -108,10 +108,10 @@ def order(waiting: Iterable[Waiting], now_ms: int) -> list[Waiting]:
     )
 
 
-def place(ordered: list[Waiting], visit_id: str) -> int:
-    """Place of a visit in the token queue, 1 for the next; 0 for RED, which stands above it, and for no place."""
+def places_of(ordered: Iterable[Waiting]) -> dict[str, int]:
+    """Places of visits in the token queue, 1 for the next; RED stands above it and has none."""
     tokens = [w.visit.visit_id for w in ordered if w.visit.colour is not Colour.RED]
-    return tokens.index(visit_id) + 1 if visit_id in tokens else 0
+    return {visit_id: number for number, visit_id in enumerate(tokens, 1)}
 
 
 def expected_wait_s(ahead: int, doctors: int, consultation_s: float = DEFAULT_CONSULTATION_S) -> int | None:

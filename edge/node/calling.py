@@ -18,10 +18,10 @@ from edge.model.queue import Waiting, order, waits
 from edge.model.records import Colour, VisitState
 from edge.web.logs import say
 
-from .clinic import QUEUE_DAYS_MS, Clinic
+from .clinic import Clinic
 from .config import write_private
+from .here import QUEUE_DAYS_MS
 from .live import Called, Push, QueueChanged, VisitChanged
-from .views import Views
 
 logger = logging.getLogger("edge.node")
 
@@ -166,11 +166,9 @@ class Calling:
     async def _queue(self) -> list[Visit]:
         now_ms = self._clinic.clock.now().wall_ms
 
-        def load(views: Views) -> list[Waiting]:
-            visits = views.open_visits(now_ms - QUEUE_DAYS_MS)
-            return [Waiting(one, views.patient(one.patient_id)) for one in visits if waits(one)]
-
-        return [one.visit for one in order(await self._clinic.store.read(load), now_ms)]
+        here = await self._clinic.store.here(now_ms)
+        lately = [Waiting(one.visit, one.patient) for one in here if one.visit.opened_ms >= now_ms - QUEUE_DAYS_MS]
+        return [one.visit for one in order(lately, now_ms)]
 
     async def _call(self, visit: Visit | None, memory: Memory, press: Press) -> CallOfToken | None:
         press = press if press != (0, 0) else memory.press
@@ -198,6 +196,9 @@ class Calling:
 
     async def _follow(self, visit_id: str) -> None:
         """A visit that goes into its call without having been called is shown all the same."""
+        here = await self._clinic.store.here(self._clinic.clock.now().wall_ms)
+        if not any(one.visit.visit_id == visit_id and one.visit.state is VisitState.IN_CALL for one in here):
+            return  # at almost every change, and whoever calls a token is not to wait for it
         async with self._one:
             memory = self._today()
             if any(one.visit_id == visit_id for one in memory.called):

@@ -12,15 +12,17 @@ import time
 from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 
+import msgspec
+
 from edge.model import commands as cmd
 from edge.model import events as ev
 from edge.model.age import age_text
 from edge.model.clock import day_of
 from edge.model.decide import Actor
 from edge.model.errors import Forbidden, NotFound, Refusal, UpkendraError
-from edge.model.fold import Patient, Visit
+from edge.model.fold import Visit
 from edge.model.progress import ItemLine, Line
-from edge.model.queue import Waiting, line_of, order, place, since_ms
+from edge.model.queue import Waiting, line_of, order, places_of, since_ms
 from edge.model.records import Role
 from edge.sync.bundle import BundlePayload
 from edge.sync.link import BundleRef, LinkState
@@ -42,16 +44,13 @@ from .store import Store
 from .stretch import SALT_BYTES, stretch
 from .unlock import Attempts, Slot, Slots, open_with_badge, open_with_day, open_with_hub
 from .views import Staff, Views
-from .web.schema import Queue, QueueItem
+from .web.schema import Queue, QueueItem, VisitPage
 
 logger = logging.getLogger("edge.node")
 
 SESSION_IDLE_S = 2 * 60.0
 """security.md S3; the PIN brings back the screen that was left, with what was typed."""
 SESSION_MAX_S = 14 * 3600.0
-QUEUE_DAYS_MS = 36 * 3600 * 1000
-"""Visits without a token that are older leave the queue page; they stay in the record. Those with one stay on it
-until somebody closes them."""
 SEAL_AGAIN_S = 5.0
 """What could not be sealed is tried again after so long."""
 AUDIT_AGAIN_S = 600.0
@@ -314,8 +313,8 @@ class Clinic:
             raise CommandRefused(outcome)
         self.seal_soon(delay_s(command, outcome.visit))
         if outcome.visit is not None:
-            self.tablets.push(VisitChanged(outcome.visit.visit_id))
-        if outcome.visit is not None or isinstance(command, cmd.AmendPatient):
+            self.tablets.push(VisitChanged(outcome.visit.visit_id, command.command_id))
+        elif isinstance(command, cmd.AmendPatient):
             self.tablets.push(QueueChanged())
         return outcome
 
@@ -438,14 +437,10 @@ class Clinic:
         who did not come when they were called."""
         now_ms = self.clock.now().wall_ms
         sent = frozenset(self.sent)
-
-        def load(views: Views) -> list[tuple[Visit, Patient | None, Line]]:
-            visits = views.standing_visits(now_ms - QUEUE_DAYS_MS) + views.absent_visits(day_of(now_ms))
-            return [(visit, views.patient(visit.patient_id), views.visit_line(visit, sent)) for visit in visits]
-
-        loaded = await self.store.read(load)
+        loaded = [(one.visit, one.patient, one.line(sent)) for one in await self.store.here(now_ms)]
         ordered = order((Waiting(visit, patient) for visit, patient, _ in loaded), now_ms)
         rank = {waiting.visit.visit_id: number for number, waiting in enumerate(ordered)}
+        places = places_of(ordered)
         loaded.sort(key=lambda row: rank.get(row[0].visit_id, len(rank)))
         items = [
             QueueItem(
@@ -453,7 +448,7 @@ class Clinic:
                 patient.person.name if patient else "",
                 age_text(patient.person, patient.registered_ms, now_ms) if patient else "",
                 patient.person.gender.value if patient else "",
-                place(ordered, visit.visit_id),
+                places.get(visit.visit_id, 0),
                 max(0, now_ms - since_ms(visit)) // 1000,
                 line.state,
                 line.at_ms,
@@ -462,6 +457,22 @@ class Clinic:
             for visit, patient, line in loaded
         ]
         return Queue(items, day_of(now_ms))
+
+    async def page(self, visit_id: str) -> VisitPage:
+        """All of a visit's page. Raises NotFound."""
+        sent = frozenset(self.sent)
+
+        def load(views: Views) -> VisitPage | None:
+            visit = views.visit(visit_id)
+            patient = views.patient(visit.patient_id) if visit is not None else None
+            if visit is None or patient is None:
+                return None
+            return VisitPage(visit, patient, *views.lines(visit, sent))
+
+        found = await self.store.read(load)
+        if found is None:
+            raise NotFound("No such visit is known here, or not its patient.")
+        return msgspec.structs.replace(found, sync=found.sync + await self._more(found.visit))
 
     async def visit(self, visit_id: str) -> Visit:
         """A visit. Raises NotFound."""
@@ -481,9 +492,7 @@ class Clinic:
     async def lines(self, visit: Visit) -> tuple[list[ItemLine], Line]:
         """How far each item of a visit has come, and the visit as a whole."""
         sent = frozenset(self.sent)
-        items, line = await self.store.read(
-            lambda views: (views.item_lines(visit, sent), views.visit_line(visit, sent))
-        )
+        items, line = await self.store.read(lambda views: views.lines(visit, sent))
         return items + await self._more(visit), line
 
     async def finish(self) -> None:

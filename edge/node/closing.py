@@ -10,7 +10,8 @@ from edge.model.fold import Visit
 from edge.model.register import DayVisit, RegisterRow, Totals, Unfinished, register_rows, totals, unfinished
 from edge.slips.register import render_register
 
-from .clinic import QUEUE_DAYS_MS, Clinic
+from .clinic import Clinic
+from .here import QUEUE_DAYS_MS
 from .live import Link
 from .views import Views
 

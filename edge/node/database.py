@@ -30,6 +30,8 @@ else:
 from edge.model.errors import UpkendraError  # noqa: E402
 from edge.sync.seal import hkdf  # noqa: E402
 
+from .touched import Touched  # noqa: E402
+
 DatabaseError = sqlcipher3.dbapi2.DatabaseError
 """Whatever the store refuses: damage, a full disk, a broken constraint."""
 CACHE_KIB = 8192
@@ -63,6 +65,8 @@ class Database:
         self._connection.execute("PRAGMA secure_delete = ON")
         self._connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         self._tables = sqlite_utils.Database(self._connection)
+        self.touched = Touched()
+        """By transactions of this connection."""
 
     def table(self, name: str, columns: Columns, key: str | tuple[str, ...], indexes: Sequence[Sequence[str]]) -> None:
         """Make a table and its indexes where they do not exist yet."""
@@ -101,6 +105,8 @@ class Database:
             if self._connection.in_transaction:  # a full disk may have rolled back already
                 self._connection.execute("ROLLBACK")
             raise
+        finally:
+            self.touched.ended()
 
     def close(self) -> None:
         """Close the connection (and fold the WAL back, if it is the last). Blocking."""

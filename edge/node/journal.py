@@ -86,9 +86,13 @@ class Journal:
         self.held = HeldLogs(self._db, self.views, config, run)
         self._stamp = int((self._db.row("SELECT coalesce(max(stamp), 0) FROM entries") or (0,))[0])
         self._writers: dict[Stream, Writer] = {}
+        self._logs: set[tuple[bytes, int]] | None = None
+        """Logs that may have entries or a head without a bundle, beside those of this run; None: not looked for yet."""
         self._of_locked: set[str] = set()
         """Visits of which something was recorded before the hub's answers to them were taken in."""
         self.media = MediaLog(self._db, self.views.media, outbox)
+        self.touched = self._db.touched
+        """What has changed since the reader looked."""
 
     # -- keys -----------------------------------------------------------------------------------
 
@@ -182,6 +186,7 @@ class Journal:
         visit: Visit | None = None
         withdrawn: list[Withdrawn] = []
         with self._db.transaction():
+            self.touched.name(name for event in events for name in _names_in(event))
             for event in events:
                 stamp = next_stamp(stamp, at.wall_ms)
                 entry = ev.entry_of(event, stamp, actor)
@@ -207,6 +212,7 @@ class Journal:
         self._stamp = max(self._stamp, done.stamp)
         self._writers |= {one.stream: one for one in done.writers if one.run == self._run}
         self._of_locked |= done.visits
+        self._logs = None
         if done.left:
             # What was sealed for the hub under this run has places that nobody knows here: go on in another run.
             self._run = secrets.token_bytes(len(self._run))
@@ -301,18 +307,36 @@ class Journal:
 
         Without ``audit`` the audit streams are left for later.
         """
-        logs = self._db.rows(
-            "SELECT e.run, e.stream, coalesce(l.sealed_upto, 0), coalesce(l.head_due, 0) FROM "
-            "(SELECT run, stream, max(seq) AS last FROM entries GROUP BY run, stream) e "
-            "LEFT JOIN logs l ON l.run = e.run AND l.stream = e.stream "
-            "WHERE e.last > coalesce(l.sealed_upto, 0) OR coalesce(l.head_due, 0) = 1 ORDER BY e.stream"
-        )
         found: list[Pending] = []
-        for run, number, upto, head_due in logs:
+        for run, number, upto, head_due in self._unsealed():
             if number == Stream.AUDIT and not audit:
                 continue
-            found += self._pending_of(run, Stream(number), upto, bool(head_due))
+            found += self._pending_of(run, Stream(number), upto, head_due)
         return found + [Pending(one.payload, one.last_seq, False, one.rowid) for one in self.held.again()]
+
+    def _unsealed(self) -> list[tuple[bytes, int, int, bool]]:
+        """(run, stream, sealed up to, a head is due) of the logs that have something to seal, by stream.
+
+        All logs are looked at once, and again after entries of earlier runs came back; an earlier run that is sealed
+        gets no more of them. Years of entries are not counted for each bundle.
+        """
+        if self._logs is None:
+            self._logs = {(run, stream) for run, stream in self._db.rows("SELECT DISTINCT run, stream FROM entries")}
+        found: list[tuple[bytes, int, int, bool]] = []
+        for run, stream in self._logs | {(self._run, int(stream)) for stream in self._writers}:
+            row = self._db.row(
+                "SELECT coalesce((SELECT max(seq) FROM entries WHERE run = ?1 AND stream = ?2), 0), "
+                "coalesce((SELECT sealed_upto FROM logs WHERE run = ?1 AND stream = ?2), 0), "
+                "coalesce((SELECT head_due FROM logs WHERE run = ?1 AND stream = ?2), 0)",
+                run,
+                stream,
+            )
+            assert row is not None
+            last, upto, head_due = row
+            if last and (last > upto or head_due == 1):
+                found.append((run, stream, upto, head_due == 1))
+        self._logs &= {(run, stream) for run, stream, _, _ in found}
+        return sorted(found, key=lambda log: log[1])
 
     def _pending_of(self, run: bytes, stream: Stream, upto: int, head_due: bool) -> list[Pending]:
         sql = "SELECT seq, raw, h FROM entries WHERE run = ? AND stream = ? AND seq > ? ORDER BY seq"
@@ -357,6 +381,7 @@ class Journal:
             if pending.wanted:
                 self.held.sealed(pending.wanted)
             else:
+                self.touched.name(self._visits_in(payload.run, payload.stream, payload.first_seq, pending.last_seq))
                 self._db.run(
                     "INSERT INTO logs (run, stream, sealed_upto, head_due) VALUES (?, ?, ?, ?) ON CONFLICT "
                     "(run, stream) DO UPDATE SET sealed_upto = max(sealed_upto, excluded.sealed_upto), "
@@ -376,17 +401,19 @@ class Journal:
         """
         self._outbox.acknowledge_all(words)
         faults.point("ack.stored")
-        self._learn({word.bundle_id: (word.level, word.quarantined) for word in words}, at_ms)
         visits: set[str] = set()
         for word in words:
             self.held.noted(word.bundle_id)
-            rows = self._db.rows(
-                "SELECT DISTINCT e.visit_id FROM entries e JOIN bundles b ON b.run = e.run AND b.stream = e.stream "
-                "AND e.seq BETWEEN b.first_seq AND b.last_seq WHERE b.ref = ? AND e.visit_id != ''",
-                word.bundle_id,
-            )
-            visits |= {row[0] for row in rows} | ({self.views.media.visit_of(word.bundle_id)} - {""})
+            sql = "SELECT run, stream, first_seq, last_seq FROM bundles WHERE ref = ?"
+            for covers in self._db.rows(sql, word.bundle_id):
+                visits |= self._visits_in(*covers)
+            visits |= {self.views.media.visit_of(word.bundle_id)} - {""}
+        self._learn({word.bundle_id: (word.level, word.quarantined) for word in words}, at_ms, visits)
         return visits
+
+    def _visits_in(self, run: bytes, stream: int, first_seq: int, last_seq: int) -> set[str]:
+        sql = "SELECT DISTINCT visit_id FROM entries WHERE run = ? AND stream = ? AND seq BETWEEN ? AND ?"
+        return {row[0] for row in self._db.rows(sql, run, stream, first_seq, last_seq)} - {""}
 
     def learn_levels(self) -> None:
         """What was acknowledged while the node was locked; what a damaged outbox has lost is sealed anew."""
@@ -396,8 +423,11 @@ class Journal:
             if lost := [ref for ref in refs if self._outbox.find(ref) is None]:
                 self.reseal(lost)
 
-    def _learn(self, levels: dict[bytes, tuple[int, bool]], at_ms: int = 0) -> None:
+    def _learn(self, levels: dict[bytes, tuple[int, bool]], at_ms: int = 0, visits: set[str] | None = None) -> None:
+        """``visits``: those of the bundles, where they are known."""
         with self._db.transaction():
+            if visits is not None:
+                self.touched.name(visits)
             for ref, (level, quarantined) in levels.items():
                 self._db.run(
                     "UPDATE bundles SET level = max(level, ?), "
@@ -439,8 +469,11 @@ class Journal:
         """
         with self._db.transaction():
             if payload.stream != Stream.HUB:
+                self._logs = None
                 done, stamp, writers = self._take_back(payload, at)
             else:
+                events = [ev.event_of(msgspec.msgpack.decode(raw, type=ev.Entry)) for raw in payload.entries]
+                self.touched.name(name for event in events for name in _names_in(event))
                 done, stamp, writers = self._take_in(payload, own, at, down)
             faults.point("down.importing")
         faults.point("down.imported")
@@ -519,3 +552,8 @@ class Journal:
     def close(self) -> None:
         """Close the store."""
         self._db.close()
+
+
+def _names_in(event: ev.Event | ev.Unknown) -> set[str]:
+    """The visit and the patient that an event changes."""
+    return {ev.visit_of(event), getattr(event, "patient_id", "")}

@@ -27,8 +27,12 @@ class QueueChanged(msgspec.Struct, frozen=True, tag="queue"):
     """The queue has changed: load it."""
 
 
-class VisitChanged(msgspec.Struct, frozen=True, tag="visit"):
+class VisitChanged(msgspec.Struct, frozen=True, tag="visit", omit_defaults=True):
+    """A visit has changed, and with it the queue."""
+
     visit_id: str
+    command_id: str = ""
+    """The command that changed it: whoever said that has the visit already, in the answer."""
 
 
 class PrescriptionCame(msgspec.Struct, frozen=True, tag="prescription"):

@@ -27,7 +27,8 @@ from edge.sync.sms_mail import Delivered, GivenUp, Left, SmsNotSent, Unreported
 from edge.sync.sms_pdu import check_number
 from edge.web.logs import say
 
-from .clinic import QUEUE_DAYS_MS, Clinic
+from .clinic import Clinic
+from .here import QUEUE_DAYS_MS
 from .live import QueueChanged, VisitChanged
 from .views import Views
 
@@ -144,7 +145,7 @@ class SmsDesk:
 
         def load(views: Views) -> list[tuple[Visit, Patient | None]]:
             opened = [visit for visit in views.open_visits(now_ms - QUEUE_DAYS_MS) if visit.colour is Colour.RED]
-            behind = [visit for visit in opened if views.visit_line(visit, sent).state in UNACKNOWLEDGED]
+            behind = [visit for visit in opened if views.lines(visit, sent)[1].state in UNACKNOWLEDGED]
             return [(visit, views.patient(visit.patient_id)) for visit in behind]
 
         behind = await self._clinic.store.read(load)

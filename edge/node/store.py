@@ -18,6 +18,7 @@ from edge.web.refusals import Locked, failure_of
 
 from .config import LOCK_FILE, RECORDS_FILE, NodeConfig
 from .database import Database
+from .here import Everybody, Here
 from .journal import Journal, Secrets
 from .outbox import OutboxDb
 from .views import Views
@@ -58,6 +59,7 @@ class Store:
         """The same, as the writer thread knows it: from the moment in which it has learned from the outbox."""
         self._views: Views | None = None
         self._views_db: Database | None = None
+        self._everybody: Everybody | None = None
         self._held: int | None = None
         self.unreadable = False
         """Somebody gave the right key since the start, and the records did not open with it, disk permitting."""
@@ -96,6 +98,7 @@ class Store:
             raise
         self.unreadable = False
         self._views = Views(self._views_db)
+        self._everybody = Everybody(self._views, journal.touched)
         self._journal = journal
         return secrets
 
@@ -136,6 +139,15 @@ class Store:
             raise Locked("The node is locked. Unlock it with a badge and its PIN.")
         return await self._on(self._reader, lambda: work(views))
 
+    async def here(self, now_ms: int) -> tuple[Here, ...]:
+        """The visits of the queue's page. Raises Locked."""
+        everybody = self._everybody
+        if everybody is None:
+            raise Locked("The node is locked. Unlock it with a badge and its PIN.")
+        if not everybody.is_fresh(now_ms):
+            await self._on(self._reader, lambda: everybody.renew(now_ms))
+        return everybody.rows(now_ms)
+
     async def outbox(self, work: Callable[[OutboxDb], T]) -> T:
         """Run ``work`` with the outbox on the writer thread; works while locked."""
         outbox = self._outbox
@@ -150,7 +162,7 @@ class Store:
             await self._on(self._writer, self._journal.close)
         if self._outbox is not None:
             await self._on(self._writer, self._outbox.close)
-        self._journal = self._opened = self._views = None
+        self._journal = self._opened = self._views = self._everybody = None
         if self._held is not None:
             os.close(self._held)
             self._held = None

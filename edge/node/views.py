@@ -78,7 +78,7 @@ def make_tables(db: Database) -> None:
             "quarantined": int,
         },
         "ref",
-        [["run", "stream", "first_seq"], ["level"]],
+        [["run", "stream", "first_seq"], ["run", "stream", "last_seq"], ["level"]],
     )
     db.table("commands", {"command_id": str, "reply": bytes}, "command_id", [])
     db.table(
@@ -286,25 +286,28 @@ class Views:
 
     # -- how far it has come ------------------------------------------------------------------------
 
-    def item_lines(self, visit: Visit, sent: frozenset[bytes]) -> list[ItemLine]:
-        """A line for each item of a visit; ``sent``: bundles that have left."""
-        return item_lines(self._carried(visit.visit_id, sent), visit.prescriptions)
+    def lines(self, visit: Visit, sent: frozenset[bytes]) -> tuple[list[ItemLine], Line]:
+        """A line for each item of a visit, and its one honest line as a whole; ``sent``: bundles that have left."""
+        carried = [
+            Carried(kind, at_ms, bool(ref), ref in sent, level, level_ms)
+            for kind, at_ms, level, level_ms, ref in self.carried(visit.visit_id)
+        ]
+        return item_lines(carried, visit.prescriptions), visit_line(carried, visit.seen_ms, visit.prescriptions)
 
-    def visit_line(self, visit: Visit, sent: frozenset[bytes]) -> Line:
-        """The one honest line of a visit."""
-        return visit_line(self._carried(visit.visit_id, sent), visit.seen_ms, visit.prescriptions)
+    def carried(self, visit_id: str) -> list[tuple[int, int, int, int, bytes]]:
+        """(kind, recorded at in ms, level, acknowledged at in ms, bundle or empty) of our entries of a visit, in order.
 
-    def _carried(self, visit_id: str, sent: frozenset[bytes]) -> list[Carried]:
-        """Each of our entries of a visit and how it was carried, in their order."""
+        The bundle is looked for from the latest back (``+`` keeps SQLite from the other index): who is asked for came
+        lately, and of a long run every earlier bundle begins before an entry, few end after it.
+        """
         rows = self._db.rows(
             "SELECT e.kind, e.stamp, max(b.level), b.level_ms, b.ref FROM entries e LEFT JOIN bundles b "
-            "ON b.run = e.run AND b.stream = e.stream AND e.seq BETWEEN b.first_seq AND b.last_seq "
+            "ON b.run = e.run AND b.stream = e.stream AND b.last_seq >= e.seq AND +b.first_seq <= e.seq "
             "WHERE e.visit_id = ? GROUP BY e.rowid ORDER BY e.stamp",
             visit_id,
         )
         return [
-            Carried(kind, stamp >> 16, ref is not None, ref in sent, level or 0, level_ms or 0)
-            for kind, stamp, level, level_ms, ref in rows
+            (kind, stamp >> 16, level or 0, level_ms or 0, ref or b"") for kind, stamp, level, level_ms, ref in rows
         ]
 
     # -- for the technician ---------------------------------------------------------------------------

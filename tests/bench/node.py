@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from tests.bench import many, node_day, touch
+from tests.bench import many, node_day, node_idle, touch
 from tests.bench.rows import Row, at_most
 from tests.kits.cases import draw_case
 from tests.kits.client import Client, dig, items, text
@@ -137,5 +137,6 @@ GROUPS: dict[str, Callable[[], list[Row]]] = {
     "many": _many,
     "day": node_day.run,
     "quota": node_day.run_in_quota,
+    "idle": node_idle.run,
     "touch": touch.run,
 }

@@ -87,11 +87,13 @@ class Tablet:
     def __init__(self, day: "Day", number: int, http: aiohttp.ClientSession) -> None:
         self._day, self._http = day, http
         self._rng = random.Random(day.plan.seed * 1000 + number)
-        self._number = number
+        self.number = number
         self._csrf = ""
         self._on_home = True
         self._stale = asyncio.Event()
         self._record = ""
+        self._said: set[str] = set()
+        """Its own commands: in a form their answers bring what they changed, as in ``app.js``."""
         self._mine: list[tuple[str, tuple[str, str]]] = []
         """Visits that wait for their end, with the patient's id and name."""
         self._people: list[tuple[str, str]] = []
@@ -144,7 +146,8 @@ class Tablet:
                 visit_id = told.get("visit_id", "")
                 if told["type"] in ("queue", "visit", "prescription"):
                     self._stale.set()
-                if told["type"] in ("visit", "prescription") and visit_id == self._record:
+                own = told.get("command_id", "") in self._said
+                if told["type"] in ("visit", "prescription") and visit_id == self._record and not own:
                     await self.ask("", "GET", f"/api/visits/{visit_id}")
 
     async def show_queue(self) -> None:
@@ -176,6 +179,7 @@ class Tablet:
         """A command; one in fifty is sent again, as after a lost answer, and one in fifty twice at the same time."""
         body = {"type": kind, "command_id": fresh_id(), **fields}
         headers = {"X-Staff": self._day.plan.staff_id}
+        self._said.add(str(body["command_id"]))
 
         async def say() -> Any:
             return await self.ask(kind, "POST", "/api/commands", body, headers=headers)
@@ -193,6 +197,24 @@ class Tablet:
     async def _draft(self, key: str, revision: int, form: dict[str, object]) -> None:
         body = {"body": json.dumps(form, ensure_ascii=False), "revision": revision}
         await self.ask("draft", "PUT", f"/api/drafts/{key}", body)
+
+    @property
+    def last_visit(self) -> str:
+        """Of those that wait for their end."""
+        return self._mine[-1][0]
+
+    def open_form(self, visit_id: str) -> None:
+        """The form of a visit is on the screen now, no queue."""
+        self._record, self._on_home = visit_id, False
+
+    async def change_draft(self, number: int) -> None:
+        """A few letters more in the form that is open."""
+        await self._draft(f"visit-{self._record}", number + 1, {"record_complaints": {"notes": "x" * (number % 50)}})
+
+    async def change_visit(self, number: int) -> None:
+        """The complaints of the form that is open, said anew."""
+        complaints = [{"code": "fever", "duration": 1 + number % 20, "duration_unit": "day"}]
+        await self.command("record_complaints", visit_id=self._record, complaints=complaints, notes="")
 
     async def visit(self, number: int) -> None:
         """A patient from the door to the token, and the end of an earlier visit."""
@@ -294,7 +316,7 @@ class Tablet:
     async def work(self) -> None:
         """The whole day; what is still open at its end is closed too."""
         plan = self._day.plan
-        begun_s = self._day.begun_s + plan.every_s * self._number / plan.tablets
+        begun_s = self._day.begun_s + plan.every_s * self.number / plan.tablets
         for number in range(plan.visits):
             planned_s = begun_s + number * plan.every_s
             await asyncio.sleep(max(0.0, planned_s - time.monotonic()))

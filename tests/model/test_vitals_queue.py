@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from edge.model import events as ev
 from edge.model.fold import Patient, Visit
-from edge.model.queue import Rank, Waiting, expected_wait_s, order, place, rank
+from edge.model.queue import Rank, Waiting, expected_wait_s, order, places_of, rank
 from edge.model.records import Colour, History, Reading, TriageResult, VisitState, Vitals
 from edge.model.reference import vitals_data
 from edge.model.vitals import bmi, check, derived_bmi, fahrenheit_to_celsius
@@ -178,8 +178,7 @@ def test_red_stands_above_the_queue_without_a_place_and_without_a_token() -> Non
     untokened = visit_after(ev.Triaged(VISIT, TriageResult(Colour.RED)))
     queue = order([YELLOW, GREEN, Waiting(untokened, None)], NOW_MS)
     assert queue[0].visit.visit_id == VISIT
-    assert [place(queue, one.visit.visit_id) for one in queue] == [0, 1, 2]
-    assert place(queue, an_id(99)) == 0
+    assert [places_of(queue).get(one.visit.visit_id) for one in queue] == [None, 1, 2]
 
 
 def test_the_first_missed_turn_keeps_the_place_and_the_second_moves_to_the_end() -> None:

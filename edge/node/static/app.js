@@ -13,7 +13,7 @@ import { isLost, openers, sealedHere } from "./dayslot.js";
 import { devices, loadDevices, measured } from "./devices.js";
 import { draftHeard, draftsFailing, forgetDrafts, keepAll, recover } from "./drafts.js";
 import { countSealed, forgetKey, mayKeep } from "./sealed.js";
-import { forgetCommands, underWay, unsaved, waitsFor } from "./commands.js";
+import { forgetCommands, saidHere, underWay, unsaved, waitsFor } from "./commands.js";
 import { loadReference, reference } from "/ui/lib/reference.js";
 import { enter, forgetHere, go, loadPeople, loadQueue, loadRecord, loadStatus, lockedOut, loggedIn, people, queue, record, route, seesPatients, staff, staffName, status, wasHere } from "./store.js";
 import { Login } from "./screens/login.js";
@@ -87,7 +87,8 @@ function heard(message) {
     case "visit":
     case "prescription":
       if (message.type === "prescription") toast("good", t("rx-arrived"));
-      if (record.value?.visit.visit_id === message.visit_id) void loadRecord(message.visit_id).catch(() => {});
+      // a step of the form shows nothing but the visit, and the answer to its own command brings that
+      if (record.value?.visit.visit_id === message.visit_id && !(route.value[2] === "step" && saidHere(message.command_id))) void loadRecord(message.visit_id).catch(() => {});
       call.value?.visitMessage(message.visit_id);
       void queueChanged();
       break;

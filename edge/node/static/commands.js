@@ -27,6 +27,11 @@ export const underWay = computed(() => waiting.value.filter((entry) => entry.by 
 /** Staff ids of others whose commands wait for them. */
 export const waitsFor = computed(() => [...new Set(waiting.value.map((entry) => entry.by))].filter((by) => by !== staff.value?.staff_id));
 let running = false;
+/** Ids of commands of this page, the latest. @type {string[]} */
+const said = [];
+const SAID_MAX = 50;
+/** Whether this page said a command: then its answer brings what it changed. @param {string|undefined} id */
+export const saidHere = (id) => id !== undefined && said.includes(id);
 
 /**
  * Give a command. Settles with the node's answer, or with `waiting` after the first attempt that
@@ -39,6 +44,8 @@ export function submit(body) {
     const full = { ...body, command_id: newId() };
     const entry = { body: full, by: staff.value?.staff_id ?? "", said_ms: performance.timeOrigin + performance.now(), settle, failed: false };
     waiting.value = [...waiting.value, entry];
+    said.push(full.command_id);
+    if (said.length > SAID_MAX) said.shift();
     setTimeout(() => keep(entry), SEAL_AFTER_MS);
     void run();
   });

@@ -187,13 +187,9 @@ class Api:
 
     async def get_visit(self, call: Call[None, None]) -> s.VisitPage:
         """A visit, its patient, and how far each item has come."""
-        visit = await self._clinic.visit(call.path["visit_id"])
-        patient = await self._clinic.store.read(lambda views: views.patient(visit.patient_id))
-        items, line = await self._clinic.lines(visit)
-        if patient is None:
-            raise NotFound("The patient of this visit is not known here.")
-        await self._clinic.accessed(call.subject, "read_visit", visit.visit_id)
-        return s.VisitPage(visit, patient, items, line)
+        page = await self._clinic.page(call.path["visit_id"])
+        await self._clinic.accessed(call.subject, "read_visit", page.visit.visit_id)
+        return page
 
     # -- drafts ---------------------------------------------------------------------------------------
 
