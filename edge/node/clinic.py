@@ -16,13 +16,10 @@ import msgspec
 
 from edge.model import commands as cmd
 from edge.model import events as ev
-from edge.model.age import age_text
-from edge.model.clock import day_of
 from edge.model.decide import Actor
 from edge.model.errors import Forbidden, NotFound, Refusal, UpkendraError
 from edge.model.fold import Visit
 from edge.model.progress import ItemLine, Line
-from edge.model.queue import Waiting, line_of, order, places_of, since_ms
 from edge.model.records import Role
 from edge.sync.bundle import BundlePayload
 from edge.sync.link import BundleRef, LinkState
@@ -34,7 +31,8 @@ from edge.web.sessions import Session, SessionBook
 from .clock import Clock
 from .config import NodeConfig
 from .dayslots import DaySlots
-from .journal import SCHEMA, SOFTWARE, Journal, Outgoing, Pending, Secrets
+from .here import Here, queue_of
+from .journal import SCHEMA, SOFTWARE, Journal, Outgoing, Secrets
 from .live import Link, QueueChanged, Tablets, VisitChanged
 from .replies import Reply
 from .revoked import Revoked
@@ -42,9 +40,10 @@ from .sealing import AUDIT_S, SealPlan, delay_s
 from .staff import keep_slot, may_get_badge, new_badge
 from .store import Store
 from .stretch import SALT_BYTES, stretch
+from .uncovered import Pending
 from .unlock import Attempts, Slot, Slots, open_with_badge, open_with_day, open_with_hub
 from .views import Staff, Views
-from .web.schema import Queue, QueueItem, VisitPage
+from .web.schema import Queue, VisitPage
 
 logger = logging.getLogger("edge.node")
 
@@ -120,6 +119,8 @@ class Clinic:
         self._unlocking = asyncio.Lock()
         self._seen: dict[tuple[str, str], float] = {}
         self._roles: dict[str, Role] = {}
+        self._told: tuple[tuple[tuple[Here, ...], frozenset[bytes], int], Queue] | None = None
+        """The queue as it was told last, and what it was made of."""
         self._background: set[asyncio.Task[None]] = set()
 
     @property
@@ -437,26 +438,14 @@ class Clinic:
         who did not come when they were called."""
         now_ms = self.clock.now().wall_ms
         sent = frozenset(self.sent)
-        loaded = [(one.visit, one.patient, one.line(sent)) for one in await self.store.here(now_ms)]
-        ordered = order((Waiting(visit, patient) for visit, patient, _ in loaded), now_ms)
-        rank = {waiting.visit.visit_id: number for number, waiting in enumerate(ordered)}
-        places = places_of(ordered)
-        loaded.sort(key=lambda row: rank.get(row[0].visit_id, len(rank)))
-        items = [
-            QueueItem(
-                line_of(visit),
-                patient.person.name if patient else "",
-                age_text(patient.person, patient.registered_ms, now_ms) if patient else "",
-                patient.person.gender.value if patient else "",
-                places.get(visit.visit_id, 0),
-                max(0, now_ms - since_ms(visit)) // 1000,
-                line.state,
-                line.at_ms,
-                await self._sms_sign(visit),
-            )
-            for visit, patient, line in loaded
-        ]
-        return Queue(items, day_of(now_ms))
+        here = await self.store.here(now_ms)
+        asked = (here, sent, now_ms // 1000)
+        if self._told is not None and self._told[0] == asked and not self.sms_fitted:
+            return self._told[1]  # several tablets load it after the same change
+        signs = [await self._sms_sign(one.visit) for one in here] if self.sms_fitted else [""] * len(here)
+        queue = queue_of(list(zip(here, signs, strict=True)), sent, now_ms)
+        self._told = (asked, queue)
+        return queue
 
     async def page(self, visit_id: str) -> VisitPage:
         """All of a visit's page. Raises NotFound."""
@@ -482,8 +471,6 @@ class Clinic:
         return visit
 
     async def _sms_sign(self, visit: Visit) -> str:
-        if not self.sms_fitted:
-            return ""
         return next((line.state.value for line in await self._more(visit) if line.item == "sms"), "")
 
     async def _more(self, visit: Visit) -> list[ItemLine]:

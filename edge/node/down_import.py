@@ -20,7 +20,7 @@ from edge.web.logs import say
 
 from . import on_call
 from .clinic import Clinic
-from .live import PrescriptionCame, QueueChanged, VisitChanged
+from .live import PrescriptionCame, VisitChanged
 from .outbox import OutboxDb
 
 logger = logging.getLogger("edge.node.link")
@@ -60,8 +60,6 @@ class DownImport:
                 await self._clinic.store.outbox(_importer(seq))
                 for visit_id in touched:
                     self._clinic.tablets.push(VisitChanged(visit_id))
-                if touched:
-                    self._clinic.tablets.push(QueueChanged())
         # Entries only where an answer was recorded: a draft is not due because the hub said something.
         self._clinic.seal_media()
 

@@ -36,7 +36,7 @@ from edge.web.logs import say
 from .clinic import Clinic, CommandRefused
 from .config import EMERGENCY_FILE, write_private
 from .journal import Journal, Outgoing
-from .live import QueueChanged, VisitChanged
+from .live import VisitChanged
 from .locked_log import ANY_DAY, EMERGENCY_CLASS, NOBODY, Counts, LockedLog, Step
 from .outbox import OutboxDb
 from .printing.desk import JobNow, Kind, PrinterDesk
@@ -212,7 +212,6 @@ class Emergency:
             return outcome.replies
         self._clinic.seal_soon(0.0)
         self._clinic.tablets.push(VisitChanged(visit_id))
-        self._clinic.tablets.push(QueueChanged())
         return outcome
 
     def _teller(self, commands: tuple[cmd.Command, ...]) -> Callable[[Journal], tuple[Reply, ...] | Refusal]:

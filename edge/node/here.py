@@ -4,21 +4,24 @@ Each change is heard by all tablets, and whoever shows the queue loads it: forty
 that one is read again. Works on the reader's thread; knows no HTTP.
 """
 
+from collections.abc import Iterable
+
 import msgspec
 
+from edge.model.age import age_text
 from edge.model.clock import day_of
 from edge.model.fold import Patient, Visit
 from edge.model.progress import Carried, Line, visit_line
+from edge.model.queue import Waiting, line_of, order, places_of, since_ms
 from edge.model.records import OPEN_STATES, STANDING_STATES, VisitState
 
 from .touched import Touched
 from .views import Views
+from .web.schema import Queue, QueueItem
 
 QUEUE_DAYS_MS = 36 * 3600 * 1000
 """Visits without a token that are older leave the queue page; they stay in the record. Those with one stay on it
 until somebody closes them."""
-
-
 AGEING_STATES = OPEN_STATES - STANDING_STATES
 
 
@@ -57,7 +60,7 @@ class Everybody:
         return not self._reading and not self._touched.waits and self._day == day_of(now_ms)
 
     def rows(self, now_ms: int) -> tuple[Here, ...]:
-        """The open visits in the order of their opening, then today's whose patient did not come when called."""
+        """The visits that stand, in the order of their opening, then today's whose patient did not come when called."""
         since_ms = now_ms - QUEUE_DAYS_MS
         return tuple(one for one in self._rows if one.visit.opened_ms >= since_ms or one.visit.state not in AGEING_STATES)
 
@@ -94,6 +97,25 @@ class Everybody:
             settled = visit_line(carried, visit.seen_ms, visit.prescriptions)
         patient = self._views.patient(visit.patient_id)
         return Here(visit, patient, carried, tuple(ref for *_, ref in rows), settled)
+
+
+def queue_of(here: Iterable[tuple[Here, str]], sent: frozenset[bytes], now_ms: int) -> Queue:
+    """The queue's page, each with the state of its short copy by SMS: first those who wait in their order, then the
+    others by their opening, then those who did not come when they were called."""
+    rows = list(here)
+    ordered = order((Waiting(one.visit, one.patient) for one, _ in rows), now_ms)
+    rank = {waiting.visit.visit_id: number for number, waiting in enumerate(ordered)}
+    places = places_of(ordered)
+    rows.sort(key=lambda row: rank.get(row[0].visit.visit_id, len(rank)))
+    items: list[QueueItem] = []
+    for one, sms in rows:
+        visit, patient, line = one.visit, one.patient, one.line(sent)
+        age = age_text(patient.person, patient.registered_ms, now_ms) if patient else ""
+        waited_s = max(0, now_ms - since_ms(visit)) // 1000
+        name, sex = (patient.person.name, patient.person.gender.value) if patient else ("", "")
+        place = places.get(visit.visit_id, 0)
+        items.append(QueueItem(line_of(visit), name, age, sex, place, waited_s, line.state, line.at_ms, sms))
+    return Queue(items, day_of(now_ms))
 
 
 def _is_here(visit: Visit, day: int) -> bool:

@@ -26,28 +26,17 @@ from edge.sync.log import NO_SALT, Position, Stream, Writer, own_salt
 
 from .config import RECORDS_FILE, NodeConfig
 from .database import Database, WrongKey
-from .held import BUNDLE_PLAIN_BYTES, HeldLogs, Imported
+from .held import HeldLogs, Imported
 from .locked_import import LockedImport
 from .media_rows import MediaLog, Withdrawn
 from .outbox import OutboxDb
 from .replies import Replies, Reply, digest_of
 from .staff import NewBadge, may_get_badge, unlisted
+from .uncovered import Pending, Uncovered
 from .views import Staff, Views, make_tables
 
 SOFTWARE = "upkendra-node 0.1.0"
 SCHEMA = 1
-_CLASS_OF = {Stream.URGENT: 0, Stream.CLINICAL: 1, Stream.MEDIA: 2, Stream.AUDIT: 5}
-
-
-class Pending(msgspec.Struct, frozen=True):
-    """Entries that no bundle covers yet, ready to be sealed."""
-
-    payload: bundle.BundlePayload
-    last_seq: int
-    head_due: bool
-    """A signed head is still due after this bundle."""
-    wanted: int = 0
-    """Row of the wanted range that this is; 0 for entries that were never sealed."""
 
 
 class Outgoing(msgspec.Struct, frozen=True):
@@ -86,8 +75,7 @@ class Journal:
         self.held = HeldLogs(self._db, self.views, config, run)
         self._stamp = int((self._db.row("SELECT coalesce(max(stamp), 0) FROM entries") or (0,))[0])
         self._writers: dict[Stream, Writer] = {}
-        self._logs: set[tuple[bytes, int]] | None = None
-        """Logs that may have entries or a head without a bundle, beside those of this run; None: not looked for yet."""
+        self._uncovered = Uncovered(self._db, config.node_id, lambda: self.secrets().log)
         self._of_locked: set[str] = set()
         """Visits of which something was recorded before the hub's answers to them were taken in."""
         self.media = MediaLog(self._db, self.views.media, outbox)
@@ -212,7 +200,7 @@ class Journal:
         self._stamp = max(self._stamp, done.stamp)
         self._writers |= {one.stream: one for one in done.writers if one.run == self._run}
         self._of_locked |= done.visits
-        self._logs = None
+        self._uncovered.look_again()
         if done.left:
             # What was sealed for the hub under this run has places that nobody knows here: go on in another run.
             self._run = secrets.token_bytes(len(self._run))
@@ -307,60 +295,8 @@ class Journal:
 
         Without ``audit`` the audit streams are left for later.
         """
-        found: list[Pending] = []
-        for run, number, upto, head_due in self._unsealed():
-            if number == Stream.AUDIT and not audit:
-                continue
-            found += self._pending_of(run, Stream(number), upto, head_due)
+        found = self._uncovered.pending(((self._run, int(stream)) for stream in self._writers), audit=audit)
         return found + [Pending(one.payload, one.last_seq, False, one.rowid) for one in self.held.again()]
-
-    def _unsealed(self) -> list[tuple[bytes, int, int, bool]]:
-        """(run, stream, sealed up to, a head is due) of the logs that have something to seal, by stream.
-
-        All logs are looked at once, and again after entries of earlier runs came back; an earlier run that is sealed
-        gets no more of them. Years of entries are not counted for each bundle.
-        """
-        if self._logs is None:
-            self._logs = {(run, stream) for run, stream in self._db.rows("SELECT DISTINCT run, stream FROM entries")}
-        found: list[tuple[bytes, int, int, bool]] = []
-        for run, stream in self._logs | {(self._run, int(stream)) for stream in self._writers}:
-            row = self._db.row(
-                "SELECT coalesce((SELECT max(seq) FROM entries WHERE run = ?1 AND stream = ?2), 0), "
-                "coalesce((SELECT sealed_upto FROM logs WHERE run = ?1 AND stream = ?2), 0), "
-                "coalesce((SELECT head_due FROM logs WHERE run = ?1 AND stream = ?2), 0)",
-                run,
-                stream,
-            )
-            assert row is not None
-            last, upto, head_due = row
-            if last and (last > upto or head_due == 1):
-                found.append((run, stream, upto, head_due == 1))
-        self._logs &= {(run, stream) for run, stream, _, _ in found}
-        return sorted(found, key=lambda log: log[1])
-
-    def _pending_of(self, run: bytes, stream: Stream, upto: int, head_due: bool) -> list[Pending]:
-        sql = "SELECT seq, raw, h FROM entries WHERE run = ? AND stream = ? AND seq > ? ORDER BY seq"
-        rows = self._db.rows(sql, run, int(stream), upto)
-        if not rows and upto:
-            # Only the head is due: it goes with the last entry, which the hub knows already.
-            rows = self._db.rows(sql, run, int(stream), upto - 1)
-        found: list[Pending] = []
-        while rows:
-            chunk = [rows.pop(0)]
-            size_bytes = len(chunk[0][1])
-            while rows and size_bytes + len(rows[0][1]) <= BUNDLE_PLAIN_BYTES:
-                size_bytes += len(rows[0][1])
-                chunk.append(rows.pop(0))
-            last_seq, _, last_h = chunk[-1]
-            head = None
-            if head_due and not rows:
-                # Also of a run that was killed before it could sign: what is promised is the chain as it stands here.
-                log = Writer(self._config.node_id, run, stream, Position(last_seq, b"", last_h))
-                head = log.sign_head(self.secrets().log, seal.Grade.LOG)
-            raws = tuple(raw for _, raw, _ in chunk)
-            payload = bundle.BundlePayload(_CLASS_OF[stream], run, int(stream), chunk[0][0], raws, head)
-            found.append(Pending(payload, last_seq, head_due and bool(rows)))
-        return found
 
     def sealed(self, pending: Pending, ref: BundleRef) -> Outgoing:
         """Keep a sealed bundle in the outbox, then note what it covers."""
@@ -469,7 +405,7 @@ class Journal:
         """
         with self._db.transaction():
             if payload.stream != Stream.HUB:
-                self._logs = None
+                self._uncovered.look_again()
                 done, stamp, writers = self._take_back(payload, at)
             else:
                 events = [ev.event_of(msgspec.msgpack.decode(raw, type=ev.Entry)) for raw in payload.entries]

@@ -360,8 +360,6 @@ class HubLink:
             self._settled(word.bundle_id)
         for visit_id in visits:
             self._clinic.tablets.push(VisitChanged(visit_id))
-        if visits:
-            self._clinic.tablets.push(QueueChanged())
 
     async def _reseal(self, *bundle_ids: bytes) -> None:
         """Durably noted first: a locked node seals the entries anew when it is unlocked."""

@@ -236,7 +236,8 @@ class Tablets:
 
     async def serve(self, request: web.Request, session: str) -> web.WebSocketResponse:
         """One tablet's connection, until it goes or its session (a token) ends."""
-        socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, timeout=CLOSE_S, max_msg_size=4096)
+        # not compressed: a few bytes each in the clinic's own network, and each browser would ask for it
+        socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, timeout=CLOSE_S, max_msg_size=4096, compress=False)
         await socket.prepare(request)
         channel = self._channels[socket] = _Channel(session, asyncio.Queue(MAX_WAITING))
         sender = asyncio.create_task(self._send(socket, channel))

@@ -287,7 +287,9 @@ def _reply_of(answer: Answer, route: AnyRoute, gate: Gate) -> web.StreamResponse
     elif isinstance(answer, Raw):
         response = web.Response(body=answer.body, content_type=answer.media_type, headers=dict(answer.headers))
     else:
-        response = web.Response(body=msgspec.json.encode(to_objects(answer)), content_type=JSON)
+        plain = isinstance(answer, msgspec.Struct) and object_form(type(answer)) is type(answer)
+        body = msgspec.json.encode(answer if plain else to_objects(answer))
+        response = web.Response(body=body, content_type=JSON)
     if session is not None:
         response.set_cookie(gate.cookie, session.token, httponly=True, samesite="Strict", secure=gate.secure, path="/")
     elif changes_session:
