@@ -62,7 +62,9 @@ class Everybody:
     def rows(self, now_ms: int) -> tuple[Here, ...]:
         """The visits that stand, in the order of their opening, then today's whose patient did not come when called."""
         since_ms = now_ms - QUEUE_DAYS_MS
-        return tuple(one for one in self._rows if one.visit.opened_ms >= since_ms or one.visit.state not in AGEING_STATES)
+        return tuple(
+            one for one in self._rows if one.visit.opened_ms >= since_ms or one.visit.state not in AGEING_STATES
+        )
 
     def renew(self, now_ms: int) -> None:
         """Read what was touched. Blocking; on the reader's thread."""
