@@ -81,6 +81,8 @@ class Desk:
         self.wall_ms = wall_ms
         self.send_down = send_down
         self.changed = changed
+        self.here: Callable[[str], None] = lambda person_id: None
+        """Hears whose page asked something."""
         self._unlocked: dict[str, SigningKey] = {}
         self._at_work: set[bytes] = set()
         self._roles: dict[str, frozenset[permits.Role]] = {}
@@ -184,6 +186,7 @@ class Desk:
         if found is None:
             return None
         session, used_ms = found
+        self.here(session.subject)
         touched_ms = int(max(0.0, self.wall_ms() - untouched_s * 1000))
         if touched_ms - used_ms > TOUCH_MS:
             touch = update(sessions).where(sessions.c.token_hash == _token_hash(token)).values(used_ms=touched_ms)

@@ -33,6 +33,7 @@ from .live import Live
 from .live_again import Again
 from .lived import Lived
 from .prescriptions import Prescriptions
+from .presence import Presence
 from .quarantine import QuarantineFull, find_plain, of_a_later_release, seal_plain
 from .reconsider import reconsider
 from .review import Reviews
@@ -113,6 +114,8 @@ class Hub:
         self.saved = SavedLines(self.desk)
         self.reviews = Reviews(self.desk)
         self.live = Live(self.desk, self.link, settings.turn)
+        self.presence = Presence(self.store, wall_ms, self.live.doctors_here)
+        self.desk.here = self.presence.note
         self.leader = Leader(self.store.engine)
         self.thirds = Thirds(self.desk, self.live, monotonic_s)
         self.rota = RotaDesk(self.desk, self.live, self.leader, monotonic_s)
@@ -239,6 +242,7 @@ class Hub:
         self._tasks = [
             asyncio.create_task(self._hear_signals(), name="hub-signals"),
             asyncio.create_task(self._keep_loading(), name="hub-reload"),
+            asyncio.create_task(self.presence.keep_on(), name="hub-presence"),
         ]
 
     async def _reconsider(self) -> None:

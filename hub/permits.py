@@ -88,6 +88,7 @@ PERMITS: Final[dict[tuple[str, str], frozenset[Role]]] = {
     ("PUT", "/api/rota/ready"): _TREAT,
     ("POST", "/api/rota/accept"): _TREAT,
     ("POST", "/api/rota/decline"): _TREAT,
+    ("POST", "/api/rota/left"): _TREAT,
     ("GET", "/api/thirds"): _TREAT,
     ("GET", "/api/specialists"): _TREAT,
     ("POST", "/api/visits/{visit_id}/thirds"): _TREAT,

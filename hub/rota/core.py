@@ -35,6 +35,10 @@ class Settings(Struct, frozen=True):
     """Who missed or declined a patient is asked for her again after this."""
     nobody_s: int = 60
     """After this the coordinator hears of a patient for whom nobody sits, or of a RED one whom nobody took."""
+    gone_s: int = 120
+    """A doctor who is not there for so long, no page and no word of one, loses whom she took, and is not ready."""
+    gone_red_s: int = 60
+    """The same, with a RED patient."""
 
 
 class Doctor(Struct, frozen=True):
@@ -74,6 +78,8 @@ class Why(StrEnum):
     """Everybody who may see this patient was asked and did not take her."""
     CLOSED = "closed"
     """Outside the hours."""
+    DOCTOR_AWAY = "doctor_away"
+    """Taken, and the doctor is not there any more: in the middle of writing, or after a call."""
 
 
 class Left(StrEnum):

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from typing import Final, TypeVar
 
+import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection
 
@@ -16,7 +17,7 @@ from edge.model import queue
 from edge.model.errors import NotFound, Refused
 from edge.model.fold import Expected as Said
 from edge.model.fold import Patient, Visit
-from edge.model.records import VisitState
+from edge.model.records import Colour, VisitState
 
 from .. import audit, doctors, down, views
 from ..desk import Desk, need_open, need_visit
@@ -24,6 +25,7 @@ from ..directory import who_treats_nobody
 from ..doctors import Doctor
 from ..leader import Leader
 from ..live import Live
+from . import gone
 from . import store as kept
 from .core import EMERGENCY, Action, GotUp, Rota, Settings, Wanting, Why
 from .core import Doctor as Seated
@@ -53,6 +55,8 @@ class Unclaimed(Struct, frozen=True):
     node_id: str
     waited_s: int
     why: Why
+    doctor_name: str = ""
+    """Who took it and is away."""
 
 
 class State(Struct, frozen=True):
@@ -69,6 +73,8 @@ class State(Struct, frozen=True):
     opens_ms: int
     """When doctors sit next; 0 when the calendar has no such day."""
     now_ms: int
+    left: tuple[gone.Left, ...] = ()
+    """What she had taken and lost while her page was gone, until she says that she knows."""
 
 
 class RotaDesk:
@@ -80,6 +86,7 @@ class RotaDesk:
         self._live = live
         self._leader = leader
         self._monotonic_s = monotonic_s
+        self._settings = Settings()
         self._hours = Hours()
         self._task: asyncio.Task[None] | None = None
         self._one = asyncio.Lock()
@@ -87,13 +94,18 @@ class RotaDesk:
 
     def _begin(self) -> None:
         """Know nothing yet."""
-        self._rota = Rota(Settings(), self._is_open)
+        self._rota = Rota(self._settings, self._is_open)
+        self._sight = gone.Sight(self._desk.store, self._live.has_page)
         self._waits = Waits()
         self._ready: dict[str, int] = {}
         """Doctors who said that they are ready → when a page of theirs was open last."""
         self._people: dict[str, Seated] = {}
         self._held: dict[str, tuple[str, int]] = {}
         """Visit → its doctor, and since when."""
+        self._stuck: frozenset[str] = frozenset()
+        """Visits in the middle of something whose doctor is not there any more."""
+        self._left: dict[str, tuple[gone.Left, ...]] = {}
+        """Doctor → what went on without her."""
         self._told: dict[str, tuple[Said, Expected | None, int]] = {}
         """Visit → what was said last, the first range, and when that was."""
         self._nodes: dict[str, str] = {}
@@ -132,11 +144,16 @@ class RotaDesk:
     async def reload(self) -> None:
         """Take over what an administrator changed: the calendar, and for whom doctors may be asked."""
         self._hours = await self._desk.store.read(kept.load_hours)
+        await self._load_left()
         for doctor, _ in await self._desk.store.read(kept.load_ready):
             if self._people.get(doctor.doctor_id, doctor) != doctor:
                 self._people[doctor.doctor_id] = doctor
                 if self._rota.is_ready(doctor.doctor_id):
                     self._rota.sit(doctor, self._desk.wall_ms())
+
+    async def _load_left(self) -> None:
+        since_ms = self._desk.wall_ms() - gone.LEFT_KEPT_MS
+        self._left = await self._desk.store.read(lambda connection: gone.load_left(connection, since_ms))
 
     def changed(self) -> None:
         """Something about visits has changed."""
@@ -160,6 +177,8 @@ class RotaDesk:
         stepped_ms, self._offset_ms = self._offset() - self._offset_ms, self._offset()
         if abs(stepped_ms) > STEP_MS:
             self._shift(stepped_ms)
+        await self._sight.look({*self._ready, *(name for name, _ in self._held.values())}, now_ms)
+        stuck, self._stuck = self._stuck, await self._leave_behind(now_ms)
         if self._dirty or now_ms - self._read_ms >= REFRESH_MS:
             if now_ms - self._read_ms >= REFRESH_MS:
                 await self.reload()
@@ -169,13 +188,14 @@ class RotaDesk:
         self._watch_pages(now_ms)
         before = self._rota.unclaimed
         await self._act(self._rota.tick(now_ms), now_ms)
-        if self._rota.look(now_ms) != before:
+        if self._rota.look(now_ms) != before or self._stuck != stuck:
             self._live.tell_rota()
         await self._tell_nodes(now_ms)
 
     def _shift(self, by_ms: int) -> None:
         """The wall clock was set: nobody has rung, sat or been away for longer because of it."""
         self._rota.shift(by_ms)
+        self._sight.shift(by_ms)
         self._ready = {name: at_ms + by_ms for name, at_ms in self._ready.items()}
         self._held = {visit_id: (name, at_ms + by_ms) for visit_id, (name, at_ms) in self._held.items()}
         self._told = {name: (said, first, at_ms + by_ms) for name, (said, first, at_ms) in self._told.items()}
@@ -207,7 +227,7 @@ class RotaDesk:
             visit = owned.visit
             if visit.doctor_name and visit.state in IN_HAND:
                 await self._hold(visit.visit_id, visit.doctor_id, now_ms)
-            elif not visit.doctor_name and queue.waits(visit):
+            elif gone.stands(visit):
                 await self._let_go(visit.visit_id, now_ms)
                 self._rota.want(self._wanting(owned, people.get(visit.patient_id), own, now_ms), now_ms)
                 waiting.discard(visit.visit_id)
@@ -245,7 +265,46 @@ class RotaDesk:
         _, first, told_ms = self._told.pop(visit_id, (None, None, 0))
         if first is not None:
             self._waits.learn(Told(first, (now_ms - told_ms) / 1000))
-        await self._write(lambda connection: kept.note_taken(connection, visit_id, doctor_id, now_ms))
+
+        def act(connection: Connection) -> None:
+            kept.note_taken(connection, visit_id, doctor_id, now_ms)
+            gone.forget_left(connection, visit_id, doctor_id)
+
+        await self._write(act)
+
+    def _is_gone(self, doctor_id: str, visit: Visit, now_ms: int) -> bool:
+        """Whether a doctor has not been there for so long that a patient whom she took must not wait for her."""
+        settings = self._settings
+        patient_s = settings.gone_red_s if visit.colour is Colour.RED else settings.gone_s
+        return self._sight.away_s(doctor_id, now_ms) >= patient_s
+
+    async def _leave_behind(self, now_ms: int) -> frozenset[str]:
+        """Let visits go on whose doctor is not there any more; those that wait for the coordinator now."""
+        stuck = set()
+        for visit_id, (doctor_id, _) in list(self._held.items()):
+            if not self._is_gone(doctor_id, self._visits[visit_id], now_ms):
+                continue
+            if visit_id in self._stuck or not await self._release(visit_id, doctor_id, now_ms):
+                stuck.add(visit_id)
+        return frozenset(stuck)
+
+    async def _release(self, visit_id: str, doctor_id: str, now_ms: int) -> bool:
+        speaker = self._desk.speaker
+        blob = await self._write(lambda connection: gone.release(connection, speaker, visit_id, doctor_id, now_ms))
+        if blob is None:
+            return False
+        del self._held[visit_id]
+        self._rota.done(visit_id, doctor_id, now_ms)
+        await self._went_on(visit_id, doctor_id, blob)
+        return True
+
+    async def _went_on(self, visit_id: str, doctor_id: str, blob: down.DownBlob) -> None:
+        """A visit has left a doctor who is not there: tell all, and end the call that it had."""
+        self._desk.tell(visit_id, blob)
+        self._dirty = True
+        await self._load_left()
+        self._live.tell_rota(doctor_id)
+        await self._live.end_left(visit_id, doctor_id)
 
     async def _let_go(self, visit_id: str, now_ms: int) -> None:
         doctor_id, since_ms = self._held.pop(visit_id, ("", 0))
@@ -307,7 +366,7 @@ class RotaDesk:
         def act(connection: Connection) -> down.DownBlob | None:
             kept.note_told(connection, one, expected, now_ms)
             owned = views.load_visit(connection, one.visit_id)
-            if owned is None or owned.visit.doctor_name or not queue.waits(owned.visit):
+            if owned is None or not gone.stands(owned.visit):
                 return None
             event = ev.VisitExpected(one.visit_id, said.state, said.low_min, said.high_min, said.opens_ms)
             return down.speak(connection, self._desk.speaker, node_id, (event,), "", now_ms)
@@ -349,7 +408,17 @@ class RotaDesk:
             self._hours.is_open(now_ms),
             self._hours.opens_ms(now_ms),
             now_ms,
+            tuple(self._has_now(one) for one in self._left.get(doctor_id, ())),
         )
+
+    def _has_now(self, left: gone.Left) -> gone.Left:
+        visit = self._visits.get(left.visit_id)
+        return left if visit is None else msgspec.structs.replace(left, to_name=visit.doctor_name)
+
+    async def know_left(self, visit_id: str, doctor_id: str) -> None:
+        """The doctor knows that this visit went on without her."""
+        await self._write(lambda connection: gone.forget_left(connection, visit_id, doctor_id))
+        await self._load_left()
 
     def is_open(self, district: str = "") -> bool:
         """Whether doctors sit now by the calendar, or one sits by her own will."""
@@ -403,15 +472,17 @@ class RotaDesk:
         return sorted(name for name in self._ready if self._rota.is_ready(name))
 
     async def hand_over(self, visit_id: str, by: Doctor, to_id: str) -> Visit:
-        """Give a visit, one's own or one that nobody has, to a doctor who sits.
+        """Give a visit to a doctor who sits: one's own, one that nobody has, or one whose doctor is not there any more.
 
         Raises NotFound, Refused(visit_taken, visit_closed, doctor_away).
         """
 
-        def act(connection: Connection) -> tuple[Visit, down.DownBlob]:
+        def act(connection: Connection) -> tuple[Visit, down.DownBlob, str]:
             now_ms = self._desk.wall_ms()
             owned = need_open(connection, visit_id)
-            if owned.visit.doctor_name and owned.visit.doctor_id != by.doctor_id:
+            had = owned.visit.doctor_id if owned.visit.doctor_name else ""
+            left = visit_id in self._stuck and self._is_gone(had, owned.visit, now_ms)
+            if had and had != by.doctor_id and not left:
                 raise Refused("Another doctor has taken this visit.", code="visit_taken")
             account = doctors.find_account(connection, to_id)
             if account is None or to_id in who_treats_nobody(connection):
@@ -420,30 +491,39 @@ class RotaDesk:
                 raise Refused("This doctor is away. Choose one who is ready.", code="doctor_away")
             audit.record(connection, now_ms, by.doctor_id, "visit_handed_over", visit_id, to_id)
             event = ev.VisitAssigned(visit_id, to_id, account.doctor.name)
+            if left:
+                gone.note_left(connection, visit_id, had, to_id, now_ms)
             blob = down.speak(connection, self._desk.speaker, owned.node_id, (event,), by.doctor_id, now_ms)
-            return need_visit(connection, visit_id).visit, blob
+            return need_visit(connection, visit_id).visit, blob, had if left else ""
 
-        visit, blob = await self._write(act)
-        self._desk.tell(visit_id, blob)
+        visit, blob, left_by = await self._write(act)
+        if left_by:
+            await self._went_on(visit_id, left_by, blob)
+        else:
+            self._desk.tell(visit_id, blob)
         self._dirty = True
         await self.look()
         return visit
 
     def unclaimed(self) -> list[Unclaimed]:
-        """What nobody has taken, whoever waited longest first."""
+        """What nobody has taken, or a doctor who is not there any more, whoever waited longest first."""
         now_ms = self._desk.wall_ms()
-        waiting = {one.visit_id: one for one in self._rota.waiting()}
+        since = {one.visit_id: one.since_ms for one in self._rota.waiting()}
+        why = {visit_id: why for visit_id, why in self._rota.unclaimed.items() if visit_id in since}
+        for visit_id in self._stuck:
+            since[visit_id], why[visit_id] = queue.since_ms(self._visits[visit_id]), Why.DOCTOR_AWAY
         found = [
             Unclaimed(
                 visit_id,
-                self._visits[visit_id].token,
-                self._visits[visit_id].colour.value,
+                visit.token,
+                visit.colour.value,
                 self._nodes[visit_id],
-                max(0, now_ms - waiting[visit_id].since_ms) // 1000,
-                why,
+                max(0, now_ms - since[visit_id]) // 1000,
+                why[visit_id],
+                visit.doctor_name if visit_id in self._stuck else "",
             )
-            for visit_id, why in self._rota.unclaimed.items()
-            if visit_id in self._visits and visit_id in waiting
+            for visit_id in why
+            if (visit := self._visits.get(visit_id)) is not None
         ]
         return sorted(found, key=lambda one: (one.colour != "red", -one.waited_s))
 

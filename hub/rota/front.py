@@ -61,6 +61,13 @@ class GetAtHome(Struct, frozen=True, tag=7):
     fresh: bool
 
 
+class KnowLeft(Struct, frozen=True, tag=8):
+    """She knows that this visit went on without her."""
+
+    doctor_id: str
+    visit_id: str
+
+
 class AtHome(Struct, frozen=True):
     """What a patient at home sees of the rota."""
 
@@ -77,7 +84,7 @@ class Coordination(Struct, frozen=True):
     doctors: tuple[str, ...]
 
 
-Question: TypeAlias = GetState | SetReady | Accept | Decline | HandOver | GetCoordination | GetAtHome
+Question: TypeAlias = GetState | SetReady | Accept | Decline | HandOver | GetCoordination | GetAtHome | KnowLeft
 _question = msgspec.msgpack.Decoder(Question)
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -131,6 +138,10 @@ class RotaFront:
         """Give a visit to a doctor who sits. Raises NotFound, Refused(visit_taken, visit_closed, doctor_away)."""
         await self._ask(HandOver(by.doctor_id, visit_id, to_id), type(None))
         return await self._visit(visit_id)
+
+    async def know_left(self, visit_id: str, doctor_id: str) -> None:
+        """She knows that this visit went on without her."""
+        await self._ask(KnowLeft(doctor_id, visit_id), type(None))
 
     async def coordination(self) -> Coordination:
         """What nobody has taken, and who sits."""
@@ -212,6 +223,9 @@ class RotaFront:
                 return _encode(AtHome(place, self._rota.is_open(), self._rota.opens_ms()))
             case GetCoordination():
                 return _encode(Coordination(tuple(self._rota.unclaimed()), tuple(self._rota.doctors_here())))
+            case KnowLeft():
+                await self._rota.know_left(question.visit_id, question.doctor_id)
+                return _encode(None)
         doctor = await self._desk.doctor(question.doctor_id)
         match question:
             case SetReady():

@@ -128,6 +128,12 @@ def note_done(connection: Connection, visit_id: str, now_ms: int) -> None:
     connection.execute(update(rota_waits).where(held).values(done_ms=now_ms))
 
 
+def note_freed(connection: Connection, visit_id: str) -> None:
+    """The doctor who took the visit vanished: the patient waits as before."""
+    values = {"doctor_id": "", "taken_ms": 0, "done_ms": 0}
+    connection.execute(update(rota_waits).where(rota_waits.c.visit_id == visit_id).values(**values))
+
+
 def load_waits(connection: Connection) -> Waits:
     """What the last patients took and were told, so that a restarted hub knows at once."""
     columns = (rota_waits.c.told, rota_waits.c.told_ms, rota_waits.c.taken_ms, rota_waits.c.done_ms)

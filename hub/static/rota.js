@@ -8,8 +8,9 @@ import { ColourBadge, toast } from "/ui/lib/parts.js";
 import { BreakGlass } from "./glass.js";
 import { errorText, queue } from "./store.js";
 
-/** @typedef {{ready: boolean, offer: string, until_ms: number, ready_count: number, open: boolean, opens_ms: number, now_ms: number}} RotaState */
-/** @typedef {{visit_id: string, token: string, colour: import("/ui/api").Colour, site_name: string, district: string, node_online: boolean, waited_s: number, why: string}} Unclaimed */
+/** @typedef {{ready: boolean, offer: string, until_ms: number, ready_count: number, open: boolean, opens_ms: number, now_ms: number, left: Left[]}} RotaState */
+/** @typedef {{visit_id: string, token: string, colour: import("/ui/api").Colour, at_ms: number, to_name: string}} Left what went on without her */
+/** @typedef {{visit_id: string, token: string, colour: import("/ui/api").Colour, site_name: string, district: string, node_online: boolean, waited_s: number, why: string, doctor_name: string}} Unclaimed */
 /** @typedef {{taken: number, waiting: number, wait_median_s: number|null, wait_p90_s: number|null, told: number, error_median_s: number|null, held_share: number|null}} Figures */
 
 export const rota = signal(/** @type {RotaState|null} */ (null));
@@ -86,6 +87,22 @@ export function Offer({ onTaken }) {
   </section>`;
 }
 
+/** Patients whom she had taken and who went on while her page was away. @param {{onOpen: (visitId: string) => void}} props */
+export function LeftBehind({ onOpen }) {
+  const know = async (/** @type {string} */ visitId) => {
+    try {
+      keep(await post("/api/rota/left", { visit_id: visitId }));
+    } catch (error) {
+      toast("bad", errorText(error));
+    }
+  };
+  return (rota.value?.left ?? []).map((one) => html`<section key=${one.visit_id} class="offer" role="status" data-test="left" data-visit=${one.visit_id}>
+    <div class="grow"><${ColourBadge} colour=${one.colour} /> <strong class="num">${one.token || "—"}</strong> ${clockTime(one.at_ms)} · ${one.to_name ? t("rota-left-to", { name: one.to_name }) : t("rota-left-queue")}</div>
+    <button type="button" data-test="left-open" onClick=${() => onOpen(one.visit_id)}>${t("rota-left-open")}</button>
+    <button type="button" class="quiet" data-test="left-know" onClick=${() => void know(one.visit_id)}>${t("rota-left-know")}</button>
+  </section>`);
+}
+
 /** @param {number|null} seconds */
 const minutes = (seconds) => (seconds === null ? "–" : span(seconds));
 
@@ -127,7 +144,7 @@ function Line({ one, doctors }) {
   return html`<li class="card stack tight" data-test="unclaimed" data-visit=${one.visit_id} data-why=${one.why}>
     <div class="row tight between"><strong class="num">${one.token || "—"}</strong><${ColourBadge} colour=${one.colour} /></div>
     <span>${one.site_name} · ${one.district} · ${t(one.node_online ? "node-online" : "node-offline")}</span>
-    <span class="soft">${t("waits", { time: span(one.waited_s) })} · ${t(`why-${one.why.replace("_", "-")}`)}</span>
+    <span class="soft">${t("waits", { time: span(one.waited_s) })} · ${t(`why-${one.why.replace("_", "-")}`, { name: one.doctor_name })}</span>
     ${doctors.length === 0 ? html`<span class="small soft">${t("coordination-no-doctor")}</span>` : html`<div class="row tight">
       <div class="field grow"><label for=${id} class="small">${t("coordination-give-to")}</label>
         <select id=${id} data-test="give-to" value=${to.value} onChange=${(/** @type {any} */ event) => (to.value = event.currentTarget.value)}>

@@ -151,6 +151,17 @@ def put_row(connection: Connection, table: Table, row: Row) -> None:
     connection.execute(postgresql.insert(table).values(dict(row)).on_conflict_do_update(index_elements=keys, set_=rest))
 
 
+def put_many(connection: Connection, table: Table, rows: Sequence[Row], column: str) -> None:
+    """Insert the rows at once, or replace ``column`` of those whose primary key is there."""
+    if not rows:
+        return
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    keys = [one.name for one in table.primary_key.columns]
+    statement = insert(table)
+    replaced = statement.on_conflict_do_update(index_elements=keys, set_={column: statement.excluded[column]})
+    connection.execute(replaced, [dict(row) for row in rows])
+
+
 def add_row(connection: Connection, table: Table, row: Row, column: str) -> int:
     """Insert a row, or add its ``column`` to that of the one with its primary key; what stands there then."""
     insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert

@@ -117,3 +117,20 @@ recovery_codes = Table(
     Column("made_ms", BigInteger, nullable=False),
     Index("recovery_codes_by_person", "person_id"),
 )
+
+presence = Table(
+    "presence",
+    metadata,
+    Column("person_id", String(60), primary_key=True),
+    Column("seen_ms", BigInteger, nullable=False),
+)
+
+rota_left = Table(
+    "rota_left",
+    metadata,
+    Column("visit_id", String(16), primary_key=True),
+    Column("doctor_id", String(60), primary_key=True),
+    Column("to_id", String(60), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Index("rota_left_by_at", "at_ms"),
+)

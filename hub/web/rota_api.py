@@ -49,6 +49,8 @@ class UnclaimedLine(Struct, frozen=True):
     node_online: bool
     waited_s: int
     why: Why
+    doctor_name: str
+    """Who took it and is away; "" while nobody has it."""
 
 
 class Coordination(Struct, frozen=True):
@@ -81,6 +83,7 @@ class RotaApi:
             Route("PUT", "/api/rota/ready", self.put_ready, Ready, State),
             Route("POST", "/api/rota/accept", self.accept, Offered, VisitReply, errors=(404, 409)),
             Route("POST", "/api/rota/decline", self.decline, Offered, State, errors=(409,)),
+            Route("POST", "/api/rota/left", self.know_left, Offered, State),
             Route("GET", "/api/coordination", self.get_coordination, None, Coordination),
             Route("POST", "/api/visits/{visit_id}/hand-over", self.hand_over, HandOver, errors=(409,)),
             Route("GET", "/api/day", self.get_day, None, Day),
@@ -105,6 +108,11 @@ class RotaApi:
         await self._hub.front.decline(call.body.visit_id, await self._hub.desk.doctor(call.subject))
         return await self._hub.front.state(call.subject)
 
+    async def know_left(self, call: Call[Offered, None]) -> State:
+        """Say that one knows that a visit went on without one; it is shown no more."""
+        await self._hub.front.know_left(call.body.visit_id, call.subject)
+        return await self._hub.front.state(call.subject)
+
     async def get_coordination(self, call: Call[None, None]) -> Coordination:
         """What nobody has taken and why, who is ready, and how long people waited."""
         directory = self._hub.directory
@@ -113,10 +121,9 @@ class RotaApi:
         for one in now.unclaimed:
             site = directory.site(one.node_id)
             online = self._hub.reaches(one.node_id, one.visit_id)
+            place = (site.site_name, site.district, online)
             lines.append(
-                UnclaimedLine(
-                    one.visit_id, one.token, one.colour, site.site_name, site.district, online, one.waited_s, one.why
-                )
+                UnclaimedLine(one.visit_id, one.token, one.colour, *place, one.waited_s, one.why, one.doctor_name)
             )
         here = [Colleague(name, (await self._hub.desk.doctor(name)).name) for name in now.doctors]
         now_ms = self._hub.wall_ms()
@@ -147,6 +154,6 @@ class RotaApi:
         return await self._hub.store.write(load) if only_views else await self._hub.store.read(load)
 
     async def hand_over(self, call: Call[HandOver, None]) -> None:
-        """Give a visit, one's own or one that nobody has, to a doctor who is ready."""
+        """Give a visit to a doctor who is ready: one's own, one that nobody has, or one whose doctor is not there."""
         doctor = await self._hub.desk.doctor(call.subject)
         await self._hub.front.hand_over(call.path["visit_id"], doctor, call.body.doctor_id)

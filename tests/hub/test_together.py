@@ -21,6 +21,7 @@ from tests.kits.postgres import Postgres
 from .kit import HubKit, NodeKit, Page, new_id, registered, visit_events
 from .test_live import SDP, connect, hear, heard, say, signed_offer
 from .test_rota_desk import OpenPage, always_open
+from .test_rota_gone import GONE_S, STEP_S
 
 PATIENCE_S = 30.0
 
@@ -235,3 +236,31 @@ def test_what_cannot_be_together_is_refused(tmp_path: Path, nats_url: str, datab
     settings = Settings(tmp_path / "hub", database=kit.settings.database, nats=nats_url)
     with pytest.raises(BadInput):
         Hub(settings, kit.clock.wall_ms, kit.clock.monotonic_s)
+
+
+async def test_a_doctor_at_another_process_keeps_whom_she_took_when_nobody_hears_of_her_until_she_is_gone(
+    pair: Pair, nats: Nats
+) -> None:
+    """The process that leads hears by NATS who is there; while that is down it asks the database."""
+    await always_open(pair.first)
+    _, page, visit_id = await pair.ready()
+    laptop = await OpenPage(pair.second, "asha").open()
+    assert (await page.call("POST", f"/api/visits/{visit_id}/take")).status == 200
+    await pair.first.hub.rota.look()
+
+    async def pass_s(seconds: float) -> None:
+        for _ in range(int(seconds / STEP_S)):
+            pair.first.clock.pass_s(STEP_S)
+            await pair.second.hub.presence.keep()
+            await pair.first.hub.rota.look()
+
+    nats.kill()
+    try:
+        await pass_s(2 * GONE_S)
+        assert set(pair.first.hub.rota._held) == {visit_id}
+        pair.second.hub.live.remove(laptop)
+        await pass_s(GONE_S + STEP_S)
+        assert pair.first.hub.rota._held == {}
+        assert [one.visit_id for one in pair.first.hub.rota._rota.waiting()] == [visit_id]
+    finally:
+        nats.start()
