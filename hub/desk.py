@@ -233,6 +233,11 @@ class Desk:
         gone = sessions.delete().where(sessions.c.token_hash == _token_hash(token))
         await self.store.write(lambda connection: connection.execute(gone) and None)
 
+    async def is_logged_in(self, person_id: str) -> bool:
+        """Whether a session of this person's goes on, perhaps at another computer."""
+        hers = select(sessions.c.csrf).where(sessions.c.doctor_id == person_id)
+        return await self.store.read(lambda connection: connection.execute(hers).first() is not None)
+
     async def forget_sessions(self) -> None:
         """Delete sessions that are over, and their signing keys with them."""
         now_ms = self.wall_ms()

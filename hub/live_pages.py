@@ -36,10 +36,6 @@ class Pages:
         here = any(console.doctor.doctor_id == doctor_id for console in self._consoles)
         return here or (self.peers is not None and self.peers.has_page(doctor_id))
 
-    def has_pages(self) -> bool:
-        """Whether anybody has a page open, here or at another process."""
-        return bool(self._consoles) or (self.peers is not None and self.peers.has_pages())
-
     def doctors_here(self) -> tuple[str, ...]:
         """Who has a page open at this process."""
         return tuple(sorted({console.doctor.doctor_id for console in self._consoles}))

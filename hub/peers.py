@@ -88,9 +88,6 @@ class Peers:
         """Whether a doctor has a page open at another process."""
         return self._has(doctor(doctor_id))
 
-    def has_pages(self) -> bool:
-        return any(name.startswith(b"d") for peer in self._live() for name in peer.here)
-
     def has_family(self, account_id: str) -> bool:
         """Whether a page of patients at home is open at another process."""
         return self._has(family(account_id))

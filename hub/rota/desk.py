@@ -73,6 +73,8 @@ class State(Struct, frozen=True):
     opens_ms: int
     """When doctors sit next; 0 when the calendar has no such day."""
     now_ms: int
+    ends_ms: int = 0
+    """When she will be away because the hours end, unless she says that she stays; 0 for never, or while away."""
     left: tuple[gone.Left, ...] = ()
     """What she had taken and lost while her page was gone, until she says that she knows."""
 
@@ -99,6 +101,10 @@ class RotaDesk:
         self._waits = Waits()
         self._ready: dict[str, int] = {}
         """Doctors who said that they are ready → when a page of theirs was open last."""
+        self._since: dict[str, int] = {}
+        """The same → since when they are (:func:`hub.rota.store.put_ready`)."""
+        self._ends: dict[str, int] = {}
+        """The same → when the hours end for them, as far as it was computed."""
         self._people: dict[str, Seated] = {}
         self._held: dict[str, tuple[str, int]] = {}
         """Visit → its doctor, and since when."""
@@ -129,9 +135,8 @@ class RotaDesk:
         await self.reload()
         self._waits = await self._desk.store.read(kept.load_waits)
         now_ms = self._desk.wall_ms()
-        for doctor, _ in await self._desk.store.read(kept.load_ready):
-            self._ready[doctor.doctor_id], self._people[doctor.doctor_id] = now_ms, doctor
-            self._rota.sit(doctor, now_ms)
+        for doctor, since_ms in await self._desk.store.read(kept.load_ready):
+            self._sit(doctor, since_ms, now_ms)
         self._task = asyncio.create_task(self._keep_looking(), name="hub-rota")
 
     async def stop(self) -> None:
@@ -142,14 +147,39 @@ class RotaDesk:
             await asyncio.gather(task, return_exceptions=True)
 
     async def reload(self) -> None:
-        """Take over what an administrator changed: the calendar, and for whom doctors may be asked."""
+        """Take over what others changed: the calendar, for whom doctors may be asked, and who has logged out."""
         self._hours = await self._desk.store.read(kept.load_hours)
         await self._load_left()
-        for doctor, _ in await self._desk.store.read(kept.load_ready):
+        self._ends.clear()
+        before = set(self._ready)
+        found = await self._desk.store.read(kept.load_ready)
+        for name in before - {doctor.doctor_id for doctor, _ in found}:
+            self._get_up(name)
+        for doctor, _ in found:
             if self._people.get(doctor.doctor_id, doctor) != doctor:
                 self._people[doctor.doctor_id] = doctor
                 if self._rota.is_ready(doctor.doctor_id):
                     self._rota.sit(doctor, self._desk.wall_ms())
+
+    def _sit(self, doctor: Seated, since_ms: int, now_ms: int) -> None:
+        name = doctor.doctor_id
+        self._ready[name], self._since[name], self._people[name] = now_ms, since_ms, doctor
+        self._ends.pop(name, None)
+        self._rota.sit(doctor, now_ms)
+
+    def _get_up(self, name: str) -> None:
+        self._ready.pop(name, None)
+        self._since.pop(name, None)
+        self._ends.pop(name, None)
+        self._rota.stand(name, self._desk.wall_ms())
+        self._live.tell_rota(name)
+
+    def _ends_ms(self, name: str) -> int:
+        if name not in self._ready:
+            return 0
+        if name not in self._ends:
+            self._ends[name] = self._hours.ends_ms(self._since[name], self._people[name].districts)
+        return self._ends[name]
 
     async def _load_left(self) -> None:
         since_ms = self._desk.wall_ms() - gone.LEFT_KEPT_MS
@@ -185,7 +215,7 @@ class RotaDesk:
                 self._read_ms = now_ms
             self._dirty = False
             await self._refresh(now_ms)
-        self._watch_pages(now_ms)
+        await self._watch_pages(now_ms)
         before = self._rota.unclaimed
         await self._act(self._rota.tick(now_ms), now_ms)
         if self._rota.look(now_ms) != before or self._stuck != stuck:
@@ -202,8 +232,11 @@ class RotaDesk:
         self._read_ms = 0
 
     def _is_open(self, now_ms: int, district: str) -> bool:
-        """Within the hours, or a doctor sits outside them by her own will: not one who has shut her page."""
-        return self._hours.is_open(now_ms, district) or any(map(self._rota.is_ready, self._ready))
+        """Within the hours, or a doctor of this district sits outside them by her own will."""
+        return self._hours.is_open(now_ms, district) or any(
+            self._rota.is_ready(name) and district in (self._people[name].districts or {district})
+            for name in self._ready
+        )
 
     # From the store
 
@@ -314,9 +347,14 @@ class RotaDesk:
         self._waits.served((now_ms - since_ms) / 1000)
         await self._write(lambda connection: kept.note_done(connection, visit_id, now_ms))
 
-    def _watch_pages(self, now_ms: int) -> None:
-        for doctor_id, seen_ms in self._ready.items():
-            if self._live.has_page(doctor_id):
+    async def _watch_pages(self, now_ms: int) -> None:
+        """Who said that she is ready is asked while her page is open; it ends with the hours, and when she is gone."""
+        for doctor_id, seen_ms in list(self._ready.items()):
+            ends_ms = self._ends_ms(doctor_id)
+            if 0 < ends_ms <= now_ms or self._sight.away_s(doctor_id, now_ms) >= self._settings.gone_s:
+                self._get_up(doctor_id)
+                await self._note_away(doctor_id)
+            elif self._live.has_page(doctor_id):
                 self._ready[doctor_id] = now_ms
                 if not self._rota.is_ready(doctor_id):
                     self._rota.sit(self._people[doctor_id], now_ms)
@@ -328,7 +366,7 @@ class RotaDesk:
     async def _act(self, actions: list[Action], now_ms: int) -> None:
         for action in actions:
             if isinstance(action, GotUp):
-                self._ready.pop(action.doctor_id, None)
+                self._get_up(action.doctor_id)
                 await self._note_away(action.doctor_id)
             self._live.tell_rota(action.doctor_id)
 
@@ -351,7 +389,7 @@ class RotaDesk:
     def _word(self, one: Wanting, now_ms: int) -> tuple[Said | None, Expected | None]:
         """What is to be said about a wait now; None while it is too early to say anything."""
         why = self._rota.unclaimed.get(one.visit_id)
-        if why is Why.CLOSED and not self._live.has_pages():
+        if why is Why.CLOSED:
             opens_ms = self._hours.opens_ms(now_ms, one.district)
             return Said("closed", 0, 0, opens_ms, now_ms), None
         sits, free = self._rota.sitting(one)
@@ -376,23 +414,24 @@ class RotaDesk:
 
     # What doctors ask
 
-    async def set_ready(self, doctor: Doctor, *, ready: bool) -> None:
-        """The doctor sits, or gets up. What she has taken stays hers."""
+    async def set_ready(self, doctor: Doctor, *, ready: bool, stays: bool = False) -> None:
+        """The doctor sits, past the end of the present hours if she ``stays``, or gets up. What she took stays hers."""
         now_ms = self._desk.wall_ms()
 
-        def act(connection: Connection) -> kept.Profile:
-            kept.put_ready(connection, doctor.doctor_id, now_ms if ready else 0)
+        def act(connection: Connection) -> tuple[Seated, int]:
+            profile = kept.load_profile(connection, doctor.doctor_id)
+            seated, since_ms = kept.doctor_of(doctor.doctor_id, doctor.name, profile), now_ms
+            if stays and self._hours.sits(now_ms, seated.districts):
+                since_ms = self._hours.ends_ms(now_ms, seated.districts)
+            kept.put_ready(connection, doctor.doctor_id, since_ms if ready else 0)
             audit.record(connection, now_ms, doctor.doctor_id, "ready" if ready else "away", doctor.doctor_id)
-            return kept.load_profile(connection, doctor.doctor_id)
+            return seated, since_ms
 
-        profile = await self._write(act)
+        seated, since_ms = await self._write(act)
         if ready:
-            seated = kept.doctor_of(doctor.doctor_id, doctor.name, profile)
-            self._ready[doctor.doctor_id], self._people[doctor.doctor_id] = now_ms, seated
-            self._rota.sit(seated, now_ms)
+            self._sit(seated, since_ms, now_ms)
         else:
-            self._ready.pop(doctor.doctor_id, None)
-            self._rota.stand(doctor.doctor_id, now_ms)
+            self._get_up(doctor.doctor_id)
         await self.look()
         self._live.tell_rota()
 
@@ -408,6 +447,7 @@ class RotaDesk:
             self._hours.is_open(now_ms),
             self._hours.opens_ms(now_ms),
             now_ms,
+            self._ends_ms(doctor_id),
             tuple(self._has_now(one) for one in self._left.get(doctor_id, ())),
         )
 

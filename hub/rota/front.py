@@ -5,6 +5,7 @@ the database only. Knows no HTTP.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import TypeAlias, TypeVar
 
@@ -19,6 +20,7 @@ from ..doctors import Doctor
 from ..fanout import Answered, Asked, Fanout
 from ..leader import LeadsNoMore
 from .desk import RotaDesk, State, Unclaimed
+from .store import end_ready
 
 ANSWER_S = 5.0
 HOURS_KEPT_S = 2.0
@@ -32,6 +34,7 @@ class GetState(Struct, frozen=True, tag=1):
 class SetReady(Struct, frozen=True, tag=2):
     doctor_id: str
     ready: bool
+    stays: bool = False
 
 
 class Accept(Struct, frozen=True, tag=3):
@@ -121,9 +124,16 @@ class RotaFront:
         """What a doctor's page shows. Raises RotaAway, as all that follow."""
         return await self._ask(GetState(doctor_id), State)
 
-    async def set_ready(self, doctor: Doctor, *, ready: bool) -> None:
-        """The doctor sits, or gets up."""
-        await self._ask(SetReady(doctor.doctor_id, ready), type(None))
+    async def set_ready(self, doctor: Doctor, *, ready: bool, stays: bool = False) -> None:
+        """The doctor sits, past the end of the present hours if she ``stays``, or gets up."""
+        await self._ask(SetReady(doctor.doctor_id, ready, stays), type(None))
+
+    async def logged_out(self, doctor_id: str) -> None:
+        """Nobody is logged in as this doctor any more: she is not ready. Whoever leads also looks by itself."""
+        if not await self._desk.store.write(lambda connection: end_ready(connection, doctor_id)):
+            return
+        with contextlib.suppress(RotaAway, Refused, NotFound):
+            await self._ask(SetReady(doctor_id, False), type(None))
 
     async def accept(self, visit_id: str, doctor: Doctor) -> Visit:
         """Take the visit that was offered. Raises NotFound, Refused(offer_over, visit_taken, visit_closed)."""
@@ -229,7 +239,7 @@ class RotaFront:
         doctor = await self._desk.doctor(question.doctor_id)
         match question:
             case SetReady():
-                await self._rota.set_ready(doctor, ready=question.ready)
+                await self._rota.set_ready(doctor, ready=question.ready, stays=question.stays)
             case Accept():
                 await self._rota.accept(question.visit_id, doctor)
             case Decline():

@@ -3,6 +3,7 @@
 The default is what the newspaper report in ``facts/field.md`` says of the service in Bihar.
 """
 
+from collections.abc import Collection
 from typing import Final
 
 from msgspec import Struct
@@ -64,6 +65,27 @@ class Hours(Struct, frozen=True):
     def is_open(self, now_ms: int, district: str = "") -> bool:
         """Whether doctors sit at this moment."""
         return any(start <= now_ms < end for start, end in self.spans(day_of(now_ms), district))
+
+    def sits(self, now_ms: int, districts: Collection[str]) -> bool:
+        """Whether whoever sees these districts (none: all) sits at this moment."""
+        return any(self.is_open(now_ms, name) for name in self._names(districts))
+
+    def ends_ms(self, after_ms: int, districts: Collection[str]) -> int:
+        """When hours end for the first time after a moment, for whoever sees these districts; 0 when there are none.
+
+        Hours of two districts that touch are one span; so are those of two days.
+        """
+        names, today, ends_ms = self._names(districts), day_of(after_ms), 0
+        for day in range(today, today + LOOK_AHEAD_DAYS):
+            for start, end in sorted(span for name in names for span in self.spans(day, name)):
+                if ends_ms and start > ends_ms:
+                    return ends_ms
+                if end > after_ms:
+                    ends_ms = max(ends_ms, end)
+        return ends_ms
+
+    def _names(self, districts: Collection[str]) -> Collection[str]:
+        return districts or {"", *(shift.district for shift in self.shifts)}
 
     def opens_ms(self, now_ms: int, district: str = "") -> int:
         """When doctors sit next: ``now_ms`` while they do, 0 when the calendar has no such day."""

@@ -69,8 +69,17 @@ def put_profile(connection: Connection, doctor_id: str, profile: Profile) -> Non
 
 
 def put_ready(connection: Connection, doctor_id: str, ready_ms: int) -> None:
-    """Since when a doctor is ready; 0 for away. Outlives a restart of the hub."""
+    """Since when a doctor is ready; 0 for away. Outlives a restart of the hub.
+
+    She is until the first end of hours after that: of one who stays past an end it is that end.
+    """
     _put(connection, doctor_id, {"ready_ms": ready_ms})
+
+
+def end_ready(connection: Connection, doctor_id: str) -> bool:
+    """Whoever has logged out is not ready any more; whether she was."""
+    was = and_(rota_doctors.c.doctor_id == doctor_id, rota_doctors.c.ready_ms > 0)
+    return connection.execute(update(rota_doctors).where(was).values(ready_ms=0)).rowcount > 0
 
 
 def _put(connection: Connection, doctor_id: str, values: Row) -> None:

@@ -15,7 +15,7 @@ import { Record } from "./record.js";
 import { BrokenRecord, GlassReview } from "./glass.js";
 import { brokenVisit, mine, OfficeNav } from "./office.js";
 import { Review } from "./review.js";
-import { Coordination, DayFigures, forgetRota, LeftBehind, loadCoordination, loadRota, Offer, ReadyButton, rota } from "./rota.js";
+import { Coordination, DayFigures, EndsSoon, forgetRota, LeftBehind, loadCoordination, loadRota, Offer, ReadyButton, rota } from "./rota.js";
 import { forgetDrafts, RxForm } from "./rx.js";
 import { forgetThirds, invited, loadThirds, Seat, seated, setThirdSender, ThirdOffer, ThirdPanel, thirdSignal } from "./third.js";
 import { Unlocks } from "./unlocks.js";
@@ -291,7 +291,7 @@ function App() {
         : html`<h1 class="visually-hidden">${t("console")}</h1><p class="soft empty" role="status">${chosen.value ? t("loading") : t("choose-patient")}</p>`}</main>
       <aside class="work" aria-label=${t("prescription")}>${seated() ? html`<${Seat} />` : html`<${CallPanel} more=${ThirdPanel} />`}
         ${record.value && !seated() ? html`<${RxForm} key=${record.value.visit.visit_id} visitId=${record.value.visit.visit_id} />` : null}</aside></div>`;
-  return html`<${Header} />${doctor.value && !given.value && reference.value ? html`<${OfficeNav} page=${page.value} />` : null}${doctor.value && !given.value && treats() ? html`<${Offer} onTaken=${(/** @type {string} */ visitId) => void choose(visitId)} /><${LeftBehind} onOpen=${(/** @type {string} */ visitId) => void choose(visitId)} /><${ThirdOffer} onCome=${(/** @type {string} */ visitId) => void choose(visitId)} />` : null}${body}<${Toasts} />`;
+  return html`<${Header} />${doctor.value && !given.value && reference.value ? html`<${OfficeNav} page=${page.value} />` : null}${doctor.value && !given.value && treats() ? html`<${Offer} onTaken=${(/** @type {string} */ visitId) => void choose(visitId)} /><${EndsSoon} /><${LeftBehind} onOpen=${(/** @type {string} */ visitId) => void choose(visitId)} /><${ThirdOffer} onCome=${(/** @type {string} */ visitId) => void choose(visitId)} />` : null}${body}<${Toasts} />`;
 }
 
 void start().then(() => render(html`<${App} />`, /** @type {HTMLElement} */ (document.getElementById("app"))));

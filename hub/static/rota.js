@@ -8,7 +8,7 @@ import { ColourBadge, toast } from "/ui/lib/parts.js";
 import { BreakGlass } from "./glass.js";
 import { errorText, queue } from "./store.js";
 
-/** @typedef {{ready: boolean, offer: string, until_ms: number, ready_count: number, open: boolean, opens_ms: number, now_ms: number, left: Left[]}} RotaState */
+/** @typedef {{ready: boolean, offer: string, until_ms: number, ready_count: number, open: boolean, opens_ms: number, now_ms: number, ends_ms: number, left: Left[]}} RotaState */
 /** @typedef {{visit_id: string, token: string, colour: import("/ui/api").Colour, at_ms: number, to_name: string}} Left what went on without her */
 /** @typedef {{visit_id: string, token: string, colour: import("/ui/api").Colour, site_name: string, district: string, node_online: boolean, waited_s: number, why: string, doctor_name: string}} Unclaimed */
 /** @typedef {{taken: number, waiting: number, wait_median_s: number|null, wait_p90_s: number|null, told: number, error_median_s: number|null, held_share: number|null}} Figures */
@@ -16,6 +16,9 @@ import { errorText, queue } from "./store.js";
 export const rota = signal(/** @type {RotaState|null} */ (null));
 /** Seconds that are left of the offer. */
 const left = signal(0);
+/** Whether her hours end soon: who says nothing is away then. */
+const endsSoon = signal(false);
+const SOON_MS = 15 * 60_000;
 /** How far the hub's clock is before this one's, ms. */
 let ahead = 0;
 const coordination = signal(/** @type {{items: Unclaimed[], doctors: {doctor_id: string, name: string}[], day: Figures}|null} */ (null));
@@ -39,13 +42,14 @@ export function forgetRota() {
 
 function count() {
   const now = rota.value;
+  endsSoon.value = Boolean(now?.ready && now.ends_ms && now.ends_ms - Date.now() - ahead < SOON_MS);
   left.value = now?.offer ? Math.max(0, Math.round((now.until_ms - Date.now() - ahead) / 1000)) : 0;
 }
 setInterval(count, 500);
 
-async function setReady(/** @type {boolean} */ ready) {
+async function setReady(/** @type {boolean} */ ready, stays = false) {
   try {
-    keep(await put("/api/rota/ready", { ready }));
+    keep(await put("/api/rota/ready", { ready, stays }));
   } catch (error) {
     toast("bad", errorText(error));
   }
@@ -84,6 +88,16 @@ export function Offer({ onTaken }) {
       <span class="small"> ${t("rota-left", { n: left.value })}</span></div>
     <button type="button" class="primary" data-test="offer-accept" disabled=${busy.value} onClick=${answer("accept")}>${t("rota-accept")}</button>
     <button type="button" class="quiet" data-test="offer-decline" disabled=${busy.value} onClick=${answer("decline")}>${t("rota-decline")}</button>
+  </section>`;
+}
+
+/** The hours are about to end. */
+export function EndsSoon() {
+  const now = rota.value;
+  if (!now || !endsSoon.value) return null;
+  return html`<section class="offer" role="status" data-test="ends-soon">
+    <div class="grow">${t("rota-ends", { when: clockTime(now.ends_ms) })}</div>
+    <button type="button" data-test="stay" onClick=${() => void setReady(true, true)}>${t("rota-stay")}</button>
   </section>`;
 }
 

@@ -23,6 +23,8 @@ _EXACT = frozenset({Role.DOCTOR, Role.SPECIALIST, Role.COORDINATOR, Role.ADMINIS
 
 class Ready(Struct, frozen=True, forbid_unknown_fields=True):
     ready: bool
+    stays: bool = False
+    """Past the end of the present hours, too."""
 
 
 class Offered(Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,7 +97,8 @@ class RotaApi:
 
     async def put_ready(self, call: Call[Ready, None]) -> State:
         """Say that one is ready for the next patient, or away. Open visits stay with their doctor."""
-        await self._hub.front.set_ready(await self._hub.desk.doctor(call.subject), ready=call.body.ready)
+        doctor = await self._hub.desk.doctor(call.subject)
+        await self._hub.front.set_ready(doctor, ready=call.body.ready, stays=call.body.stays)
         return await self._hub.front.state(call.subject)
 
     async def accept(self, call: Call[Offered, None]) -> VisitReply:

@@ -87,7 +87,7 @@ def test_who_falls_silent_is_gone() -> None:
     assert not peers.has_family("anil")
     assert peers.said(b"a", here.next([node(second)]))
     assert not peers.online(first.hex())
-    assert not peers.has_pages()
+    assert not peers.has_page("anil")
     assert peers.said(b"a", here.next([node(first), doctor("anil")]))
     assert (peers.online(second.hex()), peers.lives(b"a"), peers.lives(b"b")) == (False, True, False)
     now_s[0] += GONE_S + 0.1
