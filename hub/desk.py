@@ -334,7 +334,8 @@ class Desk:
         opened, people = await self.store.read(load)
         by_id = {owned.visit.visit_id: owned for owned in opened}
         ordered = queue.order(
-            (queue.Waiting(owned.visit, people.get(owned.visit.patient_id)) for owned in opened), now_ms
+            (queue.Waiting(owned.visit, people.get(owned.visit.patient_id), views.since_ms(owned)) for owned in opened),
+            now_ms,
         )
         waiting = {one.visit.visit_id for one in ordered}
         places = queue.places_of(ordered)
@@ -349,10 +350,7 @@ class Desk:
         return lines
 
     def _line(self, owned: views.Owned, patient: Patient | None, place: int, now_ms: int) -> Place:
-        since_ms = queue.since_ms(owned.visit)
-        if not 0 <= owned.arrived_ms - since_ms <= 7 * 86_400_000:
-            since_ms = owned.arrived_ms  # the node's clock is wrong; count from when we heard of it
-        return Place(owned, patient, place, max(now_ms - since_ms, 0) // 1000)
+        return Place(owned, patient, place, max(now_ms - views.since_ms(owned), 0) // 1000)
 
     async def open_record(self, visit_id: str, doctor_id: str) -> Opened:
         """The record, with its audit line; the first time the node hears that it was opened. Raises NotFound.

@@ -12,6 +12,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, select
 
 from edge.model import events as ev
+from edge.model import queue
 from edge.model.fold import Patient, Visit, fold_patient, fold_visit
 from edge.model.records import OPEN_STATES
 from edge.sync.log import Stream
@@ -36,6 +37,15 @@ class Owned(Struct, frozen=True):
     node_id: str
     arrived_ms: int
     """When the hub first heard that the visit waits; 0 before."""
+
+
+DAYS_OFF_MS = 7 * 86_400_000
+
+
+def since_ms(owned: Owned) -> int:
+    """From when a visit counts as waiting; from when it was heard of where the node's clock is wrong by days."""
+    said_ms = queue.since_ms(owned.visit)
+    return said_ms if 0 <= owned.arrived_ms - said_ms <= DAYS_OFF_MS else owned.arrived_ms
 
 
 def readable(raw: bytes) -> tuple[ev.Entry, ev.Event | ev.Unknown] | None:

@@ -41,6 +41,12 @@ class Waiting(Struct, frozen=True):
 
     visit: Visit
     patient: Patient | None
+    since_ms: int = 0
+    """From when it counts as waiting, where somebody knows better than its node's clock; 0: :func:`since_ms`."""
+
+    @property
+    def from_ms(self) -> int:
+        return self.since_ms or since_ms(self.visit)
 
 
 class QueueVisit(Struct, frozen=True):
@@ -87,24 +93,38 @@ def is_gentle(visit: Visit, patient: Patient | None, now_ms: int) -> bool:
     return days is not None and (days < INFANT_BELOW_DAYS or days >= OLD_FROM_DAYS)
 
 
-def rank(waiting: Waiting, now_ms: int) -> Rank:
-    """The class of a waiting visit at ``now_ms``."""
+def first_rank(waiting: Waiting, now_ms: int) -> Rank:
+    """The class of a waiting visit when it came."""
     match waiting.visit.colour:
         case Colour.RED:
             return Rank.EMERGENCY
         case Colour.YELLOW | Colour.NOT_TRIAGED:
             return Rank.SOON
         case _:
-            gentle = is_gentle(waiting.visit, waiting.patient, now_ms)
-            aged = now_ms - since_ms(waiting.visit) > AGEING_MS
-            return Rank((Rank.GENTLE if gentle else Rank.ORDINARY) - aged)
+            return Rank.GENTLE if is_gentle(waiting.visit, waiting.patient, now_ms) else Rank.ORDINARY
+
+
+def rank_after(first: int, since_ms: int, now_ms: int) -> Rank:
+    """The class at ``now_ms`` of whoever came with the class ``first``: GREEN rises by one after an hour."""
+    aged = first >= Rank.GENTLE and now_ms - since_ms > AGEING_MS
+    return Rank(first - aged)
+
+
+def rank(waiting: Waiting, now_ms: int) -> Rank:
+    """The class of a waiting visit at ``now_ms``."""
+    return rank_after(first_rank(waiting, now_ms), waiting.from_ms, now_ms)
+
+
+def key(first: int, since_ms: int, serial: int, visit_id: str, now_ms: int) -> tuple[int, int, int, str]:
+    """Whoever has the lower one is seen first: the one order of the queue, of the node, the consoles and the rota."""
+    return rank_after(first, since_ms, now_ms), since_ms, serial, visit_id
 
 
 def order(waiting: Iterable[Waiting], now_ms: int) -> list[Waiting]:
     """The waiting in the order in which they will be seen; visits that do not wait are left out."""
     return sorted(
         (w for w in waiting if waits(w.visit)),
-        key=lambda w: (rank(w, now_ms), since_ms(w.visit), w.visit.token_serial, w.visit.visit_id),
+        key=lambda w: key(first_rank(w, now_ms), w.from_ms, w.visit.token_serial, w.visit.visit_id, now_ms),
     )
 
 

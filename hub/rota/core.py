@@ -12,10 +12,10 @@ from typing import Final, TypeAlias
 
 from msgspec import Struct, field
 
+from edge.model import queue
+
 EMERGENCY: Final = 0
 """The rank of RED (:class:`edge.model.queue.Rank`)."""
-ORDINARY: Final = 3
-AGEING_MS: Final = 60 * 60 * 1000
 SORT_MS: Final = 60_000
 """So often the order is looked at again because somebody has waited an hour."""
 
@@ -57,7 +57,7 @@ class Wanting(Struct, frozen=True):
 
     visit_id: str
     rank: int
-    """:class:`edge.model.queue.Rank` when it came; 0 is RED. Whoever is of rank 3 rises after an hour."""
+    """:func:`edge.model.queue.first_rank`: the class when it came; 0 is RED."""
     since_ms: int
     serial: int = 0
     district: str = ""
@@ -391,5 +391,4 @@ def fits(doctor: Doctor, one: Wanting) -> bool:
 
 
 def _key(one: Wanting, now_ms: int) -> tuple[int, int, int, str]:
-    aged = one.rank == ORDINARY and now_ms - one.since_ms > AGEING_MS
-    return one.rank - aged, one.since_ms, one.serial, one.visit_id
+    return queue.key(one.rank, one.since_ms, one.serial, one.visit_id, now_ms)

@@ -274,11 +274,8 @@ class RotaDesk:
 
     def _wanting(self, owned: views.Owned, patient: Patient | None, own: dict[str, str], now_ms: int) -> Wanting:
         visit = owned.visit
-        since_ms = queue.since_ms(visit)
-        if not 0 <= owned.arrived_ms - since_ms <= 7 * 86_400_000:
-            since_ms = owned.arrived_ms  # the node's clock is wrong; count from when we heard of it
-        gentle = queue.is_gentle(visit, patient, now_ms)
-        rank = {"red": 0, "yellow": 1, "not_triaged": 1}.get(visit.colour.value, 2 if gentle else 3)
+        since_ms = views.since_ms(owned)
+        rank = queue.first_rank(queue.Waiting(visit, patient, since_ms), now_ms)
         return Wanting(
             visit.visit_id,
             rank,

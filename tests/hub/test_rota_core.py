@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.model.clock import day_of
+from edge.model.queue import rank_after
 from hub.rota.core import Action, Doctor, GotUp, Left, Ring, Rota, Settings, Stop, Wanting, Why, fits
 from hub.rota.hours import Holiday, Hours, Shift
 from hub.rota.waits import ENOUGH, Told, Waits
@@ -104,6 +105,25 @@ def test_red_is_asked_for_first_then_yellow_then_whoever_waited_longest_and_an_h
         made.done(visit_id, doctor_id, now_ms)
         seen.append(visit_id)
     assert seen == ["red", "yellow", "old", "gentle", "green"]
+
+
+def test_the_rota_asks_in_the_order_of_the_queue_also_for_the_pregnant_who_have_waited_an_hour() -> None:
+    """Who came as class 2 rises too: else each newer YELLOW came before her, for ever."""
+    made = rota(Doctor("a"))
+    made.want(wants("pregnant", 2, 61), T0)
+    for number in range(5):
+        made.want(wants(f"yellow{number}", 1, number), T0)
+    assert rings(made.tick(T0)) == [("pregnant", "a")]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(-10, 200)), max_size=12))
+def test_rota_and_queue_have_one_order(people: list[tuple[int, int]]) -> None:
+    made = rota()
+    for number, (rank, minutes) in enumerate(people):
+        made.want(wants(str(number), rank, minutes), T0 - 300 * 60_000)
+    made.tick(T0)
+    ranked = [(rank_after(rank, T0 - m * 60_000, T0), T0 - m * 60_000, str(n)) for n, (rank, m) in enumerate(people)]
+    assert [one.visit_id for one in made.waiting()] == [name for _, _, name in sorted(ranked)]
 
 
 def test_who_does_not_answer_loses_the_patient_to_the_next_one_and_she_keeps_her_place() -> None:

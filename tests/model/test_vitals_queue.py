@@ -163,6 +163,8 @@ def test_green_rises_by_one_class_after_an_hour() -> None:
     assert rank(waiting(8, Colour.GREEN, 61), NOW_MS) is Rank.GENTLE
     assert rank(waiting(8, Colour.GREEN, 61, pregnant=True), NOW_MS) is Rank.SOON
     assert rank(waiting(8, Colour.YELLOW, 600), NOW_MS) is Rank.SOON
+    late = msgspec.structs.replace(waiting(8, Colour.GREEN, 9_000), since_ms=NOW_MS - 5 * MINUTE_MS)
+    assert rank(late, NOW_MS) is Rank.ORDINARY, "its node's clock was wrong"
 
 
 def test_a_visit_that_nobody_has_triaged_is_never_low_risk() -> None:
