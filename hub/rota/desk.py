@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 import msgspec
-from msgspec import Struct
 from sqlalchemy import Connection
 
 from edge.model import events as ev
@@ -30,6 +29,7 @@ from . import store as kept
 from .core import EMERGENCY, Action, GotUp, Rota, Settings, Wanting, Why
 from .core import Doctor as Seated
 from .hours import Hours
+from .seen import State, Unclaimed, differs
 from .waits import Expected, Told, Waits
 
 logger = logging.getLogger("hub.rota")
@@ -41,42 +41,7 @@ REFRESH_MS: Final = 15_000
 """The open visits are read anew at least so often."""
 AWAY_MS: Final = 20_000
 """A doctor whose pages are all closed for so long is asked for nobody."""
-AGAIN_MS: Final = 180_000
-"""A changed range is told at most so often."""
 IN_HAND: Final = (VisitState.IN_CALL, VisitState.RX_PENDING, VisitState.WAITING)
-
-
-class Unclaimed(Struct, frozen=True):
-    """A visit that nobody has taken, for the coordinator. No clinical content."""
-
-    visit_id: str
-    token: str
-    colour: str
-    node_id: str
-    waited_s: int
-    why: Why
-    doctor_name: str = ""
-    """Who took it and is away."""
-
-
-class State(Struct, frozen=True):
-    """What one doctor's page shows of the rota."""
-
-    ready: bool
-    offer: str
-    """The visit that she is asked for; "" for none."""
-    until_ms: int
-    """When the offer goes on to the next doctor."""
-    ready_count: int
-    """How many doctors sit."""
-    open: bool
-    opens_ms: int
-    """When doctors sit next; 0 when the calendar has no such day."""
-    now_ms: int
-    ends_ms: int = 0
-    """When she will be away because the hours end, unless she says that she stays; 0 for never, or while away."""
-    left: tuple[gone.Left, ...] = ()
-    """What she had taken and lost while her page was gone, until she says that she knows."""
 
 
 class RotaDesk:
@@ -379,7 +344,7 @@ class RotaDesk:
             if before is None and (known := self._visits[one.visit_id].expected) is not None:
                 before, first, first_ms = known, None, known.at_ms  # an earlier process told that
             self._told[one.visit_id] = (before or said, first or expected, first_ms if first else now_ms)
-            if before is None or _differs(before, said):
+            if before is None or differs(before, said):
                 self._told[one.visit_id] = (said, first or expected, first_ms if first else now_ms)
                 await self._say(one, said, expected, now_ms)
 
@@ -563,13 +528,3 @@ class RotaDesk:
             if (visit := self._visits.get(visit_id)) is not None
         ]
         return sorted(found, key=lambda one: (one.colour != "red", -one.waited_s))
-
-
-def _differs(before: Said, said: Said) -> bool:
-    """Whether somebody who heard the first has to hear the second: another state, or a range that lies elsewhere."""
-    if before.state != said.state or before.opens_ms != said.opens_ms:
-        return True
-    passed_min = (said.at_ms - before.at_ms) / 60_000
-    low, high = max(0.0, before.low_min - passed_min), max(0.0, before.high_min - passed_min)
-    elsewhere = said.low_min > high or said.high_min < low
-    return elsewhere and said.at_ms - before.at_ms >= AGAIN_MS

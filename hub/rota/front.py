@@ -19,7 +19,8 @@ from ..desk import Desk, need_visit
 from ..doctors import Doctor
 from ..fanout import Answered, Asked, Fanout
 from ..leader import LeadsNoMore
-from .desk import RotaDesk, State, Unclaimed
+from .desk import RotaDesk
+from .seen import State, Unclaimed
 from .store import end_ready
 
 ANSWER_S = 5.0

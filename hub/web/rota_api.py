@@ -12,7 +12,7 @@ from .. import accounts, audit, report
 from ..hub import Hub
 from ..permits import Role
 from ..rota.core import Why
-from ..rota.desk import State
+from ..rota.seen import State
 from ..rota.store import WaitFigures, figures
 from .bodies import VisitReply
 

@@ -1,0 +1,56 @@
+"""What people see of the rota: a doctor's page, the coordinator's list, and the word at a centre. Data only."""
+
+from typing import Final
+
+from msgspec import Struct
+
+from edge.model.fold import Expected as Said
+
+from .core import Why
+from .gone import Left
+
+AGAIN_MS: Final = 180_000
+"""A changed range is told at most so often."""
+
+
+class Unclaimed(Struct, frozen=True):
+    """A visit that nobody has taken, for the coordinator. No clinical content."""
+
+    visit_id: str
+    token: str
+    colour: str
+    node_id: str
+    waited_s: int
+    why: Why
+    doctor_name: str = ""
+    """Who took it and is away."""
+
+
+class State(Struct, frozen=True):
+    """What one doctor's page shows of the rota."""
+
+    ready: bool
+    offer: str
+    """The visit that she is asked for; "" for none."""
+    until_ms: int
+    """When the offer goes on to the next doctor."""
+    ready_count: int
+    """How many doctors sit."""
+    open: bool
+    opens_ms: int
+    """When doctors sit next; 0 when the calendar has no such day."""
+    now_ms: int
+    ends_ms: int = 0
+    """When she will be away because the hours end, unless she says that she stays; 0 for never, or while away."""
+    left: tuple[Left, ...] = ()
+    """What she had taken and lost while her page was gone, until she says that she knows."""
+
+
+def differs(before: Said, said: Said) -> bool:
+    """Whether somebody who heard the first has to hear the second: another state, or a range that lies elsewhere."""
+    if before.state != said.state or before.opens_ms != said.opens_ms:
+        return True
+    passed_min = (said.at_ms - before.at_ms) / 60_000
+    low, high = max(0.0, before.low_min - passed_min), max(0.0, before.high_min - passed_min)
+    elsewhere = said.low_min > high or said.high_min < low
+    return elsewhere and said.at_ms - before.at_ms >= AGAIN_MS
