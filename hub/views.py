@@ -43,9 +43,9 @@ DAYS_OFF_MS = 7 * 86_400_000
 
 
 def since_ms(owned: Owned) -> int:
-    """From when a visit counts as waiting; from when it was heard of where the node's clock is wrong by days."""
-    said_ms = queue.since_ms(owned.visit)
-    return said_ms if 0 <= owned.arrived_ms - said_ms <= DAYS_OFF_MS else owned.arrived_ms
+    """From when a visit counts as waiting (token or missed turn), by the hub's clock where the node's is wrong."""
+    late_ms = owned.arrived_ms - (owned.visit.queued_ms or owned.visit.opened_ms)
+    return queue.since_ms(owned.visit) + (0 if 0 <= late_ms <= DAYS_OFF_MS else late_ms)
 
 
 def readable(raw: bytes) -> tuple[ev.Entry, ev.Event | ev.Unknown] | None:
