@@ -23,7 +23,7 @@ CERT_IN_MS: Final = 6 * HOUR_MS
 BOARD_MS: Final = 72 * HOUR_MS
 """DPDP rules, r.7(2) (security.md B3)."""
 BLANK: Final = "________________________"
-Line = Annotated[str, Meta(max_length=120, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Line = Annotated[str, Meta(max_length=120, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")]
 
 
 class Role(StrEnum):
@@ -38,7 +38,7 @@ class Role(StrEnum):
 class Officer(Struct, frozen=True, forbid_unknown_fields=True):
     """Somebody who is named with a way to be reached."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$")]
+    name: Annotated[str, Meta(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$(?!\n)")]
     phone: Line = ""
     email: Line = ""
 

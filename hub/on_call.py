@@ -25,13 +25,13 @@ UNTOLD_MS: Final = -1
 AT_ONCE: Final = 25
 """Nodes told in one look, every two seconds: ten thousand within a quarter of an hour, beside all else."""
 
-Phone = Annotated[str, Meta(pattern=r"^\+?[0-9][0-9 -]{1,17}$")]
+Phone = Annotated[str, Meta(pattern=r"^\+?[0-9][0-9 -]{1,17}$(?!\n)")]
 
 
 class Number(Struct, frozen=True, forbid_unknown_fields=True):
     """Somebody to ring."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$")]
+    name: Annotated[str, Meta(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$(?!\n)")]
     phone: Phone
 
 

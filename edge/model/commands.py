@@ -60,10 +60,10 @@ class OpenVisit(Struct, frozen=True, tag="open_visit", forbid_unknown_fields=Tru
 class RecordConsent(Struct, frozen=True, tag="record_consent", forbid_unknown_fields=True):
     command_id: Id
     visit_id: Id
-    purpose: Annotated[str, Meta(pattern="^(teleconsultation|data)$")]
+    purpose: Annotated[str, Meta(pattern="^(teleconsultation|data)$(?!\\n)")]
     given: bool
-    method: Annotated[str, Meta(pattern="^(spoken|tick|thumb|audio|otp)$")]
-    language: Annotated[str, Meta(pattern="^[a-z]{2,3}$")]
+    method: Annotated[str, Meta(pattern="^(spoken|tick|thumb|audio|otp)$(?!\\n)")]
+    language: Annotated[str, Meta(pattern="^[a-z]{2,3}$(?!\\n)")]
     statement_version: ShortText
     guardian: Guardian | None = None
 
@@ -143,7 +143,7 @@ class AttachMedia(Struct, frozen=True, tag="attach_media", forbid_unknown_fields
     command_id: Id
     visit_id: Id
     upload_id: Id
-    preview_upload_id: Annotated[str, Meta(pattern="^([0-9a-hjkmnp-tv-z]{16})?$")] = ""
+    preview_upload_id: Annotated[str, Meta(pattern="^([0-9a-hjkmnp-tv-z]{16})?$(?!\\n)")] = ""
     """The upload that is the preview; a photo needs one."""
     caption: ShortText = ""
 
@@ -188,7 +188,7 @@ class ReceiveStock(Struct, frozen=True, tag="receive_stock", forbid_unknown_fiel
     drug_id: Code
     units: Annotated[int, Meta(ge=1, le=1_000_000)]
     batch: ShortText = ""
-    expires: Annotated[str, Meta(pattern=r"^(\d{4}-\d{2})?$")] = ""
+    expires: Annotated[str, Meta(pattern=r"^([0-9]{4}-[0-9]{2})?$(?!\n)")] = ""
 
 
 class Dispense(Struct, frozen=True, tag="dispense", forbid_unknown_fields=True):
@@ -209,7 +209,7 @@ class Refer(Struct, frozen=True, tag="refer", forbid_unknown_fields=True):
     command_id: Id
     visit_id: Id
     referral: Referral
-    way: Annotated[str, Meta(pattern="^(108|own|not_gone)$")]
+    way: Annotated[str, Meta(pattern="^(108|own|not_gone)$(?!\\n)")]
     given: Text = ""
 
 
@@ -218,7 +218,7 @@ class TellEnding(Struct, frozen=True, tag="tell_ending", forbid_unknown_fields=T
 
     command_id: Id
     visit_id: Id
-    ending: Annotated[str, Meta(pattern="^(reached|refused|better|died|not_heard)$")]
+    ending: Annotated[str, Meta(pattern="^(reached|refused|better|died|not_heard)$(?!\\n)")]
     note: Text = ""
 
 

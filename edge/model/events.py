@@ -80,9 +80,9 @@ class ConsentRecorded(Struct, frozen=True, array_like=True):
     """Teleconsultation and data are two separate records (security.md C1)."""
 
     visit_id: Id
-    purpose: Annotated[str, Meta(pattern="^(teleconsultation|data)$")]
+    purpose: Annotated[str, Meta(pattern="^(teleconsultation|data)$(?!\\n)")]
     given: bool
-    method: Annotated[str, Meta(pattern="^(spoken|tick|thumb|audio|otp)$")]
+    method: Annotated[str, Meta(pattern="^(spoken|tick|thumb|audio|otp)$(?!\\n)")]
     language: str
     statement_version: ShortText
     guardian: Guardian | None = None
@@ -155,7 +155,7 @@ class CallHeld(Struct, frozen=True, array_like=True):
     audio_s: float
     concealed_s: float
     mode: Mode
-    side: Annotated[str, Meta(pattern="^(node|doctor)$")]
+    side: Annotated[str, Meta(pattern="^(node|doctor)$(?!\\n)")]
     ended_because: ShortText = ""
 
 
@@ -232,7 +232,7 @@ class StockReceived(Struct, frozen=True, array_like=True):
     drug_id: Code
     units: Annotated[int, Meta(ge=1, le=1_000_000)]
     batch: ShortText = ""
-    expires: Annotated[str, Meta(pattern=r"^(\d{4}-\d{2})?$")] = ""
+    expires: Annotated[str, Meta(pattern=r"^([0-9]{4}-[0-9]{2})?$(?!\n)")] = ""
     """YYYY-MM, or empty."""
 
 

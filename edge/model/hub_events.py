@@ -56,7 +56,7 @@ class VisitExpected(Struct, frozen=True, array_like=True):
     """What the hub's rota says about the wait; a later word replaces it. Told again only when it differs."""
 
     visit_id: Id
-    state: Annotated[str, Meta(pattern="^(waiting|nobody|closed)$")]
+    state: Annotated[str, Meta(pattern="^(waiting|nobody|closed)$(?!\\n)")]
     """waiting: a range; nobody: no doctor for this patient sits, the coordinator knows; closed: outside the hours."""
     low_min: Annotated[int, Meta(ge=0, le=100_000)] = 0
     high_min: Annotated[int, Meta(ge=0, le=100_000)] = 0
@@ -159,7 +159,7 @@ class ThirdJoined(Struct, frozen=True, array_like=True):
     name: ShortText
     registration: ShortText
     qualification: ShortText
-    agreed: Annotated[str, Meta(pattern="^(spoken|emergency)$")]
+    agreed: Annotated[str, Meta(pattern="^(spoken|emergency)$(?!\\n)")]
     """spoken: the doctor asked in the call, and the patient agreed; emergency: there was no time to ask."""
 
 

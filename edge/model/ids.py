@@ -10,13 +10,13 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta
 
 ID_BYTES = 10
-ID_PATTERN = "^[0-9a-hjkmnp-tv-z]{16}$"
+ID_PATTERN = "^[0-9a-hjkmnp-tv-z]{16}$(?!\\n)"
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 Id: TypeAlias = Annotated[str, Meta(pattern=ID_PATTERN, description="80 bits, Crockford base32, lower case")]
 """An identifier as it stands in JSON, in entries and in URLs."""
 
-NodeId: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{16}$", description="8 bytes, hexadecimal")]
+NodeId: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{16}$(?!\\n)", description="8 bytes, hexadecimal")]
 """A node, as given by the hub at enrolment (SEALING.md `node_id`)."""
 
 

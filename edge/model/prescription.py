@@ -107,7 +107,7 @@ class DraftLine(Struct, frozen=True, forbid_unknown_fields=True):
     route: ShortText = ""
     frequency: ShortText = ""
     duration_days: Annotated[int, Meta(ge=0, le=365)] = 0
-    food: Annotated[str, Meta(pattern="^(before|after|any|)$")] = ""
+    food: Annotated[str, Meta(pattern="^(before|after|any|)$(?!\\n)")] = ""
     quantity: ShortText = ""
     instructions: ShortText = ""
 
@@ -116,7 +116,7 @@ class PrescriptionDraft(Struct, frozen=True, forbid_unknown_fields=True):
     """What the doctor has written so far."""
 
     diagnosis: ShortText = ""
-    diagnosis_code: Annotated[str, Meta(pattern=r"^([A-Z]\d\d(\.\d{1,2})?)?$")] = ""
+    diagnosis_code: Annotated[str, Meta(pattern=r"^([A-Z][0-9][0-9](\.[0-9]{1,2})?)?$(?!\n)")] = ""
     """ICD-10, or empty."""
     provisional: bool = True
     findings: Text = ""
@@ -124,7 +124,7 @@ class PrescriptionDraft(Struct, frozen=True, forbid_unknown_fields=True):
     advice: Text = ""
     tests: Annotated[tuple[ShortText, ...], Meta(max_length=20)] = ()
     referral: Referral | None = None
-    follow_up_date: Annotated[str, Meta(pattern=r"^(\d{4}-\d{2}-\d{2})?$")] = ""
+    follow_up_date: Annotated[str, Meta(pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$(?!\n)")] = ""
     warn_signs_told: bool = False
     allergy_acknowledged: bool = False
     allergies_seen: Annotated[tuple[ShortText, ...], Meta(max_length=1000)] = ()

@@ -17,13 +17,13 @@ FORMAT = 1
 SSID_MAX_BYTES = 32
 """IEEE 802.11: an SSID has at most 32 octets."""
 
-HubUrl = Annotated[str, msgspec.Meta(pattern=r"^https?://[A-Za-z0-9.\-\[\]:]{1,253}/?$", max_length=280)]
-Passphrase = Annotated[str, msgspec.Meta(pattern=r"^[ -~]{8,63}$")]
+HubUrl = Annotated[str, msgspec.Meta(pattern=r"^https?://[A-Za-z0-9.\-\[\]:]{1,253}/?$(?!\n)", max_length=280)]
+Passphrase = Annotated[str, msgspec.Meta(pattern=r"^[ -~]{8,63}$(?!\n)")]
 """WPA2 and WPA3: 8 to 63 printable ASCII characters."""
-Apn = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9.\-]{1,100}$")]
+Apn = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9.\-]{1,100}$(?!\n)")]
 """3GPP TS 23.003 section 9.1: labels of letters, digits and hyphens, at most 100 octets."""
-SetupCode = Annotated[str, msgspec.Meta(pattern=r"^\d{8}$")]
-TimeZone = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z]+(/[A-Za-z0-9_+\-]+){0,2}$", max_length=60)]
+SetupCode = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{8}$(?!\n)")]
+TimeZone = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z]+(/[A-Za-z0-9_+\-]+){0,2}$(?!\n)", max_length=60)]
 
 
 class Wifi(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,7 +41,7 @@ class Provisioning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     format: int
     hub: HubUrl
-    token: Annotated[str, msgspec.Meta(pattern=r"^UPK1-[A-Z0-9\-]{8,200}$")]
+    token: Annotated[str, msgspec.Meta(pattern=r"^UPK1-[A-Z0-9\-]{8,200}$(?!\n)")]
     setup_code: SetupCode
     """What the technician types at the tablet to set the node up: who is in its Wi-Fi first is nobody yet."""
     wifi: Wifi

@@ -9,14 +9,14 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-Name = Annotated[str, Meta(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f<>]+$")]
-Text = Annotated[str, Meta(max_length=2000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")]
-ShortText = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
-Code = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[A-Za-z0-9_.:%<>=+/ -]+$")]
-IsoDay = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+Name = Annotated[str, Meta(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f<>]+$(?!\n)")]
+Text = Annotated[str, Meta(max_length=2000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$(?!\n)")]
+ShortText = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")]
+Code = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[A-Za-z0-9_.:%<>=+/ -]+$(?!\n)")]
+IsoDay = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$(?!\n)")]
 """YYYY-MM-DD."""
 Mobile = Annotated[
-    str, Meta(pattern=r"^([6-9]\d{9}|5550\d{6})?$", description="ten digits, or empty; 5550… is synthetic")
+    str, Meta(pattern=r"^([6-9][0-9]{9}|5550[0-9]{6})?$(?!\n)", description="ten digits, or empty; 5550… is synthetic")
 ]
 
 
@@ -107,15 +107,15 @@ class Person(Struct, frozen=True, array_like=True):
     village: ShortText
     age: Age | None = None
     """As told on the day of registration. Either this or ``birth_date`` is there."""
-    birth_date: Annotated[str, Meta(pattern=r"^(\d{4}(-\d{2}(-\d{2})?)?)?$")] = ""
+    birth_date: Annotated[str, Meta(pattern=r"^([0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?)?$(?!\n)")] = ""
     """YYYY, YYYY-MM or YYYY-MM-DD; empty when unknown."""
     relative_name: ShortText = ""
     """Father's, husband's or mother's name; tells two people of one name apart."""
     mobile: Mobile = ""
     mobile_owner: ShortText = ""
-    abha_number: Annotated[str, Meta(pattern=r"^(\d{14})?$")] = ""
+    abha_number: Annotated[str, Meta(pattern=r"^([0-9]{14})?$(?!\n)")] = ""
     abha_address: ShortText = ""
-    language: Annotated[str, Meta(pattern="^[a-z]{2,3}$")] = "hi"
+    language: Annotated[str, Meta(pattern="^[a-z]{2,3}$(?!\\n)")] = "hi"
 
 
 class Complaint(Struct, frozen=True, array_like=True):
@@ -124,7 +124,7 @@ class Complaint(Struct, frozen=True, array_like=True):
     code: Code
     text: ShortText = ""
     duration: Annotated[int, Meta(ge=0, le=999)] = 0
-    duration_unit: Annotated[str, Meta(pattern="^(hour|day|week|month|year|)$")] = "day"
+    duration_unit: Annotated[str, Meta(pattern="^(hour|day|week|month|year|)$(?!\\n)")] = "day"
     severity: Annotated[int, Meta(ge=0, le=10)] = 0
     """0 when not asked, else 1–10."""
 
@@ -140,7 +140,7 @@ class History(Struct, frozen=True, array_like=True):
     weeks_pregnant: Annotated[int, Meta(ge=0, le=45)] | None = None
     post_partum: bool | None = None
     """Delivered in the last 42 days."""
-    lmp_date: Annotated[str, Meta(pattern=r"^(\d{4}-\d{2}-\d{2})?$")] = ""
+    lmp_date: Annotated[str, Meta(pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$(?!\n)")] = ""
 
 
 class Allergies(Struct, frozen=True, array_like=True):
@@ -157,7 +157,7 @@ class Source(Struct, frozen=True, array_like=True):
     """Model of the driver that read it, as ``--device`` takes it."""
     frame: Annotated[bytes, Meta(min_length=1, max_length=64)]
     """The device's own bytes; those that hold the value."""
-    device_time: Annotated[str, Meta(pattern=r"^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2})?$")] = ""
+    device_time: Annotated[str, Meta(pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2})?$(?!\n)")] = ""
     """What the device's own clock said of it; empty when it has none. May be wrong by years."""
 
 
@@ -168,10 +168,10 @@ class Reading(Struct, frozen=True, array_like=True):
     """Id in ``model/data/vitals.json``: sbp dbp hr rr temp_c spo2 weight_kg height_cm muac_cm rbs_mgdl hb_gdl …"""
     value: float
     """In the unit of that vital (UCUM in ``vitals.json``)."""
-    method: Annotated[str, Meta(pattern="^(manual|device)$")] = "manual"
+    method: Annotated[str, Meta(pattern="^(manual|device)$(?!\\n)")] = "manual"
     device: ShortText = ""
     serial: ShortText = ""
-    quality: Annotated[str, Meta(pattern="^(good|doubtful|)$")] = ""
+    quality: Annotated[str, Meta(pattern="^(good|doubtful|)$(?!\\n)")] = ""
     measured_ms: int = 0
     """Unix ms; 0 means: when the entry was written."""
     confirmed: bool = False
@@ -184,7 +184,7 @@ class Vitals(Struct, frozen=True, array_like=True):
     """One round of measurement. ``avpu`` is "" when consciousness was not looked at."""
 
     readings: tuple[Reading, ...] = ()
-    avpu: Annotated[str, Meta(pattern="^[ACVPU]?$")] = ""
+    avpu: Annotated[str, Meta(pattern="^[ACVPU]?$(?!\\n)")] = ""
     oxygen: bool | None = None
     not_done: tuple[Code, ...] = ()
     """Vitals that were left out on purpose."""
@@ -226,7 +226,7 @@ class MedicineLine(Struct, frozen=True, array_like=True):
     frequency: Code
     """Code of the frequency table: OD, BD, TDS …"""
     duration_days: Annotated[int, Meta(ge=1, le=365)]
-    food: Annotated[str, Meta(pattern="^(before|after|any|)$")] = ""
+    food: Annotated[str, Meta(pattern="^(before|after|any|)$(?!\\n)")] = ""
     quantity: ShortText = ""
     instructions: ShortText = ""
     list_letter: ShortText = ""
@@ -239,5 +239,5 @@ class Referral(Struct, frozen=True, array_like=True):
     """Referral to a place with more means (forms.md §5)."""
 
     to: ShortText
-    urgency: Annotated[str, Meta(pattern="^(now|today|week)$")]
+    urgency: Annotated[str, Meta(pattern="^(now|today|week)$(?!\\n)")]
     reason: ShortText = ""

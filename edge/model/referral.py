@@ -47,7 +47,7 @@ class Referred(Struct, frozen=True, array_like=True):
 
     visit_id: Id
     referral: Referral
-    way: Annotated[str, Meta(pattern="^(108|own|not_gone)$")]
+    way: Annotated[str, Meta(pattern="^(108|own|not_gone)$(?!\\n)")]
     given: Text = ""
     """What was done for the patient before."""
 

@@ -1,8 +1,10 @@
 """Composition root: the only file of the node that knows everyone."""
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -55,6 +57,8 @@ from .web.referral_api import ReferralApi
 from .web.report_api import ReportApi
 from .web.sms_api import SmsApi
 from .web.staff_api import StaffApi
+
+logger = logging.getLogger("edge.node")
 
 LINGER_S = 2.0
 """How long a stopping node waits for the hub to acknowledge what it has just sealed."""
@@ -221,24 +225,33 @@ class Node:
         await self.clinic.tablets.close()
 
     async def stop(self) -> None:
-        """End calls, seal what is left, close the run and the files."""
-        if self.panel is not None:
-            await self.panel.rest()
-        await self.printer.stop()
-        await asyncio.to_thread(render.rest)
-        await self.measurements.close()
-        await self.registry.stop()
-        await self.telling.stop()
-        await self.updates.stop()
-        if not self.clinic.config.training:
-            await self.courier.stop()
-        await self.calls.close()
-        await self.clips.close()
-        if self.sms is not None:
-            await self.sms.stop()
-        await self.clinic.finish()
-        await self.clinic.days.stop()
-        await self.link.stop(LINGER_S)
-        await self.clinic.store.close()
-        if self.panel is not None:
-            await self.panel.stop()
+        """End calls, seal what is left, close the run and the files.
+
+        A part that cannot (a full disk) keeps none behind it from being closed.
+        """
+        panel, serves = self.panel, not self.clinic.config.training
+        parts: list[Callable[[], Awaitable[None]] | None] = [
+            panel.rest if panel is not None else None,
+            self.printer.stop,
+            partial(asyncio.to_thread, render.rest),
+            self.measurements.close,
+            self.registry.stop,
+            self.telling.stop,
+            self.updates.stop,
+            self.courier.stop if serves else None,
+            self.calls.close,
+            self.clips.close,
+            self.sms.stop if self.sms is not None else None,
+            self.clinic.finish,
+            self.clinic.days.stop,
+            partial(self.link.stop, LINGER_S),
+            self.clinic.store.close,
+            panel.stop if panel is not None else None,
+        ]
+        for part in parts:
+            if part is None:
+                continue
+            try:
+                await part()
+            except Exception:
+                logger.exception("a part of the node did not stop as it should")

@@ -20,7 +20,7 @@ HUB_FILE = "on-call-hub.json"
 """What the hub said last; the centre does not change it."""
 MOST = 12
 
-Phone = Annotated[str, Meta(pattern=r"^\+?[0-9][0-9 -]{1,17}$")]
+Phone = Annotated[str, Meta(pattern=r"^\+?[0-9][0-9 -]{1,17}$(?!\n)")]
 
 
 class OnCall(Struct, frozen=True, forbid_unknown_fields=True):

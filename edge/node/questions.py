@@ -40,7 +40,7 @@ class Question(Struct, frozen=True, forbid_unknown_fields=True):
     id: Code
     hi: Words
     en: Words
-    kind: Annotated[str, Meta(pattern="^(yes_no|choice|number)$")]
+    kind: Annotated[str, Meta(pattern="^(yes_no|choice|number)$(?!\\n)")]
     options: Annotated[tuple[Option, ...], Meta(max_length=8)] = ()
     """For ``choice``."""
     unit: ShortText = ""

@@ -32,14 +32,14 @@ class ReleaseRefused(CourierRefused):
 class Release(Struct, frozen=True, forbid_unknown_fields=True):
     """What an update is."""
 
-    name: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+    name: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,39}$(?!\n)")]
     """Of what there is one version at a time: system, panel."""
-    version: Annotated[str, Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+~-]{0,39}$")]
-    target: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+    version: Annotated[str, Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+~-]{0,39}$(?!\n)")]
+    target: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$(?!\n)")]
     """The board it is made for: rpi, amd64."""
     size_bytes: Annotated[int, Meta(ge=1, le=FILE_MAX_BYTES)]
-    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
-    blocks: Annotated[str, Meta(pattern=r"^([0-9a-f]{32})+$")]
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
+    blocks: Annotated[str, Meta(pattern=r"^([0-9a-f]{32})+$(?!\n)")]
     """First 16 bytes of the SHA-256 of each MiB, in hexadecimal digits."""
 
     def __post_init__(self) -> None:

@@ -19,9 +19,9 @@ from ..store.schema import rota_doctors
 from .hours import Holiday, Hours, Shift
 from .store import Profile, load_hours, load_profile, put_hours, put_profile
 
-District = Annotated[str, Meta(max_length=80, pattern=r"^[^\x00-\x1f\x7f<>]*$")]
-Clock = Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$|^24:00$")]
-Account = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[^\x00]*$")]
+District = Annotated[str, Meta(max_length=80, pattern=r"^[^\x00-\x1f\x7f<>]*$(?!\n)")]
+Clock = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$(?!\n)")]
+Account = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[^\x00]*$(?!\n)")]
 _FIRST_DAY = 719_163
 """The ordinal of 1970-01-01."""
 

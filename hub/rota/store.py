@@ -19,8 +19,8 @@ from .core import Doctor, Wanting
 from .hours import DEFAULT_SHIFTS, Holiday, Hours, Shift
 from .waits import ERRORS_KEPT, SERVICES_KEPT, Expected, Told, Waits, ratio
 
-Language = Annotated[str, Meta(pattern="^[a-z]{2,3}$")]
-Word = Annotated[str, Meta(pattern="^[a-z_]{1,30}$")]
+Language = Annotated[str, Meta(pattern="^[a-z]{2,3}$(?!\\n)")]
+Word = Annotated[str, Meta(pattern="^[a-z_]{1,30}$(?!\\n)")]
 
 
 class Profile(Struct, frozen=True, forbid_unknown_fields=True):

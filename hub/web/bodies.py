@@ -16,7 +16,7 @@ from edge.model.records import ConsultType, Mode, ShortText
 from ..nodes import Worker
 from ..permits import Role
 
-User = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[^\x00]*$")]
+User = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[^\x00]*$(?!\n)")]
 """A NUL is no part of any name, and PostgreSQL takes it for none of its texts."""
 Password = Annotated[str, Meta(max_length=200)]
 
@@ -24,7 +24,7 @@ Password = Annotated[str, Meta(max_length=200)]
 class Login(Struct, frozen=True, forbid_unknown_fields=True):
     user: User
     password: Password
-    totp: Annotated[str, Meta(min_length=6, max_length=24, pattern="^[0-9A-Za-z -]+$")]
+    totp: Annotated[str, Meta(min_length=6, max_length=24, pattern="^[0-9A-Za-z -]+$(?!\\n)")]
     """The authenticator's code, or a recovery code."""
 
 
@@ -118,7 +118,7 @@ class VisitReply(Struct, frozen=True):
 
 
 class Note(Struct, frozen=True, forbid_unknown_fields=True):
-    text: Annotated[str, Meta(max_length=20_000, pattern=r"^[^\x00]*$")]
+    text: Annotated[str, Meta(max_length=20_000, pattern=r"^[^\x00]*$(?!\n)")]
 
 
 class SavedNote(Struct, frozen=True):
@@ -128,7 +128,7 @@ class SavedNote(Struct, frozen=True):
 
 class CheckDraft(Struct, frozen=True, forbid_unknown_fields=True):
     draft: PrescriptionDraft
-    replaces: Annotated[str, Meta(pattern="^([0-9a-hjkmnp-tv-z]{16})?$")] = ""
+    replaces: Annotated[str, Meta(pattern="^([0-9a-hjkmnp-tv-z]{16})?$(?!\\n)")] = ""
     """The signed prescription that this one amends."""
 
 
@@ -144,7 +144,7 @@ class SignDraft(Struct, frozen=True, forbid_unknown_fields=True):
     draft: PrescriptionDraft
     password: Password = ""
     """Needed once after a restart of the hub."""
-    replaces: Annotated[str, Meta(pattern="^([0-9a-hjkmnp-tv-z]{16})?$")] = ""
+    replaces: Annotated[str, Meta(pattern="^([0-9a-hjkmnp-tv-z]{16})?$(?!\\n)")] = ""
     """The signed prescription that this one amends."""
     reason: ShortText = ""
     """Why, in a few words; it stands on the paper."""

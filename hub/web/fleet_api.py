@@ -16,7 +16,7 @@ from ..hub import Hub
 from .bodies import Password
 
 KEPT_MS = 5000
-SHA256 = {"sha256": Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]}
+SHA256 = {"sha256": Annotated[str, Meta(pattern="^[0-9a-f]{64}$(?!\\n)")]}
 
 
 class FleetQuery(Struct, frozen=True, kw_only=True):

@@ -17,8 +17,8 @@ from ..hub import Hub
 from .bodies import Password
 from .media_api import MediaList
 
-Reason = Annotated[str, Meta(min_length=10, max_length=60, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$")]
-Verdict = Annotated[str, Meta(min_length=3, max_length=60, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$")]
+Reason = Annotated[str, Meta(min_length=10, max_length=60, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$(?!\n)")]
+Verdict = Annotated[str, Meta(min_length=3, max_length=60, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$(?!\n)")]
 
 
 class BreakGlass(Struct, frozen=True, forbid_unknown_fields=True):

@@ -13,8 +13,8 @@ from edge.model.standing import Stands
 
 from ..breach import Officer
 
-Number = Annotated[str, Meta(min_length=10, max_length=20, pattern=r"^[+0-9][0-9 ().-]*$")]
-Language = Annotated[str, Meta(pattern="^(hi|en)$")]
+Number = Annotated[str, Meta(min_length=10, max_length=20, pattern=r"^[+0-9][0-9 ().-]*$(?!\n)")]
+Language = Annotated[str, Meta(pattern="^(hi|en)$(?!\\n)")]
 
 HomeCommand: TypeAlias = (
     cmd.RegisterPatient
@@ -56,20 +56,20 @@ class PushTo(Struct, frozen=True, forbid_unknown_fields=True):
     """A browser's subscription (RFC 8030, 8291)."""
 
     endpoint: Annotated[str, Meta(min_length=10, max_length=1000)]
-    p256dh: Annotated[str, Meta(min_length=80, max_length=100, pattern="^[A-Za-z0-9_-]+$")]
-    auth: Annotated[str, Meta(min_length=20, max_length=30, pattern="^[A-Za-z0-9_-]+$")]
+    p256dh: Annotated[str, Meta(min_length=80, max_length=100, pattern="^[A-Za-z0-9_-]+$(?!\\n)")]
+    auth: Annotated[str, Meta(min_length=20, max_length=30, pattern="^[A-Za-z0-9_-]+$(?!\\n)")]
     on: bool = True
     """False: tell this browser no more."""
 
 
 class PushSeen(Struct, frozen=True, forbid_unknown_fields=True):
-    word: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+    word: Annotated[str, Meta(pattern="^[0-9a-f]{32}$(?!\\n)")]
     """What came with the push."""
 
 
 class HomeLogin(Struct, frozen=True, forbid_unknown_fields=True):
     mobile: Number
-    proof: Annotated[str, Meta(min_length=6, max_length=30, pattern="^[0-9A-Za-z -]+$")]
+    proof: Annotated[str, Meta(min_length=6, max_length=30, pattern="^[0-9A-Za-z -]+$(?!\\n)")]
     """The code of the message, or today's token with its letters."""
     language: Language = "hi"
 
@@ -136,7 +136,7 @@ class Family(Struct, frozen=True):
 
 
 class Choose(Struct, frozen=True, forbid_unknown_fields=True):
-    centre: Annotated[str, Meta(pattern="^([0-9a-f]{16})?$")]
+    centre: Annotated[str, Meta(pattern="^([0-9a-f]{16})?$(?!\\n)")]
     language: Language
 
 
@@ -221,4 +221,4 @@ class PhotoQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class HomeSlipQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    paper: Annotated[str, Meta(pattern="^a[45]$")] = "a5"
+    paper: Annotated[str, Meta(pattern="^a[45]$(?!\\n)")] = "a5"

@@ -35,7 +35,7 @@ class RenewLogin(Struct, frozen=True, forbid_unknown_fields=True):
     password: Password
     new_password: Password
     ticket: Annotated[str, Meta(max_length=200)]
-    code: Annotated[str, Meta(min_length=6, max_length=8, pattern="^[0-9]+$")]
+    code: Annotated[str, Meta(min_length=6, max_length=8, pattern="^[0-9]+$(?!\\n)")]
     """Of the new entry."""
 
 

@@ -25,7 +25,7 @@ PERSON = {"person_id": User}
 
 
 class AddPerson(Struct, frozen=True, forbid_unknown_fields=True):
-    person_id: Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    person_id: Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[a-z0-9][a-z0-9._-]*$(?!\n)")]
     name: Name
     registration: Name
     """Printed on every slip: look it up in the register first."""

@@ -58,7 +58,7 @@ class ReviewList(Struct, frozen=True):
 
 class Decide(Struct, frozen=True, forbid_unknown_fields=True):
     item: Annotated[str, Meta(max_length=60)]
-    fingerprint: Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
+    fingerprint: Annotated[str, Meta(pattern="^[0-9a-f]{16}$(?!\\n)")]
     """Of the content that was looked at."""
     decision: Decision
     note: ShortText = ""

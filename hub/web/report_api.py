@@ -37,7 +37,7 @@ class ReportQuery(Struct, frozen=True, kw_only=True):
     until: Day = ""
     """The last day; empty: today."""
     by: report.By = report.By.ALL
-    district: Annotated[str, Meta(max_length=200, pattern=r"^[^\x00]*$")] = ""
+    district: Annotated[str, Meta(max_length=200, pattern=r"^[^\x00]*$(?!\n)")] = ""
     """Only this one; empty: all that one may see."""
     monthly: bool = False
     demo: bool = False

@@ -32,7 +32,7 @@ class Offered(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class HandOver(Struct, frozen=True, forbid_unknown_fields=True):
-    doctor_id: Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[^\x00]*$")]
+    doctor_id: Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[^\x00]*$(?!\n)")]
 
 
 class Colleague(Struct, frozen=True):

@@ -17,8 +17,8 @@ from ..hub import Hub
 from .bodies import Password
 from .people_api import District
 
-OldDistrict = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
-Block = Annotated[str, Meta(max_length=80, pattern=r"^[^\x00-\x1f\x7f]*$")]
+OldDistrict = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")]
+Block = Annotated[str, Meta(max_length=80, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")]
 
 
 class Sites(Struct, frozen=True):
@@ -41,10 +41,10 @@ class NewToken(Struct, frozen=True, forbid_unknown_fields=True):
 
     password: Password
     hours: Annotated[int, Meta(ge=1, le=accounts.HOURS_MAX)] = 72
-    replaces: Annotated[str, Meta(pattern="^([0-9a-f]{16})?$")] = ""
+    replaces: Annotated[str, Meta(pattern="^([0-9a-f]{16})?$(?!\\n)")] = ""
     code: Annotated[str, Meta(max_length=40)] = ""
-    name: Annotated[str, Meta(max_length=80, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
-    district: Annotated[str, Meta(max_length=80, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
+    name: Annotated[str, Meta(max_length=80, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")] = ""
+    district: Annotated[str, Meta(max_length=80, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")] = ""
     block: Block = ""
     demo: bool = False
 

@@ -12,16 +12,16 @@ from edge.web.routes import AnyRoute, Call, Route
 from ..hub import Hub
 from ..sms import EarlyItem, SmsDesk
 
-NODE_ID = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
-EARLY_ID = Annotated[str, Meta(pattern="^[0-9a-hjkmnp-tv-z]{8}$")]
+NODE_ID = Annotated[str, Meta(pattern="^[0-9a-f]{16}$(?!\\n)")]
+EARLY_ID = Annotated[str, Meta(pattern="^[0-9a-hjkmnp-tv-z]{8}$(?!\\n)")]
 ADVICE = {advice.name.lower(): advice for advice in sms.Advice}
 
 
 class EarlyAnswer(Struct, frozen=True, forbid_unknown_fields=True):
     """What the doctor says. It informs; it is no prescription."""
 
-    advice: Annotated[str, Meta(pattern="^(none|call_108|refer_now|refer_today|wait_for_call|seen)$")]
-    text: Annotated[str, Meta(max_length=160, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
+    advice: Annotated[str, Meta(pattern="^(none|call_108|refer_now|refer_today|wait_for_call|seen)$(?!\\n)")]
+    text: Annotated[str, Meta(max_length=160, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")] = ""
 
 
 class SmsApi:

@@ -17,9 +17,9 @@ class AskThird(Struct, frozen=True, forbid_unknown_fields=True):
     call_id: Id
     agreed: Literal["spoken", "emergency"]
     """``spoken``: the patient was asked in the call and agreed; ``emergency``: there is no time to ask."""
-    specialist_id: Annotated[str, Meta(max_length=60, pattern=r"^[^\x00]*$")] = ""
+    specialist_id: Annotated[str, Meta(max_length=60, pattern=r"^[^\x00]*$(?!\n)")] = ""
     """Only this one; "" for the first who is free."""
-    speciality: Annotated[str, Meta(pattern="^([a-z_]{1,30})?$")] = ""
+    speciality: Annotated[str, Meta(pattern="^([a-z_]{1,30})?$(?!\\n)")] = ""
 
 
 class Person(Struct, frozen=True):

@@ -10,8 +10,8 @@ from .. import unlocks
 from ..hub import Hub
 from .bodies import Password
 
-Request = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
-Why = Annotated[str, Meta(min_length=3, max_length=60, pattern=r"^[^\x00]*\S[^\x00]*$")]
+Request = Annotated[str, Meta(pattern="^[0-9a-f]{16}$(?!\\n)")]
+Why = Annotated[str, Meta(min_length=3, max_length=60, pattern=r"^[^\x00]*\S[^\x00]*$(?!\n)")]
 
 
 class AskingList(Struct, frozen=True):

@@ -373,3 +373,28 @@ def test_what_was_sealed_is_joined_into_the_form_though_the_key_comes_late(brows
     assert json.loads(at_node(client, key, "mine sealmarker").body)["name"] == "typed since"
     until_lying(page, [])
     context.close()
+
+
+def test_an_emergency_while_the_node_is_away_keeps_the_number_to_ring_and_gets_its_token_later(
+    browser: Browser, clinic: Clinic
+) -> None:
+    with CutWay(clinic.node.url) as way:
+        page = browser.new_page(viewport={"width": 800, "height": 1280})
+        page.goto(way.url)
+        log_in(page, clinic.nurse)
+        visit = begin_history(page, "कमला दास", "52")
+        way.cut()
+        tap(page, "emergency")
+        tap(page, "emergency-go")
+        see(page, "emergency-unheard", 20_000)
+        expect(page.locator('[data-test="emergency-dialog"] a[href="tel:108"]')).to_be_visible()
+        expect(page.locator('[data-test="emergency-go"]')).to_have_count(0)
+        way.mend()
+        client = beside(clinic)
+
+        def stands() -> bool:
+            found = msgspec.convert(client.get(f"/api/visits/{visit}"), dict[str, dict[str, object]], strict=False)
+            return found["visit"]["staff_colour"] == "red" and found["visit"]["token"] != ""
+
+        wait_until(stands, "the emergency is at the node with its token")
+        page.close()

@@ -72,7 +72,10 @@ async def test_on_a_full_disk_the_records_open_and_a_red_patient_is_taken(small_
         await asyncio.to_thread(fill, full)
         status, refusal = await served.tablet.call("PUT", f"/api/drafts/visit-{visit}", {"body": "{}", "revision": 1})
         assert (status, refusal["code"]) == (500, "storage_full"), "a draft is not what it is for"
-        full.unlink()
+    full.unlink()  # it was stopped on the full disk
+    async with Served(setup) as served:
+        await served.tablet.login(setup)
+        assert len((await served.tablet.get("/api/queue"))["items"]) == 2  # type: ignore[arg-type]
 
 
 async def test_a_folder_is_served_by_one_process_at_a_time(setup: Provisioned) -> None:

@@ -19,7 +19,7 @@ ADDRESS = "/api/board/prompts"
 class CallToken(Struct, frozen=True, forbid_unknown_fields=True):
     """Which token to call."""
 
-    visit_id: Annotated[str, Meta(pattern="^([0-9a-hjkmnp-tv-z]{16})?$")] = ""
+    visit_id: Annotated[str, Meta(pattern="^([0-9a-hjkmnp-tv-z]{16})?$(?!\\n)")] = ""
     """Empty: the next in the queue who was not called today."""
 
 

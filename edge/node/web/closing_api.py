@@ -16,7 +16,7 @@ from .schema import DayClosed
 
 
 class DayQuery(Struct, frozen=True):
-    day: Annotated[str, Meta(pattern=r"^(\d{4}-\d{2}-\d{2})?$")] = ""
+    day: Annotated[str, Meta(pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$(?!\n)")] = ""
     """YYYY-MM-DD in India; empty is today."""
 
 

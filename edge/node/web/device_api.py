@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 from edge.node.devices.measure import DeviceNow, MeasurementNow, Measurements, Taken
 from edge.web.routes import AnyRoute, Call, Route
 
-DeviceId = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[a-z0-9-]+\.[0-9a-f]{8}$")]
+DeviceId = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[a-z0-9-]+\.[0-9a-f]{8}$(?!\n)")]
 
 
 class DeviceList(Struct, frozen=True):

@@ -10,7 +10,7 @@ from edge.model.records import Age, Gender, Name
 from edge.node.emergency import CasePage, Emergency, NewCase
 from edge.web.routes import AnyRoute, Auth, Call, Raw, Route
 
-CaseKey = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+CaseKey = Annotated[str, Meta(pattern="^[0-9a-f]{32}$(?!\\n)")]
 
 
 class OpenCase(Struct, frozen=True, forbid_unknown_fields=True):
@@ -26,7 +26,7 @@ class CaseQuery(Struct, frozen=True):
 
 
 class SlipOfCase(CaseQuery, frozen=True):
-    paper: Annotated[str, Meta(pattern="^(a4|a5)$")] = "a5"
+    paper: Annotated[str, Meta(pattern="^(a4|a5)$(?!\\n)")] = "a5"
 
 
 class EmergencyApi:

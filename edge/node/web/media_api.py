@@ -12,7 +12,7 @@ from edge.node.media import MediaDesk
 from edge.web.ranges import send_bytes, send_content
 from edge.web.routes import BINARY, AnyRoute, Call, Route
 
-Offset = Annotated[str, Meta(pattern="^[0-9]{1,9}$")]
+Offset = Annotated[str, Meta(pattern="^[0-9]{1,9}$(?!\\n)")]
 
 
 class NewUpload(Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,7 +12,7 @@ from edge.web.routes import AnyRoute, Call, Raw, Route
 
 
 class MonthQuery(Struct, frozen=True):
-    month: Annotated[str, Meta(pattern=r"^(\d{4}-(0[1-9]|1[0-2]))?$")] = ""
+    month: Annotated[str, Meta(pattern=r"^([0-9]{4}-(0[1-9]|1[0-2]))?$(?!\n)")] = ""
     """YYYY-MM in India; empty is the present one."""
 
 

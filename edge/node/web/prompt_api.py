@@ -11,7 +11,7 @@ from edge.node import voice
 from edge.node.clinic import Clinic
 from edge.web.routes import AnyRoute, Call, Raw, Route
 
-FileName = Annotated[str, Meta(max_length=80, pattern=r"^[a-z0-9-]+(\.[a-z0-9]+){2,3}$")]
+FileName = Annotated[str, Meta(max_length=80, pattern=r"^[a-z0-9-]+(\.[a-z0-9]+){2,3}$(?!\n)")]
 
 
 class PromptList(Struct, frozen=True):

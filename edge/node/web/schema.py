@@ -18,16 +18,16 @@ from edge.model.stock import Level
 from edge.node.live import Link
 from edge.node.views import Draft, Staff
 
-Pin = Annotated[str, Meta(min_length=4, max_length=12, pattern="^[0-9]+$")]
+Pin = Annotated[str, Meta(min_length=4, max_length=12, pattern="^[0-9]+$(?!\\n)")]
 BadgeText = Annotated[str, Meta(min_length=1, max_length=80)]
-StaffId = Annotated[str, Meta(min_length=1, max_length=40, pattern="^[0-9a-z-]+$")]
-DraftKey = Annotated[str, Meta(min_length=1, max_length=80, pattern="^[0-9A-Za-z_.:-]+$")]
-Tablet = Annotated[str, Meta(max_length=60, pattern="^[0-9A-Za-z_.:-]*$")]
-TabletSecret = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+StaffId = Annotated[str, Meta(min_length=1, max_length=40, pattern="^[0-9a-z-]+$(?!\\n)")]
+DraftKey = Annotated[str, Meta(min_length=1, max_length=80, pattern="^[0-9A-Za-z_.:-]+$(?!\\n)")]
+Tablet = Annotated[str, Meta(max_length=60, pattern="^[0-9A-Za-z_.:-]*$(?!\\n)")]
+TabletSecret = Annotated[str, Meta(pattern="^[0-9a-f]{64}$(?!\\n)")]
 DRAFT_MAX_CHARS = 65_536
 
 
-SlotName = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
+SlotName = Annotated[str, Meta(pattern="^[0-9a-f]{16}$(?!\\n)")]
 
 
 class Status(Struct, frozen=True):
@@ -109,7 +109,7 @@ class Unlocked(Struct, frozen=True):
 class Login(Struct, frozen=True, forbid_unknown_fields=True):
     staff_id: StaffId
     pin: Pin
-    tablet: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")] = ""
+    tablet: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$(?!\\n)")] = ""
     """The tablet's secret: a day slot is made for it."""
 
 
@@ -240,7 +240,7 @@ class CheckedSlip(Struct, frozen=True):
 
 
 class SlipQuery(Struct, frozen=True):
-    paper: Annotated[str, Meta(pattern="^(a4|a5)$")] = "a5"
+    paper: Annotated[str, Meta(pattern="^(a4|a5)$(?!\\n)")] = "a5"
 
 
 class AcceptCall(Struct, frozen=True, forbid_unknown_fields=True):

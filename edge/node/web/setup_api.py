@@ -27,11 +27,11 @@ COOKIE = "upkendra_setup"
 IDLE_S, MAX_S = 1800.0, 4 * 3600.0
 
 
-Pin = Annotated[str, Meta(pattern=r"^\d{6}$")]
+Pin = Annotated[str, Meta(pattern=r"^[0-9]{6}$(?!\n)")]
 
 
 class CodeBody(Struct, frozen=True, forbid_unknown_fields=True):
-    code: Annotated[str, Meta(pattern=r"^\d{8}$")]
+    code: Annotated[str, Meta(pattern=r"^[0-9]{8}$(?!\n)")]
 
 
 class SetupReply(Struct, frozen=True):

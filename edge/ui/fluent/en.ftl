@@ -87,6 +87,7 @@ emergency-aid-1 = Keep the airway open; lay an unconscious patient on the side.
 emergency-aid-2 = Press on a bleeding wound with a clean cloth.
 emergency-aid-3 = Give nothing by mouth during a fit or to an unconscious patient.
 emergency-aid-4 = Do not leave the patient alone; get ready to send to hospital.
+emergency-unheard = The clinic's box does not answer. The emergency waits in this tablet and goes out by itself: keep the page open. Ring 108 now.
 emergency-go = Alert the doctor now
 emergency-who = Only this much, the rest later:
 emergency-unknown-name = Unknown patient

@@ -23,6 +23,8 @@ const age = signal("");
 const unit = signal("years");
 const busy = signal(false);
 const wrong = signal("");
+/** The node does not answer: what was said goes out later, and the number to ring stays on the screen. */
+const unheard = signal(false);
 
 /**
  * @param {{visitId?: string, patientId?: string, person?: {name?: string, gender?: string, age?: string, unit?: string}, compact?: boolean}} props
@@ -34,6 +36,7 @@ export function EmergencyButton({ visitId, patientId, person, compact }) {
       age.value = person?.age ?? "";
       unit.value = person?.unit ?? "years";
       wrong.value = "";
+      unheard.value = false;
       open.value = true;
     }}>${t("emergency")}</button>
     ${open.value ? html`<${EmergencyDialog} visitId=${visitId} patientId=${patientId} />` : null}`;
@@ -52,8 +55,10 @@ function EmergencyDialog({ visitId, patientId }) {
         id = await openVisit(patientId);
         if (id) raised = await red(id);
       }
-      const queued = raised.ok ? await submit({ type: "issue_token", visit_id: id }) : raised;
+      // What the node has not heard waits in its order: the token behind the colour.
+      const queued = !raised.ok && "error" in raised ? raised : await submit({ type: "issue_token", visit_id: id });
       if (!raised.ok && "error" in raised) wrong.value = errorText(raised.error);
+      else if (!raised.ok) unheard.value = true;
       else {
         if (!queued.ok && "error" in queued && queued.error.code !== "token_exists") toast("warn", errorText(queued.error));
         open.value = false;
@@ -65,12 +70,13 @@ function EmergencyDialog({ visitId, patientId }) {
   const ready = visitId || patientId || (gender.value && age.value !== "");
   return html`<${Dialog} title=${t("emergency")} test="emergency-dialog" onClose=${() => (open.value = false)}>
     <${EmergencyFacts} />
-    ${visitId || patientId ? null : html`<${WhoForm} />`}
+    ${visitId || patientId || unheard.value ? null : html`<${WhoForm} />`}
+    ${unheard.value ? html`<p class="notice bad" role="alert" data-test="emergency-unheard">${t("emergency-unheard")}</p>` : null}
     ${wrong.value ? html`<p class="notice bad" role="alert">${wrong.value}</p>` : null}
     <div class="row">
       <button type="button" data-test="emergency-cancel" onClick=${() => (open.value = false)}>${t("back")}</button>
-      <button type="button" class="danger grow big" data-test="emergency-go" disabled=${!ready || busy.value}
-        aria-busy=${busy.value ? "true" : "false"} onClick=${() => void raise()}>${t("emergency-go")}</button>
+      ${unheard.value ? null : html`<button type="button" class="danger grow big" data-test="emergency-go" disabled=${!ready || busy.value}
+        aria-busy=${busy.value ? "true" : "false"} onClick=${() => void raise()}>${t("emergency-go")}</button>`}
     </div>
   <//>`;
 }
