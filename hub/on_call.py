@@ -13,7 +13,7 @@ from edge.model import events as ev
 from edge.model.errors import Refused
 
 from . import audit, down
-from .store.dialect import put_row
+from .store.dialect import lock, put_row
 from .store.schema import nodes
 from .store.schema_office import on_call
 
@@ -62,6 +62,7 @@ def put(
     ``seen_ms``: ``changed_ms`` of the list that was changed, 0 for none. Raises Refused(on_call_outdated) when another
     list stands there by now.
     """
+    lock(connection, "on_call")
     standing_ms = connection.execute(select(on_call.c.changed_ms).where(on_call.c.district == district)).scalar() or 0
     if standing_ms != seen_ms:
         raise Refused("Somebody changed this list meanwhile. Load it and look.", code="on_call_outdated")

@@ -2,7 +2,8 @@
 
 Who makes or resets an account sees its first password and authenticator secret. Until the person has replaced both,
 her sessions may do nothing else, and the signing key that they opened is replaced with them: what is signed later was
-signed by nobody but her. A recovery code stands for the authenticator's code once, when the telephone is lost.
+signed with what nobody else had seen. (Who resets an account can also renew it in her stead: she is locked out by that,
+and the audit log shows it.) A recovery code stands for the authenticator's code once, when the telephone is lost.
 """
 
 import base64

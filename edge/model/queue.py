@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from .age import DAYS_PER_YEAR, age_days
 from .fold import Expected, Patient, Visit
-from .records import Colour, VisitState
+from .records import STANDING_STATES, Colour, VisitState
 
 AGEING_MS = 60 * 60 * 1000
 """GREEN that has waited longer rises by one class (forms.md §7, ours)."""
@@ -74,6 +74,20 @@ def waits(visit: Visit | QueueVisit) -> bool:
     if visit.state is VisitState.WAITING:
         return True
     return visit.colour is Colour.RED and visit.state in (VisitState.DRAFT, VisitState.TRIAGED)
+
+
+def stays(visit: Visit, since_ms: int) -> bool:
+    """Whether an open visit is still something to do: begun after ``since_ms``, or owed to the patient since.
+
+    Without a token it ages out. With one it waits for its doctor, or its answer is not printed or came lately.
+    """
+    if visit.opened_ms >= since_ms:
+        return True
+    if visit.state not in STANDING_STATES:
+        return False
+    if visit.state is not VisitState.RX_READY:
+        return True
+    return any(not one.printed_ms or one.signed_ms >= since_ms for one in visit.prescriptions)
 
 
 def since_ms(visit: Visit) -> int:

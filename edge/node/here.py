@@ -12,17 +12,16 @@ from edge.model.age import age_text
 from edge.model.clock import day_of
 from edge.model.fold import Patient, Visit
 from edge.model.progress import Carried, Line, visit_line
-from edge.model.queue import Waiting, line_of, order, places_of, since_ms
-from edge.model.records import OPEN_STATES, STANDING_STATES, VisitState
+from edge.model.queue import Waiting, line_of, order, places_of, since_ms, stays
+from edge.model.records import OPEN_STATES, Colour, VisitState
 
 from .touched import Touched
 from .views import Views
 from .web.schema import Queue, QueueItem
 
 QUEUE_DAYS_MS = 36 * 3600 * 1000
-"""Visits without a token that are older leave the queue page; they stay in the record. Those with one stay on it
-until somebody closes them."""
-AGEING_STATES = OPEN_STATES - STANDING_STATES
+"""Older visits have no place in the order: their patients do not sit in the room. What is still owed to them stays on
+the page (:func:`edge.model.queue.stays`)."""
 
 
 class Here(msgspec.Struct, frozen=True):
@@ -61,10 +60,7 @@ class Everybody:
 
     def rows(self, now_ms: int) -> tuple[Here, ...]:
         """The visits that stand, in the order of their opening, then today's whose patient did not come when called."""
-        since_ms = now_ms - QUEUE_DAYS_MS
-        return tuple(
-            one for one in self._rows if one.visit.opened_ms >= since_ms or one.visit.state not in AGEING_STATES
-        )
+        return tuple(one for one in self._rows if stays(one.visit, now_ms - QUEUE_DAYS_MS))
 
     def renew(self, now_ms: int) -> None:
         """Read what was touched. Blocking; on the reader's thread."""
@@ -105,7 +101,7 @@ def queue_of(here: Iterable[tuple[Here, str]], sent: frozenset[bytes], now_ms: i
     """The queue's page, each with the state of its short copy by SMS: first those who wait in their order, then the
     others by their opening, then those who did not come when they were called."""
     rows = list(here)
-    ordered = order((Waiting(one.visit, one.patient) for one, _ in rows), now_ms)
+    ordered = order((Waiting(one.visit, one.patient) for one, _ in rows if _is_in_the_room(one.visit, now_ms)), now_ms)
     rank = {waiting.visit.visit_id: number for number, waiting in enumerate(ordered)}
     places = places_of(ordered)
     rows.sort(key=lambda row: rank.get(row[0].visit.visit_id, len(rank)))
@@ -118,6 +114,10 @@ def queue_of(here: Iterable[tuple[Here, str]], sent: frozenset[bytes], now_ms: i
         place = places.get(visit.visit_id, 0)
         items.append(QueueItem(line_of(visit), name, age, sex, place, waited_s, line.state, line.at_ms, sms))
     return Queue(items, day_of(now_ms))
+
+
+def _is_in_the_room(visit: Visit, now_ms: int) -> bool:
+    return visit.opened_ms >= now_ms - QUEUE_DAYS_MS or visit.colour is Colour.RED
 
 
 def _is_here(visit: Visit, day: int) -> bool:

@@ -12,6 +12,7 @@ from edge.model import spoken, stock
 from edge.model.events import KINDS, Entry, Event, StaffListed, StaffPublished, Unknown, VisitAssigned, event_of
 from edge.model.fold import Patient, Visit
 from edge.model.progress import Carried, ItemLine, Line, item_lines, visit_line
+from edge.model.queue import stays
 from edge.model.records import OPEN_STATES, STANDING_STATES, Role
 
 from . import media_rows
@@ -49,6 +50,8 @@ _visit = msgspec.msgpack.Decoder(Visit)
 _entry = msgspec.msgpack.Decoder(Entry)
 _encode = msgspec.msgpack.Encoder().encode
 _OPEN = ",".join(f"'{state.value}'" for state in sorted(OPEN_STATES))
+STANDING_MOST_MS = 30 * 24 * 3600 * 1000
+"""What nobody has closed for so long leaves the lists; it stays in the record."""
 _STANDING = ",".join(f"'{state.value}'" for state in sorted(STANDING_STATES))
 
 
@@ -200,10 +203,14 @@ class Views:
         return [_visit.decode(row[0]) for row in rows]
 
     def standing_visits(self, since_ms: int) -> list[Visit]:
-        """:meth:`open_visits`, and before them those of any age that have their token: a case of Saturday that is
-        answered on Monday must be found, printed and closed."""
-        sql = f"SELECT body FROM visits WHERE state IN ({_STANDING}) AND opened_ms < ? ORDER BY opened_ms"  # noqa: S608
-        return [_visit.decode(row[0]) for row in self._db.rows(sql, since_ms)] + self.open_visits(since_ms)
+        """:meth:`open_visits`, and before them those with a token that still stay (:func:`edge.model.queue.stays`):
+        a case of Saturday that is answered on Monday must be found, printed and closed."""
+        sql = (
+            f"SELECT body FROM visits WHERE state IN ({_STANDING}) AND opened_ms BETWEEN ? AND ? "  # noqa: S608
+            "ORDER BY opened_ms"
+        )
+        older = [_visit.decode(row[0]) for row in self._db.rows(sql, since_ms - STANDING_MOST_MS, since_ms - 1)]
+        return [visit for visit in older if stays(visit, since_ms)] + self.open_visits(since_ms)
 
     def absent_visits(self, day: int) -> list[Visit]:
         """Visits of that day's tokens whose patient did not come when called, and that nobody has closed."""

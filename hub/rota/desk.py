@@ -271,13 +271,16 @@ class RotaDesk:
         """Whether a doctor has not been there for so long that a patient whom she took must not wait for her."""
         settings = self._settings
         patient_s = settings.gone_red_s if visit.colour is Colour.RED else settings.gone_s
+        if visit.state is VisitState.IN_CALL:
+            patient_s = max(patient_s, settings.gone_in_call_s)
         return self._sight.away_s(doctor_id, now_ms) >= patient_s
 
     async def _leave_behind(self, now_ms: int) -> frozenset[str]:
         """Let visits go on whose doctor is not there any more; those that wait for the coordinator now."""
         stuck = set()
         for visit_id, (doctor_id, _) in list(self._held.items()):
-            if not self._is_gone(doctor_id, self._visits[visit_id], now_ms):
+            visit = self._visits.get(visit_id)  # one that was closed in this moment is let go by the next reading
+            if visit is None or not self._is_gone(doctor_id, visit, now_ms):
                 continue
             if visit_id in self._stuck or not await self._release(visit_id, doctor_id, now_ms):
                 stuck.add(visit_id)
@@ -297,9 +300,9 @@ class RotaDesk:
         """A visit has left a doctor who is not there: tell all, and end the call that it had."""
         self._desk.tell(visit_id, blob)
         self._dirty = True
+        await self._live.end_left(visit_id, doctor_id)
         await self._load_left()
         self._live.tell_rota(doctor_id)
-        await self._live.end_left(visit_id, doctor_id)
 
     async def _let_go(self, visit_id: str, now_ms: int) -> None:
         doctor_id, since_ms = self._held.pop(visit_id, ("", 0))
@@ -341,7 +344,8 @@ class RotaDesk:
             if said is None:
                 continue
             before, first, first_ms = self._told.get(one.visit_id, (None, None, 0))
-            if before is None and (known := self._visits[one.visit_id].expected) is not None:
+            visit = self._visits.get(one.visit_id)
+            if before is None and visit is not None and (known := visit.expected) is not None:
                 before, first, first_ms = known, None, known.at_ms  # an earlier process told that
             self._told[one.visit_id] = (before or said, first or expected, first_ms if first else now_ms)
             if before is None or differs(before, said):
@@ -513,7 +517,8 @@ class RotaDesk:
         since = {one.visit_id: one.since_ms for one in self._rota.waiting()}
         why = {visit_id: why for visit_id, why in self._rota.unclaimed.items() if visit_id in since}
         for visit_id in self._stuck:
-            since[visit_id], why[visit_id] = queue.since_ms(self._visits[visit_id]), Why.DOCTOR_AWAY
+            if (held := self._visits.get(visit_id)) is not None:
+                since[visit_id], why[visit_id] = queue.since_ms(held), Why.DOCTOR_AWAY
         found = [
             Unclaimed(
                 visit_id,

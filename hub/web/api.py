@@ -150,9 +150,9 @@ class Api:
         """End the session."""
         if call.session is not None:
             await self._hub.desk.logout(call.session.token)
+            await call.request.app[SOCKETS].end_session(call.session.token)
             if not await self._hub.desk.is_logged_in(call.subject):
                 await self._hub.front.logged_out(call.subject)
-            await call.request.app[SOCKETS].end_session(call.session.token)
         return WithSession(None, None)
 
     # Queue and record

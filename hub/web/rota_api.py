@@ -143,8 +143,6 @@ class RotaApi:
         def load(connection: Connection) -> Day:
             mine = accounts.districts_of(connection, who)
             names = sorted(every & mine if mine else every)
-            if only_views:
-                audit.record(connection, now_ms, who, "report_read", "", "day")
 
             def waits(*districts: str) -> WaitFigures:
                 exact = figures(connection, now_ms - DAY_MS, now_ms + 1, districts)
@@ -154,7 +152,10 @@ class RotaApi:
             shown = tuple(one for one in lines if not only_views or one.waits.taken + one.waits.waiting)
             return Day(waits(*mine), shown)
 
-        return await self._hub.store.write(load) if only_views else await self._hub.store.read(load)
+        day = await self._hub.store.read(load)
+        if only_views:
+            await self._hub.store.write(lambda c: audit.record(c, now_ms, who, "report_read", "", "day"))
+        return day
 
     async def hand_over(self, call: Call[HandOver, None]) -> None:
         """Give a visit to a doctor who is ready: one's own, one that nobody has, or one whose doctor is not there."""

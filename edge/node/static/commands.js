@@ -24,6 +24,8 @@ const waiting = signal([]);
 export const unsaved = computed(() => waiting.value.filter((entry) => entry.failed).length);
 /** How many commands of the person who is logged in the node has not answered. */
 export const underWay = computed(() => waiting.value.filter((entry) => entry.by === staff.value?.staff_id).length);
+/** Whether the node has not answered something that was said of a visit, by whomever. @param {string} visitId */
+export const isBehind = (visitId) => waiting.value.some((entry) => entry.body.visit_id === visitId);
 /** Staff ids of others whose commands wait for them. */
 export const waitsFor = computed(() => [...new Set(waiting.value.map((entry) => entry.by))].filter((by) => by !== staff.value?.staff_id));
 let running = false;

@@ -74,12 +74,12 @@ export function Login() {
     </div>`;
   }
   if (!chosen.value.has_pin) {
-    return html`<${newBadge.Screen} person=${chosen.value} name=${nameOf(chosen.value)} onDone=${() => {
+    return html`<${RedDoor} /><${newBadge.Screen} person=${chosen.value} name=${nameOf(chosen.value)} onDone=${() => {
       chosen.value = null;
       void askPeople();
     }} />`;
   }
-  return html`<form class="card stack narrow" data-test="login-form" onSubmit=${(/** @type {Event} */ event) => {
+  return html`<div class="narrow stack"><${RedDoor} /><form class="card stack" data-test="login-form" onSubmit=${(/** @type {Event} */ event) => {
     event.preventDefault();
     void logIn();
   }}>
@@ -91,5 +91,5 @@ export function Login() {
       <button class="primary grow" data-test="login-submit" disabled=${!pin.value || busy.value}
         aria-busy=${busy.value ? "true" : "false"}>${t("login")}</button>
     </div>
-  </form>`;
+  </form></div>`;
 }

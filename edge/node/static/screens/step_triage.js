@@ -5,7 +5,7 @@ import { html, useSignal } from "/ui/lib/dom.js";
 import { t } from "/ui/lib/l10n.js";
 import { ColourBadge } from "/ui/lib/parts.js";
 import { colourOf } from "/ui/lib/colour.js";
-import { errorText, submit, underWay } from "../commands.js";
+import { errorText, isBehind, submit } from "../commands.js";
 import { dropDraft } from "../drafts.js";
 import { reference } from "/ui/lib/reference.js";
 import { go, loadRecord } from "../store.js";
@@ -19,7 +19,7 @@ export function TriageStep({ record }) {
   const wrong = useSignal("");
   const { visit } = record;
   // What the node has not answered is not in its result: a colour of before could be too weak.
-  const behind = underWay.value > 0 && !busy.value;
+  const behind = isBehind(visit.visit_id) && !busy.value;
   const colour = behind && colourOf(visit) !== "red" ? "not_triaged" : colourOf(visit);
   const refused = visit.consents.some((one) => one.purpose === "teleconsultation")
     && !visit.consents.filter((one) => one.purpose === "teleconsultation").at(-1)?.given;
