@@ -24,7 +24,7 @@ Password = Annotated[str, Meta(max_length=200)]
 class Login(Struct, frozen=True, forbid_unknown_fields=True):
     user: User
     password: Password
-    totp: Annotated[str, Meta(min_length=6, max_length=24, pattern="^[0-9A-Za-z -]+$(?!\\n)")]
+    totp: Annotated[str, Meta(pattern=r"^([0-9]{6,8}|[2-7A-Za-z -]{16,24})$(?!\n)")]
     """The authenticator's code, or a recovery code."""
 
 

@@ -148,12 +148,12 @@ async def test_a_specialist_at_another_process_comes_into_a_call_and_both_browse
             assert (await hear(ends[1], "candidate"))["candidate"] == "candidate:1"
         record: Any = await asked_page.get(f"/api/visits/{visit_id}")
         assert record["visit"]["visit_id"] == visit_id, "with the patient's record before her"
-        await bela.send_str(say(Report(third_id, 0.1, 0.1, 0.0, 10)))
+        await bela.send_str(say(Report(third_id, 0.01, 0.01, 0.0, 1)))
         await bela.send_str(say(Bye(third_id, "hangup")))
 
         async def left() -> bool:
             seen: Any = (await page.get(f"/api/visits/{visit_id}"))["visit"]
-            return [(one["because"], one["audio_s"]) for one in seen["thirds"]] == [("left", 0.1)]
+            return [(one["because"], one["audio_s"]) for one in seen["thirds"]] == [("left", 0.01)]
 
         await until(left)
         assert (await page.get("/api/thirds"))["items"] == []
