@@ -23,7 +23,7 @@ from .calling import Calling
 from .calls import CallDesk
 from .clinic import Clinic
 from .clips import ClipDesk
-from .config import NodeConfig, load_config
+from .config import BALLAST_FILE, BALLAST_OF_COMMANDS_FILE, NodeConfig, load_config
 from .devices.measure import Measurements
 from .devices.panel_desk import PanelDesk, PanelReport
 from .devices.registry import Configured, Registry
@@ -95,7 +95,7 @@ class Node:
         self.link.on_signal.append(self._hear_signal)
         self.link.on_link.append(self.calls.link_changed)
         self.calling = Calling(self.clinic, folder)
-        self._ballast = Ballast(folder)
+        self._ballasts = Ballast(folder / BALLAST_FILE), Ballast(folder / BALLAST_OF_COMMANDS_FILE)
         self.printer = PrinterDesk(self.clinic, printer)
         self.emergency = Emergency(folder, self.clinic, run, endpoint.pack, endpoint.seal_packed, self.printer)
         self.emergency.send_signal = self.link.send_signal
@@ -169,7 +169,8 @@ class Node:
 
     async def start(self) -> None:
         """Open the outbox and begin to talk to the hub; the records stay locked."""
-        await asyncio.to_thread(self._ballast.take_in)
+        for ballast in self._ballasts:
+            await asyncio.to_thread(ballast.take_in)
         await self.clinic.store.open()
         await self.calling.start()
         await self.link.start()
@@ -204,7 +205,8 @@ class Node:
     async def web_app(self, *, secure: bool = False) -> web.Application:
         """The node's pages and API; ``secure``: behind HTTPS of our own, see :mod:`.web.door`."""
         app = new_app()
-        app.middlewares.append(over_a_full_disk(self._ballast.throw))
+        first, of_commands = self._ballasts
+        app.middlewares.append(over_a_full_disk(first.throw, of_commands.throw))
         self.api.mount(app, self._find_session, secure=secure)
         if secure:
             add_trusted(app)

@@ -1,14 +1,13 @@
 """Room that is kept for the worst moment: a file of nothing on the data partition, thrown away when the disk is full.
 
-A full disk must not refuse a RED patient nor keep the records closed. What is thrown away comes back with the next
-start that finds room; until then the check "disk" calls for a technician. Knows no HTTP. Blocking.
+A full disk must not refuse a RED patient nor keep the records closed. There are two: what is recorded of everybody
+throws its own, and leaves that of emergencies and of the way into the records. What is thrown away comes back with
+the next start that finds room; until then the check "disk" calls for a technician. Knows no HTTP. Blocking.
 """
 
 import contextlib
 import os
 from pathlib import Path
-
-from .config import BALLAST_FILE
 
 SIZE_BYTES = 4 << 20
 """Some hundreds of visits."""
@@ -17,10 +16,10 @@ ROOM_BYTES = 64 << 20
 
 
 class Ballast:
-    """The ballast of one data folder."""
+    """One file of it."""
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / BALLAST_FILE
+    def __init__(self, path: Path) -> None:
+        self._path = path
 
     def take_in(self) -> None:
         """Lay it down, where it is not there and there is room; a disk that has none for it has none for us."""

@@ -25,6 +25,7 @@ CLOCK_FILE = "clock.json"
 METER_FILE = "meter.json"
 SILENCE_FILE = "silence.json"
 BALLAST_FILE = "ballast"
+BALLAST_OF_COMMANDS_FILE = "ballast-commands"
 
 
 class NotEnrolled(UpkendraError):

@@ -16,6 +16,7 @@ from edge.node.clock import Clock, Kept
 from edge.node.config import (
     ATTEMPTS_FILE,
     BALLAST_FILE,
+    BALLAST_OF_COMMANDS_FILE,
     CLOCK_FILE,
     NODE_FILE,
     OUTBOX_FILE,
@@ -47,7 +48,7 @@ def halve(path: Path) -> None:
 def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(ballast, "ROOM_BYTES", 1 << 20)
     try:
-        with small(tmp_path / "disk", 12 << 20):
+        with small(tmp_path / "disk", 20 << 20):
             yield tmp_path / "disk"
     except NoDisk as error:
         pytest.skip(str(error))
@@ -58,10 +59,13 @@ async def test_on_a_full_disk_the_records_open_and_a_red_patient_is_taken(small_
     full = small_disk / "full"
     async with Served(setup) as served:
         await asyncio.to_thread(fill, full)
+        of_commands = setup.folder / BALLAST_OF_COMMANDS_FILE
+        assert of_commands.exists()
         who = {"case": "ab" * 16, "name": "Sita", "gender": "female", "age": {"value": 40}}
         status, page = await served.tablet.call("POST", "/api/emergency", who)
         assert status == 200, page
         await served.tablet.login(setup)
+        assert of_commands.exists(), "an emergency has a ballast of its own, and leaves that of the others"
         _, visit = await served.tablet.register()
         await served.tablet.say("raise_triage", visit_id=visit, colour="red")
         assert len((await served.tablet.get("/api/queue"))["items"]) == 2  # type: ignore[arg-type]
