@@ -109,6 +109,8 @@ class Said(Struct):
 class Visit(Struct):
     consents: list[object]
     complaints: list[Said]
+    staff_colour: str | None = None
+    token: str = ""
 
 
 class Record(Struct):
@@ -393,8 +395,8 @@ def test_an_emergency_while_the_node_is_away_keeps_the_number_to_ring_and_gets_i
         client = beside(clinic)
 
         def stands() -> bool:
-            found = msgspec.convert(client.get(f"/api/visits/{visit}"), dict[str, dict[str, object]], strict=False)
-            return found["visit"]["staff_colour"] == "red" and found["visit"]["token"] != ""
+            found = visit_of(client, visit)
+            return found.staff_colour == "red" and found.token != ""
 
         wait_until(stands, "the emergency is at the node with its token")
         page.close()

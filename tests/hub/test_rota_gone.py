@@ -9,7 +9,7 @@ from .kit import HubKit, NodeKit, Page, new_id
 from .test_live import connect, heard, say
 from .test_rota_desk import OpenPage, always_open, offer, ready, waits
 
-GONE_S, GONE_RED_S = Settings().gone_s, Settings().gone_red_s
+GONE_S, GONE_RED_S, GONE_IN_CALL_S = Settings().gone_s, Settings().gone_red_s, Settings().gone_in_call_s
 STEP_S = 20.0
 
 
@@ -108,7 +108,7 @@ async def test_a_call_whose_doctor_vanished_ends_and_the_red_patient_is_asked_fo
         kit.hub.live.remove(laptop)
     other, _ = await doctor(kit, "ravi")
     await ready(kit, other)
-    for _ in range((GONE_RED_S + 20) // 10):
+    for _ in range((GONE_IN_CALL_S + 20) // 10):
         await pass_s(kit, 10)
         for _ in range(5):
             await node.step()

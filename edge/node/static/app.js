@@ -156,6 +156,10 @@ effect(() => {
   }
 });
 
+effect(() => {
+  if (status.value?.locked) lockedOut.value = null;
+});
+
 /** Whether we ask before logging out: something has not reached the node. */
 const leaving = signal(false);
 

@@ -1,6 +1,6 @@
 // @ts-check
 // Who is working: pick the name, type the PIN.
-import { html, signal, useEffect } from "/ui/lib/dom.js";
+import { computed, html, signal, useEffect } from "/ui/lib/dom.js";
 import { language, t } from "/ui/lib/l10n.js";
 import { lazy } from "/ui/lib/lazy.js";
 import { errorText } from "../commands.js";
@@ -10,6 +10,11 @@ import { RedDoor } from "./reddoor.js";
 
 const newBadge = lazy(async () => (await import("./badge.js")).NewBadge);
 const chosen = signal(/** @type {import("/ui/api").Staff|null} */ (null));
+/** Whose PIN is asked: who was chosen, or who worked here when the tablet locked itself. */
+const who = computed(() => chosen.value ?? lockedOut.value);
+function nobody() {
+  chosen.value = lockedOut.value = null;
+}
 const pin = signal("");
 const wrong = signal("");
 const busy = signal(false);
@@ -31,13 +36,13 @@ const nameOf = (person) => (language.value === "hi" ? person.name_hi || person.n
 const STAYS = /^#\/(visit|register|patient|due|stock|closing)\b/;
 
 async function logIn() {
-  const person = chosen.value;
+  const person = who.value;
   if (!person || !pin.value || busy.value) return;
   busy.value = true;
   wrong.value = "";
   try {
     await logInAs(person, pin.value);
-    chosen.value = null;
+    nobody();
     if (STAYS.test(location.hash)) return;
     go("/");
   } catch (error) {
@@ -49,11 +54,9 @@ async function logIn() {
 }
 
 export function Login() {
-  useEffect(() => {
-    chosen.value ??= lockedOut.value;
-    void askPeople();
-  }, []);
-  if (!chosen.value) {
+  useEffect(() => void askPeople(), []);
+  const person = who.value;
+  if (!person) {
     return html`<div class="narrow stack" data-test="login-page">
       <${RedDoor} />
       <h1>${t("login-title")}</h1>
@@ -73,9 +76,9 @@ export function Login() {
       </ul>
     </div>`;
   }
-  if (!chosen.value.has_pin) {
-    return html`<${RedDoor} /><${newBadge.Screen} person=${chosen.value} name=${nameOf(chosen.value)} onDone=${() => {
-      chosen.value = null;
+  if (!person.has_pin) {
+    return html`<${RedDoor} /><${newBadge.Screen} person=${person} name=${nameOf(person)} onDone=${() => {
+      nobody();
       void askPeople();
     }} />`;
   }
@@ -83,11 +86,11 @@ export function Login() {
     event.preventDefault();
     void logIn();
   }}>
-    <h1>${nameOf(chosen.value)}</h1>
+    <h1>${nameOf(person)}</h1>
     <${PinPad} id="login-pin" test="login-pin" pin=${pin} />
     ${wrong.value ? html`<p class="notice bad" role="alert" data-test="login-wrong">${wrong.value}</p>` : null}
     <div class="row">
-      <button type="button" data-test="login-other" onClick=${() => (chosen.value = null)}>${t("login-other")}</button>
+      <button type="button" data-test="login-other" onClick=${nobody}>${t("login-other")}</button>
       <button class="primary grow" data-test="login-submit" disabled=${!pin.value || busy.value}
         aria-busy=${busy.value ? "true" : "false"}>${t("login")}</button>
     </div>
