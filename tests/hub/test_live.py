@@ -15,9 +15,10 @@ from edge.model import events as ev
 from edge.model.errors import BadInput
 from edge.model.records import Mode, VisitState
 from edge.sync import seal
+from edge.web.sessions import UNTOUCHED_HEADER
 from hub import live
 from hub.live_again import RING_MOST_S
-from hub.store.schema import calls
+from hub.store.schema import calls, sessions
 from hub.turn import Turn, ice_servers, turn_urls
 
 from .kit import HubKit, NodeKit, Page, new_id, registered, visit_events
@@ -285,6 +286,25 @@ async def test_a_page_whose_session_is_over_calls_nobody(kit: HubKit) -> None:
             pass
     assert socket.close_code == WSCloseCode.POLICY_VIOLATION
     assert node.signals == []
+
+
+async def test_a_call_is_use_of_the_session_though_nobody_touches_the_page(kit: HubKit) -> None:
+    node, page, visit_id = await ready(kit)
+    call_id, socket = new_id(), await connect(kit, page)
+    await node.until(lambda: kit.hub.link.online(node.node_id))
+    await socket.send_str(say(Ring(call_id, visit_id)))
+    await node.until(lambda: len(node.signals) == 1)
+    used = select(sessions.c.used_ms)
+    for _ in range(5):
+        kit.clock.pass_s(3600)
+        await socket.send_str(say(Report(call_id, 1.0, 1.0, 0.0, 10)))
+        await socket.send_str("x")
+        await hear(socket, "refused")  # the report was taken before that
+        await kit.hub.store.settled()
+        assert await kit.hub.store.read(lambda connection: connection.execute(used).scalar()) == kit.clock.ms
+    polled = await page.call("GET", "/api/queue", headers={UNTOUCHED_HEADER: str(5 * 3600)})
+    assert polled.status == 200
+    await socket.close()
 
 
 async def test_a_call_whose_bye_was_lost_is_over_when_the_nodes_record_says_so(kit: HubKit) -> None:
