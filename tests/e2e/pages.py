@@ -130,6 +130,14 @@ class Stage:
             node_url, hub_url, _value(staff, "badge"), _value(staff, "staff_id"), secret, _value(technician, "staff_id")
         )
 
+    def add_doctor(self, doctor_id: str, name: str) -> str:
+        """One more account; the secret of its codes."""
+        data = ("--data", str(self._folder / "hub"), "--id", doctor_id, "--name", name, "--password-stdin")
+        said = _run(
+            ("hub", "add-doctor", *data, "--registration", "DEMO/00003", "--qualification", "MBBS"), PASSWORD + "\n"
+        )
+        return _word(said, r"\b[A-Z2-7]{32}\b")
+
     def _serve(self, arguments: Sequence[str]) -> str:
         log = (self._folder / f"{arguments[0]}.log").open("w")
         process = subprocess.Popen(
@@ -298,11 +306,11 @@ def take_visit(page: Page, *, spo2: str = "97") -> None:
     page.locator('[data-test="token-number"]', has_text="-").wait_for()
 
 
-def log_in_doctor(page: Page, clinic: Clinic) -> None:
+def log_in_doctor(page: Page, clinic: Clinic, user: str = "doctor", secret: str = "") -> None:
     page.goto(clinic.hub_url)
-    fill(page, "login-user", "doctor")
+    fill(page, "login-user", user)
     fill(page, "login-password", PASSWORD)
-    fill(page, "login-totp", pyotp.TOTP(clinic.totp_secret).now())
+    fill(page, "login-totp", pyotp.TOTP(secret or clinic.totp_secret).now())
     tap(page, "login-submit")
     see(page, "logout")
 

@@ -92,6 +92,30 @@ def sees_green(doctor: Page) -> None:
     raise AssertionError("the doctor does not see the tablet's camera")
 
 
+def test_who_leaves_has_her_patient_offered_to_the_next_doctor_whose_page_rings(
+    browser: Browser, clinic: Clinic, stage: Stage, doctor: Page, tablet: Page
+) -> None:
+    """The first of all: nobody else waits yet."""
+    register(tablet, "गीता देवी", age="33")
+    take_visit(tablet)
+    secret = stage.add_doctor("leaves", "Dr Who Leaves")
+    context = person(browser, clinic.hub_url)
+    leaves = context.new_page()
+    log_in_doctor(leaves, clinic, "leaves", secret)
+    tap(leaves, "ready")
+    see(leaves, "offer", ACROSS_MS)
+    tap(doctor, "ready")
+    expect(doctor.locator('[data-test="ready"]')).to_have_attribute("aria-pressed", "true")
+    expect(doctor.locator('[data-test="offer"]')).to_have_count(0)
+    tap(leaves, "logout")
+    see(doctor, "offer", ACROSS_MS)
+    assert doctor.title().startswith("●")
+    tap(doctor, "offer-accept")
+    expect(doctor.locator("#record-title")).to_have_text("गीता देवी")
+    tap(doctor, "ready")
+    context.close()
+
+
 def test_a_half_written_prescription_survives_a_reload_and_is_gone_once_signed(doctor: Page, tablet: Page) -> None:
     register(tablet, "रेखा देवी", age="41")
     take_visit(tablet)
@@ -381,6 +405,12 @@ def thin(socket: WebSocketRoute) -> None:
     node.on_message(lambda text: socket.send(str(text).replace('"rung":"video-', '"rung":"audio-low","was":"video-')))
 
 
+def falls(socket: WebSocketRoute) -> None:
+    """The doctor's page reports a picture that stood for twelve seconds and fell to sound then."""
+    hub = socket.connect_to_server()
+    socket.on_message(lambda text: hub.send(re.sub(r'"video_s":[0-9.]+', '"video_s":12', str(text))))
+
+
 def test_on_a_link_without_a_picture_one_button_leads_to_the_voice_note_of_the_same_visit(
     doctor: Page, tablet: Page
 ) -> None:
@@ -389,10 +419,17 @@ def test_on_a_link_without_a_picture_one_button_leads_to_the_voice_note_of_the_s
     tablet.route_web_socket(re.compile("/api/live"), thin)
     tablet.reload()
     see(tablet, "visit-page")
+    doctor.route_web_socket(re.compile("/api/live"), falls)
+    doctor.reload()
     open_record(doctor, "राधा देवी")
     tap(doctor, "call")
     tap(tablet, "call-accept")
     in_state(tablet, "call-screen", "connected")
+    fill(doctor, "drug-search", "clotrimazole")
+    tap(doctor, "drug-option-F031")
+    expect(doctor.locator('[data-test="check-mode"]')).to_have_attribute("data-mode", "audio", timeout=ACROSS_MS)
+    expect(doctor.locator('[data-test="line-denial"][data-code="list_a_needs_video"]')).to_be_visible()
+    tap(doctor, "remove-line")
     tap(tablet, "call-note")
     expect(tablet.locator('[data-test="note-record"]')).to_be_focused()
     tap(tablet, "call-hangup")
