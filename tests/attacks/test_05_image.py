@@ -111,7 +111,8 @@ def work(nurse: Client, say: Markers, reference: Json) -> NurseVisit:
     for _, step in visit.steps(reference):
         step(nurse)
     history: Json = {"medicines": say.latin("med"), "notes": say.hindi(), "pregnant": False, "post_partum": False}
-    told: Json = {"none_known": False, "items": [say.latin("alg")]}
+    visit.case = msgspec.structs.replace(case, allergies=(say.latin("alg"),))  # the doctor reads it before she signs
+    told: Json = {"none_known": False, "items": list(visit.case.allergies)}
     here: dict[str, Json] = {"visit_id": visit.visit_id}
     nurse.post(
         "/api/commands",
