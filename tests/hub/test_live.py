@@ -269,10 +269,15 @@ async def test_who_logs_out_hears_no_more(kit: HubKit) -> None:
     await kit.add_doctor()
     page = await kit.login()
     socket = await connect(kit, page)
+
+    async def listen() -> None:
+        async for _ in socket:
+            pass
+
+    listening = asyncio.ensure_future(listen())  # as a browser does all the time
     assert (await page.call("DELETE", "/api/session")).status == 204
     async with asyncio.timeout(5):
-        while (await socket.receive()).type is not WSMsgType.CLOSE:
-            pass
+        await listening
     assert socket.close_code == WSCloseCode.POLICY_VIOLATION
 
 
