@@ -8,7 +8,6 @@ import asyncio
 import json
 import logging
 import os
-import secrets
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -33,11 +32,9 @@ from . import (
     courier_cli,
     courier_fleet,
     directory,
-    doctors,
-    own_login,
+    people_cli,
     report_cli,
     returns,
-    review,
     revocations,
     update_stock,
     views,
@@ -46,7 +43,6 @@ from .app import Server, serve, wall_ms
 from .config import Settings, parse_address
 from .exchange import outbox
 from .keys import KEEP_DAYS, Keyring, KeysRefused, load_keys, rotate
-from .permits import Role
 from .rota import plan
 from .serving import held
 from .store.engine import Store
@@ -122,32 +118,7 @@ def _parser() -> argparse.ArgumentParser:
         help="wording of the data statement that speaks of this endpoint; nothing leaves without its consent",
     )
 
-    doctor = add("add-doctor", "Add a doctor; prints the TOTP secret (and a generated password) once.")
-    doctor.add_argument("--id", required=True, help="name to log in with")
-    doctor.add_argument("--name", required=True)
-    doctor.add_argument("--registration", required=True, help="number and council")
-    doctor.add_argument("--qualification", required=True)
-    doctor.add_argument("--contact", default="")
-    doctor.add_argument("--password-stdin", action="store_true", help="read the password from the first line of stdin")
-
-    for name, text in (
-        (
-            "disable-doctor",
-            "Close a doctor's account: sessions end, nothing is signed, her visits go back to the queue.",
-        ),
-        ("enable-doctor", "Open a closed account again."),
-        (
-            "reset-doctor",
-            "New password, authenticator and signing key, printed once; the old key is closed.",
-        ),
-    ):
-        add(name, text).add_argument("--id", required=True, help="name to log in with")
-
-    role = add("role", "Give a person a role, or take it: a medical officer approves lists, rules and terms.")
-    role.add_argument("--id", required=True, help="name to log in with")
-    role.add_argument("--role", default=review.MEDICAL_OFFICER, choices=[role.value for role in Role])
-    role.add_argument("--take", action="store_true", help="take it away")
-
+    people_cli.add_parsers(add)
     token = add("site-token", "Make a one-time token with which a node enrols.")
     token.add_argument("--code", required=True, help="site code, as it stands on tokens")
     token.add_argument("--name", required=True, help="name of the site")
@@ -262,48 +233,8 @@ async def _serve_until_told(server: Server) -> None:
     await running
 
 
-def _add_doctor(arguments: argparse.Namespace) -> None:
-    for field in ("id", "name", "registration", "qualification"):
-        try:
-            msgspec.convert(getattr(arguments, field), Name)
-        except msgspec.ValidationError:
-            raise BadInput("Between 1 and 80 printable characters are needed.", field=field) from None
-    generated = "" if arguments.password_stdin else secrets.token_urlsafe(12)
-    password = generated or sys.stdin.readline().rstrip("\r\n")
-    doctor = doctors.Doctor(
-        arguments.id, arguments.name, arguments.registration, arguments.qualification, arguments.contact[:200]
-    )
-    if len(doctor.doctor_id) > 60:
-        raise BadInput("A log-in name has at most 60 characters.", field="id")
-
-    def act(connection: Connection, keys: Keyring) -> str:
-        secret = doctors.add_doctor(connection, keys, doctor, password, wall_ms())
-        if generated:
-            own_login.give(connection, doctor.doctor_id, wall_ms())
-        return secret
-
-    totp = _with_store(arguments, act)
-    shown = {"password": generated} if generated else {}
-    _say(doctor_id=doctor.doctor_id, totp_secret=totp, totp_uri=doctors.totp_uri(doctor.doctor_id, totp), **shown)
-
-
-def _reset_doctor(arguments: argparse.Namespace) -> None:
-    password = secrets.token_urlsafe(12)
-
-    def act(connection: Connection, keys: Keyring) -> str:
-        secret = doctors.reset_doctor(connection, keys, arguments.id, password, wall_ms())
-        own_login.give(connection, arguments.id, wall_ms())
-        return secret
-
-    totp = _with_store(arguments, act)
-    uri = doctors.totp_uri(arguments.id, totp)
-    _say(doctor_id=arguments.id, totp_secret=totp, totp_uri=uri, password=password)
-
-
-def _role(arguments: argparse.Namespace) -> None:
-    change = review.take_role if arguments.take else review.give_role
-    _with_store(arguments, lambda connection, keys: change(connection, arguments.id, arguments.role, wall_ms()))
-    _say(id=arguments.id, role=arguments.role, given=not arguments.take)
+def _people(arguments: argparse.Namespace) -> None:
+    _say(**_with_store(arguments, people_cli.COMMANDS[arguments.command](arguments, wall_ms())))
 
 
 def _site_token(arguments: argparse.Namespace) -> None:
@@ -420,16 +351,6 @@ def _remove_staff(arguments: argparse.Namespace) -> None:
     _say(node=arguments.node, staff=arguments.staff, removed=not arguments.back)
 
 
-def _disable_doctor(arguments: argparse.Namespace) -> None:
-    _with_store(arguments, lambda connection, keys: doctors.disable_doctor(connection, arguments.id, wall_ms()))
-    _say(disabled=arguments.id)
-
-
-def _enable_doctor(arguments: argparse.Namespace) -> None:
-    _with_store(arguments, lambda connection, keys: doctors.enable_doctor(connection, arguments.id, wall_ms()))
-    _say(enabled=arguments.id)
-
-
 def _export_again(arguments: argparse.Namespace) -> None:
     _say(documents=_with_store(arguments, lambda connection, keys: outbox.again(connection)))
 
@@ -471,11 +392,7 @@ def _put_back(arguments: argparse.Namespace) -> None:
 COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "init": _init,
     "serve": _serve,
-    "add-doctor": _add_doctor,
-    "disable-doctor": _disable_doctor,
-    "reset-doctor": _reset_doctor,
-    "enable-doctor": _enable_doctor,
-    "role": _role,
+    **dict.fromkeys(people_cli.COMMANDS, _people),
     "site-token": _site_token,
     "replace-token": _replace_token,
     "status": _status,
