@@ -1,5 +1,6 @@
 // @ts-check
 // The family on one number: who they are, what goes on for each, somebody new, the nearest sub-centre.
+import { digitsIn } from "/ui/lib/digits.js";
 import { html, useSignal } from "/ui/lib/dom.js";
 import { put } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
@@ -87,7 +88,7 @@ export function PersonPage() {
       <${Choice} name="home-gender" legend=${t("gender")} value=${form.value.gender} wrong=${bad.value.gender} onValue=${set("gender")}
         options=${["female", "male", "other"].map((value) => ({ value, label: t(`gender-${value}`) }))} />
       <div class="age-row"><${TextField} id="age" test="home-age" label=${t("age")} inputmode="numeric" maxlength=${3} value=${form.value.age} wrong=${bad.value.age}
-          onValue=${(/** @type {string} */ text) => set("age")(text.replace(/\D/g, ""))} />
+          onValue=${(/** @type {string} */ text) => set("age")(digitsIn(text))} />
         <${Choice} name="home-age-unit" quiet legend=${t("age-unit")} value=${form.value.unit} onValue=${set("unit")}
           options=${["years", "months", "days"].map((value) => ({ value, label: t(`unit-${value}`) }))} /></div>
       <${TextField} id="village" test="home-village" label=${t("home-address")} required maxlength=${200} value=${form.value.village} wrong=${bad.value.village} onValue=${set("village")} />

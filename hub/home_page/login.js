@@ -1,5 +1,6 @@
 // @ts-check
 // Log-in: a number and the code that comes to it, or today's token. And where to go without a telephone of this kind.
+import { latin } from "/ui/lib/digits.js";
 import { html, useSignal } from "/ui/lib/dom.js";
 import { ApiError, post } from "/ui/lib/http.js";
 import { clockTime, day, language, t } from "/ui/lib/l10n.js";
@@ -61,11 +62,11 @@ export function LoginPage() {
     <h1>${t("home-welcome")}</h1><${Hours} /><${Emergency} />
     <form class="card stack" onSubmit=${typing ? prove : ask}>
       <${TextField} id="mobile" test="home-mobile" label=${t("home-mobile")} type="tel" inputmode="tel" autocomplete="tel-national" maxlength=${16}
-        value=${mobile.value} required onValue=${(/** @type {string} */ text) => (mobile.value = text)} wrong=${badNumber.value ? t("home-mobile-wrong") : typing ? "" : wrong.value} />
+        value=${mobile.value} required onValue=${(/** @type {string} */ text) => (mobile.value = latin(text))} wrong=${badNumber.value ? t("home-mobile-wrong") : typing ? "" : wrong.value} />
       ${typing ? html`<${TextField} id="proof" test="home-proof" label=${t(byToken.value ? "home-token-label" : "home-code-label")} focus
           hint=${byToken.value ? t("home-token-hint") : t("home-code-hint", code)} inputmode=${byToken.value ? "text" : "numeric"}
           autocomplete=${byToken.value ? "off" : "one-time-code"} maxlength=${30} value=${proof.value} required wrong=${wrong.value}
-          onValue=${(/** @type {string} */ text) => (proof.value = text)} />` : null}
+          onValue=${(/** @type {string} */ text) => (proof.value = latin(text))} />` : null}
       ${sent.value && !sent.value.sent && !byToken.value ? html`<p class="notice warn" role="status" data-test="home-code-before">${t("home-code-before")}</p>` : null}
       <button class="primary wide big" data-test=${typing ? "home-enter" : "home-ask"} disabled=${busy.value || !mobile.value || (typing && proof.value.trim().length < 6)}
         aria-busy=${busy.value ? "true" : "false"}>${t(typing ? "login" : "home-send-code")}</button>

@@ -1,5 +1,6 @@
 // @ts-check
 // A visit from home: the questions one after the other, then the waiting room, then the answer.
+import { decimalIn } from "/ui/lib/digits.js";
 import { html, useEffect, useRef, useSignal } from "/ui/lib/dom.js";
 import { ageDays, ADULT_CHART_DAYS, isMinor } from "/ui/lib/ages.js";
 import { ComplaintStep } from "/ui/lib/complaints.js";
@@ -109,7 +110,7 @@ function MeasuredStep({ form, change, faults }) {
   const celsius = form.fahrenheit && !faults.temp_c ? numberOf("temp_c", form) : null;
   return html`<p class="notice">${t("home-measured-why")}</p><section class="card stack">
     ${AT_HOME.map((id) => html`<div key=${id} class="stack tight"><${TextField} id=${`vital-${id}`} test=${`vital-${id}`} label=${`${pick(item("vitals", id), id)} (${unit(id)})`} inputmode="decimal" maxlength=${6}
-        hint=${id === "temp_c" && celsius !== null ? `= ${celsius} °C` : undefined} value=${form.values[id] ?? ""} wrong=${faults[id]} onValue=${(/** @type {string} */ text) => change({ values: { ...form.values, [id]: text }, confirmed: form.confirmed.filter((one) => one !== id) })} />
+        hint=${id === "temp_c" && celsius !== null ? `= ${celsius} °C` : undefined} value=${form.values[id] ?? ""} wrong=${faults[id]} onValue=${(/** @type {string} */ text) => change({ values: { ...form.values, [id]: decimalIn(text) }, confirmed: form.confirmed.filter((one) => one !== id) })} />
       ${id === "temp_c" ? html`<button type="button" class="quiet" data-test="temp-unit" onClick=${() => change({ fahrenheit: !form.fahrenheit, values: { ...form.values, temp_c: "" } })}>${t(form.fahrenheit ? "use-celsius" : "use-fahrenheit")}</button>` : null}
       ${faults[id] === t("home-measure-again") ? html`<label class="check"><input type="checkbox" data-test=${`confirm-${id}`} checked=${form.confirmed.includes(id)}
         onChange=${(/** @type {any} */ event) => change({ confirmed: event.currentTarget.checked ? [...form.confirmed, id] : form.confirmed.filter((one) => one !== id) })} />${t("home-measured-sure")}</label>` : null}</div>`)}

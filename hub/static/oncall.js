@@ -1,6 +1,7 @@
 // @ts-check
 // Whom centres ring when no doctor answers: a list for everywhere, and one for each district. What is changed is a draft until
 // it is saved with the password, for a locked box shows these numbers to whoever stands before it.
+import { phoneIn } from "/ui/lib/digits.js";
 import { effect, html, signal, useEffect, useSignal } from "/ui/lib/dom.js";
 import { ApiError, get, put } from "/ui/lib/http.js";
 import { clockTime, day, t } from "/ui/lib/l10n.js";
@@ -115,7 +116,7 @@ function Edit({ district, list, keep }) {
       add();
     }}>
       <${TextField} id="on-call-name" test="on-call-who" label=${t("on-call-who")} value=${name.value} maxlength=${80} onValue=${(/** @type {string} */ text) => (name.value = text)} />
-      <${TextField} id="on-call-phone" test="on-call-number" label=${t("on-call-number")} value=${phone.value} wrong=${wrong.value} inputmode="tel" maxlength=${18} onValue=${(/** @type {string} */ text) => (phone.value = text.replace(/[^0-9+ -]/g, ""))} />
+      <${TextField} id="on-call-phone" test="on-call-number" label=${t("on-call-number")} value=${phone.value} wrong=${wrong.value} inputmode="tel" maxlength=${18} onValue=${(/** @type {string} */ text) => (phone.value = phoneIn(text))} />
       <button data-test="on-call-add" disabled=${!whole}>${t("on-call-add")}</button></form>`}
     ${unsaved || half ? html`<div class="notice warn stack tight" role="status" data-test="on-call-unsaved"><strong>${t("on-call-unsaved")}</strong>
       <span>${[unsaved, half ? t("on-call-typed") : ""].filter(Boolean).join(" · ")}</span></div>` : null}

@@ -1,6 +1,7 @@
 // @ts-check
 // One's own log-in: another password and authenticator that nobody else has seen, and recovery codes. Whoever was
 // given a log-in sees this page only, until both are replaced.
+import { digitsIn } from "/ui/lib/digits.js";
 import { html, useSignal } from "/ui/lib/dom.js";
 import { post, put } from "/ui/lib/http.js";
 import { t } from "/ui/lib/l10n.js";
@@ -40,7 +41,7 @@ export function OwnLogin() {
       wrong.value = t("own-not-alike");
       return;
     }
-    const reply = await put("/api/own/login", { password: old.value, new_password: fresh.value, ticket: drawn.value?.ticket ?? "", code: code.value.replace(/\s/g, "") });
+    const reply = await put("/api/own/login", { password: old.value, new_password: fresh.value, ticket: drawn.value?.ticket ?? "", code: code.value });
     codes.value = reply.codes;
     codesLeft.value = reply.codes.length;
     old.value = fresh.value = again.value = code.value = "";
@@ -72,7 +73,7 @@ export function OwnLogin() {
     ${field("own-new", fresh, "new-password", t("own-new-hint"))}${field("own-again", again, "new-password")}
     <p>${t("own-scan")}</p><${Qr} rows=${qr} label=${t("secrets-qr")} />
     <details><summary>${t("own-by-hand")}</summary><p class="num" data-test="own-secret">${secret.match(/.{1,4}/g)?.join(" ")}</p></details>
-    <${TextField} id="own-code-field" test="own-code-field" label=${t("own-code")} inputmode="numeric" autocomplete="one-time-code" maxlength=${8} value=${code.value} onValue=${(/** @type {string} */ text) => (code.value = text)} />
+    <${TextField} id="own-code-field" test="own-code-field" label=${t("own-code")} inputmode="numeric" autocomplete="one-time-code" maxlength=${8} value=${code.value} onValue=${(/** @type {string} */ text) => (code.value = digitsIn(text))} />
     ${trouble}<div class="row"><button type="button" data-test="own-back" onClick=${() => (drawn.value = null)}>${t("back")}</button>
       <button class="primary grow" data-test="own-save" disabled=${!fresh.value || !again.value || code.value.length < 6 || busy.value} aria-busy=${busy.value ? "true" : "false"}>${t("save")}</button></div></form>`;
 }
