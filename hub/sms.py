@@ -17,11 +17,11 @@ from edge.model.errors import NotFound, UpkendraError
 from edge.model.fold import Visit
 from edge.model.ids import ID_BYTES, id_bytes, make_id
 from edge.sync import sms
-from edge.sync.bearers.sms import Outcome, SmsBearer, SmsHealth
+from edge.sync.bearers.sms import SmsBearer, SmsHealth
 from edge.sync.bearers.sms_store import GoneSms, GotSms, SmsStore
 from edge.sync.seal import NodeRecord
 from edge.sync.sms_copy import Shown, shown, visit_prefix
-from edge.sync.sms_mail import Delivered, GivenUp, Left, SmsNotSent, Unreported
+from edge.sync.sms_mail import Outcome, Sent, SmsNotSent
 from edge.web.logs import say
 
 from . import audit, views
@@ -83,7 +83,7 @@ class SmsDesk:
         self._bearer = SmsBearer(options.device, "", self._ledger, self.keep, self._outcome)
         self._sealers: dict[bytes, sms.SmsSealer] = {}
         """By PSK: a machine that takes a node's place has another one."""
-        self._names: dict[int, bytes] = {}
+        self._sent = Sent()
         self._one_confirming = asyncio.Lock()
         self._at_work: set[asyncio.Task[None]] = set()
         self._looker: asyncio.Task[None] | None = None
@@ -226,25 +226,11 @@ class SmsDesk:
         except UpkendraError as error:
             await self._store.became(name, error.refusal.code)
             raise
-        self._names[key] = name
+        self._sent.add(key, name)
 
     def _outcome(self, outcome: Outcome) -> None:
-        name = self._names.get(outcome.key)
-        if name is None:
-            return
-        match outcome:
-            case Unreported():
-                del self._names[outcome.key]
-                return
-            case Left():
-                state = "left"
-            case Delivered():
-                state = "delivered"
-            case GivenUp(_, code):
-                state = code
-        if state != "left":
-            del self._names[outcome.key]
-        self._later(self._store.became(name, state))
+        if (became := self._sent.became(outcome)) is not None:
+            self._later(self._store.became(*became))
 
     async def _look_often(self) -> None:
         while True:

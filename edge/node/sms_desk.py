@@ -20,10 +20,10 @@ from edge.model.ids import make_id
 from edge.model.progress import ItemLine, SyncState, sms_line
 from edge.model.records import Colour
 from edge.sync import seal, sms
-from edge.sync.bearers.sms import Outcome, SmsBearer, SmsHealth
+from edge.sync.bearers.sms import SmsBearer, SmsHealth
 from edge.sync.bearers.sms_store import GoneSms, GotSms, SmsStore
 from edge.sync.sms_copy import early_copy, visit_prefix
-from edge.sync.sms_mail import Delivered, GivenUp, Left, SmsNotSent, Unreported
+from edge.sync.sms_mail import Outcome, Sent, SmsNotSent
 from edge.sync.sms_pdu import check_number
 from edge.web.logs import say
 
@@ -96,7 +96,7 @@ class SmsDesk:
         self._sealer = sms.SmsSealer(config.psk, config.node_id, sms.Way.UP, secrets.token_bytes(sms.BOOT_BYTES))
         self._ledger = sms.Ledger(options.budget, on_spend=self._store.spend)
         self._bearer = SmsBearer(options.device, options.hub_number, self._ledger, self._keep, self._outcome)
-        self._names: dict[int, bytes] = {}
+        self._sent = Sent()
         self._one_confirming = asyncio.Lock()
         self._since_s: dict[str, float] = {}
         self._looker: asyncio.Task[None] | None = None
@@ -185,26 +185,12 @@ class SmsDesk:
         except SmsNotSent as error:
             await self._store.became(name, error.refusal.code)
             raise
-        self._names[key] = name
+        self._sent.add(key, name)
         say(logger, "sms_sent", emergency=emergency, kind=kind)
 
     def _outcome(self, outcome: Outcome) -> None:
-        name = self._names.get(outcome.key)
-        if name is None:
-            return
-        match outcome:
-            case Unreported():
-                del self._names[outcome.key]
-                return
-            case Left():
-                state = "left"
-            case Delivered():
-                state = "delivered"
-            case GivenUp(_, code):
-                state = code
-        if state != "left":
-            del self._names[outcome.key]
-        self._clinic.later(self._became(name, state))
+        if (became := self._sent.became(outcome)) is not None:
+            self._clinic.later(self._became(*became))
 
     async def _became(self, name: bytes, state: str) -> None:
         await self._store.became(name, state)

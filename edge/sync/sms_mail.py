@@ -79,6 +79,37 @@ class PortLost(Struct, frozen=True):
     """Open the port anew, then call :meth:`Mailer.restart`."""
 
 
+Outcome: TypeAlias = Left | Delivered | Unreported | GivenUp
+"""What became of a message that was given to the modem."""
+
+
+class Sent:
+    """Whose message each key of the modem is, until nothing more can be heard of it."""
+
+    def __init__(self) -> None:
+        self._names: dict[int, bytes] = {}
+
+    def add(self, key: int, name: bytes) -> None:
+        """The message ``name`` has been given to the modem as ``key``."""
+        self._names[key] = name
+
+    def became(self, outcome: Outcome) -> tuple[bytes, str] | None:
+        """The name of the message and its new state (``left``, ``delivered``, or why it was given up)."""
+        name = self._names.get(outcome.key)
+        if name is None:
+            return None
+        if isinstance(outcome, Left):
+            return name, "left"
+        del self._names[outcome.key]
+        match outcome:
+            case Unreported():
+                return None
+            case Delivered():
+                return name, "delivered"
+            case GivenUp(_, code):
+                return name, code
+
+
 MailEvent: TypeAlias = Came | Left | Delivered | Unreported | GivenUp | StateChanged | PortLost
 
 

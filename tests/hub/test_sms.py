@@ -328,7 +328,7 @@ async def test_what_becomes_of_one_nodes_sms_is_not_said_of_anothers(kit: HubKit
         for number, node_id in enumerate(nodes):
             answer = sms.Answer(bytes((number,)) * sms.VISIT_BYTES, sms.Advice.CALL_108)
             await desk._send(node_id, NODE_SIM, answer, 16, answer.visit, emergency=True)
-        first, second = desk._names.values()
+        first, second = desk._sent._names.values()
         await desk._store.became(first, "delivered")
         states = [(await desk._store.gone(bytes((number,)) * sms.VISIT_BYTES))[0].state for number in (0, 1)]
         assert states == ["delivered", "waiting"]

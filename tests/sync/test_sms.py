@@ -12,7 +12,7 @@ from edge.model.errors import UpkendraError
 from edge.sync import sms, sms_pdu
 from edge.sync.seal import SealRefused
 from edge.sync.sms import Ledger, SmsBudget, SmsSealer, Way
-from edge.sync.sms_mail import Came, Delivered, GivenUp, Left, Mailer, MailEvent, SmsNotSent, Unreported
+from edge.sync.sms_mail import Came, Delivered, GivenUp, Left, Mailer, MailEvent, Sent, SmsNotSent, Unreported
 from edge.sync.sms_modem import Modem, Trouble
 from tests.kits.sms import Network, SimModem
 
@@ -426,3 +426,16 @@ def test_a_forged_part_delays_a_message_and_spoils_no_other() -> None:
     assert whole is not None
     assert whole.message == bytes(200)
     assert set(whole.slots) == {1, 2, 3}
+
+
+def test_a_message_has_its_name_until_nothing_more_can_be_heard_of_it() -> None:
+    sent = Sent()
+    sent.add(1, b"one")
+    assert sent.became(Left(1)) == (b"one", "left")
+    assert sent.became(Delivered(1)) == (b"one", "delivered")
+    assert sent.became(Delivered(1)) is None
+    sent.add(2, b"two")
+    assert sent.became(GivenUp(2, "sms_timeout")) == (b"two", "sms_timeout")
+    sent.add(3, b"three")
+    assert sent.became(Unreported(3)) is None
+    assert sent.became(Delivered(3)) is None

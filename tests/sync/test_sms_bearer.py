@@ -11,9 +11,9 @@ import pytest
 
 from edge.sync import sms_pdu
 from edge.sync.bearers import Bearer, BearerRefused
-from edge.sync.bearers.sms import Outcome, SmsBearer
+from edge.sync.bearers.sms import SmsBearer
 from edge.sync.sms import Ledger, SmsBudget, SmsSealer, Way, open_sms
-from edge.sync.sms_mail import Delivered, Left, SmsNotSent
+from edge.sync.sms_mail import Delivered, Left, Outcome, SmsNotSent
 from tests.kits.sms import Network, PtyModems, SimModem
 
 NODE_SIM, HUB_SIM, STRANGER = "+919000000001", "+919000000002", "+919000000003"

@@ -19,7 +19,7 @@ from msgspec import Struct
 from edge.model.errors import UpkendraError
 
 from ..sms import Ledger
-from ..sms_mail import Came, Delivered, GivenUp, Left, Mailer, PortLost, StateChanged, Unreported
+from ..sms_mail import Came, Delivered, GivenUp, Left, Mailer, Outcome, PortLost, StateChanged, Unreported
 from ..sms_modem import Modem, Trouble
 from .base import BearerRefused
 
@@ -29,7 +29,6 @@ BAUD = 115_200
 REOPEN_S = 5.0
 OUTPUT_MAX_BYTES = 16 * 1024
 
-Outcome: TypeAlias = Left | Delivered | Unreported | GivenUp
 Keep: TypeAlias = Callable[[str, bytes], Awaitable[None]]
 """Called with the sender's number and a whole message: keeps it durably, or knows that it never will. An exception
 leaves it on the SIM, and it comes again."""
