@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from edge.node.__main__ import _parser
+from images.appliance import updates
+from images.appliance.__main__ import SYSTEM
 from tests.kits.clinic import ROOT
 
+OVERLAY = str(ROOT / "images" / "overlay")
 UNITS = ROOT / "images" / "overlay" / "usr" / "lib" / "systemd" / "system"
 NAMES = ("upkendra-first-boot.service", "upkendra-set-up.service", "upkendra-node.service")
 HOME = "/opt/upkendra"
@@ -64,5 +67,32 @@ def test_no_service_leaves_a_core_swaps_or_runs_as_root_for_long() -> None:
 
 
 def test_no_service_of_the_clinic_is_given_up_for_dying_quickly() -> None:
-    for unit in (*NAMES[1:], "upkendra-dns.service", "upkendra-ap.service"):
+    for unit in (*NAMES[1:], "upkendra-dns.service", "upkendra-ap.service", "upkendra-health.service"):
         assert values(unit, "StartLimitIntervalSec") == ["0"]
+
+
+def test_a_health_check_that_dies_is_started_again() -> None:
+    assert values("upkendra-health.service", "Restart") == ["on-failure"]
+
+
+@pytest.mark.parametrize(
+    ("slot", "pending", "unproven"),
+    [
+        ("B", updates.Pending("2", "1", "B", "0" * 24, hub_answered=True), True),
+        ("B", updates.Pending("2", "1", "B", "0" * 24, hub_answered=True, kept=True), False),
+        ("A", updates.Pending("2", "1", "B", "0" * 24, hub_answered=False), False),
+        ("A", updates.Pending("2", "1", "A", "0" * 24, hub_answered=False, installed=False), False),
+        ("", updates.Pending("2", "1", "B", "0" * 24, hub_answered=True), False),
+        ("B", None, False),
+    ],
+)
+def test_a_new_system_that_nobody_found_good_is_known_without_its_python(
+    tmp_path: Path, slot: str, pending: updates.Pending | None, *, unproven: bool
+) -> None:
+    updates.save(tmp_path, pending)
+    (tmp_path / "cmdline").write_text(f"root=PARTUUID=x rauc.slot={slot} quiet\n")
+    (line,) = values("upkendra-unproven.service", "ExecCondition")
+    program, pending_file, _ = line.split()
+    assert pending_file == str(SYSTEM / updates.PENDING_FILE)
+    argv = [OVERLAY + program, str(tmp_path / updates.PENDING_FILE), str(tmp_path / "cmdline")]
+    assert (subprocess.run(argv, capture_output=True, check=False).returncode == 0) is unproven
