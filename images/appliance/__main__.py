@@ -1,4 +1,4 @@
-"""``python -m images.appliance network|install|restart|health``: what the units of the image run as root.
+"""``python -m images.appliance network|modem|install|restart|health``: what the units of the image run as root.
 
 Says one JSON line each; nothing of a patient is ever read here.
 """
@@ -15,7 +15,7 @@ import msgspec
 
 from edge.model.errors import UpkendraError
 
-from . import health, network, slots, updates
+from . import health, modem, network, slots, updates
 from .updates import Outcome, Pending
 
 DATA = Path("/var/lib/upkendra")
@@ -65,6 +65,11 @@ def _panel(*words: str) -> None:
 def _network() -> None:
     found = network.apply(DATA, SYSTEM, RUN)
     _say(network=found is not None)
+
+
+def _modem() -> None:
+    kept = network.kept(SYSTEM)
+    modem.run(() if kept is None else kept.apns, _say)
 
 
 def _install() -> None:
@@ -178,6 +183,7 @@ def _rolled_back(pending: Pending) -> None:
 
 COMMANDS: dict[str, Callable[[], None]] = {
     "network": _network,
+    "modem": _modem,
     "install": _install,
     "restart": _restart,
     "health": _health,

@@ -90,22 +90,26 @@ def apply(data: Path, system: Path, run: Path) -> Network | None:
 
     Raises BadInput (a damaged file), OSError. Blocking.
     """
-    kept = system / KEPT_FILE
     try:
-        network = of_site(provisioning.parse((data / SITE_FILE).read_bytes()))
+        network: Network | None = of_site(provisioning.parse((data / SITE_FILE).read_bytes()))
     except FileNotFoundError:
-        try:
-            network = msgspec.json.decode(kept.read_bytes(), type=Network)
-        except FileNotFoundError:
-            _write(run / "dnsmasq.conf", dnsmasq(), 0o644)
-            return None
-        except msgspec.MsgspecError:
-            raise BadInput("The kept settings of the network are damaged.", code="network_damaged") from None
+        network = kept(system)
     else:
-        _write(kept, msgspec.json.encode(network).decode(), 0o600)
-    _write(run / "hostapd.conf", hostapd(network), 0o600)
+        _write(system / KEPT_FILE, msgspec.json.encode(network).decode(), 0o600)
+    if network is not None:
+        _write(run / "hostapd.conf", hostapd(network), 0o600)
     _write(run / "dnsmasq.conf", dnsmasq(), 0o644)
     return network
+
+
+def kept(system: Path) -> Network | None:
+    """What outlived the set-up; None before any file came. Raises BadInput (it is damaged), OSError. Blocking."""
+    try:
+        return msgspec.json.decode((system / KEPT_FILE).read_bytes(), type=Network)
+    except FileNotFoundError:
+        return None
+    except msgspec.MsgspecError:
+        raise BadInput("The kept settings of the network are damaged.", code="network_damaged") from None
 
 
 def _write(path: Path, text: str, mode: int) -> None:

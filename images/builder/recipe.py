@@ -26,6 +26,9 @@ MEDIA: Final = (
 )
 """What `run` installs for a node's calls."""
 
+MODEM: Final = ("modemmanager",)
+"""Speaks QMI and MBIM to modems; a virtual machine has none."""
+
 HUB_ONLY: Final = ("alembic", "greenlet", "mako", "nats-py", "psycopg", "psycopg-binary", "pyotp", "sqlalchemy")
 """Of the lock file: what only the hub imports. The node's image does without."""
 TOOLS_ONLY: Final = ("pip",)
@@ -141,7 +144,16 @@ def _amd64(*, ci: bool) -> Recipe:
         without = (*unwanted, *MEDIA_ONLY, *PRINT_ONLY)
         return Recipe("amd64", "grub", "amd64", kernel, (*SYSTEM, kernel), without, slots, for_tests=True)
     kernel = "linux-image-amd64"
-    packages = (*SYSTEM, *MEDIA, kernel, "firmware-realtek", "firmware-iwlwifi", "firmware-atheros", "intel-microcode")
+    packages = (
+        *SYSTEM,
+        *MEDIA,
+        *MODEM,
+        kernel,
+        "firmware-realtek",
+        "firmware-iwlwifi",
+        "firmware-atheros",
+        "intel-microcode",
+    )
     slots = _slots(256 * MIB, 160 * MIB, 2048 * MIB, 512 * MIB)
     return Recipe("amd64", "grub", "amd64", kernel, packages, unwanted, slots, for_tests=False)
 
@@ -156,5 +168,5 @@ def _rpi(*, ci: bool) -> Recipe:
         return Recipe("rpi", "uboot", "arm64", kernel, packages, without, _with_counters(slots), for_tests=True)
     kernel = f"linux-image-arm64/{SUITE}-backports"
     slots = _slots(256 * MIB, 160 * MIB, 2048 * MIB, 512 * MIB, ROOT_ARM64)
-    whole = (*SYSTEM, *MEDIA, *RPI, kernel)
+    whole = (*SYSTEM, *MEDIA, *MODEM, *RPI, kernel)
     return Recipe("rpi", "uboot", "arm64", kernel, whole, unwanted, _with_counters(slots), for_tests=False)
