@@ -33,8 +33,9 @@ from edge.sync.bundle import BundlePayload, unpack
 from edge.sync.endpoint import NodeEndpoint
 from edge.sync.link import BundleAcked, DownArrived, NodeEvent, SignalArrived, StateArrived, UnlockTold, UpdateHeard
 from edge.sync.log import Stream, Writer, own_salt
+from edge.web.static import load
 from hub import directory, doctors
-from hub.app import build_app
+from hub.app import CONSOLE_DIR, HOME_DIR, UI_DIR, build_app
 from hub.backup import init_hub
 from hub.config import Settings
 from hub.home.gateway import DemoGateway
@@ -84,10 +85,11 @@ class HubKit:
         messages: StringIO | None = None,
         nats: str = "",
         clock: Clock | None = None,
+        pages: bool = False,
     ) -> None:
         """``database``: URL of an empty one; SQLite in the folder without it. ``messages``: serve patients at home.
 
-        ``nats``: one of several processes, which share a ``clock``.
+        ``nats``: one of several processes, which share a ``clock``. ``pages``: for browsers, too.
         """
         self.clock = clock or Clock()
         self.settings = Settings(data, database=database, nats=nats)
@@ -98,10 +100,12 @@ class HubKit:
         self.hub = Hub(self.settings, self.clock.wall_ms, self.clock.monotonic_s, gateway)
         self.totp: dict[str, str] = {}
         self.client: TestClient | None = None  # type: ignore[type-arg]
+        self._pages = [load(one) if pages else {} for one in (CONSOLE_DIR, UI_DIR, HOME_DIR)]
 
     async def start(self) -> "HubKit":
         await self.hub.start()
-        server = TestServer(build_app(self.hub, {}, {}))
+        console, shared, home = self._pages
+        server = TestServer(build_app(self.hub, console, shared, None, home))
         self.client = TestClient(server)
         await self.client.start_server()
         return self
