@@ -29,6 +29,7 @@ from . import audit, doctors, down, login_device, nodes, own_login, permits, vie
 from .directory import NodeDirectory, Site, who_treats_nobody
 from .doctors import Doctor, SigningKey
 from .keys import Keyring
+from .open_visits import SLICE, Line, OpenVisits
 from .store.dialect import put_row
 from .store.engine import Store
 from .store.schema import doctors as accounts
@@ -75,6 +76,7 @@ class Desk:
     ) -> None:
         """``send_down`` hands a committed blob to the link; ``changed`` tells the consoles of a visit."""
         self.store = store
+        self.opened = OpenVisits(store)
         self.speaker = speaker
         self.keys: Keyring = speaker.keys
         self.directory = directory
@@ -325,32 +327,11 @@ class Desk:
 
     async def queue(self) -> list[Place]:
         """All open visits: those who wait in their order, then those who are being seen."""
-        now_ms = self.wall_ms()
-
-        def load(connection: Connection) -> tuple[list[views.Owned], dict[str, Patient]]:
-            opened = views.load_open(connection)
-            return opened, views.load_patients(connection, (owned.visit.patient_id for owned in opened))
-
-        opened, people = await self.store.read(load)
-        by_id = {owned.visit.visit_id: owned for owned in opened}
-        ordered = queue.order(
-            (queue.Waiting(owned.visit, people.get(owned.visit.patient_id), views.since_ms(owned)) for owned in opened),
-            now_ms,
-        )
-        waiting = {one.visit.visit_id for one in ordered}
-        places = queue.places_of(ordered)
-        lines = [
-            self._line(by_id[one.visit.visit_id], one.patient, places.get(one.visit.visit_id, 0), now_ms)
-            for one in ordered
-        ]
-        in_hand = (VisitState.IN_CALL, VisitState.RX_PENDING, VisitState.RX_READY)
-        others = [owned for owned in opened if owned.visit.visit_id not in waiting and owned.visit.state in in_hand]
-        others.sort(key=lambda owned: owned.visit.queued_ms)
-        lines += [self._line(owned, people.get(owned.visit.patient_id), 0, now_ms) for owned in others]
-        return lines
-
-    def _line(self, owned: views.Owned, patient: Patient | None, place: int, now_ms: int) -> Place:
-        return Place(owned, patient, place, max(now_ms - views.since_ms(owned), 0) // 1000)
+        await self.opened.read()
+        lines, now_ms = self.opened.lines(), self.wall_ms()
+        if len(lines) <= SLICE:
+            return _places(lines, now_ms)
+        return await asyncio.to_thread(_places, lines, now_ms)
 
     async def open_record(self, visit_id: str, doctor_id: str) -> Opened:
         """The record, with its audit line; the first time the node hears that it was opened. Raises NotFound.
@@ -420,7 +401,7 @@ class Desk:
         def act(connection: Connection) -> list[tuple[str, down.DownBlob]]:
             gone = who_treats_nobody(connection)
             freed = []
-            for owned in views.load_open(connection) if gone else ():
+            for owned in views.load_open(connection, gone) if gone else ():
                 visit = owned.visit
                 if visit.doctor_name and visit.doctor_id in gone:
                     event = ev.VisitAssigned(visit.visit_id, "", "")
@@ -466,6 +447,29 @@ class Desk:
         if blob is not None:
             self.send_down(blob)
             self.changed(visit_id)
+
+
+def _places(lines: list[Line], now_ms: int) -> list[Place]:
+    """Those who wait in their order, then those who are being seen."""
+    by_id = {line.owned.visit.visit_id: line for line in lines}
+    ordered = queue.order(
+        (queue.Waiting(line.owned.visit, line.patient, views.since_ms(line.owned)) for line in lines), now_ms
+    )
+    waiting = {one.visit.visit_id for one in ordered}
+    places = queue.places_of(ordered)
+    in_hand = (VisitState.IN_CALL, VisitState.RX_PENDING, VisitState.RX_READY)
+    others = [line for visit_id, line in by_id.items() if visit_id not in waiting and line.owned.visit.state in in_hand]
+    others.sort(key=lambda line: line.owned.visit.queued_ms)
+    found = [by_id[one.visit.visit_id] for one in ordered] + others
+    return [
+        Place(
+            line.owned,
+            line.patient,
+            places.get(line.owned.visit.visit_id, 0),
+            max(now_ms - views.since_ms(line.owned), 0) // 1000,
+        )
+        for line in found
+    ]
 
 
 def need_visit(connection: Connection, visit_id: str) -> views.Owned:

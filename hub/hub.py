@@ -220,6 +220,7 @@ class Hub:
 
     def _tell_pages(self, visit_ids: frozenset[str], arrived: bool) -> None:
         """Pages of this process; without visits only the queue."""
+        self.desk.opened.changed(visit_ids)
         self.rota.changed()
         for visit_id in visit_ids:
             self.live.visit_changed(visit_id)
@@ -318,6 +319,7 @@ class Hub:
                 await self.reload_nodes()
                 await self._reload_keys()
                 await self.desk.forget_sessions()
+                await self.desk.opened.sweep()
                 if self.front.leads:
                     await self.tell_revocations()
                     await self.publish_doctors()

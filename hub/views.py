@@ -151,10 +151,21 @@ def load_visit(connection: Connection, visit_id: str) -> Owned | None:
     return None if row is None else Owned(_visit.decode(row.view), row.node_id, row.arrived_ms)
 
 
-def load_open(connection: Connection) -> list[Owned]:
-    """All visits that are not closed."""
-    rows = connection.execute(select(visits.c.view, visits.c.node_id, visits.c.arrived_ms).where(visits.c.open))
-    return [Owned(_visit.decode(row.view), row.node_id, row.arrived_ms) for row in rows]
+def load_open(connection: Connection, doctor_ids: Iterable[str]) -> list[Owned]:
+    """Visits of these doctors that are not closed."""
+    hers = (visits.c.open, visits.c.doctor_id.in_(sorted(doctor_ids)))
+    rows = connection.execute(select(visits.c.view, visits.c.node_id, visits.c.arrived_ms).where(*hers))
+    return [Owned(visit_in(row.view), row.node_id, row.arrived_ms) for row in rows]
+
+
+def visit_in(raw: bytes) -> Visit:
+    """The visit in the bytes of its view."""
+    return _visit.decode(raw)
+
+
+def patient_in(raw: bytes) -> Patient:
+    """The patient in the bytes of a view."""
+    return _patient.decode(raw)
 
 
 def load_patient(connection: Connection, patient_id: str) -> Patient | None:

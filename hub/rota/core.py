@@ -5,8 +5,9 @@ loses the offer to the next one, and the patient keeps the place; who misses sev
 nobody has taken, and why, stands in :attr:`Rota.unclaimed` for the coordinator. Knows no store, page or clock.
 """
 
-from bisect import insort
-from collections.abc import Callable
+from bisect import bisect_left, insort
+from collections import Counter
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import Final, TypeAlias
 
@@ -120,6 +121,7 @@ class GotUp(Struct, frozen=True):
 
 
 Action: TypeAlias = Ring | Stop | GotUp
+_Key: TypeAlias = tuple[int, int, int, str]
 
 
 class _Seat(Struct):
@@ -145,8 +147,8 @@ class Rota:
         self._settings = settings
         self._is_open = is_open
         self._seats: dict[str, _Seat] = {}
-        self._waiting: dict[str, Wanting] = {}
-        self._order: list[tuple[tuple[int, int, int, str], Wanting]] = []
+        self._waiting: dict[str, tuple[_Key, Wanting]] = {}
+        self._order: list[tuple[_Key, Wanting]] = []
         self._sorted_ms = 0
         self._offers: dict[str, tuple[str, int]] = {}
         self._passed: dict[str, dict[str, int]] = {}
@@ -179,12 +181,11 @@ class Rota:
     def want(self, wanting: Wanting, now_ms: int) -> None:
         """A visit waits, or what is known of it has changed."""
         known = self._waiting.get(wanting.visit_id)
-        if known == wanting:
+        if known is not None and known[1] == wanting:
             return
-        self._waiting[wanting.visit_id] = wanting
-        if known is not None:
-            self._order = [one for one in self._order if one[1].visit_id != wanting.visit_id]
-        insort(self._order, (_key(wanting, now_ms), wanting), key=lambda one: one[0])
+        self._strike(wanting.visit_id)
+        place = self._waiting[wanting.visit_id] = _key(wanting, now_ms), wanting
+        insort(self._order, place, key=_by_key)
 
     def leave(self, visit_id: str) -> None:
         """The visit waits no longer: closed, or the patient went home."""
@@ -227,7 +228,8 @@ class Rota:
             if until_ms <= now_ms:
                 self._miss(visit_id, doctor_id, now_ms)
         if now_ms - self._sorted_ms >= SORT_MS:
-            self._order = sorted(((_key(one, now_ms), one) for one in self._waiting.values()), key=lambda one: one[0])
+            self._waiting = {name: (_key(one, now_ms), one) for name, (_, one) in self._waiting.items()}
+            self._order = sorted(self._waiting.values(), key=_by_key)
             self._sorted_ms = now_ms
         self._ask(now_ms)
         actions, self._actions = self._actions, []
@@ -268,6 +270,11 @@ class Rota:
         """All who wait, in their order."""
         return [one for _, one in self._order]
 
+    def wanting(self, visit_id: str) -> Wanting | None:
+        """A visit that waits; None for one that does not."""
+        known = self._waiting.get(visit_id)
+        return None if known is None else known[1]
+
     def sitting(self, wanting: Wanting) -> tuple[int, int]:
         """How many doctors who may see this patient sit, and how many of them have nobody."""
         fitting = [seat for seat in self._seats.values() if seat.ready and fits(seat.doctor, wanting)]
@@ -275,24 +282,37 @@ class Rota:
 
     def ahead(self, wanting: Wanting) -> int:
         """How many who wait come before this patient and could be seen by the same doctors (same district)."""
-        count = 0
-        for _, one in self._order:
-            if one.visit_id == wanting.visit_id:
-                return count
-            count += one.district == wanting.district or one.rank == EMERGENCY
-        return count
+        known = self._waiting.get(wanting.visit_id)
+        before = self._order if known is None else self._order[: self._at(known)]
+        return sum(one.district == wanting.district or one.rank == EMERGENCY for _, one in before)
+
+    def with_ahead(self) -> Iterator[tuple[Wanting, int]]:
+        """All who wait now, in their order, each with :meth:`ahead`."""
+        same: Counter[str] = Counter()
+        emergencies: Counter[str] = Counter()
+        total = 0
+        for _, one in list(self._order):
+            yield one, same[one.district] + total - emergencies[one.district]
+            same[one.district] += 1
+            if one.rank == EMERGENCY:
+                total += 1
+                emergencies[one.district] += 1
 
     def look(self, now_ms: int) -> dict[str, Why]:
         """Find anew what nobody takes; :attr:`unclaimed` afterwards."""
         found: dict[str, Why] = {}
         patient_ms = self._settings.nobody_s * 1000
         ready = [seat.doctor for seat in self._seats.values() if seat.ready]
-        fitting: dict[tuple[str, str], set[str]] = {}
+        chances: dict[tuple[str, str], tuple[bool, set[str]]] = {}
         for _, one in self._order:
+            if now_ms - one.since_ms < patient_ms:
+                continue
             needs = (one.district, one.speciality)
-            if needs not in fitting:
-                fitting[needs] = {doctor.doctor_id for doctor in ready if fits(doctor, one)}
-            why = None if now_ms - one.since_ms < patient_ms else self._why(one, fitting[needs], now_ms)
+            chance = chances.get(needs)
+            if chance is None:
+                fitting = {doctor.doctor_id for doctor in ready if fits(doctor, one)}
+                chance = chances[needs] = self._is_open(now_ms, one.district), fitting
+            why = self._why(one, *chance, now_ms)
             if why is not None:
                 found[one.visit_id] = why
         self.unclaimed = found
@@ -300,15 +320,17 @@ class Rota:
 
     # Inside
 
-    def _why(self, one: Wanting, fitting: set[str], now_ms: int) -> Why | None:
+    def _why(self, one: Wanting, is_open: bool, fitting: set[str], now_ms: int) -> Why | None:
         if one.rank == EMERGENCY:
             return Why.RED
-        if not self._is_open(now_ms, one.district):
+        if not is_open:
             return Why.CLOSED
         if one.visit_id in self._offers:
             return None
         if not fitting:
             return Why.NOBODY
+        if one.visit_id not in self._passed:
+            return None
         return Why.ALL_PASSED if fitting <= self.passed(one.visit_id, now_ms) else None
 
     def _ask(self, now_ms: int) -> None:
@@ -382,10 +404,19 @@ class Rota:
         self._actions.append(Stop(visit_id, doctor_id, why))
 
     def _forget(self, visit_id: str) -> None:
-        if self._waiting.pop(visit_id, None) is not None:
-            self._order = [one for one in self._order if one[1].visit_id != visit_id]
+        self._strike(visit_id)
         self._passed.pop(visit_id, None)
         self.unclaimed.pop(visit_id, None)
+
+    def _strike(self, visit_id: str) -> None:
+        """Take a visit out of those who wait, if it does."""
+        place = self._waiting.pop(visit_id, None)
+        if place is not None:
+            del self._order[self._at(place)]
+
+    def _at(self, place: tuple[_Key, Wanting]) -> int:
+        """Where somebody who waits stands in the order."""
+        return bisect_left(self._order, place[0], key=_by_key)
 
 
 def fits(doctor: Doctor, one: Wanting) -> bool:
@@ -393,5 +424,9 @@ def fits(doctor: Doctor, one: Wanting) -> bool:
     return (not doctor.districts or one.district in doctor.districts) and one.speciality in doctor.specialities
 
 
-def _key(one: Wanting, now_ms: int) -> tuple[int, int, int, str]:
+def _key(one: Wanting, now_ms: int) -> _Key:
     return queue.key(one.rank, one.since_ms, one.serial, one.visit_id, now_ms)
+
+
+def _by_key(place: tuple[_Key, Wanting]) -> _Key:
+    return place[0]

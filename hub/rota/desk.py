@@ -1,6 +1,6 @@
 """The rota of a running hub: what stands in the store goes into the core, and what the core says goes to people.
 
-Looks once a second, and reads the open visits anew only when something has changed. Knows no HTTP.
+Looks once a second, and at those open visits only that have become others (:mod:`hub.open_visits`). Knows no HTTP.
 """
 
 import asyncio
@@ -14,8 +14,7 @@ from sqlalchemy import Connection
 from edge.model import events as ev
 from edge.model import queue
 from edge.model.errors import NotFound, Refused
-from edge.model.fold import Expected as Said
-from edge.model.fold import Patient, Visit
+from edge.model.fold import Visit
 from edge.model.records import Colour, VisitState
 
 from .. import audit, doctors, down, views
@@ -24,13 +23,14 @@ from ..directory import who_treats_nobody
 from ..doctors import Doctor
 from ..leader import Leader
 from ..live import Live
+from ..open_visits import Line
 from . import gone
 from . import store as kept
 from .core import EMERGENCY, Action, GotUp, Rota, Settings, Wanting, Why
 from .core import Doctor as Seated
 from .hours import Hours
-from .seen import State, Unclaimed, differs
-from .waits import Expected, Told, Waits
+from .seen import State, Unclaimed
+from .words import Words
 
 logger = logging.getLogger("hub.rota")
 T = TypeVar("T")
@@ -38,7 +38,7 @@ LOOK_S: Final = 1.0
 STEP_MS: Final = 2_000
 """By so much the wall clock may drift between two looks; more is somebody who set it."""
 REFRESH_MS: Final = 15_000
-"""The open visits are read anew at least so often."""
+"""What others changed, the calendar and who is ready, is read anew at least so often."""
 AWAY_MS: Final = 20_000
 """A doctor whose pages are all closed for so long is asked for nobody."""
 IN_HAND: Final = (VisitState.IN_CALL, VisitState.RX_PENDING, VisitState.WAITING)
@@ -57,13 +57,16 @@ class RotaDesk:
         self._hours = Hours()
         self._task: asyncio.Task[None] | None = None
         self._one = asyncio.Lock()
+        self._telling = asyncio.Lock()
+        self._opened = desk.opened
+        self._opened.on_change = self._moved_now
         self._begin()
 
     def _begin(self) -> None:
         """Know nothing yet."""
         self._rota = Rota(self._settings, self._is_open)
         self._sight = gone.Sight(self._desk.store, self._live.has_page)
-        self._waits = Waits()
+        self._words = Words(self._desk, self._rota, self._write, self._monotonic_s)
         self._ready: dict[str, int] = {}
         """Doctors who said that they are ready → when a page of theirs was open last."""
         self._since: dict[str, int] = {}
@@ -77,10 +80,8 @@ class RotaDesk:
         """Visits in the middle of something whose doctor is not there any more."""
         self._left: dict[str, tuple[gone.Left, ...]] = {}
         """Doctor → what went on without her."""
-        self._told: dict[str, tuple[Said, Expected | None, int]] = {}
-        """Visit → what was said last, the first range, and when that was."""
-        self._nodes: dict[str, str] = {}
-        self._visits: dict[str, Visit] = {}
+        self._moved = set(self._opened.ids())
+        """Visits that became others since they were looked at."""
         self._dirty = True
         self._read_ms = 0
         self._offset_ms = self._offset()
@@ -88,6 +89,9 @@ class RotaDesk:
     def _offset(self) -> int:
         """Between the wall clock and the one that no one sets."""
         return self._desk.wall_ms() - int(self._monotonic_s() * 1000)
+
+    def _moved_now(self, visit_id: str) -> None:
+        self._moved.add(visit_id)
 
     async def _write(self, work: Callable[[Connection], T]) -> T:
         return await self._desk.store.write(self._leader.fenced(work))
@@ -98,7 +102,8 @@ class RotaDesk:
         """Take over what an earlier process knew."""
         self._begin()
         await self.reload()
-        self._waits = await self._desk.store.read(kept.load_waits)
+        await self._opened.read_all()
+        self._words.waits = await self._desk.store.read(kept.load_waits)
         now_ms = self._desk.wall_ms()
         for doctor, since_ms in await self._desk.store.read(kept.load_ready):
             self._sit(doctor, since_ms, now_ms)
@@ -165,9 +170,16 @@ class RotaDesk:
     async def look(self) -> None:
         """One look: who waits, who sits, who is asked, what is told."""
         async with self._one:
+            now_ms = await self._look()
+        async with self._telling:
+            await self._words.tell(self._hours, now_ms)
+
+    async def glance(self) -> None:
+        """The same for somebody who waits for it: what the nodes are told, the next look says."""
+        async with self._one:
             await self._look()
 
-    async def _look(self) -> None:
+    async def _look(self) -> int:
         now_ms = self._desk.wall_ms()
         stepped_ms, self._offset_ms = self._offset() - self._offset_ms, self._offset()
         if abs(stepped_ms) > STEP_MS:
@@ -178,6 +190,7 @@ class RotaDesk:
             if now_ms - self._read_ms >= REFRESH_MS:
                 await self.reload()
                 self._read_ms = now_ms
+                self._moved.update(one.visit_id for one in self._rota.waiting() if self._has_moved(one))
             self._dirty = False
             await self._refresh(now_ms)
         await self._watch_pages(now_ms)
@@ -185,7 +198,7 @@ class RotaDesk:
         await self._act(self._rota.tick(now_ms), now_ms)
         if self._rota.look(now_ms) != before or self._stuck != stuck:
             self._live.tell_rota()
-        await self._tell_nodes(now_ms)
+        return now_ms
 
     def _shift(self, by_ms: int) -> None:
         """The wall clock was set: nobody has rung, sat or been away for longer because of it."""
@@ -193,7 +206,7 @@ class RotaDesk:
         self._sight.shift(by_ms)
         self._ready = {name: at_ms + by_ms for name, at_ms in self._ready.items()}
         self._held = {visit_id: (name, at_ms + by_ms) for visit_id, (name, at_ms) in self._held.items()}
-        self._told = {name: (said, first, at_ms + by_ms) for name, (said, first, at_ms) in self._told.items()}
+        self._words.shift(by_ms)
         self._read_ms = 0
 
     def _is_open(self, now_ms: int, district: str) -> bool:
@@ -206,49 +219,46 @@ class RotaDesk:
     # From the store
 
     async def _refresh(self, now_ms: int) -> None:
-        def load(connection: Connection) -> tuple[list[views.Owned], dict[str, Patient], dict[str, str]]:
-            opened = views.load_open(connection)
-            people = views.load_patients(connection, (owned.visit.patient_id for owned in opened))
-            earlier = {owned.visit.follow_up_of for owned in opened} - {""}
-            own = {
-                visit_id: before.visit.doctor_id
-                for visit_id in earlier
-                if (before := views.load_visit(connection, visit_id)) is not None
-            }
-            return opened, people, own
+        await self._opened.read()
+        for visit_id in tuple(self._moved):
+            self._moved.discard(visit_id)
+            try:
+                await self._place(visit_id, now_ms)
+            except BaseException:
+                self._moved.add(visit_id)
+                raise
 
-        opened, people, own = await self._desk.store.read(load)
-        self._visits = {owned.visit.visit_id: owned.visit for owned in opened}
-        self._nodes = {owned.visit.visit_id: owned.node_id for owned in opened}
-        waiting = {one.visit_id for one in self._rota.waiting()}
-        for owned in opened:
-            visit = owned.visit
-            if visit.doctor_name and visit.state in IN_HAND:
-                await self._hold(visit.visit_id, visit.doctor_id, now_ms)
-            elif gone.stands(visit):
-                await self._let_go(visit.visit_id, now_ms)
-                self._rota.want(self._wanting(owned, people.get(visit.patient_id), own, now_ms), now_ms)
-                waiting.discard(visit.visit_id)
-        for visit_id in waiting - self._held.keys():
+    async def _place(self, visit_id: str, now_ms: int) -> None:
+        """Take over how a visit stands now: somebody has it, it waits, or neither."""
+        line = self._opened.get(visit_id)
+        visit = None if line is None else line.owned.visit
+        if visit is not None and visit.doctor_name and visit.state in IN_HAND:
+            await self._hold(visit_id, visit.doctor_id, now_ms)
+        elif line is not None and gone.stands(line.owned.visit):
+            await self._let_go(visit_id, now_ms)
+            self._rota.want(self._wanting(line, now_ms), now_ms)
+        else:
             self._rota.leave(visit_id)
-            self._told.pop(visit_id, None)
-        for visit_id in list(self._held):
-            held = self._visits.get(visit_id)
-            if held is None or held.state not in IN_HAND:
+            self._words.forget(visit_id)
+            if visit is None or visit.state not in IN_HAND:
                 await self._let_go(visit_id, now_ms)
 
-    def _wanting(self, owned: views.Owned, patient: Patient | None, own: dict[str, str], now_ms: int) -> Wanting:
-        visit = owned.visit
+    def _has_moved(self, one: Wanting) -> bool:
+        """Whether the centre of somebody who waits belongs to another district now."""
+        line = self._opened.get(one.visit_id)
+        return line is not None and self._desk.directory.site(line.owned.node_id).district != one.district
+
+    def _wanting(self, line: Line, now_ms: int) -> Wanting:
+        owned, patient = line.owned, line.patient
         since_ms = views.since_ms(owned)
-        rank = queue.first_rank(queue.Waiting(visit, patient, since_ms), now_ms)
         return Wanting(
-            visit.visit_id,
-            rank,
+            owned.visit.visit_id,
+            queue.first_rank(queue.Waiting(owned.visit, patient, since_ms), now_ms),
             since_ms,
-            visit.token_serial,
+            owned.visit.token_serial,
             self._desk.directory.site(owned.node_id).district,
             patient.person.language if patient else "hi",
-            same_doctor=own.get(visit.follow_up_of, ""),
+            same_doctor=line.same_doctor,
         )
 
     async def _hold(self, visit_id: str, doctor_id: str, now_ms: int) -> None:
@@ -257,9 +267,7 @@ class RotaDesk:
         await self._let_go(visit_id, now_ms)
         self._held[visit_id] = (doctor_id, now_ms)
         self._rota.take(visit_id, doctor_id, now_ms)
-        _, first, told_ms = self._told.pop(visit_id, (None, None, 0))
-        if first is not None:
-            self._waits.learn(Told(first, (now_ms - told_ms) / 1000))
+        self._words.taken(visit_id, now_ms)
 
         def act(connection: Connection) -> None:
             kept.note_taken(connection, visit_id, doctor_id, now_ms)
@@ -279,7 +287,7 @@ class RotaDesk:
         """Let visits go on whose doctor is not there any more; those that wait for the coordinator now."""
         stuck = set()
         for visit_id, (doctor_id, _) in list(self._held.items()):
-            visit = self._visits.get(visit_id)  # one that was closed in this moment is let go by the next reading
+            visit = self._opened.visit(visit_id)  # one that was closed in this moment is let go by the next reading
             if visit is None or not self._is_gone(doctor_id, visit, now_ms):
                 continue
             if visit_id in self._stuck or not await self._release(visit_id, doctor_id, now_ms):
@@ -309,7 +317,7 @@ class RotaDesk:
         if not doctor_id:
             return
         self._rota.done(visit_id, doctor_id, now_ms)
-        self._waits.served((now_ms - since_ms) / 1000)
+        self._words.waits.served((now_ms - since_ms) / 1000)
         await self._write(lambda connection: kept.note_done(connection, visit_id, now_ms))
 
     async def _watch_pages(self, now_ms: int) -> None:
@@ -338,46 +346,6 @@ class RotaDesk:
     async def _note_away(self, doctor_id: str) -> None:
         await self._write(lambda connection: kept.put_ready(connection, doctor_id, 0))
 
-    async def _tell_nodes(self, now_ms: int) -> None:
-        for one in self._rota.waiting():
-            said, expected = self._word(one, now_ms)
-            if said is None:
-                continue
-            before, first, first_ms = self._told.get(one.visit_id, (None, None, 0))
-            visit = self._visits.get(one.visit_id)
-            if before is None and visit is not None and (known := visit.expected) is not None:
-                before, first, first_ms = known, None, known.at_ms  # an earlier process told that
-            self._told[one.visit_id] = (before or said, first or expected, first_ms if first else now_ms)
-            if before is None or differs(before, said):
-                self._told[one.visit_id] = (said, first or expected, first_ms if first else now_ms)
-                await self._say(one, said, expected, now_ms)
-
-    def _word(self, one: Wanting, now_ms: int) -> tuple[Said | None, Expected | None]:
-        """What is to be said about a wait now; None while it is too early to say anything."""
-        why = self._rota.unclaimed.get(one.visit_id)
-        if why is Why.CLOSED:
-            opens_ms = self._hours.opens_ms(now_ms, one.district)
-            return Said("closed", 0, 0, opens_ms, now_ms), None
-        sits, free = self._rota.sitting(one)
-        expected = self._waits.expect(self._rota.ahead(one), sits, free)
-        if expected is not None:
-            return Said("waiting", *expected.range_min, 0, now_ms), expected
-        return (Said("nobody", 0, 0, 0, now_ms) if why in (Why.NOBODY, Why.RED) else None), None
-
-    async def _say(self, one: Wanting, said: Said, expected: Expected | None, now_ms: int) -> None:
-        node_id = self._nodes[one.visit_id]
-
-        def act(connection: Connection) -> down.DownBlob | None:
-            kept.note_told(connection, one, expected, now_ms)
-            owned = views.load_visit(connection, one.visit_id)
-            if owned is None or not gone.stands(owned.visit):
-                return None
-            event = ev.VisitExpected(one.visit_id, said.state, said.low_min, said.high_min, said.opens_ms)
-            return down.speak(connection, self._desk.speaker, node_id, (event,), "", now_ms)
-
-        blob = await self._write(act)
-        self._desk.tell(one.visit_id, blob)
-
     # What doctors ask
 
     async def set_ready(self, doctor: Doctor, *, ready: bool, stays: bool = False) -> None:
@@ -398,7 +366,7 @@ class RotaDesk:
             self._sit(seated, since_ms, now_ms)
         else:
             self._get_up(doctor.doctor_id)
-        await self.look()
+        await self.glance()
         self._live.tell_rota()
 
     def state(self, doctor_id: str) -> State:
@@ -418,7 +386,7 @@ class RotaDesk:
         )
 
     def _has_now(self, left: gone.Left) -> gone.Left:
-        visit = self._visits.get(left.visit_id)
+        visit = self._opened.visit(left.visit_id)
         return left if visit is None else msgspec.structs.replace(left, to_name=visit.doctor_name)
 
     async def know_left(self, visit_id: str, doctor_id: str) -> None:
@@ -436,21 +404,15 @@ class RotaDesk:
 
     def near(self, before: int) -> list[str]:
         """Visits whose turn is near: at most so many before them for the same doctors, of whom one sits."""
-        counts: dict[str, int] = {}
-        red, found = 0, []
-        for one in self._rota.waiting():
-            if one.rank == EMERGENCY:
-                red += 1
-                continue
-            ahead = counts.get(one.district, 0)
-            counts[one.district] = ahead + 1
-            if red + ahead <= before and self._rota.sitting(one)[0]:
-                found.append(one.visit_id)
-        return found
+        return [
+            one.visit_id
+            for one, ahead in self._rota.with_ahead()
+            if one.rank != EMERGENCY and ahead <= before and self._rota.sitting(one)[0]
+        ]
 
     def place(self, visit_id: str) -> int:
         """Place of a visit among those whom the same doctors may see, 1 for the next; 0 for RED and for no place."""
-        one = next((one for one in self._rota.waiting() if one.visit_id == visit_id), None)
+        one = self._rota.wanting(visit_id)
         return 0 if one is None or one.rank == EMERGENCY else self._rota.ahead(one) + 1
 
     async def accept(self, visit_id: str, doctor: Doctor) -> Visit:
@@ -460,7 +422,7 @@ class RotaDesk:
         visit = await self._desk.take(visit_id, doctor)
         async with self._one:
             await self._hold(visit_id, doctor.doctor_id, self._desk.wall_ms())
-        await self.look()
+        await self.glance()
         return visit
 
     async def decline(self, visit_id: str, doctor: Doctor) -> None:
@@ -471,7 +433,7 @@ class RotaDesk:
         await self._desk.store.write(
             lambda connection: audit.record(connection, now_ms, doctor.doctor_id, "offer_declined", visit_id)
         )
-        await self.look()
+        await self.glance()
 
     def doctors_here(self) -> list[str]:
         """Ids of the doctors who sit: to whom a visit can be handed over."""
@@ -508,7 +470,7 @@ class RotaDesk:
         else:
             self._desk.tell(visit_id, blob)
         self._dirty = True
-        await self.look()
+        await self.glance()
         return visit
 
     def unclaimed(self) -> list[Unclaimed]:
@@ -517,19 +479,19 @@ class RotaDesk:
         since = {one.visit_id: one.since_ms for one in self._rota.waiting()}
         why = {visit_id: why for visit_id, why in self._rota.unclaimed.items() if visit_id in since}
         for visit_id in self._stuck:
-            if (held := self._visits.get(visit_id)) is not None:
+            if (held := self._opened.visit(visit_id)) is not None:
                 since[visit_id], why[visit_id] = queue.since_ms(held), Why.DOCTOR_AWAY
         found = [
             Unclaimed(
                 visit_id,
-                visit.token,
-                visit.colour.value,
-                self._nodes[visit_id],
+                line.owned.visit.token,
+                line.owned.visit.colour.value,
+                line.owned.node_id,
                 max(0, now_ms - since[visit_id]) // 1000,
                 why[visit_id],
-                visit.doctor_name if visit_id in self._stuck else "",
+                line.owned.visit.doctor_name if visit_id in self._stuck else "",
             )
             for visit_id in why
-            if (visit := self._visits.get(visit_id)) is not None
+            if (line := self._opened.get(visit_id)) is not None
         ]
         return sorted(found, key=lambda one: (one.colour != "red", -one.waited_s))

@@ -229,7 +229,7 @@ class RotaFront:
                 return _encode(self._rota.state(question.doctor_id))
             case GetAtHome():
                 if question.fresh:
-                    await self._rota.look()
+                    await self._rota.glance()
                 place = self._rota.place(question.visit_id) if question.visit_id else 0
                 return _encode(AtHome(place, self._rota.is_open(), self._rota.opens_ms()))
             case GetCoordination():

@@ -68,6 +68,8 @@ class Waits:
     def __init__(self, services_s: Iterable[float] = (), ratios: Iterable[float] = ()) -> None:
         self._services_s = deque((one for one in services_s if 0 < one <= SERVICE_MAX_S), maxlen=SERVICES_KEPT)
         self._ratios = deque(ratios, maxlen=ERRORS_KEPT)
+        self._banded: tuple[float, float, float] | None = None
+        """:meth:`_band`, until something is learnt."""
 
     def served(self, took_s: float) -> None:
         """A doctor has finished with a patient."""
@@ -77,6 +79,7 @@ class Waits:
     def learn(self, told: Told) -> None:
         """A patient who was told something has been taken."""
         self._ratios.append(ratio(told.expected.raw_s, told.waited_s))
+        self._banded = None
 
     def service_s(self) -> float:
         """Mean time that a doctor spends on a patient."""
@@ -97,8 +100,10 @@ class Waits:
     def _band(self) -> tuple[float, float, float]:
         if len(self._ratios) < ENOUGH:
             return DEFAULT_RATIOS
-        ordered = sorted(self._ratios)
-        return quantile(ordered, LOW), quantile(ordered, MIDDLE), quantile(ordered, HIGH)
+        if self._banded is None:
+            ordered = sorted(self._ratios)
+            self._banded = quantile(ordered, LOW), quantile(ordered, MIDDLE), quantile(ordered, HIGH)
+        return self._banded
 
 
 def ratio(raw_s: float, waited_s: float) -> float:

@@ -174,7 +174,7 @@ visits = Table(
     Column("arrived_ms", BigInteger, nullable=False),
     Column("view", LargeBinary, nullable=False),
     Index("visits_by_patient", "patient_id"),
-    Index("visits_open", "open"),
+    Index("visits_open", "open", "visit_id"),
 )
 
 down = Table(

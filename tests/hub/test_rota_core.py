@@ -347,3 +347,28 @@ def test_a_range_grows_with_what_went_wrong_and_holds_what_was_true_for_eight_of
     assert wide.middle_s > narrow.middle_s
     held = [Told(wide, narrow.raw_s * (1 + number % 5)).held for number in range(100)]
     assert sum(held) >= 80
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 200), st.sampled_from("NSE"), st.booleans()), max_size=14))
+def test_who_stands_before_whom_is_counted_once_as_it_is_for_each_whoever_came_moved_or_left(
+    people: list[tuple[int, int, str, bool]],
+) -> None:
+    made = rota()
+    for number, (rank, minutes, district, _) in enumerate(people):
+        made.want(wants(f"v{number}", rank, minutes, district=district), T0)
+    for number, (rank, minutes, district, moves) in enumerate(people):
+        if moves and number % 2:
+            made.leave(f"v{number}")
+        elif moves:
+            made.want(wants(f"v{number}", max(rank - 1, 0), minutes + 61, district=district), T0 + 60_000)
+    made.tick(T0 + 60_000)
+    waiting = made.waiting()
+    assert [one for one, _ in made.with_ahead()] == waiting
+    assert {one.visit_id for one in waiting} == {
+        f"v{number}" for number, (*_, moves) in enumerate(people) if not (moves and number % 2)
+    }
+    for place, (one, ahead) in enumerate(made.with_ahead()):
+        before = sum(other.district == one.district or other.rank == 0 for other in waiting[:place])
+        assert ahead == before == made.ahead(one)
+        assert made.wanting(one.visit_id) is one

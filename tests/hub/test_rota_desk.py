@@ -9,8 +9,9 @@ from edge.model.records import Colour
 from edge.sync.bundle import BundlePayload
 from hub.rota import plan
 from hub.rota import store as kept
-from hub.rota.core import Settings
+from hub.rota.core import Rota, Settings, Wanting
 from hub.rota.hours import Hours, Shift
+from hub.rota.words import MOST_S, Words
 
 from .kit import HubKit, NodeKit, Page, new_id, registered, visit_events
 
@@ -283,3 +284,24 @@ async def test_a_plan_that_names_nobodys_account_changes_nothing(kit: HubKit) ->
     with pytest.raises(NotFound):
         await kit.hub.store.write(lambda connection: plan.put(connection, wanted, kit.clock.ms))
     assert await kit.hub.store.read(plan.show) == before
+
+
+async def test_when_many_are_to_be_told_a_look_tells_some_and_the_next_one_the_others(kit: HubKit) -> None:
+    node = await kit.enrol()
+    visits = [await waits(node, serial=number) for number in range(1, 5)]
+    rota = Rota(Settings(), lambda now_ms, district: False)
+    for number, visit_id in enumerate(visits):
+        rota.want(Wanting(visit_id, 3, kit.clock.ms - 120_000 + number), kit.clock.ms)
+    rota.look(kit.clock.ms)
+    passed_s = 0.0
+
+    def slow_s() -> float:
+        nonlocal passed_s
+        passed_s += 0.6 * MOST_S
+        return passed_s
+
+    words = Words(kit.hub.desk, rota, kit.hub.store.write, slow_s)
+    for told in (2, 4, 4):
+        await words.tell(Hours(), kit.clock.ms)
+        await node.until(lambda told=told: sum(len(expected(node, one)) for one in visits) == told)  # type: ignore[misc]
+    assert [len(expected(node, one)) for one in visits] == [1, 1, 1, 1]
