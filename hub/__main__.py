@@ -32,6 +32,7 @@ from . import (
     courier_cli,
     courier_fleet,
     directory,
+    journal_cli,
     people_cli,
     report_cli,
     returns,
@@ -147,6 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     leaver.add_argument("--staff", required=True, metavar="ID", help="as add-staff printed it at the node")
     leaver.add_argument("--back", action="store_true", help="let that person log in again")
     courier_cli.add_parser(add("courier", "Take records from a USB stick, and leave receipts and answers on it."))
+    journal_cli.add_options(add("open-journal", "Open the journal of a machine that a technician's stick brought."))
     release = commands.add_parser("release-update", help="Describe and sign an update file.", description=RELEASE_TEXT)
     release.add_argument("--file", type=Path, required=True)
     release.add_argument("--name", required=True, help="of what it is a version: system, panel")
@@ -317,6 +319,10 @@ def _officer(arguments: argparse.Namespace) -> None:
     _say(role=arguments.role, name=arguments.name)
 
 
+def _open_journal(arguments: argparse.Namespace) -> None:
+    _say(**journal_cli.open_file(arguments, load_keys(arguments.data)))
+
+
 def _revoke(arguments: argparse.Namespace) -> None:
     _with_store(arguments, lambda connection, keys: directory.revoke_node(connection, arguments.node, wall_ms()))
     _say(revoked=arguments.node)
@@ -402,6 +408,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "report": report_cli.run,
     "rota": _rota,
     "revoke": _revoke,
+    "open-journal": _open_journal,
     "release-update": _release_update,
     "stock-update": _stock_update,
     "remove-staff": _remove_staff,

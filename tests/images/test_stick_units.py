@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.node import machine_journal
 from edge.node.__main__ import _parser
 from tests.kits.clinic import ROOT
 from tests.kits.courier import Run
@@ -20,7 +21,7 @@ pytestmark = [pytest.mark.waits, pytest.mark.serial, pytest.mark.timeout(120)]
 OVERLAY = ROOT / "images" / "overlay" / "usr" / "lib"
 UNITS = OVERLAY / "systemd" / "system"
 RULES = OVERLAY / "udev" / "rules.d" / "70-upkendra-stick.rules"
-COURIER, MOUNT = "upkendra-courier@.service", "upkendra-stick@.service"
+COURIER, MOUNT, JOURNAL = "upkendra-courier@.service", "upkendra-stick@.service", "upkendra-journal@.service"
 HOME = "/opt/upkendra"
 EXPOSURE_MAX = 2.0
 NOBODY = "65534"
@@ -32,13 +33,13 @@ def lines_of(unit: str, key: str) -> list[str]:
 
 def verified(folder: Path) -> str:
     """What ``systemd-analyze verify`` has against the units in a folder; their programs are this checkout's."""
-    argv = ["systemd-analyze", "verify", str(folder / COURIER), str(folder / MOUNT)]
+    argv = ["systemd-analyze", "verify", *(str(folder / unit) for unit in (COURIER, MOUNT, JOURNAL))]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     return done.stdout + done.stderr + ("" if done.returncode == 0 else "failed")
 
 
 def test_systemd_has_nothing_against_the_units(tmp_path: Path) -> None:
-    for unit in (COURIER, MOUNT):
+    for unit in (COURIER, MOUNT, JOURNAL):
         (tmp_path / unit).write_text((UNITS / unit).read_text().replace(HOME, str(ROOT)))
     assert verified(tmp_path) == ""
     broken = (tmp_path / COURIER).read_text().replace("PrivateNetwork=", "PrivateNet=")
@@ -53,8 +54,9 @@ def test_the_courier_waits_for_a_node_that_starts_and_does_not_take_its_folder_f
     assert "upkendra-node.service" not in " ".join(lines_of(COURIER, "Requires") + lines_of(COURIER, "Wants"))
 
 
-def test_the_courier_is_locked_up_well() -> None:
-    argv = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(UNITS / COURIER)]
+@pytest.mark.parametrize("unit", [COURIER, JOURNAL])
+def test_what_reads_a_stick_is_locked_up_well(unit: str) -> None:
+    argv = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(UNITS / unit)]
     said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
     level = re.search(r"exposure level for \S+: ([0-9.]+)", said)
     assert level is not None
@@ -94,7 +96,7 @@ def test_the_stick_is_mounted_for_the_nodes_user_alone_and_udev_starts_the_couri
     assert plain.code == ours.code == system.code == 0, ours.said
     assert "ID_FS_TYPE=vfat" in plain.out
     assert "upkendra" not in plain.out
-    assert "SYSTEMD_WANTS=upkendra-courier@ubda.service" in ours.out
+    assert "SYSTEMD_WANTS=upkendra-courier@ubda.service upkendra-journal@ubda.service" in ours.out
     assert "UDISKS_IGNORE=1" in ours.out
     assert "SYSTEMD_WANTS" not in system.out
     assert "UDISKS_IGNORE=1" in system.out
@@ -107,6 +109,16 @@ def _udev(folder: Path, *rules: Path) -> list[str]:
     script = "mount -t tmpfs none /run && mount -t sysfs none /sys; mkdir -p /run/udev/rules.d && "
     script += f"cp {' '.join(map(str, rules))} /run/udev/rules.d && udevadm test --action=add /sys/block/ubda"
     return ["sh", "-c", script]
+
+
+def test_the_journals_program_looks_where_the_stick_is_mounted() -> None:
+    place = f"/run/{lines_of(MOUNT, 'RuntimeDirectory')[0]}"
+    (line,) = lines_of(JOURNAL, "ExecStart")
+    assert line.split()[1:3] == ["-m", machine_journal.__name__]
+    assert line.split()[-1] == place
+    assert lines_of(JOURNAL, "ExecCondition") == [f"/usr/bin/test -f {place}/{machine_journal.WISH_FILE}"]
+    assert lines_of(JOURNAL, "ReadWritePaths") == [place]
+    assert lines_of(JOURNAL, "User") == ["upkendra"]
 
 
 async def test_the_courier_works_where_no_memory_may_be_written_and_run(tmp_path: Path) -> None:
