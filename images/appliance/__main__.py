@@ -173,7 +173,7 @@ def _keep(pending: Pending) -> None:
 
 def _rolled_back(pending: Pending) -> None:
     note = SYSTEM / "why"
-    why = note.read_text() if note.exists() else "it did not start"
+    why = note.read_text() if note.exists() else "it did not start, or nothing found it good"
     note.unlink(missing_ok=True)
     updates.save(SYSTEM, None)
     updates.drop(FOLDER, pending.stem)

@@ -44,6 +44,7 @@ Change = tuple[str, str, str]
 ONE_LINE: Change = ("images/appliance/health.py", "LOOK_S = 3.0", "LOOK_S = 2.0")
 BROKEN: Change = ("edge/node/__main__.py", '"""The node', 'raise SystemExit("broken on purpose")\n"""The node')
 UNREADABLE: Change = ("edge/node/database.py", "b'db'", "b'another'")
+UNPROVEN: Change = ("images/appliance/health.py", "    began_s = clock()", '    raise RuntimeError("on purpose")')
 DELTA_MAX_BYTES = 32 * 1024
 DISK_BYTES = 3 << 30
 """A card is larger than the image."""
