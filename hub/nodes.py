@@ -60,7 +60,7 @@ def fold(connection: Connection, node_id: str, stream: int, event: ev.Event | ev
             known = connection.execute(select(node_told.c.stamp).where(node_told.c.node_id == node_id)).scalar()
             if known is None or known < stamp:
                 put_row(connection, node_told, {"node_id": node_id, "stamp": stamp, "told": _encode(event)})
-        case ev.StockCounted() | ev.StockReceived() | ev.Dispensed():
+        case ev.StockCounted() | ev.StockReceived() | ev.Dispensed() | ev.HandOutTakenBack():
             stock.fold(connection, node_id, stream, event, stamp)
         case _:
             return

@@ -222,6 +222,31 @@ class TellEnding(Struct, frozen=True, tag="tell_ending", forbid_unknown_fields=T
     note: Text = ""
 
 
+class TakeBackClosing(Struct, frozen=True, tag="take_back_closing", forbid_unknown_fields=True):
+    """Closing or cancelling this visit was a slip of the finger."""
+
+    command_id: Id
+    visit_id: Id
+
+
+class TakeBackHandOut(Struct, frozen=True, tag="take_back_hand_out", forbid_unknown_fields=True):
+    """A medicine was handed out by a slip of the finger; ``given_ms`` is its ``at_ms`` in the visit."""
+
+    command_id: Id
+    visit_id: Id
+    prescription_id: Id
+    drug_id: Code
+    given_ms: Annotated[int, Meta(ge=0)]
+
+
+class TakeBackReferral(Struct, frozen=True, tag="take_back_referral", forbid_unknown_fields=True):
+    """The patient was sent on by a slip of the finger; ``made_ms`` is the referral's ``at_ms`` in the visit."""
+
+    command_id: Id
+    visit_id: Id
+    made_ms: Annotated[int, Meta(ge=0)]
+
+
 Command: TypeAlias = (
     RegisterPatient
     | AmendPatient
@@ -245,4 +270,7 @@ Command: TypeAlias = (
     | Dispense
     | Refer
     | TellEnding
+    | TakeBackClosing
+    | TakeBackHandOut
+    | TakeBackReferral
 )

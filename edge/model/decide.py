@@ -18,6 +18,7 @@ from .fold import COLOUR_ORDER, FINAL_STATES, Patient, Visit, fold_visit, is_ope
 from .records import Colour, Role, TriageResult, VisitState
 from .reference import formulary
 from .standing import Standing, record_in, standing
+from .taking_back import take_back
 from .triage import latest_vitals, triage
 from .triage_rules import rules
 
@@ -40,6 +41,7 @@ referred are reached by closing."""
 OUTCOMES = frozenset({_S.COMPLETED, _S.REFERRED, _S.CANCELLED, _S.NO_SHOW})
 """What a visit may be closed as."""
 
+_OF_SHELF = cmd.Dispense | cmd.TakeBackHandOut
 _CLINICAL = frozenset({Role.ANM, Role.CHO, Role.DOCTOR})
 
 BY_PATIENT = (
@@ -160,7 +162,7 @@ def _not_allowed(state: NodeState, command: cmd.Command, by: Actor) -> Refusal |
         return Refusal("locked", "The records are locked; unlock with a badge and PIN first.")
     if by.role is None:
         return None if _may_patient(command) else _not_by_patient()
-    for_pharmacist = isinstance(command, cmd.ConfirmPrinted | cmd.Dispense | cmd.CountStock | cmd.ReceiveStock)
+    for_pharmacist = isinstance(command, cmd.ConfirmPrinted | cmd.CountStock | cmd.ReceiveStock | _OF_SHELF)
     if by.role in _CLINICAL or (for_pharmacist and by.role is Role.PHARMACIST):
         return None
     return Refusal("role_not_allowed", "Your role may not do this; ask an ANM or CHO.", fault=Fault.CALLER)
@@ -239,7 +241,7 @@ def _on_visit(state: NodeState, command: cmd.Command, at: Instant, by: Actor) ->
     if patient is None or patient.patient_id != visit.patient_id:
         return _no_patient()
     withdrawal = isinstance(command, cmd.RecordConsent) and not command.given
-    late = withdrawal or isinstance(command, cmd.ConfirmPrinted | cmd.Dispense | cmd.TellEnding)
+    late = withdrawal or isinstance(command, cmd.ConfirmPrinted | cmd.TellEnding | cmd.TakeBackClosing | _OF_SHELF)
     if visit.state in FINAL_STATES and not late:
         return Refusal("visit_closed", "This visit is closed; open a new one.", "visit_id")
     match command:
@@ -265,6 +267,8 @@ def _on_visit(state: NodeState, command: cmd.Command, at: Instant, by: Actor) ->
             return [ev.Referred(visit.visit_id, command.referral, command.way, command.given)]
         case cmd.TellEnding():
             return [ev.EndingTold(visit.visit_id, command.ending, command.note)]
+        case cmd.TakeBackClosing() | cmd.TakeBackHandOut() | cmd.TakeBackReferral():
+            return take_back(visit, command, at)
         case cmd.AttachMedia():
             return decide_media.attach(state.uploads, visit, command)
         case cmd.RemoveMedia():

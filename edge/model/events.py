@@ -245,6 +245,34 @@ class Dispensed(Struct, frozen=True, array_like=True):
     units: Annotated[int, Meta(ge=1, le=10_000)]
 
 
+STAMP_LAST = (1 << 63) - 1
+
+
+class ClosingTakenBack(Struct, frozen=True, array_like=True):
+    """Closing or cancelling this visit was a slip: it is open again."""
+
+    visit_id: Id
+    state: VisitState
+    """Where it stands again."""
+
+
+class HandOutTakenBack(Struct, frozen=True, array_like=True):
+    """A hand-out was a slip, or came back unopened: it counts no more, and its pieces lie on the shelf."""
+
+    visit_id: Id
+    drug_id: Code
+    stamp: Annotated[int, Meta(ge=0, le=STAMP_LAST)]
+    """Of the entry that said :class:`Dispensed`."""
+
+
+class ReferralTakenBack(Struct, frozen=True, array_like=True):
+    """Sending the patient on was a slip: she was not sent."""
+
+    visit_id: Id
+    stamp: Annotated[int, Meta(ge=0, le=STAMP_LAST)]
+    """Of the entry that said :class:`~edge.model.referral.Referred`."""
+
+
 class PhotoMarked(Struct, frozen=True, array_like=True):
     """Somebody at the node drew on a photo of this visit. The photo stays as it is."""
 
@@ -325,6 +353,9 @@ Event: TypeAlias = (
     | Dispensed
     | Referred
     | EndingTold
+    | ClosingTakenBack
+    | HandOutTakenBack
+    | ReferralTakenBack
     | StaffPublished
     | VisitAssigned
     | VisitSeen
@@ -374,6 +405,9 @@ KINDS: dict[int, type[Struct]] = {
     30: Referred,
     31: EndingTold,
     32: PhotoMarked,
+    33: ClosingTakenBack,
+    34: HandOutTakenBack,
+    35: ReferralTakenBack,
     64: StaffPublished,
     65: VisitAssigned,
     66: VisitSeen,

@@ -119,6 +119,8 @@ class HandedOut(msgspec.Struct, frozen=True):
     prescription_id: str
     drug_id: str
     units: int
+    stamp: int = 0
+    """Stamp of its entry; 0 where an earlier release folded it."""
 
 
 class Visit(msgspec.Struct, frozen=True):
@@ -172,6 +174,8 @@ class Visit(msgspec.Struct, frozen=True):
     referrals: tuple[referral.MadeReferral, ...] = ()
     """By the nurse; a doctor's stands in the prescription."""
     ending: referral.ToldEnding | None = None
+    taken_back: tuple[int, ...] = ()
+    """Stamps of the hand-outs and referrals that were slips, also of those that have not arrived yet."""
     stamps: dict[str, int] = {}
     """Stamp of the entry that each replaceable part comes from."""
     expected: Expected | None = None
@@ -282,10 +286,16 @@ def _changes(visit: Visit, event: ev.Event | ev.Unknown, stamp: int, actor: str)
             seen = InPerson(event.doctor_id, event.held_on, said_by, at_ms, actor)
             return {"in_person": _insert(visit.in_person, seen)}
         case ev.Dispensed():
-            given = HandedOut(at_ms, actor, event.prescription_id, event.drug_id, event.units)
-            return {"handed_out": _insert(visit.handed_out, given)}
+            given = HandedOut(at_ms, actor, event.prescription_id, event.drug_id, event.units, stamp)
+            return {} if stamp in visit.taken_back else {"handed_out": _insert(visit.handed_out, given)}
         case ev.Referred():
-            return {"referrals": _insert(visit.referrals, referral.made(event, at_ms, actor))}
+            sent = referral.made(event, stamp, actor)
+            return {} if stamp in visit.taken_back else {"referrals": _insert(visit.referrals, sent)}
+        case ev.HandOutTakenBack() | ev.ReferralTakenBack():
+            return _taken_back(visit, event.stamp)
+        case ev.ClosingTakenBack():
+            opening = _newest(visit, stamp, "closed", closed_ms=0, explained=False)
+            return _merged(_moved(visit, stamp, event.state), opening)
         case ev.EndingTold():
             told = referral.ToldEnding(at_ms, actor, event.ending, event.note)
             return _newest(visit, stamp, "ending", ending=told)
@@ -310,6 +320,14 @@ def _changes(visit: Visit, event: ev.Event | ev.Unknown, stamp: int, actor: str)
                 or answer_changes(visit.answers, event, at_ms)
                 or _hub_changes(visit, event, stamp)
             )
+
+
+def _taken_back(visit: Visit, stamp: int) -> dict[str, object]:
+    return {
+        "taken_back": tuple(sorted({*visit.taken_back, stamp})),
+        "handed_out": tuple(one for one in visit.handed_out if one.stamp != stamp),
+        "referrals": tuple(one for one in visit.referrals if one.stamp != stamp),
+    }
 
 
 def _hub_changes(visit: Visit, event: ev.Event | ev.Unknown, stamp: int) -> dict[str, object] | None:

@@ -97,6 +97,8 @@ _ITEM_OF = {
     20: "attachment_list",
     30: "referral",
     31: "referral",
+    33: "closing",
+    35: "referral",
 }
 """Event kind → item. The list of attachments is no attachment: each of those has a line that its keeper adds."""
 

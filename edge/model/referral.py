@@ -70,6 +70,8 @@ class MadeReferral(Struct, frozen=True):
     reason: str
     way: str
     given: str
+    stamp: int = 0
+    """Stamp of its entry; 0 where an earlier release folded it."""
 
 
 class ToldEnding(Struct, frozen=True):
@@ -81,7 +83,7 @@ class ToldEnding(Struct, frozen=True):
     note: str
 
 
-def made(event: Referred, at_ms: int, by: str) -> MadeReferral:
+def made(event: Referred, stamp: int, by: str) -> MadeReferral:
     """What an event says, for the visit."""
     one = event.referral
-    return MadeReferral(at_ms, by, one.to, one.urgency, one.reason, event.way, event.given)
+    return MadeReferral(stamp >> 16, by, one.to, one.urgency, one.reason, event.way, event.given, stamp)

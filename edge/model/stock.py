@@ -18,8 +18,13 @@ class Move(Struct, frozen=True):
     stamp: int
     """Stamp of the entry; a node gives none twice."""
     units: int
-    """What was counted, or the change."""
+    """What was counted, or the change; a change of 0 takes the line of this stamp back."""
     counted: bool
+
+    @property
+    def takes_back(self) -> bool:
+        """Whether it stands for a line that was a slip. A count after the slip has seen the pieces already."""
+        return self.units == 0 and not self.counted
 
 
 class Level(Struct, frozen=True):
@@ -41,13 +46,18 @@ def move_of(event: ev.Event | ev.Unknown, stamp: int) -> Move | None:
             return Move(drug_id, stamp, units, False)
         case ev.Dispensed(drug_id=drug_id, units=units):
             return Move(drug_id, stamp, -units, False)
+        case ev.HandOutTakenBack(drug_id=drug_id, stamp=slip):
+            return Move(drug_id, slip, 0, False)
         case _:
             return None
 
 
 def settled(moves: Iterable[Move]) -> list[Move]:
     """Lines of one medicine that still matter, oldest first: the last count and what came after it."""
-    ordered = sorted(set(moves), key=lambda one: one.stamp)
+    lines: dict[int, Move] = {}
+    for one in sorted(set(moves), key=lambda one: (one.stamp, not one.takes_back)):
+        lines.setdefault(one.stamp, one)
+    ordered = list(lines.values())
     last = max((number for number, one in enumerate(ordered) if one.counted), default=0)
     return ordered[last:]
 

@@ -57,6 +57,7 @@ from .web.referral_api import ReferralApi
 from .web.report_api import ReportApi
 from .web.sms_api import SmsApi
 from .web.staff_api import StaffApi
+from .web.voice_api import VoiceApi
 
 logger = logging.getLogger("edge.node")
 
@@ -129,6 +130,7 @@ class Node:
             *OpeningApi(self.clinic, self.hub_opening).routes(),
             *EmergencyApi(self.emergency).routes(),
             *BoardApi(self.clinic, self.calling).routes(),
+            *VoiceApi(self.clinic).routes(),
             *ClipApi(self.clips).routes(),
             *PreflightApi(self.preflight, self.calls).routes(),
             *PrinterApi(self.clinic, self.printer).routes(),

@@ -62,6 +62,7 @@ ALLOWED = (
     cmd.RaiseTriage,
     cmd.ConfirmPrinted,
     cmd.Refer,
+    cmd.TakeBackReferral,
 )
 
 

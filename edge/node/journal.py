@@ -375,6 +375,8 @@ class Journal:
                     int(quarantined),
                     ref,
                 )
+                if at_ms:
+                    self._db.run("INSERT OR IGNORE INTO heard (ref, at_ms) VALUES (?, ?)", ref, at_ms)
                 self.views.media.learn(ref, level, at_ms)
         self._outbox.forget(list(levels))
 

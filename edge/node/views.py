@@ -83,6 +83,7 @@ def make_tables(db: Database) -> None:
         "ref",
         [["run", "stream", "first_seq"], ["run", "stream", "last_seq"], ["level"]],
     )
+    db.table("heard", {"ref": bytes, "at_ms": int}, "ref", [])
     db.table("commands", {"command_id": str, "reply": bytes}, "command_id", [])
     db.table(
         "patients",
@@ -246,7 +247,8 @@ class Views:
     def put_move(self, move: stock.Move) -> None:
         """A line of the book; what a later count has made void is dropped."""
         self._db.run(
-            "INSERT OR IGNORE INTO stock (drug_id, stamp, units, counted) VALUES (?, ?, ?, ?)",
+            "INSERT INTO stock (drug_id, stamp, units, counted) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (drug_id, stamp) DO UPDATE SET units = 0 WHERE excluded.units = 0 AND NOT counted",
             move.drug_id,
             move.stamp,
             move.units,
@@ -316,6 +318,21 @@ class Views:
         return [
             (kind, stamp >> 16, level or 0, level_ms or 0, ref or b"") for kind, stamp, level, level_ms, ref in rows
         ]
+
+    def lags_ms(self, from_ms: int, until_ms: int, now_ms: int) -> list[int]:
+        """How long each bundle of visits (streams 1 and 2) that began in this time took until the hub first
+        acknowledged it, or waits until now.
+
+        One of which that is not known (acknowledged while the node was locked, or before it was kept) is left out.
+        """
+        rows = self._db.rows(
+            "SELECT e.stamp, h.at_ms FROM entries e JOIN bundles b ON b.run = e.run AND b.stream = e.stream "
+            "AND b.first_seq = e.seq LEFT JOIN heard h ON h.ref = b.ref WHERE e.stamp >= ? AND e.stamp < ? "
+            "AND b.stream IN (1, 2) AND (b.level = 0 OR h.at_ms > 0)",
+            from_ms << 16,
+            until_ms << 16,
+        )
+        return [max(0, (heard_ms or now_ms) - (stamp >> 16)) for stamp, heard_ms in rows]
 
     # -- for the technician ---------------------------------------------------------------------------
 

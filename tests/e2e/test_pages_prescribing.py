@@ -26,7 +26,10 @@ SIZES = ((1366, 768), (1440, 900), (360, 640))
 PICTURES = os.environ.get("UPKENDRA_PICTURES", "")
 """A folder for the screens, to be looked at by a person."""
 VOICES_COME = """() => {
-  speechSynthesis.getVoices = () => [{ lang: "hi-IN", name: "Hindi" }];
+  speechSynthesis.getVoices = () => [{ lang: "hi-IN", name: "Hindi", localService: true }];
+  window.SpeechSynthesisUtterance = function (text) { this.text = text; };
+  window.said = 0;
+  speechSynthesis.speak = () => (window.said += 1);
   speechSynthesis.dispatchEvent(new Event("voiceschanged"));
 }"""
 """As on a tablet: its voices come some time after the page."""
@@ -118,14 +121,29 @@ def test_a_doctor_saves_signs_amends_and_cancels_and_the_nurse_sees_what_stands(
     doctor.keyboard.press("Alt+s")
     see(doctor, "rx-amend")
     see(nurse, "hand-out", 30_000)
-    assert nurse.locator('[data-test="rx-read"]').count() == 0
+    with nurse.expect_response("**/api/voice") as spoken:  # this browser has no voice of its own
+        see(nurse, "rx-read")
+        tap(nurse, "rx-read")
+        nurse.locator('[data-test="rx-read"][aria-pressed="true"]').wait_for()
+    assert (spoken.value.status, spoken.value.headers["content-type"]) == (200, "audio/wav")
+    tap(nurse, "rx-read")
+    nurse.locator('[data-test="rx-read"][aria-pressed="false"]').wait_for()
     nurse.evaluate(VOICES_COME)
-    see(nurse, "rx-read")
-    nurse.wait_for_timeout(500)
+    tap(nurse, "rx-read")
+    assert nurse.evaluate("window.said > 0"), "its own voice goes first"
     fill(nurse, "units", "90")
     tap(nurse, "count-stock")
     nurse.locator('[data-test="on-shelf"]', has_text="90").wait_for()
     fill(nurse, "units", "९")
+    tap(nurse, "dispense")
+    nurse.locator('[data-test="on-shelf"]', has_text="81").wait_for()
+    tap(nurse, "undo")
+    nurse.locator('[data-test="on-shelf"]', has_text="90").wait_for()
+    fill(nurse, "units", "9")
+    tap(nurse, "dispense")
+    tap(nurse, "undo-hand-out")
+    nurse.locator('[data-test="on-shelf"]', has_text="90").wait_for()
+    fill(nurse, "units", "9")
     tap(nurse, "dispense")
     nurse.locator('[data-test="on-shelf"]', has_text="81").wait_for()
     nurse.locator('[data-test="in-person"] summary').click()

@@ -99,6 +99,12 @@ def test_a_slip_of_the_finger_is_taken_back(page: Page) -> None:
     page.locator('[data-test="visit-page"][data-state="waiting"]').wait_for()
     assert page.locator('[data-test="token-number"]').inner_text() == token
     closed(page)
+    tap(page, "undo")
+    page.locator('[data-test="visit-page"][data-state="waiting"]').wait_for()
+    for control in ("close-visit", "close-outcome-completed", "close-confirm", "undo-closing"):
+        tap(page, control)
+    page.locator('[data-test="visit-page"][data-state="waiting"]').wait_for()
+    closed(page)
     fill(page, "search", "rukmini")
     tap(page, "patient-row")
     for control in ("consent-tele-yes", "consent-data-yes", "give-token"):

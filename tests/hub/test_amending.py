@@ -176,6 +176,16 @@ async def test_the_picker_shows_what_lies_on_the_nodes_shelf_first(kit: HubKit) 
     assert (set(first), levels) == ({"F002", "F099"}, {"F002": 10, "F099": 10})
     await kit.hub.store.write(nodes.rebuild)
     assert (await page.get(f"/api/formulary?visit_id={visit_id}"))["shelf"] == found["shelf"]
+    await node.send([ev.VisitClosed(visit_id, VisitState.COMPLETED)])
+    visit = (await page.get(f"/api/visits/{visit_id}"))["visit"]
+    slip = visit["handed_out"][0]["stamp"]  # type: ignore[index]
+    await node.send([ev.HandOutTakenBack(visit_id, "F002", slip), ev.ClosingTakenBack(visit_id, VisitState.RX_READY)])
+    for _ in range(2):
+        visit = (await page.get(f"/api/visits/{visit_id}"))["visit"]
+        assert (visit["handed_out"], visit["state"]) == ([], "rx_ready")  # type: ignore[index]
+        again = (await page.get(f"/api/formulary?visit_id={visit_id}"))["shelf"]
+        assert {one["drug_id"]: one["units"] for one in again} == {"F002": 12, "F099": 10}  # type: ignore[attr-defined]
+        await kit.hub.store.write(nodes.rebuild)
     other = await another_visit(kit, page, 3)
     assert (await page.get(f"/api/formulary?visit_id={other[2]}"))["shelf"] == []
 

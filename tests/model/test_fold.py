@@ -17,6 +17,7 @@ from edge.model.records import (
     History,
     Mode,
     Person,
+    Referral,
     TriageResult,
     VisitState,
     Vitals,
@@ -27,6 +28,8 @@ RX = an_id(20), an_id(21)
 PERSON = Person("Asha Kumari", Gender.FEMALE, "Rampur", Age(30))
 NODE_STATES = [state for state in VisitState if state is not VisitState.DRAFT]
 
+SLIPS = st.integers(2, 11).map(lambda n: ((1_000 + n // 2) << 16) + n)
+"""Stamps of the entries of a node's log (:func:`stamped`)."""
 node_events = st.one_of(
     st.booleans().map(lambda given: consented(given=given)),
     st.sampled_from(["fever", "cough"]).map(lambda code: ev.ComplaintsRecorded(VISIT, (Complaint(code),))),
@@ -47,6 +50,11 @@ node_events = st.one_of(
     st.sampled_from(RX).map(lambda rx: ev.PrescriptionStored(VISIT, rx)),
     st.builds(lambda rx, n: ev.SlipPrinted(VISIT, rx, "pdf", n), st.sampled_from(RX), st.integers(1, 3)),
     st.sampled_from([VisitState.COMPLETED, VisitState.REFERRED]).map(lambda s: ev.VisitClosed(VISIT, s, True)),
+    st.sampled_from([VisitState.WAITING, VisitState.RX_READY]).map(lambda s: ev.ClosingTakenBack(VISIT, s)),
+    st.just(ev.Dispensed(VISIT, RX[0], "F001", 9)),
+    st.just(ev.Referred(VISIT, Referral("phc", "now"), "108")),
+    SLIPS.map(lambda stamp: ev.HandOutTakenBack(VISIT, "F001", stamp)),
+    SLIPS.map(lambda stamp: ev.ReferralTakenBack(VISIT, stamp)),
 )
 hub_events = st.one_of(
     st.sampled_from(["doc1", "doc2"]).map(lambda d: ev.VisitAssigned(VISIT, d, f"Dr {d}")),

@@ -79,6 +79,10 @@ async def test_who_is_sent_on_while_locked_has_a_slip_and_a_record_that_outlives
             assert status == 200, page
             made = part(page, "visit", "referrals")
             assert isinstance(made, list) and [(one["to"], one["way"]) for one in made] == [("district", "108")]
+            slip = made[0]["at_ms"]
+            assert (await case.say("take_back_referral", made_ms=slip))[0] == 200
+            assert (await ask(case, "referral"))[0] == 404, "it was a slip of the finger"
+            assert (await case.say("refer", referral=referral, way="108", given="oxygen"))[0] == 200
             assert (await (await served.tablet.http.get(paper + case.key)).read())[:5] == b"%PDF-"
             assert (await served.tablet.call("GET", paper + "0" * 32))[0] == 404, "a case is its tablet's"
             assert (await ask(case, "referral"))[0] == 200
@@ -96,7 +100,7 @@ async def test_who_is_sent_on_while_locked_has_a_slip_and_a_record_that_outlives
             assert again[-1][1]["code"] == "case_full"
 
             async def told() -> bool:
-                return sum(isinstance(event, Referred) for event in hub.events()) == REFERRALS_MAX
+                return sum(isinstance(event, Referred) for event in hub.events()) == REFERRALS_MAX + 1
 
             await until(told)
             assert served.node.clinic.locked

@@ -6,7 +6,9 @@ import msgspec
 import pytest
 
 from edge.model import events as ev
+from edge.model.month import Month
 from edge.node.journal import Journal
+from edge.node.month import load_month
 from edge.slips.qr import qr_text
 from edge.sync import bundle
 from edge.sync.log import Stream
@@ -75,6 +77,50 @@ async def test_only_what_stands_on_a_prescription_that_stands_is_handed_out(setu
         assert page["stands"]["standing"] == "replaced"  # type: ignore[index]
         record = await tablet.get(f"/api/visits/{visit}")
         assert record["visit"]["state"] == "rx_ready"  # type: ignore[index]
+
+
+async def test_slips_are_taken_back_from_any_tablet_and_a_rebuild_says_the_same(setup: Provisioned) -> None:
+    async with Served(setup) as served:
+        tablet = served.tablet
+        await tablet.login(setup)
+        _, visit = await tablet.register()
+        await tablet.fill(visit)
+        rx = new_id()
+        await arrives(served, ev.PrescriptionSigned(visit, rx, msgspec.msgpack.encode(prescription(setup, visit, rx))))
+        line = {"prescription_id": rx, "drug_id": "paracetamol-500"}
+        await tablet.say("refer", visit_id=visit, referral={"to": "phc", "urgency": "now", "reason": ""}, way="108")
+        for units in (9, 3):
+            given = await tablet.say("dispense", visit_id=visit, units=units, **line)
+        await tablet.say("close_visit", visit_id=visit, outcome="referred")
+        now = given["visit"]
+        assert isinstance(now, dict)
+        slip, sent = now["handed_out"][0]["at_ms"], now["referrals"][0]["at_ms"]
+        for ask, fields in (
+            ("take_back_hand_out", {**line, "given_ms": slip}),
+            ("take_back_closing", {}),
+            ("take_back_referral", {"made_ms": sent}),
+        ):
+            await tablet.say(ask, visit_id=visit, **fields)
+            status, body = await tablet.command(ask, visit_id=visit, **fields)
+            assert (status, body["code"]) == (400, "nothing_to_undo"), "another tablet's second try"
+
+        async def shown() -> list[object]:
+            day, month = await tablet.get("/api/day"), await load_month(served.node.clinic, "")
+            record = (await tablet.get(f"/api/visits/{visit}"))["visit"]
+            return [record, day["rows"], month.figures, (await tablet.get("/api/stock"))["items"]]
+
+        before = await shown()
+        record, rows, found, shelf = before
+        assert isinstance(record, dict) and isinstance(rows, list) and isinstance(shelf, list)
+        assert isinstance(found, Month)
+        assert [one["units"] for one in record["handed_out"]] == [3]
+        assert (record["state"], record["closed_ms"], record["referrals"]) == ("rx_ready", 0, [])
+        assert (len(rows[0]["given"]), rows[0]["referred_to"], rows[0]["out_ms"]) == (1, "", 0)
+        assert [(one["drug_id"], one["units"]) for one in shelf] == [("paracetamol-500", -3)]
+        figures = {one.code: one.value for one in (*found.opd, *found.tele)}
+        assert (figures["handed_out"], figures["referred"]) == (1, 0)
+        await served.node.clinic.store.write(Journal.rebuild)
+        assert await shown() == before
 
 
 async def test_the_nurse_records_who_saw_the_patient_in_person(setup: Provisioned) -> None:

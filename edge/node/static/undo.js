@@ -1,11 +1,12 @@
 // @ts-check
 // Ten seconds to take back a slip of the finger. What was recorded stays in the record; undoing says that it
-// was a slip. Afterwards the same can be said on the visit's own page.
-import { html, signal } from "/ui/lib/dom.js";
-import { t } from "/ui/lib/l10n.js";
+// was a slip. Afterwards the same can be said on the visit's own page: of a closing, a hand-out or a referral until the
+// end of its day, on any tablet.
+import { html, signal, useSignal } from "/ui/lib/dom.js";
+import { isoDay, t } from "/ui/lib/l10n.js";
 import { Icon, toast } from "/ui/lib/parts.js";
 import { errorText, submit } from "./commands.js";
-import { go } from "./store.js";
+import { go, loadRecord, nodeNow } from "./store.js";
 
 const LASTS_MS = 10_000;
 
@@ -26,11 +27,12 @@ export function forgetUndo() {
   offered.value = null;
 }
 
-/** @param {any} body @param {string} path where the nurse is then @returns {Promise<string>} */
+/** @param {any} body @param {string} [path] where the nurse is then; where she is, if left away @returns {Promise<string>} */
 async function say(body, path) {
   const outcome = await submit(body);
   if (!outcome.ok && "error" in outcome) return errorText(outcome.error);
-  go(path);
+  if (path !== undefined) go(path);
+  else await loadRecord(body.visit_id).catch(() => {});
   return "";
 }
 
@@ -43,6 +45,53 @@ export function offerVisitUndo(visit_id, name, token) {
 export function offerTokenUndo(visit_id, name) {
   offer(() => t("undo-token", { name }), () => say({ type: "move_visit", visit_id, state: "triaged", reason: "undone: token by mistake" }, `/visit/${visit_id}`));
 }
+
+/** What can be undone on its own day only: a closing, a hand-out, a referral. @param {number} ms */
+export const isToday = (ms) => isoDay(ms) === isoDay(nodeNow());
+
+const closing = (/** @type {string} */ visit_id) => ({ type: "take_back_closing", visit_id });
+const handOut = (/** @type {string} */ visit_id, /** @type {HandedOut} */ one) => ({ type: "take_back_hand_out", visit_id, prescription_id: one.prescription_id, drug_id: one.drug_id, given_ms: one.at_ms });
+const sending = (/** @type {string} */ visit_id, /** @type {number} */ made_ms) => ({ type: "take_back_referral", visit_id, made_ms });
+
+/** A visit was closed, perhaps the wrong one. @param {string} visit_id @param {string} name */
+export function offerClosingUndo(visit_id, name) {
+  offer(() => t("undo-closing", { name }), () => say(closing(visit_id), `/visit/${visit_id}`));
+}
+
+/** @typedef {{at_ms: number, prescription_id: string, drug_id: string, units: number}} HandedOut */
+
+/** A medicine was handed out, perhaps too many of it. @param {string} visit_id @param {HandedOut} one @param {string} medicine @param {() => void} then */
+export function offerHandOutUndo(visit_id, one, medicine, then) {
+  offer(() => t("undo-hand-out", { n: one.units, medicine }), () => say(handOut(visit_id, one)).finally(then));
+}
+
+/** A patient was sent on. @param {string} visit_id @param {number} made_ms @param {string} name */
+export function offerReferralUndo(visit_id, made_ms, name) {
+  offer(() => t("undo-referral", { name }), () => say(sending(visit_id, made_ms)));
+}
+
+/** “Undo” beside what was done today. @param {{body: import("./commands.js").CommandBody, label: string, test: string, then?: () => void}} props */
+function TakeBack({ body, label, test, then }) {
+  const working = useSignal(false);
+  const back = async () => {
+    working.value = true;
+    const wrong = await say(body);
+    working.value = false;
+    forgetUndo();
+    then?.();
+    toast(wrong ? "bad" : "good", wrong || t("undone"));
+  };
+  return html`<button type="button" class="quiet print-hide" data-test=${test} aria-label=${label} disabled=${working.value} aria-busy=${working.value ? "true" : "false"} onClick=${() => void back()}>${t("undo")}</button>`;
+}
+
+/** @param {{visitId: string, endedMs: number}} props */
+export const ClosingBack = ({ visitId, endedMs }) => (isToday(endedMs) ? html`<${TakeBack} body=${closing(visitId)} label=${t("undo-closing-label")} test="undo-closing" />` : null);
+
+/** @param {{visitId: string, one: HandedOut, medicine: string, then: () => void}} props */
+export const HandOutBack = ({ visitId, one, medicine, then }) => (isToday(one.at_ms) ? html`<${TakeBack} body=${handOut(visitId, one)} label=${`${t("undo")}: ${t("undo-hand-out", { n: one.units, medicine })}`} test="undo-hand-out" then=${then} />` : null);
+
+/** @param {{visitId: string, madeMs: number, name: string}} props */
+export const ReferralBack = ({ visitId, madeMs, name }) => (isToday(madeMs) ? html`<${TakeBack} body=${sending(visitId, madeMs)} label=${`${t("undo")}: ${t("undo-referral", { name })}`} test="undo-referral" />` : null);
 
 export function UndoBar() {
   const now = offered.value;

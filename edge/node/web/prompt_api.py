@@ -30,7 +30,7 @@ class PromptApi:
         async with self._making:
             await asyncio.to_thread(voice.make_missing, self._folder, voice.statements())
             found = await asyncio.to_thread(voice.prompts, self._folder)
-            return PromptList([one for one in found if not one.prompt_id.startswith(voice.BOARD)])
+            return PromptList([one for one in found if not one.prompt_id.startswith((voice.BOARD, voice.AID))])
 
     async def get_prompt(self, call: Call[None, None]) -> Raw:
         """The sound of a prompt."""

@@ -34,7 +34,7 @@ export const signedOut = signal(0);
 
 /**
  * @param {string} method @param {string} path @param {unknown} [body] a Blob goes as it is, everything else as JSON
- * @param {{timeout_ms?: number, headers?: Record<string, string>}} [options]
+ * @param {{timeout_ms?: number, headers?: Record<string, string>, sound?: boolean}} [options] `sound`: the reply is a Blob
  * @returns {Promise<any>} the decoded reply, null when it has no body
  */
 export async function api(method, path, body, options = {}) {
@@ -56,6 +56,7 @@ export async function api(method, path, body, options = {}) {
       cache: method === "GET" ? "no-cache" : "no-store",
       signal: stop.signal,
     });
+    if (options.sound && reply.ok) return await reply.blob();
     text = await reply.text();
   } catch {
     reachable.value = false;

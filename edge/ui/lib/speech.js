@@ -10,8 +10,12 @@ if ("speechSynthesis" in window) speechSynthesis.addEventListener("voiceschanged
 function hindiVoice() {
   if (!("speechSynthesis" in window)) return undefined;
   void changes.value;
-  return speechSynthesis.getVoices().find((voice) => voice.lang.toLowerCase().startsWith("hi"));
+  const hindi = speechSynthesis.getVoices().filter((voice) => voice.lang.toLowerCase().startsWith("hi"));
+  return hindi.find((voice) => voice.localService) ?? hindi[0];
 }
+
+/** True when that voice is in the tablet: others ask a server on the internet. */
+export const speaksAlone = () => hindiVoice()?.localService === true;
 
 /** True when this tablet can speak Hindi. */
 export function canSpeak() {

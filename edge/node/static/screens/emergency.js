@@ -1,19 +1,27 @@
 // @ts-check
 // The red button. It is on every screen of a visit and never asks for a form first.
 import { digitsIn } from "/ui/lib/digits.js";
-import { html, signal } from "/ui/lib/dom.js";
+import { html, signal, useEffect } from "/ui/lib/dom.js";
 import { newId } from "/ui/lib/ids.js";
-import { t } from "/ui/lib/l10n.js";
-import { Choice, Dialog, TextField, toast } from "/ui/lib/parts.js";
+import { language, t } from "/ui/lib/l10n.js";
+import { Choice, Dialog, Icon, TextField, toast } from "/ui/lib/parts.js";
 import { errorText, submit } from "../commands.js";
+import { aidPaths, loadAid, playAid, playing, stopPrompt } from "../prompts.js";
 import { go } from "../store.js";
 
 /** First aid in few words, and the number to ring. Shown even while the node is locked. */
 export function EmergencyFacts() {
+  useEffect(() => {
+    void loadAid().catch(() => {});
+    return stopPrompt;
+  }, []);
+  const heard = playing.value === "aid";
   return html`<p class="call-108"><a class="button danger-link" href="tel:108">${t("emergency-108")}</a></p>
     <ul class="first-aid">
       ${["emergency-aid-1", "emergency-aid-2", "emergency-aid-3", "emergency-aid-4"].map((id) => html`<li key=${id}>${t(id)}</li>`)}
-    </ul>`;
+    </ul>
+    ${aidPaths(language.value).length > 0 ? html`<p class="print-hide"><button type="button" data-test="aid-read" aria-pressed=${heard ? "true" : "false"}
+      onClick=${() => void playAid(language.value)}><${Icon} name="speaker" /> ${t(heard ? "stop-reading" : "read-aloud")}</button></p>` : null}`;
 }
 
 const open = signal(false);

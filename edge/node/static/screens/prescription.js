@@ -5,9 +5,9 @@ import { get } from "/ui/lib/http.js";
 import { clockTime, day, language, pick, say, t } from "/ui/lib/l10n.js";
 import { Icon, toast } from "/ui/lib/parts.js";
 import { doseLine, timesOfDay } from "/ui/lib/dose.js";
-import { canSpeak, hush, speak } from "/ui/lib/speech.js";
 import { errorText, submit } from "../commands.js";
 import { item } from "/ui/lib/reference.js";
+import { canReadOut, loadVoice, playing, readOut, stopPrompt } from "../prompts.js";
 import { loadRecord } from "../store.js";
 import { PrintHere, printer } from "./printer.js";
 import { HandOut } from "./shelf.js";
@@ -32,7 +32,8 @@ export function Prescription({ visit, state }) {
       verified.value = reply.verified !== false;
       stands.value = reply.stands ?? null;
     }).catch((error) => (wrong.value = errorText(error)));
-    return hush;
+    void loadVoice().catch(() => {});
+    return stopPrompt;
   }, [state.prescription_id, newest]);
   const printed = async () => {
     busy.value = true;
@@ -77,7 +78,7 @@ export function Prescription({ visit, state }) {
     ${rx.referral ? html`<p class="notice warn"><strong>${t("referred-to", { place: rx.referral.to })}</strong> · ${t(`urgency-${rx.referral.urgency}`)}${rx.referral.reason ? ` · ${rx.referral.reason}` : ""}</p>` : null}
     ${rx.follow_up_date ? html`<p>${t("come-again")}: <strong class="num">${rx.follow_up_date.split("-").reverse().join("-")}</strong></p>` : null}
     <div class="row print-hide">
-      ${canSpeak() ? html`<button type="button" data-test="rx-read" onClick=${() => speak(...spoken)}><${Icon} name="speaker" /> ${t("read-aloud")}</button>` : null}
+      ${canReadOut() ? html`<button type="button" data-test="rx-read" aria-pressed=${playing.value === state.prescription_id ? "true" : "false"} onClick=${() => void readOut(state.prescription_id, spoken)}><${Icon} name="speaker" /> ${t(playing.value === state.prescription_id ? "stop-reading" : "read-aloud")}</button>` : null}
       <${PrintHere} main path=${`${base}/print`} kind="slip" visitId=${visit.visit_id} subject=${state.prescription_id} text=${t("print-here")} />
       <a class=${printer.value?.fitted ? "button" : "button primary"} data-test="rx-print" href=${`${base}/slip.pdf?paper=a5`} target="_blank" rel="noopener" onClick=${() => (opened.value = true)}><${Icon} name="printer" /> ${t(printer.value?.fitted ? "print-sheet" : "print-slip")}</a>
       <a class="button quiet" data-test="rx-print-a4" href=${`${base}/slip.pdf?paper=a4`} target="_blank" rel="noopener" onClick=${() => (opened.value = true)}>${t("print-a4")}</a>

@@ -9,6 +9,7 @@ import { colourOf } from "/ui/lib/colour.js";
 import { reasonWords } from "/ui/lib/reasons.js";
 import { errorText, submit } from "../commands.js";
 import { loadRecord, nodeNow, staffName } from "../store.js";
+import { ReferralBack, offerReferralUndo } from "../undo.js";
 import { unansweredMs } from "../unanswered.js";
 import { OnCallLinks } from "./oncall.js";
 import { PrintHere } from "./printer.js";
@@ -67,8 +68,8 @@ function NumbersDialog({ onClose }) {
   <//>`;
 }
 
-/** The way on for a visit: open for an emergency, folded away for the others. @param {{visit: Visit, open: boolean}} props */
-export function SendOn({ visit, open }) {
+/** The way on for a visit: open for an emergency, folded away for the others. @param {{visit: Visit, name: string, open: boolean}} props */
+export function SendOn({ visit, name, open }) {
   const writing = useSignal(false);
   const ending = useSignal(false);
   const made = visit.referrals ?? [];
@@ -78,6 +79,8 @@ export function SendOn({ visit, open }) {
   const send = async (/** @type {import("../commands.js").CommandBody} */ command) => {
     const outcome = await submit(command);
     if (!outcome.ok && "error" in outcome) return outcome.error;
+    const last = outcome.ok ? outcome.reply.visit?.referrals?.at(-1) : undefined;
+    if (last) offerReferralUndo(visit.visit_id, last.at_ms, name);
     await loadRecord(visit.visit_id).catch(() => {});
     return null;
   };
@@ -86,7 +89,8 @@ export function SendOn({ visit, open }) {
     ${waited ? html`<p class="notice bad" role="alert" data-test="unanswered">${t("unanswered", { time: span(waited / 1000) })}</p>` : null}
     ${red && open ? html`<${OnCallNumbers} />` : null}
     ${latest ? html`<p data-test="referred"><strong>${t("referred-to", { place: placeWords(latest.to) })}</strong> · ${t(`urgency-${latest.urgency}`)} · ${t(`way-${latest.way.replace("_", "-")}`)}
-        <span class="soft num"> ${day(latest.at_ms)} ${clockTime(latest.at_ms)} ${staffName(latest.by)}</span></p>
+        <span class="soft num"> ${day(latest.at_ms)} ${clockTime(latest.at_ms)} ${staffName(latest.by)}</span>
+        ${open ? html`<${ReferralBack} visitId=${visit.visit_id} madeMs=${latest.at_ms} name=${name} />` : null}</p>
       <div class="row"><${PrintHere} main path=${`/api/visits/${visit.visit_id}/referral/print`} kind="referral" visitId=${visit.visit_id} subject=${String(latest.at_ms)} text=${t("sending-print-here")} />
         <a class="button" data-test="referral-pdf" href=${`/api/visits/${visit.visit_id}/referral.pdf`} target="_blank" rel="noopener"><${Icon} name="printer" /> ${t("sending-print")}</a></div>` : null}
     ${visit.ending ? html`<p class="notice good" data-test="ending">${t(`ending-${visit.ending.ending.replace("_", "-")}`)}${visit.ending.note ? ` · ${visit.ending.note}` : ""}

@@ -3,10 +3,11 @@
 import { digitsIn } from "/ui/lib/digits.js";
 import { html, signal, useEffect, useSignal } from "/ui/lib/dom.js";
 import { get } from "/ui/lib/http.js";
-import { day, isoDay, t } from "/ui/lib/l10n.js";
+import { clockTime, day, isoDay, t } from "/ui/lib/l10n.js";
 import { toast } from "/ui/lib/parts.js";
 import { errorText, submit } from "../commands.js";
 import { loadRecord } from "../store.js";
+import { HandOutBack, offerHandOutUndo } from "../undo.js";
 
 /** Units by the book. @type {import("/ui/vendor/signals.js").Signal<Record<string, number>>} */
 const shelf = signal({});
@@ -20,7 +21,10 @@ export function HandOut({ visit, prescriptionId, drugId, name }) {
   const units = useSignal("");
   const busy = useSignal(false);
   useEffect(() => void loadShelf().catch(() => {}), [visit.visit_id]);
-  const given = (visit.handed_out ?? []).filter((one) => one.prescription_id === prescriptionId && one.drug_id === drugId).reduce((sum, one) => sum + one.units, 0);
+  const mine = (/** @type {import("/ui/api").Visit} */ one) => (one.handed_out ?? []).filter((given) => given.prescription_id === prescriptionId && given.drug_id === drugId);
+  const out = mine(visit);
+  const given = out.reduce((sum, one) => sum + one.units, 0);
+  const again = () => void loadShelf().catch(() => {});
   const amount = Number(units.value);
   const say = (/** @type {any} */ command) => async () => {
     busy.value = true;
@@ -28,6 +32,8 @@ export function HandOut({ visit, prescriptionId, drugId, name }) {
     busy.value = false;
     if (!outcome.ok && "error" in outcome) toast("bad", errorText(outcome.error));
     else units.value = "";
+    const last = outcome.ok && command.type === "dispense" ? mine(outcome.reply.visit).at(-1) : undefined;
+    if (last) offerHandOutUndo(visit.visit_id, last, name, again);
     await Promise.all([loadRecord(visit.visit_id), loadShelf()]).catch(() => {});
   };
   const id = `units-${prescriptionId}-${drugId}`;
@@ -37,7 +43,9 @@ export function HandOut({ visit, prescriptionId, drugId, name }) {
       onInput=${(/** @type {any} */ event) => (units.value = event.currentTarget.value = digitsIn(event.currentTarget.value))} />
     <button type="button" data-test="dispense" disabled=${!amount || busy.value} onClick=${say({ type: "dispense", visit_id: visit.visit_id, prescription_id: prescriptionId, given_before: given })}>${t("dispense")}</button>
     <button type="button" class="quiet" data-test="count-stock" disabled=${units.value === "" || busy.value} onClick=${say({ type: "count_stock" })}>${t("count-stock")}</button>
-    <button type="button" class="quiet" data-test="receive-stock" disabled=${!amount || busy.value} onClick=${say({ type: "receive_stock" })}>${t("receive-stock")}</button></div>`;
+    <button type="button" class="quiet" data-test="receive-stock" disabled=${!amount || busy.value} onClick=${say({ type: "receive_stock" })}>${t("receive-stock")}</button></div>
+    ${out.map((one) => html`<p key=${one.at_ms} class="row tight small print-hide" data-test="given-line"><span class="num">${clockTime(one.at_ms)}</span> ${t("handed-out", { n: one.units })}
+      <${HandOutBack} visitId=${visit.visit_id} one=${one} medicine=${name} then=${again} /></p>`)}`;
 }
 
 /** @param {{visit: import("/ui/api").Visit}} props */

@@ -20,7 +20,7 @@ export function ConsentStep({ form, change, record, faults }) {
     return html`<section class="card stack" aria-label=${t(`consent-${field}`)}>
       <div class="row between nowrap"><h2 class="grow">${t(`consent-${field}`)}</h2>
         ${canPlay(prompt) ? html`<button type="button" class="quiet" data-test=${`play-${field}`} aria-pressed=${playing.value === prompt ? "true" : "false"}
-          onClick=${() => playPrompt(prompt, statement?.hi ?? "")}><${Icon} name="speaker" /> ${playing.value === prompt ? t("stop-reading") : t("read-aloud")}</button>` : null}</div>
+          onClick=${() => void playPrompt(prompt, statement?.hi ?? "")}><${Icon} name="speaker" /> ${playing.value === prompt ? t("stop-reading") : t("read-aloud")}</button>` : null}</div>
       <p class="statement">${pick(statement)}</p>
       ${promptOf(prompt)?.synthetic ? html`<p class="soft small" data-test="voice-synthetic">${t("voice-synthetic")}</p>` : null}
       <${Choice} name=${`consent-${field}`} legend=${t(`consent-${field}`)} quiet value=${form[field]} wrong=${faults[field]}

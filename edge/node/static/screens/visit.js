@@ -18,6 +18,7 @@ import { SendOn } from "./sending.js";
 import { InPersonCard } from "./shelf.js";
 import { Expected, SmsCard, SyncCard, arrived } from "./progress.js";
 import { Turn } from "./turn.js";
+import { ClosingBack, offerClosingUndo } from "../undo.js";
 import { reasonWords } from "/ui/lib/reasons.js";
 
 const OPEN = ["draft", "triaged", "waiting", "in_call", "rx_pending", "rx_ready"];
@@ -40,6 +41,8 @@ export function VisitPage({ visitId }) {
   const colour = colourOf(visit);
   const open = OPEN.includes(visit.state) || (visit.state === "no_show" && !visit.closed_ms);
   const done = visit.state === "rx_ready";
+  // A stamp is its time in ms and 16 bits of a counter; what is lost of it in a double is less than a millisecond.
+  const endedMs = visit.closed_ms || Math.floor((visit.stamps?.state ?? 0) / 65_536);
   const unasked = visit.triage.colour === "not_triaged" && ["draft", "triaged", "waiting"].includes(visit.state);
   const place = queue.value?.find((one) => one.visit.visit_id === visitId);
   return html`<div class="stack page" data-test="visit-page" data-state=${visit.state}>
@@ -61,7 +64,7 @@ export function VisitPage({ visitId }) {
     <${Turn} visit=${visit} />
     ${colour === "red" && open ? html`<section class="card red-card stack tight"><strong>${t("colour-meaning-red")}</strong>
       ${visit.triage.reasons.length > 0 ? html`<p>${visit.triage.reasons.map(reasonWords).join(" · ")}</p>` : null}<${EmergencyFacts} /></section>` : null}
-    ${colour === "red" || (visit.referrals ?? []).length > 0 ? html`<${SendOn} visit=${visit} open=${open} />` : null}
+    ${colour === "red" || (visit.referrals ?? []).length > 0 ? html`<${SendOn} visit=${visit} name=${patient.person.name} open=${open} />` : null}
     ${visit.state === "waiting" ? html`<p class="notice" data-test="waiting-line">${status.value?.training ? t("training-hint") : arrived(now.sync.filter((one) => one.item !== "sms" && one.item !== "attachment")) ? t("waiting-arrived") : status.value?.link.online ? t("waiting-doctor") : t("waiting-offline")}</p>` : null}
     ${(!visit.token || unasked) && open ? html`<div class="row"><button type="button" class="primary big" data-test="continue-form" onClick=${() => go(`/visit/${visitId}/step/${unasked && visit.consents.length > 0 ? "complaint" : "consent"}`)}>${t(visit.token ? "assess-now" : "continue-form")}</button></div>` : null}
     ${visit.prescriptions.map((one) => html`<${Prescription} key=${one.prescription_id} visit=${visit} patient=${patient} state=${one} />`)}
@@ -71,7 +74,7 @@ export function VisitPage({ visitId }) {
     ${status.value?.training ? null : html`<${SyncCard} sync=${now.sync} line=${now.line} />`}
     <${SmsCard} visitId=${visitId} open=${open} />
     ${open ? html`<${InPersonCard} visit=${visit} />` : null}
-    ${open && colour !== "red" && (visit.referrals ?? []).length === 0 ? html`<${SendOn} visit=${visit} open />` : null}
+    ${open && colour !== "red" && (visit.referrals ?? []).length === 0 ? html`<${SendOn} visit=${visit} name=${patient.person.name} open />` : null}
     <${RecordFacts} visit=${visit} patient=${patient} nameOf=${staffName} />
     ${open && !done ? html`<div class="print-hide row"><${CloseButton} onClose=${() => (closing.value = true)} />
       ${visit.state !== "in_call" && visit.prescriptions.length === 0 ? html`<${CancelButton} visit=${visit} name=${patient.person.name} />` : null}</div>` : null}
@@ -79,9 +82,10 @@ export function VisitPage({ visitId }) {
       <button type="button" class=${open && !done ? "grow" : ""} data-test="visit-home" onClick=${() => go("/")}>${t("to-queue")}</button>
       ${open ? html`<button type="button" data-test="edit-form" onClick=${() => go(`/visit/${visitId}/step/complaint`)}>${t("edit-form")}</button>
         ${done ? html`<${CloseButton} main onClose=${() => (closing.value = true)} />` : null}`
-      : html`<span class="notice good" data-test="visit-closed">${t("visit-closed", { time: `${day(visit.closed_ms)} ${clockTime(visit.closed_ms)}` })}</span>`}
+      : html`<span class="notice good" data-test="visit-closed">${t("visit-closed", { time: `${day(endedMs)} ${clockTime(endedMs)}` })}</span>
+        <${ClosingBack} visitId=${visitId} endedMs=${endedMs} />`}
     </div>
-    ${closing.value ? html`<${CloseDialog} visit=${visit} onClose=${() => (closing.value = false)} />` : null}
+    ${closing.value ? html`<${CloseDialog} visit=${visit} name=${patient.person.name} onClose=${() => (closing.value = false)} />` : null}
   </div>`;
 }
 
@@ -99,6 +103,7 @@ function CancelButton({ visit, name }) {
       return;
     }
     void dropDraft(`visit-${visit.visit_id}`);
+    if (outcome.ok) offerClosingUndo(visit.visit_id, name);
     toast("good", t("visit-cancelled"));
     go("/");
   };
@@ -111,8 +116,8 @@ function CancelButton({ visit, name }) {
     <//>` : null}`;
 }
 
-/** @param {{visit: import("/ui/api").Visit, onClose: () => void}} props */
-function CloseDialog({ visit, onClose }) {
+/** @param {{visit: import("/ui/api").Visit, name: string, onClose: () => void}} props */
+function CloseDialog({ visit, name, onClose }) {
   const outcome = useSignal("");
   const explained = useSignal(false);
   const busy = useSignal(false);
@@ -127,6 +132,7 @@ function CloseDialog({ visit, onClose }) {
     }
     void dropDraft(`visit-${visit.visit_id}`);
     onClose();
+    if (result.ok) offerClosingUndo(visit.visit_id, name);
     toast("good", t("visit-closed-toast"));
     await loadRecord(visit.visit_id).catch(() => {});
   };
