@@ -48,10 +48,11 @@ class Month(Struct, frozen=True):
     tele: list[Figure]
 
 
-def month(visits: Sequence[DayVisit], earlier: Mapping[str, Iterable[Visit]]) -> Month:
+def month(visits: Sequence[DayVisit], earlier: Mapping[str, Iterable[Visit]], lags_ms: Sequence[int] = ()) -> Month:
     """Figures of the visits that were opened in one month.
 
     ``earlier``: patient id → visits before that month, of the patients among them; for what counts as a new case.
+    ``lags_ms``: how long each bundle of the month took to the hub's disk, or has waited until now.
     """
     kept = [one for one in visits if one.visit.state is not VisitState.CANCELLED]
     new = sum(day_of(one.patient.registered_ms) == day_of(one.visit.opened_ms) for one in kept)
@@ -64,7 +65,7 @@ def month(visits: Sequence[DayVisit], earlier: Mapping[str, Iterable[Visit]]) ->
         Figure("handed_out", sum(len(one.visit.handed_out) for one in kept)),
     ]
     known = _hmis([one.visit for one in kept], earlier)
-    return Month(totals(kept), opd, [Figure(code, known.get(code)) for code in HMIS], _tele(kept))
+    return Month(totals(kept), opd, [Figure(code, known.get(code)) for code in HMIS], _tele(kept, lags_ms))
 
 
 def _count(visits: Iterable[DayVisit], colour: str) -> int:
@@ -111,7 +112,7 @@ def first_contact_ms(visit: Visit) -> int:
     return min(found, default=0)
 
 
-def _tele(kept: Sequence[DayVisit]) -> list[Figure]:
+def _tele(kept: Sequence[DayVisit], lags_ms: Sequence[int]) -> list[Figure]:
     visits = [one.visit for one in kept]
     records = [record for one in visits if (record := standing_record(one)) is not None]
     waits = [
@@ -138,7 +139,7 @@ def _tele(kept: Sequence[DayVisit]) -> list[Figure]:
         Figure("referred_reached", reached),
         Figure("gate_denials", None),
         Figure("offline_hours", None),
-        Figure("sync_lag", None),
+        Figure("sync_lag", round(median(lags_ms) / 60_000, 1) if lags_ms else None),
     ]
 
 

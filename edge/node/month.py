@@ -45,17 +45,17 @@ async def load_month(clinic: Clinic, text: str) -> MonthFound:
     asked = text or day_text(day_of(now.wall_ms))[:7]
     first, after = days_of(asked)
 
-    def load(views: Views) -> tuple[list[DayVisit], dict[str, list[Visit]]]:
+    def load(views: Views) -> tuple[list[DayVisit], dict[str, list[Visit]], list[int]]:
         start_ms = day_start_ms(first)
         visits = views.visits_between(start_ms, day_start_ms(after))
         patients = {one: found for one in {v.patient_id for v in visits} if (found := views.patient(one)) is not None}
         rows = [DayVisit(one, patients[one.patient_id]) for one in visits if one.patient_id in patients]
         expecting = {one.patient_id for one in visits if one.history is not None and one.history.pregnant}
         earlier = {one: [v for v in views.visits_of(one) if v.opened_ms < start_ms] for one in expecting}
-        return rows, earlier
+        return rows, earlier, views.lags_ms(start_ms, day_start_ms(after), now.wall_ms)
 
-    rows, earlier = await clinic.store.read(load)
-    return MonthFound(asked, month(rows, earlier), day_of(now.wall_ms) >= after, now.trusted)
+    rows, earlier, lags_ms = await clinic.store.read(load)
+    return MonthFound(asked, month(rows, earlier, lags_ms), day_of(now.wall_ms) >= after, now.trusted)
 
 
 def page_of(clinic: Clinic, found: MonthFound) -> MonthPage:

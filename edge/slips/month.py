@@ -31,6 +31,8 @@ class Labels(Struct, frozen=True):
     by_age: Pair
     sexes: dict[str, Pair]
     lines: dict[str, Pair]
+    whys: dict[str, Pair]
+    """Why a line has no value, where it is not for the ANM to fill in."""
 
 
 class Line(Struct, frozen=True):
@@ -38,6 +40,8 @@ class Line(Struct, frozen=True):
     name: Pair
     value: str
     """Empty: not recorded here."""
+    why: Pair
+    """Why not; empty with a value."""
 
 
 class Section(Struct, frozen=True):
@@ -85,7 +89,12 @@ def month_page(found: Month, site: str, month: str, *, demo: bool, sure: bool = 
         Section(
             words.sections[name],
             tuple(
-                Line(one.code if name == "hmis" else "", words.lines[one.code], value_text(one.value))
+                Line(
+                    one.code if name == "hmis" else "",
+                    words.lines[one.code],
+                    value_text(one.value),
+                    words.whys.get(one.code, words.not_recorded) if one.value is None else ("", ""),
+                )
                 for one in figures(found, name)
             ),
         )

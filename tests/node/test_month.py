@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import io
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ import pytest
 from edge.model.clock import day_of, day_text
 from edge.model.errors import BadInput
 from edge.model.month import HMIS
+from edge.node.journal import Journal
 from edge.node.month import days_of
 from edge.slips.month import labels
+from edge.sync.link import BundleAcked
 from tests.node.kit import NAME, Provisioned, Served, provisioned
 from tests.node.test_closing import raw, signed
 from tests.node.test_sending import text_of
@@ -52,6 +55,10 @@ async def test_the_months_report_is_the_same_on_screen_in_the_spreadsheet_and_on
         }
         assert (shown["Visits"], shown["New patients"], shown["Answered by a doctor"]) == ("1", "1", "1")
         assert shown["ANC registered"] == "" and shown["Pregnant women with BP above 140/90"] == "0"
+        whys = {line["name"][1]: line["why"][1] for section in page["sections"] for line in section["lines"]}  # type: ignore[attr-defined]
+        assert whys["Visits"] == "" and "register" in whys["ANC registered"]
+        assert "hub" in whys["Prescriptions stopped by the drug rules"] and "internet" in whys["Hours without internet"]
+        assert shown["Median delay until the hub had it (min)"] != "", "what waits counts until now"
         kind, body = await raw(tablet, f"/api/month/report.csv?month={this}")
         table = list(csv.DictReader(io.StringIO(body.decode("utf-8-sig"), newline="")))
         assert kind == "text/csv" and NAME not in body.decode("utf-8-sig")
@@ -64,3 +71,23 @@ async def test_the_months_report_is_the_same_on_screen_in_the_spreadsheet_and_on
         empty = await tablet.get("/api/month?month=2020-02")
         assert empty["sections"][0]["lines"][0]["value"] == "0"  # type: ignore[index]
         assert (await tablet.call("GET", "/api/month?month=2026-13"))[0] == 400
+
+
+async def test_the_delay_to_the_hub_counts_from_the_entry_to_its_first_acknowledgement(setup: Provisioned) -> None:
+    async with Served(setup) as served:
+        tablet, store = served.tablet, served.node.clinic.store
+        await tablet.login(setup)
+        _, visit = await tablet.register()
+        await tablet.fill(visit)
+        await served.node.clinic.seal_now()
+        now_ms = served.node.clinic.clock.now().wall_ms
+        span = now_ms - 3_600_000, now_ms + 3_600_000
+        refs = [ref for _, ref, _ in await store.read(lambda views: views.unacknowledged())]
+        waiting = await store.read(lambda views: views.lags_ms(*span, now_ms + 600_000))
+        assert waiting and min(waiting) > 540_000
+        for level, at_ms in ((1, now_ms + 120_000), (2, now_ms + 900_000)):
+            words = [BundleAcked(ref, level, False) for ref in refs]
+            await store.write(partial(Journal.acknowledged, words=words, at_ms=at_ms))
+        lags = await store.read(lambda views: views.lags_ms(*span, now_ms + 999_000))
+        assert len(lags) == len(waiting) and all(60_000 < one < 180_000 for one in lags), "a second copy is no delay"
+        assert await store.read(lambda views: views.lags_ms(span[1], span[1] + 1, now_ms)) == []
