@@ -1,7 +1,8 @@
 """What fhir.md demands of a document, as a list of faults: the cardinalities and codes of its tables, nothing else.
 
 It knows none of our code. It does not check that a SNOMED or LOINC code exists, nor base R4 (``fhir.resources`` parses
-that, as R4B), nor the published profiles themselves: their package is on no registry.
+that, as R4B, and :mod:`tests.kits.fhir_base` validates it), nor the published profiles themselves: their package is on
+no registry.
 """
 
 import re

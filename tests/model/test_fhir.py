@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -30,11 +30,14 @@ from edge.model.records import (
 )
 from edge.model.reference import reference
 from tests.kits import fhir as tables
+from tests.kits.fhir_base import BaseR4
 from tests.model.kit import NOW_MS, PATIENT, VISIT, an_id, patient, readings, visit_after
 from tests.model.prescribing_kit import BY_ID, DOCTOR, DRUGS, FIRST, METFORMIN, PARACETAMOL, draft, line, ready
 
 SITE = Site("Rampur", "BR01")
 HERE = Origin(SITE, "Asha Kumari")
+BASE: list[BaseR4] = []
+"""The validator that runs while these tests do."""
 
 
 def record(visit: Visit, number: int = 60, **changed: Any) -> PrescriptionRecord:
@@ -76,11 +79,19 @@ def with_records(visit: Visit, *records: PrescriptionRecord, state: VisitState =
     )
 
 
-def opened(document: Document) -> dict[str, Any]:
-    """The document's JSON, checked by the tables and by the model of base R4."""
+@pytest.fixture(scope="module", autouse=True)
+def _base() -> Iterator[None]:
+    BASE.append(BaseR4())
+    yield
+    BASE.pop().stop()
+
+
+def opened(document: Document, *, base: bool = True) -> dict[str, Any]:
+    """The document's JSON, checked by the tables and by two readers of base R4; ``base``: by the slow one, too."""
     found: dict[str, Any] = json.loads(document.content)
     assert tables.faults(found) == []
     Bundle.model_validate(found)
+    assert not base or BASE[0].faults(found) == []
     assert found["id"] == document.document_id
     return found
 
@@ -331,7 +342,7 @@ def test_every_visit_gives_documents_that_hold_the_tables(visit: Visit, who: Per
     assert made == documents(visit, there, Origin(SITE, "" if alone else worker))
     assert len({one.document_id for one in made}) == len(made)
     for one in made:
-        opened(one)
+        opened(one, base=len(one.content) % 8 == 0)  # a part of them: it takes some 30 ms each
     with_medicines = [s for s in visit.prescriptions if s.signed]
     assert sum(one.kind is Kind.PRESCRIPTION for one in made) <= len(with_medicines)
 
@@ -382,3 +393,14 @@ def test_the_tables_find_what_is_wrong(spoil: Callable[[dict[str, Any]], None]) 
     spoiled = copy.deepcopy(found)
     spoil(spoiled)
     assert tables.faults(spoiled)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [("status", 5), ("title", ["x"]), ("date", "yesterday"), ("author", []), ("colour", "red")],
+)
+def test_the_validator_of_base_r4_finds_what_is_wrong(path: str, value: object) -> None:
+    made = documents(with_records(ready(), record(ready())), patient(), HERE)
+    found = copy.deepcopy(opened(made[0]))
+    found["entry"][0]["resource"][path] = value
+    assert BASE[0].faults(found) != []
