@@ -45,6 +45,7 @@ from .config import Settings, parse_address
 from .exchange import outbox
 from .keys import KEEP_DAYS, Keyring, KeysRefused, load_keys, rotate
 from .rota import plan
+from .rota.core import Settings as RotaSettings
 from .serving import held
 from .store.engine import Store
 from .store.schema import down, entries, nodes, quarantine, visits
@@ -91,6 +92,13 @@ def _parser() -> argparse.ArgumentParser:
         default="",
         metavar="URL",
         help="nats://HOST:4222: one of several processes on the same PostgreSQL, keys and ports for nodes",
+    )
+    run.add_argument(
+        "--gone-seconds",
+        type=gone_seconds,
+        default=RotaSettings().gone_s,
+        metavar="S",
+        help="a doctor without a page for so long (30 to 3600) is not ready any more, and loses whom she took",
     )
     run.add_argument("--metrics", default="", metavar="ADDR:PORT", help="serve /metrics for Prometheus there")
     run.add_argument(
@@ -170,6 +178,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def gone_seconds(text: str) -> int:
+    """Half a minute to an hour: a page that loads again is away for some seconds."""
+    if not text.isdecimal() or not 30 <= int(text) <= 3600:
+        raise argparse.ArgumentTypeError("between 30 and 3600")
+    return int(text)
+
+
 def _say(**fields: object) -> None:
     print(json.dumps(fields, ensure_ascii=False), flush=True)
 
@@ -212,6 +227,7 @@ def _serve(arguments: argparse.Namespace) -> None:
         fhir_token_file=arguments.fhir_token_file,
         fhir_consent=tuple(arguments.fhir_consent),
         nats=arguments.nats,
+        gone_s=arguments.gone_seconds,
         metrics=arguments.metrics,
     )
     process.prepare()

@@ -7,6 +7,7 @@ from msgspec import Struct
 from edge.model.errors import BadInput
 
 from .directory import Ports
+from .rota.core import Settings as RotaSettings
 from .store.dialect import default_url
 from .turn import Turn
 
@@ -69,6 +70,9 @@ class Settings(Struct, frozen=True):
     """One line: the bearer token of that endpoint."""
     fhir_consent: tuple[str, ...] = ()
     """Versions of the data statement whose words speak of that endpoint: only with their consent a document leaves."""
+
+    gone_s: int = RotaSettings().gone_s
+    """A doctor who is not there for so long loses whom she took and is not ready any more, seconds."""
 
     metrics: str = ""
     """``ADDR:PORT`` on which Prometheus may ask; empty: it may not."""

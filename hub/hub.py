@@ -118,7 +118,7 @@ class Hub:
         self.desk.here = self.presence.note
         self.leader = Leader(self.store.engine)
         self.thirds = Thirds(self.desk, self.live, monotonic_s)
-        self.rota = RotaDesk(self.desk, self.live, self.leader, monotonic_s)
+        self.rota = RotaDesk(self.desk, self.live, self.leader, monotonic_s, settings.gone_s)
         fanout = self._fanout()
         self.front = RotaFront(self.rota, self.desk, fanout)
         self.home = self._patients(gateway or gateway_of(settings.home))
@@ -126,7 +126,7 @@ class Hub:
         homes = self.home.calls if self.home is not None else None
         self.together = Together(
             *(self.leader, fanout, self.link, self.live, self.front),
-            *(self._changed_elsewhere, homes, Again(self.desk, self.live)),
+            *(self._changed_elsewhere, homes, Again(self.desk, self.live, alone=fanout.alone)),
         )
         self.together.on_lead += [self._reconsider, self.live.settle_all, self.rota.start, self.thirds.start]
         self.together.on_follow += [self.rota.stop, self.thirds.stop]

@@ -13,18 +13,17 @@ from sqlalchemy import Connection, select, update
 
 from edge.media.call import Kind, Phase, advance
 from edge.media.signals import Accept, Answer, Bye, Candidate, IceServer, Offer, Report, Ring, Signal, fingerprint_tbs
-from edge.model import events as ev
 from edge.model.errors import UpkendraError
 from edge.model.records import Mode
 from edge.sync.seal import verify
 from edge.web.logs import say
 
-from . import audit, down
+from . import audit
 from . import fanout as fan
 from .desk import Desk, need_open
 from .doctors import Doctor
 from .heard import Heard, heard
-from .live_ends import reader_of_end
+from .live_ends import reader_of_end, write_held
 from .live_pages import Pages
 from .live_sides import (
     CallOver,
@@ -40,8 +39,7 @@ from .live_sides import (
     call_of,
     to_text,
 )
-from .prescriptions import calls_of
-from .store.dialect import Row, insert_new, lock
+from .store.dialect import Row, insert_new
 from .store.schema import calls
 from .turn import Turn, ice_servers
 
@@ -50,6 +48,8 @@ END_AGAIN_S = 5.0
 """Until the end of a call is written again that could not be."""
 FINAL_REPORT_S = 3.0
 """How long the doctor's last report may come after the end."""
+LEFT_MS = 30_000
+"""A call that ended so long ago, and is not written into its visit, has no process that would do it."""
 SIGNAL_MAX_BYTES = 64 * 1024
 _signal_json = msgspec.json.Decoder(Signal)
 _signal_msgpack = msgspec.msgpack.Decoder(Signal)
@@ -141,6 +141,9 @@ class Live(Pages):
             known = await self._start(ring, owned.node_id, doctor)
         else:  # the node may have taken or ended it meanwhile
             known = await self._find(ring.call_id)
+            if known is not None and known.phase is Phase.RINGING:
+                now_ms = self._desk.wall_ms()
+                known = await self._step(known, msgspec.structs.replace(known, started_ms=now_ms), started_ms=now_ms)
             if known is None or known.phase is Phase.ENDED:
                 raise CallOver("This call is over. Start a new one.")
         self._attached[ring.call_id] = console
@@ -430,44 +433,30 @@ class Live(Pages):
             self._attached.pop(call_id, None)
         await self._hold(call_id)
 
-    async def settle_all(self) -> None:
-        """Write what an earlier process of this hub did not come to write; know the calls that it left running."""
+    async def settle_all(self, ended_before_ms: int | None = None) -> None:
+        """Write what a process that died did not come to write; know the calls that it left running.
+
+        ``ended_before_ms``: while others live, only what ended so long ago that its own process would have written it.
+        """
         query = select(calls.c.call_id).where(calls.c.phase == Phase.ENDED.value, calls.c.held_ms == 0)
+        if ended_before_ms is not None:
+            query = query.where(calls.c.ended_ms < ended_before_ms)
         rows = await self._desk.store.read(lambda connection: connection.execute(query).all())
         for row in rows:
             await self._hold(row.call_id)
-        left = select(calls.c.call_id, calls.c.visit_id).where(calls.c.phase != Phase.ENDED.value)
+        left = select(calls.c.call_id, calls.c.visit_id).where(calls.c.held_ms == 0, calls.c.phase != Phase.ENDED.value)
         running = await self._desk.store.read(lambda connection: connection.execute(left).all())
         for row in running:
             await self._find(row.call_id)
         self.records_arrived(frozenset(row.visit_id for row in running))
 
-    async def _hold(self, call_id: str) -> None:
-        def act(connection: Connection) -> tuple[str, down.DownBlob | None]:
-            lock(connection, call_id)
-            now_ms = self._desk.wall_ms()
-            this = calls.c.call_id == call_id
-            row = connection.execute(select(calls).where(this)).first()
-            if row is None or row.held_ms:
-                return "", None
-            connection.execute(update(calls).where(this).values(held_ms=now_ms))
-            seen = next(one for one in calls_of(connection, row.visit_id, now_ms) if one.call_id == call_id)
-            held = ev.CallHeld(
-                row.visit_id,
-                seen.call_id,
-                seen.doctor_id,
-                seen.started_ms,
-                seen.ended_ms,
-                seen.video_s,
-                seen.audio_s,
-                seen.concealed_s,
-                seen.mode,
-                seen.side,
-                seen.ended_because,
-            )
-            return row.visit_id, down.speak(connection, self._desk.speaker, row.node_id, (held,), row.doctor_id, now_ms)
+    async def settle_left(self) -> None:
+        """What a process that was killed meanwhile has left: the one that leads looks now and then."""
+        await self.settle_all(self._desk.wall_ms() - LEFT_MS)
 
-        visit_id, blob = await self._desk.store.write(act)
+    async def _hold(self, call_id: str) -> None:
+        speaker, now_ms = self._desk.speaker, self._desk.wall_ms()
+        visit_id, blob = await self._desk.store.write(lambda c: write_held(c, speaker, call_id, now_ms))
         self._desk.tell(visit_id, blob)
 
     def _tell_doctor(self, call: LiveCall, message: Told) -> None:

@@ -30,7 +30,7 @@ LOOK_MAX_S = 5.0
 ALONE_S = 15.0
 """So long a lone process waits for one that still has the database."""
 RECHECK_S = 15.0
-"""So often nodes are looked after without anybody's word."""
+"""So often nodes, and calls that a killed process left, are looked after without anybody's word."""
 
 
 class Together:
@@ -110,11 +110,17 @@ class Together:
                 if again_s >= AGAIN_S:
                     again_s = 0.0
                     await self.again.look()
-                if since_s >= RECHECK_S and not self.fanout.alone:
+                if since_s >= RECHECK_S:
                     since_s = 0.0
-                    await self._link.send_waiting()
+                    await self._recheck()
             except Exception:
                 logger.exception("looking after the other processes failed")  # a database that went away comes back
+
+    async def _recheck(self) -> None:
+        if not self.fanout.alone:
+            await self._link.send_waiting()
+        if self._front.leads:
+            await self._live.settle_left()
 
     async def _look(self) -> None:
         leads = await self._leads()

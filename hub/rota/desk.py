@@ -5,7 +5,7 @@ Looks once a second, and at those open visits only that have become others (:mod
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 import msgspec
@@ -29,7 +29,7 @@ from . import store as kept
 from .core import EMERGENCY, Action, GotUp, Rota, Settings, Wanting, Why
 from .core import Doctor as Seated
 from .hours import Hours
-from .seen import State, Unclaimed
+from .seen import State, Unclaimed, unclaimed_of
 from .words import Words
 
 logger = logging.getLogger("hub.rota")
@@ -47,15 +47,15 @@ IN_HAND: Final = (VisitState.IN_CALL, VisitState.RX_PENDING, VisitState.WAITING)
 class RotaDesk:
     """One rota for all doctors of this process."""
 
-    def __init__(self, desk: Desk, live: Live, leader: Leader, monotonic_s: Callable[[], float]) -> None:
+    def __init__(self, desk: Desk, live: Live, leader: Leader, monotonic_s: Callable[[], float], gone_s: int) -> None:
         """``leader``: what the rota writes by itself is written by the process that leads, or not at all."""
         self._desk = desk
         self._live = live
         self._leader = leader
         self._monotonic_s = monotonic_s
-        self._settings = Settings()
+        self._settings = Settings(gone_s=gone_s, gone_red_s=min(gone_s, Settings().gone_red_s))
         self._hours = Hours()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._one = asyncio.Lock()
         self._telling = asyncio.Lock()
         self._opened = desk.opened
@@ -107,24 +107,28 @@ class RotaDesk:
         now_ms = self._desk.wall_ms()
         for doctor, since_ms in await self._desk.store.read(kept.load_ready):
             self._sit(doctor, since_ms, now_ms)
-        self._task = asyncio.create_task(self._keep_looking(), name="hub-rota")
+        self._tasks = [
+            asyncio.create_task(self._keep_on(self.glance), name="hub-rota"),
+            asyncio.create_task(self._keep_on(self.tell), name="hub-rota-words"),
+        ]
 
     async def stop(self) -> None:
         """Stop looking."""
-        task, self._task = self._task, None
-        if task is not None:
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def reload(self) -> None:
         """Take over what others changed: the calendar, for whom doctors may be asked, and who has logged out."""
         self._hours = await self._desk.store.read(kept.load_hours)
         await self._load_left()
         self._ends.clear()
-        before = set(self._ready)
+        before = dict(self._since)
         found = await self._desk.store.read(kept.load_ready)
-        for name in before - {doctor.doctor_id for doctor, _ in found}:
-            self._get_up(name)
+        for name in before.keys() - {doctor.doctor_id for doctor, _ in found}:
+            if self._since.get(name) == before[name]:  # else she has pressed Ready meanwhile
+                self._get_up(name)
         for doctor, _ in found:
             if self._people.get(doctor.doctor_id, doctor) != doctor:
                 self._people[doctor.doctor_id] = doctor
@@ -159,27 +163,30 @@ class RotaDesk:
         """Something about visits has changed."""
         self._dirty = True
 
-    async def _keep_looking(self) -> None:
+    async def _keep_on(self, work: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
-                await self.look()
+                await work()
             except Exception:
                 logger.exception("the rota could not look")  # a database that went away comes back
             await asyncio.sleep(LOOK_S)
 
     async def look(self) -> None:
         """One look: who waits, who sits, who is asked, what is told."""
-        async with self._one:
-            now_ms = await self._look()
+        await self.glance()
+        await self.tell()
+
+    async def tell(self) -> None:
+        """Tell nodes of the wait, as it was seen last."""
         async with self._telling:
-            await self._words.tell(self._hours, now_ms)
+            await self._words.tell(self._hours, self._desk.wall_ms())
 
     async def glance(self) -> None:
-        """The same for somebody who waits for it: what the nodes are told, the next look says."""
+        """Who waits, who sits, who is asked; nobody who presses something waits for more."""
         async with self._one:
             await self._look()
 
-    async def _look(self) -> int:
+    async def _look(self) -> None:
         now_ms = self._desk.wall_ms()
         stepped_ms, self._offset_ms = self._offset() - self._offset_ms, self._offset()
         if abs(stepped_ms) > STEP_MS:
@@ -198,7 +205,6 @@ class RotaDesk:
         await self._act(self._rota.tick(now_ms), now_ms)
         if self._rota.look(now_ms) != before or self._stuck != stuck:
             self._live.tell_rota()
-        return now_ms
 
     def _shift(self, by_ms: int) -> None:
         """The wall clock was set: nobody has rung, sat or been away for longer because of it."""
@@ -325,8 +331,7 @@ class RotaDesk:
         for doctor_id, seen_ms in list(self._ready.items()):
             ends_ms = self._ends_ms(doctor_id)
             if 0 < ends_ms <= now_ms or self._sight.away_s(doctor_id, now_ms) >= self._settings.gone_s:
-                self._get_up(doctor_id)
-                await self._note_away(doctor_id)
+                await self._send_away(doctor_id)
             elif self._live.has_page(doctor_id):
                 self._ready[doctor_id] = now_ms
                 if not self._rota.is_ready(doctor_id):
@@ -339,12 +344,14 @@ class RotaDesk:
     async def _act(self, actions: list[Action], now_ms: int) -> None:
         for action in actions:
             if isinstance(action, GotUp):
-                self._get_up(action.doctor_id)
-                await self._note_away(action.doctor_id)
+                await self._send_away(action.doctor_id)
             self._live.tell_rota(action.doctor_id)
 
-    async def _note_away(self, doctor_id: str) -> None:
-        await self._write(lambda connection: kept.put_ready(connection, doctor_id, 0))
+    async def _send_away(self, doctor_id: str) -> None:
+        """She is ready no more, unless she presses Ready while this is written."""
+        since_ms = self._since.get(doctor_id, 0)
+        self._get_up(doctor_id)
+        await self._write(lambda connection: kept.end_ready(connection, doctor_id, since_ms))
 
     # What doctors ask
 
@@ -482,15 +489,7 @@ class RotaDesk:
             if (held := self._opened.visit(visit_id)) is not None:
                 since[visit_id], why[visit_id] = queue.since_ms(held), Why.DOCTOR_AWAY
         found = [
-            Unclaimed(
-                visit_id,
-                line.owned.visit.token,
-                line.owned.visit.colour.value,
-                line.owned.node_id,
-                max(0, now_ms - since[visit_id]) // 1000,
-                why[visit_id],
-                line.owned.visit.doctor_name if visit_id in self._stuck else "",
-            )
+            unclaimed_of(line, now_ms - since[visit_id], why[visit_id], is_stuck=visit_id in self._stuck)
             for visit_id in why
             if (line := self._opened.get(visit_id)) is not None
         ]

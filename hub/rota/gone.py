@@ -26,6 +26,11 @@ from . import store as kept
 READ_EVERY_MS: Final = 4_000
 PAUSE_MS: Final = 30_000
 """After so long without a look the hub or its database stood still: nobody could be seen, so nobody was away."""
+TOGETHER, TOGETHER_MS, UNSEEN_MS = 3, 30_000, 25_000
+"""When nobody at all is there any more, and so many were lost within so long of each other, it is the way to them that
+is gone (a proxy, the hub's own line), not they."""
+TOGETHER_MOST_MS: Final = 15 * 60_000
+"""Longer than this it is not believed: the day may be over."""
 LEFT_KEPT_MS: Final = 24 * 3_600_000
 BEGUN: Final = (VisitState.IN_CALL, VisitState.RX_PENDING)
 
@@ -52,6 +57,9 @@ class Sight:
     def __init__(self, store: Store, has_page: Callable[[str], bool]) -> None:
         self._store, self._has_page = store, has_page
         self._seen: dict[str, int] = {}
+        self._words: dict[str, int] = {}
+        """What the database said of each last: by whose clock, nobody knows."""
+        self._cut_off = False
         self._looked_ms = self._read_ms = 0
 
     async def look(self, names: Iterable[str], now_ms: int) -> None:
@@ -66,12 +74,26 @@ class Sight:
                 self._seen[name] = now_ms
             else:
                 without.append(name)
-        if not without or 0 <= now_ms - self._read_ms < READ_EVERY_MS:
-            return
-        self._read_ms = now_ms
-        for name, seen_ms in (await self._store.read(lambda connection: load_seen(connection, without))).items():
-            if self._seen[name] < seen_ms <= now_ms:
-                self._seen[name] = seen_ms
+        if without and not 0 <= now_ms - self._read_ms < READ_EVERY_MS:
+            self._read_ms = now_ms
+            await self._read(without, now_ms)
+        self._look_whether_cut_off(now_ms)
+
+    async def _read(self, names: list[str], now_ms: int) -> None:
+        """Another process may see them. Its word is new when it has changed: its clock may be minutes off ours."""
+        words = await self._store.read(lambda connection: load_seen(connection, names))
+        for name, word in words.items():
+            if name in self._seen and self._words.get(name, word) != word:
+                self._seen[name] = now_ms
+        self._words = {name: word for name, word in (self._words | words).items() if name in self._seen}
+
+    def _look_whether_cut_off(self, now_ms: int) -> None:
+        last_ms = max(self._seen.values(), default=now_ms)
+        lost = sum(last_ms - seen_ms <= TOGETHER_MS for seen_ms in self._seen.values())
+        unseen_ms = now_ms - last_ms
+        was, self._cut_off = self._cut_off, UNSEEN_MS <= unseen_ms <= TOGETHER_MOST_MS and lost >= TOGETHER
+        if was and not self._cut_off and unseen_ms < UNSEEN_MS:  # the way is there again: they have time to come back
+            self._seen = dict.fromkeys(self._seen, now_ms)
 
     def shift(self, by_ms: int) -> None:
         """The clock was set: nobody has been away for longer because of it."""
@@ -80,8 +102,8 @@ class Sight:
         self._read_ms = 0
 
     def away_s(self, name: str, now_ms: int) -> float:
-        """For how long somebody who is looked after has not been there."""
-        return max(0, now_ms - self._seen.get(name, now_ms)) / 1000
+        """For how long somebody who is looked after has not been there; nobody is away while nobody can be seen."""
+        return 0.0 if self._cut_off else max(0, now_ms - self._seen.get(name, now_ms)) / 1000
 
 
 def is_begun(connection: Connection, visit: Visit) -> bool:

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from edge.model.fold import Expected as Said
 
+from ..open_visits import Line
 from .core import Why
 from .gone import Left
 
@@ -24,6 +25,13 @@ class Unclaimed(Struct, frozen=True):
     why: Why
     doctor_name: str = ""
     """Who took it and is away."""
+
+
+def unclaimed_of(line: Line, waited_ms: int, why: Why, *, is_stuck: bool) -> Unclaimed:
+    """A visit as the coordinator's list shows it; ``is_stuck``: its doctor is not there any more."""
+    visit, waited_s = line.owned.visit, max(0, waited_ms) // 1000
+    doctor_name = visit.doctor_name if is_stuck else ""
+    return Unclaimed(visit.visit_id, visit.token, visit.colour.value, line.owned.node_id, waited_s, why, doctor_name)
 
 
 class State(Struct, frozen=True):

@@ -76,9 +76,13 @@ def put_ready(connection: Connection, doctor_id: str, ready_ms: int) -> None:
     _put(connection, doctor_id, {"ready_ms": ready_ms})
 
 
-def end_ready(connection: Connection, doctor_id: str) -> bool:
-    """Whoever has logged out is not ready any more; whether she was."""
-    was = and_(rota_doctors.c.doctor_id == doctor_id, rota_doctors.c.ready_ms > 0)
+def end_ready(connection: Connection, doctor_id: str, since_ms: int | None = None) -> bool:
+    """Whoever has logged out is not ready any more; whether she was.
+
+    ``since_ms``: only if she has been since then. Who has pressed Ready meanwhile stays ready.
+    """
+    since = rota_doctors.c.ready_ms > 0 if since_ms is None else rota_doctors.c.ready_ms == since_ms
+    was = and_(rota_doctors.c.doctor_id == doctor_id, since)
     return connection.execute(update(rota_doctors).where(was).values(ready_ms=0)).rowcount > 0
 
 

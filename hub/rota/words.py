@@ -1,7 +1,7 @@
 """What centres are told of the wait of each patient: once when there is something to say, again when it has changed.
 
-Each word is an entry in a node's log, so it costs a commit. When thousands are due at once (the hours begin, or end),
-they go out over many looks: whoever is asked for patients meanwhile, and what arrives, must not wait for them.
+Each word is an entry in a node's log, so it costs a commit. When many are due at once (the hours begin, or end;
+a day's peak), they go out slowly: whoever is asked for patients meanwhile, and what arrives, must not wait for them.
 Knows no doctor's page.
 """
 
@@ -29,6 +29,9 @@ PAUSE_AFTER: Final = 200
 """After so many the loop may do something else."""
 MOST_S: Final = 1.0
 """No longer than this one look tells; the rest is told by the next."""
+REST: Final = 3
+"""After a word so many times as long is left to others: what arrives is written by the same writer, and its node waits
+for the acknowledgement. The busier the writer, the longer a word takes, and the rarer they become."""
 
 
 class Writing(Protocol):
@@ -88,13 +91,16 @@ class Words:
                 said, expected = self._word(one, ahead, *chances[needs], now_ms)
             before = self._told.get(one.visit_id)
             if said is not None and self._is_due(one, said, expected, now_ms):
+                word_s = self._monotonic_s()
                 try:
                     await self._say(one, said, expected, now_ms)
                 except BaseException:
                     self._unsay(one.visit_id, before)
                     raise
-                if self._monotonic_s() - began_s >= MOST_S:
+                now_s = self._monotonic_s()
+                if now_s - began_s >= MOST_S:
                     return
+                await asyncio.sleep(REST * (now_s - word_s))
 
     def _word(self, one: Wanting, ahead: int, sits: int, free: int, now_ms: int) -> tuple[Said | None, Expected | None]:
         """What is to be said about a wait within the hours; None while it is too early to say anything."""

@@ -300,6 +300,7 @@ calls = Table(
     Column("frames", BigInteger, nullable=False),
     Column("mode", String(12), nullable=False),
     Index("calls_by_visit", "visit_id"),
+    Index("calls_by_held", "held_ms"),
 )
 
 blobs = Table(

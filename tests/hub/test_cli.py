@@ -1,5 +1,6 @@
 """The hub's commands, as an administrator types them wrongly."""
 
+import argparse
 import json
 import os
 import subprocess
@@ -8,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+
+from hub.__main__ import gone_seconds
 
 AS_ANYBODY = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 """Root without its right to read the files of others: this checkout may lie where no other user gets to."""
@@ -95,3 +98,10 @@ def test_documents_leave_for_https_only_and_with_a_named_consent(tmp_path: Path)
     serve = ("serve", "--data", str(folder), "--http=127.0.0.1:0", "--udp=0", "--tls=0")
     assert "https" in refused(*serve, "--fhir-endpoint=http://fhir.example.in", "--fhir-consent=data-2")["message"]
     assert "--fhir-consent" in refused(*serve, "--fhir-endpoint=https://fhir.example.in")["message"]
+
+
+def test_a_page_may_be_gone_for_half_a_minute_to_an_hour() -> None:
+    assert (gone_seconds("30"), gone_seconds("3600")) == (30, 3600)
+    for wrong in ("29", "3601", "two", "-60", ""):
+        with pytest.raises(argparse.ArgumentTypeError, match="between 30 and 3600"):
+            gone_seconds(wrong)

@@ -435,3 +435,60 @@ async def test_a_record_that_is_opened_first_is_read_and_audited_once(kit: HubKi
     lines = "SELECT count(*) FROM audit WHERE action = 'record_opened'"
     assert await kit.hub.store.read(lambda connection: connection.exec_driver_sql(lines).scalar()) == 1
     await socket.close()
+
+
+async def test_a_ring_that_is_rung_anew_rings_as_long_as_a_new_one(kit: HubKit) -> None:
+    """The page was loaded again, or came back after a while without a network, and rings on."""
+    node, socket, visit_id, call_id = await ringing(kit)
+    kit.clock.pass_s(RING_MOST_S - 5)
+    await socket.send_str(say(Ring(call_id, visit_id)))
+    await node.until(lambda: len(heard(node)) == 2)
+    kit.clock.pass_s(RING_MOST_S - 5)
+    await kit.hub.together.again.look()
+    assert [call.call_id for call in kit.hub.live.running()] == [call_id], "counted from the first ring it was over"
+    kit.clock.pass_s(6)
+    await kit.hub.together.again.look()
+    assert (await hear(socket, "bye"))["reason"] == "no_answer"
+    await socket.close()
+
+
+async def test_the_end_of_a_call_whose_process_was_killed_is_written_by_who_leads_without_a_restart(
+    kit: HubKit,
+) -> None:
+    node, socket, visit_id, call_id = await ringing(kit)
+    node.signal(Accept(call_id, "Meena"))
+    await node.until(lambda: kit.hub.live._calls[call_id].taken)
+    await socket.close()
+    kit.hub.live._calls.clear()  # another process had it, and was killed when it had written the end
+
+    def end(connection: Connection) -> None:
+        values = {"phase": Phase.ENDED.value, "ended_ms": kit.clock.ms, "ended_because": "hangup"}
+        connection.execute(update(calls).where(calls.c.call_id == call_id).values(**values))
+
+    await kit.hub.store.write(end)
+    await kit.hub.live.settle_left()
+    assert not [one for one in node.said_by_hub() if isinstance(one, ev.CallHeld)], "its own process may do it yet"
+    kit.clock.pass_s(31)
+    await kit.hub.live.settle_left()
+    await kit.hub.live.settle_left()
+    await node.until(lambda: any(isinstance(one, ev.CallHeld) for one in node.said_by_hub()))
+    held = [one for one in node.said_by_hub() if isinstance(one, ev.CallHeld)]
+    assert [(one.visit_id, one.call_id, one.side) for one in held] == [(visit_id, call_id, "doctor")]
+
+
+async def test_a_call_that_a_killed_process_left_running_ends_when_its_node_has_said_so(kit: HubKit) -> None:
+    node, socket, visit_id, call_id = await ringing(kit)
+    node.signal(Accept(call_id, "Meena"))
+    await node.until(lambda: kit.hub.live._calls[call_id].taken)
+    await socket.close()
+    kit.hub.live._calls.clear()  # another process had it, and was killed before it wrote anything
+    now_ms = kit.clock.ms
+    held = ev.CallHeld(visit_id, call_id, "asha", now_ms, now_ms, 0.0, 0.0, 0.0, Mode.AUDIO, "node", "failed")
+    await node.send([held])
+    assert await phase_of(kit, call_id) != "ended"
+    await kit.hub.live.settle_left()
+    for _ in range(200):
+        await kit.hub.store.settled()
+        if await phase_of(kit, call_id) == "ended":
+            break
+    assert await phase_of(kit, call_id) == "ended"

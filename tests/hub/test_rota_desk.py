@@ -296,8 +296,9 @@ async def test_when_many_are_to_be_told_a_look_tells_some_and_the_next_one_the_o
     passed_s = 0.0
 
     def slow_s() -> float:
+        """Of each word the beginning and the end are asked for, and the beginning of the look."""
         nonlocal passed_s
-        passed_s += 0.6 * MOST_S
+        passed_s += 0.3 * MOST_S
         return passed_s
 
     words = Words(kit.hub.desk, rota, kit.hub.store.write, slow_s)

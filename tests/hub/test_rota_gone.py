@@ -1,9 +1,17 @@
 """A doctor who took a patient and vanished: the patient goes on to the next one, or to the coordinator."""
 
+import asyncio
+
+import pytest
+from sqlalchemy import Connection
+
 from edge.media.signals import Bye, Ring
 from edge.model import events as ev
 from edge.model.records import Colour, VisitState
 from hub.rota.core import Settings
+from hub.rota.gone import TOGETHER_MOST_MS, Sight
+from hub.store.dialect import put_many
+from hub.store.schema_office import presence
 
 from .kit import HubKit, NodeKit, Page, new_id
 from .test_live import connect, heard, say
@@ -135,3 +143,75 @@ async def test_a_hub_that_stood_still_takes_no_patient_from_a_doctor_whom_it_cou
         assert again.hub.rota._held == {}
     finally:
         await again.stop()
+
+
+async def _look(kit: HubKit, sight: Sight, names: set[str], seconds: float) -> None:
+    while seconds > 0:
+        kit.clock.pass_s(5)
+        seconds -= 5
+        await sight.look(names, kit.clock.ms)
+
+
+@pytest.mark.parametrize("off_s", [-600, -11, 11, 600])
+async def test_who_has_a_page_at_a_process_whose_clock_is_wrong_is_there_as_long_as_its_word_goes_on(
+    kit: HubKit, off_s: int
+) -> None:
+    sight = Sight(kit.hub.store, lambda name: False)
+
+    def says(connection: Connection) -> None:
+        put_many(connection, presence, [{"person_id": "asha", "seen_ms": kit.clock.ms + off_s * 1000}], "seen_ms")
+
+    for _ in range(GONE_S // 10 + 2):
+        await kit.hub.store.write(says)
+        await _look(kit, sight, {"asha"}, 10)
+        assert sight.away_s("asha", kit.clock.ms) <= 10
+    await _look(kit, sight, {"asha"}, GONE_S)
+    assert GONE_S - 10 <= sight.away_s("asha", kit.clock.ms) <= GONE_S + 10
+
+
+async def test_nobody_is_away_while_all_are_gone_at_once_and_who_does_not_come_back_is(kit: HubKit) -> None:
+    """A proxy for browsers that stands still takes all pages with it."""
+    pages = {"asha", "ravi", "bela", "tara"}
+    sight = Sight(kit.hub.store, lambda name: name in pages)
+    names = set(pages)
+    await _look(kit, sight, names, 60)
+    pages.clear()
+    await _look(kit, sight, names, 3 * GONE_S)
+    assert [sight.away_s(name, kit.clock.ms) for name in sorted(names)] == [0.0] * 4
+    pages |= {"asha", "ravi", "bela"}
+    await _look(kit, sight, names, GONE_S - 10)
+    assert sight.away_s("tara", kit.clock.ms) < GONE_S, "she has as long to come back as anybody"
+    await _look(kit, sight, names, 20)
+    assert sight.away_s("tara", kit.clock.ms) >= GONE_S
+    assert sight.away_s("asha", kit.clock.ms) == 0.0
+
+
+async def test_all_who_left_at_once_are_away_when_it_lasts_and_two_are_not_all(kit: HubKit) -> None:
+    pages = {"asha", "ravi", "bela"}
+    sight = Sight(kit.hub.store, lambda name: name in pages)
+    names = set(pages)
+    await _look(kit, sight, names, 10)
+    pages.clear()
+    await _look(kit, sight, names, TOGETHER_MOST_MS / 1000 + 30)
+    assert all(sight.away_s(name, kit.clock.ms) > GONE_S for name in names)
+    two = Sight(kit.hub.store, lambda name: False)
+    await _look(kit, two, {"asha", "ravi"}, GONE_S + 10)
+    assert two.away_s("asha", kit.clock.ms) >= GONE_S
+
+
+async def test_ready_that_is_pressed_while_she_is_written_away_counts(kit: HubKit) -> None:
+    await always_open(kit)
+    page, _ = await doctor(kit, "asha")
+    await ready(kit, page)
+    rota, asha = kit.hub.rota, await kit.hub.desk.doctor("asha")
+    kit.clock.pass_s(60)
+    await asyncio.gather(rota.set_ready(asha, ready=True), rota._send_away("asha"))
+    await rota.reload()
+    assert (await page.get("/api/rota"))["ready"]
+    kit.clock.pass_s(60)
+    await asyncio.gather(rota._send_away("asha"), rota.reload(), rota.set_ready(asha, ready=True))
+    await rota.reload()
+    assert (await page.get("/api/rota"))["ready"]
+    await rota._send_away("asha")
+    await rota.reload()
+    assert not (await page.get("/api/rota"))["ready"]
