@@ -175,6 +175,7 @@ def _rolled_back(pending: Pending) -> None:
     note = SYSTEM / "why"
     why = note.read_text() if note.exists() else "it did not start, or nothing found it good"
     note.unlink(missing_ok=True)
+    slots.give_up_other()
     updates.save(SYSTEM, None)
     updates.drop(FOLDER, pending.stem)
     _tell(Outcome(pending.version, "rolled_back", "update_rolled_back", f"Version {pending.version}: {why}."))

@@ -44,6 +44,11 @@ def give_up() -> bool:
     return _rauc("status", "mark-bad", "booted")[0]
 
 
+def give_up_other() -> bool:
+    """The slot that does not run is bad: after the recovery as well it comes last."""
+    return _rauc("status", "mark-bad", "other")[0]
+
+
 def _rauc(*arguments: str, timeout_s: float = RAUC_TIMEOUT_S) -> tuple[bool, str]:
     try:
         done = subprocess.run(

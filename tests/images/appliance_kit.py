@@ -266,10 +266,9 @@ class Appliance:
         took.clock_s, took.processor_s = time.monotonic() - began_s, self.machine.processor_s() - worked_s
 
     def boot(self) -> None:
-        """Switch on and wait for the clinic's pages."""
+        """Switch on and wait for a system."""
         self.machine.start()
         self.machine.wait_shell()
-        self.wait_pages()
 
     def first_day(self) -> None:
         """From the switch to the first visit's token."""
@@ -413,18 +412,23 @@ class Appliance:
             url = f"http://{HUB_ADDRESS}:{port}/{folder.name}.tar"
             self.machine.sh(f"rm -rf {place}; mkdir {place}; busybox wget -qO- {url} | tar -xC {place}", 600)
 
-    def cut_install(self, nurse: Client, share: float) -> str:
+    def cut_install(self, share: float) -> str:
         """Pull the plug when ``share`` of an install is done, in the middle of what the nurse does then; where it was.
 
-        It begins with the next install that begins. Raises MachineError.
+        The install is the next one that begins: this is called before the pages of a start are there, because an
+        install that was cut begins anew with them. Every visit that was answered before is looked for, if there is
+        time. Raises MachineError.
         """
         with ThreadPoolExecutor(1) as pool:
             cutter = pool.submit(self._pull_plug, share)
             while not cutter.done():
-                try:
-                    self.visit(nurse)
-                except GONE:
-                    time.sleep(1.0)
+                with contextlib.suppress(*GONE):
+                    self.wait_pages()
+                    nurse = self.nurse()
+                    assert self.all_there(nurse)
+                    while not cutter.done():
+                        self.visit(nurse)
+                time.sleep(1.0)
             return cutter.result()
 
     def _pull_plug(self, share: float) -> str:

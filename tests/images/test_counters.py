@@ -1,38 +1,15 @@
 """Which slot GRUB starts, by its own script: what it calls is played by a shell, in which the rest means the same."""
 
-import re
-import subprocess
-
 import pytest
 
-from images.builder import disk
-
-PLAYED = """
-load_env() { :; }
-save_env() { echo "saved=$ORDER/$A_OK/$A_TRY/$B_OK/$B_TRY"; }
-regexp() { :; }
-linux() { [ "$1" != "$broken/vmlinuz" ] && echo "kernel=$*"; }
-initrd() { :; }
-boot() { exit 0; }
-reboot() { echo reboot; exit 0; }
-cmdpath="(hd0,gpt1)/EFI/BOOT" disk=hd0
-"""
+from tests.kits.grub import choose
 
 
 def start(order: str, a: tuple[int, int], b: tuple[int, int], broken: str = "none") -> tuple[str, str]:
     """(what starts, the counters after it) for slots as (good, tries)."""
     given = {"ORDER": order, "A_OK": a[0], "A_TRY": a[1], "B_OK": b[0], "B_TRY": b[1]}
-    config = (disk.HERE / "grub.cfg").read_text()
-    for name, value in given.items():
-        config = re.sub(rf"^set {name}=.*$", f"{name}={str(value)!r}", config, count=1, flags=re.MULTILINE)
-    script = PLAYED + f"broken={broken!r}\n" + re.sub(r"\bset (\w+=)", r"\1", config)
-    said = subprocess.run(["sh", "-e"], input=script, capture_output=True, text=True, check=True).stdout
-    if "upkendra.recovery" in said:
-        started = "recovery"
-    else:
-        found = re.search(r"rauc\.slot=([AB])", said)
-        started = found.group(1) if found else said.split()[-1]
-    return started, said.split("saved=")[1].splitlines()[0]
+    started, counters = choose({name: str(value) for name, value in given.items()}, broken)
+    return started, "/".join(counters.values())
 
 
 @pytest.mark.parametrize(

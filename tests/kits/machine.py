@@ -148,11 +148,14 @@ class Machine:
     def lived_s(self) -> float:
         """Its own seconds since it was switched on: those of the clock in which it did not wait for a processor.
 
-        Of its threads the one that waited longest counts (proc_pid_schedstat: nanoseconds on a run queue).
+        Of its threads the one that waited longest counts (proc_pid_schedstat: nanoseconds on a run queue). Raises
+        MachineError, OSError: it is off.
         """
-        assert self._process is not None
+        process = self._process
+        if process is None:
+            raise MachineError("it is off")
         waited_ns = [0]
-        for thread in Path(f"/proc/{self._process.pid}/task").iterdir():
+        for thread in Path(f"/proc/{process.pid}/task").iterdir():
             with contextlib.suppress(OSError):
                 waited_ns.append(int((thread / "schedstat").read_text().split()[1]))
         return time.monotonic() - self._began_s - max(waited_ns) / 1e9
