@@ -782,6 +782,7 @@ shelf-has = on the shelf: { $n }
 shelf-unknown = on the shelf: not counted
 handed-out = handed out: { $n }
 units-of = { $name }: how many (tablets, bottles, tubes)
+units-how-many = How many?
 dispense = Given to the patient
 count-stock = Counted on the shelf
 receive-stock = Received

@@ -1,7 +1,7 @@
 ### Messages of the page that closes the day.
 
 closing-day = दिन
-closing-unsure = बॉक्स की घड़ी पक्की नहीं है। देखें कि दिन सही है या नहीं।
+closing-unsure = डिब्बे की घड़ी पक्की नहीं है। देखें कि दिन सही है या नहीं।
 closing-print = रजिस्टर प्रिंट करें
 closing-csv = CSV में सेव करें
 closing-nothing = इस दिन का कुछ बाकी नहीं है।

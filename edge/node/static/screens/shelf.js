@@ -39,8 +39,9 @@ export function HandOut({ visit, prescriptionId, drugId, name }) {
   const id = `units-${prescriptionId}-${drugId}`;
   return html`<div class="row print-hide" data-test="hand-out" data-drug=${drugId}>
     <span class="soft" data-test="on-shelf">${drugId in shelf.value ? t("shelf-has", { n: shelf.value[drugId] ?? 0 }) : t("shelf-unknown")}${given ? ` · ${t("handed-out", { n: given })}` : ""}</span>
+    <label for=${id} class="row tight nowrap"><span aria-hidden="true">${t("units-how-many")}</span>
     <input id=${id} class="num" style=${{ maxWidth: "6rem" }} inputmode="numeric" maxlength="5" aria-label=${t("units-of", { name })} data-test="units" value=${units.value}
-      onInput=${(/** @type {any} */ event) => (units.value = event.currentTarget.value = digitsIn(event.currentTarget.value))} />
+      onInput=${(/** @type {any} */ event) => (units.value = event.currentTarget.value = digitsIn(event.currentTarget.value))} /></label>
     <button type="button" data-test="dispense" disabled=${!amount || busy.value} onClick=${say({ type: "dispense", visit_id: visit.visit_id, prescription_id: prescriptionId, given_before: given })}>${t("dispense")}</button>
     <button type="button" class="quiet" data-test="count-stock" disabled=${units.value === "" || busy.value} onClick=${say({ type: "count_stock" })}>${t("count-stock")}</button>
     <button type="button" class="quiet" data-test="receive-stock" disabled=${!amount || busy.value} onClick=${say({ type: "receive_stock" })}>${t("receive-stock")}</button></div>

@@ -51,7 +51,7 @@ export function VisitPage({ visitId }) {
         <p class="soft">${[ageWords(patient), t(`gender-${patient.person.gender}`), patient.person.village, patient.local_id].filter(Boolean).join(" · ")}</p></div>
       ${open ? html`<${EmergencyButton} compact visitId=${visitId} patientId=${patient.patient_id} />` : null}
     </div>
-    <section class=${`card token-card ${colour}`} aria-label=${t("token")}>
+    <section class=${`card token-card ${colour} ${visit.prescriptions.length > 0 || !open ? "small-token" : ""}`} aria-label=${t("token")}>
       <div><span class="soft">${t("token")}</span><div class="token-number num" data-test="token-number">${visit.token || "—"}</div></div>
       <div class="stack tight"><${ColourBadge} colour=${colour} />
         <strong data-test="visit-state" data-state=${visit.state}>${t(`state-${visit.state.replace("_", "-")}`)}</strong>
