@@ -30,6 +30,7 @@ from edge.web.sessions import Session
 from . import audit, down, drafts, nodes, review, views
 from .desk import Desk, need_open, need_visit
 from .doctors import Doctor, SigningKey, need_current, need_enabled
+from .store.dialect import lock
 from .store.schema import calls, commands
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -259,6 +260,7 @@ class Prescriptions:
         key = await self._desk.signing_key(session, password)
 
         def act(connection: Connection) -> tuple[str, down.DownBlob | None]:
+            lock(connection, command_id)  # the same command at another process: the second hears what the first did
             earlier = _done(connection, command_id, doctor, body_hash)
             return (earlier, None) if earlier else work(connection, key)
 
