@@ -134,7 +134,7 @@ def check_draft(
         approvals=approvals,
         replaces=replaces,
     )
-    notes = rx.warnings(draft, patient, visit, formulary, now_ms, approvals)
+    notes = rx.warnings(draft, patient, visit, formulary, now_ms, approvals, earlier)
     lines = tuple(_dose_lines(line) for line in draft.medicines)
     return Checked(tuple(denials), tuple(notes), mode, consult, lines), patient
 

@@ -5,7 +5,6 @@ Telemedicine Practice Guidelines 2020 as read in prescribing.md §4; the lists s
 argument that lets a prohibited medicine pass.
 """
 
-import re
 from enum import StrEnum
 from functools import cache
 
@@ -14,6 +13,7 @@ from msgspec import Struct
 from .data import load
 from .records import ConsultType, Mode
 from .reference import DrugItem
+from .substances import is_prohibited_name
 
 
 class Letter(StrEnum):
@@ -115,26 +115,12 @@ def allowed(letter: Letter, mode: Mode, consult: ConsultType, prior: Prior) -> G
             return Gate(False, "unclassified")
 
 
-class _Names(Struct, frozen=True):
-    names: tuple[str, ...]
-
-
-class _Prohibited(Struct, frozen=True):
-    schedule_x: _Names
-    ndps_common_in_phc: _Names
-
-
-class _Lists(Struct, frozen=True):
-    PROHIBITED: _Prohibited
-
-
 class _Window(Struct, frozen=True):
     value: int
     source: str
 
 
 class _DrugLists(Struct, frozen=True):
-    lists: _Lists
     followup_window_days: _Window
 
 
@@ -145,18 +131,3 @@ def _drug_lists() -> _DrugLists:
 
 FOLLOW_UP_WINDOW_DAYS = _drug_lists().followup_window_days.value
 """How long an in-person consultation with the same doctor counts for a follow-up (unsourced - verify)."""
-
-_SPELLINGS = {"phenobarbitone": "phenobarbital", "amphetamines": "amphetamine"}
-
-
-@cache
-def _prohibited_names() -> frozenset[str]:
-    lists = _drug_lists().lists.PROHIBITED
-    names = (*lists.schedule_x.names, *lists.ndps_common_in_phc.names)
-    return frozenset(name.split(" (")[0].lower() for name in names)
-
-
-def is_prohibited_name(generic: str) -> bool:
-    """Whether a generic name holds a substance of Schedule X or the NDPS list, also within a combination."""
-    words = re.findall(r"[a-z]+", generic.lower())
-    return any(_SPELLINGS.get(word, word) in _prohibited_names() for word in words)

@@ -20,7 +20,6 @@ from .drug_gate import (
     Prior,
     allowed,
     approved,
-    is_prohibited_name,
     letter_of,
 )
 from .fold import Patient, Visit
@@ -34,6 +33,7 @@ from .prescription import (
 from .records import Colour, ConsultType, Gender, Mode
 from .reference import DrugItem
 from .standing import Standing, record_in, standing
+from .substances import is_prohibited_name
 from .triage_rules import rules
 
 _TURNS = re.compile(r"[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -71,7 +71,7 @@ def history_of(visit: Visit, earlier: Iterable[Visit]) -> list[Visit]:
     return chain
 
 
-def _standing_records(visit: Visit) -> list[PrescriptionRecord]:
+def standing_records(visit: Visit) -> list[PrescriptionRecord]:
     """Records of a visit's prescriptions that stand; one that cannot be read proves nothing and is left out."""
     stands = standing(visit.prescriptions)
     return [
@@ -124,7 +124,7 @@ def prior_of(
     same_drug = any(
         line.generic == drug.generic
         for past in history_of(visit, earlier)
-        for record in _standing_records(past)
+        for record in standing_records(past)
         for line in record.medicines
     )
     return Prior(same_drug, seen_in_person(visit, earlier, doctor_id, now_ms, window_days))
@@ -161,7 +161,7 @@ def check(
         consult = consult_type(visit, earlier, doctor_id, now_ms, window_days)
     standing_now = {
         line.generic
-        for record in _standing_records(visit)
+        for record in standing_records(visit)
         if record.prescription_id != replaces
         for line in record.medicines
     }
@@ -182,6 +182,34 @@ def check(
     return denials + _about_allergies(draft, visit, drugs)
 
 
+def is_child(days: int | None) -> bool:
+    """Whether doses go by weight (prescribing.md §5: below 12 years)."""
+    return days is not None and days < rules().adult_from_days
+
+
+def runs_until(record: PrescriptionRecord, days: int) -> int:
+    """The first Indian calendar day on which a medicine of a record is taken no more: it runs from its signature."""
+    return day_of(record.signed_ms) + max(days, 1)
+
+
+def _still_taken(earlier: Iterable[Visit], now_ms: int) -> frozenset[str]:
+    """Ingredients that the patient still takes by what was signed, neither cancelled nor replaced."""
+    return frozenset(
+        part
+        for past in earlier
+        for record in standing_records(past)
+        for line in record.medicines
+        if runs_until(record, line.duration_days) > day_of(now_ms)
+        for part in ingredients(line.generic)
+    )
+
+
+def ingredients(generic: str) -> frozenset[str]:
+    """What a medicine is made of, by its generic name: "PARACETAMOL + IBUPROFEN" is both."""
+    bare = re.sub(r"\(.*?\)", " ", generic.upper())
+    return frozenset(part.strip() for part in re.split(r"[+/,&]|\bAND\b|\bWITH\b", bare) if part.strip())
+
+
 def warnings(
     draft: PrescriptionDraft,
     patient: Patient,
@@ -189,11 +217,13 @@ def warnings(
     formulary: Sequence[DrugItem],
     now_ms: int,
     approvals: Approvals = NO_APPROVALS,
+    earlier: Sequence[Visit] = (),
 ) -> list[Denial]:
     """What does not forbid signing, but has to be seen: unapproved letters, remarks of the formulary, doubles."""
     found: list[Denial] = []
     drugs = {drug.id: drug for drug in formulary}
     seen: set[str] = set()
+    running = _still_taken(earlier, now_ms)
     for number, line in enumerate(draft.medicines):
         drug, field = drugs.get(line.drug_id), f"medicines[{number}]"
         if drug is None:
@@ -203,16 +233,19 @@ def warnings(
             found.append(Denial("not_approved", text, field))
         if drug.flags:
             found.append(Denial("drug_remark", f"Remark in the formulary: {drug.flags}.", field))
-        if drug.generic in seen:
+        parts = ingredients(drug.generic)
+        if parts & seen:
             found.append(Denial("drug_twice", "This medicine stands twice on the prescription.", field))
-        seen.add(drug.generic)
-    if is_prohibited_name(f"{draft.advice} {draft.diagnosis} {draft.findings}"):
+        if parts & running:
+            text = "By an earlier prescription the patient still takes this: it would be taken twice."
+            found.append(Denial("drug_runs", text, field))
+        seen |= parts
+    if is_prohibited_name(f"{draft.diagnosis} {draft.findings} {draft.referral.reason if draft.referral else ''}"):
         text = "The text names a substance that can never be prescribed by tele-consultation."
-        found.append(Denial("prohibited_named", text, "advice"))
+        found.append(Denial("prohibited_named", text, "findings"))
     if visit.history is not None and visit.history.pregnant and draft.medicines:
         found.append(Denial("pregnant", "The patient is pregnant.", "medicines"))
-    days = age_days(patient.person, patient.registered_ms, now_ms)
-    if days is not None and days < rules().adult_from_days and draft.medicines:
+    if is_child(age_days(patient.person, patient.registered_ms, now_ms)) and draft.medicines:
         found.append(Denial("child", "The patient is a child: check the dose by weight.", "medicines"))
     return found
 
@@ -225,6 +258,9 @@ def _about_paper(draft: PrescriptionDraft, visit: Visit, now_ms: int, registrati
         found.append(Denial("diagnosis_missing", "Write a diagnosis, provisional or final.", "diagnosis"))
     if not (draft.medicines or draft.advice.strip() or draft.tests or draft.referral):
         found.append(Denial("nothing_advised", "Write a medicine, advice, a test or a referral.", "medicines"))
+    for field, words in (("advice", draft.advice), ("tests", " ".join(draft.tests))):
+        if is_prohibited_name(words):
+            found.append(Denial("prohibited", _MESSAGES["prohibited"], field))
     if visit.colour is Colour.RED and draft.referral is None:
         found.append(Denial("referral_missing", "An emergency needs a referral to in-person care.", "referral"))
     if visit.colour is not Colour.RED and not consent.is_given(visit):
@@ -242,7 +278,7 @@ def _about_patient(draft: PrescriptionDraft, patient: Patient, visit: Visit, day
     if days is None:
         return [Denial("age_unknown", "The age is not known; ask for it before prescribing.")]
     found: list[Denial] = []
-    if days < rules().adult_from_days and draft.medicines and weight_of(visit) is None:
+    if is_child(days) and draft.medicines and weight_of(visit) is None:
         found.append(Denial("weight_missing", "Below 12 years the weight is needed.", "medicines"))
     asked = rules().pregnancy_asked
     fertile = patient.person.gender is Gender.FEMALE and asked.from_days <= days < asked.below_days

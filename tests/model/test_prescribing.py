@@ -416,12 +416,21 @@ def test_a_dose_is_said_in_plain_words(changed: dict[str, object], hindi: str, e
 
 @pytest.mark.parametrize("field", ["dose", "quantity", "instructions"])
 def test_a_prohibited_substance_does_not_pass_in_the_free_text_of_a_line(field: str) -> None:
-    smuggled = msgspec.structs.replace(line(PARACETAMOL), **{field: "and 1 tab Alprazolam 0.5 at night"})
-    assert "prohibited" in codes(draft(smuggled))
+    for words in ("and 1 tab Alprazolam 0.5 at night", "और रात को अल्प्राज़ोलम 0.5", "aur alprajolam 0.5", "१ डायजेपाम"):
+        smuggled = msgspec.structs.replace(line(PARACETAMOL), **{field: words})
+        assert "prohibited" in codes(draft(smuggled))
     assert "prohibited" not in codes(draft(line(PARACETAMOL)))
 
 
-def test_advice_that_names_a_prohibited_substance_is_shown_before_signing() -> None:
-    for advice, shown in (("Stop taking Tramadol.", True), ("Drink plenty of water.", False)):
-        found = warnings(draft(line(PARACETAMOL), advice=advice), patient(), ready(), DRUGS, NOW_MS)
+@pytest.mark.parametrize("field", ["advice", "tests"])
+def test_advice_that_names_a_prohibited_substance_is_not_signed_in_either_script(field: str) -> None:
+    for words in ("Take Tramadol at night.", "रात को ट्रामाडोल की एक गोली लें", "raat ko tramadole lein"):
+        written = (words,) if field == "tests" else words
+        assert codes(draft(line(PARACETAMOL), **{field: written})) == {"prohibited"}
+    assert codes(draft(line(PARACETAMOL), advice="खूब पानी पिएँ।")) == set()
+
+
+def test_a_diagnosis_that_names_a_prohibited_substance_is_shown_before_signing() -> None:
+    for words, shown in (("मॉर्फीन की लत", True), ("Viral fever", False)):
+        found = warnings(draft(line(PARACETAMOL), diagnosis=words), patient(), ready(), DRUGS, NOW_MS)
         assert ("prohibited_named" in {one.code for one in found}) is shown
