@@ -37,6 +37,7 @@ from . import (
     report_cli,
     returns,
     revocations,
+    rights_cli,
     update_stock,
     views,
 )
@@ -128,6 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     people_cli.add_parsers(add)
+    rights_cli.add_parsers(add)
     token = add("site-token", "Make a one-time token with which a node enrols.")
     token.add_argument("--code", required=True, help="site code, as it stands on tokens")
     token.add_argument("--name", required=True, help="name of the site")
@@ -253,6 +255,10 @@ async def _serve_until_told(server: Server) -> None:
 
 def _people(arguments: argparse.Namespace) -> None:
     _say(**_with_store(arguments, people_cli.COMMANDS[arguments.command](arguments, wall_ms())))
+
+
+def _rights(arguments: argparse.Namespace) -> None:
+    _say(**_with_store(arguments, rights_cli.COMMANDS[arguments.command](arguments, wall_ms())))
 
 
 def _site_token(arguments: argparse.Namespace) -> None:
@@ -415,6 +421,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "init": _init,
     "serve": _serve,
     **dict.fromkeys(people_cli.COMMANDS, _people),
+    **dict.fromkeys(rights_cli.COMMANDS, _rights),
     "site-token": _site_token,
     "replace-token": _replace_token,
     "status": _status,

@@ -75,9 +75,13 @@ class BlobCopy:
 
     async def forget(self, row: BlobRow) -> None:
         """A blob was taken back. Raises ShelfFailed."""
-        self._due.pop((row.node_id, row.blob_id), None)
+        await self.discard(row.node_id, row.blob_id)
+
+    async def discard(self, node_id: str, blob_id: str) -> None:
+        """As :meth:`forget`, of a blob of which nothing else is known any more."""
+        self._due.pop((node_id, blob_id), None)
         if self._second is not None:
-            await self._second.delete(name_of(row))
+            await self._second.delete(f"{node_id}/{blob_id}")
 
     async def bring_back(self, row: BlobRow) -> bool:
         """Put what the first shelf lost or damaged back from the second; False when it is not there either."""
@@ -136,7 +140,7 @@ class BlobCopy:
             now = blob_rows.load(connection, row.node_id, row.blob_id)
             if now is not None and now.state == "whole":
                 blob_rows.drop_chunks(connection, row.node_id, row.blob_id)
-            return now is not None and now.state == "removed"
+            return now is None or now.state == "removed"
 
         if await self._store.write(drop):
             await self._second.delete(name_of(row))

@@ -18,7 +18,7 @@ from edge.sync import blobs as core
 from edge.sync import faults
 from edge.sync.link import ChunkArrived
 
-from . import audit, views
+from . import audit, erased, views
 from .keys import Keyring
 from .quarantine import put_aside
 from .receive import Received, aside
@@ -114,6 +114,8 @@ def take_chunk(connection: Connection, keys: Keyring, arrived: ChunkArrived, now
     node_id, chunk = arrived.node_id.hex(), arrived.chunk
     known = load(connection, node_id, chunk.blob_id)
     if known is not None and known.state != "waiting":
+        return Received(0)
+    if known is None and chunk.blob_id in erased.among(connection, keys, (chunk.blob_id,)):
         return Received(0)
     held, count = _held(connection, node_id, chunk.blob_id)
     receiving = core.Receiving(held, count, known.manifest if known is not None else None)

@@ -158,6 +158,11 @@ class Blobs:
         await self._shelf.delete(name_of(row))
         await self._store.write(lambda connection: blob_rows.mark_gone(connection, row))
 
+    async def discard(self, node_id: str, blob_id: str) -> None:
+        """Delete what was erased by law from every shelf; its key is gone. Raises ShelfFailed."""
+        await self.copy.discard(node_id, blob_id)
+        await self._shelf.delete(f"{node_id}/{blob_id}")
+
     async def _rows(self, visit_id: str) -> list[BlobRow]:
         return await self._store.read(lambda connection: blob_rows.of_visit(connection, visit_id))
 

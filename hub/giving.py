@@ -79,7 +79,7 @@ def _pieces(connection: Connection, node_id: str, span: Span, old: frozenset[str
     )
     first = end = stamp = size_bytes = 0
     for row in rows:
-        if row.visit_id in old or row.stamp >> 16 < oldest_ms:
+        if row.visit_id in old or row.stamp >> 16 < oldest_ms or not row.size:  # an empty one was erased
             continue
         if first and (row.seq != end + 1 or size_bytes + row.size > PIECE_PLAIN_BYTES):
             yield _piece(span, first, end, stamp, now_ms)
@@ -122,7 +122,7 @@ def pack_piece(connection: Connection, speaker: Speaker, record: NodeRecord, pie
         )
         .order_by(entries.c.seq)
     ).all()
-    if len(raws) != piece.last - piece.first + 1:
+    if len(raws) != piece.last - piece.first + 1 or not all(row.raw for row in raws):
         return None
     payload = BundlePayload(piece.cls, run, stream, piece.first, tuple(bytes(row.raw) for row in raws))
     return Packed(payload, pack_for(payload, speaker.reads(record.node_id)))

@@ -14,7 +14,7 @@ from edge.sync.endpoint import HubEndpoint
 from edge.sync.locked import is_message
 from edge.web.logs import say
 
-from . import directory, down, on_call, revocations, shelf, shelf_s3
+from . import directory, down, erasure_desk, erasures, on_call, revocations, shelf, shelf_s3
 from .blob_copy import BlobCopy
 from .blob_rows import LooseLimit
 from .blobs import Blobs
@@ -87,6 +87,7 @@ class Hub:
         self._known_nodes: dict[str, directory.Marks] = {}
         """What :meth:`reload_nodes` saw of each node."""
         self._load_nodes()
+        erasures.recall(self.store, self.keys, settings.data, wall_ms())
         reference()  # read and cached here, not while serving
         now_s = monotonic_s()
         endpoint = HubEndpoint(
@@ -133,6 +134,10 @@ class Hub:
         if self.home is not None:
             self.together.on_lead.append(self.home.lead)
             self.together.on_follow.append(self.home.follow)
+        self.erasures = erasure_desk.ErasureDesk(
+            *(self.store, self.speaker, self.blobs, self.copier, self.leader, settings.data),
+            *(wall_ms, self.link.send_down),
+        )
         self.exporter = self._exporter()
         if self.exporter is not None:
             self.together.on_lead.append(self.exporter.start)
@@ -325,6 +330,7 @@ class Hub:
                     await self.publish_doctors()
                     await self._tell_on_call()
                     await self._free_visits()
+                    await self.erasures.step()
             except Exception:
                 logger.exception("reloading failed")  # a database that went away comes back
             await asyncio.sleep(RELOAD_S)

@@ -19,7 +19,7 @@ from edge.sync.log import Chain, Position, SignedHead, Stream, salt_of, verify_h
 from edge.sync.seal import Grade, NodeRecord
 from edge.web.logs import say
 
-from . import audit, returns, views
+from . import audit, erased, returns, views
 from . import nodes as nodes_view
 from .keys import Keyring
 from .quarantine import OF_A_LATER_RELEASE, put_aside
@@ -66,6 +66,7 @@ def receive_bundle(
     patient_ids: set[str] = set()
     found = [views.readable(raw) for raw in payload.entries]
     places = [_index(one) for one in found]
+    gone = erased.among(connection, keys, (one for place in places for one in place[2:]))
     rows: list[Row] = [
         {
             "node_id": node_id,
@@ -73,6 +74,7 @@ def receive_bundle(
             "stream": payload.stream,
             "seq": seq,
             "raw": raw,
+            "c": None,
             "kind": kind,
             "stamp": stamp,
             "visit_id": visit_id,
@@ -83,18 +85,24 @@ def receive_bundle(
             zip(payload.entries, places, strict=True), payload.first_seq
         )
     ]
+    if gone is not erased.NONE:
+        rows = [_emptied(row, one, gone) for row, one in zip(rows, found, strict=True)]
     fresh = insert_many_new(connection, entries, rows, "seq")
     for offset, (raw, one, place) in enumerate(zip(payload.entries, found, places, strict=True)):
         _, stamp, visit_id, patient_id = place
         seq = payload.first_seq + offset
+        if visit_id in gone or patient_id in gone:
+            continue
         if one is None:
             put_aside(connection, keys, arrived.node_id, raw, "entry_malformed", now_ms)
         if seq in fresh:
             if one is not None:
                 nodes_view.fold(connection, node_id, payload.stream, one[1], stamp)
+                if isinstance(one[1], ev.ErasureDone) and payload.stream == Stream.CLINICAL:
+                    erased.node_has_erased(connection, node_id, one[1].names, now_ms)
             visit_ids.add(visit_id)
             patient_ids.add(patient_id)
-        elif _stored(connection, node_id, payload, seq) != raw:
+        elif _stored(connection, node_id, payload, seq) not in (raw, b""):  # empty: erased
             put_aside(connection, keys, arrived.node_id, raw, "fork", now_ms)
         faults.point("hub-entry-stored")
     if payload.head is not None:
@@ -115,10 +123,20 @@ def receive_bundle(
     return Received(len(fresh), frozenset(visit_ids - {""}))
 
 
+def _emptied(row: Row, found: tuple[ev.Entry, ev.Event | ev.Unknown] | None, gone: erased.Gone) -> Row:
+    """Of an entry about what was erased its place in the chain alone."""
+    if found is None or not (str(row["visit_id"]) in gone or str(row["patient_id"]) in gone):
+        return row
+    raw, stream, seq = row["raw"], row["stream"], row["seq"]
+    assert isinstance(raw, bytes) and isinstance(stream, int) and isinstance(seq, int)
+    kept = erased.tombstone(raw, found[1], gone, stream, seq)
+    return {**row, "raw": b"", "c": kept, "kind": 0, "stamp": 0, "visit_id": "", "patient_id": ""}
+
+
 def _receive_returned(
     connection: Connection, arrived: BundleArrived, record: NodeRecord, keys: Keyring, now_ms: int
 ) -> Received:
-    fresh, visit_ids, refused = returns.take_returned(connection, keys.sign_public, arrived, record, now_ms)
+    fresh, visit_ids, refused = returns.take_returned(connection, keys, arrived, record, now_ms)
     if refused:
         return aside(connection, keys, arrived.node_id, arrived.sealed, refused, now_ms)
     views.refold(connection, visit_ids, (), now_ms)
@@ -179,7 +197,7 @@ def _advance(connection: Connection, record: NodeRecord, run: bytes, stream: Str
     ).first()
     chain = Chain(record.node_id, run, stream, Position(last.seq, last.c, last.h) if last else None)
     rows = connection.execute(
-        select(entries.c.id, entries.c.seq, entries.c.raw)
+        select(entries.c.id, entries.c.seq, entries.c.raw, entries.c.c)
         .where(*log, entries.c.seq > chain.seq)
         .order_by(entries.c.seq)
     ).all()
@@ -188,17 +206,23 @@ def _advance(connection: Connection, record: NodeRecord, run: bytes, stream: Str
     for row in rows:
         if row.seq != chain.seq + 1:
             break
-        salt = _salt(connection, node_id, bytes(row.raw), salts)
-        if salt is None:
-            break
-        place = chain.append(bytes(row.raw), salt)
+        if not row.raw:
+            if row.c is None:
+                break
+            place = chain.append_commitment(bytes(row.c))
+        else:
+            salt = salt_for(connection, node_id, bytes(row.raw), salts)
+            if salt is None:
+                break
+            place = chain.append(bytes(row.raw), salt)
         reached.append({"entry_id": row.id, "commitment": place.commitment, "head": place.head})
     if reached:
         connection.execute(_REACHED, reached)
     _check_heads(connection, record, run, stream, now_ms)
 
 
-def _salt(connection: Connection, node_id: str, raw: bytes, salts: dict[str, bytes]) -> bytes | None:
+def salt_for(connection: Connection, node_id: str, raw: bytes, salts: dict[str, bytes]) -> bytes | None:
+    """The salt under which an entry was committed, from its visit's opening; None while that is not here."""
     found = views.readable(raw)
     if found is None:
         return bytes(16)

@@ -18,7 +18,8 @@ from edge.sync.link import BundleArrived
 from edge.sync.log import Stream
 from edge.sync.seal import NodeRecord
 
-from . import audit, giving, views
+from . import audit, erased, erasures, giving, views
+from .keys import Keyring
 from .store.dialect import Row, insert_new
 from .store.schema import down, entries, notices, quarantine
 
@@ -121,23 +122,28 @@ def _pieces(connection: Connection, node_id: str, log: holdings.Log) -> Ranges:
 
 
 def take_returned(
-    connection: Connection, speaker_public: bytes, arrived: BundleArrived, record: NodeRecord, now_ms: int
+    connection: Connection, keys: Keyring, arrived: BundleArrived, record: NodeRecord, now_ms: int
 ) -> tuple[int, set[str], str]:
     """What the node gives back of the hub's own log: fresh entries, their visits, and why it was refused if it was."""
     node_id = record.node_id.hex()
     fresh = 0
     visit_ids: set[str] = set()
+    again: dict[bytes, str] = {}
+    """What was erased before this hub was restored from an older copy."""
     for raw in arrived.payload.entries:
         try:
             said = _downs.decode(raw)
-            seal.check_down(said, record.node_id, record.records_public, speaker_public)
+            seal.check_down(said, record.node_id, record.records_public, keys.sign_public)
             payload = unpack(said.payload)
         except (msgspec.MsgspecError, seal.SealRefused, BundleRefused):
             return fresh, visit_ids, "returned_refused"
         if payload.stream != Stream.HUB:
             return fresh, visit_ids, "returned_refused"
-        for seq, entry_raw in enumerate(payload.entries, payload.first_seq):
-            found = views.readable(entry_raw)
+        read = [views.readable(entry_raw) for entry_raw in payload.entries]
+        gone = erased.among(connection, keys, (ev.visit_of(one[1]) for one in read if one))
+        for seq, (entry_raw, found) in enumerate(zip(payload.entries, read, strict=True), payload.first_seq):
+            if found and isinstance(found[1], ev.RecordsErased):
+                again |= dict.fromkeys(found[1].names, node_id)
             kind, stamp, visit_id = (found[0].kind, found[0].stamp, ev.visit_of(found[1])) if found else (0, 0, "")
             row: Row = {
                 "node_id": node_id,
@@ -151,9 +157,14 @@ def take_returned(
                 "patient_id": "",
                 "received_ms": now_ms,
             }
+            if visit_id in gone:
+                kept = erased.tombstone(entry_raw, found[1], gone, payload.stream, seq) if found else None
+                row = {**row, "raw": b"", "c": kept, "kind": 0, "visit_id": ""}
             if insert_new(connection, entries, row):
                 fresh += 1
-                visit_ids.add(visit_id)
+                visit_ids.add("" if visit_id in gone else visit_id)
+    if again:
+        erasures.again(connection, keys, again, now_ms)
     return fresh, visit_ids - {""}, ""
 
 

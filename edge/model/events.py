@@ -21,6 +21,7 @@ from .hub_events import MediaWanted as MediaWanted
 from .hub_events import OnCallNumber as OnCallNumber
 from .hub_events import OnCallPublished as OnCallPublished
 from .hub_events import PrescriptionSigned as PrescriptionSigned
+from .hub_events import RecordsErased as RecordsErased
 from .hub_events import RevocationsPublished as RevocationsPublished
 from .hub_events import StaffPublished as StaffPublished
 from .hub_events import ThirdJoined as ThirdJoined
@@ -323,6 +324,13 @@ class NodeTold(Struct, frozen=True, array_like=True):
     """Name and version of the update that lies there for the installer."""
 
 
+class ErasureDone(Struct, frozen=True, array_like=True):
+    """What the hub erased by law holds nothing here either; said when all that was said of it before had left."""
+
+    names: Annotated[tuple[Annotated[bytes, Meta(min_length=16, max_length=16)], ...], Meta(max_length=500)]
+    """Of :class:`RecordsErased`, whether it was here or not."""
+
+
 Event: TypeAlias = (
     PatientRegistered
     | PatientAmended
@@ -373,6 +381,8 @@ Event: TypeAlias = (
     | ThirdJoined
     | ThirdLeft
     | OnCallPublished
+    | RecordsErased
+    | ErasureDone
 )
 
 KINDS: dict[int, type[Struct]] = {
@@ -408,6 +418,7 @@ KINDS: dict[int, type[Struct]] = {
     33: ClosingTakenBack,
     34: HandOutTakenBack,
     35: ReferralTakenBack,
+    36: ErasureDone,
     64: StaffPublished,
     65: VisitAssigned,
     66: VisitSeen,
@@ -425,6 +436,7 @@ KINDS: dict[int, type[Struct]] = {
     80: HubKeyPublished,
     81: RevocationsPublished,
     82: OnCallPublished,
+    83: RecordsErased,
 }
 """Kind number on the wire → struct. 1–63 are said by nodes, 64–127 by the hub. Never reused."""
 

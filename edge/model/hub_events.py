@@ -95,6 +95,13 @@ class OnCallPublished(Struct, frozen=True, array_like=True):
     numbers: Annotated[tuple[OnCallNumber, ...], Meta(max_length=12)]
 
 
+class RecordsErased(Struct, frozen=True, array_like=True):
+    """By law, and by two people: what has these names holds nothing any more, here and wherever it comes from."""
+
+    names: Annotated[tuple[Annotated[bytes, Meta(min_length=16, max_length=16)], ...], Meta(max_length=500)]
+    """:func:`edge.sync.erased.name_of` of visits, patients and blobs."""
+
+
 class DoctorNote(Struct, frozen=True, array_like=True):
     visit_id: Id
     doctor_id: ShortText

@@ -20,6 +20,7 @@ from edge.web.logs import say
 
 from . import on_call
 from .clinic import Clinic
+from .erasing import erase_due
 from .live import PrescriptionCame, VisitChanged
 from .outbox import OutboxDb
 
@@ -60,8 +61,15 @@ class DownImport:
                 await self._clinic.store.outbox(_importer(seq))
                 for visit_id in touched:
                     self._clinic.tablets.push(VisitChanged(visit_id))
+        await self.erase_due()
         # Entries only where an answer was recorded: a draft is not due because the hub said something.
         self._clinic.seal_media()
+
+    async def erase_due(self) -> None:
+        """What the hub said was erased by law goes here too, as soon as the hub has all that was said of it."""
+        now = self._clinic.clock.now()
+        if await self._clinic.store.write(lambda journal: erase_due(journal, now)):
+            self._clinic.seal_soon(0.0)
 
     async def _import(self, seq: int, blob: bytes) -> frozenset[str]:
         config, keys = self._clinic.config, self._clinic.secrets

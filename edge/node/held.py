@@ -416,7 +416,7 @@ class HeldLogs:
                 self._views.put_visit(visit, salt)
 
     def _refold_patients(self) -> None:
-        rows = self._db.rows("SELECT raw FROM entries WHERE kind IN (1, 2) ORDER BY stamp")
+        rows = self._db.rows("SELECT raw FROM entries WHERE kind IN (1, 2) AND raw != x'' ORDER BY stamp")
         for (raw,) in rows:
             entry = msgspec.msgpack.decode(raw, type=ev.Entry)
             event = ev.event_of(entry)

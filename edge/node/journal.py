@@ -26,6 +26,7 @@ from edge.sync.log import NO_SALT, Position, Stream, Writer, own_salt
 
 from .config import RECORDS_FILE, NodeConfig
 from .database import Database, WrongKey
+from .erasing import Erasing
 from .held import HeldLogs, Imported
 from .locked_import import LockedImport
 from .media_rows import MediaLog, Withdrawn
@@ -72,6 +73,7 @@ class Journal:
         self._config = config
         self._outbox = outbox
         self._run = run
+        self.erasing = Erasing(self._db, self.views, self._replies)
         self.held = HeldLogs(self._db, self.views, config, run)
         self._stamp = int((self._db.row("SELECT coalesce(max(stamp), 0) FROM entries") or (0,))[0])
         self._writers: dict[Stream, Writer] = {}
@@ -421,6 +423,7 @@ class Journal:
     def _take_back(self, payload: bundle.BundlePayload, at: Instant) -> tuple[Imported, int, dict[Stream, Writer]]:
         """Own entries; what the hub had prescribed for their visits is stored with them."""
         touched = self.held.take_back(payload)
+        self.erasing.reopen(touched)
         self.held.refold(touched)
         stamps = [msgspec.msgpack.decode(raw, type=ev.Entry).stamp for raw in payload.entries]
         stamp = max(self._stamp, min(max(stamps, default=0), next_stamp(0, at.wall_ms)))
@@ -448,6 +451,8 @@ class Journal:
         for seq, raw in enumerate(payload.entries, payload.first_seq):
             entry = msgspec.msgpack.decode(raw, type=ev.Entry)
             event = ev.event_of(entry)
+            if isinstance(event, ev.RecordsErased):
+                self.erasing.take(event.names)
             fresh = self._db.run(
                 "INSERT OR IGNORE INTO hub_entries (run, stream, seq, raw, visit_id) VALUES (?, ?, ?, ?, ?)",
                 payload.run,
@@ -463,6 +468,7 @@ class Journal:
             if isinstance(event, ev.MediaWanted):
                 self.views.media.wanted(event)
             touched.add(ev.visit_of(event))
+            self.erasing.reopen({ev.visit_of(event)})
             if ev.visit_of(event) in self._of_locked:
                 self.held.refold({ev.visit_of(event)})
             if seq in own and not self._has_answered(own[seq]):

@@ -74,10 +74,17 @@ class Replies:
     def _shorten(self, last: int) -> None:
         sql = "SELECT rowid, reply FROM commands WHERE rowid > ? AND rowid <= ?"
         for rowid, raw in self._db.rows(sql, last - BATCH, last):
-            reply = msgspec.structs.replace(
-                msgspec.msgpack.decode(raw, type=Reply), patient=None, visit=None, warnings=()
-            )
-            self._db.run("UPDATE commands SET reply = ? WHERE rowid = ?", msgspec.msgpack.encode(reply), rowid)
+            self._make_short(rowid, raw)
+
+    def forget(self, identifier: str) -> None:
+        """Of replies that name this visit or patient it is kept that the commands were carried out."""
+        sql = "SELECT rowid, reply FROM commands WHERE instr(reply, ?)"
+        for rowid, raw in self._db.rows(sql, identifier.encode()):
+            self._make_short(rowid, raw)
+
+    def _make_short(self, rowid: int, raw: bytes) -> None:
+        reply = msgspec.structs.replace(msgspec.msgpack.decode(raw, type=Reply), patient=None, visit=None, warnings=())
+        self._db.run("UPDATE commands SET reply = ? WHERE rowid = ?", msgspec.msgpack.encode(reply), rowid)
 
 
 def digest_of(command: cmd.Command) -> bytes:

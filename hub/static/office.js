@@ -16,6 +16,7 @@ export const PAGES = [
   ["figures", ["administrator", "coordinator", "viewer"]],
   ["lists", ["administrator", "pharmacist", "medical_officer"]],
   ["glass", ["administrator", "medical_officer"]],
+  ["rights", ["administrator", "medical_officer"]],
 ];
 
 /** Pages that this person may see. */

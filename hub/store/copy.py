@@ -63,6 +63,9 @@ class SecondCopy(Protocol):
     def keep(self, history: str, frames: Sequence[Frame]) -> None:
         """Make consecutive changes durable. Raises OSError."""
 
+    def drop_others(self, history: str) -> None:
+        """Delete all histories but this one, whose beginning is durable. Raises OSError."""
+
 
 class FolderCopy:
     """A folder, on another disk than the database: ``base-HISTORY.db`` and ``log-HISTORY-NUMBER.upk``."""
@@ -130,6 +133,13 @@ class FolderCopy:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+    def drop_others(self, history: str) -> None:
+        self.close()  # a segment of an older one may be open
+        for path in (*self._folder.glob("base-*.db*"), *self._folder.glob("log-*.upk")):
+            if path.name.split("-")[1].partition(".")[0] != history:
+                path.unlink()
+        _sync(self._folder)
 
     def histories(self) -> list[str]:
         """Histories with a base, the latest first."""
@@ -233,6 +243,8 @@ class Copier:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stopping = False
+        self._database = database
+        self._anew_for: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
         self._begin(database)
         store.on_commit = self._wake.set
         self._thread = threading.Thread(target=self._run, name="hub-copy", daemon=True)
@@ -249,11 +261,28 @@ class Copier:
             if tip == lsn or (first is not None and first <= tip + 1):
                 self._history, self.held = history, tip
                 return
+        self._anew(database)
+
+    def _anew(self, database: Path, *, scrub: bool = False) -> None:
         self._history = secrets.token_hex(8)
         history = self._history
         self._store.write_now(lambda connection: _start_history(connection, history))
+        if scrub:
+            self._store.scrub_now()  # the snapshot takes the file as it is, with what was deleted from it
         self.held = self._copy.begin(history, database)
         say(logger, "second_copy_begun", lsn=self.held)
+
+    async def begin_anew(self) -> None:
+        """Take a new snapshot and delete the older ones with all that followed them: something was erased.
+
+        Returns when they are gone. Until then the older ones are the second copy.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        with self._lock:
+            self._anew_for.append((loop, future))
+        self._wake.set()
+        await future
 
     async def reached(self, lsn: int, timeout_s: float | None = None) -> bool:
         """Wait until a change is in the second copy; False when it is not within the time."""
@@ -279,12 +308,28 @@ class Copier:
             try:
                 while self._carry():
                     pass
+                self._renew()
                 self.failure = ""
             except Exception as error:
                 if not self.failure:
                     say(logger, "second_copy_failed", logging.ERROR, error=type(error).__name__)
                 self.failure = type(error).__name__
                 time.sleep(0 if self._stopping else RETRY_S)
+
+    def _renew(self) -> None:
+        with self._lock:
+            asking, self._anew_for = self._anew_for, []
+        if not asking:
+            return
+        try:
+            self._anew(self._database, scrub=True)
+            self._copy.drop_others(self._history)
+        except BaseException:
+            with self._lock:
+                self._anew_for = asking + self._anew_for
+            raise
+        for loop, future in asking:
+            loop.call_soon_threadsafe(_settle, future)
 
     def _carry(self) -> bool:
         """One batch; whether there was anything."""
@@ -343,8 +388,10 @@ def _forget(connection: Connection, lsn: int) -> None:
 
 
 def _start_history(connection: Connection, history: str) -> None:
+    """Changes are counted on: who waits for one does not wait for another history to come so far."""
+    found = _state(connection)
     end_history(connection)
-    connection.execute(insert(copy_state).values(history=history, lsn=0))
+    connection.execute(insert(copy_state).values(history=history, lsn=found[1] if found is not None else 0))
 
 
 def has_history(connection: Connection) -> bool:

@@ -31,6 +31,8 @@ class _Sqlite(Protocol):
 
 IDLE_MS = 30_000
 """A process that was stopped in the middle of a transaction holds what others wait for no longer than this."""
+SCRUB_TRIES = 4
+"""Each waits as long as a lock may be waited for."""
 AT_COMMIT = "at_commit"
 """Where a writer's connection keeps what is done last in its transaction (``Connection.info``)."""
 
@@ -91,6 +93,27 @@ def _on_sqlite_connect(connection: DBAPIConnection, _record: ConnectionPoolEntry
 def _on_sqlite_begin(connection: Connection) -> None:
     writing = connection.get_execution_options().get("writing", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def scrub(engine: Engine) -> None:
+    """Write the database anew, so that nothing of what was deleted stays in its files. Blocking; in no transaction.
+
+    SQLite: the file and its journal. PostgreSQL: the tables; what stands in its WAL goes when that is used again.
+    Raises OperationalError when the journal could not be emptied because somebody reads for too long.
+    """
+    if engine.dialect.name != "sqlite":
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("VACUUM (FULL)")
+        return
+    with engine.connect() as connection:
+        raw = connection.connection.driver_connection
+        assert raw is not None
+        raw.execute("VACUUM")
+        for _ in range(SCRUB_TRIES):
+            busy = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            if not busy:
+                return
+    raise OperationalError("wal_checkpoint", {}, RuntimeError("the journal is being read"))
 
 
 def lock(connection: Connection, name: str) -> None:

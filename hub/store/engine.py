@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, event, insert, select, update
 
 from edge.sync import faults
 
-from .dialect import AT_COMMIT, Value, is_deadlock, make_engine, require_store
+from .dialect import AT_COMMIT, Value, is_deadlock, make_engine, require_store, scrub
 from .migrate import upgrade
 from .schema import copy_log, copy_state
 
@@ -63,6 +63,16 @@ class _Job:
             self._outcome()
 
 
+class _Scrub:
+    """The database is to be written anew, between two transactions."""
+
+    __slots__ = ("future",)
+
+    def __init__(self) -> None:
+        self.future: Future[None] = Future()
+        self.future.set_running_or_notify_cancel()
+
+
 class Store:
     """The hub's database."""
 
@@ -75,7 +85,7 @@ class Store:
         self._said: list[Statement] = []
         """What the transaction under way has changed so far."""
         event.listen(self.engine, "before_cursor_execute", self._note)
-        self._jobs: queue.Queue[_Job | None] = queue.Queue()
+        self._jobs: queue.Queue[_Job | _Scrub | None] = queue.Queue()
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="hub-read")
         self._writer = threading.Thread(target=self._write_forever, name="hub-write", daemon=True)
         self._writer.start()
@@ -113,6 +123,19 @@ class Store:
         """As :meth:`write`, blocking."""
         return self.write_later(work).result()
 
+    def scrub_now(self) -> None:
+        """As :meth:`scrub`, blocking."""
+        self._scrub_later().result()
+
+    async def scrub(self) -> None:
+        """Leave nothing in the database's files of what was deleted. Whoever writes waits meanwhile."""
+        await asyncio.wrap_future(self._scrub_later())
+
+    def _scrub_later(self) -> "Future[None]":
+        job = _Scrub()
+        self._jobs.put(job)
+        return job.future
+
     def close(self) -> None:
         """Finish what is queued and close. Blocking."""
         self._jobs.put(None)
@@ -125,8 +148,12 @@ class Store:
             first = self._jobs.get()
             if first is None:
                 return
+            if isinstance(first, _Scrub):
+                self._scrub(first)
+                continue
             group = [first]
             stop = False
+            behind: _Scrub | None = None
             while len(group) < GROUP_LIMIT:
                 try:
                     following = self._jobs.get_nowait()
@@ -135,10 +162,23 @@ class Store:
                 if following is None:
                     stop = True
                     break
+                if isinstance(following, _Scrub):
+                    behind = following
+                    break
                 group.append(following)
             self._write_group(group)
+            if behind is not None:
+                self._scrub(behind)
             if stop:
                 return
+
+    def _scrub(self, job: _Scrub) -> None:
+        try:
+            scrub(self.engine)
+        except Exception as error:
+            job.future.set_exception(error)
+        else:
+            job.future.set_result(None)
 
     def _write_group(self, group: list[_Job]) -> None:
         while group:

@@ -33,6 +33,7 @@ from .own_api import OwnApi
 from .people_api import PeopleApi
 from .prescribing_api import PrescribingApi
 from .report_api import ReportApi
+from .rights_api import RightsApi
 from .rota_api import RotaApi
 from .sites_api import SitesApi
 from .sockets import SOCKETS, serve_console
@@ -107,6 +108,7 @@ class Api:
             *SitesApi(self._hub).routes(),
             *FleetApi(self._hub).routes(),
             *GlassApi(self._hub).routes(),
+            *RightsApi(self._hub).routes(),
             *ReportApi(self._hub).routes(),
             *self._more,
         ]

@@ -43,7 +43,17 @@ async def test_each_route_answers_forbidden_to_exactly_the_roles_that_the_table_
         held = {role, Role.DOCTOR} if role is Role.MEDICAL_OFFICER else {role}
         for route in sorted(routes, key=lambda one: ((one.method, one.path) == ("DELETE", "/api/session"), one.path)):
             path = route.path
-            for name in ("visit_id", "blob_id", "saved_id", "answer_id", "staff_id", "glass_id", "third_id"):
+            for name in (
+                "visit_id",
+                "blob_id",
+                "saved_id",
+                "answer_id",
+                "staff_id",
+                "glass_id",
+                "third_id",
+                "erasure_id",
+                "class",
+            ):
                 path = path.replace("{" + name + "}", new_id())
             path = path.replace("{node_id}", "00" * 8).replace("{early_id}", "00" * 8)
             path = path.replace("{person_id}", "nobody").replace("{sha256}", "00" * 32)

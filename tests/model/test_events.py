@@ -96,6 +96,7 @@ SAMPLES: list[ev.Event] = [
     ev.ClosingTakenBack(B, VisitState.RX_READY),
     ev.HandOutTakenBack(B, "F001", STAMP - 9),
     ev.ReferralTakenBack(B, STAMP - 9),
+    ev.ErasureDone((bytes(range(16)),)),
     ev.StaffPublished("doc1", "Dr Rao", Role.DOCTOR, "BR 1", "MBBS", bytes(32)),
     ev.VisitAssigned(B, "doc1", "Dr Rao"),
     ev.VisitSeen(B, "doc1"),
@@ -113,6 +114,7 @@ SAMPLES: list[ev.Event] = [
     ev.HubKeyPublished(1_790_000_000_000, bytes(32), bytes(64)),
     ev.RevocationsPublished(b"signed"),
     ev.OnCallPublished((ev.OnCallNumber("PHC, duty doctor", "5550100"),)),
+    ev.RecordsErased((bytes(range(16)), bytes(range(16, 32)))),
 ]
 
 

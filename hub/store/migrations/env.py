@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from hub.store.schema_office import metadata  # with it all tables are known
+from hub.store.schema_rights import metadata  # with it all tables are known
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
 with context.begin_transaction():

@@ -1,0 +1,125 @@
+"""HTTP around what the law gives to patients: how long things are kept, and erasing with two people.
+
+Nothing here shows what a record says: ids, times and counts.
+"""
+
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct
+from sqlalchemy import Connection
+
+from edge.web.routes import AnyRoute, Call, Route
+
+from .. import audit, erasure, erasures, retention
+from ..hub import Hub
+from .bodies import Password
+from .glass_api import Reason
+
+Reference = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$(?!\n)")]
+
+
+CLASS: Final[dict[str, object]] = {"class": retention.Class}
+
+
+class Rights(Struct, frozen=True):
+    """Settings, and the latest requests."""
+
+    settings: tuple[retention.Setting, ...]
+    items: tuple[erasures.Asking, ...]
+    me: str
+    now_ms: int
+
+
+class Keep(Struct, frozen=True, forbid_unknown_fields=True):
+    """How long a class is kept; 0: until further notice."""
+
+    password: Password
+    keep_days: Annotated[int, Meta(ge=0, le=retention.MOST_DAYS)]
+
+
+class AskPlan(Struct, frozen=True, forbid_unknown_fields=True):
+    reference: Reference
+    """The number on the slip, or the id of the person or of one of her visits."""
+
+
+class AskErasure(Struct, frozen=True, forbid_unknown_fields=True):
+    password: Password
+    reference: Reference
+    reason: Reason
+    """Stands in the audit log, whole. No name of a patient."""
+
+
+class DecideErasure(Struct, frozen=True, forbid_unknown_fields=True):
+    password: Password
+    agree: bool
+
+
+class RightsApi:
+    """Handlers over one hub."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    def routes(self) -> list[AnyRoute]:
+        return [
+            Route("GET", "/api/rights", self.get_rights, None, Rights),
+            Route("PUT", "/api/retention/{class}", self.keep, Keep, Rights, errors=(429,), params=CLASS),
+            Route("POST", "/api/erasures/plan", self.plan, AskPlan, erasure.Plan, errors=(404, 409)),
+            Route("POST", "/api/erasures", self.ask, AskErasure, Rights, errors=(404, 409, 429)),
+            Route("POST", "/api/erasures/{erasure_id}", self.decide, DecideErasure, Rights, errors=(409, 429)),
+        ]
+
+    def _rights(self, connection: Connection, me: str) -> Rights:
+        settings = tuple(retention.settings(connection).values())
+        return Rights(settings, tuple(erasures.listed(connection)), me, self._hub.wall_ms())
+
+    async def get_rights(self, call: Call[None, None]) -> Rights:
+        """How long things are kept, and what was asked to be erased."""
+
+        def load(connection: Connection) -> Rights:
+            audit.record(connection, self._hub.wall_ms(), call.subject, "rights_read")
+            return self._rights(connection, call.subject)
+
+        return await self._hub.store.write(load)
+
+    async def keep(self, call: Call[Keep, None]) -> Rights:
+        """Fix how long a class is kept. Nothing is erased by this."""
+        await self._hub.desk.need_password(call.subject, call.body.password)
+
+        def act(connection: Connection) -> Rights:
+            name = retention.Class(call.path["class"])
+            retention.put(connection, name, call.body.keep_days, call.subject, self._hub.wall_ms())
+            return self._rights(connection, call.subject)
+
+        return await self._hub.store.write(act)
+
+    async def plan(self, call: Call[AskPlan, None]) -> erasure.Plan:
+        """What of a person would go now, and what stays and why. Changes nothing."""
+        reference, now_ms = call.body.reference, self._hub.wall_ms()
+        return await self._hub.store.write(
+            lambda connection: erasures.plan(connection, reference, call.subject, now_ms)
+        )
+
+    async def ask(self, call: Call[AskErasure, None]) -> Rights:
+        """Ask for what may go to be erased. Somebody else has to agree."""
+        body = call.body
+        await self._hub.desk.need_password(call.subject, body.password)
+
+        def act(connection: Connection) -> Rights:
+            reason, now_ms = body.reason.strip(), self._hub.wall_ms()
+            erasures.ask(connection, body.reference, reason, call.subject, now_ms)
+            return self._rights(connection, call.subject)
+
+        return await self._hub.store.write(act)
+
+    async def decide(self, call: Call[DecideErasure, None]) -> Rights:
+        """Agree to a request of somebody else, or refuse one. What was agreed to is erased within moments, for good."""
+        body = call.body
+        await self._hub.desk.need_password(call.subject, body.password)
+
+        def act(connection: Connection) -> Rights:
+            erasure_id, now_ms = call.path["erasure_id"], self._hub.wall_ms()
+            erasures.decide(connection, erasure_id, call.subject, now_ms, agree=body.agree)
+            return self._rights(connection, call.subject)
+
+        return await self._hub.store.write(act)

@@ -1,0 +1,109 @@
+"""What the hub says was erased by law goes at the node too, and does not come back."""
+
+from pathlib import Path
+
+import pytest
+
+from edge.model import events as ev
+from edge.node.journal import Journal
+from edge.node.views import Views
+from edge.sync.erased import name_of
+from edge.sync.log import NO_SALT, Chain, Position, Stream, commitment
+from tests.node.hubside import HubSide
+from tests.node.kit import COMPLAINT, MOBILE, NAME, VILLAGE, Provisioned, Served, provisioned
+from tests.node.test_link import at_hub, until
+
+MARKS = (NAME, COMPLAINT, MOBILE, VILLAGE)
+
+
+@pytest.fixture
+async def setup(tmp_path: Path) -> Provisioned:
+    return await provisioned(tmp_path / "data")
+
+
+def with_marker(journal: Journal) -> set[str]:
+    """Tables of the open records in which a row names the patient or what she said."""
+    db = journal._db
+    found = set()
+    for (table,) in db.rows("SELECT name FROM sqlite_master WHERE type = 'table'"):
+        for row in db.rows(f'SELECT * FROM "{table}"'):  # noqa: S608
+            held = b"\0".join(one if isinstance(one, bytes) else str(one).encode() for one in row)
+            if any(mark.encode() in held for mark in MARKS):
+                found.add(table)
+    return found
+
+
+def broken(journal: Journal, node_id: bytes) -> list[tuple[bytes, int, int]]:
+    """Places whose hash does not follow from the one before."""
+    rows = journal._db.rows("SELECT run, stream, seq, raw, c, h, kind FROM entries ORDER BY run, stream, seq")
+    chains: dict[tuple[bytes, int], Chain] = {}
+    wrong = []
+    for run, stream, seq, raw, c, h, kind in rows:
+        chain = chains.setdefault((run, stream), Chain(node_id, run, Stream(stream)))
+        place: Position = chain.append_commitment(c)
+        good = place.seq == seq and place.head == h
+        if raw and kind == 1:
+            good = good and commitment(raw, NO_SALT, Stream(stream), seq) == c
+        if not good:
+            wrong.append((run, stream, seq))
+    return wrong
+
+
+async def test_nothing_of_an_erased_patient_is_left_and_the_logs_hold(setup: Provisioned) -> None:
+    async with HubSide(setup) as hub, Served(at_hub(setup, hub)) as served:
+        clinic, link = served.node.clinic, served.node.link
+        await served.tablet.login(setup)
+        patient, visit = await served.tablet.register()
+        await served.tablet.fill(visit)
+        await served.tablet.call("PUT", f"/api/drafts/visit:{visit}", {"body": f'"{NAME}"', "revision": 1})
+        assert {"entries", "patients", "visits", "commands", "found_by"} <= await clinic.store.write(with_marker)
+        hub.say(ev.VisitAssigned(visit, "dr-1", NAME), ev.DoctorNote(visit, "dr-1", COMPLAINT))
+        await until(lambda: in_table(served, "hub_entries"))
+        names = (name_of(visit), name_of(patient))
+        hub.answers = False  # what is said from here on is at the node alone
+        await served.tablet.say("close_visit", visit_id=visit, outcome="cancelled")
+        await clinic.seal_now()
+        hub.say(ev.RecordsErased(names))
+        await until(lambda: taken(served))
+        assert await clinic.store.write(with_marker), "the hub has not acknowledged all of it: nothing goes"
+        hub.answers = True
+        for name in list(link._submitted):
+            hub.endpoint.bundle_stored(setup.record.node_id, name)
+        hub.wake()
+        await until(lambda: no_marker(served))
+        assert await clinic.store.write(lambda journal: broken(journal, clinic.config.node_id)) == []
+        assert await clinic.store.write(_said) == 1, "what is given back to the hub is packed: it went as a whole"
+        assert await clinic.store.read(lambda views: views.visit(visit)) is None
+        assert await clinic.store.read(Views.count_patients) == 1, "her number is given to nobody else"
+        await until(lambda: told(hub, names))
+        assert await clinic.store.write(Journal.rebuild) == 0
+        assert await no_marker(served)
+        late = hub.say(ev.DoctorNote(visit, "dr-1", COMPLAINT))
+        await until(lambda: heard(hub, late))
+        await until(lambda: no_marker(served))
+        assert hub.conflicts == 0
+
+
+def _said(journal: Journal) -> int:
+    return len(journal._db.rows("SELECT 1 FROM hub_said"))
+
+
+async def taken(served: Served) -> bool:
+    return await served.node.clinic.store.write(lambda journal: journal._db.row("SELECT 1 FROM erased") is not None)
+
+
+async def in_table(served: Served, table: str) -> bool:
+    return table in await served.node.clinic.store.write(with_marker)
+
+
+async def no_marker(served: Served) -> bool:
+    return not await served.node.clinic.store.write(with_marker)
+
+
+async def heard(hub: HubSide, seq: int) -> bool:
+    return seq in hub.down_stored
+
+
+async def told(hub: HubSide, names: tuple[bytes, ...]) -> bool:
+    said = [event for event in hub.events() if isinstance(event, ev.ErasureDone)]
+    return set(names) <= {name for event in said for name in event.names}
