@@ -325,7 +325,7 @@ def _affected(arguments: argparse.Namespace) -> None:
     )
     for one in found.people:
         _say(**msgspec.structs.asdict(one))
-    _say(patients=len(found.people), reads=found.reads, audit_broken_at=found.audit_broken_at)
+    _say(patients=len(found.people), reads=found.reads, unknown=found.unknown, audit_broken_at=found.audit_broken_at)
 
 
 def _breach_report(arguments: argparse.Namespace) -> None:

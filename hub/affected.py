@@ -3,10 +3,11 @@
 Names and clinical content stay out: a patient is an id, with the centre that can tell the person.
 """
 
+from collections.abc import Collection
 from typing import Final
 
 from msgspec import Struct
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, and_, func, select, true
 
 from edge.model.clock import IST_OFFSET_S
 
@@ -15,10 +16,18 @@ from .home.sites import CODE as HOME_CODE
 from .store.schema import audit as lines
 from .store.schema import nodes, visits
 from .store.schema_home import home_sites
+from .store.schema_rights import audit_shown
 
 DAY_MS: Final = 86_400_000
-READS: Final = ("record_opened", "media_opened", "preview_opened", "answer_opened")
+EARLY_LETTERS: Final = 8
+IN_MAX: Final = 500
+READS: Final = (
+    *("record_opened", "media_opened", "preview_opened", "answer_opened"),
+    *("note_opened", "draft_opened", "draft_checked"),
+)
 """Audit actions that show content of a record; their subject is a visit."""
+LISTS: Final = ("queue_shown", "early_shown")
+"""Those that show a name, age and complaint of many; the visits stand beside the line."""
 
 
 class Person(Struct, frozen=True):
@@ -31,6 +40,8 @@ class Person(Struct, frozen=True):
     actors: tuple[str, ...]
     first_ms: int
     last_ms: int
+    opened: bool = True
+    """False: only a list showed her."""
 
 
 class Affected(Struct, frozen=True):
@@ -38,6 +49,27 @@ class Affected(Struct, frozen=True):
     reads: int
     audit_broken_at: int
     """0: the chain is whole, so that nothing was taken out of it."""
+    unknown: int = 0
+    """Visits that were read and are not here: erased by law, or of early copies whose entries never came."""
+
+
+class Read(Struct, frozen=True):
+    """One visit that somebody saw."""
+
+    at_ms: int
+    actor: str
+    visit_id: str
+    """Of an early copy its first letters."""
+    listed: bool = False
+
+
+class Owner(Struct, frozen=True):
+    """Whose visit it is."""
+
+    visit_id: str
+    patient_id: str
+    site_code: str
+    district: str
 
 
 def span_of(first: int, last: int) -> tuple[int, int]:
@@ -48,33 +80,52 @@ def span_of(first: int, last: int) -> tuple[int, int]:
 def people(connection: Connection, actor: str, from_ms: int, to_ms: int, now_ms: int) -> Affected:
     """Patients whose records were opened in a span, by one account or (``""``) by any. The asking is audited too."""
     audit.record(connection, now_ms, "", "affected_listed", actor)
-    within = and_(lines.c.at_ms >= from_ms, lines.c.at_ms < to_ms, lines.c.action.in_(READS))
-    query = (
-        select(
-            lines.c.at_ms,
-            lines.c.actor,
-            lines.c.subject,
-            visits.c.patient_id,
-            func.coalesce(nodes.c.site_code, HOME_CODE).label("site_code"),
-            func.coalesce(nodes.c.district, home_sites.c.district, "").label("district"),
-        )
-        .where(within)
-        .join(visits, visits.c.visit_id == lines.c.subject)
-        .outerjoin(nodes, nodes.c.node_id == visits.c.node_id)
-        .outerjoin(home_sites, home_sites.c.node_id == visits.c.node_id)
-        .order_by(lines.c.seq)
-    )
-    rows = connection.execute(query.where(lines.c.actor == actor) if actor else query).all()
+    within = and_(lines.c.at_ms >= from_ms, lines.c.at_ms < to_ms)
+    mine = lines.c.actor == actor if actor else true()
+    opened = select(lines.c.at_ms, lines.c.actor, lines.c.subject).where(within, mine, lines.c.action.in_(READS))
+    reads = [Read(row.at_ms, row.actor, row.subject) for row in connection.execute(opened.order_by(lines.c.seq))]
+    listed = select(lines.c.at_ms, lines.c.actor, audit_shown.c.ids).join(audit_shown, audit_shown.c.seq == lines.c.seq)
+    for row in connection.execute(listed.where(within, mine, lines.c.action.in_(LISTS)).order_by(lines.c.seq)):
+        reads += [Read(row.at_ms, row.actor, one, listed=True) for one in audit.shown(bytes(row.ids))]
+    owners = _owners(connection, {read.visit_id for read in reads})
     found: dict[str, Person] = {}
-    for row in rows:
-        known = found.get(row.patient_id)
-        found[row.patient_id] = Person(
-            row.patient_id,
-            row.site_code,
-            row.district,
-            tuple(sorted({*(known.visit_ids if known else ()), row.subject})),
-            tuple(sorted({*(known.actors if known else ()), row.actor})),
-            known.first_ms if known else row.at_ms,
-            row.at_ms,
+    for read in sorted(reads, key=lambda read: read.at_ms):
+        owner = owners.get(read.visit_id)
+        if owner is None:
+            continue
+        known = found.get(owner.patient_id)
+        found[owner.patient_id] = Person(
+            owner.patient_id,
+            owner.site_code,
+            owner.district,
+            tuple(sorted({*(known.visit_ids if known else ()), owner.visit_id})),
+            tuple(sorted({*(known.actors if known else ()), read.actor})),
+            known.first_ms if known else read.at_ms,
+            read.at_ms,
+            bool(known and known.opened) or not read.listed,
         )
-    return Affected(tuple(found.values()), len(rows), audit.verify(connection))
+    opened_count = sum(not read.listed for read in reads)
+    unknown = len({read.visit_id for read in reads if read.visit_id not in owners})
+    return Affected(tuple(found.values()), opened_count, audit.verify(connection), unknown)
+
+
+def _owners(connection: Connection, wanted: Collection[str]) -> dict[str, Owner]:
+    """Whose visits these are, by what was asked for: a visit's id, or the beginning that an early copy has."""
+    short = {one for one in wanted if len(one) == EARLY_LETTERS}
+    columns = (
+        visits.c.visit_id,
+        visits.c.patient_id,
+        func.coalesce(nodes.c.site_code, HOME_CODE).label("site_code"),
+        func.coalesce(nodes.c.district, home_sites.c.district, "").label("district"),
+    )
+    query = select(*columns).outerjoin(nodes, nodes.c.node_id == visits.c.node_id)
+    query = query.outerjoin(home_sites, home_sites.c.node_id == visits.c.node_id)
+    found: dict[str, Owner] = {}
+    whole = sorted(set(wanted) - short)
+    for at in range(0, len(whole), IN_MAX):
+        for row in connection.execute(query.where(visits.c.visit_id.in_(whole[at : at + IN_MAX]))):
+            found[row.visit_id] = Owner(*row)
+    for one in sorted(short):
+        for row in connection.execute(query.where(visits.c.visit_id.startswith(one)).limit(1)):
+            found[one] = Owner(*row)
+    return found

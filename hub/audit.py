@@ -4,12 +4,15 @@ Written in the transaction of the act itself, so that there is no act without it
 """
 
 import hashlib
+from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 from sqlalchemy import Connection, select
 
 from .store.dialect import at_commit, lock
 from .store.schema import audit
+from .store.schema_rights import audit_shown
 
 _GENESIS = hashlib.sha256(b"upk1 hub audit").digest()
 
@@ -18,16 +21,51 @@ def _chained(previous: bytes, seq: int, at_ms: int, actor: str, action: str, sub
     return hashlib.sha256(previous + msgspec.msgpack.encode([seq, at_ms, actor, action, subject, result])).digest()
 
 
+SHOWN: Final = "_shown"
+"""How actions end whose line has ids beside it."""
+SHOWN_MAX: Final = 1_000
+"""Ids in one line."""
+_encode = msgspec.msgpack.Encoder().encode
+_ids = msgspec.msgpack.Decoder(tuple[str, ...])
+
+
 def record(connection: Connection, at_ms: int, actor: str, action: str, subject: str = "", result: str = "ok") -> None:
     """Append one line. ``subject`` is an id, never a name; every field is cut at 60 characters.
 
     In a writer's transaction it takes its place in the chain last of all: processes of the hub go on from each other.
     """
     line = (at_ms, actor[:60], action[:60], subject[:60], result[:60])
-    at_commit(connection, lambda last: _append(last, *line))
+
+    def last_of_all(last: Connection) -> None:
+        _append(last, *line)
+
+    at_commit(connection, last_of_all)
 
 
-def _append(connection: Connection, at_ms: int, actor: str, action: str, subject: str, result: str) -> None:
+def record_shown(connection: Connection, at_ms: int, actor: str, action: str, ids: Sequence[str]) -> None:
+    """A list showed these visits: one line that holds the hash of their ids, which stand beside it."""
+    raw = _encode(tuple(ids))
+    line = (at_ms, actor[:60], action[:60], "", _digest(raw))
+    at_commit(connection, lambda last: _append_shown(last, raw, *line))
+
+
+def _append_shown(
+    connection: Connection, raw: bytes, at_ms: int, actor: str, action: str, subject: str, result: str
+) -> None:
+    seq = _append(connection, at_ms, actor, action, subject, result)
+    connection.execute(audit_shown.insert().values(seq=seq, ids=raw))
+
+
+def _digest(raw: bytes) -> str:
+    return hashlib.sha256(raw).hexdigest()[:60]
+
+
+def shown(raw: bytes) -> tuple[str, ...]:
+    """The ids beside a line."""
+    return _ids.decode(raw)
+
+
+def _append(connection: Connection, at_ms: int, actor: str, action: str, subject: str, result: str) -> int:
     lock(connection, "audit")
     last = connection.execute(select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)).first()
     seq, previous = (last.seq + 1, last.hash) if last else (1, _GENESIS)
@@ -42,6 +80,7 @@ def _append(connection: Connection, at_ms: int, actor: str, action: str, subject
             hash=_chained(previous, seq, at_ms, actor, action, subject, result),
         )
     )
+    return int(seq)
 
 
 def said_since(connection: Connection, actor: str, subject: str, result: str, since_ms: int) -> bool:
@@ -55,9 +94,14 @@ def verify(connection: Connection) -> int:
     """Sequence of the first line that does not fit its chain, or 0 when the whole chain holds."""
     previous = _GENESIS
     expected = 1
+    lists = {row.seq: bytes(row.ids) for row in connection.execute(select(audit_shown))}
     for row in connection.execute(select(audit).order_by(audit.c.seq)):
         previous = _chained(previous, row.seq, row.at_ms, row.actor, row.action, row.subject, row.result)
-        if row.seq != expected or row.hash != previous:
+        beside = lists.get(row.seq)
+        named = row.action.endswith(SHOWN)
+        if row.seq != expected or row.hash != previous or named != (beside is not None):
+            return expected
+        if beside is not None and _digest(beside) != row.result:
             return expected
         expected += 1
     return 0

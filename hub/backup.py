@@ -1,4 +1,4 @@
-"""Copies of a hub's data, made while it runs, and putting one back. SQLite only: PostgreSQL has its own tools.
+"""Copies of a hub's data, made while it runs, and putting one back, on either database.
 
 A backup is a folder: the database as one consistent snapshot, photos and notes where they lie in a folder, the keys
 when asked for, and a manifest with the hash of each file. Restoring is not the end: nodes are asked what they hold as
@@ -17,13 +17,14 @@ from msgspec import Struct
 from sqlalchemy import Connection, delete, func, select
 
 from edge.model.errors import Fault, UpkendraError
+from edge.sync import faults
 
-from . import audit
+from . import audit, backup_postgres
 from .config import Settings
 from .keys import KEYS_FILE, LEAF_FILE, LEAF_KEY_FILE, Keyring, init_keys, load_keys
 from .shelf import is_name
-from .store.copy import FolderCopy, end_history, replay
-from .store.dialect import DATABASE_FILE
+from .store.copy import CopyRefused, FolderCopy, end_history, replay
+from .store.dialect import DATABASE_FILE, require_store
 from .store.engine import Store
 from .store.schema import entries, nodes, sessions
 
@@ -80,26 +81,25 @@ def init_hub(settings: Settings) -> Keyring:
     return load_keys(settings.data)
 
 
-def _database(settings: Settings) -> Path:
-    if settings.database:
-        raise BackupRefused(
-            "This hub uses PostgreSQL: take its own backups (pg_basebackup, pg_dump).", code="backup_sqlite"
-        )
-    return settings.data / DATABASE_FILE
-
-
 def make_backup(settings: Settings, target: Path, now_ms: int, *, with_keys: bool) -> Manifest:
     """A consistent snapshot of a hub that may be running, in a new folder. Raises BackupRefused. Blocking."""
-    source = _database(settings)
+    source = settings.data / DATABASE_FILE
     keys = load_keys(settings.data)
     if target.exists():
         raise BackupRefused("There is something under this name. Name a new folder.", code="backup_exists")
-    if not source.exists():
+    if settings.database:
+        require_store(settings.database_url)
+    elif not source.exists():
         raise BackupRefused("There is no database to be copied.", code="store_gone")
     draft = target.with_name(target.name + ".part")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=0o700, parents=True)
-    snapshot(source, draft / DATABASE_FILE)
+    if settings.database:
+        backup_postgres.export(settings.database_url, draft / DATABASE_FILE)
+        (draft / DATABASE_FILE).chmod(0o600)
+    else:
+        snapshot(source, draft / DATABASE_FILE)
+    faults.point("backup-snapshot")
     names = [DATABASE_FILE]
     for name in KEY_FILES if with_keys else ():
         shutil.copyfile(settings.data / name, draft / name)
@@ -170,11 +170,9 @@ def restore(settings: Settings, source: Path, now_ms: int, *, replace: bool) -> 
     What stood there is kept beside it under another name. With a second copy in the settings what was changed after
     the backup follows.
     """
-    target = _database(settings)
     manifest = read_backup(source)
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if target.exists() and target.stat().st_size and not replace:
-        raise BackupRefused("There is a database here. Say --replace to put it aside.", code="store_in_the_way")
+    _need_room(settings, replace=replace)
     if not (settings.data / KEYS_FILE).exists():
         _restore_keys(settings, source, manifest)
     if load_keys(settings.data).sign_public.hex() != manifest.hub_key:
@@ -208,11 +206,11 @@ def _restore_blobs(target: Path, source: Path, manifest: Manifest) -> None:
 
 def restore_copy(settings: Settings, copy: Path, now_ms: int, *, replace: bool) -> Restored:
     """Make a hub's database from its second copy alone; its keys must be here. As :func:`restore`."""
-    target = _database(settings)
+    if settings.database:
+        raise CopyRefused("A second copy in a folder is of SQLite; PostgreSQL has replicas.", code="copy_sqlite")
     load_keys(settings.data)
     folder = FolderCopy(copy)
-    if target.exists() and target.stat().st_size and not replace:
-        raise BackupRefused("There is a database here. Say --replace to put it aside.", code="store_in_the_way")
+    _need_room(settings, replace=replace)
     histories = folder.histories()
     if not histories:
         raise BackupRefused("This folder holds no second copy.", code="backup_damaged")
@@ -222,11 +220,31 @@ def restore_copy(settings: Settings, copy: Path, now_ms: int, *, replace: bool) 
     return settle(msgspec.structs.replace(settings, copy=copy), made_ms, now_ms)
 
 
+def _need_room(settings: Settings, *, replace: bool) -> None:
+    """Raise BackupRefused where a database is in the way."""
+    if settings.database:
+        if not backup_postgres.is_empty(settings.database_url):
+            text = "This database is not empty. Make a new one, and name it with --database."
+            raise BackupRefused(text, code="store_in_the_way")
+        return
+    target = settings.data / DATABASE_FILE
+    if target.exists() and target.stat().st_size and not replace:
+        raise BackupRefused("There is a database here. Say --replace to put it aside.", code="store_in_the_way")
+
+
 def _put(settings: Settings, database: Path, now_ms: int) -> None:
     fresh = settings.data / (DATABASE_FILE + ".restoring")
+    for suffix in ("", "-wal", "-shm"):
+        fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)
     shutil.copyfile(database, fresh)
     fresh.chmod(0o600)
     _sync(fresh)
+    if settings.database:
+        Store(f"sqlite:///{fresh}").close()  # of an older release: brought up to this one first
+        backup_postgres.fill(fresh, settings.database_url)
+        for suffix in ("", "-wal", "-shm"):
+            fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)
+        return
     for suffix in ("", "-wal", "-shm"):
         old = settings.data / (DATABASE_FILE + suffix)
         if old.exists():

@@ -69,8 +69,11 @@ def _who(officer: Officer | None) -> str:
 def _extent(found: Affected) -> str:
     places = sorted({f"{one.district or BLANK} / {one.site_code}" for one in found.people})
     whole = "whole" if not found.audit_broken_at else f"BROKEN at line {found.audit_broken_at}: more may be affected"
+    listed = sum(not one.opened for one in found.people)
     return (
-        f"{len(found.people)} patients, {found.reads} readings of records; audit log {whole}.\n"
+        f"{len(found.people)} patients, {found.reads} readings of records; {listed} of the patients stood in a list "
+        f"only (name, age, complaint); audit log {whole}.\n"
+        f"Visits that were read and are not here any more (erased by law, or never arrived): {found.unknown}\n"
         f"Places: {'; '.join(places) or '-'}"
     )
 

@@ -40,6 +40,7 @@ from .review import Reviews
 from .rota.desk import RotaDesk
 from .rota.front import RotaFront
 from .saved import SavedLines
+from .shown import Shown
 from .store.copy import Copier, CopyRefused, FolderCopy, end_history, has_history
 from .store.dialect import DATABASE_FILE
 from .store.engine import Store
@@ -115,6 +116,7 @@ class Hub:
         self.saved = SavedLines(self.desk)
         self.reviews = Reviews(self.desk)
         self.live = Live(self.desk, self.link, settings.turn)
+        self.shown = Shown(self.store, wall_ms)
         self.presence = Presence(self.store, wall_ms, self.live.doctors_here)
         self.desk.here = self.presence.note
         self.leader = Leader(self.store.engine)
@@ -276,6 +278,7 @@ class Hub:
         await self.together.stop()
         if self.home is not None:
             await self.home.close()
+        await self.shown.flush(everything=True)
         await self.live.close()
         await self.link.close()
         await self.blobs.close()
@@ -325,6 +328,7 @@ class Hub:
                 await self._reload_keys()
                 await self.desk.forget_sessions()
                 await self.desk.opened.sweep()
+                await self.shown.flush()
                 if self.front.leads:
                     await self.tell_revocations()
                     await self.publish_doctors()

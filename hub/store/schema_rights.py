@@ -56,3 +56,11 @@ erased_files = Table(
     Column("name", String(120), primary_key=True),
 )
 """Names on the shelves that are still to be deleted; their keys are gone."""
+
+audit_shown = Table(
+    "audit_shown",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("ids", LargeBinary, nullable=False),
+)
+"""Visits that a list showed, by the line of the audit log that holds their hash."""

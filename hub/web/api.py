@@ -24,6 +24,7 @@ from ..drafts import Drafts, Sheet
 from ..hub import Hub
 from ..permits import need_permit, roles_of
 from ..prescriptions import Denied, Replacing, calls_of, record_of
+from ..shown import List
 from . import bodies as b
 from .address import address_of
 from .fleet_api import FleetApi
@@ -161,8 +162,9 @@ class Api:
 
     async def get_queue(self, call: Call[None, None]) -> b.Queue:
         """All open visits of all nodes, those who wait in their order."""
-        now_ms = self._hub.wall_ms()
-        return b.Queue(tuple(self._queue_item(place, now_ms) for place in await self._hub.desk.queue()))
+        now_ms, places = self._hub.wall_ms(), await self._hub.desk.queue()
+        await self._hub.shown.note(call.subject, List.QUEUE, (place.owned.visit.visit_id for place in places))
+        return b.Queue(tuple(self._queue_item(place, now_ms) for place in places))
 
     def _queue_item(self, place: Place, now_ms: int) -> b.QueueItem:
         node_id = place.owned.node_id
@@ -256,6 +258,7 @@ class Api:
     async def get_note(self, call: Call[None, None]) -> b.SavedNote:
         """The doctor's own working note on a visit."""
         text, saved_ms = await self._hub.desk.load_note(call.path["visit_id"], call.subject)
+        await self._hub.shown.opened(call.subject, "note_opened", call.path["visit_id"])
         return b.SavedNote(text, saved_ms)
 
     async def put_note(self, call: Call[b.Note, None]) -> b.SavedNote:
@@ -267,7 +270,9 @@ class Api:
 
     async def get_sheet(self, call: Call[None, None]) -> Sheet:
         """The doctor's own prescription of a visit as far as it is written; ``draft`` is null for none."""
-        return await self._drafts.load(call.path["visit_id"], call.subject)
+        sheet = await self._drafts.load(call.path["visit_id"], call.subject)
+        await self._hub.shown.opened(call.subject, "draft_opened", call.path["visit_id"])
+        return sheet
 
     async def put_sheet(self, call: Call[b.PutSheet, None]) -> Sheet:
         """Keep the prescription that is being written. One that was signed meanwhile comes back empty."""
@@ -278,6 +283,7 @@ class Api:
         doctor = await self._hub.desk.doctor(call.subject)
         body = call.body
         found = await self._hub.prescriptions.check(call.path["visit_id"], doctor, body.draft, body.replaces)
+        await self._hub.shown.opened(call.subject, "draft_checked", call.path["visit_id"])
         return b.Checks(found.denials, found.warnings, found.mode, found.consult_type, found.dose_lines)
 
     async def sign(self, call: Call[b.SignDraft, None]) -> b.Signed | web.Response:

@@ -10,6 +10,7 @@ from edge.sync.bearers.sms import SmsHealth
 from edge.web.routes import AnyRoute, Call, Route
 
 from ..hub import Hub
+from ..shown import List
 from ..sms import EarlyItem, SmsDesk
 
 NODE_ID = Annotated[str, Meta(pattern="^[0-9a-f]{16}$(?!\\n)")]
@@ -47,7 +48,9 @@ class SmsApi:
 
     async def get_early(self, call: Call[None, None]) -> list[EarlyItem]:
         """Visits of which only an SMS has come so far, newest first."""
-        return await self._desk.early()
+        items = await self._desk.early()
+        await self._hub.shown.note(call.subject, List.EARLY, (item.early_id for item in items))
+        return items
 
     async def post_answer(self, call: Call[EarlyAnswer, None]) -> EarlyItem:
         """Answer by SMS."""
