@@ -14,6 +14,7 @@ from .directory import Site
 from .permits import JUST_A_DOCTOR, all_roles
 from .store.schema import doctors, node_staff, nodes, removed_staff, tokens
 from .store.schema_office import person_districts
+from .store.schema_rights import tablets_lost
 
 SITE_CODE: Final = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}"
 HOURS_MAX: Final = 24 * 365
@@ -58,6 +59,8 @@ class NodeLine(Struct, frozen=True):
     demo: bool
     enrolled_ms: int
     revoked_ms: int
+    tablets_lost_ms: int = 0
+    """When it was said last that a tablet there is lost."""
 
 
 class StaffLine(Struct, frozen=True):
@@ -117,6 +120,7 @@ def districts_of(connection: Connection, person_id: str) -> frozenset[str]:
 def sites(connection: Connection) -> list[NodeLine]:
     """All sites with a machine, by district and code."""
     rows = connection.execute(select(nodes).order_by(nodes.c.district, nodes.c.block, nodes.c.site_code))
+    lost = {row.node_id: row.lost_ms for row in connection.execute(select(tablets_lost))}
     return [
         NodeLine(
             row.node_id,
@@ -127,6 +131,7 @@ def sites(connection: Connection) -> list[NodeLine]:
             bool(row.demo),
             row.enrolled_ms,
             row.revoked_ms,
+            lost.get(row.node_id, 0),
         )
         for row in rows
     ]

@@ -18,6 +18,7 @@ from .keys import Keyring
 from .store.dialect import Row, put_row
 from .store.schema import doctors, former_nodes, nodes, removed_staff, revocations
 from .store.schema_office import retired_keys
+from .store.schema_rights import tablets_lost
 
 _encode = msgspec.msgpack.Encoder().encode
 _contents = msgspec.msgpack.Decoder(revocation.Content)
@@ -27,7 +28,13 @@ def fingerprint(connection: Connection, keys: Keyring) -> tuple[int, ...]:
     """Changes whenever a list may have to change; cheap enough to be asked every few seconds."""
     found = [keys.hub.made_ms]
     times = (nodes.c.revoked_ms, nodes.c.enrolled_ms, former_nodes.c.replaced_ms)
-    for column in (*times, doctors.c.disabled_ms, removed_staff.c.removed_ms, retired_keys.c.retired_ms):
+    for column in (
+        *times,
+        doctors.c.disabled_ms,
+        removed_staff.c.removed_ms,
+        retired_keys.c.retired_ms,
+        tablets_lost.c.lost_ms,
+    ):
         row = connection.execute(select(func.count(), func.coalesce(func.sum(column), 0))).one()
         found += [int(row[0]), int(row[1])]
     return tuple(found)
@@ -44,7 +51,7 @@ def refresh(connection: Connection, keys: Keyring, now_ms: int) -> list[str]:
     for node_id, number, before, content in _changes(connection, keys):
         _keep(connection, keys, node_id, max(now_ms, number + 1), now_ms, content)
         same = before is not None and msgspec.structs.replace(before, hub_key=content.hub_key) == content
-        if not same and not content.revoked_ms and (content.closed or content.staff or before is not None):
+        if not same and not content.revoked_ms and (content.closed or content.staff or content.tablets_ms or before):
             told.append(node_id)
     return told
 
@@ -61,11 +68,12 @@ def _changes(
     known = {
         row.node_id: (row.number, _contents.decode(row.content)) for row in connection.execute(select(revocations))
     }
+    tablets = {row.node_id: row.lost_ms for row in connection.execute(select(tablets_lost))}
     found: list[tuple[str, int, revocation.Content | None, revocation.Content]] = []
     for node in connection.execute(select(nodes.c.node_id, nodes.c.device_public, nodes.c.revoked_ms)).all():
         mine = tuple(staff.get(node.node_id, ()))[: revocation.STAFF_MAX]
         machine = revocation.machine_of(bytes(node.device_public))
-        content = revocation.Content(node.revoked_ms, machine, closed, mine, hub_key)
+        content = revocation.Content(node.revoked_ms, machine, closed, mine, hub_key, tablets.get(node.node_id, 0))
         number, before = known.get(node.node_id, (0, None))
         silent = before is None and _says_nothing(content) and node.node_id not in replaced
         if content != before and not silent:
@@ -87,7 +95,7 @@ def _hub_key(keys: Keyring) -> hubkey.HubKey | None:
 
 
 def _says_nothing(content: revocation.Content) -> bool:
-    return not (content.revoked_ms or content.closed or content.staff or content.hub_key)
+    return not (content.revoked_ms or content.closed or content.staff or content.hub_key or content.tablets_ms)
 
 
 def _keep(
@@ -132,3 +140,12 @@ def remove_staff(
     else:
         put_row(connection, removed_staff, {"node_id": node_id, "staff_id": staff_id, "removed_ms": now_ms})
     audit.record(connection, now_ms, actor, "staff_back" if back else "staff_removed", node_id, staff_id[:60])
+
+
+def lose_tablet(connection: Connection, node_id: str, now_ms: int, actor: str = "") -> None:
+    """A tablet of a node is lost: all its tablets are logged out and wiped. Raises NotFound for no such node."""
+    if connection.execute(select(nodes.c.node_id).where(nodes.c.node_id == node_id)).first() is None:
+        raise NotFound("There is no such node.")
+    known = connection.execute(select(tablets_lost.c.lost_ms).where(tablets_lost.c.node_id == node_id)).scalar() or 0
+    put_row(connection, tablets_lost, {"node_id": node_id, "lost_ms": max(now_ms, known + 1)})
+    audit.record(connection, now_ms, actor, "tablet_lost", node_id)

@@ -146,7 +146,7 @@ class Clinic:
         async with self._unlocking:
             self._need_day()
             if self.revoked.told is not None:
-                await self.days.erase_of(self.revoked.told.content.staff)
+                await self.days.obey(self.revoked.told.content)
             if self.revoked.why_out:
                 await self.days.erase()
             slot = self.days.find(tablet, tablet_age_s)
@@ -289,17 +289,19 @@ class Clinic:
     async def take_revocations(self, raw: bytes) -> bool:
         """Keep the newest list of what is revoked and act on it; False when it is known. Raises RevocationRefused.
 
-        Who was removed is logged out, and that person's badges open this node no more. Works while locked.
+        Who was removed is logged out, and that person's badges open this node no more; a lost tablet sends all away.
         """
         if not await asyncio.to_thread(self.revoked.take, raw):
             return False
         told = self.revoked.told
         assert told is not None
         badges = await asyncio.to_thread(self._slots.drop_of, told.content.staff)
-        await (self.days.erase() if self.revoked.why_out else self.days.erase_of(told.content.staff))
-        for staff_id in told.content.staff:
-            for token in self.sessions.close_all(staff_id):
-                await self.tablets.end_session(token)
+        tablets_lost = await self.days.obey(told.content)
+        if self.revoked.why_out:
+            await self.days.erase()
+        ended = [token for staff_id in told.content.staff for token in self.sessions.close_all(staff_id)]
+        for token in [*ended, *(self.sessions.close_everybody() if tablets_lost else ())]:
+            await self.tablets.end_session(token)
         say(logger, "revocations_taken", number=told.number, revoked=bool(told.content.revoked_ms), badges=badges)
         return True
 

@@ -17,10 +17,11 @@ from pathlib import Path
 import msgspec
 
 from edge.model.errors import Refused
+from edge.sync.revocation import Content
 from edge.web.logs import say
 
 from .clock import Clock
-from .config import DAY_FILE, LOST_FILE, write_private
+from .config import DAY_FILE, LOST_FILE, TOLD_LOST_FILE, write_private
 from .unlock import Slot, slot_id_of, wrap
 
 logger = logging.getLogger("edge.node")
@@ -70,6 +71,9 @@ class DaySlots:
         self._lost_path = folder / LOST_FILE
         self.lost: tuple[str, ...] = self._load_lost()
         """Names of slots that were erased because their tablet was lost: it wipes itself at its next look."""
+        self._told_path = folder / TOLD_LOST_FILE
+        self._told_ms = self._load_told()
+        """What the hub said last of a lost tablet, and was done."""
         self._clock, self._monotonic_s = clock, monotonic_s
         self._since_s = monotonic_s()
         self._saving = asyncio.Lock()
@@ -92,6 +96,11 @@ class DaySlots:
         with contextlib.suppress(OSError, msgspec.DecodeError):
             return msgspec.json.decode(self._lost_path.read_bytes(), type=tuple[str, ...])
         return ()
+
+    def _load_told(self) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            return int(self._told_path.read_bytes())
+        return 0
 
     def _encoded(self) -> bytes:
         return msgspec.json.encode(tuple(self._slots.values()))
@@ -172,6 +181,18 @@ class DaySlots:
     async def erase_of(self, staff_ids: Collection[str]) -> int:
         """Erase the slots of people who were removed, and wipe their tablets; how many there were."""
         return await self.lose([name for name, one in self._slots.items() if one.slot.staff_id in staff_ids])
+
+    async def obey(self, told: Content) -> bool:
+        """What the hub said: erase the slots of people who were removed, and once all when it says that a tablet is
+        lost, which it does not know apart. Whether that is new: then everybody is logged out.
+        """
+        await self.erase_of(told.staff)
+        if told.tablets_ms <= self._told_ms:
+            return False
+        await self.lose(list(self._slots))
+        await asyncio.to_thread(write_private, self._told_path, str(told.tablets_ms).encode())
+        self._told_ms = told.tablets_ms
+        return True
 
     async def lose(self, slot_ids: Collection[bytes]) -> int:
         """The tablets of these slots are lost: erase the slots, and tell the tablets so when they look; how many."""

@@ -4,7 +4,7 @@ A name (:mod:`edge.sync.erased`) is kept for good, so that an older copy, or wha
 again. Nothing goes before the hub has acknowledged it: it holds a hash in its place. On the journal's connection.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -35,18 +35,20 @@ class Erasing:
         self.waits = True
         """Something may be left to be erased."""
 
-    def take(self, names: Sequence[bytes]) -> None:
-        """The hub has said it; what is known already stays done."""
-        self.waits = True
-        for name in names:
-            self._db.run("INSERT OR IGNORE INTO erased (name, done, person) VALUES (?, 0, 0)", name)
-
-    def reopen(self, identifiers: Iterable[str]) -> None:
-        """Something about these visits has come: what was erased of them is looked at again."""
-        if self._db.row("SELECT 1 FROM erased LIMIT 1") is not None:
+    def hear(self, event: ev.Event | ev.Unknown) -> set[str]:
+        """The hub has said something; the visit it is about, or "" for none."""
+        if isinstance(event, ev.RecordsErased):
             self.waits = True
-            for one in identifiers:
-                self._db.run("UPDATE erased SET done = 0 WHERE name = ?", name_of(one))
+            for name in event.names:
+                self._db.run("INSERT OR IGNORE INTO erased (name, done, person) VALUES (?, 0, 0)", name)
+        return self.reopen({ev.visit_of(event)})
+
+    def reopen(self, visit_ids: set[str]) -> set[str]:
+        """Something about these visits has come: what was erased of them is looked at again. The same ids."""
+        if self._db.row("SELECT 1 FROM erased LIMIT 1") is not None:
+            for one in visit_ids:
+                self.waits |= bool(self._db.run("UPDATE erased SET done = 0 WHERE name = ?", name_of(one)))
+        return visit_ids
 
     def run(self) -> tuple[tuple[bytes, ...], list[Withdrawn]]:
         """Erase what may go now. The names of which nothing is left here, and what is left over of photos."""

@@ -422,8 +422,7 @@ class Journal:
 
     def _take_back(self, payload: bundle.BundlePayload, at: Instant) -> tuple[Imported, int, dict[Stream, Writer]]:
         """Own entries; what the hub had prescribed for their visits is stored with them."""
-        touched = self.held.take_back(payload)
-        self.erasing.reopen(touched)
+        touched = self.erasing.reopen(self.held.take_back(payload))
         self.held.refold(touched)
         stamps = [msgspec.msgpack.decode(raw, type=ev.Entry).stamp for raw in payload.entries]
         stamp = max(self._stamp, min(max(stamps, default=0), next_stamp(0, at.wall_ms)))
@@ -451,8 +450,6 @@ class Journal:
         for seq, raw in enumerate(payload.entries, payload.first_seq):
             entry = msgspec.msgpack.decode(raw, type=ev.Entry)
             event = ev.event_of(entry)
-            if isinstance(event, ev.RecordsErased):
-                self.erasing.take(event.names)
             fresh = self._db.run(
                 "INSERT OR IGNORE INTO hub_entries (run, stream, seq, raw, visit_id) VALUES (?, ?, ?, ?, ?)",
                 payload.run,
@@ -467,8 +464,7 @@ class Journal:
             self.fold(event, entry.stamp, entry.actor)
             if isinstance(event, ev.MediaWanted):
                 self.views.media.wanted(event)
-            touched.add(ev.visit_of(event))
-            self.erasing.reopen({ev.visit_of(event)})
+            touched |= self.erasing.hear(event)
             if ev.visit_of(event) in self._of_locked:
                 self.held.refold({ev.visit_of(event)})
             if seq in own and not self._has_answered(own[seq]):

@@ -42,6 +42,8 @@ class Content(Struct, frozen=True, array_like=True):
     """Ids of the node's staff members who may not log in any more."""
     hub_key: HubKey | None = None
     """The hub's newest KEM key, once it was changed."""
+    tablets_ms: int = 0
+    """When the hub said last that a tablet of this node is lost; 0: never. All its tablets are wiped then."""
 
 
 class SignedList(Struct, frozen=True):

@@ -64,3 +64,11 @@ audit_shown = Table(
     Column("ids", LargeBinary, nullable=False),
 )
 """Visits that a list showed, by the line of the audit log that holds their hash."""
+
+tablets_lost = Table(
+    "tablets_lost",
+    metadata,
+    Column("node_id", String(16), primary_key=True),
+    Column("lost_ms", BigInteger, nullable=False),
+)
+"""When it was said last that a tablet of a node is lost."""

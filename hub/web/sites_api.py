@@ -97,6 +97,7 @@ class SitesApi:
             Route("GET", "/api/sites", self.get_sites, None, Sites),
             Route("PUT", site, self.move_site, Move, Sites),
             Route("POST", f"{site}/revoke", self.revoke, Confirm, Sites, errors=(429,)),
+            Route("POST", f"{site}/tablet-lost", self.lose_tablet, Confirm, Sites, errors=(429,)),
             Route("GET", f"{site}/staff", self.get_staff, None, Staff),
             Route("PUT", f"{site}/staff/{{staff_id}}", self.put_staff, SetStaff, Staff, errors=(429,)),
             Route("POST", "/api/tokens", self.make_token, NewToken, TokenMade, errors=(404, 429)),
@@ -140,6 +141,16 @@ class SitesApi:
         found = await self._hub.store.write(act)
         await self._hub.reload_nodes()
         return found
+
+    async def lose_tablet(self, call: Call[Confirm, None]) -> Sites:
+        """A tablet of this centre is lost: all its tablets are logged out and wiped. Link or stick takes it there."""
+        await self._hub.desk.need_password(call.subject, call.body.password)
+
+        def act(connection: Connection) -> Sites:
+            revocations.lose_tablet(connection, call.path["node_id"], self._hub.wall_ms(), call.subject)
+            return self._sites(connection)
+
+        return await self._hub.store.write(act)
 
     async def get_staff(self, call: Call[None, None]) -> Staff:
         """Who works, or has worked, at a centre."""

@@ -153,3 +153,19 @@ async def test_an_offer_is_signed_for_a_release_and_for_nodes_of_this_hub_only(k
     for node_id, content in ((b"stranger", raw), (node.keys.node_id, b"{}")):
         with pytest.raises(courier.CourierRefused):
             await desk.offer(node_id, content, bytes(64))
+
+
+async def test_a_lost_tablet_is_told_to_its_node_alone_and_again_when_it_is_said_again(kit: HubKit) -> None:
+    node, other = await kit.enrol("UP01"), await kit.enrol("UP02")
+    for _ in range(2):
+        now_ms = kit.clock.ms
+        await kit.hub.store.write(lambda c, at=now_ms: revocations.lose_tablet(c, node.node_id, at))  # type: ignore[misc]
+        await kit.hub.tell_revocations()
+    told = [revocation.parse_list(raw) for raw in await kit.hub.store.read(revocations.lists)]
+    assert [(one.node_id, one.content.tablets_ms) for one in told] == [(node.keys.node_id, kit.clock.ms + 1)]
+
+    def said() -> list[ev.Event | ev.Unknown]:
+        return [one for one in node.said_by_hub() if isinstance(one, ev.RevocationsPublished)]
+
+    await node.until(lambda: len(said()) == 2)
+    assert not [one for one in other.said_by_hub() if isinstance(one, ev.RevocationsPublished)]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from aiohttp.test_utils import TestClient
 
+from edge.sync import revocation, seal
 from tests.node.kit import PIN, Provisioned, Served, Tablet, provisioned
 
 
@@ -53,3 +54,29 @@ async def test_nobody_who_is_not_logged_in_sends_the_others_away(setup: Provisio
         assert (await stranger.call("POST", "/api/tablets/forget-others", {"keep": []}))[0] == 401
         assert (await served.tablet.call("GET", "/api/queue"))[0] == 200
         await stranger.http.close()
+
+
+async def test_the_hub_says_that_a_tablet_is_lost_and_all_are_logged_out_once(setup: Provisioned) -> None:
+    def told(number: int, tablets_ms: int) -> bytes:
+        machine = revocation.machine_of(seal.verifier_of(setup.config.device))
+        content = revocation.Content(0, machine, tablets_ms=tablets_ms)
+        return revocation.sign_list(setup.hub.sign, setup.config.node_id, number, 1_790_000_000_000, content)
+
+    async with Served(setup) as served:
+        await served.tablet.login(setup)
+        secret, gone = await log_in(setup, served.tablet)
+        assert await served.node.link.hear_revocations(told(7, 1_790_000_000_000))
+        assert (await served.tablet.call("GET", "/api/queue"))[0] == 401
+        told_now = await served.tablet.get("/api/status")
+        assert (told_now["day_slots"], told_now["lost_slots"]) == ([], [gone])
+        again, fresh = await log_in(setup, served.tablet)
+        assert await served.node.link.hear_revocations(told(8, 1_790_000_000_000))
+        assert (await served.tablet.call("GET", "/api/queue"))[0] == 200, "it was said once"
+    async with Served(setup) as served:  # locked: a stick brings it
+        assert await served.node.link.hear_revocations(told(9, 1_790_000_100_000))
+        for one in (secret, again):
+            status, refusal = await served.tablet.call(
+                "POST", "/api/tablet/unlock", {"tablet": one, "age_s": 1.0, "pin": PIN}
+            )
+            assert (status, refusal["code"]) == (409, "day_slot_gone")
+        assert (await served.tablet.get("/api/status"))["lost_slots"] == [gone, fresh]
