@@ -136,7 +136,8 @@ def warnings(state: NodeState, command: cmd.Command, at: Instant) -> tuple[Refus
         case cmd.OpenVisit() if any(map(is_open, state.patient_visits)):
             return (Refusal("visit_open_already", "This patient has a visit that is not closed.", "patient_id"),)
         case cmd.RecordVitals():
-            return vital_rules.check(command.vitals, _age(state, at)).warnings
+            known = latest_vitals(state.visit.vitals) if state.visit is not None else vital_rules.NOTHING
+            return vital_rules.check(command.vitals, _age(state, at), known).warnings
         case cmd.MoveVisit(state=VisitState.NO_SHOW) if state.visit is not None and state.visit.no_shows_ms:
             return (Refusal("second_no_show", "The second missed turn: the patient now waits at the end."),)
         case _:
@@ -302,7 +303,7 @@ def _said(
             return events if allergies is None else [*events, ev.AllergiesRecorded(visit_id, allergies)]
         case cmd.RecordVitals(_, visit_id, vitals):
             days = age_days(patient.person, patient.registered_ms, at.wall_ms)
-            found = vital_rules.check(vitals, days)
+            found = vital_rules.check(vitals, days, latest_vitals(visit.vitals))
             if found.refusals:
                 return found.refusals[0]
             if found.unconfirmed and visit.colour is not Colour.RED:

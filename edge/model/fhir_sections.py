@@ -65,15 +65,17 @@ def _since(complaint: Complaint) -> str:
 def examination(page: Page, records: Sequence[PrescriptionRecord]) -> None:
     """Every measurement of every round, consciousness, danger signs, and what the doctor found."""
     visit = page.visit
+    known: dict[str, Reading] = {}
     for number, taken in enumerate(visit.vitals):
-        _round(page, number, taken)
+        _round(page, number, taken, known)
     signs = {item.id: item.en for item in reference().signs}
     page.tell("other", "Danger signs", ", ".join(signs.get(one, one) for one in visit.signs_present), visit.opened_ms)
     for record in records:
         page.tell("examination", "Findings", record.findings, record.signed_ms, record.prescription_id)
 
 
-def _round(page: Page, number: int, taken: VitalsRound) -> None:
+def _round(page: Page, number: int, taken: VitalsRound, known: dict[str, Reading]) -> None:
+    """``known``: the newest reading of each vital in the rounds before; those of this one are added."""
     items = {item.id: item for item in vitals_data().items}
     # A hub folds what a node says; only the node's own commands were checked against the limits.
     readings = {one.vital: one for one in taken.vitals.readings if one.vital in items and _possible(one, items)}
@@ -88,8 +90,10 @@ def _round(page: Page, number: int, taken: VitalsRound) -> None:
     for vital, one in readings.items():
         value: Resource = {"valueQuantity": _quantity(one.value, items[vital])}
         _measured(page, number, vital, items[vital].en, value, _time_of(one, taken))
-    weight, height = readings.get("weight_kg"), readings.get("height_cm")
-    bmi = derived_bmi(Vitals((weight, height))) if weight and height else None
+    known |= readings
+    weight, height = known.get("weight_kg"), known.get("height_cm")
+    taken_now = "weight_kg" in readings or "height_cm" in readings
+    bmi = derived_bmi(Vitals((weight, height))) if taken_now and weight and height else None
     if bmi is not None:
         _measured(page, number, "bmi", "BMI", {"valueQuantity": _quantity(bmi, items["bmi"])}, taken.at_ms)
     words = {item.code: item.en for item in vitals_data().avpu.items}

@@ -13,6 +13,9 @@ from .records import Reading, Vitals
 from .reference import VitalItem, vitals_data
 from .triage_rules import rules
 
+NOTHING = Vitals()
+"""Nothing was measured."""
+
 
 class VitalsCheck(Struct, frozen=True):
     """What is wrong with a round, and what is merely unusual."""
@@ -43,8 +46,9 @@ def derived_bmi(vitals: Vitals) -> float | None:
     return bmi(weight, height) if weight > 0 and height > 0 else None
 
 
-def check(vitals: Vitals, age_days: int | None) -> VitalsCheck:
-    """Compare a round with the limits. ``age_days`` (None: unknown) chooses the soft limits."""
+def check(vitals: Vitals, age_days: int | None, known: Vitals = NOTHING) -> VitalsCheck:
+    """Compare a round with the limits. ``age_days`` (None: unknown) chooses the soft limits; ``known``: what stands
+    already, for who weighs again does not measure the height again."""
     items = {item.id: item for item in vitals_data().items}
     refusals: list[Refusal] = []
     warnings: list[Refusal] = []
@@ -69,7 +73,7 @@ def check(vitals: Vitals, age_days: int | None) -> VitalsCheck:
             text = "A vital cannot be measured and not done at once."
             refusals.append(_refuse("vital_contradiction", text, "vitals.not_done"))
     _check_pressure(vitals, refusals)
-    _check_bmi(vitals, items["bmi"], refusals, warnings, unconfirmed)
+    _check_bmi(vitals, known, items["bmi"], refusals, warnings, unconfirmed)
     return VitalsCheck(tuple(refusals), tuple(warnings), tuple(unconfirmed))
 
 
@@ -119,15 +123,20 @@ def _check_pressure(vitals: Vitals, refusals: list[Refusal]) -> None:
 
 
 def _check_bmi(
-    vitals: Vitals, item: VitalItem, refusals: list[Refusal], warnings: list[Refusal], unconfirmed: list[Refusal]
+    vitals: Vitals,
+    known: Vitals,
+    item: VitalItem,
+    refusals: list[Refusal],
+    warnings: list[Refusal],
+    unconfirmed: list[Refusal],
 ) -> None:
     """Weight and height that make no body want a second look; a tiny preterm child must still be recorded."""
-    value = derived_bmi(vitals)
-    if refusals or value is None or item.hard_low <= value <= item.hard_high:
+    pair = [reading for reading in vitals.readings if reading.vital in ("weight_kg", "height_cm")]
+    value = derived_bmi(Vitals((*known.readings, *pair)))
+    if refusals or not pair or value is None or item.hard_low <= value <= item.hard_high:
         return
     text = "Weight and height do not fit each other: measure again and confirm both."
     warning = Refusal("vital_unusual", text, "vitals.readings")
     warnings.append(warning)
-    pair = [reading for reading in vitals.readings if reading.vital in ("weight_kg", "height_cm")]
     if not all(reading.confirmed for reading in pair):
         unconfirmed.append(warning)

@@ -4,6 +4,7 @@ Nothing may be logged as an error, violate the policy, or stay untranslated; eve
 name, a size for a finger and enough contrast; the first load is small.
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -159,11 +160,14 @@ def test_a_form_that_is_gone_through_again_records_only_what_was_changed(
     see(page, "step-triage")
     assert said == [], "an old reading would stand there under a new time"
     tap(page, "go-vitals")
-    with page.expect_request(lambda request: '"value":96' in (request.post_data or "")):
+    with page.expect_request(lambda request: '"value":96' in (request.post_data or "")) as recorded:
         fill(page, "vital-hr", "96")
         tap(page, "step-next")
     see(page, "step-triage")
     assert len(said) == 1
+    vitals = json.loads(recorded.value.post_data or "{}")["vitals"]
+    assert [one["vital"] for one in vitals["readings"]] == ["hr"], "nothing else was measured again"
+    assert (vitals["avpu"], vitals["oxygen"], vitals["not_done"]) == ("", None, [])
     page.route("**/api/commands", lambda route: route.abort())
     tap(page, "go-vitals")
     fill(page, "vital-hr", "97")

@@ -108,6 +108,18 @@ def test_weight_and_height_that_make_no_body_want_a_second_look() -> None:
     assert check(Vitals(pair), ADULT).unconfirmed == ()
 
 
+def test_who_is_weighed_again_is_compared_with_the_height_that_stands() -> None:
+    tall = Vitals(readings(height_cm=170.0, weight_kg=62.0))
+    assert [one.code for one in check(Vitals(readings(weight_kg=6.2)), ADULT, tall).unconfirmed] == ["vital_unusual"]
+    confirmed = Vitals((Reading("weight_kg", 6.2, confirmed=True),))
+    assert check(confirmed, ADULT, tall).unconfirmed == ()
+    assert check(Vitals(readings(hr=80.0)), ADULT, Vitals(pair_of(5.0, 170.0))).warnings == (), "neither was measured"
+
+
+def pair_of(weight_kg: float, height_cm: float) -> tuple[Reading, ...]:
+    return readings(weight_kg=weight_kg, height_cm=height_cm)
+
+
 def test_conversions() -> None:
     assert fahrenheit_to_celsius(98.6) == 37.0
     assert fahrenheit_to_celsius(102.2) == 39.0

@@ -5,22 +5,38 @@ import { html } from "./dom.js";
 import { clockTime, day, known, pick, t } from "./l10n.js";
 import { item, words } from "./reference.js";
 import { unitText } from "./units.js";
+import { latestVitals } from "./vitals.js";
 
 /** @typedef {import("../api").Visit} Visit */
 
-/** One measured value with its unit. @param {import("../api").Reading} reading */
-const measured = (reading) => html`<li key=${reading.vital}>${pick(item("vitals", reading.vital), reading.vital)}:
-  <strong class="num"> ${reading.value} ${unitText(item("vitals", reading.vital)?.unit)}</strong></li>`;
+/** @typedef {Visit["vitals"][number]} VitalsRound */
 
-/** A round of measurements with what was left out, by whom and when. @param {{round: Visit["vitals"][number], nameOf?: (id: string) => string}} props */
-function Round({ round, nameOf }) {
+/**
+ * Measurements with what was left out, by whom and when. What comes from an earlier round carries its own time.
+ * @param {{round: VitalsRound, from?: Map<string, VitalsRound>, avpuFrom?: VitalsRound|null, nameOf?: (id: string) => string}} props
+ */
+function Round({ round, from, avpuFrom, nameOf }) {
   const { readings, avpu, oxygen, not_done } = round.vitals;
   const name = nameOf?.(round.by) ?? "";
   const time = clockTime(round.at_ms);
-  return html`<ul class="inline">${readings.map(measured)}
-      ${avpu ? html`<li>${words("avpu", avpu)}</li>` : null}${oxygen ? html`<li><strong>${t("on-oxygen")}</strong></li>` : null}</ul>
+  const earlier = (/** @type {VitalsRound|null|undefined} */ other) => (other && other.at_ms !== round.at_ms ? html` <span class="soft small num">(${clockTime(other.at_ms)})</span>` : null);
+  return html`<ul class="inline">${readings.map((one) => html`<li key=${one.vital} data-test=${`fact-${one.vital}`}>${pick(item("vitals", one.vital), one.vital)}:
+        <strong class="num"> ${one.value} ${unitText(item("vitals", one.vital)?.unit)}</strong>${earlier(from?.get(one.vital))}</li>`)}
+      ${avpu ? html`<li>${words("avpu", avpu)}${earlier(avpuFrom)}</li>` : null}${oxygen ? html`<li><strong>${t("on-oxygen")}</strong></li>` : null}</ul>
     ${not_done.length > 0 ? html`<div class="soft">${t("not-done-list", { list: not_done.map((id) => words("vitals", id)).join(", ") })}</div>` : null}
     <span class="soft small num">${name ? t("recorded-by", { name, time }) : time}</span>`;
+}
+
+/** The newest of each vital, and what was measured before that it replaces. @param {Visit} visit */
+function measured(visit) {
+  const { from, avpuFrom, ...vitals } = latestVitals(visit.vitals);
+  const newest = visit.vitals.at(-1);
+  const before = visit.vitals.slice(0, -1).reverse().flatMap((round) => {
+    const readings = round.vitals.readings.filter((one) => from.get(one.vital) !== round);
+    const avpu = avpuFrom === round ? "" : round.vitals.avpu;
+    return readings.length > 0 || avpu ? [{ ...round, vitals: { readings, avpu, oxygen: round.vitals.oxygen, not_done: [] } }] : [];
+  });
+  return { now: newest && { ...newest, vitals }, from, avpuFrom, before };
 }
 
 /** @param {Visit} visit */
@@ -45,7 +61,7 @@ function pregnancyText(history) {
  */
 export function RecordFacts({ visit, patient, nameOf }) {
   const { history, allergies } = visit;
-  const rounds = [...visit.vitals].reverse();
+  const { now, from, avpuFrom, before } = measured(visit);
   const unasked = html`<em>${t("not-asked")}</em>`;
   const asksPregnancy = patient.person.gender === "female" && history && (history.pregnant !== null || history.post_partum !== null);
   /** @type {[string, unknown][]} */
@@ -56,14 +72,14 @@ export function RecordFacts({ visit, patient, nameOf }) {
     [t("item-referral"), (visit.referrals ?? []).map((one) => [known(`place-${one.to}`) ? t(`place-${one.to}`) : one.to, t(`urgency-${one.urgency}`), t(`way-${one.way.replace("_", "-")}`), one.reason, one.given].filter(Boolean).join(" · ")).join("; ")],
     [t("ending-head"), visit.ending ? [t(`ending-${visit.ending.ending.replace("_", "-")}`), visit.ending.note].filter(Boolean).join(" · ") : ""],
     [t("signs-asked"), signsText(visit)],
-    [t("step-vitals"), rounds.length > 0 ? html`<${Round} round=${rounds[0]} nameOf=${nameOf} />` : html`<em>${t("not-measured")}</em>`],
+    [t("step-vitals"), now ? html`<${Round} round=${now} from=${from} avpuFrom=${avpuFrom} nameOf=${nameOf} />` : html`<em>${t("not-measured")}</em>`],
     [t("allergies"), allergies ? (allergies.none_known ? t("allergy-none") : html`<strong>${allergies.items.join(", ")}</strong>`) : unasked],
     [t("other-illness"), history ? history.conditions.map((id) => words("conditions", id)).join(", ") || t("none-said") : unasked],
     [t("medicines-now"), history ? history.medicines || t("none-said") : unasked],
     [t("pregnant"), asksPregnancy && history ? pregnancyText(history) : ""],
     [t("post-partum"), history?.post_partum ? html`<strong>${t("yes")}</strong>` : ""],
     [t("history-notes"), history?.notes ?? ""],
-    [t("earlier-rounds"), rounds.length > 1 ? rounds.slice(1).map((round) => html`<div key=${round.at_ms}><${Round} round=${round} nameOf=${nameOf} /></div>`) : ""],
+    [t("earlier-rounds"), before.length > 0 ? before.map((round) => html`<div key=${round.at_ms}><${Round} round=${round} nameOf=${nameOf} /></div>`) : ""],
     [t("mobile"), [patient.person.mobile, patient.person.mobile_owner].filter(Boolean).join(" · ")],
     [t("relative-name"), patient.person.relative_name],
     [t("registered-on"), [patient.local_id, day(patient.registered_ms)].filter(Boolean).join(" · ")],

@@ -6,10 +6,12 @@ import { errorText } from "./errors.js";
 import { item, list } from "./reference.js";
 import { answersIn, notesWith, ownNotes } from "./guided.js";
 import { asked } from "./signs.js";
+import { latestVitals, newVitals, saysNothing } from "./vitals.js";
 
 /** @typedef {import("../api").Visit} Visit */
 /** @typedef {import("../api").Patient} Patient */
 /** @typedef {ReturnType<typeof blankForm>} VisitForm */
+/** @typedef {Record<string, any>|((form: VisitForm) => Record<string, any>)} Change fields of a form, or what makes them of the form as it is */
 
 export function blankForm() {
   return {
@@ -80,18 +82,13 @@ function formOf(visit) {
   }
   for (const code of visit.signs_present) form.signs[code] = true;
   form.rest_absent = visit.signs_absent.length > 0;
-  const last = visit.vitals.at(-1)?.vitals;
-  if (last) {
-    for (const reading of last.readings) {
-      form.values[reading.vital] = String(reading.value);
-      if (reading.confirmed) form.confirmed.push(reading.vital);
-      if (reading.method === "device") form.sources[reading.vital] = reading;
-    }
-    form.not_done = [...last.not_done];
-    form.avpu = last.avpu;
-    form.oxygen = last.oxygen;
+  const { readings, not_done, avpu, oxygen } = latestVitals(visit.vitals);
+  for (const reading of readings) {
+    form.values[reading.vital] = String(reading.value);
+    if (reading.confirmed) form.confirmed.push(reading.vital);
+    if (reading.method === "device") form.sources[reading.vital] = reading;
   }
-  return form;
+  return { ...form, not_done, avpu, oxygen };
 }
 
 /** A typed number in the unit of its vital, null when it is none. @param {string} vital @param {VisitForm} form */
@@ -182,11 +179,19 @@ export async function sendStep(step, form, record, change, submit) {
   for (const { mark, body } of commandsOf(step, form, record)) {
     const text = JSON.stringify(body);
     if (form.sent[mark] === text) continue;
-    const outcome = await submit(body);
+    const news = unsaid(body, form.sent[mark]);
+    const outcome = news ? await submit(news) : { ok: true };
     if (!outcome.ok && outcome.error) return errorText(outcome.error);
     change({ sent: { [mark]: text } });
   }
   return "";
+}
+
+/** Of measurements what was not said before, nothing when that is all; anything else as a whole. @param {any} body @param {string|undefined} sent */
+function unsaid(body, sent) {
+  if (body.type !== "record_vitals" || !sent) return body;
+  const vitals = newVitals(body.vitals, JSON.parse(sent).vitals);
+  return saysNothing(vitals) ? null : { ...body, vitals };
 }
 
 /**

