@@ -1,5 +1,6 @@
 // @ts-check
 // A visit from home: the questions one after the other, then the waiting room, then the answer.
+import { nowAll } from "/ui/lib/answer.js";
 import { decimalIn } from "/ui/lib/digits.js";
 import { html, useEffect, useRef, useSignal } from "/ui/lib/dom.js";
 import { ageDays, ADULT_CHART_DAYS, isMinor } from "/ui/lib/ages.js";
@@ -53,12 +54,14 @@ function Questions({ now }) {
   }, []);
   useEffect(() => title.current?.focus(), [step.value]);
   const name = STEPS[step.value];
-  const change = (/** @type {any} */ part) => {
+  const change = (/** @type {import("/ui/lib/visit_form.js").Change} */ what) => {
+    const part = typeof what === "function" ? what(form.value) : what;
     form.value = { ...form.value, ...part };
     if (name === "complaint" || "values" in part) bad.value = {};
   };
   const mark = (/** @type {any} */ part) => (form.value = { ...form.value, sent: { ...form.value.sent, ...part.sent } });
   const next = async () => {
+    nowAll();
     bad.value = name === "measured" ? measuredFaults(form.value, now) : name === "photos" ? {} : stepFaults(name, form.value, now.patient);
     if (Object.keys(bad.value).length > 0) return showWrong();
     busy.value = true;

@@ -15,7 +15,7 @@ import { draftHeard, draftsFailing, forgetDrafts, keepAll, recover } from "./dra
 import { countSealed, forgetKey, mayKeep } from "./sealed.js";
 import { forgetCommands, saidHere, underWay, unsaved, waitsFor } from "./commands.js";
 import { loadReference, reference } from "/ui/lib/reference.js";
-import { enter, forgetHere, go, loadPeople, loadQueue, loadRecord, loadStatus, lockedOut, loggedIn, people, queue, record, route, seesPatients, staff, staffName, status, wasHere } from "./store.js";
+import { enter, forgetHere, go, goOn, loadPeople, loadQueue, loadRecord, loadStatus, lockedOut, loggedIn, people, queue, record, route, seesPatients, staff, staffName, status, wasHere } from "./store.js";
 import { Login } from "./screens/login.js";
 import { Home } from "./screens/home.js";
 import { UndoBar, forgetUndo } from "./undo.js";
@@ -181,7 +181,7 @@ function leave() {
   queue.value = null;
   record.value = null;
   staff.value = lockedOut.value = null;
-  go("/");
+  goOn("/");
 }
 
 /** Everybody was logged out; the node comes back locked in a moment. */

@@ -74,15 +74,27 @@ window.addEventListener("hashchange", () => afterPicture(() => {
   route.value = readRoute();
   window.scrollTo(0, 0);
 }));
+/** Where we go when the touch is answered; "" for nowhere. */
+let target = "";
 /** Whether another screen than the one that is shown is on its way. */
-export const leaving = () => readRoute().join("/") !== route.value.join("/");
-/** @param {string} path */
+export const leaving = () => target !== "" || readRoute().join("/") !== route.value.join("/");
+/** To another screen, once the touch that leads there is answered. @param {string} path */
 export function go(path) {
-  if (location.hash === `#${path}`) route.value = readRoute();
-  else location.hash = path;
+  if (!target) afterPicture(arrive);
+  target = path;
+}
+function arrive() {
+  const [path, here] = [target, location.hash === `#${target}`];
+  target = "";
+  if (!path) return; // another way was taken meanwhile
+  // Not by location.hash: it lays the page out to look for a place of that name in it, 40 ms of a slow tablet.
+  if (!here) history.pushState(null, "", `#${path}`);
+  route.value = readRoute();
+  if (!here) window.scrollTo(0, 0);
 }
 /** Go on from a form that is done: the back button does not lead into it again. @param {string} path */
 export function goOn(path) {
+  target = "";
   history.replaceState(null, "", `#${path}`);
   route.value = readRoute();
   window.scrollTo(0, 0);

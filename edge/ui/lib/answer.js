@@ -6,15 +6,22 @@ const SHOWN_MS = 120;
 /** A page that is not shown makes no pictures. */
 const NO_PICTURE_MS = 100;
 
+/** What waits for the next picture, in its order. @type {Set<() => void>} */
+const waiting = new Set();
+
 /** Do something once the next picture is shown. @param {() => void} work */
 export function afterPicture(work) {
-  let done = false;
   const once = () => {
-    if (!done) work();
-    done = true;
+    if (waiting.delete(once)) work();
   };
+  waiting.add(once);
   requestAnimationFrame(() => setTimeout(once));
   setTimeout(once, NO_PICTURE_MS);
+}
+
+/** Do at once what waits for the picture: whoever reads a form needs every touch that came before. */
+export function nowAll() {
+  for (const once of [...waiting]) once();
 }
 
 /** The same as a promise. @returns {Promise<void>} */

@@ -1,5 +1,6 @@
 // @ts-check
 // What hurts and since when: big pictures and words, up to five.
+import { afterPicture } from "./answer.js";
 import { digitsIn } from "./digits.js";
 import { html, useSignal } from "./dom.js";
 import { pick, t } from "./l10n.js";
@@ -19,13 +20,14 @@ const DRAWINGS = {
   pregnancy: "woman", child_feed: "baby", mental: "mind",
 };
 
-/** @param {{form: import("./visit_form.js").VisitForm, change: (part: any) => void, faults: Record<string, string>}} props */
+/** @param {{form: import("./visit_form.js").VisitForm, change: (part: import("./visit_form.js").Change) => void, faults: Record<string, string>}} props */
 export function ComplaintStep({ form, change, faults }) {
   const filter = useSignal("");
-  const toggle = (/** @type {string} */ code) => {
-    if (form.complaints.some((one) => one.code === code)) change({ complaints: form.complaints.filter((one) => one.code !== code) });
-    else if (form.complaints.length < MOST) change({ complaints: [...form.complaints, { code, text: "", duration: "", unit: "day" }] });
-  };
+  // The touch is answered before what belongs to the complaint is built; each sees what those before it chose.
+  const toggle = (/** @type {string} */ code) => afterPicture(() => change(({ complaints }) => {
+    if (complaints.some((one) => one.code === code)) return { complaints: complaints.filter((one) => one.code !== code) };
+    return complaints.length < MOST ? { complaints: [...complaints, { code, text: "", duration: "", unit: "day" }] } : {};
+  }));
   const edit = (/** @type {string} */ code, /** @type {any} */ part) =>
     change({ complaints: form.complaints.map((one) => (one.code === code ? { ...one, ...part } : one)) });
   const wanted = filter.value.trim().toLowerCase();

@@ -54,7 +54,7 @@ function Returning({ patient, visits, reload }) {
   }, [patient.patient_id]);
   const change = (/** @type {any} */ part) => {
     form.value = { ...form.value, ...part };
-    shown.value = {};
+    if (Object.keys(shown.value).length > 0) shown.value = {};
   };
 
   /** Open the visit; its id, or "" when the node refused. @returns {Promise<string>} */
@@ -80,8 +80,9 @@ function Returning({ patient, visits, reload }) {
   const consents = () => ({ tele: form.value.tele, data: form.value.data, method: form.value.method, guardian: form.value.guardian });
 
   const giveToken = async () => {
-    shown.value = stepFaults("consent", form.value, patient);
-    if (Object.keys(shown.value).length > 0) {
+    const found = stepFaults("consent", form.value, patient);
+    if (Object.keys(found).length > 0) {
+      shown.value = found;
       document.querySelector("[role=alert]")?.scrollIntoView({ block: "center" });
       return;
     }
@@ -122,11 +123,19 @@ function Returning({ patient, visits, reload }) {
         onClick=${() => go(`/patient/${one.patient_id}`)}>${one.person.name}</button>`)}</div></section>` : null}
     <div class="row"><button type="button" class="quiet" data-test="family-new" onClick=${() => go(`/register/${newId()}/with/${patient.patient_id}`)}><${Icon} name="plus" /> ${t("family-new")}</button>
       <button type="button" class="quiet" data-test="edit-person" onClick=${() => go(`/patient/${patient.patient_id}/edit`)}>${t("edit-person")}</button></div>
-    <div class="foot row">
-      <button type="button" data-test="patient-back" onClick=${() => go("/")}>${t("back")}</button>
-      <button type="button" data-test="begin-steps" disabled=${Boolean(busy.value)} aria-busy=${busy.value === "assess" ? "true" : "false"} onClick=${() => void assess()}>${t("begin-visit")}</button>
-      <button type="button" class="primary big grow" data-test="give-token" disabled=${Boolean(busy.value)} aria-busy=${busy.value === "token" ? "true" : "false"} onClick=${() => void giveToken()}>${t("issue-token")}</button>
-    </div>
+    <${Foot} busy=${busy} assess=${assess} giveToken=${giveToken} />
+  </div>`;
+}
+
+/**
+ * Alone in knowing that something is under way: the page above it is not built anew for that.
+ * @param {{busy: import("/ui/vendor/signals.js").Signal<string>, assess: () => Promise<void>, giveToken: () => Promise<void>}} props
+ */
+function Foot({ busy, assess, giveToken }) {
+  return html`<div class="foot row">
+    <button type="button" data-test="patient-back" onClick=${() => go("/")}>${t("back")}</button>
+    <button type="button" data-test="begin-steps" disabled=${Boolean(busy.value)} aria-busy=${busy.value === "assess" ? "true" : "false"} onClick=${() => void assess()}>${t("begin-visit")}</button>
+    <button type="button" class="primary big grow" data-test="give-token" disabled=${Boolean(busy.value)} aria-busy=${busy.value === "token" ? "true" : "false"} onClick=${() => void giveToken()}>${t("issue-token")}</button>
   </div>`;
 }
 

@@ -47,7 +47,7 @@ export function VitalsStep({ form, change, record, faults }) {
           onInput=${(/** @type {any} */ event) => change({
             values: { ...form.values, [id]: decimalIn(event.currentTarget.value) },
             confirmed: form.confirmed.filter((one) => one !== id) })}
-          onBlur=${() => change({})} />
+          onBlur=${() => doubtful(form, adult).length > 0 && change({})} />
         <span class="unit soft">${unit}</span>
         <button type="button" class="choice slim" data-test=${`vital-${id}-notdone`} aria-pressed=${done ? "false" : "true"}
           onClick=${() => change({ not_done: done ? [...form.not_done, id] : form.not_done.filter((one) => one !== id),

@@ -1,8 +1,8 @@
 // @ts-check
 // A visit from consent to token, one thing on the screen at a time. Any step can be opened again;
 // what was changed is recorded anew, what was not is not sent twice.
-import { afterPicture, picture } from "/ui/lib/answer.js";
-import { html, signal, useEffect } from "/ui/lib/dom.js";
+import { afterPicture, nowAll, picture } from "/ui/lib/answer.js";
+import { computed, html, signal, useEffect } from "/ui/lib/dom.js";
 import { t } from "/ui/lib/l10n.js";
 import { toast } from "/ui/lib/parts.js";
 import { ageWords } from "/ui/lib/ages.js";
@@ -61,8 +61,21 @@ async function prepare(visitId) {
   }
 }
 
-/** Change some fields of the form, or what was sent of it; the node has them within 5 s. @param {Record<string, any>} part */
-export function change(part) {
+/** The record as the steps before the result need it: another one only for another visit or person. */
+const basis = computed(() => {
+  const [now, before] = [record.value, basisBefore];
+  const same = now && before && now.visit.visit_id === before.visit.visit_id && JSON.stringify(now.patient) === JSON.stringify(before.patient);
+  return (basisBefore = same ? before : now);
+});
+/** @type {import("../store.js").VisitRecord|null} */
+let basisBefore = null;
+
+/**
+ * Change some fields of the form, or what was sent of it; the node has them within 5 s.
+ * @param {import("/ui/lib/visit_form.js").Change} what
+ */
+export function change(what) {
+  const part = typeof what === "function" ? what(form.value) : what;
   if (part.sent) form.value.sent = { ...form.value.sent, ...part.sent }; // no screen shows it: none is built anew
   else {
     form.value = { ...form.value, ...part };
@@ -81,7 +94,7 @@ export function Wizard({ visitId, step }) {
     unmark();
     document.getElementById("main")?.focus({ preventScroll: true });
   }, [step]);
-  const now = record.value;
+  const now = step === "triage" ? record.value : basis.value;
   if (ready.value !== visitId || !now) return html`<p class="card" role="status">${t("loading")}</p>`;
   const at = Math.max(0, STEPS.indexOf(step));
   const name = STEPS[at];
@@ -94,7 +107,8 @@ export function Wizard({ visitId, step }) {
   };
   const next = async (/** @type {Event} */ event) => {
     event.preventDefault();
-    if (leaving() || busy.value) return; // touched twice
+    if (leaving() || busy.peek()) return; // touched twice
+    nowAll();
     const said = form.value;
     const faults = stepFaults(name, said, now.patient);
     if (Object.keys(faults).length > 0) {
@@ -110,7 +124,7 @@ export function Wizard({ visitId, step }) {
     await picture();
     void saveDraft(`visit-${visitId}`);
     // What waits may be answered when another visit is open, or nobody is logged in.
-    const trouble = await sendStep(name, said, now, (part) => ready.value === visitId && change(part), submit);
+    const trouble = await sendStep(name, said, record.value ?? now, (part) => ready.value === visitId && change(part), submit);
     busy.value = false;
     if (trouble) {
       go(`/visit/${visitId}/step/${name}`);
