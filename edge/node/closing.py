@@ -7,12 +7,14 @@ from msgspec import Struct
 
 from edge.model.clock import clock_text, day_of, day_start_ms, day_text
 from edge.model.fold import Visit
+from edge.model.progress import ItemLine
 from edge.model.register import DayVisit, RegisterRow, Totals, Unfinished, register_rows, totals, unfinished
 from edge.slips.register import render_register
 
 from .clinic import Clinic
 from .here import QUEUE_DAYS_MS
 from .live import Link
+from .media import line_of
 from .views import Views
 
 COLUMNS = (
@@ -54,35 +56,48 @@ class Closing:
         today = day_of(now.wall_ms)
         asked = today if day is None else day
 
-        def load(views: Views) -> tuple[list[DayVisit], list[DayVisit], dict[str, str]]:
+        sent, config, link = frozenset(clinic.sent), clinic.config, await clinic.link_state()
+
+        def load(views: Views) -> Day:
             start_ms = day_start_ms(asked)
-            of_day = views.visits_between(start_ms, day_start_ms(asked + 1))
+            found = views.people_between(start_ms, day_start_ms(asked + 1))
             earlier = views.standing_visits(now.wall_ms - QUEUE_DAYS_MS) if asked == today else []
             before = [visit for visit in earlier if visit.opened_ms < start_ms]
-            found = {visit.visit_id: views.patient(visit.patient_id) for visit in (*of_day, *before)}
+            waiting = [(one, patient) for one in before if (patient := views.patient(one.patient_id)) is not None]
+            lines = _lines(views, [visit for visit, _ in waiting + found], sent)
+            of_day = [DayVisit(visit, patient, lines[visit.visit_id]) for visit, patient in found]
+            older = [DayVisit(visit, patient, lines[visit.visit_id]) for visit, patient in waiting]
+            rows, names = register_rows(of_day, asked), {one.staff_id: one.name for one in views.staff()}
+            return Day(
+                day_text(asked),
+                config.site.name,
+                config.site.code,
+                config.demo,
+                now.trusted,
+                rows,
+                totals(of_day),
+                unfinished(older + of_day),
+                {row.worker: names.get(row.worker, row.worker) for row in rows},
+                link,
+            )
 
-            def known(visits: list[Visit]) -> list[DayVisit]:
-                return [DayVisit(one, patient) for one in visits if (patient := found[one.visit_id]) is not None]
+        return await clinic.store.read(load)
 
-            return known(of_day), known(before), {one.staff_id: one.name for one in views.staff()}
 
-        of_day, before, names = await clinic.store.read(load)
-        waiting = [
-            DayVisit(one.visit, one.patient, tuple((await clinic.lines(one.visit))[0])) for one in before + of_day
-        ]
-        rows = register_rows(of_day, asked)
-        return Day(
-            day_text(asked),
-            clinic.config.site.name,
-            clinic.config.site.code,
-            clinic.config.demo,
-            now.trusted,
-            rows,
-            totals(of_day),
-            unfinished(waiting),
-            {row.worker: names.get(row.worker, row.worker) for row in rows},
-            await clinic.link_state(),
+def _lines(views: Views, visits: list[Visit], sent: frozenset[bytes]) -> dict[str, tuple[ItemLine, ...]]:
+    """What of each visit may not be at the hub: its entries, where one is not, and its photos."""
+    behind = views.lines_behind(visits, sent)
+    return {
+        visit.visit_id: (
+            *behind.get(visit.visit_id, ()),
+            *(
+                line_of(item, views.media.progress(item.blob_id, item.chunks), sent)
+                for item in visit.media
+                if not item.removed_ms
+            ),
         )
+        for visit in visits
+    }
 
 
 def as_pdf(day: Day) -> bytes:

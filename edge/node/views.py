@@ -4,6 +4,7 @@ Works on one connection; writers call the ``put_`` methods inside their own tran
 a connection of their own. What is shown about sync is computed from real acknowledgements.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from edge.model.queue import stays
 from edge.model.records import OPEN_STATES, STANDING_STATES, Role
 
 from . import media_rows
+from .carried import lines_behind
 from .database import Database
 from .expected import Expected
 from .search import SearchIndex
@@ -223,6 +225,19 @@ class Views:
         """Visits that were opened in this time, in the order of their opening."""
         sql = "SELECT body FROM visits WHERE opened_ms >= ? AND opened_ms < ? ORDER BY opened_ms"
         return [_visit.decode(row[0]) for row in self._db.rows(sql, from_ms, until_ms)]
+
+    def people_between(self, from_ms: int, until_ms: int) -> list[tuple[Visit, Patient]]:
+        """:meth:`visits_between` with their patients; without those whose patient is not known here yet."""
+        sql = (
+            "SELECT v.body, p.body FROM visits v JOIN patients p ON p.patient_id = v.patient_id "
+            "WHERE v.opened_ms >= ? AND v.opened_ms < ? ORDER BY v.opened_ms"
+        )
+        rows = self._db.rows(sql, from_ms, until_ms)
+        return [(_visit.decode(visit), _patient.decode(person)) for visit, person in rows]
+
+    def lines_behind(self, visits: Sequence[Visit], sent: frozenset[bytes]) -> dict[str, list[ItemLine]]:
+        """The lines of the visits that the hub has not all of; ``sent``: bundles that have left."""
+        return lines_behind(self._db, [visit.visit_id for visit in visits], sent)
 
     def day_serial(self, day: int) -> int:
         """The highest token serial of an Indian calendar day, or the last before a number that nobody here holds.

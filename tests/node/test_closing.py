@@ -10,7 +10,10 @@ import pytest
 
 from edge.model import events as ev
 from edge.model.clock import clock_text, day_of, day_start_ms, day_text
+from edge.model.progress import ItemLine, SyncState
+from edge.node.views import Views
 from edge.sync import bundle
+from edge.sync.link import BundleAcked
 from edge.sync.log import Stream
 from tests.node.kit import NAME, VILLAGE, Provisioned, Served, Tablet, new_id, provisioned
 from tests.node.test_link import prescription
@@ -109,6 +112,33 @@ async def test_a_case_of_saturday_that_is_answered_on_monday_stands_in_the_queue
         await tablet.say("close_visit", visit_id=case, outcome="completed")
         assert await items(tablet, "/api/queue", "items") == []
         assert (case, "not_printed") not in await unfinished(tablet)
+
+
+async def test_what_the_hub_lacks_of_many_visits_is_what_it_lacks_of_each(setup: Provisioned) -> None:
+    async with Served(setup) as served:
+        tablet, clinic = served.tablet, served.node.clinic
+        await tablet.login(setup)
+        visits = [(await tablet.register())[1] for _ in range(4)]
+        for visit in visits[:3]:
+            await tablet.fill(visit)
+        await clinic.seal_now()
+        refs = [ref for _, ref, _ in await clinic.store.read(lambda views: views.unacknowledged())]
+        await clinic.store.acknowledged([BundleAcked(ref, 1) for ref in refs], clinic.clock.now().wall_ms)
+        for visit in visits[1:3]:
+            await tablet.say("close_visit", visit_id=visit, outcome="completed")
+        await clinic.seal_now()
+        await tablet.fill(visits[3])
+        sent = frozenset(ref for _, ref, _ in await clinic.store.read(lambda views: views.unacknowledged()))
+
+        def both(views: Views) -> tuple[dict[str, list[ItemLine]], dict[str, list[ItemLine]]]:
+            found = [visit for name in visits if (visit := views.visit(name)) is not None]
+            return views.lines_behind(found, sent), {one.visit_id: views.lines(one, sent)[0] for one in found}
+
+        at_once, each = await clinic.store.read(both)
+        assert list(at_once) and visits[0] not in at_once
+        assert at_once == {name: lines for name, lines in each.items() if name != visits[0]}
+        assert {line.state for line in at_once[visits[1]]} == {SyncState.HUB_HAS_IT, SyncState.SENT}
+        assert SyncState.WAITING in {line.state for line in at_once[visits[3]]}
 
 
 async def test_the_register_is_given_as_csv_without_formulas_and_as_a_page_to_print(setup: Provisioned) -> None:
