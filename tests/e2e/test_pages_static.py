@@ -100,7 +100,8 @@ UNSEEN = {
     "fhir_not_made",
     "leads_no_more",
     "backup_damaged", "backup_exists", "backup_other_hub", "entries_gone", "hub_keys_missing",
-    "hub_running", "journal_key", "journal_malformed", "node_twice", "returned_refused", "store_damaged", "store_gone", "store_in_the_way",
+    "hub_running", "journal_key", "journal_malformed", "node_twice", "returned_refused",
+    "store_damaged", "store_gone", "store_in_the_way",
     "too_slow", "copy_ahead", "copy_damaged", "copy_gap", "copy_other", "copy_sqlite", "quarantine_full",
 }  # fmt: skip
 """Codes of command lines and of quarantine, which no page shows."""
