@@ -42,6 +42,7 @@ from .usage import KeptMeter, parse_caps
 from .web.api import Api
 from .web.board_api import BoardApi
 from .web.clip_api import ClipApi
+from .web.clock_api import ClockApi
 from .web.device_api import DeviceApi
 from .web.door import add_trusted
 from .web.due_api import DueApi
@@ -137,6 +138,7 @@ class Node:
             *ReferralApi(self.clinic, self.printer).routes(),
             *FhirApi(self.clinic).routes(),
             *DueApi(self.clinic).routes(),
+            *ClockApi(self.clinic).routes(),
             *MonthApi(self.clinic).routes(),
             *QuestionsApi(self.clinic).routes(),
         ]

@@ -214,6 +214,7 @@ class Clinic:
         if self.locked or self.secrets is None:  # else an earlier opening broke off after this
             self.secrets = await self.store.unlock(dmk)
         self._dmk = dmk
+        self.clock.worked(await self.store.read(Views.last_ms))
         started = ev.RunStarted(SOFTWARE, SCHEMA)
         await self.store.write(lambda journal: journal.record([started], "", self.clock.now()))
         await self.store.write(lambda journal: journal.list_staff(self.clock.now()))

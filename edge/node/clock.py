@@ -4,8 +4,10 @@ The offset to the hub and the latest time that was seen lie in ``clock.json``, w
 anybody. Once the hub has told the time, it goes on by the time since the machine was switched on: whoever
 sets the machine's clock in the middle of the day moves no token, wait or register. After a restart the
 time is a guess until the hub has told it again: never earlier than what was seen before, and not trusted;
-the panel board, which counts seconds while the node is off, betters it. Order never depends on it
-(:mod:`edge.model.clock`).
+the panel board, which counts seconds while the node is off, betters it. A machine's clock that says that more
+days have passed than a clinic is closed for is doubted: a time that is too late would stand in all records until it has
+come. Until the hub, the board, the last work or a person settles it, time goes on from what was seen. Order never
+depends on it (:mod:`edge.model.clock`).
 """
 
 import contextlib
@@ -16,17 +18,22 @@ from pathlib import Path
 from msgspec import DecodeError, Struct, json
 
 from edge.model.clock import Instant
+from edge.model.errors import Refused
 
 from .config import CLOCK_FILE, write_private
 
 KEEP_EVERY_MS = 10 * 60 * 1000
 """The latest time is written this often at most: the card counts its writes."""
+KEEP_ALONE_MS = 60 * 60 * 1000
+"""… without the hub."""
 MOVED_MS = 2_000
 """… or when the hub's time has moved by this much against ours."""
 
 RESET_MS = 24 * 3600 * 1000
 """An offset beyond this came from a clock that was never set; it may have been set since."""
 
+AHEAD_MS = 4 * 24 * 3600 * 1000
+"""A Sunday between holidays; what is further ahead of the last time that was seen is asked about."""
 
 BOARD_DRIFT = 0.001
 """Both may be right who differ by this part of the time that has passed: a crystal is 20 times better."""
@@ -69,7 +76,10 @@ class Clock:
         if self._path.exists():
             with contextlib.suppress(DecodeError):  # a torn file: the hub tells the time again
                 self._kept = json.decode(self._path.read_bytes(), type=Kept)
+        self._doubted_ms: int | None = None
+        """The offset that was not believed."""
         self._offset_ms = self._guess(unix_ms())
+        self._kept_at_ms = up_ms()
         self.trusted = False
         """Whether the hub has told the time since this process started."""
         self.board: Callable[[], BoardTime | None] = lambda: None
@@ -81,7 +91,34 @@ class Clock:
         fit = [offset_ms for offset_ms in (kept_ms, 0) if own_ms + offset_ms >= seen_ms]
         if not fit:  # a machine without a battery starts long ago: go on from what was seen
             return seen_ms - own_ms
-        return fit[0] if abs(kept_ms) <= RESET_MS else min(fit)
+        offset_ms = fit[0] if abs(kept_ms) <= RESET_MS else min(fit)
+        if seen_ms and own_ms + offset_ms > seen_ms + AHEAD_MS:
+            self._doubted_ms = offset_ms
+            return seen_ms - own_ms
+        return offset_ms
+
+    @property
+    def doubted_ms(self) -> int:
+        """What the machine's clock says and nobody has confirmed, Unix ms; 0 when there is no doubt."""
+        return 0 if self._doubted_ms is None else self._unix_ms() + self._doubted_ms
+
+    def worked(self, at_ms: int) -> None:
+        """The records end at this time, Unix ms: a machine's clock that is a few days later is right."""
+        if self._doubted_ms is not None and self.now().wall_ms <= at_ms < self.doubted_ms <= at_ms + AHEAD_MS:
+            self._settle(self._doubted_ms)
+
+    def say(self, said_ms: int) -> None:
+        """A person says what time it is, Unix ms, where there is doubt; then call :meth:`keep`. Raises Refused."""
+        if self._doubted_ms is None:
+            raise Refused("The clock is not in doubt.", code="clock_certain")
+        if said_ms < self._kept.seen_ms - RESET_MS:
+            raise Refused(
+                "That is before this node was used last. Look at date and year.", code="clock_before", field="time_ms"
+            )
+        self._settle(said_ms - self._unix_ms())
+
+    def _settle(self, offset_ms: int) -> None:
+        self._doubted_ms, self._offset_ms = None, offset_ms
 
     def now(self) -> Instant:
         """The time to record with."""
@@ -92,7 +129,7 @@ class Clock:
     def correct(self, hub_ms: int) -> bool:
         """The hub's Unix time now, in ms. True when :meth:`keep` should be called."""
         self._told_ms = hub_ms - self._up_ms()
-        self._offset_ms = hub_ms - self._unix_ms()
+        self._settle(hub_ms - self._unix_ms())
         self.trusted = True
         moved_ms = abs(self._offset_ms - self._kept.offset_ms)
         return moved_ms > MOVED_MS or abs(hub_ms - self._kept.seen_ms) > KEEP_EVERY_MS
@@ -104,6 +141,7 @@ class Clock:
         kept = self._kept.board
         if self.trusted or kept is None or kept.boots != board.boots or board.uptime_s < kept.uptime_s:
             return False
+        self._doubted_ms = None
         passed_ms = round(1000 * (board.uptime_s - kept.uptime_s))
         off_ms = self._kept.seen_ms + passed_ms - self.now().wall_ms
         if abs(off_ms) <= MOVED_MS + BOARD_DRIFT * passed_ms:
@@ -111,8 +149,14 @@ class Clock:
         self._offset_ms += off_ms
         return True
 
+    def is_due(self) -> bool:
+        """Whether the hub is away for so long that :meth:`keep` is to be called: the next process starts there."""
+        waited_ms = self._up_ms() - self._kept_at_ms
+        return waited_ms > KEEP_ALONE_MS and self._doubted_ms is None and self._kept.seen_ms > 0
+
     def keep(self) -> None:
         """Write the offset and the time for the next process. Blocking."""
+        self._kept_at_ms = self._up_ms()
         now_ms = self.now().wall_ms
         self._kept = Kept(now_ms - self._unix_ms(), now_ms, self.board())
         write_private(self._path, json.encode(self._kept))

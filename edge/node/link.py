@@ -462,6 +462,8 @@ class HubLink:
     async def _note_usage(self) -> None:
         """Tell the meter the time, and keep it where it has moved on."""
         self._usage.meter.set_time(self._clinic.clock.now())
+        if self._clinic.clock.is_due():
+            await asyncio.to_thread(self._clinic.clock.keep)
         keep = self._usage.keeper()
         if keep is not None:
             await asyncio.to_thread(keep)

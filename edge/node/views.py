@@ -350,6 +350,11 @@ class Views:
         )
         return [max(0, (heard_ms or now_ms) - (stamp >> 16)) for stamp, heard_ms in rows]
 
+    def last_ms(self) -> int:
+        """When the last entry of ours was recorded, Unix ms; 0 for none."""
+        row = self._db.row("SELECT max(stamp) FROM entries")
+        return (row[0] or 0) >> 16 if row else 0
+
     # -- for the technician ---------------------------------------------------------------------------
 
     def unacknowledged(self) -> list[tuple[int, bytes, int | None]]:

@@ -75,6 +75,7 @@ export interface NodeStatus {
   training?: boolean;
   own_camera?: boolean;
   unreadable?: boolean;
+  doubted_ms?: number;
   node_id: string; site_code: string; site_name: string; demo: boolean; locked: boolean; language: string;
   time_ms: number; time_trusted: boolean; link: Link; tablets: number; version: string; sms_fitted: boolean; revoked?: string; day_slots?: string[]; lost_slots?: string[];
 }

@@ -1,11 +1,16 @@
 """The node's wall clock: corrected by the hub, kept over restarts, never back before what was seen."""
 
+import asyncio
+import time
 from pathlib import Path
 
 import pytest
 
-from edge.node.clock import KEEP_EVERY_MS, BoardTime, Clock
+from edge.model.clock import day_of, day_text
+from edge.model.errors import Refused
+from edge.node.clock import KEEP_ALONE_MS, KEEP_EVERY_MS, BoardTime, Clock
 from edge.node.config import CLOCK_FILE
+from tests.node.kit import Served, provisioned
 
 NOON_MS = 1_790_000_000_000
 DAY_MS = 86_400_000
@@ -128,3 +133,103 @@ def test_a_board_that_was_without_power_itself_and_one_beside_a_good_clock_chang
     told = Clock(tmp_path, Machine(NOON_MS))
     told.correct(NOON_MS + 5_000)
     assert not told.hear_board(BoardTime(3, 90_000.0)), "the hub knows better"
+
+
+def kept_at_noon(folder: Path) -> None:
+    """The hub told the time at noon, by a machine whose own clock was right."""
+    machine = Machine(NOON_MS)
+    clock = Clock(folder, machine, machine.up_ms)
+    clock.correct(NOON_MS)
+    clock.keep()
+
+
+def test_a_clock_that_is_a_year_ahead_is_doubted_and_what_is_recorded_stands_under_the_last_day(tmp_path: Path) -> None:
+    kept_at_noon(tmp_path)
+    machine = Machine(NOON_MS + 365 * DAY_MS)
+    clock = Clock(tmp_path, machine, machine.up_ms)
+    machine.passes(60_000)
+    assert (clock.now().wall_ms, clock.now().trusted) == (NOON_MS + 60_000, False)
+    assert clock.doubted_ms == NOON_MS + 365 * DAY_MS + 60_000
+    clock.correct(NOON_MS + 2 * DAY_MS)
+    assert (clock.now().wall_ms, clock.doubted_ms) == (NOON_MS + 2 * DAY_MS, 0)
+
+
+def test_a_person_settles_what_day_it_is_and_the_next_start_knows(tmp_path: Path) -> None:
+    kept_at_noon(tmp_path)
+    machine = Machine(NOON_MS + 365 * DAY_MS)
+    clock = Clock(tmp_path, machine, machine.up_ms)
+    with pytest.raises(Refused) as before:
+        clock.say(NOON_MS - 3 * DAY_MS)
+    assert before.value.refusal.code == "clock_before"
+    clock.say(NOON_MS + 9 * DAY_MS)
+    clock.keep()
+    assert (clock.now().wall_ms, clock.now().trusted) == (NOON_MS + 9 * DAY_MS, False)
+    with pytest.raises(Refused) as certain:
+        clock.say(NOON_MS + 9 * DAY_MS)
+    assert certain.value.refusal.code == "clock_certain"
+    machine.passes(DAY_MS)
+    again = Clock(tmp_path, machine, machine.up_ms)
+    assert (again.now().wall_ms, again.doubted_ms) == (NOON_MS + 10 * DAY_MS, 0)
+
+
+def test_the_last_work_settles_it_and_a_weekend_needs_nobody(tmp_path: Path) -> None:
+    kept_at_noon(tmp_path)
+    assert Clock(tmp_path, Machine(NOON_MS + 3 * DAY_MS)).doubted_ms == 0
+    machine = Machine(NOON_MS + 30 * DAY_MS)
+    clock = Clock(tmp_path, machine, machine.up_ms)
+    clock.worked(NOON_MS + 2 * DAY_MS)
+    assert clock.doubted_ms, "the work ended weeks before, too"
+    clock.worked(NOON_MS + 29 * DAY_MS)
+    assert (clock.now().wall_ms, clock.doubted_ms) == (NOON_MS + 30 * DAY_MS, 0)
+
+
+def test_without_the_hub_the_time_is_kept_once_an_hour_and_never_while_it_is_doubted(tmp_path: Path) -> None:
+    kept_at_noon(tmp_path)
+    machine = Machine(NOON_MS + DAY_MS)
+    clock = Clock(tmp_path, machine, machine.up_ms)
+    assert not clock.is_due()
+    machine.passes(KEEP_ALONE_MS + 1)
+    assert clock.is_due()
+    clock.keep()
+    assert not clock.is_due()
+    doubted = Clock(tmp_path, ahead := Machine(NOON_MS + 99 * DAY_MS), ahead.up_ms)
+    ahead.passes(KEEP_ALONE_MS + 1)
+    assert doubted.doubted_ms and not doubted.is_due()
+
+
+def test_a_board_that_counted_a_minute_takes_the_doubt_away(tmp_path: Path) -> None:
+    kept_beside_a_board(tmp_path)
+    clock = Clock(tmp_path, Machine(NOON_MS + 365 * DAY_MS))
+    clock.hear_board(BoardTime(3, 1_060.0))
+    assert (clock.now().wall_ms, clock.doubted_ms) == (NOON_MS + 60_000, 0)
+
+
+async def test_a_node_whose_clock_jumped_asks_what_day_it_is_and_takes_the_answer(tmp_path: Path) -> None:
+    setup = await provisioned(tmp_path / "data")
+    now_ms = time.time_ns() // 1_000_000
+    machine = Machine(now_ms)
+
+    def kept() -> Clock:
+        first = Clock(setup.folder, machine, machine.up_ms)
+        first.correct(now_ms)
+        first.keep()
+        machine.unix_ms += 365 * DAY_MS
+        return Clock(setup.folder, machine, machine.up_ms)
+
+    async with Served(setup) as served:
+        tablet, served.node.clinic.clock = served.tablet, await asyncio.to_thread(kept)
+        await tablet.login(setup)
+        _, visit = await tablet.register()
+        token = await tablet.fill(visit)
+        status = await tablet.get("/api/status")
+        assert (status["doubted_ms"], status["time_ms"]) == (now_ms + 365 * DAY_MS, now_ms)
+        day = await tablet.get("/api/day")
+        assert [row["token"] for row in day["rows"]] == [token]  # type: ignore[attr-defined]
+        assert (day["day"], day["time_trusted"]) == (day_text(day_of(now_ms)), False)
+        assert (await tablet.call("POST", "/api/clock", {"time_ms": 1}))[0] == 400
+        tomorrow_ms = now_ms + DAY_MS
+        assert await tablet.call("POST", "/api/clock", {"time_ms": tomorrow_ms}) == (200, {"time_ms": tomorrow_ms})
+        status = await tablet.get("/api/status")
+        assert (status["doubted_ms"], status["time_ms"]) == (0, tomorrow_ms)
+        code, reply = await tablet.call("POST", "/api/clock", {"time_ms": now_ms})
+        assert (code, reply["code"]) == (409, "clock_certain")

@@ -310,6 +310,7 @@ const register = lazy(async () => (await import("./screens/register.js")).Regist
 const closing = lazy(async () => (await Promise.all([import("./screens/closing.js"), addWords("closing")]))[0].ClosingPage);
 const month = lazy(async () => (await Promise.all([import("./screens/month.js"), addWords("closing")]))[0].MonthPage);
 const due = lazy(async () => (await Promise.all([import("./screens/due.js"), addWords("due")]))[0].DuePage);
+const clock = lazy(async () => (await Promise.all([import("./screens/clockline.js"), addWords("clock")]))[0].ClockLine);
 const stock = lazy(async () => (await Promise.all([import("./screens/stock.js"), addWords("stock")]))[0].StockPage);
 const technician = lazy(async () => (await Promise.all([import("./screens/tech.js"), addWords("technician"), addWords("clip")]))[0].TechPage);
 
@@ -320,6 +321,7 @@ function App() {
   return html`${status.value?.training ? html`<aside class="training-mark" aria-label=${t("training-mark")} data-test="training-mark"><strong>${t("training-mark")}</strong> <span>${t("training-hint")}</span></aside>` : null}
     <${Header} /><${Leaving} />
     <${RevokedLine} /><${SealedLine} />
+    ${loggedIn.value && status.value?.doubted_ms ? html`<${clock.Screen} />` : null}
     ${loggedIn.value ? html`<${UnsavedLine} /><${StickLine} />${known && html`<${known.CallBanner} />`}` : null}
     ${loggedIn.value && known?.callOnScreen.value ? html`<${known.CallScreen} key=${known.callOnScreen.value.call_id} />` : null}
     <main id="main" tabindex="-1"><${Screen} /></main>

@@ -125,6 +125,7 @@ class Api:
             list(clinic.days.lost),
             self._calls.own_camera,
             clinic.store.unreadable,
+            clinic.clock.doubted_ms,
         )
 
     async def get_panel(self, call: Call[None, None]) -> PanelReport:

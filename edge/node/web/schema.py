@@ -56,6 +56,9 @@ class Status(Struct, frozen=True):
     """Calls take picture and sound from the node's own camera, and clips may."""
     unreadable: bool = False
     """Somebody gave the right key since the start, and the records did not open with it."""
+    doubted_ms: int = 0
+    """What the machine's clock says, Unix ms, where it is not believed: ``time_ms`` goes on from the last work until a
+    person says what time it is. 0 when there is no doubt."""
 
 
 class Unlock(Struct, frozen=True, forbid_unknown_fields=True):
