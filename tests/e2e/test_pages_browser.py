@@ -5,6 +5,7 @@ name, a size for a finger and enough contrast; the first load is small.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -142,6 +143,36 @@ def test_what_was_typed_survives_a_reload_in_the_middle_of_a_form(context: Brows
     page.reload()
     see(page, "register-form")
     expect(page.locator('[data-test="reg-name"]')).to_have_value("अधूरी कुमारी")
+
+
+def test_of_two_unfinished_registrations_of_one_name_the_wrong_one_is_thrown_away_and_comes_back(
+    context: BrowserContext, clinic: Clinic
+) -> None:
+    page = context.new_page()
+    log_in_nurse(page, clinic)
+    for age in ("31", "64"):
+        tap(page, "new-patient")
+        fill(page, "reg-name", "दोहरी देवी")
+        with page.expect_response(lambda r: "/api/drafts/" in r.url and r.request.method == "PUT", timeout=6000):
+            fill(page, "reg-age", age)
+        tap(page, "home")
+        see(page, "search")
+    rows = page.locator(".begun", has_text="दोहरी देवी")
+    expect(rows).to_have_count(2)
+    old = rows.filter(has_text="64")
+    expect(old).to_contain_text(re.compile(r"\d\d:\d\d"))
+    assert look(page) == []
+    old.locator('[data-test="discard-draft"]').click()
+    expect(rows).to_have_count(1)
+    expect(rows).to_contain_text("31")
+    tap(page, "undo")
+    expect(rows).to_have_count(2)
+    old.locator('[data-test="resume-draft"]').click()
+    expect(page.locator('[data-test="reg-age"]')).to_have_value("64")
+    for _ in range(2):
+        tap(page, "home")
+        rows.first.locator('[data-test="discard-draft"]').click()
+    expect(rows).to_have_count(0)
 
 
 def test_a_form_that_is_gone_through_again_records_only_what_was_changed(

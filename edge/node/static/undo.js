@@ -6,6 +6,7 @@ import { html, signal, useSignal } from "/ui/lib/dom.js";
 import { isoDay, t } from "/ui/lib/l10n.js";
 import { Icon, toast } from "/ui/lib/parts.js";
 import { errorText, submit } from "./commands.js";
+import { dropDraft, keepDraft, saveDraft } from "./drafts.js";
 import { go, loadRecord, nodeNow } from "./store.js";
 
 const LASTS_MS = 10_000;
@@ -92,6 +93,22 @@ export const HandOutBack = ({ visitId, one, medicine, then }) => (isToday(one.at
 
 /** @param {{visitId: string, madeMs: number, name: string}} props */
 export const ReferralBack = ({ visitId, madeMs, name }) => (isToday(madeMs) ? html`<${TakeBack} body=${sending(visitId, madeMs)} label=${`${t("undo")}: ${t("undo-referral", { name })}`} test="undo-referral" />` : null);
+
+/**
+ * Throw a half-filled registration away: perhaps the wrong one of two.
+ * @param {string} key @param {Record<string, any>} body @param {() => void} back once it is there again @returns {Promise<void>}
+ */
+export function discardForm(key, body, back) {
+  const gone = dropDraft(key);
+  offer(() => t("undo-form", { name: body.name || t("no-name-yet") }), async () => {
+    await gone;
+    keepDraft(key, body);
+    await saveDraft(key);
+    back();
+    return "";
+  });
+  return gone;
+}
 
 export function UndoBar() {
   const now = offered.value;

@@ -1,16 +1,17 @@
 // @ts-check
 // The queue, the search, and the way to a new patient.
+import { afterPicture } from "/ui/lib/answer.js";
 import { digitsIn } from "/ui/lib/digits.js";
 import { html, signal, useEffect } from "/ui/lib/dom.js";
 import { get } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
-import { day, isoDay, span, t } from "/ui/lib/l10n.js";
+import { clockTime, day, isoDay, span, t } from "/ui/lib/l10n.js";
 import { ColourBadge, Icon, toast } from "/ui/lib/parts.js";
 import { ageText } from "/ui/lib/ages.js";
 import { errorText, submit } from "../commands.js";
 import { listDrafts } from "../drafts.js";
-import { go, goOn, heardOpening, loadRecord, nodeNow, openedVisit, queue, status } from "../store.js";
-import { offerVisitUndo } from "../undo.js";
+import { go, goOn, heardOpening, loadRecord, nodeNow, openedVisit, queue, staffName, status } from "../store.js";
+import { discardForm, offerVisitUndo } from "../undo.js";
 import { EmergencyButton } from "./emergency.js";
 import { PersonLine } from "./people.js";
 import { Expected, SmsSign, SyncLine } from "./progress.js";
@@ -19,7 +20,7 @@ import { CallButton } from "./turn.js";
 const query = signal("");
 /** @type {import("/ui/vendor/signals.js").Signal<import("/ui/api").Patient[]|null>} */
 const found = signal(null);
-const begun = signal(/** @type {{key: string, body: any}[]} */ ([]));
+const begun = signal(/** @type {import("../drafts.js").Kept[]} */ ([]));
 let searchTimer = 0;
 let searchNumber = 0;
 
@@ -83,10 +84,7 @@ export function Home() {
       </div>
       ${found.value ? html`<${Found} />` : null}
       <button type="button" class="primary big wide" data-test="new-patient" onClick=${() => go(`/register/${newId()}`)}><${Icon} name="plus" /> ${t("new-patient")}</button>
-      ${begun.value.map((draft) => html`<button type="button" key=${draft.key} class="wide" data-test="resume-draft"
-          onClick=${() => go(`/register/${draft.key.slice("register-".length)}`)}>
-          ${t("resume-register", { name: draft.body?.name || t("no-name-yet") })}
-        </button>`)}
+      ${begun.value.map((draft) => html`<${Begun} key=${draft.key} draft=${draft} />`)}
     </section>
     <section class="stack" aria-label=${t("queue")}>
       <div class="row between"><h2>${t("queue")}</h2><${CallButton} text=${t("call-next")} test="call-next" />
@@ -98,6 +96,24 @@ export function Home() {
   </div>`;
 }
 
+/** A registration that was not finished: what is in it and who wrote it when, for two of one name look alike. @param {{draft: import("../drafts.js").Kept}} props */
+function Begun({ draft: { key, body, staff_id, saved_ms } }) {
+  const name = body.name || t("no-name-yet");
+  const said = [body.age && `${body.age} ${t(`unit-${body.unit || "years"}`)}`, body.gender && t(`gender-${body.gender}`), body.village, body.mobile, body.relative];
+  const time = [isoDay(saved_ms) === isoDay(nodeNow()) ? "" : day(saved_ms), clockTime(saved_ms)].filter(Boolean).join(" ");
+  const discard = () => {
+    begun.value = begun.value.filter((one) => one.key !== key);
+    void discardForm(key, body, () => void loadBegun()).then(loadBegun);
+  };
+  return html`<div class="row nowrap begun">
+    <button type="button" class="grow" data-test="resume-draft" onClick=${() => go(`/register/${key.slice("register-".length)}`)}>
+      <span class="stack tight">${t("resume-register", { name })}
+        <span class="soft small num">${said.filter(Boolean).join(" · ")}</span>
+        <span class="soft small num">${t("recorded-by", { name: staffName(staff_id) || "—", time })}</span></span></button>
+    <button type="button" class="quiet" data-test="discard-draft" aria-label=${t("discard-form", { name })} onClick=${discard}><${Icon} name="cross" /></button>
+  </div>`;
+}
+
 /** A phone number that somebody here has: its people, and the way to one more. @returns {import("/ui/api").Patient|undefined} */
 const houseOf = () => found.value?.find((one) => digitsIn(query.value).endsWith(one.person.mobile) && one.person.mobile.length === 10);
 
@@ -105,9 +121,11 @@ function Found() {
   if (found.value?.length === 0) return html`<p class="notice" role="status" data-test="search-empty">${t("search-empty")}</p>`;
   const house = houseOf();
   const open = (/** @type {import("/ui/api").Patient} */ patient) => {
-    query.value = "";
-    found.value = null;
     go(`/patient/${patient.patient_id}`);
+    afterPicture(() => {
+      query.value = "";
+      found.value = null;
+    });
   };
   return html`${house ? html`<h2>${t("on-this-number")}</h2>` : null}
     <ul class="stack tight" data-test="search-results">

@@ -9,6 +9,7 @@ import { Dialog, toast } from "/ui/lib/parts.js";
 import { errorText, submit } from "../commands.js";
 import { dropDraft, keepDraft, openDraft, saveDraft, watchDraft } from "../drafts.js";
 import { go, route } from "../store.js";
+import { discardForm } from "../undo.js";
 import { beginUnheard } from "./home.js";
 import { EmergencyButton } from "./emergency.js";
 import { OtherTablet } from "./othertablet.js";
@@ -86,8 +87,9 @@ export function Register() {
 
   const next = async (/** @type {Event} */ event) => {
     event.preventDefault();
-    shown.value = true;
-    if (busy.value || showFirst(faults(form.value))) return;
+    const found = faults(form.value);
+    shown.value = Object.keys(found).length > 0; // nothing to mark: the form is not built anew for that
+    if (busy.peek() || showFirst(found)) return;
     busy.value = true;
     await picture();
     void saveDraft(key);
@@ -115,10 +117,10 @@ export function Register() {
     ${Object.keys(bad).length > 0 ? html`<p class="notice bad" role="alert">${t("fix-marked")}</p>` : null}
     <div class="foot row">
       <button type="button" data-test="reg-cancel" onClick=${() => {
-        void dropDraft(key);
+        void discardForm(key, form.value, () => go(`/register/${id}`));
         go("/");
       }}>${t("cancel")}</button>
-      <button class="primary big grow" data-test="reg-submit" disabled=${busy.value} aria-busy=${busy.value ? "true" : "false"}>${t("save-next")}</button>
+      <${SaveButton} busy=${busy} />
     </div>
     ${same.value.length > 0 ? html`<${Dialog} title=${t("duplicate-title")} test="duplicate-dialog" onClose=${() => (same.value = [])}>
       <ul class="stack tight">${same.value.map((patient) => html`<li key=${patient.patient_id} class="card patient">
@@ -128,6 +130,9 @@ export function Register() {
     <//>` : null}
   </form>`;
 }
+
+/** Alone in knowing that something is under way: the form around it is not built anew for that. @param {{busy: import("/ui/vendor/signals.js").Signal<boolean>}} props */
+const SaveButton = ({ busy }) => html`<button class="primary big grow" data-test="reg-submit" disabled=${busy.value} aria-busy=${busy.value ? "true" : "false"}>${t("save-next")}</button>`;
 
 /** Who may be this person already. @param {import("/ui/api").Person} person @returns {Promise<Patient[]>} */
 async function alike(person) {
