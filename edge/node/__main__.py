@@ -238,6 +238,7 @@ of a search while the node seals or sends: at 5 ms 82 ms at the 95th percentile 
 async def _serve(options: argparse.Namespace) -> bool:
     """Until the process is told to end; True when the day was closed: it starts anew, locked, with empty memory."""
     process.prepare()
+    process.small_heap()
     sys.setswitchinterval(SWITCH_S)
     start_logging()
     host, port = parse_address(options.http)

@@ -1,11 +1,8 @@
 """SQLite files as the node uses them: WAL, synchronous=FULL, BEGIN IMMEDIATE, one writer thread.
 
-``records.db`` is SQLCipher. sqlite-utils (which makes the tables) takes whatever module stands behind
-``pysqlite3``, so sqlcipher3 is put there before it is imported; errors are sqlcipher3's, never
-``sqlite3.Error``. Knows no tables.
+``records.db`` is SQLCipher; errors are sqlcipher3's, never ``sqlite3.Error``. Knows no tables.
 """
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,30 +11,19 @@ from typing import Any
 import sqlcipher3
 import sqlcipher3.dbapi2
 
-sys.modules["pysqlite3"] = sqlcipher3
-sys.modules["pysqlite3.dbapi2"] = sqlcipher3.dbapi2
+from edge.model.errors import UpkendraError
+from edge.sync.seal import hkdf
 
-# sqlite-utils takes numpy where it finds it, for types that no table of ours has: 15 MB of a small board's memory.
-_numpy = sys.modules.get("numpy")
-sys.modules["numpy"] = None  # type: ignore[assignment]
-import sqlite_utils  # noqa: E402  (after the alias, see above)
-
-if _numpy is None:
-    del sys.modules["numpy"]
-else:
-    sys.modules["numpy"] = _numpy
-
-from edge.model.errors import UpkendraError  # noqa: E402
-from edge.sync.seal import hkdf  # noqa: E402
-
-from .touched import Touched  # noqa: E402
+from .touched import Touched
 
 DatabaseError = sqlcipher3.dbapi2.DatabaseError
 """Whatever the store refuses: damage, a full disk, a broken constraint."""
 CACHE_KIB = 8192
 """Pages kept open, a connection: each page that is not there is read and deciphered again."""
+PLAIN_CACHE_KIB = 512
 Value = str | int | float | bytes | None
 Columns = dict[str, type]
+_TYPES = {str: "TEXT", int: "INTEGER", float: "REAL", bytes: "BLOB"}
 
 
 class WrongKey(UpkendraError):
@@ -50,7 +36,10 @@ class Database:
     """One connection. May move between threads, but is used by one at a time."""
 
     def __init__(self, path: Path, dmk: bytes | None = None) -> None:
-        """Open or make the file; ``dmk`` given: encrypted with HKDF(DMK, "db"). Raises WrongKey. Blocking."""
+        """Open or make the file; ``dmk`` given: encrypted with HKDF(DMK, "db"). Raises WrongKey. Blocking.
+
+        A plain file is kept by the system's own cache already, and gets little of ours.
+        """
         path.touch(mode=0o600)
         self._connection = sqlcipher3.connect(str(path), isolation_level=None, check_same_thread=False, timeout=20.0)
         if dmk is not None:
@@ -63,17 +52,19 @@ class Database:
         self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.execute("PRAGMA temp_store = MEMORY")
         self._connection.execute("PRAGMA secure_delete = ON")
-        self._connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        self._tables = sqlite_utils.Database(self._connection)
+        self._connection.execute(f"PRAGMA cache_size = -{PLAIN_CACHE_KIB if dmk is None else CACHE_KIB}")
         self.touched = Touched()
         """By transactions of this connection."""
 
     def table(self, name: str, columns: Columns, key: str | tuple[str, ...], indexes: Sequence[Sequence[str]]) -> None:
         """Make a table and its indexes where they do not exist yet."""
-        table = self._tables.table(name)
-        table.create(columns, pk=key, if_not_exists=True)
+        keys = (key,) if isinstance(key, str) else key
+        rows = [f'"{column}" {_TYPES[kind]}' for column, kind in columns.items()]
+        rows.append(f"PRIMARY KEY ({_names(keys)})")
+        self._connection.execute(f'CREATE TABLE IF NOT EXISTS "{name}" ({", ".join(rows)})')
         for index in indexes:
-            table.create_index(list(index), if_not_exists=True)
+            called = "_".join(("idx", name, *index))
+            self._connection.execute(f'CREATE INDEX IF NOT EXISTS "{called}" ON "{name}" ({_names(index)})')
 
     def rows(self, sql: str, *values: Value) -> list[tuple[Any, ...]]:
         """All rows of a query."""
@@ -111,3 +102,7 @@ class Database:
     def close(self) -> None:
         """Close the connection (and fold the WAL back, if it is the last). Blocking."""
         self._connection.close()
+
+
+def _names(columns: Sequence[str]) -> str:
+    return ", ".join(f'"{column}"' for column in columns)

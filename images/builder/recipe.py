@@ -31,7 +31,6 @@ MODEM: Final = ("modemmanager",)
 
 HUB_ONLY: Final = ("alembic", "greenlet", "mako", "nats-py", "psycopg", "psycopg-binary", "pyotp", "sqlalchemy")
 """Of the lock file: what only the hub imports. The node's image does without."""
-TOOLS_ONLY: Final = ("pip",)
 MEDIA_ONLY: Final = ("aioice", "aiortc", "av", "dnspython", "google-crc32c", "pyee", "pylibsrtp", "pyopenssl")
 """What only the program for calls imports: 140 MB that an image without :data:`MEDIA` has no use for."""
 PRINT_ONLY: Final = ("typst",)
@@ -137,7 +136,7 @@ def recipe(board: Board, *, ci: bool) -> Recipe:
 
 
 def _amd64(*, ci: bool) -> Recipe:
-    unwanted = (*HUB_ONLY, *TOOLS_ONLY)
+    unwanted = HUB_ONLY
     if ci:
         kernel = "linux-image-cloud-amd64"
         slots = _slots(64 * MIB, 40 * MIB, 512 * MIB, 256 * MIB)
@@ -159,7 +158,7 @@ def _amd64(*, ci: bool) -> Recipe:
 
 
 def _rpi(*, ci: bool) -> Recipe:
-    unwanted = (*HUB_ONLY, *TOOLS_ONLY)
+    unwanted = HUB_ONLY
     if ci:
         kernel = "linux-image-cloud-arm64"
         slots = _slots(160 * MIB, 64 * MIB, 640 * MIB, 256 * MIB, ROOT_ARM64)
