@@ -66,8 +66,8 @@ class Enrolled(msgspec.Struct, frozen=True):
         return "Enrolled(…)"
 
 
-async def enrol_node(folder: Path, hub_url: str, token_text: str) -> Enrolled:
-    """Enrol with a hub and make the store.
+async def enrol_node(folder: Path, hub_url: str, token_text: str, language: str = "hi") -> Enrolled:
+    """Enrol with a hub and make the store. ``language``: in which the pages begin.
 
     Raises EnrolRefused, HubUnreachable, Refused (already enrolled).
     """
@@ -99,6 +99,7 @@ async def enrol_node(folder: Path, hub_url: str, token_text: str) -> Enrolled:
         grant.wss_port,
         Site(grant.site_code, grant.site_name, grant.district),
         grant.demo,
+        language=language,
     )
     staff = tuple(Staff(one.staff_id, one.name, one.name_hi, one.role, has_pin=False) for one in grant.workers)
     code = await make_store(folder, config, Secrets(fresh.log, fresh.records), staff, grant.unlock)

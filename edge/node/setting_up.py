@@ -136,7 +136,8 @@ class SettingUp:
         self._must_be(Step.ENROL)
         assert self._site is not None
         try:
-            made = await provision.enrol_node(self._folder, self._site.hub, self._site.token)
+            site = self._site
+            made = await provision.enrol_node(self._folder, site.hub, site.token, site.language)
         except UpkendraError as error:
             self._problem = error.refusal
             return self.now()

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from edge.model import provisioning
 from edge.node import provision
 from edge.node.config import load_config
+from edge.node.first_boot import SITE_FILE
+from edge.node.setting_up import SettingUp
 from hub.store.schema import doctors
 from tests.hub.kit import HubKit
 
@@ -92,3 +95,20 @@ async def test_an_answer_that_comes_in_pieces_and_breaks_off_costs_no_second_tok
     assert await asyncio.to_thread(load_config, folder) == made.config
     assert thin.asked == ["GET /enrol/keys"] * 2 + ["POST /enrol"] * 2
     assert len(kit.hub.directory.node_ids()) == 1
+
+
+async def test_a_flashed_node_begins_in_the_language_of_its_card(
+    kit: HubKit, line: tuple[ThinLine, str], tmp_path: Path
+) -> None:
+    _, url = line
+    wifi = provisioning.Wifi("Namunapur", "golghar-42")
+    token = await kit.site_token("UP08")
+    site = provisioning.Provisioning(1, url, token, "04711000", wifi, language="en")
+
+    def begun() -> SettingUp:
+        (tmp_path / SITE_FILE).write_bytes(provisioning.encode(site))
+        return SettingUp(tmp_path)
+
+    now = await (await asyncio.to_thread(begun)).enrol()
+    assert now.problem is None
+    assert (await asyncio.to_thread(load_config, tmp_path)).language == "en"
