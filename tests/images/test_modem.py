@@ -164,6 +164,13 @@ def test_the_access_point_names_outlive_the_provisioning_file(tmp_path: Path) ->
     assert kept.apns == ("internet",)
 
 
+def test_the_modems_unit_may_reach_what_it_talks_to() -> None:
+    unit = (ROOT / "images/overlay/usr/lib/systemd/system/upkendra-modem.service").read_text().splitlines()
+    assert "RestrictAddressFamilies=AF_UNIX AF_NETLINK" in unit
+    assert not any(line.startswith("PrivateNetwork") for line in unit)
+    assert f"ReadWritePaths={modem.LINKS.parent}" in unit
+
+
 def test_a_modem_manager_touches_no_serial_port() -> None:
     rules = (ROOT / "images/overlay/usr/lib/udev/rules.d/72-upkendra-modem.rules").read_text()
     assert 'SUBSYSTEM=="tty", ENV{ID_MM_PORT_IGNORE}="1"' in rules
