@@ -226,7 +226,8 @@ def test_a_doctor_whose_page_went_away_reads_that_her_patient_went_on_and_to_who
 def test_who_presses_that_she_stays_is_ready_past_the_end_of_the_hours_and_who_does_not_is_away(
     browser: Browser, night: Night
 ) -> None:
-    night.to(15, 40)
+    night.to(15, 30)
+    night.pass_s(600)  # whoever was ready without a page is not any more
     stays, goes = night.doctor(browser, "asha"), night.doctor(browser, "ravi")
     for page in (stays, goes):
         if page.locator('[data-test="ready"]').get_attribute("aria-pressed") == "false":
