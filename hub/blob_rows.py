@@ -7,7 +7,7 @@ part of a picture. Knows no shelf and no doctor.
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, select, update
 from sqlalchemy import Row as Row_
 
 from edge.model import events as ev
@@ -33,6 +33,18 @@ FORGOTTEN_MS = 30 * 24 * 3_600_000
 was replaced. Should it go on after all, what was dropped is asked for again."""
 _manifest = msgspec.msgpack.Decoder(Manifest)
 _encode = msgspec.msgpack.Encoder().encode
+_OWNER = select(visits.c.node_id).where(visits.c.visit_id == bindparam("visit"))
+_MEDIA = (
+    select(entries.c.raw)
+    .where(
+        entries.c.visit_id == bindparam("visit"),
+        entries.c.node_id == bindparam("node"),
+        entries.c.kind.in_((ev.KIND_OF[ev.MediaAttached], ev.KIND_OF[ev.MediaRemoved])),
+    )
+    .order_by(entries.c.stamp, entries.c.id)
+)
+_OF_VISIT = select(blobs).where(blobs.c.visit_id == bindparam("visit"))
+"""Asked for each bundle, so made once."""
 
 
 class LooseLimit(UpkendraError):
@@ -61,13 +73,10 @@ class BlobRow(Struct, frozen=True):
 
 def note(connection: Connection, keys: Keyring, node_id: str, visit_ids: frozenset[str], now_ms: int) -> None:
     """Take over what the entries say about blobs of these visits, if the visits are this node's."""
-    kinds = (ev.KIND_OF[ev.MediaAttached], ev.KIND_OF[ev.MediaRemoved])
     for visit_id in sorted(visit_ids - {""}):
-        owner = connection.execute(select(visits.c.node_id).where(visits.c.visit_id == visit_id)).scalar()
-        if owner != node_id:
+        if connection.execute(_OWNER, {"visit": visit_id}).scalar() != node_id:
             continue
-        mine = (entries.c.visit_id == visit_id, entries.c.node_id == node_id, entries.c.kind.in_(kinds))
-        for row in connection.execute(select(entries.c.raw).where(*mine).order_by(entries.c.stamp, entries.c.id)):
+        for row in connection.execute(_MEDIA, {"visit": visit_id, "node": node_id}):
             found = views.readable(bytes(row.raw))
             event = found[1] if found is not None else None
             if isinstance(event, ev.MediaAttached):
@@ -224,7 +233,7 @@ def load(connection: Connection, node_id: str, blob_id: str) -> BlobRow | None:
 
 def of_visit(connection: Connection, visit_id: str) -> list[BlobRow]:
     """All blobs of a visit."""
-    return [_row(row) for row in connection.execute(select(blobs).where(blobs.c.visit_id == visit_id))]
+    return [_row(row) for row in connection.execute(_OF_VISIT, {"visit": visit_id})]
 
 
 def of_node(connection: Connection, node_id: str, noted_before_ms: int) -> list[BlobRow]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from edge.model import events as ev
 from edge.sync.erased import name_of
@@ -23,6 +23,7 @@ from .store.schema_rights import erased, erasures
 LIST_FILE: Final = "erased.list"
 SALT_BYTES: Final = 16
 IN_MAX: Final = 500
+_AMONG = select(erased.c.name, erased.c.salt_sealed).where(erased.c.name.in_(bindparam("names", expanding=True)))
 
 
 class Gone(Struct, frozen=True):
@@ -43,8 +44,7 @@ def among(connection: Connection, keys: Keyring, identifiers: Iterable[str]) -> 
     wanted = sorted(names)
     salts: dict[str, bytes] = {}
     for at in range(0, len(wanted), IN_MAX):
-        query = select(erased.c.name, erased.c.salt_sealed).where(erased.c.name.in_(wanted[at : at + IN_MAX]))
-        for row in connection.execute(query):
+        for row in connection.execute(_AMONG, {"names": wanted[at : at + IN_MAX]}):
             sealed = bytes(row.salt_sealed)
             name = bytes(row.name)
             salts[names[name]] = keys.reveal(sealed, _label(name)) if sealed else b""

@@ -9,7 +9,7 @@ import logging
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, bindparam, select, update
+from sqlalchemy import Connection, and_, bindparam, select, union_all, update
 
 from edge.model import events as ev
 from edge.sync import faults
@@ -36,6 +36,62 @@ _encode = msgspec.msgpack.Encoder().encode
 _REACHED = (
     update(entries).where(entries.c.id == bindparam("entry_id")).values(c=bindparam("commitment"), h=bindparam("head"))
 )
+_LOG = (
+    entries.c.node_id == bindparam("node"),
+    entries.c.run == bindparam("log_run"),
+    entries.c.stream == bindparam("log_stream"),
+)
+_STORED = select(entries.c.raw).where(*_LOG, entries.c.seq == bindparam("at"))
+_LAST = (
+    select(entries.c.seq, entries.c.c, entries.c.h)
+    .where(*_LOG, entries.c.h.is_not(None))
+    .order_by(entries.c.seq.desc())
+    .limit(1)
+)
+_AFTER = (
+    select(entries.c.id, entries.c.seq, entries.c.raw, entries.c.c)
+    .where(*_LOG, entries.c.seq > bindparam("after"))
+    .order_by(entries.c.seq)
+)
+_OPENING = select(entries.c.raw).where(
+    entries.c.visit_id == bindparam("visit"),
+    entries.c.node_id == bindparam("node"),
+    entries.c.kind == views.VISIT_OPENED,
+)
+_THERE = and_(
+    entries.c.node_id == heads.c.node_id,
+    entries.c.run == heads.c.run,
+    entries.c.stream == heads.c.stream,
+    entries.c.seq == heads.c.seq,
+)
+_HEADS = select(heads.c.seq, heads.c.signed, entries.c.h).where(
+    heads.c.node_id == bindparam("node"),
+    heads.c.run == bindparam("log_run"),
+    heads.c.stream == bindparam("log_stream"),
+    heads.c.seq >= bindparam("first"),
+    heads.c.seq <= bindparam("last"),
+    heads.c.state == "waiting",
+    _THERE,
+    entries.c.h.is_not(None),
+)
+_JUDGED = (
+    update(heads)
+    .where(
+        heads.c.node_id == bindparam("node"),
+        heads.c.run == bindparam("log_run"),
+        heads.c.stream == bindparam("log_stream"),
+        heads.c.seq == bindparam("at"),
+    )
+    .values(state=bindparam("judged"))
+)
+_SIGNERS = union_all(
+    *(
+        select(table.c.log_public, table.c.device_public).where(table.c.node_id == bindparam("node"))
+        for table in (nodes, former_nodes)
+    )
+)
+_SEEN = update(nodes).where(nodes.c.node_id == bindparam("node")).values(seen_ms=bindparam("now"))
+"""What each bundle asks, made once: to build a statement costs more than to run it."""
 
 
 class Received(Struct, frozen=True):
@@ -116,8 +172,9 @@ def receive_bundle(
         }
         insert_new(connection, heads, head_row)
     if fresh or payload.head is not None:
-        _advance(connection, record, payload.run, Stream(payload.stream), now_ms)
-        connection.execute(update(nodes).where(nodes.c.node_id == node_id).values(seen_ms=now_ms))
+        said = (payload.head.seq,) if payload.head is not None else ()
+        _advance(connection, record, payload.run, Stream(payload.stream), said, now_ms)
+        connection.execute(_SEEN, {"node": node_id, "now": now_ms})
         views.refold(connection, visit_ids, patient_ids, now_ms)
         faults.point("hub-views-folded")
     return Received(len(fresh), frozenset(visit_ids - {""}))
@@ -177,30 +234,24 @@ def _index(found: tuple[ev.Entry, ev.Event | ev.Unknown] | None) -> tuple[int, i
 
 
 def _stored(connection: Connection, node_id: str, payload: BundlePayload, seq: int) -> bytes:
-    value = connection.execute(select(entries.c.raw).where(*_place(node_id, payload.run, payload.stream, seq))).scalar()
+    log = {"node": node_id, "log_run": payload.run, "log_stream": payload.stream}
+    value = connection.execute(_STORED, {**log, "at": seq}).scalar()
     return bytes(value) if value is not None else b""
 
 
-def _place(node_id: str, run: bytes, stream: int, seq: int) -> tuple[ColumnElement[bool], ...]:
-    return (entries.c.node_id == node_id, entries.c.run == run, entries.c.stream == stream, entries.c.seq == seq)
+def _advance(
+    connection: Connection, record: NodeRecord, run: bytes, stream: Stream, said: tuple[int, ...], now_ms: int
+) -> None:
+    """Continue the chain as far as entries and salts are there, then check the heads: those reached, and ``said``.
 
-
-def _advance(connection: Connection, record: NodeRecord, run: bytes, stream: Stream, now_ms: int) -> None:
-    """Continue the chain as far as entries and salts are there, then check the heads it has reached."""
+    Of the others each was checked when it came or when it was reached.
+    """
     node_id = record.node_id.hex()
-    log = (entries.c.node_id == node_id, entries.c.run == run, entries.c.stream == stream.value)
-    last = connection.execute(
-        select(entries.c.seq, entries.c.c, entries.c.h)
-        .where(*log, entries.c.h.is_not(None))
-        .order_by(entries.c.seq.desc())
-        .limit(1)
-    ).first()
+    log: Row = {"node": node_id, "log_run": run, "log_stream": stream.value}
+    last = connection.execute(_LAST, log).first()
     chain = Chain(record.node_id, run, stream, Position(last.seq, last.c, last.h) if last else None)
-    rows = connection.execute(
-        select(entries.c.id, entries.c.seq, entries.c.raw, entries.c.c)
-        .where(*log, entries.c.seq > chain.seq)
-        .order_by(entries.c.seq)
-    ).all()
+    before = chain.seq
+    rows = connection.execute(_AFTER, {**log, "after": before}).all()
     salts: dict[str, bytes] = {}
     reached: list[Row] = []
     for row in rows:
@@ -218,7 +269,11 @@ def _advance(connection: Connection, record: NodeRecord, run: bytes, stream: Str
         reached.append({"entry_id": row.id, "commitment": place.commitment, "head": place.head})
     if reached:
         connection.execute(_REACHED, reached)
-    _check_heads(connection, record, run, stream, now_ms)
+    if reached:
+        _check_heads(connection, record, run, stream, (before + 1, chain.seq), now_ms)
+    for seq in said:
+        if seq <= before:
+            _check_heads(connection, record, run, stream, (seq, seq), now_ms)
 
 
 def salt_for(connection: Connection, node_id: str, raw: bytes, salts: dict[str, bytes]) -> bytes | None:
@@ -229,29 +284,25 @@ def salt_for(connection: Connection, node_id: str, raw: bytes, salts: dict[str, 
     entry, event = found
     visit_id = ev.visit_of(event)
     if visit_id and visit_id not in salts:
-        opening = connection.execute(
-            select(entries.c.raw).where(
-                entries.c.visit_id == visit_id, entries.c.node_id == node_id, entries.c.kind == views.VISIT_OPENED
-            )
-        ).scalar()
+        opening = connection.execute(_OPENING, {"visit": visit_id, "node": node_id}).scalar()
         opened = views.readable(bytes(opening)) if opening is not None else None
         if opened is not None and isinstance(opened[1], ev.VisitOpened):
             salts[visit_id] = opened[1].salt
     return salt_of(entry, salts)
 
 
-def _check_heads(connection: Connection, record: NodeRecord, run: bytes, stream: Stream, now_ms: int) -> None:
+def _check_heads(
+    connection: Connection, record: NodeRecord, run: bytes, stream: Stream, span: tuple[int, int], now_ms: int
+) -> None:
+    """Check what waits of the heads of these entries, the first and the last of them included."""
     node_id = record.node_id.hex()
-    mine = (heads.c.node_id == node_id, heads.c.run == run, heads.c.stream == stream.value)
-    for row in connection.execute(select(heads.c.seq, heads.c.signed).where(*mine, heads.c.state == "waiting")).all():
-        head = connection.execute(select(entries.c.h).where(*_place(node_id, run, stream.value, row.seq))).scalar()
-        if head is None:
-            continue
+    log: Row = {"node": node_id, "log_run": run, "log_stream": stream.value}
+    for row in connection.execute(_HEADS, {**log, "first": span[0], "last": span[1]}).all():
         signed = _heads.decode(row.signed)
         publics = _signers(connection, record, Grade.LOG if signed.grade == Grade.LOG else Grade.DEVICE)
-        good = signed.head == bytes(head)
+        good = signed.head == bytes(row.h)
         good = good and any(verify_head(signed, record.node_id, run, stream, public) for public in publics)
-        connection.execute(update(heads).where(*mine, heads.c.seq == row.seq).values(state="good" if good else "bad"))
+        connection.execute(_JUDGED, {**log, "at": row.seq, "judged": "good" if good else "bad"})
         if not good:
             audit.record(connection, now_ms, node_id, "head_mismatch", node_id, f"{run.hex()}:{stream.value}:{row.seq}")
             say(logger, "head_mismatch", logging.ERROR, node_id=node_id, run=run.hex(), seq=row.seq)
@@ -262,12 +313,6 @@ def _signers(connection: Connection, record: NodeRecord, grade: Grade) -> list[b
 
     A head may wait for entries that come only when another machine has taken the place.
     """
-    rows = [
-        row
-        for table in (nodes, former_nodes)
-        for row in connection.execute(
-            select(table.c.log_public, table.c.device_public).where(table.c.node_id == record.node_id.hex())
-        )
-    ]
+    rows = connection.execute(_SIGNERS, {"node": record.node_id.hex()}).all()
     pairs = [(record.log_public, record.device_public), *((row.log_public, row.device_public) for row in rows)]
     return [bytes(log if grade is Grade.LOG else device) for log, device in pairs]

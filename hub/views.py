@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from edge.model import events as ev
 from edge.model import queue
@@ -28,6 +28,18 @@ _encode = msgspec.msgpack.Encoder().encode
 _entry = msgspec.msgpack.Decoder(ev.Entry)
 _visit = msgspec.msgpack.Decoder(Visit)
 _patient = msgspec.msgpack.Decoder(Patient)
+_OF_PATIENT = (
+    select(entries.c.raw, entries.c.node_id, entries.c.kind)
+    .where(entries.c.patient_id == bindparam("patient"))
+    .order_by(entries.c.stamp, entries.c.id)
+)
+_OF_VISIT = (
+    select(entries.c.raw, entries.c.node_id, entries.c.kind, entries.c.stream)
+    .where(entries.c.visit_id == bindparam("visit"))
+    .order_by(entries.c.stamp, entries.c.id)
+)
+_KNOWN = select(visits.c.node_id, visits.c.arrived_ms).where(visits.c.visit_id == bindparam("visit"))
+"""Made once: to build a statement costs more than to run it."""
 
 
 class Owned(Struct, frozen=True):
@@ -81,11 +93,7 @@ def refold(connection: Connection, visit_ids: Iterable[str], patient_ids: Iterab
 
 def _refold_patient(connection: Connection, patient_id: str) -> None:
     lock(connection, patient_id)
-    rows = connection.execute(
-        select(entries.c.raw, entries.c.node_id, entries.c.kind)
-        .where(entries.c.patient_id == patient_id)
-        .order_by(entries.c.stamp, entries.c.id)
-    ).all()
+    rows = connection.execute(_OF_PATIENT, {"patient": patient_id}).all()
     owner = next((row.node_id for row in rows if row.kind == PATIENT_REGISTERED), "")
     patient: Patient | None = None
     for row in rows:
@@ -98,14 +106,8 @@ def _refold_patient(connection: Connection, patient_id: str) -> None:
 
 def _refold_visit(connection: Connection, visit_id: str, now_ms: int) -> None:
     lock(connection, visit_id)
-    rows = connection.execute(
-        select(entries.c.raw, entries.c.node_id, entries.c.kind, entries.c.stream)
-        .where(entries.c.visit_id == visit_id)
-        .order_by(entries.c.stamp, entries.c.id)
-    ).all()
-    known = connection.execute(
-        select(visits.c.node_id, visits.c.arrived_ms).where(visits.c.visit_id == visit_id)
-    ).first()
+    rows = connection.execute(_OF_VISIT, {"visit": visit_id}).all()
+    known = connection.execute(_KNOWN, {"visit": visit_id}).first()
     owner = known.node_id if known else next((row.node_id for row in rows if row.kind == VISIT_OPENED), "")
     visit: Visit | None = None
     late: list[tuple[ev.Entry, ev.Event | ev.Unknown]] = []

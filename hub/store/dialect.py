@@ -5,8 +5,9 @@ SQLite runs in WAL with synchronous=FULL, so that a commit that returned survive
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, func, inspect, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -14,6 +15,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.engine.url import make_url
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.sql.dml import ReturningInsert
 
 from edge.model.errors import Fault, UpkendraError
 
@@ -150,28 +152,45 @@ def insert_new(connection: Connection, table: Table, row: Row) -> bool:
 
     Asks for the new key instead of a row count, which not every driver gives for an INSERT.
     """
-    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    statement = insert(table).values(dict(row)).on_conflict_do_nothing().returning(*table.primary_key.columns)
-    return connection.execute(statement).first() is not None
+    statement = _insert_new(connection.dialect.name, table)
+    return connection.execute(statement, dict(row)).first() is not None
+
+
+@cache
+def _insert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+
+
+@cache
+def _insert_new(dialect: str, table: Table) -> ReturningInsert[Any]:
+    """Made once: to build a statement costs more than to run it."""
+    return _insert(dialect, table).on_conflict_do_nothing().returning(*table.primary_key.columns)
+
+
+@cache
+def _insert_many_new(dialect: str, table: Table, column: str) -> ReturningInsert[Any]:
+    return _insert(dialect, table).on_conflict_do_nothing().returning(table.c[column])
+
+
+@cache
+def _put(dialect: str, table: Table, columns: tuple[str, ...]) -> sqlite.Insert | postgresql.Insert:
+    keys = [column.name for column in table.primary_key.columns]
+    statement = _insert(dialect, table)
+    rest = {name: statement.excluded[name] for name in columns if name not in keys}
+    return statement.on_conflict_do_update(index_elements=keys, set_=rest)
 
 
 def insert_many_new(connection: Connection, table: Table, rows: Sequence[Row], column: str) -> set[Value]:
     """Insert the rows whose primary or unique key is not there, at once; ``column`` of those that were new."""
     if not rows:
         return set()
-    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    statement = insert(table).on_conflict_do_nothing().returning(table.c[column])
+    statement = _insert_many_new(connection.dialect.name, table, column)
     return set(connection.execute(statement, [dict(row) for row in rows]).scalars())
 
 
 def put_row(connection: Connection, table: Table, row: Row) -> None:
     """Insert a row, or replace all columns of the one with its primary key."""
-    keys = [column.name for column in table.primary_key.columns]
-    rest = {name: value for name, value in row.items() if name not in keys}
-    if connection.dialect.name == "sqlite":
-        connection.execute(sqlite.insert(table).values(dict(row)).on_conflict_do_update(index_elements=keys, set_=rest))
-        return
-    connection.execute(postgresql.insert(table).values(dict(row)).on_conflict_do_update(index_elements=keys, set_=rest))
+    connection.execute(_put(connection.dialect.name, table, tuple(row)), dict(row))
 
 
 def put_many(connection: Connection, table: Table, rows: Sequence[Row], column: str) -> None:

@@ -25,6 +25,7 @@ T = TypeVar("T")
 Statement = tuple[str, tuple[Value, ...]]
 _CHANGES = frozenset({"INSERT", "UPDATE", "DELETE"})
 _NOT_COPIED = ("copy_log", "copy_state")
+_LSN = select(copy_state.c.lsn)
 GROUP_LIMIT = 256
 """Most jobs in one transaction."""
 DEADLOCK_TRIES = 3
@@ -243,7 +244,7 @@ class Store:
 
     def _keep_for_copy(self, connection: Connection) -> int:
         """The changes of this transaction, for the second copy if one is kept; their number."""
-        state = connection.execute(select(copy_state.c.lsn)).first()
+        state = connection.execute(_LSN).first()
         if state is None:
             return 0
         if not self._said:

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.bench import hub_calls, hub_console, hub_day, hub_fleet, hub_meet, hub_pair
-from tests.bench.hub_load import LoadNode, hub_only, paced, saturated, started, stopped
+from tests.bench.hub_load import LoadNode, hub_only, paced, saturated, started, stopped, told_each
 from tests.bench.rows import Row, at_most
 from tests.kits.clinic import Clinic
 from tests.kits.nats import Nats
@@ -107,7 +107,9 @@ def peak() -> list[Row]:
 
     async def story(clinic: Clinic) -> list[Row]:
         nodes = await started(clinic, 2 * NODES)
+        telling = asyncio.create_task(told_each(nodes, 60.0))
         waits = await paced(nodes, PEAK_PER_S, PEAK_S)
+        telling.cancel()
         await stopped(nodes)
         return _acks(f"SQLite: ack at {PEAK_PER_S:g} visits a second for {PEAK_S / 60:g} min", waits, ACK_P99_MS)
 

@@ -5,6 +5,7 @@ A visit is ten entries in one bundle. Acknowledged means durable at the hub.
 
 import asyncio
 import contextlib
+import os
 import secrets
 import sys
 import time
@@ -21,8 +22,8 @@ from edge.sync import enrol, seal
 from edge.sync.bearers.runner import NodeRunner
 from edge.sync.bundle import BundlePayload
 from edge.sync.endpoint import NodeEndpoint
-from edge.sync.link import BundleAcked, NodeEvent, SignalArrived
-from edge.sync.log import Stream, Writer
+from edge.sync.link import BundleAcked, DownArrived, NodeEvent, SignalArrived
+from edge.sync.log import Stream, Writer, salt_of
 from hub import directory
 from hub.config import Settings
 from hub.keys import load_keys
@@ -62,11 +63,16 @@ class LoadNode:
         patient, visit = new_id(), new_id()
         self.last_visit = visit
         first = self._log.seq + 1
-        salt = secrets.token_bytes(16)
+        salts: dict[str, bytes] = {}
         made: list[bytes] = []
         for event in (registered(patient), *visit_events(visit, patient)):
             self._stamp = next_stamp(self._stamp, time.time_ns() // 1_000_000)
-            raw = _encode(ev.entry_of(event, self._stamp, "anm1"))
+            if isinstance(event, ev.VisitOpened):
+                salts[visit] = event.salt
+            entry = ev.entry_of(event, self._stamp, "anm1")
+            salt = salt_of(entry, salts)
+            assert salt is not None, "the opening comes first"
+            raw = _encode(entry)
             self._log.append(raw, salt)
             made.append(raw)
         return first, tuple(made)
@@ -92,6 +98,9 @@ class LoadNode:
                 self.promised.update(enumerate(raws, first))
             if not self.waiting:
                 self.idle.set()
+        elif isinstance(event, DownArrived):
+            self.endpoint.down_stored(event.seq)
+            self.runner.wake()
         elif isinstance(event, SignalArrived):
             self.on_signal(msgspec.msgpack.decode(event.blob, type=Signal))
 
@@ -203,3 +212,18 @@ async def paced(nodes: Sequence[LoadNode], per_s: float, seconds: float) -> list
             await asyncio.sleep(0.002)
     await drained(nodes, 120)
     return sorted(wait for node in nodes for wait in node.acked_ms)
+
+
+async def told_each(nodes: Sequence[LoadNode], seconds: float) -> None:
+    """Print, so often, what the acknowledgements since the last time took; until cancelled."""
+    while True:
+        marks = [len(node.acked_ms) for node in nodes]
+        await asyncio.sleep(seconds)
+        fresh = sorted(wait for node, mark in zip(nodes, marks, strict=True) for wait in node.acked_ms[mark:])
+        if fresh:
+            print(
+                f"{time.strftime('%H:%M:%S')} {len(fresh)} acked, median {fresh[len(fresh) // 2]:.0f} ms,"
+                f" 99th percentile {fresh[int(len(fresh) * 0.99)]:.0f}, longest {fresh[-1]:.0f};"
+                f" {sum(len(node.waiting) for node in nodes)} not yet; load {os.getloadavg()[0]:.1f}",
+                file=sys.stderr,
+            )

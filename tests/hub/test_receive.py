@@ -100,6 +100,17 @@ async def test_bundles_in_the_wrong_order_give_the_same_visit_and_a_verified_hea
     assert states == ["good", "good", "good"]
 
 
+async def test_a_head_that_comes_after_its_entries_is_verified_also_when_others_stand_before_it(kit: HubKit) -> None:
+    node = await kit.enrol()
+    first, second = node.entries([registered(new_id())]), node.entries([registered(new_id())])
+    for payload in (first, second):
+        await node.send_payload(msgspec.structs.replace(payload, head=None))
+    await node.send_payload(second)
+    await node.send_payload(first)
+    states = await kit.hub.store.read(lambda connection: connection.execute(select(heads.c.seq, heads.c.state)).all())
+    assert sorted(tuple(row) for row in states) == [(1, "good"), (2, "good")]
+
+
 async def test_a_head_that_does_not_fit_the_entries_is_marked(kit: HubKit) -> None:
     node = await kit.enrol()
     payload = node.entries([registered(new_id())])
