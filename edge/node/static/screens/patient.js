@@ -115,8 +115,8 @@ function Returning({ patient, visits, reload }) {
     </div>
     ${here ? html`<section class="card row between here" data-test="here-already"><strong class="grow">${here.token ? t("here-token", { token: here.token }) : t("here-open")}</strong>
       <button type="button" class="primary" data-test="to-open-visit" onClick=${() => go(`/visit/${here.visit_id}`)}>${t("to-visit")}</button></section>` : null}
-    ${last ? html`<${LastTime} visit=${last} />` : html`<p class="card soft">${t("no-visit-yet")}</p>`}
-    ${past.length > 0 && !here ? html`<${WhyToday} past=${past} follows=${follows} />` : null}
+    <div class="beside">${last ? html`<${LastTime} visit=${last} />` : html`<p class="card soft">${t("no-visit-yet")}</p>`}
+      ${past.length > 0 && !here ? html`<${WhyToday} past=${past} follows=${follows} />` : null}</div>
     <${ConsentStep} form=${form.value} change=${change} record=${{ patient }} faults=${shown.value} />
     ${house.value.length > 0 ? html`<section class="card stack tight" data-test="family"><h2>${t("on-this-number")}</h2>
       <div class="choices">${house.value.map((one) => html`<button type="button" key=${one.patient_id} class="choice" data-test="family-member"
