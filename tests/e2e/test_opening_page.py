@@ -1,5 +1,7 @@
 """The locked page: a RED patient without a log-in; a tablet of the same day opens the node, until the day is closed."""
 
+import json
+import time
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,36 @@ def ask_the_hub(page: Page, desk: Page, clinic: Clinic) -> None:
     see(page, "login-page", 60_000)
 
 
+DAY_MS = 24 * 3600 * 1000
+
+
+def lose_the_day(clinic: Clinic) -> None:
+    """As after a battery was changed: the hub is away, and the clock says ten days more than when it was kept."""
+    clinic.hub.stop()
+    now_ms = time.time_ns() // 1_000_000
+    kept = {"offset_ms": 10 * DAY_MS, "seen_ms": now_ms + 90_000}
+    (clinic.node_data / "clock.json").write_text(json.dumps(kept))
+
+
+def tell_the_day(page: Page, clinic: Clinic) -> None:
+    """The node asks what day it is, refuses one before its last work, and takes what the tablet's own clock says."""
+    see(page, "clock-line")
+    assert look(page) == []
+    tap(page, "clock-other")
+    assert look(page) == []
+    own = page.locator('[data-test="clock-now"]').input_value()
+    fill(page, "clock-now", "2026-01-05T10:00")
+    tap(page, "clock-say")
+    see(page, "clock-wrong")
+    assert look(page) == []
+    fill(page, "clock-now", own)
+    tap(page, "clock-say")
+    expect(page.locator('[data-test="clock-line"]')).to_have_count(0)
+    told = page.request.get(f"{clinic.node.url}/api/status").json()
+    assert told["doubted_ms"] == 0
+    assert abs(told["time_ms"] - time.time() * 1000) < DAY_MS / 24
+
+
 def test_a_power_cut_at_noon_costs_a_pin_and_a_closed_day_a_badge(tmp_path: Path) -> None:
     with Clinic(tmp_path) as clinic, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(BROWSER_ARGS))
@@ -81,6 +113,7 @@ def test_a_power_cut_at_noon_costs_a_pin_and_a_closed_day_a_badge(tmp_path: Path
         expect(page.locator('[data-test="queue-row"]').first).to_contain_text(token)
         assert keys_kept(page) == [False]
         clinic.node.kill()
+        lose_the_day(clinic)
         clinic.node.start()
         page.goto("about:blank")  # the page of before would go on asking the locked node
         watch = Watch(page, clinic.node.url)
@@ -93,6 +126,8 @@ def test_a_power_cut_at_noon_costs_a_pin_and_a_closed_day_a_badge(tmp_path: Path
         tap(page, "day-submit")
         see(page, "new-patient")
         watch.none()
+        tell_the_day(page, clinic)
+        clinic.hub.start()
         page.route("**/api/drafts/**", lambda route: route.abort())
         tap(page, "new-patient")
         fill(page, "reg-name", "Shanti Sealmarker")
