@@ -87,6 +87,7 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.ClosingTakenBack(VISIT, rec.VisitState.RX_READY),
     ev.HandOutTakenBack(VISIT, "F001", STAMP - 9),
     ev.ReferralTakenBack(VISIT, STAMP - 9),
+    ev.ErasureDone((bytes(range(16)),)),
     ev.StaffPublished("anil", "Dr Anil Demo", rec.Role.DOCTOR, "DEMO/00001", "MBBS (demo)", bytes(range(32))),
     ev.VisitAssigned(VISIT, "anil", "Dr Anil Demo"),
     ev.VisitSeen(VISIT, "anil"),
@@ -104,6 +105,7 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.HubKeyPublished(1_790_000_000_000, bytes(range(32)), bytes(64)),
     ev.RevocationsPublished(b"as signed"),
     ev.OnCallPublished((ev.OnCallNumber("PHC, duty doctor", "5550100"),)),
+    ev.RecordsErased((bytes(range(16)), bytes(range(16, 32)))),
 )
 
 
