@@ -36,6 +36,7 @@ class CopiedKit(HubKit):
         self.hub = Hub(self.settings, self.clock.wall_ms, self.clock.monotonic_s)
         self.totp = {}
         self.client = None
+        self._pages = [{}, {}, {}]
 
 
 @pytest.fixture
