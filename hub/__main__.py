@@ -25,7 +25,6 @@ from edge.web.logs import start_logging
 
 from . import (
     accounts,
-    affected,
     audit,
     backup,
     breach_cli,
@@ -144,10 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     add("status", "Count what the hub holds, and verify the audit chain.")
     calendar = add("rota", "Show when doctors sit and for whom they may be asked, or set it from a JSON file.")
     calendar.add_argument("--set", type=Path, metavar="FILE", dest="plan", help="replaces hours and holidays")
-    reads = add("affected", "List the patients whose records an account opened, for a breach report.")
-    reads.add_argument("--id", default="", help="name to log in with; everybody without it")
-    reads.add_argument("--from", dest="from_day", required=True, metavar="DAY", help="YYYY-MM-DD, Indian calendar")
-    reads.add_argument("--to", dest="to_day", required=True, metavar="DAY", help="the last day")
+    breach_cli.add_affected(add("affected", "List the patients whose records an account opened, for a breach report."))
     breach_cli.add_report(add("breach-report", "Write the reports after a breach, to be completed."))
     breach_cli.add_officer(add("officer", "Name the grievance officer, or the contact for authorities."))
     report_cli.add_parser(add("report", "Figures by day and place or doctor, as CSV: nothing about one person."))
@@ -319,13 +315,11 @@ def _rota(arguments: argparse.Namespace) -> None:
 
 
 def _affected(arguments: argparse.Namespace) -> None:
-    from_ms, to_ms = affected.span_of(*report_cli.days(arguments))
-    found = _with_store(
-        arguments, lambda connection, keys: affected.people(connection, arguments.id, from_ms, to_ms, wall_ms())
-    )
+    found = _with_store(arguments, lambda connection, keys: breach_cli.look(arguments, connection, wall_ms()))
     for one in found.people:
         _say(**msgspec.structs.asdict(one))
-    _say(patients=len(found.people), reads=found.reads, unknown=found.unknown, audit_broken_at=found.audit_broken_at)
+    counts = {name: getattr(found, name) for name in ("reads", "at_nodes", "unsaid", "unknown", "audit_broken_at")}
+    _say(patients=len(found.people), **counts)
 
 
 def _breach_report(arguments: argparse.Namespace) -> None:

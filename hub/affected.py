@@ -1,20 +1,22 @@
-"""Who was affected: whose records were opened, by whom and when, from the audit log alone (security.md B4).
+"""Who was affected: whose records were opened, by whom and when, from the audit logs alone: this hub's, and what the
+nodes wrote of their own readers (security.md B4).
 
 Names and clinical content stay out: a patient is an id, with the centre that can tell the person.
 """
 
+import csv
 from collections.abc import Collection
-from typing import Final
+from typing import Final, TextIO
 
 from msgspec import Struct
 from sqlalchemy import Connection, and_, func, select, true
 
-from edge.model.clock import IST_OFFSET_S
+from edge.model.clock import IST_OFFSET_S, clock_text, day_of, day_text
 
-from . import audit
+from . import audit, node_reads
 from .home.sites import CODE as HOME_CODE
 from .store.schema import audit as lines
-from .store.schema import nodes, visits
+from .store.schema import nodes, patients, visits
 from .store.schema_home import home_sites
 from .store.schema_rights import audit_shown
 
@@ -51,6 +53,10 @@ class Affected(Struct, frozen=True):
     """0: the chain is whole, so that nothing was taken out of it."""
     unknown: int = 0
     """Visits that were read and are not here: erased by law, or of early copies whose entries never came."""
+    at_nodes: int = 0
+    """Of ``reads``, those at nodes, by what has arrived of their logs."""
+    unsaid: int = 0
+    """Lists at nodes that were opened without a word of whom they showed (people who are expected)."""
 
 
 class Read(Struct, frozen=True):
@@ -61,6 +67,8 @@ class Read(Struct, frozen=True):
     visit_id: str
     """Of an early copy its first letters."""
     listed: bool = False
+    patient_id: str = ""
+    """When the person was opened and not a visit."""
 
 
 class Owner(Struct, frozen=True):
@@ -77,20 +85,33 @@ def span_of(first: int, last: int) -> tuple[int, int]:
     return first * DAY_MS - IST_OFFSET_S * 1000, (last + 1) * DAY_MS - IST_OFFSET_S * 1000
 
 
-def people(connection: Connection, actor: str, from_ms: int, to_ms: int, now_ms: int) -> Affected:
-    """Patients whose records were opened in a span, by one account or (``""``) by any. The asking is audited too."""
-    audit.record(connection, now_ms, "", "affected_listed", actor)
-    within = and_(lines.c.at_ms >= from_ms, lines.c.at_ms < to_ms)
-    mine = lines.c.actor == actor if actor else true()
-    opened = select(lines.c.at_ms, lines.c.actor, lines.c.subject).where(within, mine, lines.c.action.in_(READS))
-    reads = [Read(row.at_ms, row.actor, row.subject) for row in connection.execute(opened.order_by(lines.c.seq))]
-    listed = select(lines.c.at_ms, lines.c.actor, audit_shown.c.ids).join(audit_shown, audit_shown.c.seq == lines.c.seq)
-    for row in connection.execute(listed.where(within, mine, lines.c.action.in_(LISTS)).order_by(lines.c.seq)):
-        reads += [Read(row.at_ms, row.actor, one, listed=True) for one in audit.shown(bytes(row.ids))]
-    owners = _owners(connection, {read.visit_id for read in reads})
+def people(
+    connection: Connection, actor: str, from_ms: int, to_ms: int, now_ms: int, *, place: str = "", asker: str = ""
+) -> Affected:
+    """As :func:`look`; the asking is audited too."""
+    asked(connection, actor, place, now_ms, asker)
+    return look(connection, actor, from_ms, to_ms, place)
+
+
+def asked(connection: Connection, actor: str, place: str, now_ms: int, asker: str) -> None:
+    """Audit who asked, and about whom."""
+    audit.record(connection, now_ms, asker, "affected_listed", f"{actor}@{place}" if place else actor)
+
+
+def look(connection: Connection, actor: str, from_ms: int, to_ms: int, place: str = "") -> Affected:
+    """Patients whose records were opened in a span, by one account here or at a node, or (``""``) by any.
+
+    ``place``: a centre's code or a node's id: only what was opened there. Only reads.
+    """
+    reads = [] if place else _here(connection, actor, from_ms, to_ms)
+    said = node_reads.lines(connection, actor, place, from_ms, to_ms)
+    there = node_reads.whom(connection, said)
+    reads += [Read(one.line.at_ms, one.line.actor, one.visit_id, one.listed, one.patient_id) for one in there]
+    owners = _owners(connection, {read.visit_id for read in reads if read.visit_id})
+    owners |= _registered(connection, {read.patient_id for read in reads if read.patient_id})
     found: dict[str, Person] = {}
     for read in sorted(reads, key=lambda read: read.at_ms):
-        owner = owners.get(read.visit_id)
+        owner = owners.get(read.visit_id or read.patient_id)
         if owner is None:
             continue
         known = found.get(owner.patient_id)
@@ -98,15 +119,61 @@ def people(connection: Connection, actor: str, from_ms: int, to_ms: int, now_ms:
             owner.patient_id,
             owner.site_code,
             owner.district,
-            tuple(sorted({*(known.visit_ids if known else ()), owner.visit_id})),
+            tuple(sorted({*(known.visit_ids if known else ()), owner.visit_id} - {""})),
             tuple(sorted({*(known.actors if known else ()), read.actor})),
             known.first_ms if known else read.at_ms,
             read.at_ms,
             bool(known and known.opened) or not read.listed,
         )
     opened_count = sum(not read.listed for read in reads)
-    unknown = len({read.visit_id for read in reads if read.visit_id not in owners})
-    return Affected(tuple(found.values()), opened_count, audit.verify(connection), unknown)
+    unknown = len({read.visit_id for read in reads if read.visit_id and read.visit_id not in owners})
+    at_nodes = sum(not one.listed for one in there)
+    unsaid = sum(one.action in node_reads.UNSAID for one in said)
+    return Affected(tuple(found.values()), opened_count, audit.verify(connection), unknown, at_nodes, unsaid)
+
+
+def _here(connection: Connection, actor: str, from_ms: int, to_ms: int) -> list[Read]:
+    """What this hub's own audit says."""
+    within = and_(lines.c.at_ms >= from_ms, lines.c.at_ms < to_ms)
+    mine = lines.c.actor == actor if actor else true()
+    opened = select(lines.c.at_ms, lines.c.actor, lines.c.subject).where(within, mine, lines.c.action.in_(READS))
+    reads = [Read(row.at_ms, row.actor, row.subject) for row in connection.execute(opened.order_by(lines.c.seq))]
+    listed = select(lines.c.at_ms, lines.c.actor, audit_shown.c.ids).join(audit_shown, audit_shown.c.seq == lines.c.seq)
+    for row in connection.execute(listed.where(within, mine, lines.c.action.in_(LISTS)).order_by(lines.c.seq)):
+        reads += [Read(row.at_ms, row.actor, one, listed=True) for one in audit.shown(bytes(row.ids))]
+    return reads
+
+
+def _registered(connection: Connection, wanted: Collection[str]) -> dict[str, Owner]:
+    """People by their own ids."""
+    query = select(patients.c.patient_id, nodes.c.site_code, nodes.c.district)
+    query = query.join(nodes, nodes.c.node_id == patients.c.node_id)
+    found: dict[str, Owner] = {}
+    whole = sorted(wanted)
+    for at in range(0, len(whole), IN_MAX):
+        for row in connection.execute(query.where(patients.c.patient_id.in_(whole[at : at + IN_MAX]))):
+            found[row.patient_id] = Owner("", row.patient_id, row.site_code, row.district)
+    return found
+
+
+def _no_formula(cell: str) -> str:
+    """A spreadsheet runs what begins like a formula."""
+    return "'" + cell if cell[:1] in tuple("=+-@\t\r") else cell
+
+
+COLUMNS: Final = ("patient_id", "centre", "district", "visits", "seen_by", "first", "last", "opened")
+
+
+def write_csv(found: Affected, out: TextIO) -> None:
+    """One line a patient, without a name: whose centre can tell her. Times are Indian."""
+    rows = csv.writer(out)
+    rows.writerow(COLUMNS)
+    for one in found.people:
+        seen = _no_formula(" ".join(one.actors))
+        times = (f"{day_text(day_of(ms))} {clock_text(ms)}" for ms in (one.first_ms, one.last_ms))
+        opened = "yes" if one.opened else "list only"
+        place = (_no_formula(one.site_code), _no_formula(one.district))
+        rows.writerow((one.patient_id, *place, " ".join(one.visit_ids), seen, *times, opened))
 
 
 def _owners(connection: Connection, wanted: Collection[str]) -> dict[str, Owner]:

@@ -4,15 +4,19 @@ The audit log says whose records were opened; everything that only a person know
 patient is named in any of them. Not legal advice: the words are ours and were read by no counsel.
 """
 
+import datetime
+import io
+import zipfile
 from enum import StrEnum
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 from sqlalchemy import Connection, select
 
-from edge.model.clock import clock_text, day_of, day_text
+from edge.model.clock import IST_OFFSET_S, clock_text, day_of, day_text
+from edge.model.errors import BadInput
 
-from . import audit
+from . import affected, audit
 from .affected import Affected
 from .store.dialect import Row, put_row
 from .store.schema import officers
@@ -56,6 +60,15 @@ def load_officer(connection: Connection, role: Role) -> Officer | None:
     return None if row is None else Officer(row.name, row.phone, row.email)
 
 
+def noticed(text: str) -> int:
+    """Unix ms of YYYY-MM-DDTHH:MM in India. Raises BadInput."""
+    try:
+        found = datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M").replace(tzinfo=datetime.UTC)
+    except ValueError:
+        raise BadInput("When it was noticed looks like 2026-11-26T14:30.", field="noticed") from None
+    return int(found.timestamp() - IST_OFFSET_S) * 1000
+
+
 def _at(ms: int) -> str:
     return f"{day_text(day_of(ms))} {clock_text(ms)} IST"
 
@@ -71,8 +84,10 @@ def _extent(found: Affected) -> str:
     whole = "whole" if not found.audit_broken_at else f"BROKEN at line {found.audit_broken_at}: more may be affected"
     listed = sum(not one.opened for one in found.people)
     return (
-        f"{len(found.people)} patients, {found.reads} readings of records; {listed} of the patients stood in a list "
-        f"only (name, age, complaint); audit log {whole}.\n"
+        f"{len(found.people)} patients, {found.reads} readings of records, {found.at_nodes} of them at centres (by "
+        f"what has arrived of their logs); {listed} of the patients stood in a list only (name, age, complaint); audit "
+        f"log {whole}.\n"
+        f"Lists of expected people opened at centres, of which the logs do not say whom they showed: {found.unsaid}\n"
         f"Visits that were read and are not here any more (erased by law, or never arrived): {found.unknown}\n"
         f"Places: {'; '.join(places) or '-'}"
     )
@@ -134,3 +149,24 @@ What you can do: {BLANK}
 Whom to ask: {_who(grievance)}
 """,
     }
+
+
+CSV_NAME: Final = "5-affected.csv"
+_ZIP_TIME: Final = (1980, 1, 1, 0, 0, 0)
+
+
+def files(connection: Connection, found: Affected, span: str, noticed_ms: int) -> dict[str, str]:
+    """All of :func:`reports`, with whoever is named, and the list of who was affected: ids and centres, no names."""
+    named = (load_officer(connection, role) for role in (Role.GRIEVANCE, Role.INCIDENT))
+    out = io.StringIO()
+    affected.write_csv(found, out)
+    return reports(found, span, noticed_ms, *named) | {CSV_NAME: out.getvalue()}
+
+
+def zipped(texts: dict[str, str]) -> bytes:
+    """The same as one file."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, text in texts.items():
+            made.writestr(zipfile.ZipInfo(name, _ZIP_TIME), text, zipfile.ZIP_DEFLATED)
+    return out.getvalue()

@@ -1,7 +1,6 @@
 """``hub officer`` and ``hub breach-report``: who is named, and the reports after a breach."""
 
 import argparse
-import datetime
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +8,9 @@ from pathlib import Path
 import msgspec
 from sqlalchemy import Connection
 
-from edge.model.clock import IST_OFFSET_S
 from edge.model.errors import BadInput
 
-from . import affected, breach, report_cli
+from . import affected, breach, node_reads, report_cli
 
 
 def add_officer(parser: argparse.ArgumentParser) -> None:
@@ -23,11 +21,17 @@ def add_officer(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--email", default="")
 
 
-def add_report(parser: argparse.ArgumentParser) -> None:
-    """Options of ``hub breach-report``."""
-    parser.add_argument("--id", default="", help="name to log in with whose readings count; everybody's without it")
+def add_affected(parser: argparse.ArgumentParser) -> None:
+    """Options of ``hub affected``."""
+    parser.add_argument("--id", default="", help="name to log in with, here or at a node; everybody without it")
+    parser.add_argument("--node", default="", metavar="CENTRE", help="its code or id: only what was opened there")
     parser.add_argument("--from", dest="from_day", required=True, metavar="DAY", help="YYYY-MM-DD, Indian calendar")
     parser.add_argument("--to", dest="to_day", required=True, metavar="DAY", help="the last day")
+
+
+def add_report(parser: argparse.ArgumentParser) -> None:
+    """Options of ``hub breach-report``."""
+    add_affected(parser)
     parser.add_argument("--noticed", required=True, metavar="TIME", help="YYYY-MM-DDTHH:MM, Indian time")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="a new one")
 
@@ -42,20 +46,20 @@ def officer(arguments: argparse.Namespace, now_ms: int) -> Callable[[Connection]
     return lambda connection: breach.put_officer(connection, breach.Role(arguments.role), made, now_ms)
 
 
+def look(arguments: argparse.Namespace, connection: Connection, now_ms: int) -> affected.Affected:
+    """Who was affected. Raises BadInput, NotFound."""
+    node_reads.need_place(connection, arguments.node)
+    from_ms, to_ms = affected.span_of(*report_cli.days(arguments))
+    return affected.people(connection, arguments.id, from_ms, to_ms, now_ms, place=arguments.node)
+
+
 def report(arguments: argparse.Namespace, now_ms: int) -> Callable[[Connection], dict[str, str]]:
     """Make the texts. Raises BadInput."""
-    first, last = report_cli.days(arguments)
-    try:
-        noticed = datetime.datetime.strptime(arguments.noticed, "%Y-%m-%dT%H:%M").replace(tzinfo=datetime.UTC)
-    except ValueError:
-        raise BadInput("When it was noticed looks like 2026-11-26T14:30.", field="noticed") from None
-    noticed_ms = int(noticed.timestamp() - IST_OFFSET_S) * 1000
-    from_ms, to_ms = affected.span_of(first, last)
+    noticed_ms = breach.noticed(arguments.noticed)
 
     def act(connection: Connection) -> dict[str, str]:
-        found = affected.people(connection, arguments.id, from_ms, to_ms, now_ms)
-        named = (breach.load_officer(connection, role) for role in (breach.Role.GRIEVANCE, breach.Role.INCIDENT))
-        return breach.reports(found, f"{arguments.from_day} to {arguments.to_day}", noticed_ms, *named)
+        found = look(arguments, connection, now_ms)
+        return breach.files(connection, found, f"{arguments.from_day} to {arguments.to_day}", noticed_ms)
 
     return act
 

@@ -126,6 +126,7 @@ PERMITS: Final[dict[tuple[str, str], frozenset[Role]]] = {
     ("POST", "/api/erasures/plan"): _REVIEW,
     ("POST", "/api/erasures"): _REVIEW,
     ("POST", "/api/erasures/{erasure_id}"): _REVIEW,
+    ("POST", "/api/breach-report"): _ADMIN,
     ("GET", "/api/report"): _FIGURES,
     ("GET", "/api/report.csv"): _FIGURES,
     ("GET", "/api/report.pdf"): _FIGURES,

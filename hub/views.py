@@ -195,6 +195,12 @@ def visits_of_patient(connection: Connection, patient_id: str) -> list[Visit]:
     return sorted((_visit.decode(row.view) for row in rows), key=lambda visit: visit.opened_ms)
 
 
+def visits_of_node(connection: Connection, node_id: str) -> list[Visit]:
+    """All visits of a node."""
+    rows = connection.execute(select(visits.c.view).where(visits.c.node_id == node_id))
+    return [_visit.decode(row.view) for row in rows]
+
+
 def rebuild(connection: Connection, now_ms: int) -> int:
     """Compute all views anew; returns the number of visits."""
     nodes.rebuild(connection)

@@ -27,6 +27,7 @@ from ..prescriptions import Denied, Replacing, calls_of, record_of
 from ..shown import List
 from . import bodies as b
 from .address import address_of
+from .breach_api import BreachApi
 from .fleet_api import FleetApi
 from .glass_api import GlassApi
 from .media_api import MediaApi
@@ -110,6 +111,7 @@ class Api:
             *FleetApi(self._hub).routes(),
             *GlassApi(self._hub).routes(),
             *RightsApi(self._hub).routes(),
+            *BreachApi(self._hub).routes(),
             *ReportApi(self._hub).routes(),
             *self._more,
         ]

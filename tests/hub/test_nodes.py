@@ -19,8 +19,10 @@ def listed(staff_id: str, name: str) -> ev.StaffListed:
     return ev.StaffListed(staff_id, name, f"{name} (हि)", Role.ANM, bytes(range(16)))
 
 
-def in_stream(node: NodeKit, stream: Stream, event: ev.Event, seq: int = 1, stamp: int = 1 << 16) -> BundlePayload:
-    raw = msgspec.msgpack.encode(ev.entry_of(event, stamp, ""))
+def in_stream(
+    node: NodeKit, stream: Stream, event: ev.Event, seq: int = 1, stamp: int = 1 << 16, actor: str = ""
+) -> BundlePayload:
+    raw = msgspec.msgpack.encode(ev.entry_of(event, stamp, actor))
     return BundlePayload(5, node.run, int(stream), seq, (raw,), None)
 
 
