@@ -43,9 +43,14 @@ class ErasureDesk:
         self._store, self._speaker, self._blobs, self._copier = store, speaker, blobs, copier
         self._leader, self._folder, self._wall_ms, self._send_down = leader, folder, wall_ms, send_down
         self._not_before_ms = 0
+        self._one = asyncio.Lock()
 
     async def step(self) -> None:
-        """Carry out what was agreed to, then take its bytes away. Called every few seconds."""
+        """Carry out what was agreed to, then take its bytes away. Called every few seconds; one at a time."""
+        async with self._one:
+            await self._step()
+
+    async def _step(self) -> None:
         for erasure_id in await self._store.read(_approved):
             blobs = await self._store.write(self._leader.fenced(self._carrier(erasure_id)))
             for blob in blobs:

@@ -17,6 +17,7 @@ from edge.slips.verify import verify_signed
 from edge.sync import bundle, hubkey, revocation, seal
 from edge.sync.log import Stream
 from edge.web.logs import say
+from edge.web.refusals import Locked
 
 from . import on_call
 from .clinic import Clinic
@@ -66,10 +67,14 @@ class DownImport:
         self._clinic.seal_media()
 
     async def erase_due(self) -> None:
-        """What the hub said was erased by law goes here too, as soon as the hub has all that was said of it."""
+        """What the hub said was erased by law goes here too, as soon as the hub has all that was said of it.
+
+        While the node is locked nothing goes; :meth:`import_all` looks again once it is open.
+        """
         now = self._clinic.clock.now()
-        if await self._clinic.store.write(lambda journal: erase_due(journal, now)):
-            self._clinic.seal_soon(0.0)
+        with contextlib.suppress(Locked):
+            if await self._clinic.store.write(lambda journal: erase_due(journal, now)):
+                self._clinic.seal_soon(0.0)
 
     async def _import(self, seq: int, blob: bytes) -> frozenset[str]:
         config, keys = self._clinic.config, self._clinic.secrets

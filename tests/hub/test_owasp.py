@@ -36,9 +36,10 @@ async def hub(tmp_path: Path) -> AsyncIterator[HubKit]:
 
 def filled(path: str) -> str:
     """A route's path with ids of nothing."""
-    for name in ("visit", "blob", "saved", "answer", "staff", "glass", "third", "command", "prescription"):
+    for name in ("visit", "blob", "saved", "answer", "staff", "glass", "third", "command", "prescription", "erasure"):
         path = path.replace("{" + name + "_id}", new_id())
     path = path.replace("{node_id}", "00" * 8).replace("{early_id}", "00" * 8)
+    path = path.replace("{class}", "clinical")
     return path.replace("{person_id}", "nobody").replace("{sha256}", "00" * 32)
 
 

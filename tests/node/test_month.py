@@ -91,5 +91,5 @@ async def test_the_delay_to_the_hub_counts_from_the_entry_to_its_first_acknowled
             words = [BundleAcked(ref, level, False) for ref in refs]
             await store.write(partial(Journal.acknowledged, words=words, at_ms=at_ms))
         lags = await store.read(lambda views: views.lags_ms(*span, now_ms + 999_000))
-        assert len(lags) == len(waiting) and all(60_000 < one < 180_000 for one in lags), "a second copy is no delay"
+        assert sorted(lags) == sorted(one - 480_000 for one in waiting), "a second copy is no delay"
         assert await store.read(lambda views: views.lags_ms(span[1], span[1] + 1, now_ms)) == []
