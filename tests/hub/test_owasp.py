@@ -20,7 +20,7 @@ from hub.web.home_api import HomeApi
 from tests.kits.media import jpeg, sound
 
 from .home_kit import Telephone, always_open
-from .kit import DRAFT, PASSWORD, HubKit, NodeKit, Page, new_id, registered, visit_events
+from .kit import DRAFT, PASSWORD, HubKit, NodeKit, Page, filled, new_id, registered, visit_events
 
 MARK: dict[str, object] = {"mark_id": new_id(), "kind": "line", "points": [1, 1, 9, 9]}
 OCTETS = {"Content-Type": "application/octet-stream"}
@@ -32,15 +32,6 @@ async def hub(tmp_path: Path) -> AsyncIterator[HubKit]:
     await always_open(kit)
     yield kit
     await kit.stop()
-
-
-def filled(path: str) -> str:
-    """A route's path with ids of nothing."""
-    for name in ("visit", "blob", "saved", "answer", "staff", "glass", "third", "command", "prescription", "erasure"):
-        path = path.replace("{" + name + "_id}", new_id())
-    path = path.replace("{node_id}", "00" * 8).replace("{early_id}", "00" * 8)
-    path = path.replace("{class}", "clinical")
-    return path.replace("{person_id}", "nobody").replace("{sha256}", "00" * 32)
 
 
 async def visit_of(node: NodeKit, name: str = "Sita Devi", serial: int = 1) -> str:
