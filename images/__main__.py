@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Sequence
 from getpass import getpass
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
@@ -57,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--ssid", default="", help="name of the clinic's Wi-Fi")
     command.add_argument("--apn", action="append", default=[], help="of the SIM card; once for each slot")
     command.add_argument("--language", choices=("hi", "en"), default="hi")
-    command.add_argument("--time-zone", default="Asia/Kolkata")
+    command.add_argument("--time-zone", default=provisioning.TIME_ZONE, help="no other one is taken")
     command.add_argument("--target", type=Path, metavar="DEVICE")
     command.add_argument("--manifest", type=Path, help="of the release on the card; with --target")
     command.add_argument("--key", type=Path, default=KEYS / "update.pub", metavar="FILE")
@@ -148,10 +147,7 @@ def _make_provisioning(options: argparse.Namespace) -> None:
     for name in ("hub", "ssid"):
         if not getattr(options, name):
             raise BadInput(f"{options.file} is not there; to make it, --hub and --ssid are needed.", field=name)
-    try:
-        ZoneInfo(options.time_zone)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise BadInput("There is no such time zone.", field="time_zone") from None
+    provisioning.check_time_zone(options.time_zone)
     token = options.token or _secret("Site token (UPK1-…): ")
     enrol.parse_token(token)
     passphrase = _secret("Wi-Fi key, 8 to 63 characters (empty: one is made): ") or _new_passphrase()

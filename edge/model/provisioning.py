@@ -24,6 +24,9 @@ Apn = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9.\-]{1,100}$(?!\n)")]
 """3GPP TS 23.003 section 9.1: labels of letters, digits and hyphens, at most 100 octets."""
 SetupCode = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{8}$(?!\n)")]
 TimeZone = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z]+(/[A-Za-z0-9_+\-]+){0,2}$(?!\n)", max_length=60)]
+TIME_ZONE = "Asia/Kolkata"
+"""The only one. A day of tokens, slips, registers and reports is India's wherever it is counted (:mod:`.clock`): a
+machine with another one would write other days into its journal than its clinic lives in."""
 
 
 class Wifi(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,7 +51,7 @@ class Provisioning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     apns: Annotated[tuple[Apn, ...], msgspec.Meta(max_length=2)] = ()
     """Access point names of the SIM cards, in the order of the slots."""
     language: Literal["hi", "en"] = "hi"
-    time_zone: TimeZone = "Asia/Kolkata"
+    time_zone: TimeZone = TIME_ZONE
 
     def __repr__(self) -> str:
         return f"Provisioning({self.hub})"
@@ -70,12 +73,23 @@ def check(found: Provisioning) -> None:
     """What the types cannot say. Raises BadInput."""
     if found.format != FORMAT:
         raise BadInput("This provisioning file is of another release. Make it anew.", code="provision_format")
+    check_time_zone(found.time_zone)
     size_bytes = len(found.wifi.ssid.encode())
     if size_bytes > SSID_MAX_BYTES or not found.wifi.ssid.isprintable():
         raise BadInput(
             f"A Wi-Fi name has at most {SSID_MAX_BYTES} bytes (a Devanagari letter is 3) and no control characters.",
             field="wifi.ssid",
             code="provision_wrong",
+        )
+
+
+def check_time_zone(name: str) -> None:
+    """Raises BadInput for any but India's."""
+    if name != TIME_ZONE:
+        raise BadInput(
+            f"A clinic's day is India's: time_zone can only be {TIME_ZONE}.",
+            field="time_zone",
+            code="provision_time_zone",
         )
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from edge.model import provisioning
+
 from . import prune, sbom
 from .recipe import Recipe
 from .tools import chroot, run
@@ -112,7 +114,7 @@ def _settings(recipe: Recipe, root: Path, about: About) -> None:
     for name in ("etc/.updated", "var/.updated"):
         (root / name).write_text("# as old as /usr: nothing is to be brought up to date at the start\n")
     _link(root / "etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
-    _link(root / "etc/localtime", "/usr/share/zoneinfo/Asia/Kolkata")
+    _link(root / "etc/localtime", f"/usr/share/zoneinfo/{provisioning.TIME_ZONE}")
     for name in ("systemd-firstboot.service", "getty@.service", "serial-getty@.service", "console-getty.service"):
         _link(root / "etc/systemd/system" / name, "/dev/null")
 

@@ -50,6 +50,7 @@ def test_a_file_is_read_as_it_was_written(ssid: str, passphrase: str, apns: list
         ({"apns": ["a b"]}, "apns"),
         ({"language": "ur"}, "language"),
         ({"time_zone": "../../etc/passwd"}, "time_zone"),
+        ({"time_zone": "Asia/Kathmandu"}, "day is India's"),
         ({"root_password": "x"}, "root_password"),
     ],
 )
