@@ -1,10 +1,12 @@
 """What the hub says was erased by law, erased in these records too: entries become their hashes, all else of them goes.
 
 A name (:mod:`edge.sync.erased`) is kept for good, so that an older copy, or what the hub sends back, brings nothing
-again. Nothing goes before the hub has acknowledged it: it holds a hash in its place. On the journal's connection.
+again. Nothing goes before the hub has acknowledged it: it holds a hash in its place. A person stays as long as a visit
+of hers does: the hub may not know yet that she came again. On the journal's connection.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -32,13 +34,19 @@ class Erasing:
 
     def __init__(self, db: Database, views: Views, replies: Replies) -> None:
         self._db, self._views, self._replies = db, views, replies
-        self.waits = True
+        self._heard = True
         """Something may be left to be erased."""
+        self._held: list[Callable[[], bool]] = []
+        """What the last look has left, each with whether it still has to stay."""
+
+    def is_due(self) -> bool:
+        """Whether to :meth:`run`, which reads the whole log: the hub has said something, or what had to stay may go."""
+        return self._heard or not all(stays() for stays in self._held)
 
     def hear(self, event: ev.Event | ev.Unknown) -> set[str]:
         """The hub has said something; the visit it is about, or "" for none."""
         if isinstance(event, ev.RecordsErased):
-            self.waits = True
+            self._heard = True
             for name in event.names:
                 self._db.run("INSERT OR IGNORE INTO erased (name, done, person) VALUES (?, 0, 0)", name)
         return self.reopen({ev.visit_of(event)})
@@ -47,18 +55,19 @@ class Erasing:
         """Something about these visits has come: what was erased of them is looked at again. The same ids."""
         if self._db.row("SELECT 1 FROM erased LIMIT 1") is not None:
             for one in visit_ids:
-                self.waits |= bool(self._db.run("UPDATE erased SET done = 0 WHERE name = ?", name_of(one)))
+                self._heard |= bool(self._db.run("UPDATE erased SET done = 0 WHERE name = ?", name_of(one)))
         return visit_ids
 
     def run(self) -> tuple[tuple[bytes, ...], list[Withdrawn]]:
         """Erase what may go now. The names of which nothing is left here, and what is left over of photos."""
+        held: list[Callable[[], bool]] = []
         with self._db.transaction():
-            found = self._run()
-            self.waits = self._db.row("SELECT 1 FROM erased WHERE done = 0 LIMIT 1") is not None
+            found = self._run(held)
             faults.point("erasing")
+        self._heard, self._held = False, held
         return found
 
-    def _run(self) -> tuple[tuple[bytes, ...], list[Withdrawn]]:
+    def _run(self, held: list[Callable[[], bool]]) -> tuple[tuple[bytes, ...], list[Withdrawn]]:
         due = {bytes(name) for (name,) in self._db.rows("SELECT name FROM erased WHERE done = 0")}
         if not due:
             return (), []
@@ -70,12 +79,13 @@ class Erasing:
                 continue
             if self._waits("e.visit_id = ?", visit_id):
                 left.add(name)
+                held.append(partial(self._waits, "e.visit_id = ?", visit_id))
                 continue
             withdrawn += self._erase_visit(visit_id)
         for patient_id, rowids in self._people(due).items():
-            marks = ",".join("?" * len(rowids))
-            if self._waits(f"e.rowid IN ({marks})", *rowids):
+            if self._person_stays(patient_id, rowids):
                 left.add(name_of(patient_id))
+                held.append(partial(self._person_stays, patient_id, rowids))
                 continue
             self._erase_person(patient_id, rowids)
         done = due - left
@@ -101,6 +111,12 @@ class Erasing:
             "GROUP BY e.rowid HAVING max(coalesce(b.level, 0)) < 1 LIMIT 1"
         )
         return self._db.row(sql, *values) is not None
+
+    def _person_stays(self, patient_id: str, rowids: Sequence[int]) -> bool:
+        """Whether a visit of hers is here, or the hub has not acknowledged all that these entries say of her."""
+        marks = ",".join("?" * len(rowids))
+        here = self._db.row("SELECT 1 FROM visits WHERE patient_id = ? LIMIT 1", patient_id)
+        return here is not None or self._waits(f"e.rowid IN ({marks})", *rowids)
 
     def _erase_visit(self, visit_id: str) -> list[Withdrawn]:
         stamps = "SELECT stamp FROM entries WHERE visit_id = ? AND kind = ?"
@@ -163,7 +179,7 @@ class Erasing:
 
 def erase_due(journal: "Journal", at: Instant) -> bool:
     """Erase what may go now, and say so in the log; whether anything was said. On the writer's thread."""
-    if not journal.erasing.waits:
+    if not journal.erasing.is_due():
         return False
     names, withdrawn = journal.erasing.run()
     journal.media.taken_back(withdrawn)

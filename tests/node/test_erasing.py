@@ -10,7 +10,7 @@ from edge.node.views import Views
 from edge.sync.erased import name_of
 from edge.sync.log import NO_SALT, Chain, Position, Stream, commitment
 from tests.node.hubside import HubSide
-from tests.node.kit import COMPLAINT, MOBILE, NAME, VILLAGE, Provisioned, Served, provisioned
+from tests.node.kit import COMPLAINT, MOBILE, NAME, VILLAGE, Provisioned, Served, new_id, provisioned
 from tests.node.test_link import at_hub, until
 
 MARKS = (NAME, COMPLAINT, MOBILE, VILLAGE)
@@ -82,6 +82,49 @@ async def test_nothing_of_an_erased_patient_is_left_and_the_logs_hold(setup: Pro
         await until(lambda: heard(hub, late))
         await until(lambda: no_marker(served))
         assert hub.conflicts == 0
+
+
+async def test_a_patient_who_came_again_meanwhile_stays_as_long_as_her_visit_does(setup: Provisioned) -> None:
+    async with HubSide(setup) as hub, Served(at_hub(setup, hub)) as served:
+        clinic, link = served.node.clinic, served.node.link
+        await served.tablet.login(setup)
+        patient, before = await served.tablet.register()
+        await served.tablet.say("close_visit", visit_id=before, outcome="cancelled")
+        await clinic.seal_now()
+        await until(lambda: nothing_waits(served))
+        hub.answers = False  # the hub erases her, and does not know that she is here again
+        again = new_id()
+        await served.tablet.say("open_visit", visit_id=again, patient_id=patient)
+        hub.say(ev.RecordsErased((name_of(before), name_of(patient))))
+        await until(lambda: gone(served, before))
+        token = await served.tablet.fill(again)
+        items = (await served.tablet.get("/api/queue"))["items"]
+        assert [one["visit"]["token"] for one in items] == [token]  # type: ignore[attr-defined]
+        hub.answers = True
+        for name in list(link._submitted):
+            hub.endpoint.bundle_stored(setup.record.node_id, name)
+        hub.wake()
+        await until(lambda: told(hub, (name_of(before),)))
+        assert not await told(hub, (name_of(patient),)), "nobody may believe that her name is gone"
+        assert await clinic.store.read(lambda views: views.patient(patient)) is not None
+        assert not await clinic.store.write(is_due), "the log is not read again for each acknowledgement"
+        await served.tablet.say("close_visit", visit_id=again, outcome="cancelled")
+        await clinic.seal_now()
+        hub.say(ev.RecordsErased((name_of(again),)))
+        await until(lambda: no_marker(served))
+        await until(lambda: told(hub, (name_of(again), name_of(patient))))
+
+
+def is_due(journal: Journal) -> bool:
+    return journal.erasing.is_due()
+
+
+async def nothing_waits(served: Served) -> bool:
+    return not await served.node.clinic.store.read(Views.unacknowledged)
+
+
+async def gone(served: Served, visit_id: str) -> bool:
+    return await served.node.clinic.store.read(lambda views: views.visit(visit_id)) is None
 
 
 def _said(journal: Journal) -> int:
