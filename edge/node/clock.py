@@ -35,6 +35,10 @@ RESET_MS = 24 * 3600 * 1000
 AHEAD_MS = 4 * 24 * 3600 * 1000
 """A Sunday between holidays; what is further ahead of the last time that was seen is asked about."""
 
+FAR_MS = 400 * 24 * 3600 * 1000
+"""A person's word is taken up to here: a year that is mistyped would stand in all records for good, for their stamps
+never run backwards. Of a node that was not used for longer the hub tells the time."""
+
 BOARD_DRIFT = 0.001
 """Both may be right who differ by this part of the time that has passed: a crystal is 20 times better."""
 
@@ -114,6 +118,13 @@ class Clock:
         if said_ms < self._kept.seen_ms - RESET_MS:
             raise Refused(
                 "That is before this node was used last. Look at date and year.", code="clock_before", field="time_ms"
+            )
+        if said_ms > self._kept.seen_ms + FAR_MS:
+            raise Refused(
+                "That is more than a year after this node was used last. Look at the year. If it is right, the hub has "
+                "to tell the time.",
+                code="clock_far",
+                field="time_ms",
             )
         self._settle(said_ms - self._unix_ms())
 

@@ -172,6 +172,19 @@ def test_a_person_settles_what_day_it_is_and_the_next_start_knows(tmp_path: Path
     assert (again.now().wall_ms, again.doubted_ms) == (NOON_MS + 10 * DAY_MS, 0)
 
 
+def test_a_mistyped_year_is_refused_for_it_would_stand_in_all_records_for_good(tmp_path: Path) -> None:
+    kept_at_noon(tmp_path)
+    machine = Machine(NOON_MS + 36 * 365 * DAY_MS)
+    clock = Clock(tmp_path, machine, machine.up_ms)
+    for said_ms in (clock.doubted_ms, NOON_MS + 20 * 365 * DAY_MS):
+        with pytest.raises(Refused) as far:
+            clock.say(said_ms)
+        assert far.value.refusal.code == "clock_far"
+    assert clock.now().wall_ms == NOON_MS and clock.doubted_ms, "the question stays, and the work goes on"
+    clock.say(NOON_MS + 365 * DAY_MS)
+    assert (clock.now().wall_ms, clock.doubted_ms) == (NOON_MS + 365 * DAY_MS, 0)
+
+
 def test_the_last_work_settles_it_and_a_weekend_needs_nobody(tmp_path: Path) -> None:
     kept_at_noon(tmp_path)
     assert Clock(tmp_path, Machine(NOON_MS + 3 * DAY_MS)).doubted_ms == 0

@@ -5,4 +5,5 @@ clock-yes = Yes, it is { $time }
 clock-other = No, another day
 clock-now = It is now
 error-clock-before = That is before this node was used last. Look at date and year.
+error-clock-far = That is more than a year after this node was used last. Look at the year. If it is right, the hub has to tell the time.
 error-clock-certain = The time is certain again; nothing to do.
