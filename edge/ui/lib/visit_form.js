@@ -179,18 +179,21 @@ export async function sendStep(step, form, record, change, submit) {
   for (const { mark, body } of commandsOf(step, form, record)) {
     const text = JSON.stringify(body);
     if (form.sent[mark] === text) continue;
-    const news = unsaid(body, form.sent[mark]);
+    const news = unsaid(body, form.sent[HEARD]);
     const outcome = news ? await submit(news) : { ok: true };
     if (!outcome.ok && outcome.error) return errorText(outcome.error);
-    change({ sent: { [mark]: text } });
+    change({ sent: { [mark]: text, ...(mark === "vitals" && outcome.ok ? { [HEARD]: text } : {}) } });
   }
   return "";
 }
 
-/** Of measurements what was not said before, nothing when that is all; anything else as a whole. @param {any} body @param {string|undefined} sent */
-function unsaid(body, sent) {
-  if (body.type !== "record_vitals" || !sent) return body;
-  const vitals = newVitals(body.vitals, JSON.parse(sent).vitals);
+/** The mark of the measurements that the node has taken: what waits for it may still be refused, and is then to be said as a whole. */
+const HEARD = "vitals-heard";
+
+/** Of measurements what the node has not taken before, nothing when that is all; anything else as a whole. @param {any} body @param {string|undefined} heard */
+function unsaid(body, heard) {
+  if (body.type !== "record_vitals" || !heard) return body;
+  const vitals = newVitals(body.vitals, JSON.parse(heard).vitals);
   return saysNothing(vitals) ? null : { ...body, vitals };
 }
 
@@ -213,6 +216,7 @@ export function recordedForm(record) {
       if (asked) form.sent[mark] = JSON.stringify(body);
     }
   }
+  if (form.sent.vitals) form.sent[HEARD] = form.sent.vitals;
   return form;
 }
 
