@@ -250,6 +250,7 @@ class Hub:
         self._tasks = [
             asyncio.create_task(self._hear_signals(), name="hub-signals"),
             asyncio.create_task(self._keep_loading(), name="hub-reload"),
+            asyncio.create_task(self._keep_erasing(), name="hub-erasing"),
             asyncio.create_task(self.presence.keep_on(), name="hub-presence"),
         ]
 
@@ -334,9 +335,18 @@ class Hub:
                     await self.publish_doctors()
                     await self._tell_on_call()
                     await self._free_visits()
-                    await self.erasures.step()
             except Exception:
                 logger.exception("reloading failed")  # a database that went away comes back
+            await asyncio.sleep(RELOAD_S)
+
+    async def _keep_erasing(self) -> None:
+        """Apart from all else: it waits for files, and for a second copy whose disk may be gone for days."""
+        while True:
+            try:
+                if self.front.leads:
+                    await self.erasures.step()
+            except Exception:
+                logger.exception("erasing failed")
             await asyncio.sleep(RELOAD_S)
 
     async def _tell_on_call(self) -> None:

@@ -7,10 +7,12 @@ frame. Another kind (the word of a PostgreSQL replica, say) implements :class:`S
 """
 
 import asyncio
+import errno
 import hashlib
 import logging
 import os
 import secrets
+import shutil
 import sqlite3
 import threading
 import time
@@ -19,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from edge.model.errors import Fault, UpkendraError
 from edge.sync import faults
@@ -57,8 +59,14 @@ class SecondCopy(Protocol):
     def tip(self, history: str) -> int | None:
         """Number of the last change that is held of a history; None when its beginning is not here."""
 
-    def begin(self, history: str, database: Path) -> int:
-        """Take a snapshot of the running database; the number of the last change in it."""
+    def draft(self, history: str, database: Path) -> int:
+        """Take a snapshot of the running database, durably; the number of the last change in it. Raises OSError.
+
+        It counts for nothing before :meth:`begin`: until then the history before it goes on.
+        """
+
+    def begin(self, history: str) -> None:
+        """A history begins with the snapshot that was drafted for it. Raises OSError."""
 
     def keep(self, history: str, frames: Sequence[Frame]) -> None:
         """Make consecutive changes durable. Raises OSError."""
@@ -84,22 +92,26 @@ class FolderCopy:
             last = lsn
         return last
 
-    def begin(self, history: str, database: Path) -> int:
+    def draft(self, history: str, database: Path) -> int:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = self._folder / f"base-{history}.db.part"
-        draft.unlink(missing_ok=True)
-        reading = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)
-        writing = sqlite3.connect(draft)
+        for path in self._folder.glob("base-*.db.part*"):  # what an attempt that was killed has left
+            path.unlink()
+        if shutil.disk_usage(self._folder).free < database.stat().st_size:
+            raise OSError(errno.ENOSPC, "there is no room for a second snapshot beside the first")
+        draft = self._draft(history)
         try:
-            reading.backup(writing)
-        finally:
-            writing.close()
-            reading.close()
-        draft.chmod(0o600)
-        _sync(draft)
-        draft.rename(self._folder / f"base-{history}.db")
+            _snapshot(database, draft, history)
+            _sync(draft)
+            _sync(self._folder)
+        except BaseException:
+            draft.unlink(missing_ok=True)  # a full disk is not filled any further
+            raise
+        return _lsn_in(draft, history)
+
+    def begin(self, history: str) -> None:
+        self.close()  # a segment of an older one may be open
+        self._draft(history).rename(self.base(history))
         _sync(self._folder)
-        return _lsn_in(self._folder / f"base-{history}.db", history)
 
     def keep(self, history: str, frames: Sequence[Frame]) -> None:
         try:
@@ -135,7 +147,6 @@ class FolderCopy:
             self._file = None
 
     def drop_others(self, history: str) -> None:
-        self.close()  # a segment of an older one may be open
         for path in (*self._folder.glob("base-*.db*"), *self._folder.glob("log-*.upk")):
             if path.name.split("-")[1].partition(".")[0] != history:
                 path.unlink()
@@ -150,6 +161,9 @@ class FolderCopy:
         """The snapshot with which a history begins."""
         return self._folder / f"base-{history}.db"
 
+    def _draft(self, history: str) -> Path:
+        return self._folder / f"base-{history}.db.part"
+
     def frames(self, history: str, after: int) -> Iterator[Frame]:
         """Changes behind ``after``, without a hole; a torn end of a segment ends that segment."""
         last = after
@@ -160,6 +174,21 @@ class FolderCopy:
                 if lsn == last + 1:
                     last = lsn
                     yield lsn, body
+
+
+def _snapshot(database: Path, target: Path, history: str) -> None:
+    """One moment of a running database as the beginning of a history."""
+    reading = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)
+    writing = sqlite3.connect(target)
+    try:
+        reading.backup(writing)
+        writing.execute("UPDATE copy_state SET history = ?", (history,))
+        writing.execute("DELETE FROM copy_log")
+        writing.commit()
+    finally:
+        writing.close()
+        reading.close()
+    target.chmod(0o600)
 
 
 def _sync(path: Path) -> None:
@@ -245,6 +274,8 @@ class Copier:
         self._stopping = False
         self._database = database
         self._anew_for: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
+        self._scrubbed_for = 0
+        """So many of them the database was scrubbed for."""
         self._begin(database)
         store.on_commit = self._wake.set
         self._thread = threading.Thread(target=self._run, name="hub-copy", daemon=True)
@@ -263,14 +294,16 @@ class Copier:
                 return
         self._anew(database)
 
-    def _anew(self, database: Path, *, scrub: bool = False) -> None:
-        self._history = secrets.token_hex(8)
-        history = self._history
-        self._store.write_now(lambda connection: _start_history(connection, history))
-        if scrub:
-            self._store.scrub_now()  # the snapshot takes the file as it is, with what was deleted from it
-        self.held = self._copy.begin(history, database)
-        say(logger, "second_copy_begun", lsn=self.held)
+    def _anew(self, database: Path) -> None:
+        """A new snapshot, then a new history. Should the first fail, the history before it goes on."""
+        history = secrets.token_hex(8)
+        self._store.write_now(_count)
+        lsn = self._copy.draft(history, database)
+        self._store.write_now(lambda connection: _start_history(connection, history, lsn))
+        self._copy.begin(history)
+        self._history = history
+        self._reached(lsn)
+        say(logger, "second_copy_begun", lsn=lsn)
 
     async def begin_anew(self) -> None:
         """Take a new snapshot and delete the older ones with all that followed them: something was erased.
@@ -322,8 +355,12 @@ class Copier:
         if not asking:
             return
         try:
-            self._anew(self._database, scrub=True)
+            if self._scrubbed_for != len(asking):  # not again while the snapshot fails: nobody writes meanwhile
+                self._store.scrub_now()  # the snapshot takes the file as it is, with what was deleted from it
+                self._scrubbed_for = len(asking)
+            self._anew(self._database)
             self._copy.drop_others(self._history)
+            self._scrubbed_for = 0
         except BaseException:
             with self._lock:
                 self._anew_for = asking + self._anew_for
@@ -342,14 +379,17 @@ class Copier:
         self._copy.keep(self._history, frames)
         faults.point("copy.synced")
         last = frames[-1][0]
-        with self._lock:
-            self.held = last
-            due = [row for row in self._waiting if row[0] <= last]
-            self._waiting = [row for row in self._waiting if row[0] > last]
-        for _, loop, future in due:
-            loop.call_soon_threadsafe(_settle, future)
+        self._reached(last)
         self._store.write_later(lambda connection: _forget(connection, last))
         return True
+
+    def _reached(self, lsn: int) -> None:
+        with self._lock:
+            self.held = lsn
+            due = [row for row in self._waiting if row[0] <= lsn]
+            self._waiting = [row for row in self._waiting if row[0] > lsn]
+        for _, loop, future in due:
+            loop.call_soon_threadsafe(_settle, future)
 
     def close(self) -> None:
         """Carry what is committed, and stop. Blocking; before the store is closed."""
@@ -387,11 +427,16 @@ def _forget(connection: Connection, lsn: int) -> None:
     connection.execute(delete(copy_log).where(copy_log.c.lsn <= lsn))
 
 
-def _start_history(connection: Connection, history: str) -> None:
-    """Changes are counted on: who waits for one does not wait for another history to come so far."""
-    found = _state(connection)
-    end_history(connection)
-    connection.execute(insert(copy_state).values(history=history, lsn=found[1] if found is not None else 0))
+def _count(connection: Connection) -> None:
+    """From now on changes are kept, of no history yet where there is none."""
+    if _state(connection) is None:
+        connection.execute(insert(copy_state).values(history="", lsn=0))
+
+
+def _start_history(connection: Connection, history: str, lsn: int) -> None:
+    """What is changed after ``lsn`` belongs to this history. Changes are counted on, whatever history they are of."""
+    _forget(connection, lsn)
+    connection.execute(update(copy_state).values(history=history))
 
 
 def has_history(connection: Connection) -> bool:

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
-from hub import backup
+from hub import backup, directory
 from hub.backup import init_hub
 from hub.config import Settings
 from hub.hub import Hub
@@ -132,6 +132,54 @@ async def test_a_copy_whose_files_were_deleted_under_the_running_hub_is_no_secon
     await node.until(lambda: bool(kit.hub.copier and kit.hub.copier.failure), 6000)
     assert not await kit.hub.link.is_copied(kit.hub.store.lsn, 0.3)
     assert node.levels.count(2) == 1
+
+
+async def test_a_new_snapshot_that_finds_no_room_leaves_the_second_copy_as_it_was(
+    kit: CopiedKit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draft, full = FolderCopy.draft, True
+
+    def fails(self: FolderCopy, history: str, database: Path) -> int:
+        if full:
+            raise OSError(28, "No space left on device")
+        return draft(self, history, database)
+
+    monkeypatch.setattr(FolderCopy, "draft", fails)
+    monkeypatch.setattr(copies, "RETRY_S", 0.05)
+    node, folder, copier = await kit.enrol(), FolderCopy(tmp_path / "copy"), kit.hub.copier
+    assert copier is not None
+    before = await asyncio.to_thread(folder.histories)
+    anew = asyncio.create_task(copier.begin_anew())
+    await node.until(lambda: copier.failure == "OSError", 6000)
+    await node.send([registered(new_id())])
+    await node.until(lambda: 2 in node.levels, 6000)
+    assert await asyncio.to_thread(folder.histories) == before
+    full = False
+    await asyncio.wait_for(anew, 20)
+    (after,) = await asyncio.to_thread(folder.histories)
+    assert after not in before
+    await node.send([registered(new_id())])
+    await node.until(lambda: node.levels.count(2) == 2, 6000)
+    assert await asyncio.to_thread(folder.tip, after) == kit.hub.store.lsn
+
+
+async def test_an_erasure_that_waits_for_the_disk_of_the_copy_holds_up_nothing_else(
+    kit: CopiedKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = asyncio.Event()
+
+    async def waits() -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("hub.hub.RELOAD_S", 0.01)
+    monkeypatch.setattr(kit.hub.erasures, "step", waits)
+    node = await kit.enrol()
+    await asyncio.wait_for(began.wait(), 20)
+    name = node.keys.node_id.hex()
+    known = kit.hub._known_nodes[name]
+    await kit.hub.store.write(lambda connection: directory.revoke_node(connection, name, kit.clock.ms))
+    await node.until(lambda: kit.hub._known_nodes.get(name) != known)
 
 
 async def test_the_copy_alone_is_the_whole_hub(tmp_path: Path) -> None:
