@@ -214,13 +214,12 @@ def _erase_entries(connection: Connection, which: "object", visit_id: str) -> in
     columns = (entries.c.id, entries.c.node_id, entries.c.run, entries.c.stream, entries.c.seq)
     query = select(*columns, entries.c.c, entries.c.raw, entries.c.kind, entries.c.stamp)
     rows = connection.execute(query.where(which)).all()  # type: ignore[arg-type]
-    salts: dict[str, bytes] = {}
+    # before the visit's first entry goes, which holds the salt
+    salts = {name: visit_salt(connection, name, visit_id) for name in {row.node_id for row in rows if row.c is None}}
     for row in rows:
         c = row.c
         if c is None:  # its chain has not come so far, or it was given back by its node
             event = found[1] if (found := views.readable(bytes(row.raw))) is not None else None
-            if row.node_id not in salts:
-                salts[row.node_id] = visit_salt(connection, row.node_id, visit_id)
             salt = (own_salt(event) if event is not None else None) or salts[row.node_id]
             c = commitment(bytes(row.raw), salt, Stream(row.stream), row.seq) if any(salt) or not visit_id else None
         blank: dict[str, object] = {"raw": b"", "c": c, "kind": 0, "visit_id": "", "patient_id": ""}
