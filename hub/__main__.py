@@ -31,6 +31,7 @@ from . import (
     courier_cli,
     courier_fleet,
     directory,
+    erasures,
     journal_cli,
     people_cli,
     report_cli,
@@ -187,12 +188,13 @@ def _say(**fields: object) -> None:
     print(json.dumps(fields, ensure_ascii=False), flush=True)
 
 
-def _with_store(arguments: argparse.Namespace, work: Callable[[Connection, Keyring], T]) -> T:
+def _with_store(arguments: argparse.Namespace, work: Callable[[Connection, Keyring], T], *, reads: bool = False) -> T:
+    """``reads``: the work writes nothing, and a hub that serves beside it goes on writing, however long it takes."""
     settings = Settings(arguments.data, database=arguments.database)
     keys = load_keys(settings.data)
     store = Store(settings.database_url)
     try:
-        return store.write_now(lambda connection: work(connection, keys))
+        return (store.read_now if reads else store.write_now)(lambda connection: work(connection, keys))
     finally:
         store.close()
 
@@ -254,7 +256,13 @@ def _people(arguments: argparse.Namespace) -> None:
 
 
 def _rights(arguments: argparse.Namespace) -> None:
-    _say(**_with_store(arguments, rights_cli.COMMANDS[arguments.command](arguments, wall_ms())))
+    if arguments.command == "erasure" and arguments.person:
+        reference = arguments.person
+        arguments.person = _with_store(
+            arguments, lambda connection, keys: erasures.find(connection, reference), reads=True
+        )
+    work = rights_cli.COMMANDS[arguments.command](arguments, wall_ms())
+    _say(**_with_store(arguments, work, reads=arguments.command in rights_cli.READS))
 
 
 def _site_token(arguments: argparse.Namespace) -> None:
@@ -300,7 +308,7 @@ def _status(arguments: argparse.Namespace) -> None:
         found["node_ids"] = [row.node_id for row in connection.execute(select(nodes.c.node_id))]
         return found
 
-    _say(**_with_store(arguments, count))
+    _say(**_with_store(arguments, count, reads=True))
 
 
 def _rota(arguments: argparse.Namespace) -> None:
@@ -315,7 +323,8 @@ def _rota(arguments: argparse.Namespace) -> None:
 
 
 def _affected(arguments: argparse.Namespace) -> None:
-    found = _with_store(arguments, lambda connection, keys: breach_cli.look(arguments, connection, wall_ms()))
+    _with_store(arguments, lambda connection, keys: breach_cli.asked(arguments, connection, wall_ms()))
+    found = _with_store(arguments, lambda connection, keys: breach_cli.look(arguments, connection), reads=True)
     for one in found.people:
         _say(**msgspec.structs.asdict(one))
     counts = {name: getattr(found, name) for name in ("reads", "at_nodes", "unsaid", "unknown", "audit_broken_at")}
@@ -323,8 +332,9 @@ def _affected(arguments: argparse.Namespace) -> None:
 
 
 def _breach_report(arguments: argparse.Namespace) -> None:
-    act = breach_cli.report(arguments, wall_ms())
-    texts = _with_store(arguments, lambda connection, keys: act(connection))
+    act = breach_cli.report(arguments)
+    _with_store(arguments, lambda connection, keys: breach_cli.asked(arguments, connection, wall_ms()))
+    texts = _with_store(arguments, lambda connection, keys: act(connection), reads=True)
     breach_cli.write(arguments.out, texts)
     _say(out=str(arguments.out), files=sorted(texts))
 

@@ -5,7 +5,7 @@ Names and clinical content stay out: a patient is an id, with the centre that ca
 """
 
 import csv
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final, TextIO
 
 from msgspec import Struct
@@ -85,14 +85,6 @@ def span_of(first: int, last: int) -> tuple[int, int]:
     return first * DAY_MS - IST_OFFSET_S * 1000, (last + 1) * DAY_MS - IST_OFFSET_S * 1000
 
 
-def people(
-    connection: Connection, actor: str, from_ms: int, to_ms: int, now_ms: int, *, place: str = "", asker: str = ""
-) -> Affected:
-    """As :func:`look`; the asking is audited too."""
-    asked(connection, actor, place, now_ms, asker)
-    return look(connection, actor, from_ms, to_ms, place)
-
-
 def asked(connection: Connection, actor: str, place: str, now_ms: int, asker: str) -> None:
     """Audit who asked, and about whom."""
     audit.record(connection, now_ms, asker, "affected_listed", f"{actor}@{place}" if place else actor)
@@ -103,45 +95,96 @@ def look(connection: Connection, actor: str, from_ms: int, to_ms: int, place: st
 
     ``place``: a centre's code or a node's id: only what was opened there. Only reads.
     """
-    reads = [] if place else _here(connection, actor, from_ms, to_ms)
+    seen = _Seen()
+    if not place:
+        seen.take(_here(connection, actor, from_ms, to_ms))
     said = node_reads.lines(connection, actor, place, from_ms, to_ms)
-    there = node_reads.whom(connection, said)
-    reads += [Read(one.line.at_ms, one.line.actor, one.visit_id, one.listed, one.patient_id) for one in there]
-    owners = _owners(connection, {read.visit_id for read in reads if read.visit_id})
-    owners |= _registered(connection, {read.patient_id for read in reads if read.patient_id})
-    found: dict[str, Person] = {}
-    for read in sorted(reads, key=lambda read: read.at_ms):
-        owner = owners.get(read.visit_id or read.patient_id)
-        if owner is None:
-            continue
-        known = found.get(owner.patient_id)
-        found[owner.patient_id] = Person(
-            owner.patient_id,
-            owner.site_code,
-            owner.district,
-            tuple(sorted({*(known.visit_ids if known else ()), owner.visit_id} - {""})),
-            tuple(sorted({*(known.actors if known else ()), read.actor})),
-            known.first_ms if known else read.at_ms,
-            read.at_ms,
-            bool(known and known.opened) or not read.listed,
-        )
-    opened_count = sum(not read.listed for read in reads)
-    unknown = len({read.visit_id for read in reads if read.visit_id and read.visit_id not in owners})
-    at_nodes = sum(not one.listed for one in there)
+    here = seen.opened
+    seen.take(
+        Read(one.line.at_ms, one.line.actor, one.visit_id, one.listed, one.patient_id)
+        for one in node_reads.whom(connection, said)
+    )
+    owners = _owners(connection, {visit_id for visit_id, _ in seen.looks if visit_id})
+    owners |= _registered(connection, {patient_id for _, patient_id in seen.looks if patient_id})
+    unknown = sum(bool(visit_id) and visit_id not in owners for visit_id, _ in seen.looks)
     unsaid = sum(one.action in node_reads.UNSAID for one in said)
-    return Affected(tuple(found.values()), opened_count, audit.verify(connection), unknown, at_nodes, unsaid)
+    whole = audit.verify(connection)
+    return Affected(seen.people(owners), seen.opened, whole, unknown, seen.opened - here, unsaid)
 
 
-def _here(connection: Connection, actor: str, from_ms: int, to_ms: int) -> list[Read]:
+class _Look(Struct):
+    """All looks at one visit."""
+
+    first_ms: int
+    last_ms: int
+    actors: int
+    """A bit for each: a list shows a visit to a hundred doctors, and there are hundreds of thousands of visits."""
+    opened: bool
+
+
+class _Seen:
+    """Who saw what, as far as it was gone through: no look is kept by itself."""
+
+    def __init__(self) -> None:
+        self.looks: dict[tuple[str, str], _Look] = {}
+        """By visit and (when that is empty) patient."""
+        self.opened = 0
+        """Looks at more than a list."""
+        self._actors: dict[str, int] = {}
+
+    def take(self, reads: Iterable[Read]) -> None:
+        for read in reads:
+            actor = 1 << self._actors.setdefault(read.actor, len(self._actors))
+            self.opened += not read.listed
+            known = self.looks.get((read.visit_id, read.patient_id))
+            if known is None:
+                look = _Look(read.at_ms, read.at_ms, actor, not read.listed)
+                self.looks[read.visit_id, read.patient_id] = look
+            else:
+                known.first_ms, known.last_ms = min(known.first_ms, read.at_ms), max(known.last_ms, read.at_ms)
+                known.actors |= actor
+                known.opened |= not read.listed
+
+    def people(self, owners: dict[str, Owner]) -> tuple[Person, ...]:
+        """Whose visits these are, whoever was seen first before the others."""
+        looks: dict[str, _Look] = {}
+        theirs: dict[str, tuple[Owner, set[str]]] = {}
+        for (visit_id, patient_id), one in self.looks.items():
+            owner = owners.get(visit_id or patient_id)
+            if owner is None:
+                continue
+            theirs.setdefault(owner.patient_id, (owner, set()))[1].add(owner.visit_id)
+            known = looks.get(owner.patient_id, one)
+            looks[owner.patient_id] = _Look(
+                min(known.first_ms, one.first_ms),
+                max(known.last_ms, one.last_ms),
+                known.actors | one.actors,
+                known.opened or one.opened,
+            )
+        names: dict[int, tuple[str, ...]] = {}
+        found = []
+        for patient_id, (owner, visit_ids) in theirs.items():
+            one = looks[patient_id]
+            if one.actors not in names:
+                names[one.actors] = tuple(sorted(name for name, at in self._actors.items() if one.actors >> at & 1))
+            times = (one.first_ms, one.last_ms, one.opened)
+            visits_seen = tuple(sorted(visit_ids - {""}))
+            found.append(Person(patient_id, owner.site_code, owner.district, visits_seen, names[one.actors], *times))
+        return tuple(sorted(found, key=lambda person: person.first_ms))
+
+
+def _here(connection: Connection, actor: str, from_ms: int, to_ms: int) -> Iterator[Read]:
     """What this hub's own audit says."""
     within = and_(lines.c.at_ms >= from_ms, lines.c.at_ms < to_ms)
     mine = lines.c.actor == actor if actor else true()
     opened = select(lines.c.at_ms, lines.c.actor, lines.c.subject).where(within, mine, lines.c.action.in_(READS))
-    reads = [Read(row.at_ms, row.actor, row.subject) for row in connection.execute(opened.order_by(lines.c.seq))]
+    for row in connection.execute(opened.execution_options(yield_per=audit.AT_ONCE)):
+        yield Read(row.at_ms, row.actor, row.subject)
     listed = select(lines.c.at_ms, lines.c.actor, audit_shown.c.ids).join(audit_shown, audit_shown.c.seq == lines.c.seq)
-    for row in connection.execute(listed.where(within, mine, lines.c.action.in_(LISTS)).order_by(lines.c.seq)):
-        reads += [Read(row.at_ms, row.actor, one, listed=True) for one in audit.shown(bytes(row.ids))]
-    return reads
+    listed = listed.where(within, mine, lines.c.action.in_(LISTS))
+    for row in connection.execute(listed.execution_options(yield_per=audit.AT_ONCE)):
+        for one in audit.shown(bytes(row.ids)):
+            yield Read(row.at_ms, row.actor, one, listed=True)
 
 
 def _registered(connection: Connection, wanted: Collection[str]) -> dict[str, Owner]:

@@ -25,6 +25,8 @@ SHOWN: Final = "_shown"
 """How actions end whose line has ids beside it."""
 SHOWN_MAX: Final = 1_000
 """Ids in one line."""
+AT_ONCE: Final = 500
+"""Lines that are held in memory at once: years of them are gigabytes."""
 _encode = msgspec.msgpack.Encoder().encode
 _ids = msgspec.msgpack.Decoder(tuple[str, ...])
 
@@ -94,14 +96,14 @@ def verify(connection: Connection) -> int:
     """Sequence of the first line that does not fit its chain, or 0 when the whole chain holds."""
     previous = _GENESIS
     expected = 1
-    lists = {row.seq: bytes(row.ids) for row in connection.execute(select(audit_shown))}
-    for row in connection.execute(select(audit).order_by(audit.c.seq)):
-        previous = _chained(previous, row.seq, row.at_ms, row.actor, row.action, row.subject, row.result)
-        beside = lists.get(row.seq)
-        named = row.action.endswith(SHOWN)
-        if row.seq != expected or row.hash != previous or named != (beside is not None):
-            return expected
-        if beside is not None and _digest(beside) != row.result:
-            return expected
-        expected += 1
+    query = select(audit, audit_shown.c.ids).outerjoin(audit_shown, audit_shown.c.seq == audit.c.seq)
+    with connection.execute(query.order_by(audit.c.seq).execution_options(yield_per=AT_ONCE)) as rows:
+        for row in rows:
+            previous = _chained(previous, row.seq, row.at_ms, row.actor, row.action, row.subject, row.result)
+            named = row.action.endswith(SHOWN)
+            if row.seq != expected or row.hash != previous or named != (row.ids is not None):
+                return expected
+            if row.ids is not None and _digest(bytes(row.ids)) != row.result:
+                return expected
+            expected += 1
     return 0

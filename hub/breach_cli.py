@@ -46,19 +46,25 @@ def officer(arguments: argparse.Namespace, now_ms: int) -> Callable[[Connection]
     return lambda connection: breach.put_officer(connection, breach.Role(arguments.role), made, now_ms)
 
 
-def look(arguments: argparse.Namespace, connection: Connection, now_ms: int) -> affected.Affected:
-    """Who was affected. Raises BadInput, NotFound."""
+def asked(arguments: argparse.Namespace, connection: Connection, now_ms: int) -> None:
+    """Audit who is asked about, before anything is shown. Raises BadInput, NotFound."""
+    report_cli.days(arguments)
     node_reads.need_place(connection, arguments.node)
+    affected.asked(connection, arguments.id, arguments.node, now_ms, "")
+
+
+def look(arguments: argparse.Namespace, connection: Connection) -> affected.Affected:
+    """Who was affected. Only reads: it may take minutes. Raises BadInput."""
     from_ms, to_ms = affected.span_of(*report_cli.days(arguments))
-    return affected.people(connection, arguments.id, from_ms, to_ms, now_ms, place=arguments.node)
+    return affected.look(connection, arguments.id, from_ms, to_ms, arguments.node)
 
 
-def report(arguments: argparse.Namespace, now_ms: int) -> Callable[[Connection], dict[str, str]]:
-    """Make the texts. Raises BadInput."""
+def report(arguments: argparse.Namespace) -> Callable[[Connection], dict[str, str]]:
+    """Make the texts; only reads. Raises BadInput."""
     noticed_ms = breach.noticed(arguments.noticed)
 
     def act(connection: Connection) -> dict[str, str]:
-        found = look(arguments, connection, now_ms)
+        found = look(arguments, connection)
         return breach.files(connection, found, f"{arguments.from_day} to {arguments.to_day}", noticed_ms)
 
     return act

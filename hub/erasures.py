@@ -24,6 +24,8 @@ from .store.schema_rights import erasures
 logger = logging.getLogger("hub.erasure")
 WAITING, APPROVED, REFUSED, DONE = "waiting", "approved", "refused", "done"
 SHOWN: Final = 100
+AT_ONCE: Final = 500
+"""Patients that are read at once."""
 
 
 class Asking(Struct, frozen=True):
@@ -49,18 +51,21 @@ class Asking(Struct, frozen=True):
 
 
 def find(connection: Connection, reference: str) -> str:
-    """The patient of a patient's id, a visit's id or the number on the slip. Raises NotFound, Refused(several)."""
+    """The patient of a patient's id, a visit's id or the number on the slip. Raises NotFound, Refused(several_people).
+
+    Only reads. A number is looked for among all patients: not in a transaction of the writer.
+    """
     wanted = reference.strip()
     if views.node_of_patient(connection, wanted):
         return wanted
     owner = connection.execute(select(visits.c.patient_id).where(visits.c.visit_id == wanted)).scalar()
     if owner:
         return str(owner)
-    found = [
-        patient.patient_id
-        for (patient_id,) in connection.execute(select(patients.c.patient_id))
-        if (patient := views.load_patient(connection, patient_id)) is not None and patient.local_id == wanted
-    ]
+    found: list[str] = []
+    query = select(patients.c.view).execution_options(yield_per=AT_ONCE)
+    for (raw,) in connection.execute(query):
+        if wanted.encode() in raw and (patient := views.patient_in(raw)).local_id == wanted:
+            found.append(patient.patient_id)
     if not found:
         raise NotFound("Nobody here has this number.")
     if len(found) > 1:
@@ -68,18 +73,18 @@ def find(connection: Connection, reference: str) -> str:
     return found[0]
 
 
-def plan(connection: Connection, reference: str, actor: str, now_ms: int) -> erasure.Plan:
-    """What an erasure would do. The asking is audited. Raises NotFound, Refused."""
-    patient_id = find(connection, reference)
+def plan(connection: Connection, patient_id: str, actor: str, now_ms: int) -> erasure.Plan:
+    """What an erasure would do to whom :func:`find` has found. The asking is audited. Raises NotFound."""
     made = erasure.plan(connection, patient_id, now_ms)
-    assert made is not None
+    if made is None:
+        raise NotFound("Nobody here has this number.")
     audit.record(connection, now_ms, actor, "erasure_planned", name_of(patient_id).hex())
     return made
 
 
-def ask(connection: Connection, reference: str, reason: str, actor: str, now_ms: int) -> str:
+def ask(connection: Connection, patient_id: str, reason: str, actor: str, now_ms: int) -> str:
     """Ask for it; the id of the request. Raises NotFound, Refused."""
-    made = plan(connection, reference, actor, now_ms)
+    made = plan(connection, patient_id, actor, now_ms)
     if not made.goes:
         raise Refused("Nothing of this person may be erased now.", code="nothing_to_erase")
     waiting = erasures.c.state.in_((WAITING, APPROVED))
@@ -104,8 +109,10 @@ def decide(connection: Connection, erasure_id: str, actor: str, now_ms: int, *, 
         raise Refused("Somebody else has to agree: nobody erases alone.", code="own_request")
     state = APPROVED if agree else REFUSED
     mine = erasures.c.erasure_id == erasure_id
-    values = {"state": state, "decided_by": actor, "decided_ms": now_ms}
-    connection.execute(update(erasures).where(mine).values(values | ({} if agree else {"patient_id": ""})))
+    values = {"state": state, "decided_by": actor, "decided_ms": now_ms} | ({} if agree else {"patient_id": ""})
+    still = update(erasures).where(mine, erasures.c.state == WAITING).values(values).returning(erasures.c.erasure_id)
+    if connection.execute(still).first() is None:  # at another process, in this moment
+        raise Refused("Somebody has decided this already.", code="decided")
     audit.record(connection, now_ms, actor, "erasure_agreed" if agree else "erasure_refused", erasure_id)
 
 

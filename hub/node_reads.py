@@ -3,7 +3,7 @@
 A node writes the id of what was opened: a person, a visit, a prescription or a recording. It does not say which tablet.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -92,26 +92,21 @@ def _stamp(at_ms: int) -> int:
     return min(max(at_ms, 0) << COUNTER_BITS, (1 << 63) - 1)
 
 
-def whom(connection: Connection, said: Iterable[Line]) -> list[Found]:
+def whom(connection: Connection, said: Sequence[Line]) -> Iterator[Found]:
     """Whom these lines are about; a line about nothing that is here comes back with its subject as a visit's id."""
-    said = list(said)
-    here = {
-        one.node_id: _Node(connection, one.node_id)
-        for one in said
-        if one.action in OF_PRESCRIPTIONS | OF_MEDIA | OF_DAYS
-    }
+    parted = OF_PRESCRIPTIONS | OF_MEDIA | OF_DAYS
+    here = {name: _Node(connection, name) for name in {one.node_id for one in said if one.action in parted}}
     known = _known(connection, {one.subject for one in said if one.action in OF_PEOPLE})
-    found: list[Found] = []
     for one in said:
         if one.action in OF_PEOPLE and one.subject in known:
-            found.append(Found(one, patient_id=one.subject))
+            yield Found(one, patient_id=one.subject)
         elif one.action in OF_DAYS:
-            found += [Found(one, visit_id=visit_id, listed=True) for visit_id in here[one.node_id].shown(one)]
+            for visit_id in here[one.node_id].shown(one):
+                yield Found(one, visit_id=visit_id, listed=True)
         elif one.action in OF_PRESCRIPTIONS | OF_MEDIA:
-            found.append(Found(one, visit_id=here[one.node_id].parts.get(one.subject, one.subject)))
+            yield Found(one, visit_id=here[one.node_id].parts.get(one.subject, one.subject))
         elif one.action not in UNSAID:
-            found.append(Found(one, visit_id=one.subject))
-    return found
+            yield Found(one, visit_id=one.subject)
 
 
 def _known(connection: Connection, patient_ids: set[str]) -> set[str]:

@@ -82,6 +82,8 @@ def _verify(arguments: argparse.Namespace, now_ms: int) -> Work:
     return lambda connection, keys: msgspec.structs.asdict(chains.verify(connection))
 
 
+READS: Final = frozenset({"verify"})
+"""Those that write nothing."""
 COMMANDS: Final[dict[str, Callable[[argparse.Namespace, int], Work]]] = {
     "retention": _retention,
     "erasure": _erasure,

@@ -95,19 +95,23 @@ class RightsApi:
 
     async def plan(self, call: Call[AskPlan, None]) -> erasure.Plan:
         """What of a person would go now, and what stays and why. Changes nothing."""
-        reference, now_ms = call.body.reference, self._hub.wall_ms()
+        patient_id, now_ms = await self._find(call.body.reference), self._hub.wall_ms()
         return await self._hub.store.write(
-            lambda connection: erasures.plan(connection, reference, call.subject, now_ms)
+            lambda connection: erasures.plan(connection, patient_id, call.subject, now_ms)
         )
+
+    async def _find(self, reference: str) -> str:
+        return await self._hub.store.read(lambda connection: erasures.find(connection, reference))
 
     async def ask(self, call: Call[AskErasure, None]) -> Rights:
         """Ask for what may go to be erased. Somebody else has to agree."""
         body = call.body
         await self._hub.desk.need_password(call.subject, body.password)
+        patient_id = await self._find(body.reference)
 
         def act(connection: Connection) -> Rights:
             reason, now_ms = body.reason.strip(), self._hub.wall_ms()
-            erasures.ask(connection, body.reference, reason, call.subject, now_ms)
+            erasures.ask(connection, patient_id, reason, call.subject, now_ms)
             return self._rights(connection, call.subject)
 
         return await self._hub.store.write(act)

@@ -172,7 +172,7 @@ async def test_it_is_served_so_that_it_can_do_nothing_and_every_look_is_audited(
     actors = select(audit.c.actor).where(audit.c.action == "media_opened")
     assert (await kit.hub.store.read(lambda c: c.execute(actors).scalars().all())) == ["asha"] * 3
     now_ms = kit.clock.ms + 1
-    shown = await kit.hub.store.write(lambda connection: affected.people(connection, "asha", 0, now_ms, now_ms))
+    shown = await kit.hub.store.read(lambda connection: affected.look(connection, "asha", 0, now_ms))
     assert [one.patient_id for one in shown.people] == [case.patient_id], (
         "who saw a photo alone is found after a breach"
     )

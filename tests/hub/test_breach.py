@@ -42,7 +42,7 @@ async def test_a_patient_at_home_whose_record_was_opened_is_among_the_affected_a
     visit_id = await patient.waiting()
     await page.get(f"/api/visits/{visit_id}")
     now_ms = home.clock.ms + 1
-    found = await home.hub.store.write(lambda connection: affected.people(connection, "asha", 0, now_ms, now_ms))
+    found = await home.hub.store.read(lambda connection: affected.look(connection, "asha", 0, now_ms))
     (person,) = found.people
     assert (person.visit_ids, person.site_code, person.district) == ((visit_id,), "H", "")
     texts = breach.reports(found, "2026-11-01 to 2026-11-26", NOTICED_MS, None, breach.Officer("K. Rao", "011-555"))
@@ -110,14 +110,14 @@ async def test_what_a_node_wrote_of_its_own_readers_counts_with_its_centre(kit: 
         ev.Accessed("due_list", day_text(day_of(kit.clock.ms))),
         ev.Accessed("clock_set", ""),
     )
-    found = await kit.hub.store.write(lambda c: affected.people(c, "", 0, 1 << 60, kit.clock.ms))
+    found = await kit.hub.store.read(lambda c: affected.look(c, "", 0, 1 << 60))
     assert {one.patient_id for one in found.people} == {people[number][0] for number in (0, 1, 4)}
     assert (found.reads, found.at_nodes, found.unsaid, found.unknown) == (5, 4, 1, 2)
     first = next(one for one in found.people if one.patient_id == people[0][0])
     assert (first.actors, first.site_code, first.opened) == (("sunita@UP01",), "UP01", True)
     person = next(one for one in found.people if one.patient_id == people[1][0])
     assert person.visit_ids == ()
-    only = await kit.hub.store.write(lambda c: affected.people(c, "", 0, 1 << 60, kit.clock.ms, place="UP01"))
+    only = await kit.hub.store.read(lambda c: affected.look(c, "", 0, 1 << 60, "UP01"))
     assert {one.patient_id for one in only.people} == {people[0][0], people[1][0]}
     assert (await kit.hub.store.read(lambda c: affected.look(c, "sunita", 0, 1 << 60))).people == only.people
     assert (await kit.hub.store.read(lambda c: affected.look(c, "", 0, start_ms, "UP01"))).people == ()

@@ -3,14 +3,19 @@
 import argparse
 import json
 import os
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
-from hub.__main__ import gone_seconds
+from hub import audit, chains
+from hub.__main__ import COMMANDS, _parser, gone_seconds
+from hub.backup import init_hub
+from hub.config import Settings
 
 AS_ANYBODY = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 """Root without its right to read the files of others: this checkout may lie where no other user gets to."""
@@ -105,3 +110,34 @@ def test_a_page_may_be_gone_for_half_a_minute_to_an_hour() -> None:
     for wrong in ("29", "3601", "two", "-60", ""):
         with pytest.raises(argparse.ArgumentTypeError, match="between 30 and 3600"):
             gone_seconds(wrong)
+
+
+def test_commands_that_look_for_minutes_leave_the_writer_to_the_hub_that_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write that waits for longer than half a minute fails, and with it what nodes send."""
+    init_hub(Settings(tmp_path))
+    written: list[str] = []
+
+    def beside(module: object, name: str) -> None:
+        looks: Callable[[Connection], object] = getattr(module, name)
+
+        def look(connection: Connection) -> object:
+            found = looks(connection)
+            serving = sqlite3.connect(tmp_path / "hub.db", timeout=0.2)
+            serving.execute("BEGIN IMMEDIATE")
+            serving.close()
+            written.append(command[0])
+            return found
+
+        monkeypatch.setattr(module, name, look)
+
+    beside(audit, "verify")
+    beside(chains, "verify")
+    span = ("--from", "2026-11-01", "--to", "2026-11-26")
+    out = str(tmp_path / "out")
+    report = ("breach-report", *span, "--noticed", "2026-11-26T14:30", "--out", out)
+    for command in (("verify",), ("status",), ("affected", *span), report):
+        arguments = _parser().parse_args([*command, "--data", str(tmp_path)])
+        COMMANDS[command[0]](arguments)
+    assert written == ["verify", "status", "affected", "breach-report"]

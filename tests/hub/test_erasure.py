@@ -2,19 +2,22 @@
 
 import asyncio
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import pytest
 from sqlalchemy import Connection, func, inspect, select, text
 
 from edge.model import events as ev
+from edge.model.errors import UpkendraError
 from edge.model.records import Complaint, VisitState
 from edge.sync import holdings
 from edge.sync.bundle import BundlePayload, unpack
 from edge.sync.erased import name_of
 from edge.sync.log import Stream
 from edge.sync.seal import SignedDown, open_down
-from hub import audit, backup, chains, erased, retention, views
+from hub import audit, backup, chains, erased, erasures, retention, views
 from hub.hub import Hub
 from hub.permits import Role
 from hub.quarantine import put_aside
@@ -247,6 +250,43 @@ async def test_what_was_on_its_way_finds_its_place_and_leaves_nothing(kit: HubKi
     items = (await page.get("/api/rights"))["items"]
     assert isinstance(items, list) and items[0]["node_ms"] > START_MS
     await case_again(kit, gone)
+
+
+async def test_what_waits_behind_a_hole_when_it_is_erased_is_reached_when_the_hole_is_filled(kit: HubKit) -> None:
+    await kit.add_doctor()
+    node = await kit.enrol()
+    gone = await Person(node).come()
+    hole = node.entries([ev.EndingTold(gone.visit_id, "better", f"{MARKER} in the hole")])
+    await node.send([ev.EndingTold(gone.visit_id, "died", f"{MARKER} behind it")])
+    await fixed(kit)
+    kit.clock.pass_s(YEARS_S)
+    await erase(kit, gone.patient_id)
+    await node.send_payload(hole)
+    assert await rows_with_marker(kit) == []
+    assert (await verified(kit)).entries >= hole.first_seq + 1
+
+    def behind(connection: Connection) -> int:
+        reached = select(func.count()).where(entries.c.run == node.run, entries.c.h.is_(None))
+        return int(connection.execute(reached).scalar() or 0)
+
+    assert await kit.hub.store.read(behind) == 0
+
+
+async def test_a_number_that_two_people_have_finds_neither_and_a_visit_finds_hers(kit: HubKit) -> None:
+    node = await kit.enrol()
+    people = [new_id() for _ in range(3)]
+    numbers = ("UP-01-000007", "UP-01-000007", "UP-01-000008")
+    for patient_id, number in zip(people, numbers, strict=True):
+        await node.send([msgspec.structs.replace(registered(patient_id), local_id=number)])
+
+    def finder(number: str) -> Callable[[Connection], str]:
+        return lambda connection: erasures.find(connection, number)
+
+    assert await kit.hub.store.read(finder(" UP-01-000008 ")) == people[2]
+    for number, code in (("UP-01-000007", "several_people"), ("UP-01-00000", "not_found")):
+        with pytest.raises(UpkendraError) as met:
+            await kit.hub.store.read(finder(number))
+        assert met.value.refusal.code == code
 
 
 async def case_again(kit: HubKit, gone: Person) -> None:

@@ -248,9 +248,7 @@ async def test_broken_glass_opens_one_record_for_a_while_and_somebody_else_revie
     status, after = await post(admin, f"/api/glass/{one['glass_id']}", verdict)
     assert status == 200 and after["items"][0]["reviewed_by"] == "administrator"
     assert (await post(admin, f"/api/glass/{one['glass_id']}", verdict))[0] == 409
-    found = await kit.hub.store.write(
-        lambda connection: affected.people(connection, "", since_ms, kit.clock.ms + 1, kit.clock.ms)
-    )
+    found = await kit.hub.store.read(lambda connection: affected.look(connection, "", since_ms, kit.clock.ms + 1))
     assert [one.patient_id for one in found.people] == [patient_id], "who was affected knows of it"
     assert await said(kit, "glass_broken", "glass_reviewed") == [
         ("coordinator", "glass_broken", visit_id),

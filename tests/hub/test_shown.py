@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import pytest
 from sqlalchemy import Connection, delete, func, select, update
 
 from edge.model import events as ev
@@ -23,9 +24,9 @@ async def said(kit: HubKit) -> list[str]:
 
 async def who(kit: HubKit, actor: str = "asha") -> affected.Affected:
     def act(connection: Connection) -> affected.Affected:
-        return affected.people(connection, actor, 0, 1 << 60, kit.clock.ms)
+        return affected.look(connection, actor, 0, 1 << 60)
 
-    return await kit.hub.store.write(act)
+    return await kit.hub.store.read(act)
 
 
 async def test_a_list_that_was_shown_is_one_line_with_its_patients_and_additions_are_gathered(kit: HubKit) -> None:
@@ -113,3 +114,37 @@ async def test_what_was_gathered_is_written_when_the_hub_stops(kit: HubKit) -> N
     await kit.hub.shown.flush(everything=True)
     assert await said(kit) == ["queue_shown"] * 2
     assert await kit.hub.store.read(lambda c: c.execute(select(func.count()).select_from(audit_shown)).scalar()) == 2
+
+
+async def test_looks_at_one_visit_are_counted_and_not_kept_however_many(kit: HubKit) -> None:
+    """A month of lists that a hundred doctors had open is millions of looks."""
+    node = await kit.enrol()
+    patient_id, visit_id = new_id(), new_id()
+    await node.send([registered(patient_id), *visit_events(visit_id, patient_id)])
+    seen = affected._Seen()
+    seen.take(affected.Read(at_ms, f"dr-{at_ms % 100:02}", visit_id, listed=True) for at_ms in range(5, 2_005))
+    seen.take([affected.Read(3, "dr-00", visit_id), affected.Read(4, "dr-00", new_id())])
+    assert (len(seen.looks), seen.opened) == (2, 2)
+    owners = await kit.hub.store.read(lambda connection: affected._owners(connection, [visit_id]))
+    (person,) = seen.people(owners)
+    assert (person.first_ms, person.last_ms, person.opened, person.visit_ids) == (3, 2_004, True, (visit_id,))
+    assert person.actors == tuple(f"dr-{number:02}" for number in range(100))
+
+
+async def test_the_log_is_verified_a_part_at_a_time_with_the_ids_beside_it(
+    kit: HubKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "AT_ONCE", 3)
+
+    def act(connection: Connection) -> None:
+        for number in range(8):
+            audit.record_shown(connection, number, "asha", "queue_shown", [new_id()])
+            audit.record(connection, number, "asha", "record_opened", new_id())
+
+    await kit.hub.store.write(act)
+    assert await kit.hub.store.read(audit.verify) == 0
+    seq = await kit.hub.store.read(lambda c: c.execute(select(func.max(audit_shown.c.seq))).scalar())
+    await kit.hub.store.write(
+        lambda c: c.execute(update(audit_shown).where(audit_shown.c.seq == seq).values(ids=b"\x90"))
+    )
+    assert await kit.hub.store.read(audit.verify) == seq
