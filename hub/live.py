@@ -382,16 +382,17 @@ class Live(Pages):
                 self._tell_doctor(present, Bye(call.call_id, reason))
                 await self._end(present, reason)
 
-    async def end_left(self, visit_id: str, doctor_id: str) -> None:
-        """End the calls of a visit whose doctor is not there any more."""
+    async def end_left(self, visit_id: str, doctor_id: str, reason: str = "failed") -> None:
+        """End the calls of a visit whose doctor is not there any more, or has handed it on."""
         hers = (calls.c.visit_id == visit_id, calls.c.doctor_id == doctor_id, calls.c.phase != Phase.ENDED.value)
         query = select(calls.c.call_id).where(*hers)
         rows = await self._desk.store.read(lambda connection: connection.execute(query).all())
         for row in rows:
             call = await self._find(row.call_id)
             if call is not None and call.phase is not Phase.ENDED:
-                self._send(call, Bye(call.call_id, "failed"))
-                await self._end(call, "failed")
+                self._send(call, Bye(call.call_id, reason))
+                self._tell_doctor(call, Bye(call.call_id, reason))
+                await self._end(call, reason)
 
     async def _end(self, call: LiveCall, reason: str) -> None:
         if call.phase is Phase.ENDED:

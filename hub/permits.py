@@ -96,6 +96,7 @@ PERMITS: Final[dict[tuple[str, str], frozenset[Role]]] = {
     ("POST", "/api/thirds/{third_id}/decline"): frozenset({Role.SPECIALIST}),
     ("POST", "/api/thirds/{third_id}/end"): _TREAT,
     ("GET", "/api/coordination"): _GIVE,
+    ("GET", "/api/colleagues"): _GIVE,
     ("GET", "/api/day"): _TREAT | _FIGURES,
     ("GET", "/api/people"): _ADMIN,
     ("POST", "/api/people"): _ADMIN,

@@ -23,6 +23,7 @@ from .hub_events import OnCallPublished as OnCallPublished
 from .hub_events import PrescriptionSigned as PrescriptionSigned
 from .hub_events import RecordsErased as RecordsErased
 from .hub_events import RevocationsPublished as RevocationsPublished
+from .hub_events import SpecialityWanted as SpecialityWanted
 from .hub_events import StaffPublished as StaffPublished
 from .hub_events import ThirdJoined as ThirdJoined
 from .hub_events import ThirdLeft as ThirdLeft
@@ -380,6 +381,7 @@ Event: TypeAlias = (
     | AnswerPart
     | ThirdJoined
     | ThirdLeft
+    | SpecialityWanted
     | OnCallPublished
     | RecordsErased
     | ErasureDone
@@ -433,6 +435,7 @@ KINDS: dict[int, type[Struct]] = {
     75: AnswerPart,
     76: ThirdJoined,
     77: ThirdLeft,
+    78: SpecialityWanted,
     80: HubKeyPublished,
     81: RevocationsPublished,
     82: OnCallPublished,

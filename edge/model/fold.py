@@ -181,6 +181,8 @@ class Visit(msgspec.Struct, frozen=True):
     expected: Expected | None = None
     thirds: tuple[Third, ...] = ()
     """Specialists who came into its calls, in the order of coming."""
+    speciality: str = ""
+    """Of which speciality a doctor was asked for; "" for none."""
 
     @property
     def colour(self) -> Colour:
@@ -339,6 +341,8 @@ def _hub_changes(visit: Visit, event: ev.Event | ev.Unknown, stamp: int) -> dict
         case ev.VisitExpected():
             told = Expected(event.state, event.low_min, event.high_min, event.opens_ms, at_ms)
             return _newest(visit, stamp, "expected", expected=told)
+        case ev.SpecialityWanted():
+            return _newest(visit, stamp, "speciality", speciality=event.speciality)
         case ev.VisitSeen():
             return {
                 "seen_ms": earliest(visit.seen_ms, at_ms),

@@ -65,6 +65,15 @@ class VisitExpected(Struct, frozen=True, array_like=True):
     """When doctors sit next, for ``closed``; 0 when the calendar has no such day."""
 
 
+class SpecialityWanted(Struct, frozen=True, array_like=True):
+    """A doctor asked for a colleague of another speciality; a later word replaces it, "" asks for none."""
+
+    visit_id: Id
+    speciality: Annotated[str, Meta(pattern="^[a-z_]{0,30}$(?!\\n)")]
+    doctor_id: ShortText
+    """Who asked."""
+
+
 class HubKeyPublished(Struct, frozen=True, array_like=True):
     """The hub's new KEM key; the older ones are destroyed after 400 days."""
 

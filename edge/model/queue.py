@@ -61,12 +61,15 @@ class QueueVisit(Struct, frozen=True):
     doctor_name: str
     expected: Expected | None = None
     """What the hub said of the wait; none while the visit is with a doctor."""
+    speciality: str = ""
+    """Of which speciality a doctor was asked for; "" for none."""
 
 
 def line_of(visit: Visit) -> QueueVisit:
     """A visit as the queue shows it."""
     told = visit.expected if waits(visit) and not visit.doctor_name else None
-    return QueueVisit(visit.visit_id, visit.state, visit.token, visit.colour, visit.doctor_id, visit.doctor_name, told)
+    doctor = visit.doctor_id, visit.doctor_name
+    return QueueVisit(visit.visit_id, visit.state, visit.token, visit.colour, *doctor, told, visit.speciality)
 
 
 def waits(visit: Visit | QueueVisit) -> bool:

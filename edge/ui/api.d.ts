@@ -44,7 +44,7 @@ export interface Visit {
   visit_id: string; patient_id: string; opened_ms: number; opened_by: string; state: string; token: string;
   queued_ms: number; consents: Consent[]; complaints: Complaint[]; complaint_notes: string; history: History | null;
   allergies: Allergies | null; vitals: { at_ms: number; by: string; vitals: Vitals }[]; signs_present: string[];
-  signs_absent: string[]; triage: TriageResult; staff_colour: Colour | null; doctor_id: string; doctor_name: string; expected?: Expected | null;
+  signs_absent: string[]; triage: TriageResult; staff_colour: Colour | null; doctor_id: string; doctor_name: string; speciality?: string; expected?: Expected | null;
   seen_ms: number; notes: string[]; handed_out?: { at_ms: number; by: string; prescription_id: string; drug_id: string; units: number }[]; in_person?: { doctor_id: string; held_on: string; said_by: string }[]; calls: { ended_ms: number; video_s: number; audio_s: number }[]; stamps?: Record<string, number>; thirds?: Pick<Third, "third_id" | "call_id" | "name" | "registration" | "qualification" | "left_ms">[]; prescriptions: PrescriptionState[]; closed_ms: number;
   explained: boolean; media: MediaItem[];
   referrals?: { at_ms: number; by: string; to: string; urgency: string; reason: string; way: string; given: string }[];
@@ -86,7 +86,7 @@ export interface Third {
   third_id: string; call_id: string; doctor_id: string; specialist_id: string; name: string; registration: string; qualification: string;
   agreed: string; joined_ms: number; left_ms: number; because: string; video_s: number; audio_s: number; concealed_s: number;
 }
-export interface QueueVisit { visit_id: string; state: string; token: string; colour: Colour; doctor_id: string; doctor_name: string; expected?: Expected | null }
+export interface QueueVisit { visit_id: string; state: string; token: string; colour: Colour; doctor_id: string; doctor_name: string; expected?: Expected | null; speciality?: string }
 export interface QueueItem {
   visit: QueueVisit; patient_name: string; patient_age: string; patient_sex: string; place: number; wait_s: number; sync: string; sync_ms: number; sms: string;
 }

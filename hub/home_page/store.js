@@ -13,7 +13,7 @@ import { newId } from "/ui/lib/ids.js";
 /** @typedef {{mobile: string, csrf: string, language: "hi"|"en", centre: string, people: import("/ui/api").Patient[], visits: Line[], now_ms: number}} Family */
 /** @typedef {{name: string, how_hi: string, how_en: string}} Medicine */
 /** @typedef {{prescription_id: string, signed_ms: number, doctor_name: string, registration: string, diagnosis: string, medicines: Medicine[], advice: string, follow_up: string, cancels: boolean, stands: import("/ui/api").Stands, kept: boolean}} Paper */
-/** @typedef {import("/ui/api").Visit & {patient: import("/ui/api").Patient, colour: import("/ui/api").Colour, day_pass: string, token_today: boolean, missed: number, place: number, doctor_qualification: string, doctor_registration: string, photos: import("/ui/api").MediaItem[], papers: Paper[], now_ms: number}} HomeVisit */
+/** @typedef {import("/ui/api").Visit & {patient: import("/ui/api").Patient, colour: import("/ui/api").Colour, day_pass: string, token_today: boolean, missed: number, place: number, speciality: string, doctor_qualification: string, doctor_registration: string, photos: import("/ui/api").MediaItem[], papers: Paper[], now_ms: number}} HomeVisit */
 
 export const API = "/home/api";
 /** States in which a visit goes on. */

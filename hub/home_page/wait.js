@@ -5,6 +5,7 @@ import { expectedText } from "/ui/lib/expected.js";
 import { clockTime, t } from "/ui/lib/l10n.js";
 import { Dialog, toast } from "/ui/lib/parts.js";
 import { errorText } from "/ui/lib/errors.js";
+import { specialityName } from "/ui/lib/speciality.js";
 import { Hours } from "./login.js";
 import { Papers, Spoken } from "./papers.js";
 import { Photos } from "./photos.js";
@@ -38,6 +39,7 @@ export function Waiting({ now }) {
       ${now.token ? html`<div><p class="soft">${t("home-token")}</p><p class="token-number num" data-test="home-token">${now.token}</p></div>` : null}
       <div class="stack tight"><p class="lead" role="status" data-test="home-words" data-words=${words}>${t(words, { name: now.doctor_name })}</p>
         ${now.doctor_registration ? html`<p class="soft" data-test="home-doctor">${[now.doctor_qualification, t("home-registration", { number: now.doctor_registration })].filter(Boolean).join(" · ")}</p>` : null}
+        ${waits && now.speciality && !now.doctor_name ? html`<p class="soft" data-test="home-speciality">${t("speciality-wanted", { name: specialityName(now.speciality) })}</p>` : null}
         ${now.state === "waiting" && now.place > 0 && now.token_today && !shut ? html`<p data-test="home-place" data-place=${String(now.place)}>${now.place === 1 ? t("home-place-next") : t("home-place", { n: now.place - 1 })}</p>` : null}
         ${now.state === "waiting" && now.expected && (opening.value?.open || now.expected.state !== "waiting") ? html`<p data-test="home-expected">${nobody ? t("home-nobody", { at: clockTime(now.expected.at_ms) }) : expectedText(now.expected)}</p>` : null}
         ${now.day_pass && waits ? html`<p class="soft">${t("home-pass")} <strong class="nobreak num" data-test="home-pass">${now.token}-${now.day_pass}</strong></p>` : null}</div></section>` : null}

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import Final, TypeAlias
 
+import msgspec
 from msgspec import Struct, field
 
 from edge.model import queue
@@ -19,6 +20,8 @@ EMERGENCY: Final = 0
 """The rank of RED (:class:`edge.model.queue.Rank`)."""
 SORT_MS: Final = 60_000
 """So often the order is looked at again because somebody has waited an hour."""
+GENERAL: Final = "general"
+"""The speciality of whoever may be asked for everybody."""
 
 
 class Settings(Struct, frozen=True):
@@ -30,6 +33,8 @@ class Settings(Struct, frozen=True):
     """Who misses so many in a row counts as away."""
     same_doctor_s: int = 600
     """So long a follow-up waits for its own doctor, while she sits."""
+    speciality_s: int = 600
+    """So long a doctor of a speciality is waited for while none sits; then any doctor is asked."""
     language_s: int = 600
     """So long a patient waits for a doctor who speaks her language, while one sits."""
     again_s: int = 300
@@ -53,7 +58,7 @@ class Doctor(Struct, frozen=True):
     districts: frozenset[str] = frozenset()
     """Empty: all."""
     languages: frozenset[str] = frozenset({"hi"})
-    specialities: frozenset[str] = frozenset({"general"})
+    specialities: frozenset[str] = frozenset({GENERAL})
 
 
 class Wanting(Struct, frozen=True):
@@ -66,9 +71,11 @@ class Wanting(Struct, frozen=True):
     serial: int = 0
     district: str = ""
     language: str = "hi"
-    speciality: str = "general"
+    speciality: str = GENERAL
     same_doctor: str = ""
     """Whoever saw this patient for the same condition before."""
+    wanted_ms: int = 0
+    """When the speciality was asked for, if that was later than ``since_ms``."""
 
 
 class Why(StrEnum):
@@ -76,6 +83,8 @@ class Why(StrEnum):
 
     NOBODY = "nobody"
     """No doctor who may see this patient sits."""
+    SPECIALITY = "speciality"
+    """No doctor of the speciality that was asked for sits."""
     RED = "red"
     """RED, and nobody has answered for a minute."""
     ALL_PASSED = "all_passed"
@@ -153,6 +162,8 @@ class Rota:
         self._offers: dict[str, tuple[str, int]] = {}
         self._passed: dict[str, dict[str, int]] = {}
         self._actions: list[Action] = []
+        self._open: frozenset[str] = frozenset()
+        """Visits for which a speciality was asked that nobody has: any doctor may be asked now."""
         self.unclaimed: dict[str, Why] = {}
         """Visits that wait for the coordinator."""
 
@@ -212,6 +223,10 @@ class Rota:
         self._pass(visit_id, doctor_id, Left.DECLINED, now_ms)
         return True
 
+    def pass_by(self, visit_id: str, doctor_id: str, now_ms: int) -> None:
+        """The doctor gave this visit on: she is not the next one who is asked for it."""
+        self._passed.setdefault(visit_id, {})[doctor_id] = now_ms
+
     def done(self, visit_id: str, doctor_id: str, now_ms: int) -> None:
         """The doctor has no more to do for this visit, or gave it back."""
         seat = self._seats.get(doctor_id)
@@ -231,6 +246,7 @@ class Rota:
             self._waiting = {name: (_key(one, now_ms), one) for name, (_, one) in self._waiting.items()}
             self._order = sorted(self._waiting.values(), key=_by_key)
             self._sorted_ms = now_ms
+        self._open_to_all(now_ms)
         self._ask(now_ms)
         actions, self._actions = self._actions, []
         return actions
@@ -277,8 +293,13 @@ class Rota:
 
     def sitting(self, wanting: Wanting) -> tuple[int, int]:
         """How many doctors who may see this patient sit, and how many of them have nobody."""
-        fitting = [seat for seat in self._seats.values() if seat.ready and fits(seat.doctor, wanting)]
+        asked = self._in_fact(wanting)
+        fitting = [seat for seat in self._seats.values() if seat.ready and fits(seat.doctor, asked)]
         return len(fitting), sum(seat.free for seat in fitting)
+
+    def is_open_to_all(self, visit_id: str) -> bool:
+        """Whether any doctor is asked for a visit, because none of its speciality sits."""
+        return visit_id in self._open
 
     def ahead(self, wanting: Wanting) -> int:
         """How many who wait come before this patient and could be seen by the same doctors (same district)."""
@@ -307,10 +328,11 @@ class Rota:
         for _, one in self._order:
             if now_ms - one.since_ms < patient_ms:
                 continue
-            needs = (one.district, one.speciality)
+            asked = self._in_fact(one)
+            needs = (asked.district, asked.speciality)
             chance = chances.get(needs)
             if chance is None:
-                fitting = {doctor.doctor_id for doctor in ready if fits(doctor, one)}
+                fitting = {doctor.doctor_id for doctor in ready if fits(doctor, asked)}
                 chance = chances[needs] = self._is_open(now_ms, one.district), fitting
             why = self._why(one, *chance, now_ms)
             if why is not None:
@@ -328,17 +350,32 @@ class Rota:
         if one.visit_id in self._offers:
             return None
         if not fitting:
-            return Why.NOBODY
+            return Why.NOBODY if self._in_fact(one).speciality == GENERAL else Why.SPECIALITY
         if one.visit_id not in self._passed:
             return None
         return Why.ALL_PASSED if fitting <= self.passed(one.visit_id, now_ms) else None
 
+    def _in_fact(self, one: Wanting) -> Wanting:
+        """For whom doctors are asked in fact: without the speciality, once that was given up."""
+        return msgspec.structs.replace(one, speciality=GENERAL) if one.visit_id in self._open else one
+
+    def _open_to_all(self, now_ms: int) -> None:
+        patient_ms = self._settings.speciality_s * 1000
+        late = [
+            one
+            for _, one in self._waiting.values()
+            if one.speciality != GENERAL and now_ms - max(one.wanted_ms, one.since_ms) >= patient_ms
+        ]
+        ready = [seat.doctor for seat in self._seats.values() if seat.ready] if late else []
+        self._open = frozenset(one.visit_id for one in late if not any(fits(doctor, one) for doctor in ready))
+
     def _ask(self, now_ms: int) -> None:
         free = {name: seat for name, seat in self._seats.items() if seat.free}
         hopeless: set[tuple[str, str]] = set()
-        for _, one in self._order:
+        for _, wanting in self._order:
             if not free:
                 return
+            one = self._in_fact(wanting)
             needs = (one.district, one.speciality)
             if needs in hopeless or one.visit_id in self._offers:
                 continue

@@ -11,22 +11,20 @@ from typing import Final, TypeVar
 import msgspec
 from sqlalchemy import Connection
 
-from edge.model import events as ev
 from edge.model import queue
-from edge.model.errors import NotFound, Refused
+from edge.model.errors import Refused
 from edge.model.fold import Visit
 from edge.model.records import Colour, VisitState
 
-from .. import audit, doctors, down, views
+from .. import audit, down, views
 from ..desk import Desk, need_open, need_visit
-from ..directory import who_treats_nobody
 from ..doctors import Doctor
 from ..leader import Leader
 from ..live import Live
 from ..open_visits import Line
-from . import gone
+from . import gone, handing
 from . import store as kept
-from .core import EMERGENCY, Action, GotUp, Rota, Settings, Wanting, Why
+from .core import EMERGENCY, GENERAL, Action, GotUp, Rota, Settings, Wanting, Why
 from .core import Doctor as Seated
 from .hours import Hours
 from .seen import State, Unclaimed, unclaimed_of
@@ -264,7 +262,9 @@ class RotaDesk:
             owned.visit.token_serial,
             self._desk.directory.site(owned.node_id).district,
             patient.person.language if patient else "hi",
-            same_doctor=line.same_doctor,
+            owned.visit.speciality or GENERAL,
+            line.same_doctor,
+            owned.visit.stamps.get("speciality", 0) >> 16 if owned.visit.speciality else 0,
         )
 
     async def _hold(self, visit_id: str, doctor_id: str, now_ms: int) -> None:
@@ -390,7 +390,13 @@ class RotaDesk:
             now_ms,
             self._ends_ms(doctor_id),
             tuple(self._has_now(one) for one in self._left.get(doctor_id, ())),
+            self._instead_of(offer[0]),
         )
+
+    def _instead_of(self, visit_id: str) -> str:
+        """The speciality that was asked for a visit and nobody who sits has."""
+        visit = self._opened.visit(visit_id)
+        return visit.speciality if visit is not None and self._rota.is_open_to_all(visit_id) else ""
 
     def _has_now(self, left: gone.Left) -> gone.Left:
         visit = self._opened.visit(left.visit_id)
@@ -446,36 +452,27 @@ class RotaDesk:
         """Ids of the doctors who sit: to whom a visit can be handed over."""
         return sorted(name for name in self._ready if self._rota.is_ready(name))
 
-    async def hand_over(self, visit_id: str, by: Doctor, to_id: str) -> Visit:
-        """Give a visit to a doctor who sits: one's own, one that nobody has, or one whose doctor is not there any more.
+    async def hand_over(self, visit_id: str, by: Doctor, to: handing.To) -> Visit:
+        """Give a visit to a doctor who sits, or to the queue for one of a speciality; a call of one's own ends.
 
-        Raises NotFound, Refused(visit_taken, visit_closed, doctor_away).
+        Raises NotFound, Refused(visit_taken, visit_closed, doctor_away, no_such_speciality).
         """
 
-        def act(connection: Connection) -> tuple[Visit, down.DownBlob, str]:
-            now_ms = self._desk.wall_ms()
-            owned = need_open(connection, visit_id)
-            had = owned.visit.doctor_id if owned.visit.doctor_name else ""
-            left = visit_id in self._stuck and self._is_gone(had, owned.visit, now_ms)
-            if had and had != by.doctor_id and not left:
-                raise Refused("Another doctor has taken this visit.", code="visit_taken")
-            account = doctors.find_account(connection, to_id)
-            if account is None or to_id in who_treats_nobody(connection):
-                raise NotFound("There is no such doctor.")
-            if to_id not in self.doctors_here():
-                raise Refused("This doctor is away. Choose one who is ready.", code="doctor_away")
-            audit.record(connection, now_ms, by.doctor_id, "visit_handed_over", visit_id, to_id)
-            event = ev.VisitAssigned(visit_id, to_id, account.doctor.name)
-            if left:
-                gone.note_left(connection, visit_id, had, to_id, now_ms)
-            blob = down.speak(connection, self._desk.speaker, owned.node_id, (event,), by.doctor_id, now_ms)
-            return need_visit(connection, visit_id).visit, blob, had if left else ""
+        def act(connection: Connection) -> tuple[Visit, handing.Handed]:
+            now_ms, visit = self._desk.wall_ms(), need_open(connection, visit_id).visit
+            left = visit_id in self._stuck and self._is_gone(handing.holder(visit), visit, now_ms)
+            here, speaker = self.doctors_here(), self._desk.speaker
+            done = handing.hand_over(connection, speaker, visit_id, by, to, ready=here, is_left=left, now_ms=now_ms)
+            return need_visit(connection, visit_id).visit, done
 
-        visit, blob, left_by = await self._write(act)
-        if left_by:
-            await self._went_on(visit_id, left_by, blob)
+        visit, done = await self._write(act)
+        if done.left:
+            await self._went_on(visit_id, done.left, done.blob)
         else:
-            self._desk.tell(visit_id, blob)
+            self._desk.tell(visit_id, done.blob)
+            if done.own:
+                await self._live.end_left(visit_id, by.doctor_id, "hangup")
+        self._rota.pass_by(visit_id, by.doctor_id, self._desk.wall_ms())
         self._dirty = True
         await self.glance()
         return visit

@@ -20,6 +20,7 @@ from ..doctors import Doctor
 from ..fanout import Answered, Asked, Fanout
 from ..leader import LeadsNoMore
 from .desk import RotaDesk
+from .handing import To
 from .seen import State, Unclaimed
 from .store import end_ready
 
@@ -52,6 +53,7 @@ class HandOver(Struct, frozen=True, tag=5):
     doctor_id: str
     visit_id: str
     to_id: str
+    speciality: str = ""
 
 
 class GetCoordination(Struct, frozen=True, tag=6):
@@ -145,9 +147,9 @@ class RotaFront:
         """Leave the patient to the next doctor. Raises Refused(offer_over)."""
         await self._ask(Decline(doctor.doctor_id, visit_id), type(None))
 
-    async def hand_over(self, visit_id: str, by: Doctor, to_id: str) -> Visit:
-        """Give a visit to a doctor who sits. Raises NotFound, Refused(visit_taken, visit_closed, doctor_away)."""
-        await self._ask(HandOver(by.doctor_id, visit_id, to_id), type(None))
+    async def hand_over(self, visit_id: str, by: Doctor, to: To) -> Visit:
+        """Give a visit on (:meth:`RotaDesk.hand_over`)."""
+        await self._ask(HandOver(by.doctor_id, visit_id, to.doctor_id, to.speciality), type(None))
         return await self._visit(visit_id)
 
     async def know_left(self, visit_id: str, doctor_id: str) -> None:
@@ -246,5 +248,5 @@ class RotaFront:
             case Decline():
                 await self._rota.decline(question.visit_id, doctor)
             case HandOver():
-                await self._rota.hand_over(question.visit_id, doctor, question.to_id)
+                await self._rota.hand_over(question.visit_id, doctor, To(question.to_id, question.speciality))
         return _encode(None)

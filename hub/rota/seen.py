@@ -52,6 +52,8 @@ class State(Struct, frozen=True):
     """When she will be away because the hours end, unless she says that she stays; 0 for never, or while away."""
     left: tuple[Left, ...] = ()
     """What she had taken and lost while her page was gone, until she says that she knows."""
+    instead_of: str = ""
+    """The speciality that was asked for the offered patient, when no doctor of it sits: she is asked in their place."""
 
 
 def differs(before: Said, said: Said) -> bool:

@@ -107,7 +107,7 @@ class Words:
         expected = self.waits.expect(ahead, sits, free)
         if expected is not None:
             return Said("waiting", *expected.range_min, 0, now_ms), expected
-        nobody = self._rota.unclaimed.get(one.visit_id) in (Why.NOBODY, Why.RED)
+        nobody = self._rota.unclaimed.get(one.visit_id) in (Why.NOBODY, Why.SPECIALITY, Why.RED)
         return (Said("nobody", 0, 0, 0, now_ms) if nobody else None), None
 
     def _is_due(self, one: Wanting, said: Said, expected: Expected | None, now_ms: int) -> bool:

@@ -9,6 +9,7 @@ import { often } from "/ui/lib/often.js";
 import { ColourBadge, TextField, Toasts, toast } from "/ui/lib/parts.js";
 import { loadReference, reference } from "/ui/lib/reference.js";
 import { ageText } from "/ui/lib/ages.js";
+import { specialityName } from "/ui/lib/speciality.js";
 import { CallPanel, callSignal, channelOpen, hangUp, rejoin, setSender } from "./call.js";
 import { EarlyList, loadEarly } from "./early.js";
 import { Record } from "./record.js";
@@ -150,12 +151,12 @@ window.addEventListener("keydown", (event) => {
     if (!document.querySelector("dialog[open]")) nextPatient();
     return;
   }
-  const target = /** @type {Record<string, string>} */ ({ KeyQ: '[data-test="queue-row"]', KeyC: '[data-test="call"]:not([disabled]), [data-test="call-hangup"]', KeyN: '[data-test="notes"]', KeyD: '[data-test="drug-search"]', KeyS: '[data-test="sign"]', KeyR: '[data-test="ready"]', KeyA: '[data-test="offer-accept"]', KeyX: '[data-test="offer-decline"]' })[event.code];
+  const target = /** @type {Record<string, string>} */ ({ KeyQ: '[data-test="queue-row"]', KeyC: '[data-test="call"]:not([disabled]), [data-test="call-hangup"]', KeyN: '[data-test="notes"]', KeyD: '[data-test="drug-search"]', KeyS: '[data-test="sign"]', KeyR: '[data-test="ready"]', KeyG: '[data-test="hand-over"]', KeyA: '[data-test="offer-accept"]', KeyX: '[data-test="offer-decline"]' })[event.code];
   if (!target) return;
   event.preventDefault();
   const element = /** @type {HTMLElement|null} */ (document.querySelector(target));
   element?.focus();
-  if (["KeyC", "KeyS", "KeyR", "KeyA", "KeyX"].includes(event.code)) element?.click();
+  if (["KeyC", "KeyS", "KeyR", "KeyG", "KeyA", "KeyX"].includes(event.code)) element?.click();
 });
 
 /** Whether this person may let a locked box be opened. */
@@ -219,7 +220,8 @@ function Login() {
 /** One who waits; drawn anew only when something of it changes: two hundred may stand here. @param {{item: import("./store.js").HubItem, isChosen: boolean}} props */
 function QueueRow({ item, isChosen }) {
   const { colour } = item.visit;
-  const others = item.visit.doctor_name && item.visit.doctor_id !== doctor.value?.doctor_id;
+  const isMine = Boolean(item.visit.doctor_name) && item.visit.doctor_id === doctor.value?.doctor_id;
+  const others = item.visit.doctor_name && !isMine;
   return html`<li><button type="button" class=${`queue-row ${colour}`} data-test="queue-row" data-visit=${item.visit.visit_id}
     data-node-online=${String(item.node_online)} aria-current=${isChosen ? "true" : undefined}
     onClick=${() => void choose(item.visit.visit_id)}>
@@ -229,6 +231,8 @@ function QueueRow({ item, isChosen }) {
     ${item.visit.state === "waiting" ? html`<span class="soft">${t("waits", { time: span(item.waited_s) })}</span>` : html`<span>${t(`state-${item.visit.state.replace("_", "-")}`)}</span>`}
     <span class="soft small">${item.site_name} · <span class=${item.node_online ? "on" : "off"}>${item.home ? t(item.node_online ? "home-page-open" : "home-page-away") : item.node_online ? t("node-online")
       : item.last_ack_age_s === null ? t("node-offline") : t("node-offline-since", { time: span(item.last_ack_age_s) })}</span></span>
+    ${item.visit.speciality ? html`<span class="small">${t("speciality-asked", { name: specialityName(item.visit.speciality) })}</span>` : null}
+    ${isMine && item.visit.state === "waiting" ? html`<strong class="small" data-test="given">${t("given-to-you")}</strong>` : null}
     ${others ? html`<span class="small">${t("taken-by", { name: item.visit.doctor_name })}</span>` : null}
   </button></li>`;
 }

@@ -10,7 +10,9 @@ import { missingWords, reasonWords } from "/ui/lib/reasons.js";
 import { ageText } from "/ui/lib/ages.js";
 import { colourOf } from "/ui/lib/colour.js";
 import { words } from "/ui/lib/reference.js";
+import { specialityName } from "/ui/lib/speciality.js";
 import { SpokenAnswer } from "./answer.js";
+import { HandOver } from "./hand.js";
 import { Media } from "./media.js";
 import { startAmending } from "./rx.js";
 import { canSign, doctor, errorText, loadQueue, loadRecord, queue, record } from "./store.js";
@@ -49,9 +51,10 @@ export function Record() {
       ${waited !== undefined && visit.state === "waiting" ? html`<span class="soft" data-test="waited">${t("waits", { time: span(waited) })}</span>` : null}
       <span class="grow"></span>
       ${visit.closed_ms ? html`<span class="notice good slim">${t("visit-closed", { time: `${day(visit.closed_ms)} ${clockTime(visit.closed_ms)}` })}</span>`
-        : mine ? html`<button type="button" data-test="put-back" onClick=${act("put-back")}>${t("put-back")}</button>`
+        : mine ? html`<${HandOver} visitId=${visit.visit_id} /><button type="button" data-test="put-back" onClick=${act("put-back")}>${t("put-back")}</button>`
         : html`<button type="button" data-test="take" disabled=${Boolean(visit.doctor_name)} onClick=${act("take")}>${visit.doctor_name ? t("taken-by", { name: visit.doctor_name }) : t("take")}</button>`}
     </div>
+    ${visit.speciality ? html`<p class="notice warn slim" data-test="speciality" data-speciality=${visit.speciality}>${t("speciality-asked", { name: specialityName(visit.speciality) })}</p>` : null}
     ${visit.triage.reasons.length > 0 ? html`<div class=${colour === "red" ? "notice bad" : "notice warn"}><strong>${t("why")}</strong>
       <ul class="dots">${visit.triage.reasons.map((code) => html`<li key=${code}>${reasonWords(code)} <span class="small">${code}</span></li>`)}</ul></div>` : null}
     ${visit.staff_colour ? html`<p class="notice warn">${t("raised-by-staff")}</p>` : null}

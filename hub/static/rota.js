@@ -5,10 +5,11 @@ import { ApiError, get, post, put } from "/ui/lib/http.js";
 import { clockTime, day, span, t } from "/ui/lib/l10n.js";
 import { often } from "/ui/lib/often.js";
 import { ColourBadge, toast } from "/ui/lib/parts.js";
+import { specialityName } from "/ui/lib/speciality.js";
 import { BreakGlass } from "./glass.js";
 import { errorText, queue } from "./store.js";
 
-/** @typedef {{ready: boolean, offer: string, until_ms: number, ready_count: number, open: boolean, opens_ms: number, now_ms: number, ends_ms: number, left: Left[]}} RotaState */
+/** @typedef {{ready: boolean, offer: string, until_ms: number, ready_count: number, open: boolean, opens_ms: number, now_ms: number, ends_ms: number, left: Left[], instead_of: string}} RotaState */
 /** @typedef {{visit_id: string, token: string, colour: import("/ui/api").Colour, at_ms: number, to_name: string}} Left what went on without her */
 /** @typedef {{visit_id: string, token: string, colour: import("/ui/api").Colour, site_name: string, district: string, node_online: boolean, waited_s: number, why: string, doctor_name: string}} Unclaimed */
 /** @typedef {{taken: number, waiting: number, wait_median_s: number|null, wait_p90_s: number|null, told: number, error_median_s: number|null, held_share: number|null}} Figures */
@@ -85,7 +86,8 @@ export function Offer({ onTaken }) {
   return html`<section class="offer" role="alert" aria-label=${t("rota-offer")} data-test="offer" data-visit=${visitId}>
     <div class="grow"><strong>${t("rota-offer")}</strong>${" "}
       ${item ? html`<${ColourBadge} colour=${item.visit.colour} /> <strong class="num">${item.visit.token}</strong> ${item.patient_name} · ${item.site_name} · ${t("waits", { time: span(item.waited_s) })}` : null}
-      <span class="small"> ${t("rota-left", { n: left.value })}</span></div>
+      <span class="small"> ${t("rota-left", { n: left.value })}</span>
+      ${rota.value?.instead_of ? html`<div data-test="offer-instead">${t("speciality-instead", { name: specialityName(rota.value.instead_of) })}</div>` : null}</div>
     <button type="button" class="primary" data-test="offer-accept" disabled=${busy.value} onClick=${answer("accept")}>${t("rota-accept")}</button>
     <button type="button" class="quiet" data-test="offer-decline" disabled=${busy.value} onClick=${answer("decline")}>${t("rota-decline")}</button>
   </section>`;

@@ -7,8 +7,9 @@ import { loadRules } from "/ui/call/peer_ladder.js";
 import { effect, html, signal, useEffect, useRef, useSignal } from "/ui/lib/dom.js";
 import { ApiError, get, post } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
-import { known, t } from "/ui/lib/l10n.js";
+import { t } from "/ui/lib/l10n.js";
 import { often } from "/ui/lib/often.js";
+import { specialityName } from "/ui/lib/speciality.js";
 import { Choice, ColourBadge, Dialog, Icon, toast } from "/ui/lib/parts.js";
 import { ownMedia, parts, sendSound } from "./call.js";
 import { doctor, errorText, keepThird, keptThird } from "./store.js";
@@ -197,7 +198,7 @@ function Ask({ callId, visitId, onClose }) {
     : html`<fieldset class="field"><legend class="label">${t("third-whom")}</legend><div class="stack tight" role="radiogroup" aria-label=${t("third-whom")}>
         ${people.value.map((one) => html`<button type="button" key=${one.doctor_id} role="radio" class="choice" data-test="third-person" data-person=${one.doctor_id}
           aria-checked=${String(chosen.value === one.doctor_id)} disabled=${!one.here || one.busy} onClick=${() => (chosen.value = one.doctor_id)}>
-          <span><strong>${one.name}</strong> ${one.qualification}<br /><span class="small">${one.specialities.map(speciality).join(", ")} · ${t(one.busy ? "third-busy" : one.here ? "third-here" : "third-away")}</span></span></button>`)}</div></fieldset>
+          <span><strong>${one.name}</strong> ${one.qualification}<br /><span class="small">${one.specialities.map(specialityName).join(", ")} · ${t(one.busy ? "third-busy" : one.here ? "third-here" : "third-away")}</span></span></button>`)}</div></fieldset>
       <${Choice} legend=${t("third-agreed")} name="third-agreed" value=${agreed.value} onValue=${(/** @type {string} */ value) => (agreed.value = value)}
         options=${[{ value: "spoken", label: t("third-agreed-spoken") }, { value: "emergency", label: t("third-agreed-emergency") }]} />
       <p class="small soft">${t("third-explain")}</p>`}
@@ -205,9 +206,6 @@ function Ask({ callId, visitId, onClose }) {
     <div class="row tight"><button type="button" class="primary" data-test="third-go" disabled=${!agreed.value || !chosen.value || busy.value} onClick=${() => void go()}>${t("third-go")}</button>
       <button type="button" data-test="third-close" onClick=${onClose}>${t("cancel")}</button></div><//>`;
 }
-
-/** @param {string} name */
-const speciality = (name) => (known(`speciality-${name.replaceAll("_", "-")}`) ? t(`speciality-${name.replaceAll("_", "-")}`) : name);
 
 // The specialist who was asked
 

@@ -238,6 +238,7 @@ class HomeApi:
                 )
                 for one in visit.thirds
             ),
+            visit.speciality,
         )
 
     async def put_photo(self, call: Call[bytes, b.PhotoQuery]) -> None:

@@ -199,6 +199,8 @@ class HomeVisit(Struct, frozen=True):
     now_ms: int
     thirds: tuple[InCall, ...] = ()
     """Specialists who came into the calls of this visit."""
+    speciality: str = ""
+    """Of which speciality a doctor was asked for; "" for none."""
 
 
 class CheckedSlip(Struct, frozen=True):

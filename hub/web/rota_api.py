@@ -5,12 +5,14 @@ from typing import Annotated
 from msgspec import Meta, Struct
 from sqlalchemy import Connection
 
+from edge.model.errors import BadInput
 from edge.model.ids import Id
 from edge.web.routes import AnyRoute, Call, Route
 
 from .. import accounts, audit, report
 from ..hub import Hub
 from ..permits import Role
+from ..rota import handing
 from ..rota.core import Why
 from ..rota.seen import State
 from ..rota.store import WaitFigures, figures
@@ -32,7 +34,16 @@ class Offered(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class HandOver(Struct, frozen=True, forbid_unknown_fields=True):
-    doctor_id: Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[^\x00]*$(?!\n)")]
+    """To a doctor, or to the next one of a speciality: exactly one of the two."""
+
+    doctor_id: Annotated[str, Meta(max_length=60, pattern=r"^[^\x00]*$(?!\n)")] = ""
+    speciality: Annotated[str, Meta(pattern="^[a-z_]{0,30}$(?!\\n)")] = ""
+
+
+class Colleagues(Struct, frozen=True):
+    """Everybody who treats patients here, oneself too; who is ready first."""
+
+    items: tuple[handing.Colleague, ...]
 
 
 class Colleague(Struct, frozen=True):
@@ -88,6 +99,7 @@ class RotaApi:
             Route("POST", "/api/rota/left", self.know_left, Offered, State),
             Route("GET", "/api/coordination", self.get_coordination, None, Coordination),
             Route("POST", "/api/visits/{visit_id}/hand-over", self.hand_over, HandOver, errors=(409,)),
+            Route("GET", "/api/colleagues", self.get_colleagues, None, Colleagues),
             Route("GET", "/api/day", self.get_day, None, Day),
         ]
 
@@ -158,6 +170,16 @@ class RotaApi:
         return day
 
     async def hand_over(self, call: Call[HandOver, None]) -> None:
-        """Give a visit to a doctor who is ready: one's own, one that nobody has, or one whose doctor is not there."""
-        doctor = await self._hub.desk.doctor(call.subject)
-        await self._hub.front.hand_over(call.path["visit_id"], doctor, call.body.doctor_id)
+        """Give a visit to a doctor who is ready, or back to the queue for a doctor of a speciality.
+
+        One's own, one that nobody has, or one whose doctor is not there. A call of one's own ends.
+        """
+        to = handing.To(call.body.doctor_id, call.body.speciality)
+        if bool(to.doctor_id) == bool(to.speciality):
+            raise BadInput("Name a doctor, or a speciality.", field="doctor_id")
+        await self._hub.front.hand_over(call.path["visit_id"], await self._hub.desk.doctor(call.subject), to)
+
+    async def get_colleagues(self, call: Call[None, None]) -> Colleagues:
+        """To whom a patient can be handed, and which specialities there are."""
+        ready = (await self._hub.front.coordination()).doctors
+        return Colleagues(tuple(await self._hub.store.read(lambda one: handing.colleagues(one, ready))))

@@ -5,6 +5,7 @@ The hub is the one of ``tests/hub``, in a thread of its own: everything but the 
 
 import asyncio
 import json
+import os
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from datetime import datetime, timedelta, timezone
@@ -17,6 +18,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from edge.model.clock import IST_OFFSET_S
 from edge.model.records import Colour
+from hub.rota import store as kept
 from hub.rota.core import Settings
 from tests.hub.kit import PASSWORD, HubKit, NodeKit, new_id, registered, visit_events
 
@@ -27,6 +29,8 @@ from .test_pages_prescribing import write
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 T = TypeVar("T")
 PATIENCE_MS = 20_000
+PICTURES = os.environ.get("UPKENDRA_PICTURES", "")
+"""A folder for the screens, to be looked at by a person."""
 INDIA = timezone(timedelta(seconds=IST_OFFSET_S))
 
 
@@ -85,6 +89,12 @@ class Night:
         if then < now:
             then += timedelta(days=1)
         self.pass_s((then - now).total_seconds(), 3600)
+
+    async def paediatrician(self) -> None:
+        """One more account, of another speciality; she is away."""
+        await self.kit.add_doctor("devi", "Dr Devi Sharma")
+        profile = kept.Profile(specialities=("child",))
+        await self.kit.hub.store.write(lambda connection: kept.put_profile(connection, "devi", profile))
 
     def doctor(self, browser: Browser, name: str, shown: str = "") -> Page:
         """Log in at a console of 1366×768."""
@@ -192,6 +202,7 @@ def test_a_doctor_whose_page_went_away_reads_that_her_patient_went_on_and_to_who
 ) -> None:
     night.to(10, 0)
     node = night.do(lambda: night.kit.enrol("014B"))
+    night.do(night.paediatrician)
     visit_id = waits(night, node, Colour.RED, 1)
     lost = night.doctor(browser, "asha")
     tap(lost, "ready")
@@ -219,6 +230,32 @@ def test_a_doctor_whose_page_went_away_reads_that_her_patient_went_on_and_to_who
     expect(lost.locator('[data-test="record"]')).to_have_attribute("data-visit", visit_id)
     lost.locator('[data-test="left-know"]').press("Enter")
     expect(bar).to_have_count(0)
+
+    other.keyboard.press("Alt+g")  # and by keyboard she hands the patient back to the first
+    see(other, "hand-dialog")
+    to = other.locator('[data-test="hand-to"]')
+    to.focus()
+    while to.input_value() != "doctor:asha":
+        other.keyboard.press("ArrowDown")
+    faults = faults_here(other, 26)
+    if PICTURES:
+        other.screenshot(path=f"{PICTURES}/hand-over.png")
+    other.keyboard.press("Tab")
+    other.keyboard.press("Enter")
+    expect(other.locator('[data-test="hand-dialog"]')).to_have_count(0)
+    expect(other.locator("#record-title")).to_be_focused()
+    see(lost, "given")
+    lost.keyboard.press("Alt+g")
+    see(lost, "hand-dialog")
+    for choice in ("speciality:child", "speciality:general"):
+        lost.locator('[data-test="hand-to"]').select_option(choice)
+        expect(lost.locator('[data-test="hand-waits"]')).to_have_count(int(choice == "speciality:child"))
+    faults += faults_here(lost, 26)
+    if PICTURES:
+        lost.screenshot(path=f"{PICTURES}/hand-over-hi.png")
+    lost.keyboard.press("Escape")
+    expect(lost.locator('[data-test="hand-dialog"]')).to_have_count(0)
+    assert faults == []
     for page in (lost, other):
         page.context.close()
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -193,6 +194,38 @@ def test_district_and_speciality_are_kept_but_red_goes_to_anybody_rather_than_no
     assert rings(made.tick(T0)) == []
     made.want(wants("red", 0, district="Patna"), T0)
     assert rings(made.tick(T0)) == [("red", "a")]
+
+
+def test_who_needs_a_speciality_goes_to_a_doctor_of_it_and_to_any_doctor_when_none_sat_for_ten_minutes() -> None:
+    child = Doctor("c", specialities=frozenset({"child"}))
+    made = rota(Doctor("a"), child)
+    made.want(wants("x", speciality="child"), T0)
+    assert rings(made.tick(T0)) == [("x", "c")]
+    made = rota(Doctor("a"), child)
+    made.take("busy", "c", T0)
+    made.want(wants("x", speciality="child"), T0)
+    late_ms = T0 + SET.speciality_s * 1000
+    assert rings(made.tick(late_ms)) == [], "she sits: the patient is hers"
+    assert made.sitting(made.waiting()[0]) == (1, 0)
+    made = rota(Doctor("a"))
+    made.want(wants("x", speciality="child"), T0)
+    assert rings(made.tick(late_ms - 1)) == []
+    assert made.look(late_ms - 1) == {"x": Why.SPECIALITY}
+    assert not made.is_open_to_all("x")
+    assert rings(made.tick(late_ms)) == [("x", "a")]
+    assert made.is_open_to_all("x")
+    assert made.sitting(made.waiting()[0])[0] == 1
+    made.sit(child, late_ms)
+    assert rings(made.tick(late_ms + RING_MS)) == [("x", "c")], "who passed on her goes free"
+
+
+def test_the_time_for_a_speciality_counts_from_when_it_was_asked_for_and_who_gave_the_patient_on_comes_last() -> None:
+    made = rota(Doctor("a"), Doctor("b"))
+    asked_ms = T0 + 3_600_000
+    made.want(msgspec.structs.replace(wants("x", speciality="skin"), wanted_ms=asked_ms), asked_ms)
+    made.pass_by("x", "a", asked_ms + SET.speciality_s * 1000)
+    assert rings(made.tick(asked_ms + SET.speciality_s * 1000 - 1)) == []
+    assert rings(made.tick(asked_ms + SET.speciality_s * 1000)) == [("x", "b")]
 
 
 def test_what_nobody_takes_comes_to_the_coordinator_with_the_reason_and_leaves_the_list_when_it_is_taken() -> None:

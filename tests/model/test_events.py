@@ -111,6 +111,7 @@ SAMPLES: list[ev.Event] = [
     ev.AnswerPart(B, C, 0, b"\x1a\x45sound"),
     ev.ThirdJoined(B, C, A, "doc1", "doc2", "Dr Sen", "BR 2", "MD", "spoken"),
     ev.ThirdLeft(B, C, "left", 12.5, 14.0, 0.25),
+    ev.SpecialityWanted(B, "child", "doc1"),
     ev.HubKeyPublished(1_790_000_000_000, bytes(32), bytes(64)),
     ev.RevocationsPublished(b"signed"),
     ev.OnCallPublished((ev.OnCallNumber("PHC, duty doctor", "5550100"),)),

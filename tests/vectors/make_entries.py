@@ -102,6 +102,7 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.AnswerPart(VISIT, PATIENT, 1, bytes(range(40))),
     ev.ThirdJoined(VISIT, OTHER, PATIENT, "anil", "sen", "Dr Sen Demo", "DEMO/00002", "MD (demo)", "spoken"),
     ev.ThirdLeft(VISIT, OTHER, "left", 12.5, 14.0, 0.25),
+    ev.SpecialityWanted(VISIT, "child", "anil"),
     ev.HubKeyPublished(1_790_000_000_000, bytes(range(32)), bytes(64)),
     ev.RevocationsPublished(b"as signed"),
     ev.OnCallPublished((ev.OnCallNumber("PHC, duty doctor", "5550100"),)),

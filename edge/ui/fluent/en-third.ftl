@@ -38,7 +38,6 @@ third-because-lost = her page was gone
 third-because-call-over = the call ended
 third-record-spoken = asked in the call: the patient agreed
 third-record-emergency = emergency: the patient was not asked
-speciality-general = General medicine
 error-third-no-call = Your call is over, or belongs to another visit. Ask while it runs.
 error-third-already = Somebody is in the call, or is being asked.
 error-third-too-many = This call has asked often enough. Refer the patient in the prescription.

@@ -804,3 +804,17 @@ stick-failed = USB stick: not everything could be done; nothing is lost. Pull it
 revoked-line = The hospital has closed this machine: what you write here reaches no doctor. Help the patient here and by 108, write on another machine, and tell the hospital.
 red-door = Emergency: a patient in danger
 red-door-back = Back to the emergency
+
+# Specialities of doctors, as the rota writes them
+speciality-general = General medicine
+speciality-child = Children
+speciality-women = Women and childbirth
+speciality-surgery = Surgery
+speciality-skin = Skin
+speciality-eye = Eyes
+speciality-ear-nose-throat = Ear, nose, throat
+speciality-bone = Bones and joints
+speciality-mental = Mental health
+speciality-heart = Heart
+speciality-dental = Teeth
+speciality-wanted = A doctor was asked for: { $name }

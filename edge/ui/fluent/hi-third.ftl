@@ -38,7 +38,6 @@ third-because-lost = उनका पेज बंद हो गया
 third-because-call-over = कॉल समाप्त हुई
 third-record-spoken = कॉल में पूछा गया: मरीज़ सहमत
 third-record-emergency = आपात: मरीज़ से नहीं पूछा गया
-speciality-general = सामान्य चिकित्सा
 error-third-no-call = आपकी कॉल समाप्त हो गई, या दूसरी विज़िट की है। कॉल के दौरान पूछें।
 error-third-already = कोई कॉल में है, या उनसे पूछा जा रहा है।
 error-third-too-many = इस कॉल में बहुत बार पूछा जा चुका है। पर्ची में रेफ़र करें।

@@ -804,3 +804,17 @@ stick-failed = पेन ड्राइव: पूरा काम नहीं
 revoked-line = अस्पताल ने यह मशीन बंद कर दी है: यहाँ लिखा हुआ डॉक्टर तक नहीं पहुँचता। मरीज़ की मदद करें, ज़रूरत हो तो 108 बुलाएँ; दूसरी मशीन पर लिखें और अस्पताल को बताएँ।
 red-door = आपातकाल: मरीज़ की हालत गंभीर
 red-door-back = चालू आपातकाल पर लौटें
+
+# Specialities of doctors, as the rota writes them
+speciality-general = सामान्य चिकित्सा
+speciality-child = बच्चों के रोग
+speciality-women = स्त्री रोग और प्रसव
+speciality-surgery = सर्जरी
+speciality-skin = त्वचा
+speciality-eye = आँख
+speciality-ear-nose-throat = कान, नाक, गला
+speciality-bone = हड्डी और जोड़
+speciality-mental = मानसिक स्वास्थ्य
+speciality-heart = हृदय
+speciality-dental = दाँत
+speciality-wanted = इस विभाग के डॉक्टर माँगे गए हैं: { $name }

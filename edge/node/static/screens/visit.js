@@ -20,6 +20,7 @@ import { Expected, SmsCard, SyncCard, arrived } from "./progress.js";
 import { Turn } from "./turn.js";
 import { ClosingBack, offerClosingUndo } from "../undo.js";
 import { reasonWords } from "/ui/lib/reasons.js";
+import { specialityName } from "/ui/lib/speciality.js";
 
 const OPEN = ["draft", "triaged", "waiting", "in_call", "rx_pending", "rx_ready"];
 
@@ -57,7 +58,8 @@ export function VisitPage({ visitId }) {
         <strong data-test="visit-state" data-state=${visit.state}>${t(`state-${visit.state.replace("_", "-")}`)}</strong>
         ${visit.state === "waiting" && place ? html`<span>${place.place > 1 ? t("before-you", { n: place.place - 1 }) : t("first-in-queue")}</span>` : null}
         ${visit.doctor_name ? html`<span class="soft">${t("doctor-named", { name: visit.doctor_name })}</span>`
-          : visit.state === "waiting" && visit.expected ? html`<${Expected} told=${visit.expected} />` : null}
+          : visit.speciality ? html`<span class="soft" data-test="speciality">${t("speciality-wanted", { name: specialityName(visit.speciality) })}</span>` : null}
+        ${!visit.doctor_name && visit.state === "waiting" && visit.expected ? html`<${Expected} told=${visit.expected} />` : null}
         ${visit.token ? html`<div class="print-hide"><${PrintHere} path=${`/api/visits/${visitId}/token/print`} kind="token" visitId=${visitId} subject=${visit.token} text=${t("token-print-here")} /></div>` : null}
         ${printer.value?.fitted ? null : html`<button type="button" class="quiet print-hide" data-test="token-print" onClick=${() => window.print()}>${t("token-print")}</button>`}</div>
     </section>
