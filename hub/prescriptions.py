@@ -15,6 +15,7 @@ from sqlalchemy import Connection, select
 
 from edge.model import events as ev
 from edge.model import prescribing as rx
+from edge.model.age import age_days
 from edge.model.clock import day_of, iso_day
 from edge.model.errors import BadInput, Fault, Refused, UpkendraError
 from edge.model.fold import Call, Patient, Visit
@@ -66,6 +67,8 @@ class Checked(Struct, frozen=True):
     consult_type: ConsultType
     dose_lines: tuple[tuple[str, str], ...] = ()
     """Hindi and English of each line as the slip will say it; empty while the line is not whole."""
+    child_doses: tuple[str, ...] = ()
+    """For a child: each line as its dose is confirmed for the present weight; empty for whom doses do not go by it."""
 
 
 def calls_of(connection: Connection, visit_id: str, now_ms: int) -> list[Call]:
@@ -136,7 +139,10 @@ def check_draft(
     )
     notes = rx.warnings(draft, patient, visit, formulary, now_ms, approvals, earlier)
     lines = tuple(_dose_lines(line) for line in draft.medicines)
-    return Checked(tuple(denials), tuple(notes), mode, consult, lines), patient
+    weight_kg = rx.weight_of(visit)
+    child = rx.is_child(age_days(patient.person, patient.registered_ms, now_ms)) and weight_kg is not None
+    doses = tuple(rx.child_dose(line, weight_kg or 0) for line in draft.medicines) if child else ()
+    return Checked(tuple(denials), tuple(notes), mode, consult, lines, doses), patient
 
 
 def _dose_lines(line: rx.DraftLine) -> tuple[str, str]:
@@ -288,6 +294,8 @@ class Prescriptions:
         checked, patient = check_draft(connection, owned, doctor, draft, now_ms, replaces)
         if checked.denials or patient is None:
             raise Denied(list(checked.denials))
+        if checked.child_doses:
+            audit.record(connection, now_ms, doctor.doctor_id, "child_doses_confirmed", visit_id)
         site = self._desk.directory.site(owned.node_id)
         record = rx.build_record(
             draft,

@@ -6,7 +6,7 @@ open, :mod:`~edge.model.prescribing_check` whether a draft may be signed.
 
 from .doses import dose_line
 from .drug_gate import FOLLOW_UP_WINDOW_DAYS, NO_APPROVALS, Approvals, Gate, Letter, Prior, allowed, approved, letter_of
-from .prescribing_check import Denial, check, consult_type, prior_of, warnings
+from .prescribing_check import Denial, check, consult_type, is_child, prior_of, runs_until, standing_records, warnings
 from .prescription import (
     AUDIO_FROM_S,
     RECORD_LABEL,
@@ -20,9 +20,11 @@ from .prescription import (
     achieved_mode,
     build_record,
     cancelling,
+    child_dose,
     effective_mode,
     signing_input,
     vitals_text,
+    weight_of,
 )
 from .standing import Standing, Stands, check_replacing, record_in, standing
 
@@ -52,14 +54,19 @@ __all__ = [
     "cancelling",
     "check",
     "check_replacing",
+    "child_dose",
     "consult_type",
     "dose_line",
     "effective_mode",
+    "is_child",
     "letter_of",
     "prior_of",
     "record_in",
+    "runs_until",
     "signing_input",
     "standing",
+    "standing_records",
     "vitals_text",
     "warnings",
+    "weight_of",
 ]

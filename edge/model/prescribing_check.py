@@ -27,6 +27,7 @@ from .prescription import (
     DraftLine,
     PrescriptionDraft,
     PrescriptionRecord,
+    child_dose,
     effective_mode,
     weight_of,
 )
@@ -155,6 +156,7 @@ def check(
     """
     days = age_days(patient.person, patient.registered_ms, now_ms)
     denials = [*_about_paper(draft, visit, now_ms, registration), *_about_patient(draft, patient, visit, days)]
+    denials += _about_child(draft, visit, days)
     drugs = {drug.id: drug for drug in formulary}
     reached = effective_mode(mode, draft.declared_mode)
     if consult is ConsultType.FOLLOW_UP:
@@ -272,6 +274,19 @@ def _about_paper(draft: PrescriptionDraft, visit: Visit, now_ms: int, registrati
         elif day < day_of(now_ms):
             found.append(Denial("follow_up_wrong", "The follow-up lies in the past.", "follow_up_date"))
     return found
+
+
+def _about_child(draft: PrescriptionDraft, visit: Visit, days: int | None) -> list[Denial]:
+    """No source gives a dose by weight for any medicine here, so the doctor confirms each one for this weight."""
+    weight_kg = weight_of(visit)
+    if not is_child(days) or weight_kg is None:
+        return []
+    text = "No rule by weight is known for this medicine: confirm the dose for this child."
+    return [
+        Denial("child_dose", text, f"medicines[{number}].dose")
+        for number, line in enumerate(draft.medicines)
+        if child_dose(line, weight_kg) not in draft.child_doses_seen
+    ]
 
 
 def _about_patient(draft: PrescriptionDraft, patient: Patient, visit: Visit, days: int | None) -> list[Denial]:

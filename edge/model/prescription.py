@@ -129,6 +129,8 @@ class PrescriptionDraft(Struct, frozen=True, forbid_unknown_fields=True):
     allergy_acknowledged: bool = False
     allergies_seen: Annotated[tuple[ShortText, ...], Meta(max_length=1000)] = ()
     """The recorded allergies that ``allergy_acknowledged`` speaks of, as they were on the screen; no other is."""
+    child_doses_seen: Annotated[tuple[ShortText, ...], Meta(max_length=40)] = ()
+    """Doses for a child that the doctor confirmed, as :func:`child_dose` says them: another dose or weight is none."""
     declared_mode: Mode | None = None
     """A weaker mode than the one reached, if the doctor says so; a stronger one is not believed."""
 
@@ -214,6 +216,11 @@ def weight_of(visit: Visit) -> float | None:
     """Newest weight of the visit in kg, or None when it was not measured."""
     readings = latest_vitals(visit.vitals).readings
     return next((r.value for r in readings if r.vital == "weight_kg" and r.value > 0), None)
+
+
+def child_dose(line: DraftLine, weight_kg: float) -> str:
+    """One dose for one weight, as it is confirmed: "18 kg: F001 1 oral TDS"."""
+    return f"{weight_kg:g} kg: {line.drug_id} {line.dose.strip()} {line.route} {line.frequency}"[:200]
 
 
 def allergy_text(visit: Visit) -> str:

@@ -69,10 +69,18 @@ export function Record() {
     <${Thirds} thirds=${visit.thirds ?? []} />
     ${now.earlier.length > 0 ? html`<section class="card"><h2>${t("earlier-visits")}</h2><ul>${now.earlier.map((one) => html`<li key=${one.visit_id}>
       <span class="num">${day(one.opened_ms)}</span> · ${[one.token, one.complaints.map((complaint) => complaint.text || words("complaints", complaint.code)).join(", "),
-        t(`state-${one.state.replace("_", "-")}`)].filter(Boolean).join(" · ")}</li>`)}</ul></section>` : null}
+        t(`state-${one.state.replace("_", "-")}`)].filter(Boolean).join(" · ")}
+      <${EarlierPapers} papers=${now.earlier_papers.filter((paper) => paper.visit_id === one.visit_id)} /></li>`)}</ul></section>` : null}
     <${SpokenAnswer} key=${`spoken-${visit.visit_id}`} visit=${visit} home=${now.site.home} />
     <${Notes} key=${visit.visit_id} visitId=${visit.visit_id} />
   </div>`;
+}
+
+/** What was found then and prescribed, as far as it stands. @param {{papers: import("./store.js").EarlierPaper[]}} props */
+function EarlierPapers({ papers }) {
+  return papers.map((one) => html`<div key=${one.signed_ms} data-test="earlier-paper"><strong>${one.diagnosis}</strong> ${[one.diagnosis_code, one.provisional ? t("provisional") : ""].filter(Boolean).join(" · ")}
+    <span class="soft small"> · ${one.doctor_name}</span>
+    ${one.medicines.length > 0 ? html`<div class="small">${one.medicines.map((line, index) => html`<span key=${index} data-test="earlier-line" data-runs=${String(line.runs)}>${index ? ", " : ""}${line.generic} ${line.strength}${line.runs ? html` <strong>(${t("still-taken")})</strong>` : null}</span>`)}</div>` : null}</div>`);
 }
 
 /** Who came into the calls of the visit as a third person, from when to when, and how she left. @param {{thirds: import("/ui/api").Third[]}} props */

@@ -9,7 +9,7 @@ import { Dialog, Icon, toast } from "/ui/lib/parts.js";
 import { doseLine, frequencies } from "/ui/lib/dose.js";
 import { list } from "/ui/lib/reference.js";
 import { active } from "./call.js";
-import { InPerson, SavedLines } from "./rxmore.js";
+import { ChildDose, InPerson, SavedLines } from "./rxmore.js";
 import { canSign, errorText, loadQueue, loadRecord, record, refusalText } from "./store.js";
 
 /** @typedef {{code: string, message: string, field: string}} Denial */
@@ -23,7 +23,7 @@ const AGAIN_MS = 3000;
 const ICD = /^[A-Z]\d\d(\.\d{1,2})?$/;
 const blank = () => ({
   diagnosis: "", code: "", provisional: true, findings: "", lines: /** @type {Line[]} */ ([]), advice: "", tests: "",
-  urgency: "", to: "", reason: "", follow_up: "", warn_told: false, allergy_ack: false, allergies_seen: /** @type {string[]} */ ([]), command_id: newId(),
+  urgency: "", to: "", reason: "", follow_up: "", warn_told: false, allergy_ack: false, allergies_seen: /** @type {string[]} */ ([]), child_seen: /** @type {string[]} */ ([]), command_id: newId(),
   /** Medicines of what was begun that have left the formulary. */
   lost: /** @type {string[]} */ ([]),
 });
@@ -99,7 +99,7 @@ function unpacked(sheet) {
     diagnosis: found.diagnosis, code: found.diagnosis_code, provisional: found.provisional, findings: found.findings, lines,
     advice: found.advice, tests: found.tests.join("\n"), urgency: found.referral?.urgency ?? "", to: found.referral?.to ?? "",
     reason: found.referral?.reason ?? "", follow_up: found.follow_up_date, warn_told: found.warn_signs_told,
-    allergy_ack: found.allergy_acknowledged, allergies_seen: found.allergies_seen, command_id, lost,
+    allergy_ack: found.allergy_acknowledged, allergies_seen: found.allergies_seen, child_seen: found.child_doses_seen, command_id, lost,
   };
 }
 
@@ -143,7 +143,7 @@ export function startAmending(visitId, old) {
     tests: old.tests.join("\n"), urgency: old.referral?.urgency ?? "", to: old.referral?.to ?? "", reason: old.referral?.reason ?? "", follow_up: old.follow_up_date });
   setTimeout(() => document.getElementById("amend-reason")?.focus(), 30);
 }
-const checked = signal(/** @type {{denials: Denial[], warnings: Denial[], mode: string, consult_type: string, dose_lines: [string, string][], asked: string[]}|null} */ (null));
+const checked = signal(/** @type {{denials: Denial[], warnings: Denial[], mode: string, consult_type: string, dose_lines: [string, string][], child_doses: string[], asked: string[]}|null} */ (null));
 const refused = signal(/** @type {Denial[]} */ ([]));
 let checkTimer = 0;
 /** Questions in the order in which they were put: a late reply is about an older sheet, or about another patient. */
@@ -170,6 +170,7 @@ function packed(now) {
     warn_signs_told: now.warn_told,
     allergy_acknowledged: now.allergy_ack,
     allergies_seen: now.allergies_seen,
+    child_doses_seen: now.child_seen,
   };
 }
 
@@ -490,6 +491,7 @@ function DrugLine({ visitId, line, index, denials, warnings }) {
       ${input("days", "days", "numeric")}${choice("food", "food", list("food"))}${input("quantity", "quantity", "text")}</div>
     ${input("instructions", "instructions", "text")}
     ${whole ? html`<p class="preview" lang="hi" data-test="hindi-preview"><span class="small soft">${t("hindi-preview")}:</span> ${slipLine(line, index)}</p>` : null}
+    <${ChildDose} dose=${checked.value?.child_doses[index] ?? ""} seen=${draft.value.child_seen} onSeen=${(/** @type {string[]} */ seen) => change(visitId, { child_seen: seen })} />
     ${denials.map((one) => html`<p key=${one.code + one.field} class="wrong" data-test="line-denial" data-code=${one.code} role="alert">${t("denials")}: ${refusalText(one)}</p>`)}
     ${warnings.map((one) => html`<p key=${one.code + one.field} class="small soft" data-test="line-warning" data-code=${one.code}>${refusalText(one)}</p>`)}
   </fieldset>`;

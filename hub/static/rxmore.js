@@ -79,3 +79,11 @@ export function InPerson({ visitId }) {
       <input id="in-person-day" type="date" data-test="in-person-day" max=${isoDay()} value=${on.value} onInput=${(/** @type {any} */ event) => (on.value = event.currentTarget.value)} /></div>
       <button type="button" data-test="in-person-confirm" disabled=${!on.value || busy.value} onClick=${() => void confirm()}>${t("in-person-confirm")}</button></div></details>`;
 }
+
+/** A dose for a child: no list gives one by weight, so the doctor confirms each. @param {{dose: string, seen: string[], onSeen: (seen: string[]) => void}} props */
+export function ChildDose({ dose, seen, onSeen }) {
+  if (!dose) return null;
+  const tick = (/** @type {any} */ event) => onSeen(event.currentTarget.checked ? [...seen.filter((one) => one !== dose), dose].slice(-40) : seen.filter((one) => one !== dose));
+  return html`<label class="check"><input type="checkbox" data-test="child-dose" checked=${seen.includes(dose)} onChange=${tick} />
+    ${t("child-dose", { weight: dose.split(" ")[0] })}</label>`;
+}

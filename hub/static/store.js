@@ -7,7 +7,8 @@ export { errorText, refusalText } from "/ui/lib/errors.js";
 
 /** @typedef {{doctor_id: string, name: string, registration: string, qualification: string}} Doctor */
 /** @typedef {import("/ui/api").QueueItem & {site_code: string, site_name: string, node_online: boolean, last_ack_age_s: number|null, waited_s: number, home?: boolean}} HubItem */
-/** @typedef {{visit: import("/ui/api").Visit & {thirds?: import("/ui/api").Third[]}, patient: import("/ui/api").Patient|null, patient_age: string, site: any, prescriptions: import("/ui/api").Prescription[], calls: {call_id: string, ended_because: string}[], earlier: import("/ui/api").Visit[], sync: {item: string, state: string, at_ms: number}[], now_ms: number, workers: import("/ui/api").Staff[], standing?: import("/ui/api").Stands[]}} HubRecord */
+/** @typedef {{visit_id: string, signed_ms: number, doctor_name: string, diagnosis: string, diagnosis_code: string, provisional: boolean, medicines: {generic: string, strength: string, runs: boolean}[]}} EarlierPaper a prescription of another visit that stands */
+/** @typedef {{visit: import("/ui/api").Visit & {thirds?: import("/ui/api").Third[]}, patient: import("/ui/api").Patient|null, patient_age: string, site: any, prescriptions: import("/ui/api").Prescription[], calls: {call_id: string, ended_because: string}[], earlier: import("/ui/api").Visit[], earlier_papers: EarlierPaper[], sync: {item: string, state: string, at_ms: number}[], now_ms: number, workers: import("/ui/api").Staff[], standing?: import("/ui/api").Stands[]}} HubRecord */
 
 export const doctor = signal(/** @type {Doctor|null} */ (null));
 /** False after a restart of the hub: signing then asks for the password. */

@@ -6,7 +6,8 @@ import msgspec
 from aiohttp import web
 
 from edge.model import fold
-from edge.model.prescribing import standing
+from edge.model.clock import day_of
+from edge.model.prescribing import runs_until, standing, standing_records
 from edge.model.progress import prescription_line_at_hub
 from edge.model.queue import line_of
 from edge.model.reference import Reference, reference
@@ -196,7 +197,7 @@ class Api:
         return self._record(opened, tuple(calls), now_ms)
 
     def _record(self, opened: Opened, calls: tuple[fold.Call, ...], now_ms: int) -> b.Record:
-        visit = opened.owned.visit
+        visit, today = opened.owned.visit, day_of(now_ms)
         node_id = opened.owned.node_id
         return b.Record(
             visit=visit,
@@ -220,6 +221,22 @@ class Api:
                 for line in (prescription_line_at_hub(one),)
             ),
             earlier=opened.earlier,
+            earlier_papers=tuple(
+                b.EarlierPaper(
+                    one.visit_id,
+                    record.signed_ms,
+                    record.doctor_name,
+                    record.diagnosis,
+                    record.diagnosis_code,
+                    record.provisional,
+                    tuple(
+                        b.EarlierLine(line.generic, line.strength, runs_until(record, line.duration_days) > today)
+                        for line in record.medicines
+                    ),
+                )
+                for one in opened.earlier
+                for record in standing_records(one)
+            ),
             workers=opened.workers,
             now_ms=now_ms,
         )
@@ -286,7 +303,9 @@ class Api:
         body = call.body
         found = await self._hub.prescriptions.check(call.path["visit_id"], doctor, body.draft, body.replaces)
         await self._hub.shown.opened(call.subject, "draft_checked", call.path["visit_id"])
-        return b.Checks(found.denials, found.warnings, found.mode, found.consult_type, found.dose_lines)
+        return b.Checks(
+            found.denials, found.warnings, found.mode, found.consult_type, found.dose_lines, found.child_doses
+        )
 
     async def sign(self, call: Call[b.SignDraft, None]) -> b.Signed | web.Response:
         """Sign a prescription with the doctor's own key and send it to the node."""

@@ -95,6 +95,25 @@ class SyncLine(Struct, frozen=True):
     at_ms: int
 
 
+class EarlierLine(Struct, frozen=True):
+    generic: str
+    strength: str
+    runs: bool
+    """The patient still takes it, by its days."""
+
+
+class EarlierPaper(Struct, frozen=True):
+    """A prescription of another visit that stands."""
+
+    visit_id: str
+    signed_ms: int
+    doctor_name: str
+    diagnosis: str
+    diagnosis_code: str
+    provisional: bool
+    medicines: tuple[EarlierLine, ...]
+
+
 class Record(Struct, frozen=True):
     visit: Visit
     patient: Patient | None
@@ -106,6 +125,8 @@ class Record(Struct, frozen=True):
     sync: tuple[SyncLine, ...]
     earlier: tuple[Visit, ...]
     """Other visits of this patient."""
+    earlier_papers: tuple[EarlierPaper, ...]
+    """What was found and prescribed in them, and stands."""
     workers: tuple[Worker, ...]
     """Who works at the node: names for the staff ids in the visit."""
     now_ms: int
@@ -171,6 +192,8 @@ class Checks(Struct, frozen=True):
     consult_type: ConsultType
     dose_lines: tuple[tuple[str, str], ...] = ()
     """Hindi and English of each line in the words of the slip; empty while the line is not whole."""
+    child_doses: tuple[str, ...] = ()
+    """For a child: what stands in ``child_doses_seen`` once the dose of a line is confirmed for the present weight."""
 
 
 class IceReply(Struct, frozen=True):

@@ -17,6 +17,7 @@ from edge.model.prescribing import (
     cancelling,
     check,
     check_replacing,
+    child_dose,
     consult_type,
     letter_of,
     record_in,
@@ -160,15 +161,15 @@ REPRESENTATIVES = {
     Letter.PROHIBITED: ALPRAZOLAM,
     Letter.UNCLASSIFIED: CHLOROQUINE,
 }
-AGES = [(11, 30.0), (11, None), (12, None), (34, None), (70, 52.0)]
-"""Years and the weight that was measured, if any."""
+AGES = [(11, 30.0, True), (11, 30.0, False), (11, None, True), (12, None, False), (34, None, False), (70, 52.0, False)]
+"""Years, the weight that was measured, if any, and whether the doctor confirmed the dose for it."""
 
 
 @pytest.mark.parametrize("letter", list(REPRESENTATIVES))
 def test_every_combination_is_allowed_exactly_when_the_guideline_says_so(letter: Letter) -> None:
     drug = BY_ID[REPRESENTATIVES[letter]]
     assert letter_of(drug) is letter
-    for mode, followed, days_ago, seen_by, wrote, (years, weight_kg) in product(
+    for mode, followed, days_ago, seen_by, wrote, (years, weight_kg, confirmed) in product(
         Mode, (True, False), (None, 0, 180, 181, -1), ("doc1", "doc2"), (True, False), AGES
     ):
         seen = () if days_ago is None else (InPerson(seen_by, in_person_day(days_ago), "nurse", NOW_MS, "anm1"),)
@@ -184,9 +185,11 @@ def test_every_combination_is_allowed_exactly_when_the_guideline_says_so(letter:
             Letter.A_REFILL: is_follow_up and wrote,
             Letter.B: is_follow_up,
         }.get(letter, False)
-        written = draft(line(drug.id, dose="1 measure"))
+        dose = line(drug.id, dose="1 measure")
+        seen_doses = (child_dose(dose, weight_kg),) if confirmed and weight_kg else ()
+        written = draft(dose, child_doses_seen=seen_doses)
         found = codes(written, visit, years=years, mode=mode, consult=consult, earlier=(before,))
-        expected = lists_open and not (years < 12 and weight_kg is None)
+        expected = lists_open and not (years < 12 and (weight_kg is None or not confirmed))
         assert (found == set()) is expected, (letter, mode, followed, days_ago, seen_by, wrote, years, weight_kg, found)
 
 

@@ -1,12 +1,34 @@
-"""Medicines that an earlier prescription still gives, and what a combination is made of."""
+"""Doses for children, and medicines that an earlier prescription still gives."""
 
+import msgspec
 import pytest
 
-from edge.model.prescribing import warnings
+from edge.model import events as ev
+from edge.model.fold import Visit
+from edge.model.prescribing import child_dose, warnings
 from edge.model.prescribing_check import ingredients
+from edge.model.records import Vitals
 from edge.model.reference import DrugItem
-from tests.model.kit import NOW_MS, patient
-from tests.model.prescribing_kit import AMOXICILLIN, BY_ID, DRUGS, PARACETAMOL, draft, line, past, ready
+from tests.model.kit import NOW_MS, VISIT, patient, readings, visit_after
+from tests.model.prescribing_kit import AMOXICILLIN, BY_ID, DRUGS, PARACETAMOL, codes, draft, line, past, ready
+
+
+def of_weight(kg: float) -> Visit:
+    weighed = visit_after(ev.VitalsRecorded(VISIT, Vitals(readings(weight_kg=kg), "A")))
+    return ready(vitals=weighed.vitals)
+
+
+def test_a_dose_for_a_child_is_confirmed_for_her_weight_and_anew_for_another_dose_or_weight() -> None:
+    tablet = line(PARACETAMOL)
+    seen = draft(tablet, child_doses_seen=(child_dose(tablet, 18.0),))
+    visit = of_weight(18.0)
+    assert codes(draft(tablet), visit, years=5) == {"child_dose"}
+    assert codes(seen, visit, years=5) == set()
+    more = msgspec.structs.replace(seen, medicines=(line(PARACETAMOL, dose="2"),))
+    assert codes(more, visit, years=5) == {"child_dose"}
+    assert codes(seen, of_weight(12.5), years=5) == {"child_dose"}
+    assert codes(draft(tablet), visit, years=12) == set()
+    assert codes(seen, ready(vitals=()), years=5) == {"weight_missing"}
 
 
 @pytest.mark.parametrize(("days_ago", "runs"), [(0, True), (29, True), (30, False), (90, False)])

@@ -679,6 +679,7 @@ error-drug-twice = This medicine stands twice on the prescription.
 error-prohibited-named = The text names a substance that can never be prescribed by tele-consultation.
 error-patient-missing = The patient's registration has not arrived yet. Wait for it.
 error-pregnant = The patient is pregnant.
+error-child-dose = No rule by weight is known for this medicine: confirm the dose for this child.
 error-drug-runs = By an earlier prescription the patient still takes this: it would be taken twice.
 error-child = The patient is a child: check the dose by weight.
 error-visit-taken = Another doctor has taken this visit.
