@@ -150,6 +150,8 @@ class Visit(msgspec.Struct, frozen=True):
     """A colour that a person raised above the rules."""
     doctor_id: str = ""
     doctor_name: str = ""
+    given_by: str = ""
+    """Who gave it to this doctor; "" when she took it herself."""
     seen_ms: int = 0
     """When a doctor opened the record; 0 before."""
     notes: tuple[str, ...] = ()
@@ -320,7 +322,7 @@ def _changes(visit: Visit, event: ev.Event | ev.Unknown, stamp: int, actor: str)
                 _prescription_changes(visit, event, stamp)
                 or media_changes(visit.media, visit.early_media, event, at_ms, actor)
                 or answer_changes(visit.answers, event, at_ms)
-                or _hub_changes(visit, event, stamp)
+                or _hub_changes(visit, event, stamp, actor)
             )
 
 
@@ -332,12 +334,14 @@ def _taken_back(visit: Visit, stamp: int) -> dict[str, object]:
     }
 
 
-def _hub_changes(visit: Visit, event: ev.Event | ev.Unknown, stamp: int) -> dict[str, object] | None:
+def _hub_changes(visit: Visit, event: ev.Event | ev.Unknown, stamp: int, actor: str) -> dict[str, object] | None:
     """What the hub's log says: one log, one order."""
     at_ms = stamp >> 16
     match event:
         case ev.VisitAssigned():
-            return _newest(visit, stamp, "doctor", doctor_id=event.doctor_id, doctor_name=event.doctor_name)
+            by = actor if event.doctor_name and actor != event.doctor_id else ""
+            doctor: dict[str, object] = {"doctor_id": event.doctor_id, "doctor_name": event.doctor_name}
+            return _newest(visit, stamp, "doctor", **doctor, given_by=by)
         case ev.VisitExpected():
             told = Expected(event.state, event.low_min, event.high_min, event.opens_ms, at_ms)
             return _newest(visit, stamp, "expected", expected=told)

@@ -63,13 +63,16 @@ class QueueVisit(Struct, frozen=True):
     """What the hub said of the wait; none while the visit is with a doctor."""
     speciality: str = ""
     """Of which speciality a doctor was asked for; "" for none."""
+    given: bool = False
+    """Somebody else gave it to its doctor."""
 
 
 def line_of(visit: Visit) -> QueueVisit:
     """A visit as the queue shows it."""
     told = visit.expected if waits(visit) and not visit.doctor_name else None
     doctor = visit.doctor_id, visit.doctor_name
-    return QueueVisit(visit.visit_id, visit.state, visit.token, visit.colour, *doctor, told, visit.speciality)
+    asked = visit.speciality, bool(visit.given_by)
+    return QueueVisit(visit.visit_id, visit.state, visit.token, visit.colour, *doctor, told, *asked)
 
 
 def waits(visit: Visit | QueueVisit) -> bool:

@@ -86,7 +86,7 @@ export interface Third {
   third_id: string; call_id: string; doctor_id: string; specialist_id: string; name: string; registration: string; qualification: string;
   agreed: string; joined_ms: number; left_ms: number; because: string; video_s: number; audio_s: number; concealed_s: number;
 }
-export interface QueueVisit { visit_id: string; state: string; token: string; colour: Colour; doctor_id: string; doctor_name: string; expected?: Expected | null; speciality?: string }
+export interface QueueVisit { visit_id: string; state: string; token: string; colour: Colour; doctor_id: string; doctor_name: string; expected?: Expected | null; speciality?: string; given?: boolean }
 export interface QueueItem {
   visit: QueueVisit; patient_name: string; patient_age: string; patient_sex: string; place: number; wait_s: number; sync: string; sync_ms: number; sms: string;
 }

@@ -232,7 +232,7 @@ function QueueRow({ item, isChosen }) {
     <span class="soft small">${item.site_name} · <span class=${item.node_online ? "on" : "off"}>${item.home ? t(item.node_online ? "home-page-open" : "home-page-away") : item.node_online ? t("node-online")
       : item.last_ack_age_s === null ? t("node-offline") : t("node-offline-since", { time: span(item.last_ack_age_s) })}</span></span>
     ${item.visit.speciality ? html`<span class="small">${t("speciality-asked", { name: specialityName(item.visit.speciality) })}</span>` : null}
-    ${isMine && item.visit.state === "waiting" ? html`<strong class="small" data-test="given">${t("given-to-you")}</strong>` : null}
+    ${isMine && item.visit.given && item.visit.state === "waiting" ? html`<strong class="small" data-test="given">${t("given-to-you")}</strong>` : null}
     ${others ? html`<span class="small">${t("taken-by", { name: item.visit.doctor_name })}</span>` : null}
   </button></li>`;
 }

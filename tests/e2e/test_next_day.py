@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from edge.model import events as ev
 from edge.model.clock import IST_OFFSET_S
-from edge.model.records import Colour
+from edge.model.records import Colour, Reading, Vitals
 from hub.rota import store as kept
 from hub.rota.core import Settings
 from tests.hub.kit import PASSWORD, HubKit, NodeKit, new_id, registered, visit_events
@@ -129,6 +130,20 @@ def waits(night: Night, node: NodeKit, colour: Colour, serial: int) -> str:
     return visit_id
 
 
+def shown(page: Page, name: str) -> list[str]:
+    """Faults of a screen of the console, on a laptop and on a telephone, in both languages."""
+    faults: list[str] = []
+    for width, height in ((1366, 768), (360, 640)):
+        page.set_viewport_size({"width": width, "height": height})
+        for _ in range(2):
+            faults += faults_here(page, 26)
+            if PICTURES:
+                language = page.locator("html").get_attribute("lang")
+                page.screenshot(path=f"{PICTURES}/{name}-{width}-{language}.png", full_page=width < 1000)
+            other_language(page)
+    return faults
+
+
 def test_a_case_that_a_patient_sends_in_the_evening_is_answered_the_next_morning(
     browser: Browser, night: Night
 ) -> None:
@@ -201,11 +216,13 @@ def test_a_doctor_whose_page_went_away_reads_that_her_patient_went_on_and_to_who
     browser: Browser, night: Night
 ) -> None:
     night.to(10, 0)
+    night.pass_s(600)  # whoever was ready without a page is not any more
     node = night.do(lambda: night.kit.enrol("014B"))
     night.do(night.paediatrician)
     visit_id = waits(night, node, Colour.RED, 1)
     lost = night.doctor(browser, "asha")
-    tap(lost, "ready")
+    if lost.locator('[data-test="ready"]').get_attribute("aria-pressed") == "false":
+        tap(lost, "ready")
     see(lost, "offer")
     tap(lost, "offer-accept")
     see(lost, "record")
@@ -231,6 +248,7 @@ def test_a_doctor_whose_page_went_away_reads_that_her_patient_went_on_and_to_who
     lost.locator('[data-test="left-know"]').press("Enter")
     expect(bar).to_have_count(0)
 
+    assert other.locator('[data-test="given"]').count() == 0, "she took it herself"
     other.keyboard.press("Alt+g")  # and by keyboard she hands the patient back to the first
     see(other, "hand-dialog")
     to = other.locator('[data-test="hand-to"]')
@@ -258,6 +276,43 @@ def test_a_doctor_whose_page_went_away_reads_that_her_patient_went_on_and_to_who
     assert faults == []
     for page in (lost, other):
         page.context.close()
+
+
+def test_each_dose_for_a_child_is_ticked_and_the_next_record_shows_what_she_still_takes(
+    browser: Browser, night: Night
+) -> None:
+    node = night.do(lambda: night.kit.enrol("014C"))
+    patient_id, visits = new_id(), (new_id(), new_id())
+    weighed = [ev.VitalsRecorded(one, Vitals((Reading("weight_kg", 18.0),), "A")) for one in visits]
+    first, second = ([*visit_events(one, patient_id, serial=n + 1), weighed[n]] for n, one in enumerate(visits))
+    night.do(lambda: node.send([registered(patient_id, LONG_NAME, years=5), *first]))
+    page = night.doctor(browser, "asha")
+    page.goto(f"{night.url}/#/visit/{visits[0]}")
+    see(page, "record")
+    fill(page, "diagnosis", "Viral fever")
+    write(page, "paracetamol", "3")
+    tick = page.locator('[data-test="child-dose"]')
+    denied = page.locator('[data-test="line-denial"][data-code="child_dose"]')
+    expect(denied).to_have_count(1)
+    expect(page.locator('[data-test="line-denial"]')).to_have_count(1)
+    faults = shown(page, "child-dose")
+    page.set_viewport_size({"width": 1366, "height": 768})
+    tick.press("Space")
+    expect(denied).to_have_count(0)
+    fill(page, "dose", "2")
+    expect(tick).not_to_be_checked()
+    tick.press("Space")
+    expect(denied).to_have_count(0)
+    page.keyboard.press("Alt+s")
+    see(page, "rx-status")
+    night.do(lambda: node.send(second))
+    page.goto(f"{night.url}/#/visit/{visits[1]}")
+    expect(page.locator('[data-test="record"]')).to_have_attribute("data-visit", visits[1])
+    expect(page.locator('[data-test="earlier-paper"]')).to_contain_text("Viral fever")
+    expect(page.locator('[data-test="earlier-line"]')).to_have_attribute("data-runs", "true")
+    faults += shown(page, "earlier")
+    assert faults == []
+    page.context.close()
 
 
 def test_who_presses_that_she_stays_is_ready_past_the_end_of_the_hours_and_who_does_not_is_away(

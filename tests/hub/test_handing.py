@@ -35,6 +35,13 @@ async def holder(page: Page, visit_id: str) -> tuple[str, str]:
     return visit["doctor_name"], visit["speciality"]
 
 
+async def are_given(page: Page) -> list[bool]:
+    """Of each visit in the queue, whether somebody else gave it to its doctor."""
+    items = (await page.get("/api/queue"))["items"]
+    assert isinstance(items, list)
+    return [one["visit"]["given"] for one in items]
+
+
 async def test_a_doctor_hands_her_own_case_to_a_colleague_who_is_ready_and_to_nobody_who_is_away(kit: HubKit) -> None:
     await always_open(kit)
     node = await kit.enrol()
@@ -43,12 +50,14 @@ async def test_a_doctor_hands_her_own_case_to_a_colleague_who_is_ready_and_to_no
     await ready(kit, mine)
     assert await offer(kit, mine) == visit_id
     await take(mine, visit_id)
+    assert await are_given(mine) == [False], "she took it herself"
     people = (await mine.get("/api/colleagues"))["items"]
     assert [(one["doctor_id"], one["ready"]) for one in people] == [("asha", True), ("ravi", False)]  # type: ignore[attr-defined]
     assert await hand(mine, visit_id, doctor_id="ravi") == (409, "doctor_away")
     await ready(kit, other)
     assert await hand(mine, visit_id, doctor_id="ravi") == (204, "")
     assert await holder(mine, visit_id) == ("Dr ravi", "")
+    assert await are_given(other) == [True]
     assert await hand(mine, visit_id, doctor_id="asha") == (409, "visit_taken")
     assert await hand(other, visit_id) == (400, "bad_input")
     assert await hand(other, visit_id, doctor_id="asha", speciality="general") == (400, "bad_input")

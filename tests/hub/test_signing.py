@@ -98,6 +98,34 @@ async def test_what_is_denied_at_checking_is_denied_at_signing(kit: HubKit) -> N
     assert codes(checked) == codes((await sign(page, visit_id, draft))[1])
 
 
+async def test_a_childs_dose_is_signed_once_it_is_confirmed_for_her_weight_and_the_next_record_shows_it(
+    kit: HubKit,
+) -> None:
+    await kit.add_doctor()
+    node = await kit.enrol()
+    patient_id, visit_id, later_id = new_id(), new_id(), new_id()
+    await node.send([registered(patient_id, years=5), *visit_events(visit_id, patient_id)])
+    page = await kit.login()
+    reply = await page.call("POST", f"/api/visits/{visit_id}/check", {"draft": DRAFT})
+    checked = await reply.json()
+    assert checked["child_doses"] == ["52 kg: F001 1 oral TDS"]
+    assert codes(checked) == codes((await sign(page, visit_id, DRAFT))[1]) == {"child_dose"}
+    assert (await sign(page, visit_id, {**DRAFT, "child_doses_seen": checked["child_doses"]}))[0] == 200
+    lines = await kit.hub.store.read(
+        lambda c: c.exec_driver_sql("SELECT actor FROM audit WHERE action = 'child_doses_confirmed'").all()
+    )
+    assert [one.actor for one in lines] == ["asha"]
+    await node.send(visit_events(later_id, patient_id, serial=2))
+    for days, runs in ((0, True), (3, False)):
+        kit.clock.pass_s(days * 86_400)
+        page = await kit.login()
+        papers = (await page.get(f"/api/visits/{later_id}"))["earlier_papers"]
+        assert isinstance(papers, list)
+        (paper,) = papers
+        assert (paper["visit_id"], paper["diagnosis"]) == (visit_id, "Viral fever")
+        assert [(one["generic"], one["runs"]) for one in paper["medicines"]] == [("PARACETAMOL", runs)]
+
+
 async def test_a_red_visit_needs_a_referral_and_no_consent(kit: HubKit) -> None:
     _, page, visit_id = await waiting_visit(kit, colour=Colour.RED, consent=False)
     status, body = await sign(page, visit_id, DRAFT)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from edge.model import events as ev
 from edge.model.fold import Visit, fold_all, fold_patient, fold_visit
+from edge.model.queue import line_of
 from edge.model.records import (
     Age,
     Allergies,
@@ -154,6 +155,20 @@ def test_a_colour_raised_by_staff_outlives_a_weaker_result_of_the_rules() -> Non
 
 def test_events_of_a_visit_that_is_not_open_yet_are_left_to_the_caller() -> None:
     assert fold_visit(None, consented(), 1, "a") is None
+
+
+def test_a_doctor_who_took_a_visit_herself_was_given_it_by_nobody() -> None:
+    visit = visit_after()
+    for stamp, actor, doctor_id, given_by in (
+        (1 << 60, "doc2", "doc1", "doc2"),
+        (2 << 60, "doc1", "", ""),
+        (3 << 60, "doc1", "doc1", ""),
+    ):
+        name = f"Dr {doctor_id}" if doctor_id else ""
+        folded = fold_visit(visit, ev.VisitAssigned(VISIT, doctor_id, name), stamp, actor)
+        assert folded is not None
+        visit = folded
+        assert (visit.given_by, line_of(visit).given) == (given_by, bool(given_by))
 
 
 def test_unknown_events_change_nothing() -> None:
