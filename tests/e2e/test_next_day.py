@@ -278,9 +278,38 @@ def test_a_doctor_whose_page_went_away_reads_that_her_patient_went_on_and_to_who
         page.context.close()
 
 
+def test_who_presses_that_she_stays_is_ready_past_the_end_of_the_hours_and_who_does_not_is_away(
+    browser: Browser, night: Night
+) -> None:
+    night.to(15, 30)
+    night.pass_s(600)  # whoever was ready without a page is not any more
+    stays, goes = night.doctor(browser, "asha"), night.doctor(browser, "ravi")
+    for page in (stays, goes):
+        if page.locator('[data-test="ready"]').get_attribute("aria-pressed") == "false":
+            tap(page, "ready")
+        expect(page.locator('[data-test="ready"]')).to_have_attribute("aria-pressed", "true")
+        expect(page.locator('[data-test="ends-soon"]')).to_have_count(0)
+    night.to(15, 50)
+    night.do(night.kit.hub.rota.look)
+    for page in (stays, goes):
+        page.reload()
+        see(page, "ends-soon")
+    assert faults_here(stays, 26) == []
+    stays.locator('[data-test="stay"]').press("Enter")
+    expect(stays.locator('[data-test="ends-soon"]')).to_have_count(0)
+    night.to(16, 0)
+    night.pass_s(20)
+    expect(goes.locator('[data-test="ready"]')).to_have_attribute("aria-pressed", "false")
+    stays.reload()
+    expect(stays.locator('[data-test="ready"]')).to_have_attribute("aria-pressed", "true")
+    for page in (stays, goes):
+        page.context.close()
+
+
 def test_each_dose_for_a_child_is_ticked_and_the_next_record_shows_what_she_still_takes(
     browser: Browser, night: Night
 ) -> None:
+    """The last one here: her second visit waits on, and a doctor who sits would be asked for it."""
     node = night.do(lambda: night.kit.enrol("014C"))
     patient_id, visits = new_id(), (new_id(), new_id())
     weighed = [ev.VitalsRecorded(one, Vitals((Reading("weight_kg", 18.0),), "A")) for one in visits]
@@ -313,31 +342,3 @@ def test_each_dose_for_a_child_is_ticked_and_the_next_record_shows_what_she_stil
     faults += shown(page, "earlier")
     assert faults == []
     page.context.close()
-
-
-def test_who_presses_that_she_stays_is_ready_past_the_end_of_the_hours_and_who_does_not_is_away(
-    browser: Browser, night: Night
-) -> None:
-    night.to(15, 30)
-    night.pass_s(600)  # whoever was ready without a page is not any more
-    stays, goes = night.doctor(browser, "asha"), night.doctor(browser, "ravi")
-    for page in (stays, goes):
-        if page.locator('[data-test="ready"]').get_attribute("aria-pressed") == "false":
-            tap(page, "ready")
-        expect(page.locator('[data-test="ready"]')).to_have_attribute("aria-pressed", "true")
-        expect(page.locator('[data-test="ends-soon"]')).to_have_count(0)
-    night.to(15, 50)
-    night.do(night.kit.hub.rota.look)
-    for page in (stays, goes):
-        page.reload()
-        see(page, "ends-soon")
-    assert faults_here(stays, 26) == []
-    stays.locator('[data-test="stay"]').press("Enter")
-    expect(stays.locator('[data-test="ends-soon"]')).to_have_count(0)
-    night.to(16, 0)
-    night.pass_s(20)
-    expect(goes.locator('[data-test="ready"]')).to_have_attribute("aria-pressed", "false")
-    stays.reload()
-    expect(stays.locator('[data-test="ready"]')).to_have_attribute("aria-pressed", "true")
-    for page in (stays, goes):
-        page.context.close()
