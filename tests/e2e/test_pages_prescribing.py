@@ -33,6 +33,12 @@ VOICES_COME = """() => {
   speechSynthesis.dispatchEvent(new Event("voiceschanged"));
 }"""
 """As on a tablet: its voices come some time after the page."""
+VOICE_OF_THE_INTERNET = """() => {
+  speechSynthesis.getVoices = () => [{ lang: "hi-IN", name: "Google", localService: false }];
+  window.said = 0;
+  speechSynthesis.dispatchEvent(new Event("voiceschanged"));
+}"""
+CANNOT = {"code": "voice_missing", "message": "This box cannot read out.", "field": "", "fault": "state"}
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +137,13 @@ def test_a_doctor_saves_signs_amends_and_cancels_and_the_nurse_sees_what_stands(
     nurse.evaluate(VOICES_COME)
     tap(nurse, "rx-read")
     assert nurse.evaluate("window.said > 0"), "its own voice goes first"
+    nurse.evaluate(VOICE_OF_THE_INTERNET)
+    nurse.route("**/api/voice", lambda route: route.fulfill(status=409, json=CANNOT))
+    tap(nurse, "rx-read")
+    nurse.locator('[data-test="toast-bad"]', has_text="ख़ुद पढ़कर सुनाएँ").wait_for()
+    assert nurse.evaluate("window.said") == 0, "a server on the internet hears nothing of a prescription"
+    nurse.unroute("**/api/voice")
+    nurse.locator('[data-test="toast-bad"] button').click()
     fill(nurse, "units", "90")
     tap(nurse, "count-stock")
     nurse.locator('[data-test="on-shelf"]', has_text="90").wait_for()

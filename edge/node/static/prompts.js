@@ -1,8 +1,11 @@
 // @ts-check
 // What is read out to a patient: a recording of a person, else the node's placeholder, else the tablet's own voice; and
-// words that were written for one patient, by the tablet's own voice, else by the node's.
+// words that were written for one patient, by the tablet's own voice, else by the node's: never by one that asks a
+// server on the internet, which would hear what was prescribed.
 import { signal } from "/ui/lib/dom.js";
+import { errorText } from "/ui/lib/errors.js";
 import { api, get } from "/ui/lib/http.js";
+import { toast } from "/ui/lib/parts.js";
 import { canSpeak, hush, speak, speaksAlone } from "/ui/lib/speech.js";
 
 /** @typedef {{prompt_id: string, language: string, path: string, synthetic: boolean}} Prompt */
@@ -29,7 +32,7 @@ export async function loadVoice() {
   nodeSpeaks.value = (await get("/api/voice")).speaks;
 }
 /** Whether a text can be read out, here or by the node. */
-export const canReadOut = () => canSpeak() || nodeSpeaks.value;
+export const canReadOut = () => speaksAlone() || nodeSpeaks.value;
 
 /** First aid, spoken. @type {import("/ui/vendor/signals.js").Signal<Prompt[]>} */
 const aid = signal([]);
@@ -46,7 +49,7 @@ export function stopPrompt() {
   playing.value = "";
 }
 
-/** Sounds one after the other; false when one cannot be played. @param {string} id @param {Iterable<string|Promise<Blob>>} pieces */
+/** Sounds one after the other; why one cannot be played, null when all were or somebody stopped them. @param {string} id @param {Iterable<string|Promise<Blob>>} pieces @returns {Promise<unknown>} */
 async function playAll(id, pieces) {
   const mine = new Audio();
   sound = mine;
@@ -55,7 +58,7 @@ async function playAll(id, pieces) {
     for (const piece of pieces) {
       const made = typeof piece === "string" ? "" : URL.createObjectURL(await piece);
       try {
-        if (sound !== mine) return true;
+        if (sound !== mine) return null;
         mine.src = made || /** @type {string} */ (piece);
         const over = new Promise((resolve) => {
           for (const name of ["ended", "pause", "error"]) mine.addEventListener(name, resolve, { once: true });
@@ -65,11 +68,11 @@ async function playAll(id, pieces) {
       } finally {
         if (made) URL.revokeObjectURL(made);
       }
-      if (sound !== mine) return true;
+      if (sound !== mine) return null;
     }
-    return true;
-  } catch {
-    return sound !== mine;
+    return null;
+  } catch (error) {
+    return sound === mine ? error : null;
   } finally {
     if (sound === mine) stopPrompt();
   }
@@ -81,7 +84,7 @@ export async function playPrompt(id, text) {
   const again = playing.value === id;
   stopPrompt();
   if (again) return;
-  if (!found || !(await playAll(id, [found.path]))) speak(text);
+  if (!found || (await playAll(id, [found.path])) !== null) speak(text);
 }
 
 /** First aid in the page's language. @param {string} language */
@@ -121,11 +124,15 @@ function* soundsOf(pieces) {
   }
 }
 
-/** Read lines out in Hindi: by the tablet's own voice, else by the node's, else by a voice of the internet; again: stop. @param {string} id @param {string[]} lines */
+/** Read lines of one patient out in Hindi: by the tablet's own voice, else by the node's; what does not work is said. Again: stop. @param {string} id @param {string[]} lines */
 export async function readOut(id, lines) {
   const again = playing.value === id;
   stopPrompt();
   if (again) return;
-  if (speaksAlone() || !nodeSpeaks.value) speak(...lines);
-  else if (!(await playAll(id, soundsOf(lines.filter(Boolean).flatMap(piecesOf))))) speak(...lines);
+  if (speaksAlone()) {
+    speak(...lines);
+    return;
+  }
+  const wrong = await playAll(id, soundsOf(lines.filter(Boolean).flatMap(piecesOf)));
+  if (wrong !== null) toast("bad", errorText(wrong));
 }
