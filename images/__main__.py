@@ -1,4 +1,4 @@
-"""The technician's tool: cards, flash, verify, provision, label; build, bundle, pack, os-list, keys for releases.
+"""The technician's tool: cards, flash, verify, provision, label; for maintainers build, bundle, pack, os-list, ssh-key.
 
 Results go to stdout as one JSON line each, progress and questions to stderr; exit code 1 means refused.
 """
@@ -18,7 +18,7 @@ from edge.model import provisioning
 from edge.model.errors import BadInput, UpkendraError
 from edge.sync import enrol
 
-from . import cards, fat, flash, keys, label, manifest, pack, receipt, rescue, source
+from . import cards, fat, flash, keys, label, manifest, pack, receipt, rescue, source, ssh_key
 from .builder import cli
 
 KEYS = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "upkendra"
@@ -90,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = add("keys", "Make the keys of releases; see the key ceremony in the administrator's runbook.")
     command.add_argument("--out", type=Path, required=True, metavar="DIR")
+    ssh_key.add_options(add("ssh-key", "Sign a key file that opens SSH at a node while it is in, for one technician."))
     cli.add_parsers(commands)
     return parser
 
@@ -218,6 +219,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "os-list": lambda options: _say(msgspec.Raw(manifest.os_list(_load(options).manifest, options.url))),
     "pack": _pack,
     "keys": _keys,
+    "ssh-key": lambda options: _say(ssh_key.run(options)),
     "build": lambda options: _say(cli.build(options)),
     "bundle": lambda options: _say(cli.pack_up(options)),
 }

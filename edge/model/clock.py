@@ -23,6 +23,33 @@ class Instant(msgspec.Struct, frozen=True):
     """False when the clock has jumped or was never confirmed: slips then ask for the date."""
 
 
+RESET_MS = 24 * 3600 * 1000
+"""An offset beyond this came from a clock that was never set; it may have been set since."""
+
+AHEAD_MS = 4 * 24 * 3600 * 1000
+"""A Sunday between holidays; what is further ahead of the last time that was seen is asked about."""
+
+
+class Guess(msgspec.Struct, frozen=True):
+    """What a machine takes the time for that nobody has told it since it started. Unix ms."""
+
+    now_ms: int
+    doubted_ms: int = 0
+    """What its clock says that is too far ahead to be believed; 0 when there is no doubt."""
+
+
+def guess(own_ms: int, offset_ms: int, seen_ms: int) -> Guess:
+    """The time by a machine's own clock, the offset that was kept, and the latest time that was seen (0: none).
+
+    The offset as it was, none where the clock was set since, and never before what was seen.
+    """
+    fit = [offset for offset in (offset_ms, 0) if own_ms + offset >= seen_ms]
+    if not fit:  # a machine without a battery starts long ago: go on from what was seen
+        return Guess(seen_ms)
+    now_ms = own_ms + (fit[0] if abs(offset_ms) <= RESET_MS else min(fit))
+    return Guess(seen_ms, now_ms) if seen_ms and now_ms > seen_ms + AHEAD_MS else Guess(now_ms)
+
+
 def next_stamp(previous: int, wall_ms: int) -> int:
     """The stamp that follows ``previous`` (0 for none) at wall time ``wall_ms``; strictly greater."""
     candidate = max(wall_ms, 0) << COUNTER_BITS

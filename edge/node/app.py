@@ -36,6 +36,7 @@ from .printing.desk import PrinterDesk
 from .printing.port import Printer
 from .report import Parts, Reporter
 from .sms_desk import SmsDesk, SmsOptions
+from .technician import Technician
 from .telling import Telling
 from .update_link import UpdateFetcher
 from .usage import KeptMeter, parse_caps
@@ -123,6 +124,7 @@ class Node:
         )
         self.reporter = Reporter(folder, parts)
         self.telling = Telling(self.clinic, self.reporter)
+        self.technician = Technician(folder, self.clinic)
         self.courier = courier.control(folder, sticks, self.reporter.as_json)
         more = [
             *ReportApi(self.clinic, self.reporter, self.clips).routes(),
@@ -184,6 +186,7 @@ class Node:
         await self.registry.start()
         self.printer.start()
         self.telling.start()
+        self.technician.start()
         self.clinic.days.start()
 
     async def fit_panel(self, device: str, folder: Path, on_shutdown: Callable[[], None]) -> None:
@@ -243,6 +246,7 @@ class Node:
             self.measurements.close,
             self.registry.stop,
             self.telling.stop,
+            self.technician.stop,
             self.updates.stop,
             self.courier.stop if serves else None,
             self.calls.close,

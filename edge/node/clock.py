@@ -17,7 +17,7 @@ from pathlib import Path
 
 from msgspec import DecodeError, Struct, json
 
-from edge.model.clock import Instant
+from edge.model.clock import AHEAD_MS, RESET_MS, Instant, guess
 from edge.model.errors import Refused
 
 from .config import CLOCK_FILE, write_private
@@ -28,12 +28,6 @@ KEEP_ALONE_MS = 60 * 60 * 1000
 """… without the hub."""
 MOVED_MS = 2_000
 """… or when the hub's time has moved by this much against ours."""
-
-RESET_MS = 24 * 3600 * 1000
-"""An offset beyond this came from a clock that was never set; it may have been set since."""
-
-AHEAD_MS = 4 * 24 * 3600 * 1000
-"""A Sunday between holidays; what is further ahead of the last time that was seen is asked about."""
 
 FAR_MS = 400 * 24 * 3600 * 1000
 """A person's word is taken up to here: a year that is mistyped would stand in all records for good, for their stamps
@@ -90,16 +84,11 @@ class Clock:
         """The board's clock now, where there is a board. Called from any thread."""
 
     def _guess(self, own_ms: int) -> int:
-        """The offset until the hub tells: as it was, none where the machine's clock was set, never before seen."""
-        kept_ms, seen_ms = self._kept.offset_ms, self._kept.seen_ms
-        fit = [offset_ms for offset_ms in (kept_ms, 0) if own_ms + offset_ms >= seen_ms]
-        if not fit:  # a machine without a battery starts long ago: go on from what was seen
-            return seen_ms - own_ms
-        offset_ms = fit[0] if abs(kept_ms) <= RESET_MS else min(fit)
-        if seen_ms and own_ms + offset_ms > seen_ms + AHEAD_MS:
-            self._doubted_ms = offset_ms
-            return seen_ms - own_ms
-        return offset_ms
+        """The offset until the hub tells."""
+        found = guess(own_ms, self._kept.offset_ms, self._kept.seen_ms)
+        if found.doubted_ms:
+            self._doubted_ms = found.doubted_ms - own_ms
+        return found.now_ms - own_ms
 
     @property
     def doubted_ms(self) -> int:

@@ -1,4 +1,4 @@
-"""``python -m images.appliance network|modem|install|restart|health``: what the units of the image run as root.
+"""``python -m images.appliance COMMAND``: what the units of the image run as root.
 
 Says one JSON line each; nothing of a patient is ever read here.
 """
@@ -6,8 +6,10 @@ Says one JSON line each; nothing of a patient is ever read here.
 import argparse
 import json
 import logging
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,12 +17,13 @@ import msgspec
 
 from edge.model.errors import UpkendraError
 
-from . import health, modem, network, slots, updates
+from . import health, modem, network, slots, technician, updates
 from .updates import Outcome, Pending
 
 DATA = Path("/var/lib/upkendra")
 SYSTEM = Path("/data/system")
 RUN = Path("/run/upkendra")
+STICKS = Path("/run/upkendra-stick")
 FOLDER = DATA / "updates"
 PANEL_IMAGE = Path("/usr/lib/upkendra/panel.upk")
 PANEL_TIMEOUT_S = 60.0
@@ -182,6 +185,17 @@ def _rolled_back(pending: Pending) -> None:
     _panel("release")
 
 
+def _ssh_take(device: str) -> None:
+    found = technician.take(STICKS / device, device, time.time_ns() // 1_000_000, technician.Places())
+    _say(ssh="opened", permit=found.permit_id, technician=found.technician, hours=found.hours)
+
+
+def _ssh_close(device: str) -> None:
+    found = technician.close(device, os.environ.get("EXIT_STATUS", ""), technician.Places())
+    if found is not None:
+        _say(ssh="ended", permit=found.permit_id, technician=found.technician)
+
+
 COMMANDS: dict[str, Callable[[], None]] = {
     "network": _network,
     "modem": _modem,
@@ -189,15 +203,23 @@ COMMANDS: dict[str, Callable[[], None]] = {
     "restart": _restart,
     "health": _health,
 }
+OF_A_STICK: dict[str, Callable[[str], None]] = {"ssh-take": _ssh_take, "ssh-close": _ssh_close}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     parser = argparse.ArgumentParser(prog="appliance", description="What the appliance's units run as root.")
-    parser.add_argument("command", choices=sorted(COMMANDS))
+    parser.add_argument("command", choices=sorted({*COMMANDS, *OF_A_STICK}))
+    parser.add_argument("--stick", default="", metavar="NAME", help="its partition, as in /dev/NAME")
+    options = parser.parse_args(arguments)
     try:
-        COMMANDS[parser.parse_args(arguments).command]()
+        if options.command in OF_A_STICK:
+            if not options.stick:
+                parser.error("--stick is needed")
+            OF_A_STICK[options.command](options.stick)
+        else:
+            COMMANDS[options.command]()
     except UpkendraError as error:
         print(json.dumps({"error": error.refusal.code, "message": error.refusal.message}), file=sys.stderr)
         return 1

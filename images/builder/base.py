@@ -57,8 +57,10 @@ for kernel in "$root"/lib/modules/*; do
 done
 rm -rf "$root"/boot/*-* "$root"/initrd.img* "$root"/vmlinuz*
 rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*.bin "$root"/var/cache/ldconfig/aux-cache
+rm -f "$root"/etc/ssh/ssh_host_*
 rm -rf "$root"/var/log/* "$root"/var/cache/debconf/*-old "$root"/var/lib/dpkg/*-old "$root"/etc/*-
 """
+"""The keys that sshd's package makes as it sets itself up would be every node's."""
 _PREPARE_RPI = r"""
 mkdir -p "$root/boot/firmware"
 """

@@ -16,7 +16,7 @@ SYSTEM: Final = (
     *("systemd", "systemd-sysv", "systemd-resolved", "systemd-repart", "udev", "dbus", "kmod", "util-linux"),
     *("initramfs-tools", "busybox", "zstd", "rauc", "rauc-service", "xdelta3", "e2fsprogs", "dosfstools", "exfatprogs"),
     *("python3", "python3-venv", "ca-certificates", "tzdata"),
-    *("nftables", "iproute2", "dnsmasq-base", "hostapd", "iw", "chrony"),
+    *("nftables", "iproute2", "dnsmasq-base", "hostapd", "iw", "chrony", "openssh-server"),
 )
 MEDIA: Final = (
     *("python3-gi", "python3-gst-1.0", "gir1.2-gstreamer-1.0", "gir1.2-gst-plugins-base-1.0"),

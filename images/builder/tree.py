@@ -24,6 +24,12 @@ LOADERS = {
 """RAUC's words for who holds the counters. U-Boot's are read and written by our own `fw_printenv` and `fw_setenv`."""
 HOME = "opt/upkendra"
 SOURCES = ("edge", "images/__init__.py", "images/appliance", "docs/runbooks", "LICENSE")
+NEVER_STARTED = (
+    *("systemd-firstboot.service", "getty@.service", "serial-getty@.service", "console-getty.service"),
+    *("ssh.service", "sshd.service", "ssh.socket", "ssh@.service", "sshd@.service", "sshd-keygen.service"),
+)
+"""Nobody logs in at a console, and no sshd runs but the one of `upkendra-sshd@`. systemd's own generator would make
+sockets for whatever sshd it finds."""
 MOUNTS = ("boot/upkendra", "data", "var/lib/upkendra")
 
 Say = Callable[[str], None]
@@ -57,6 +63,7 @@ def make(recipe: Recipe, base: Path, root: Path, about: About, say: Say) -> byte
     for name in MOUNTS:
         (root / name).mkdir(parents=True, exist_ok=True)
     chroot(root, "systemd-sysusers")
+    _no_password(root / "etc/shadow", "technician")
     chroot(root, "systemctl", "preset-all", "--preset-mode=full")
     if not recipe.for_tests:  # those come without what makes the others large
         prune.prune(root, recipe.board, say)
@@ -98,6 +105,7 @@ def _settings(recipe: Recipe, root: Path, about: About) -> None:
     own.mkdir(parents=True, exist_ok=True)
     release = {"board": recipe.board, "version": about.version}
     (own / "release.json").write_bytes(msgspec.json.encode(release) + b"\n")
+    (own / "update.pub").write_bytes(about.update_key.strip() + b"\n")
     lines = [
         "d /var/lib/upkendra/updates 0700 upkendra upkendra -",
         f"f+ /var/lib/upkendra/updates/target 0600 upkendra upkendra - {recipe.board}",
@@ -115,8 +123,17 @@ def _settings(recipe: Recipe, root: Path, about: About) -> None:
         (root / name).write_text("# as old as /usr: nothing is to be brought up to date at the start\n")
     _link(root / "etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
     _link(root / "etc/localtime", f"/usr/share/zoneinfo/{provisioning.TIME_ZONE}")
-    for name in ("systemd-firstboot.service", "getty@.service", "serial-getty@.service", "console-getty.service"):
+    for name in NEVER_STARTED:
         _link(root / "etc/systemd/system" / name, "/dev/null")
+    _link(root / "etc/systemd/system-generators/systemd-ssh-generator", "/dev/null")
+
+
+def _no_password(shadow: Path, user: str) -> None:
+    """A user without a password, but not locked: sshd without PAM lets nobody in whose entry begins with ``!``."""
+    lines = [line.split(":") for line in shadow.read_text().splitlines()]
+    (mine,) = [fields for fields in lines if fields[0] == user]
+    mine[1] = "*"
+    shadow.write_text("".join(f"{':'.join(fields)}\n" for fields in lines))
 
 
 def _link(path: Path, to: str) -> None:

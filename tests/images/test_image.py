@@ -7,6 +7,7 @@ build and another to boot. Any of them also runs alone.
 import hashlib
 import os
 import re
+import subprocess
 from concurrent.futures import Future
 from pathlib import Path
 from random import Random
@@ -19,6 +20,7 @@ from tests.kits.client import ApiError
 
 from . import journey
 from .appliance_kit import ANSWER_S, BROKEN, UNPROVEN, UNREADABLE, Appliance, Workshop, sums
+from .kit import tool
 
 pytestmark = [pytest.mark.machine, pytest.mark.timeout(3600)]
 
@@ -75,7 +77,10 @@ def test_the_running_image_is_locked_up(appliance: Appliance) -> None:
     assert sh("swapon --show") == ""
     assert sh("cat /proc/sys/kernel/core_pattern").strip() == "|/bin/false"
     assert appliance.machine.run("ls -d /var/log/journal", 30)[0] != 0, "the journal is in memory only"
-    assert appliance.machine.run("command -v sshd || pidof sshd", 30)[0] != 0
+    assert appliance.machine.run("pidof sshd", 30)[0] != 0
+    assert sh("systemctl is-enabled ssh.service ssh.socket sshd.service 2>&1 || true").split() == ["masked"] * 3
+    assert sh("ls /etc/ssh/ssh_host_* 2>/dev/null || true") == "", "no key that every node would have"
+    assert "dport 22" not in sh("nft list ruleset")
 
 
 def test_updates_that_are_not_ours_not_whole_or_not_for_this_node_are_refused_in_words(
@@ -97,6 +102,41 @@ def test_updates_that_are_not_ours_not_whole_or_not_for_this_node_are_refused_in
         assert outcome["code"] == code
         assert word in outcome["message"]
     assert (appliance.version(), appliance.slot()) == ("2026.11.1", "A")
+
+
+@pytest.mark.long
+def test_a_technicians_key_file_opens_a_shell_as_long_as_its_stick_is_in(
+    appliance: Appliance, workshop: Workshop, tmp_path: Path
+) -> None:
+    machine = appliance.machine
+    pair, stick = tmp_path / "id", tmp_path / "stick"
+    stick.mkdir()
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", pair], check=True)
+    signed: list[str | Path] = [
+        "--technician",
+        "Ravi Kumar",
+        "--site",
+        "NMP01",
+        "--signing-key",
+        workshop.keys / "update.key",
+    ]
+    assert tool(tmp_path, "ssh-key", "--key", f"{pair}.pub", *signed, "--out", stick).code == 0
+    machine.sh(f"umask 077; cat >/tmp/id <<'END'\n{pair.read_text()}END")
+    appliance.plug(stick)
+    listens = "ss -Hltn 'sport = :22' | grep -q 10.42.0.1"
+    machine.wait(lambda: machine.run(listens, 30)[0] == 0, "sshd", ANSWER_S)
+    assert "dport 22" in machine.sh("nft list chain inet upkendra technician")
+    ssh = "ssh -i /tmp/id -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
+    look = "id -un; journalctl -q -n 1 -o json | wc -l; ls /data /var/lib/upkendra || echo closed"
+    said = machine.sh(f"{ssh} technician@10.42.0.1 '{look}'")
+    assert {"technician", "1", "closed"} <= set(said.split()), said
+    assert "Permission denied" in machine.run(f"{ssh} root@10.42.0.1 id", 120)[1]
+    machine.sh(f"{ssh} technician@10.42.0.1 'sleep 3600' >/dev/null 2>&1 &")
+    machine.unplug()
+    machine.wait(lambda: machine.run("pidof sshd sshd-session", 30)[0] != 0, "the end of the shell", ANSWER_S)
+    assert "dport 22" not in machine.sh("nft list ruleset")
+    appliance.read_stick("upkendra-ssh-answer.txt", tmp_path)
+    assert "open for 4 h" in (tmp_path / "upkendra-ssh-answer.txt").read_text()
 
 
 @pytest.mark.long
