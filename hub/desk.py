@@ -345,7 +345,7 @@ class Desk:
             audit.record(connection, now_ms, doctor_id, "record_opened", visit_id)
             blob = None
             if not owned.visit.seen_ms:
-                seen = ev.VisitSeen(visit_id, doctor_id)
+                seen = ev.VisitSeen(visit_id, doctor_id, tells_denials=True)
                 blob = down.speak(connection, self.speaker, owned.node_id, (seen,), doctor_id, now_ms)
                 owned = need_visit(connection, visit_id)
             earlier = views.visits_of_patient(connection, owned.visit.patient_id)

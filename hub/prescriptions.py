@@ -26,6 +26,7 @@ from edge.model.reference import reference
 from edge.slips.sign import sign_record
 from edge.slips.verify import verify_signed
 from edge.slips.words import dose_lines
+from edge.sync.link import Cls
 from edge.web.sessions import Session
 
 from . import audit, down, drafts, nodes, review, views
@@ -191,13 +192,26 @@ class Prescriptions:
         try:
             return await self._once(doctor, session, visit_id, command_id, body_hash, password, act)
         except Denied as denied:
-            codes = ",".join(denial.code for denial in denied.denials)
-            await self._desk.store.write(
-                lambda connection: audit.record(
-                    connection, self._desk.wall_ms(), doctor.doctor_id, "signing_denied", visit_id, codes
-                )
+            found = denied.denials
+            blob = await self._desk.store.write(
+                lambda connection: self._note_denied(connection, visit_id, doctor, found)
             )
+            if blob is not None:
+                self._desk.send_down(blob)
             raise
+
+    def _note_denied(
+        self, connection: Connection, visit_id: str, doctor: Doctor, denials: list[rx.Denial]
+    ) -> down.DownBlob | None:
+        """Audit it; a centre hears of it, for the report of its month, when the rules about medicines were among it."""
+        now_ms, who = self._desk.wall_ms(), doctor.doctor_id
+        audit.record(connection, now_ms, who, "signing_denied", visit_id, ",".join(one.code for one in denials))
+        owned = need_visit(connection, visit_id)
+        reasons = tuple(sorted({one.code for one in denials} & rx.GATE_REASONS))
+        if not reasons or self._desk.directory.site(owned.node_id).home:
+            return None
+        said = ev.SigningDenied(visit_id, reasons)
+        return down.speak(connection, self._desk.speaker, owned.node_id, (said,), who, now_ms, Cls.TELEMETRY)
 
     async def cancel(
         self, visit_id: str, doctor: Doctor, session: Session, command_id: str, replacing: Replacing, password: str

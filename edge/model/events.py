@@ -23,6 +23,7 @@ from .hub_events import OnCallPublished as OnCallPublished
 from .hub_events import PrescriptionSigned as PrescriptionSigned
 from .hub_events import RecordsErased as RecordsErased
 from .hub_events import RevocationsPublished as RevocationsPublished
+from .hub_events import SigningDenied as SigningDenied
 from .hub_events import SpecialityWanted as SpecialityWanted
 from .hub_events import StaffPublished as StaffPublished
 from .hub_events import ThirdJoined as ThirdJoined
@@ -52,6 +53,7 @@ from .records import (
 )
 from .referral import EndingTold as EndingTold
 from .referral import Referred as Referred
+from .watched import LinkWatched as LinkWatched
 
 
 class PatientRegistered(Struct, frozen=True, array_like=True):
@@ -385,6 +387,8 @@ Event: TypeAlias = (
     | OnCallPublished
     | RecordsErased
     | ErasureDone
+    | LinkWatched
+    | SigningDenied
 )
 
 KINDS: dict[int, type[Struct]] = {
@@ -421,6 +425,7 @@ KINDS: dict[int, type[Struct]] = {
     34: HandOutTakenBack,
     35: ReferralTakenBack,
     36: ErasureDone,
+    37: LinkWatched,
     64: StaffPublished,
     65: VisitAssigned,
     66: VisitSeen,
@@ -440,6 +445,7 @@ KINDS: dict[int, type[Struct]] = {
     81: RevocationsPublished,
     82: OnCallPublished,
     83: RecordsErased,
+    84: SigningDenied,
 }
 """Kind number on the wire → struct. 1–63 are said by nodes, 64–127 by the hub. Never reused."""
 

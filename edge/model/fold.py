@@ -185,6 +185,10 @@ class Visit(msgspec.Struct, frozen=True):
     """Specialists who came into its calls, in the order of coming."""
     speciality: str = ""
     """Of which speciality a doctor was asked for; "" for none."""
+    denied: tuple[int, ...] = ()
+    """Stamps of the entries that say that the rules about medicines stopped a signing."""
+    tells_denials: bool = False
+    """The hub that opened this record says such entries: none means that there was none."""
 
     @property
     def colour(self) -> Colour:
@@ -351,7 +355,10 @@ def _hub_changes(visit: Visit, event: ev.Event | ev.Unknown, stamp: int, actor: 
             return {
                 "seen_ms": earliest(visit.seen_ms, at_ms),
                 "doctor_id": visit.doctor_id or event.doctor_id,
+                "tells_denials": visit.tells_denials or event.tells_denials,
             }
+        case ev.SigningDenied():
+            return {"denied": tuple(sorted({*visit.denied, stamp}))}
         case ev.DoctorNote():
             if stamp <= visit.stamps.get("notes", 0):
                 return None

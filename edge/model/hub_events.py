@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 from .ids import Id
 from .marks import Marks
 from .media import Facts
-from .records import IsoDay, Role, ShortText, Text
+from .records import Code, IsoDay, Role, ShortText, Text
 
 
 class StaffPublished(Struct, frozen=True, array_like=True):
@@ -33,6 +33,16 @@ class VisitSeen(Struct, frozen=True, array_like=True):
 
     visit_id: Id
     doctor_id: ShortText
+    tells_denials: bool = False
+    """This hub says :class:`SigningDenied` of this visit; one of an earlier release did not."""
+
+
+class SigningDenied(Struct, frozen=True, array_like=True):
+    """The rules about medicines stopped a prescription that a doctor wanted to sign. Says of no medicine which."""
+
+    visit_id: Id
+    reasons: Annotated[tuple[Code, ...], Meta(min_length=1, max_length=20)]
+    """Codes of docs/errors.md, each once, in the order of letters."""
 
 
 class PrescriptionSigned(Struct, frozen=True, array_like=True):

@@ -1,9 +1,9 @@
 """The month's figures from the day registers, for the HMIS sub-centre format and for the customer (forms.md §9). Pure.
 
-Only what was recorded is counted. A line of the format of which this computer records nothing has no value, never 0:
-the ANM fills it in from her own registers. The format's lines are those of forms.md §9 [F7], a filled copy of May 2023;
-its later sections were not seen there - verify with the state's present format. An Hb of exactly 7 stands in neither of
-its two bands.
+Only what was recorded is counted; a figure whose counting began within the month says since when. A line of the format
+of which this computer records nothing has no value, never 0: the ANM fills it in from her own registers. The format's
+lines are those of forms.md §9 [F7], a filled copy of May 2023; its later sections were not seen there - verify with the
+state's present format. An Hb of exactly 7 stands in neither of its two bands.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,11 +11,12 @@ from statistics import median
 
 from msgspec import Struct
 
-from .clock import day_of
+from .clock import day_of, day_text
 from .fold import Visit
 from .records import VisitState
 from .referral import Ending
 from .register import DayVisit, Totals, standing_record, totals
+from .watched import Watched
 
 BP_ABOVE = (140.0, 90.0)
 """HMIS 1.3: more than 140/90 mmHg (forms.md §9)."""
@@ -31,11 +32,16 @@ HMIS = (
 """Lines of Part A that forms.md names, in its order."""
 
 
+NOT_WATCHED = Watched()
+
+
 class Figure(Struct, frozen=True):
     """One line: its code, and its value or None for what is not recorded here."""
 
     code: str
     value: float | None
+    since: str = ""
+    """YYYY-MM-DD from which it counts, where that is not the whole month."""
 
 
 class Month(Struct, frozen=True):
@@ -48,11 +54,17 @@ class Month(Struct, frozen=True):
     tele: list[Figure]
 
 
-def month(visits: Sequence[DayVisit], earlier: Mapping[str, Iterable[Visit]], lags_ms: Sequence[int] = ()) -> Month:
+def month(
+    visits: Sequence[DayVisit],
+    earlier: Mapping[str, Iterable[Visit]],
+    lags_ms: Sequence[int] = (),
+    watched: Watched = NOT_WATCHED,
+) -> Month:
     """Figures of the visits that were opened in one month.
 
     ``earlier``: patient id → visits before that month, of the patients among them; for what counts as a new case.
     ``lags_ms``: how long each bundle of the month took to the hub's disk, or has waited until now.
+    ``watched``: how long of the month the node ran and had no hub.
     """
     kept = [one for one in visits if one.visit.state is not VisitState.CANCELLED]
     new = sum(day_of(one.patient.registered_ms) == day_of(one.visit.opened_ms) for one in kept)
@@ -65,7 +77,7 @@ def month(visits: Sequence[DayVisit], earlier: Mapping[str, Iterable[Visit]], la
         Figure("handed_out", sum(len(one.visit.handed_out) for one in kept)),
     ]
     known = _hmis([one.visit for one in kept], earlier)
-    return Month(totals(kept), opd, [Figure(code, known.get(code)) for code in HMIS], _tele(kept, lags_ms))
+    return Month(totals(kept), opd, [Figure(code, known.get(code)) for code in HMIS], _tele(kept, lags_ms, watched))
 
 
 def _count(visits: Iterable[DayVisit], colour: str) -> int:
@@ -112,7 +124,21 @@ def first_contact_ms(visit: Visit) -> int:
     return min(found, default=0)
 
 
-def _tele(kept: Sequence[DayVisit], lags_ms: Sequence[int]) -> list[Figure]:
+def _hours(seconds: int) -> float:
+    return round(seconds / 3600, 1)
+
+
+def _denials(visits: Sequence[Visit]) -> Figure:
+    """Signings that the rules about medicines stopped: none of a visit whose hub does not say it is not nought."""
+    told = [one.seen_ms for one in visits if one.tells_denials] + [at >> 16 for one in visits for at in one.denied]
+    silent = any(one.seen_ms and not one.tells_denials for one in visits)
+    if silent and not told:
+        return Figure("gate_denials", None)
+    since = day_text(day_of(min(told))) if silent else ""
+    return Figure("gate_denials", sum(len(one.denied) for one in visits), since)
+
+
+def _tele(kept: Sequence[DayVisit], lags_ms: Sequence[int], watched: Watched) -> list[Figure]:
     visits = [one.visit for one in kept]
     records = [record for one in visits if (record := standing_record(one)) is not None]
     waits = [
@@ -137,8 +163,9 @@ def _tele(kept: Sequence[DayVisit], lags_ms: Sequence[int]) -> list[Figure]:
         Figure("calls_silent_percent", round(100 * silent / len(called), 1) if called else None),
         Figure("referred", len(sent)),
         Figure("referred_reached", reached),
-        Figure("gate_denials", None),
-        Figure("offline_hours", None),
+        _denials(visits),
+        Figure("offline_hours", _hours(watched.offline_s) if watched.ran_s else None, watched.since),
+        Figure("ran_hours", _hours(watched.ran_s) if watched.ran_s else None, watched.since),
         Figure("sync_lag", round(median(lags_ms) / 60_000, 1) if lags_ms else None),
     ]
 

@@ -6,7 +6,17 @@ open, :mod:`~edge.model.prescribing_check` whether a draft may be signed.
 
 from .doses import dose_line
 from .drug_gate import FOLLOW_UP_WINDOW_DAYS, NO_APPROVALS, Approvals, Gate, Letter, Prior, allowed, approved, letter_of
-from .prescribing_check import Denial, check, consult_type, is_child, prior_of, runs_until, standing_records, warnings
+from .prescribing_check import (
+    GATE_REASONS,
+    Denial,
+    check,
+    consult_type,
+    is_child,
+    prior_of,
+    runs_until,
+    standing_records,
+    warnings,
+)
 from .prescription import (
     AUDIO_FROM_S,
     RECORD_LABEL,
@@ -31,6 +41,7 @@ from .standing import Standing, Stands, check_replacing, record_in, standing
 __all__ = [
     "AUDIO_FROM_S",
     "FOLLOW_UP_WINDOW_DAYS",
+    "GATE_REASONS",
     "NO_APPROVALS",
     "RECORD_LABEL",
     "VIDEO_FROM_S",

@@ -50,6 +50,8 @@ _MESSAGES = {
     "not_by_tele": "This medicine is given in person or under a programme only.",
     "unclassified": "Nobody has classified this medicine, so it cannot be prescribed by tele-consultation.",
 }
+GATE_REASONS = frozenset({*_MESSAGES, "unknown_drug"})
+"""Codes of denials by the rules about medicines; the others say what is missing on the paper."""
 
 
 class Denial(Struct, frozen=True):

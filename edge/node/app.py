@@ -40,6 +40,7 @@ from .technician import Technician
 from .telling import Telling
 from .update_link import UpdateFetcher
 from .usage import KeptMeter, parse_caps
+from .watching import LinkWatch
 from .web.api import Api
 from .web.board_api import BoardApi
 from .web.clip_api import ClipApi
@@ -125,6 +126,7 @@ class Node:
         self.reporter = Reporter(folder, parts)
         self.telling = Telling(self.clinic, self.reporter)
         self.technician = Technician(folder, self.clinic)
+        self.watch = LinkWatch(self.clinic, lambda: endpoint.link_state(time.monotonic()).online, time.monotonic())
         self.courier = courier.control(folder, sticks, self.reporter.as_json)
         more = [
             *ReportApi(self.clinic, self.reporter, self.clips).routes(),
@@ -141,7 +143,7 @@ class Node:
             *FhirApi(self.clinic).routes(),
             *DueApi(self.clinic).routes(),
             *ClockApi(self.clinic).routes(),
-            *MonthApi(self.clinic).routes(),
+            *MonthApi(self.clinic, self.watch.words).routes(),
             *QuestionsApi(self.clinic).routes(),
         ]
         self.api = Api(self.clinic, self.calls, self.media, self._panel_report, more)
@@ -183,6 +185,7 @@ class Node:
         await self.updates.start()
         if not self.clinic.config.training:
             await self.courier.start()
+            self.watch.start()
         await self.registry.start()
         self.printer.start()
         self.telling.start()
@@ -247,6 +250,7 @@ class Node:
             self.registry.stop,
             self.telling.stop,
             self.technician.stop,
+            self.watch.stop,
             self.updates.stop,
             self.courier.stop if serves else None,
             self.calls.close,

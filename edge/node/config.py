@@ -25,6 +25,7 @@ LOCK_FILE = "serving.lock"
 CLOCK_FILE = "clock.json"
 METER_FILE = "meter.json"
 SILENCE_FILE = "silence.json"
+WATCHED_FILE = "watched.json"
 BALLAST_FILE = "ballast"
 BALLAST_OF_COMMANDS_FILE = "ballast-commands"
 

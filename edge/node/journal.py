@@ -14,7 +14,6 @@ import msgspec
 
 from edge.model import commands as cmd
 from edge.model import events as ev
-from edge.model import stock
 from edge.model.clock import Instant, day_of, next_stamp
 from edge.model.decide import Actor, NodeState, decide, warnings
 from edge.model.errors import Refusal
@@ -213,7 +212,7 @@ class Journal:
     def _append(self, writers: dict[Stream, Writer], event: ev.Event, entry: ev.Entry, visit: Visit | None) -> None:
         visit_id = ev.visit_of(event)
         stream = Stream.CLINICAL
-        if isinstance(event, ev.RunStarted | ev.Accessed | ev.NodeTold):
+        if isinstance(event, ev.RunStarted | ev.Accessed | ev.NodeTold | ev.LinkWatched):
             stream = Stream.AUDIT
         elif isinstance(event, ev.MediaAttached | ev.MediaRemoved):
             stream = Stream.MEDIA
@@ -262,9 +261,7 @@ class Journal:
             if patient is not None:
                 self.views.put_patient(patient)
             return patient
-        move = stock.move_of(event, stamp)
-        if move is not None:
-            self.views.put_move(move)
+        self.views.put_down(event, stamp)
         visit_id = ev.visit_of(event)
         if not visit_id:
             return None

@@ -15,6 +15,7 @@ from edge.model.fold import Patient, Visit
 from edge.model.progress import Carried, ItemLine, Line, item_lines, visit_line
 from edge.model.queue import stays
 from edge.model.records import OPEN_STATES, STANDING_STATES, Role
+from edge.model.watched import LinkWatched
 
 from . import media_rows
 from .carried import lines_behind
@@ -122,6 +123,8 @@ def make_tables(db: Database) -> None:
     )
     move = {"drug_id": str, "stamp": int, "units": int, "counted": int}
     db.table("stock", move, ("drug_id", "stamp"), [])
+    watched = {"day": int, "part": bytes, "ran_s": int, "offline_s": int}
+    db.table("watched", watched, ("day", "part"), [])
     media_rows.make_tables(db)
 
 
@@ -141,6 +144,7 @@ class Views:
         self._db.run("DELETE FROM patients")
         self._db.run("DELETE FROM visits")
         self._db.run("DELETE FROM stock")
+        self._db.run("DELETE FROM watched")
         self.finder.clear()
         self.expected.clear()
 
@@ -277,11 +281,25 @@ class Views:
             move.drug_id,
         )
 
-    def take_back(self, event: Event | Unknown, stamp: int) -> None:
-        """An own entry that was lost here has come back: the shelf's book and the list of people learn it."""
+    def put_down(self, event: Event | Unknown, stamp: int) -> None:
+        """What is of no visit, or of more than its own: a line of the shelf's book, a day of the link."""
         move = stock.move_of(event, stamp)
         if move is not None:
             self.put_move(move)
+        if isinstance(event, LinkWatched):
+            self._db.run(
+                "INSERT INTO watched (day, part, ran_s, offline_s) VALUES (?, ?, ?, ?) ON CONFLICT (day, part) "
+                "DO UPDATE SET ran_s = max(ran_s, excluded.ran_s), offline_s = max(offline_s, excluded.offline_s)",
+                *(event.day, event.part, event.ran_s, event.offline_s),
+            )
+
+    def watched(self) -> list[LinkWatched]:
+        """All that the log says of the link's days."""
+        return [LinkWatched(*row) for row in self._db.rows("SELECT day, part, ran_s, offline_s FROM watched")]
+
+    def take_back(self, event: Event | Unknown, stamp: int) -> None:
+        """An own entry that was lost here has come back: :meth:`put_down`, and the list of people learns it."""
+        self.put_down(event, stamp)
         if isinstance(event, StaffListed):
             self.list_staff(Staff(event.staff_id, event.name, event.name_hi, event.role, has_pin=False))
 

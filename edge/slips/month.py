@@ -31,6 +31,7 @@ class Labels(Struct, frozen=True):
     by_age: Pair
     sexes: dict[str, Pair]
     lines: dict[str, Pair]
+    since: Pair
     whys: dict[str, Pair]
     """Why a line has no value, where it is not for the ANM to fill in."""
 
@@ -42,6 +43,8 @@ class Line(Struct, frozen=True):
     """Empty: not recorded here."""
     why: Pair
     """Why not; empty with a value."""
+    since: Pair
+    """From when it counts, where that is not the whole month; else empty."""
 
 
 class Section(Struct, frozen=True):
@@ -76,6 +79,13 @@ def value_text(value: float | None) -> str:
     return "" if value is None else f"{value:g}"
 
 
+def _since(words: Labels, one: Figure) -> Pair:
+    if not one.since or one.value is None:
+        return ("", "")
+    hindi, english = words.since
+    return (hindi.format(day=one.since), english.format(day=one.since))
+
+
 def figures(found: Month, section: str) -> list[Figure]:
     """The figures of a section by its name."""
     return {"opd": found.opd, "hmis": found.hmis, "tele": found.tele}[section]
@@ -94,6 +104,7 @@ def month_page(found: Month, site: str, month: str, *, demo: bool, sure: bool = 
                     words.lines[one.code],
                     value_text(one.value),
                     words.whys.get(one.code, words.not_recorded) if one.value is None else ("", ""),
+                    _since(words, one),
                 )
                 for one in figures(found, name)
             ),

@@ -80,6 +80,8 @@ def lose_the_day(clinic: Clinic) -> None:
 def tell_the_day(page: Page, clinic: Clinic) -> None:
     """The node asks what day it is, refuses one before its last work, and takes what the tablet's own clock says."""
     see(page, "clock-line")
+    said = page.locator('[data-test="clock-line"] [role="alert"]').all_inner_texts()
+    assert len(said) == 1 and not any(letter.isdigit() for letter in said[0]), "read aloud once, not each minute"
     assert look(page) == []
     tap(page, "clock-other")
     assert look(page) == []

@@ -126,6 +126,32 @@ async def test_a_childs_dose_is_signed_once_it_is_confirmed_for_her_weight_and_t
         assert [(one["generic"], one["runs"]) for one in paper["medicines"]] == [("PARACETAMOL", runs)]
 
 
+async def test_the_centre_hears_of_a_signing_that_the_rules_about_medicines_stopped_and_not_which_medicine(
+    kit: HubKit,
+) -> None:
+    node, page, visit_id = await waiting_visit(kit)
+    await page.get(f"/api/visits/{visit_id}")
+    unwritten = {**draft_with(PROHIBITED), "diagnosis": ""}
+    for draft, status in (
+        (unwritten, 422),
+        (draft_with("nothing"), 422),
+        ({**DRAFT, "diagnosis": ""}, 422),
+        (DRAFT, 200),
+    ):
+        assert (await sign(page, visit_id, draft))[0] == status
+    wanted = [ev.SigningDenied(visit_id, ("prohibited",)), ev.SigningDenied(visit_id, ("unknown_drug",))]
+
+    def heard() -> list[object]:
+        return [one for one in node.said_by_hub() if isinstance(one, ev.SigningDenied)]
+
+    await node.until(lambda: any(isinstance(one, ev.PrescriptionSigned) for one in node.said_by_hub()))
+    await node.until(lambda: len(heard()) == 2)
+    assert heard() == wanted
+    assert ev.VisitSeen(visit_id, "asha", tells_denials=True) in node.said_by_hub()
+    record = await page.get(f"/api/visits/{visit_id}")
+    assert len(record["visit"]["denied"]) == 2  # type: ignore[index]
+
+
 async def test_a_red_visit_needs_a_referral_and_no_consent(kit: HubKit) -> None:
     _, page, visit_id = await waiting_visit(kit, colour=Colour.RED, consent=False)
     status, body = await sign(page, visit_id, DRAFT)

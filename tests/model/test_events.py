@@ -97,9 +97,10 @@ SAMPLES: list[ev.Event] = [
     ev.HandOutTakenBack(B, "F001", STAMP - 9),
     ev.ReferralTakenBack(B, STAMP - 9),
     ev.ErasureDone((bytes(range(16)),)),
+    ev.LinkWatched(20_781, bytes(range(4)), 28_800, 5_400),
     ev.StaffPublished("doc1", "Dr Rao", Role.DOCTOR, "BR 1", "MBBS", bytes(32)),
     ev.VisitAssigned(B, "doc1", "Dr Rao"),
-    ev.VisitSeen(B, "doc1"),
+    ev.VisitSeen(B, "doc1", True),
     ev.PrescriptionSigned(B, C, b"\x95raw", A),
     ev.DoctorNote(B, "doc1", "Drinks well."),
     ev.MediaSeen(B, C, "doc1"),
@@ -116,6 +117,7 @@ SAMPLES: list[ev.Event] = [
     ev.RevocationsPublished(b"signed"),
     ev.OnCallPublished((ev.OnCallNumber("PHC, duty doctor", "5550100"),)),
     ev.RecordsErased((bytes(range(16)), bytes(range(16, 32)))),
+    ev.SigningDenied(B, ("list_a_needs_video", "prohibited")),
 ]
 
 
@@ -172,8 +174,13 @@ def test_kinds_and_versions_of_later_releases_are_kept_as_they_are(kind: int, ve
 
 
 def test_a_known_kind_with_fields_of_a_later_release_can_be_read() -> None:
-    payload = msgspec.msgpack.encode([B, "doc1", "a field that was appended"])
-    assert ev.event_of(ev.Entry(66, 1, STAMP, "", payload)) == ev.VisitSeen(B, "doc1")
+    payload = msgspec.msgpack.encode([B, "doc1", True, "a field that was appended"])
+    assert ev.event_of(ev.Entry(66, 1, STAMP, "", payload)) == ev.VisitSeen(B, "doc1", True)
+
+
+def test_what_an_earlier_release_wrote_has_the_defaults_of_the_fields_it_did_not_know() -> None:
+    payload = msgspec.msgpack.encode([B, "doc1"])
+    assert ev.event_of(ev.Entry(66, 1, STAMP, "", payload)) == ev.VisitSeen(B, "doc1", tells_denials=False)
 
 
 @pytest.mark.parametrize("payload", [b"", b"\xc1", b"\x90", msgspec.msgpack.encode([B, 5]), msgspec.msgpack.encode({})])

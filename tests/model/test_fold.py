@@ -60,7 +60,8 @@ node_events = st.one_of(
 hub_events = st.one_of(
     st.sampled_from(["doc1", "doc2"]).map(lambda d: ev.VisitAssigned(VISIT, d, f"Dr {d}")),
     st.sampled_from(["", "child"]).map(lambda name: ev.SpecialityWanted(VISIT, name, "doc1")),
-    st.sampled_from(["doc1", "doc2"]).map(lambda d: ev.VisitSeen(VISIT, d)),
+    st.builds(ev.VisitSeen, st.just(VISIT), st.sampled_from(["doc1", "doc2"]), st.booleans()),
+    st.sampled_from(["prohibited", "unclassified"]).map(lambda why: ev.SigningDenied(VISIT, (why,))),
     st.sampled_from(["first", "second"]).map(lambda note: ev.DoctorNote(VISIT, "doc1", note)),
     st.sampled_from(RX).map(lambda rx: ev.PrescriptionSigned(VISIT, rx, rx.encode())),
     st.sampled_from(RX).map(

@@ -10,6 +10,7 @@ from edge.model.month import HMIS, Figure, month
 from edge.model.records import Age, ConsultType, Gender, History, Mode, Person, Reading, VisitState, Vitals
 from edge.model.referral import MadeReferral, ToldEnding
 from edge.model.register import DayVisit
+from edge.model.watched import Watched
 from tests.slips.samples import RECORD, sign
 
 DAY = 20_800
@@ -89,6 +90,27 @@ def prescribed(mode: Mode, kind: ConsultType, at_ms: int) -> tuple[PrescriptionS
 
 def call(at_ms: int, audio_s: float) -> Call:
     return Call("c", "anil", "node", at_ms, at_ms + 60_000, 0.0, audio_s, 0.0, Mode.AUDIO, "bye")
+
+
+def test_hours_without_the_hub_are_of_the_hours_that_the_node_ran_and_say_since_when() -> None:
+    found = {one.code: one for one in month([], {}, watched=Watched(360_000, 9_000, "2026-12-13")).tele}
+    assert found["offline_hours"] == Figure("offline_hours", 2.5, "2026-12-13")
+    assert found["ran_hours"] == Figure("ran_hours", 100.0, "2026-12-13")
+    assert {said(month([], {}).tele)[code] for code in ("offline_hours", "ran_hours")} == {None}
+
+
+def test_stopped_signings_are_counted_where_the_hub_tells_them() -> None:
+    def found(*visits: Visit) -> Figure:
+        return next(one for one in month(rows(*visits), {}).tele if one.code == "gate_denials")
+
+    later_ms = START_MS + 3 * 86_400_000
+    silent = visit(1, 1, seen_ms=START_MS)
+    telling = visit(2, 2, seen_ms=later_ms, tells_denials=True, denied=((later_ms << 16) + 1, (later_ms << 16) + 2))
+    unseen = visit(3, 3)
+    assert found(unseen) == Figure("gate_denials", 0)
+    assert found(silent, unseen) == Figure("gate_denials", None)
+    assert found(telling, unseen) == Figure("gate_denials", 2)
+    assert found(silent, telling) == Figure("gate_denials", 2, "2026-12-16")
 
 
 def test_consultations_waits_and_referrals_are_counted_and_slips_of_the_finger_are_not() -> None:

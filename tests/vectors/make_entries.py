@@ -88,9 +88,10 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.HandOutTakenBack(VISIT, "F001", STAMP - 9),
     ev.ReferralTakenBack(VISIT, STAMP - 9),
     ev.ErasureDone((bytes(range(16)),)),
+    ev.LinkWatched(20_717, bytes(range(4)), 28_800, 5_400),
     ev.StaffPublished("anil", "Dr Anil Demo", rec.Role.DOCTOR, "DEMO/00001", "MBBS (demo)", bytes(range(32))),
     ev.VisitAssigned(VISIT, "anil", "Dr Anil Demo"),
-    ev.VisitSeen(VISIT, "anil"),
+    ev.VisitSeen(VISIT, "anil", True),
     ev.PrescriptionSigned(VISIT, OTHER, b"\x98\x00", PATIENT),
     ev.DoctorNote(VISIT, "anil", "seen by video"),
     ev.MediaSeen(VISIT, OTHER, "anil"),
@@ -107,6 +108,7 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.RevocationsPublished(b"as signed"),
     ev.OnCallPublished((ev.OnCallNumber("PHC, duty doctor", "5550100"),)),
     ev.RecordsErased((bytes(range(16)), bytes(range(16, 32)))),
+    ev.SigningDenied(VISIT, ("list_a_needs_video", "prohibited")),
 )
 
 

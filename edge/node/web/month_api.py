@@ -1,10 +1,12 @@
 """Handlers of the monthly report: on the screen, as a spreadsheet, as a page to print."""
 
 import asyncio
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from edge.model.watched import LinkWatched
 from edge.node.clinic import Clinic
 from edge.node.month import MonthFound, as_csv, load_month, page_of
 from edge.slips.month import MonthPage, render_month
@@ -19,8 +21,9 @@ class MonthQuery(Struct, frozen=True):
 class MonthApi:
     """The monthly report of one clinic."""
 
-    def __init__(self, clinic: Clinic) -> None:
-        self._clinic = clinic
+    def __init__(self, clinic: Clinic, untold: Callable[[], Sequence[LinkWatched]]) -> None:
+        """``untold``: days of the link that the log does not hold yet."""
+        self._clinic, self._untold = clinic, untold
 
     async def get_month(self, call: Call[None, MonthQuery]) -> MonthPage:
         """The month's figures with their words; an empty value was not recorded here."""
@@ -39,7 +42,7 @@ class MonthApi:
         return Raw(body, "application/pdf", self._named(found, "pdf", "inline"))
 
     async def _found(self, call: Call[None, MonthQuery]) -> MonthFound:
-        found = await load_month(self._clinic, call.query.month)
+        found = await load_month(self._clinic, call.query.month, self._untold())
         await self._clinic.accessed(call.subject, "month_report", found.month)
         return found
 

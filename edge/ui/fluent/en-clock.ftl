@@ -1,5 +1,6 @@
 ### Messages of the question what day it is.
 
+clock-ask = What day is it?
 clock-doubt = This node cannot be sure what day it is. Its clock says { $claims }, which is days after it was used last, and the hub has not told the time. Until you answer, what you record stands under { $used }.
 clock-yes = Yes, it is { $time }
 clock-other = No, another day

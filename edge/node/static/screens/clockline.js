@@ -40,13 +40,15 @@ export function ClockLine() {
     other.value = true;
   };
   const typed_ms = Date.parse(`${typed.value}${IST}`);
-  return html`<section class="notice warn stack tight" role="alert" data-test="clock-line">
+  // Only the question is announced: what is beneath it changes with each minute.
+  return html`<section class="notice warn stack tight" data-test="clock-line">
+    <p role="alert" data-test="clock-ask"><strong>${t("clock-ask")}</strong></p>
     <p>${t("clock-doubt", { used: day(nodeNow()), claims: written(claims_ms) })}</p>
     ${other.value ? html`<div class="row"><label for="clock-now">${t("clock-now")}</label>
         <input id="clock-now" data-test="clock-now" type="datetime-local" value=${typed.value} onInput=${(/** @type {any} */ event) => (typed.value = event.currentTarget.value)} />
         <button type="button" class="primary" data-test="clock-say" disabled=${busy.value || !typed_ms} onClick=${() => void say(typed_ms)}>${typed_ms ? t("clock-yes", { time: written(typed_ms) }) : t("save")}</button></div>`
       : html`<div class="row"><button type="button" class="primary" data-test="clock-yes" disabled=${busy.value} onClick=${() => void say(claims_ms)}>${t("clock-yes", { time: written(claims_ms) })}</button>
         <button type="button" data-test="clock-other" onClick=${begin}>${t("clock-other")}</button></div>`}
-    ${wrong.value ? html`<p class="notice bad" data-test="clock-wrong">${errorText(wrong.value)}</p>` : null}
+    ${wrong.value ? html`<p class="notice bad" role="alert" data-test="clock-wrong">${errorText(wrong.value)}</p>` : null}
   </section>`;
 }

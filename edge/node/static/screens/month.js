@@ -8,7 +8,7 @@ import { errorText } from "../commands.js";
 import { go, nodeNow } from "../store.js";
 
 /** @typedef {[string, string]} Pair */
-/** @typedef {{month: string, notes: Pair[], sections: {head: Pair, lines: {code: string, name: Pair, value: string, why: Pair}[]}[], by_age: Pair, total_heads: string[], totals: string[][], not_recorded: Pair}} Month */
+/** @typedef {{month: string, notes: Pair[], sections: {head: Pair, lines: {code: string, name: Pair, value: string, why: Pair, since: Pair}[]}[], by_age: Pair, total_heads: string[], totals: string[][], not_recorded: Pair}} Month */
 
 const said = (/** @type {Pair} */ pair) => pair[language.value === "hi" ? 0 : 1];
 
@@ -26,7 +26,7 @@ export function MonthPage() {
     ${now ? html`${now.notes.map((note, index) => html`<p key=${index} class="notice warn slim">${said(note)}</p>`)}
       ${now.sections.map((section, index) => html`<section class="card" key=${index} aria-label=${said(section.head)}><h2>${said(section.head)}</h2><table class="month-lines"><tbody>
         ${section.lines.map((line, number) => html`<tr key=${number} data-test="month-line" data-code=${line.code}><th scope="row"><span class="soft small num">${line.code}</span> ${said(line.name)}</th>
-          <td class="num">${line.value === "" ? html`<span class="soft small">${said(line.why)}</span>` : html`<strong>${line.value}</strong>`}</td></tr>`)}</tbody></table></section>`)}
+          <td class="num">${line.value === "" ? html`<span class="soft small">${said(line.why)}</span>` : html`<strong>${line.value}</strong>${line.since[0] ? html` <span class="soft small" data-test="month-since">${said(line.since)}</span>` : null}`}</td></tr>`)}</tbody></table></section>`)}
       <div class="card"><h2>${said(now.by_age)}</h2><div class="scroll" tabindex="0" role="region" aria-label=${said(now.by_age)}><table class="num">
         <thead><tr>${now.total_heads.map((head, index) => (head ? html`<th scope="col" key=${index}>${head}</th>` : html`<td key=${index}></td>`))}</tr></thead>
         <tbody>${now.totals.map((row, index) => html`<tr key=${index}>${row.map((cell, at) => (at === 0 ? html`<th scope="row" key=${at}>${cell}</th>` : html`<td key=${at}>${cell}</td>`))}</tr>`)}</tbody></table></div></div>`
