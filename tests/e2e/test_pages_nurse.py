@@ -1,6 +1,7 @@
 """What the nurse does around the queue in a real browser: calling on the board, printing, referring, looking ahead."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -158,6 +159,9 @@ def test_a_red_patient_is_sent_on_without_a_doctor_and_the_end_is_written_down(
     page: Page, printer: PrinterOnPty
 ) -> None:
     begin_red(page, NAME)
+    for pressed in ("true", "false"):  # first aid begins to be read out, and is silent again
+        tap(page, "aid-read")
+        page.locator(f'[data-test="aid-read"][aria-pressed="{pressed}"]').wait_for()
     write_referral(page)
     looked(page, "referral-dialog", ((360, 640),))
     tap(page, "referral-save")
@@ -201,6 +205,8 @@ def test_who_is_due_and_what_lies_on_the_shelf_are_one_touch_from_the_queue(page
     looked(page, "stock", ((800, 1280),))
     page.goto(f"{page.url.partition('#')[0]}#/month")
     see(page, "month-line")
+    ran = page.locator('[data-test="month-line"]', has_text="कुल इतने घंटे चालू रहा")
+    expect(ran.locator("td strong")).to_have_text(re.compile(r"^\d+(\.\d)?$"))
     looked(page, "month", ((360, 640),))
 
 
