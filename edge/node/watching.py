@@ -31,6 +31,8 @@ OFFLINE_KEEP_S = 600.0
 ONLINE_KEEP_S = 3600.0
 ENDED_S = 60.0
 """… and at the end of a time without it, when so much was not written yet."""
+AGAIN_S = 300.0
+"""Days that could not be said (a full disk) are tried again after so long."""
 
 
 class Seconds(Struct):
@@ -64,6 +66,7 @@ class LinkWatch:
         with contextlib.suppress(FileNotFoundError, DecodeError, ValidationError):  # torn: counted anew
             self._kept = json.decode(self._path.read_bytes(), type=Kept)
         self._seen_s = self._written_s = now_s
+        self._tried_s = now_s - AGAIN_S
         self._loose_offline_s = 0.0
         """Without the hub, and not in the file yet."""
         self._over = asyncio.Event()
@@ -90,7 +93,8 @@ class LinkWatch:
         ended = self._count(now_s)
         today = day_of(self._clinic.clock.now().wall_ms)
         over = [word for word in self.words() if word.day < today]
-        if over and not self._clinic.locked:
+        if over and not self._clinic.locked and now_s - self._tried_s >= AGAIN_S:
+            self._tried_s = now_s
             await self._clinic.record(*over)
             for word in over:
                 self._kept.days.pop(word.day, None)
