@@ -51,7 +51,7 @@ _MESSAGES = {
     "unclassified": "Nobody has classified this medicine, so it cannot be prescribed by tele-consultation.",
 }
 GATE_REASONS = frozenset({*_MESSAGES, "unknown_drug"})
-"""Codes of denials by the rules about medicines; the others say what is missing on the paper."""
+"""Codes of the rules which medicine may be prescribed so; the other denials are about the paper and the patient."""
 
 
 class Denial(Struct, frozen=True):

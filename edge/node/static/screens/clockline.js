@@ -41,7 +41,7 @@ export function ClockLine() {
   };
   const typed_ms = Date.parse(`${typed.value}${IST}`);
   // Only the question is announced: what is beneath it changes with each minute.
-  return html`<section class="notice warn stack tight" data-test="clock-line">
+  return html`<section class="notice warn stack tight" aria-label=${t("clock-ask")} data-test="clock-line">
     <p role="alert" data-test="clock-ask"><strong>${t("clock-ask")}</strong></p>
     <p>${t("clock-doubt", { used: day(nodeNow()), claims: written(claims_ms) })}</p>
     ${other.value ? html`<div class="row"><label for="clock-now">${t("clock-now")}</label>
