@@ -134,7 +134,7 @@ def test_a_technicians_key_file_opens_a_shell_as_long_as_its_stick_is_in(
     machine.sh(f"{ssh} technician@10.42.0.1 'sleep 3600' >/dev/null 2>&1 &")
     machine.unplug()
     machine.wait(lambda: machine.run("pidof sshd sshd-session", 30)[0] != 0, "the end of the shell", ANSWER_S)
-    assert "dport 22" not in machine.sh("nft list ruleset")
+    machine.wait(lambda: "dport 22" not in machine.sh("nft list ruleset"), "a shut port", ANSWER_S)
     appliance.read_stick("upkendra-ssh-answer.txt", tmp_path)
     assert "open for 4 h" in (tmp_path / "upkendra-ssh-answer.txt").read_text()
 
