@@ -6,7 +6,8 @@ Takes blobs that are durable already. Knows no link.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 
 import msgspec
 
@@ -17,11 +18,11 @@ from edge.slips.verify import verify_signed
 from edge.sync import bundle, hubkey, revocation, seal
 from edge.sync.log import Stream
 from edge.web.logs import say
-from edge.web.refusals import Locked
 
 from . import on_call
 from .clinic import Clinic
-from .erasing import erase_due
+from .erasing import sweep
+from .journal import Journal
 from .live import PrescriptionCame, VisitChanged
 from .outbox import OutboxDb
 
@@ -40,6 +41,8 @@ class DownImport:
         """``take_key`` hears keys of the hub, ``revoke`` lists of what is revoked; it raises RevocationRefused."""
         self._clinic, self._take_key, self._revoke = clinic, take_key, revoke
         self._one = asyncio.Lock()
+        self._erasing = False
+        """Somebody is at it."""
 
     async def import_all(self) -> None:
         """Open, check and fold every blob that lies here; one that does not hold is put aside and reported."""
@@ -62,19 +65,30 @@ class DownImport:
                 await self._clinic.store.outbox(_importer(seq))
                 for visit_id in touched:
                     self._clinic.tablets.push(VisitChanged(visit_id))
-        await self.erase_due()
+        self.erase_soon()
         # Entries only where an answer was recorded: a draft is not due because the hub said something.
         self._clinic.seal_media()
 
-    async def erase_due(self) -> None:
+    def erase_soon(self) -> None:
         """What the hub said was erased by law goes here too, as soon as the hub has all that was said of it.
 
-        While the node is locked nothing goes; :meth:`import_all` looks again once it is open.
+        Nobody waits for it. While the node is locked nothing goes; :meth:`import_all` looks again once it is open.
         """
-        now = self._clinic.clock.now()
-        with contextlib.suppress(Locked):
-            if await self._clinic.store.write(lambda journal: erase_due(journal, now)):
+        if not self._clinic.locked and not self._erasing:
+            self._erasing = True
+            self._clinic.later(self._erase())
+
+    async def _erase(self) -> None:
+        write, now = self._clinic.store.write, self._clinic.clock.now()
+        try:
+            while await write(lambda journal: journal.erasing.is_due()):
+                pieces = await write(lambda journal: sweep(journal, now))
+                more = True
+                while more:  # whoever writes for the tablets comes between two pieces
+                    more = await write(partial(_piece, pieces))
                 self._clinic.seal_soon(0.0)
+        finally:
+            self._erasing = False
 
     async def _import(self, seq: int, blob: bytes) -> frozenset[str]:
         config, keys = self._clinic.config, self._clinic.secrets
@@ -106,6 +120,11 @@ class DownImport:
         if done.answers:
             self._clinic.seal_soon(0.0)
         return done.visits
+
+
+def _piece(pieces: Iterator[None], _: Journal) -> bool:
+    """Do one; whether there was one left."""
+    return next(pieces, pieces) is None
 
 
 def _importer(seq: int) -> Callable[[OutboxDb], None]:

@@ -2,10 +2,11 @@
 
 A name (:mod:`edge.sync.erased`) is kept for good, so that an older copy, or what the hub sends back, brings nothing
 again. Nothing goes before the hub has acknowledged it: it holds a hash in its place. A person stays as long as a visit
-of hers does: the hub may not know yet that she came again. On the journal's connection.
+of hers does: the hub may not know yet that she came again. On the journal's connection, in pieces: a log of years is
+looked through, and whoever writes meanwhile goes first.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from edge.sync.erased import NAMES_MAX, name_of
 
 from .database import Database
 from .media_rows import Withdrawn
-from .replies import Replies
+from .replies import Replies, ids_in
 from .views import Views
 
 if TYPE_CHECKING:
@@ -27,15 +28,21 @@ if TYPE_CHECKING:
 _entry = msgspec.msgpack.Decoder(ev.Entry)
 DISPENSED = ev.KIND_OF[ev.Dispensed]
 PERSON_KINDS = (ev.KIND_OF[ev.PatientRegistered], ev.KIND_OF[ev.PatientAmended])
+VISITS_AT_ONCE = 500
+"""In one piece, of all that the log knows."""
+ENTRIES_AT_ONCE = 2_000
+REPLIES_AT_ONCE = 200
 
 
 class Erasing:
-    """:meth:`run` makes its own transaction; the others work inside the journal's."""
+    """:meth:`run` makes its own transactions; the others work inside the journal's."""
 
     def __init__(self, db: Database, views: Views, replies: Replies) -> None:
         self._db, self._views, self._replies = db, views, replies
         self._heard = True
         """Something may be left to be erased."""
+        self._again: set[bytes] = set()
+        """Names of which something came while :meth:`run` was under way."""
         self._held: list[Callable[[], bool]] = []
         """What the last look has left, each with whether it still has to stay."""
 
@@ -54,62 +61,97 @@ class Erasing:
     def reopen(self, visit_ids: set[str]) -> set[str]:
         """Something about these visits has come: what was erased of them is looked at again. The same ids."""
         if self._db.row("SELECT 1 FROM erased LIMIT 1") is not None:
-            for one in visit_ids:
-                self._heard |= bool(self._db.run("UPDATE erased SET done = 0 WHERE name = ?", name_of(one)))
+            for name in map(name_of, visit_ids):
+                if self._db.run("UPDATE erased SET done = 0 WHERE name = ?", name):
+                    self._heard = True
+                    self._again.add(name)
         return visit_ids
 
-    def run(self) -> tuple[tuple[bytes, ...], list[Withdrawn]]:
-        """Erase what may go now. The names of which nothing is left here, and what is left over of photos."""
-        held: list[Callable[[], bool]] = []
-        with self._db.transaction():
-            found = self._run(held)
-            faults.point("erasing")
-        self._heard, self._held = False, held
-        return found
+    def run(
+        self, told: Callable[[tuple[bytes, ...]], None], withdrawn: Callable[[list[Withdrawn]], None]
+    ) -> Iterator[None]:
+        """Erase what may go now, a piece at each step; between two of them others may write.
 
-    def _run(self, held: list[Callable[[], bool]]) -> tuple[tuple[bytes, ...], list[Withdrawn]]:
+        ``told`` hears the names of which nothing is left here, ``withdrawn`` what is left over of photos. A step that
+        raises, or a kill, loses nothing: all is looked at again.
+        """
+        self._heard = False
+        self._again.clear()
+        try:
+            yield from self._run(told, withdrawn)
+        except BaseException:
+            self._heard = True
+            raise
+
+    def _run(
+        self, told: Callable[[tuple[bytes, ...]], None], withdrawn: Callable[[list[Withdrawn]], None]
+    ) -> Iterator[None]:
         due = {bytes(name) for (name,) in self._db.rows("SELECT name FROM erased WHERE done = 0")}
-        if not due:
-            return (), []
-        withdrawn: list[Withdrawn] = []
+        held: list[Callable[[], bool]] = []
         left: set[bytes] = set()
-        for visit_id in self._visits():
-            name = name_of(visit_id)
-            if name not in due:
-                continue
-            if self._waits("e.visit_id = ?", visit_id):
-                left.add(name)
-                held.append(partial(self._waits, "e.visit_id = ?", visit_id))
-                continue
-            withdrawn += self._erase_visit(visit_id)
-        for patient_id, rowids in self._people(due).items():
-            if self._person_stays(patient_id, rowids):
-                left.add(name_of(patient_id))
-                held.append(partial(self._person_stays, patient_id, rowids))
-                continue
-            self._erase_person(patient_id, rowids)
-        done = due - left
+        if due:
+            for visit_id in (yield from self._visits(due)):
+                if self._waits("e.visit_id = ?", visit_id):
+                    left.add(name_of(visit_id))
+                    held.append(partial(self._waits, "e.visit_id = ?", visit_id))
+                    continue
+                with self._db.transaction():
+                    over = self._erase_visit(visit_id)
+                    faults.point("erasing")
+                withdrawn(over)
+                yield
+            people, upto = yield from self._people(due)
+            for patient_id in people:
+                rowids = [*people[patient_id], *self._lately(patient_id, upto)]
+                if self._person_stays(patient_id, rowids):
+                    left.add(name_of(patient_id))
+                    held.append(partial(self._person_stays, patient_id, rowids))
+                    continue
+                with self._db.transaction():
+                    self._erase_person(patient_id, rowids)
+                    faults.point("erasing")
+                yield
+            yield from self._forget_replies(due - left)
+            yield from self._end(due, left, told)
+        self._held = held
+
+    def _end(self, due: set[bytes], left: set[bytes], told: Callable[[tuple[bytes, ...]], None]) -> Iterator[None]:
+        """Said first, then noted: a kill between the two says it again."""
+        done = due - left - self._again
         if left:  # a photo's name is done with its visit's
-            done -= {name for name in due if name not in left and self._of_a_photo(name, left)}
-        for name in done:
-            self._db.run("UPDATE erased SET done = 1 WHERE name = ?", name)
-        return tuple(sorted(done)), withdrawn
+            done -= self._of_photos(left)
+        if not done:
+            return
+        told(tuple(sorted(done)))
+        yield
+        with self._db.transaction():
+            for name in done - self._again:
+                self._db.run("UPDATE erased SET done = 1 WHERE name = ?", name)
 
-    def _visits(self) -> list[str]:
-        sql = "SELECT visit_id FROM entries UNION SELECT visit_id FROM hub_entries"
-        return [visit_id for (visit_id,) in self._db.rows(sql) if visit_id]
+    def _visits(self, due: set[bytes]) -> Generator[None, None, list[str]]:
+        """Visits whose names are due."""
+        found: dict[str, None] = {}
+        for table in ("entries", "hub_entries"):
+            sql = f"SELECT DISTINCT visit_id FROM {table} WHERE visit_id > ? ORDER BY visit_id LIMIT ?"  # noqa: S608
+            after = ""
+            while page := [one for (one,) in self._db.rows(sql, after, VISITS_AT_ONCE)]:
+                found.update((one, None) for one in page if name_of(one) in due)
+                after = page[-1]
+                yield
+        return list(found)
 
-    def _of_a_photo(self, name: bytes, left: set[bytes]) -> bool:
+    def _of_photos(self, left: set[bytes]) -> set[bytes]:
+        """Names of the photos of visits that stay."""
         rows = self._db.rows("SELECT visit_id, blob_id FROM uploads WHERE attached = 1")
-        return any(name_of(blob_id) == name and name_of(visit_id) in left for visit_id, blob_id in rows)
+        return {name_of(blob_id) for visit_id, blob_id in rows if name_of(visit_id) in left}
 
     def _waits(self, which: str, *values: str | int) -> bool:
         """Whether the hub has not acknowledged all of these entries."""
-        sql = (
-            "SELECT 1 FROM entries e LEFT JOIN bundles b ON b.run = e.run AND b.stream = e.stream AND "  # noqa: S608
-            f"e.seq BETWEEN b.first_seq AND b.last_seq WHERE {which} AND e.raw != x'' "
-            "GROUP BY e.rowid HAVING max(coalesce(b.level, 0)) < 1 LIMIT 1"
+        covers = (  # by this index the first bundle that is looked at is the one, where it was acknowledged
+            "bundles b INDEXED BY idx_bundles_run_stream_last_seq WHERE b.run = e.run AND b.stream = e.stream "
+            "AND b.last_seq >= e.seq AND b.first_seq <= e.seq AND b.level >= 1"
         )
+        sql = f"SELECT 1 FROM entries e WHERE {which} AND e.raw != x'' AND NOT EXISTS (SELECT 1 FROM {covers}) LIMIT 1"  # noqa: S608
         return self._db.row(sql, *values) is not None
 
     def _person_stays(self, patient_id: str, rowids: Sequence[int]) -> bool:
@@ -127,7 +169,7 @@ class Erasing:
         self._db.run("UPDATE hub_entries SET raw = x'', visit_id = '' WHERE visit_id = ?", visit_id)
         self._db.run("DELETE FROM visits WHERE visit_id = ?", visit_id)
         self._views.expected.drop(visit_id)
-        self._forget_words(visit_id)
+        self._forget_forms(visit_id)
         blob_ids = [row[0] for row in self._db.rows("SELECT blob_id FROM uploads WHERE visit_id = ?", visit_id)]
         gone = [self._views.media.recorded(ev.MediaRemoved(visit_id, blob_id)) for blob_id in blob_ids if blob_id]
         files = self._db.rows(
@@ -137,16 +179,31 @@ class Erasing:
         self._db.run("DELETE FROM segments WHERE upload_id NOT IN (SELECT upload_id FROM uploads)")
         return [*gone, Withdrawn((), tuple(row[0] for row in files))]
 
-    def _people(self, due: set[bytes]) -> dict[str, list[int]]:
-        """Patients whose names are due, with the rows of their entries."""
+    def _people(self, due: set[bytes]) -> Generator[None, None, tuple[dict[str, list[int]], int]]:
+        """Patients whose names are due, with the rows of their entries, up to that row."""
         found: dict[str, list[int]] = {}
-        for rowid, raw in self._db.rows(
-            "SELECT rowid, raw FROM entries WHERE kind IN (?, ?) AND raw != x''", *PERSON_KINDS
-        ):
+        upto = self._last_row()
+        for after in range(0, upto, ENTRIES_AT_ONCE):
+            for rowid, patient_id in self._persons(after, min(after + ENTRIES_AT_ONCE, upto)):
+                if name_of(patient_id) in due:
+                    found.setdefault(patient_id, []).append(rowid)
+            yield
+        return found, upto
+
+    def _lately(self, patient_id: str, after: int) -> list[int]:
+        """Rows about this person that were written since."""
+        return [rowid for rowid, found in self._persons(after, self._last_row()) if found == patient_id]
+
+    def _last_row(self) -> int:
+        row = self._db.row("SELECT coalesce(max(rowid), 0) FROM entries")
+        return int(row[0]) if row is not None else 0
+
+    def _persons(self, after: int, upto: int) -> Iterator[tuple[int, str]]:
+        sql = "SELECT rowid, raw FROM entries WHERE rowid > ? AND rowid <= ? AND kind IN (?, ?) AND raw != x''"
+        for rowid, raw in self._db.rows(sql, after, upto, *PERSON_KINDS):
             event = ev.event_of(_entry.decode(raw))
-            if isinstance(event, ev.PatientRegistered | ev.PatientAmended) and name_of(event.patient_id) in due:
-                found.setdefault(event.patient_id, []).append(rowid)
-        return found
+            if isinstance(event, ev.PatientRegistered | ev.PatientAmended):
+                yield rowid, event.patient_id
 
     def _erase_person(self, patient_id: str, rowids: Sequence[int]) -> None:
         marks = ",".join("?" * len(rowids))
@@ -157,7 +214,7 @@ class Erasing:
             self._db.run("DELETE FROM found_by WHERE patient = ?", row[0])
             self._db.run("DELETE FROM patients WHERE patient_id = ?", patient_id)
             self._db.run("UPDATE erased SET person = 1 WHERE name = ?", name_of(patient_id))
-        self._forget_words(patient_id)
+        self._forget_forms(patient_id)
 
     def _forget_said(self, sql: str, visit_id: str) -> None:
         """What the hub signed is kept in whole pieces: one with an erased entry goes."""
@@ -171,18 +228,26 @@ class Erasing:
             sql = "DELETE FROM wanted WHERE run = ? AND stream = ? AND first_seq <= ? AND last_seq >= ?"
             self._db.run(sql, run, stream, seq, seq)
 
-    def _forget_words(self, identifier: str) -> None:
-        """Half-filled forms and replies that name it."""
+    def _forget_forms(self, identifier: str) -> None:
+        """Half-filled ones that name it."""
         self._db.run("DELETE FROM drafts WHERE instr(key, ?) OR instr(body, ?)", identifier, identifier)
-        self._replies.forget(identifier)
+
+    def _forget_replies(self, names: set[bytes]) -> Iterator[None]:
+        """Those in which one of these visits or patients stands."""
+        last = self._replies.last_row()
+        for after in range(0, last, REPLIES_AT_ONCE):
+            with self._db.transaction():
+                self._replies.forget(
+                    lambda raw: any(name_of(one) in names for one in ids_in(raw)), after, after + REPLIES_AT_ONCE
+                )
+            yield
 
 
-def erase_due(journal: "Journal", at: Instant) -> bool:
-    """Erase what may go now, and say so in the log; whether anything was said. On the writer's thread."""
-    if not journal.erasing.is_due():
-        return False
-    names, withdrawn = journal.erasing.run()
-    journal.media.taken_back(withdrawn)
-    for first in range(0, len(names), NAMES_MAX):
-        journal.record((ev.ErasureDone(names[first : first + NAMES_MAX]),), "", at)
-    return bool(names)
+def sweep(journal: "Journal", at: Instant) -> Iterator[None]:
+    """Erase what may go now, in pieces, and say so in the log. Each step on the writer's thread."""
+
+    def told(names: tuple[bytes, ...]) -> None:
+        for first in range(0, len(names), NAMES_MAX):
+            journal.record((ev.ErasureDone(names[first : first + NAMES_MAX]),), "", at)
+
+    return journal.erasing.run(told, journal.media.taken_back)

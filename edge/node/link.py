@@ -356,11 +356,11 @@ class HubLink:
                 say(logger, "bundle_quarantined", logging.WARNING, bundle=word.bundle_id.hex())
         at_ms = self._clinic.clock.now().wall_ms
         visits = await self._clinic.store.acknowledged(words, at_ms)
-        await self.downs.erase_due()
         for word in words:
             self._settled(word.bundle_id)
         for visit_id in visits:
             self._clinic.tablets.push(VisitChanged(visit_id))
+        self.downs.erase_soon()
 
     async def _reseal(self, *bundle_ids: bytes) -> None:
         """Durably noted first: a locked node seals the entries anew when it is unlocked."""

@@ -6,6 +6,8 @@ retention has dropped does not live on here. Works in the journal's database.
 """
 
 import hashlib
+import re
+from collections.abc import Callable
 
 import msgspec
 
@@ -20,6 +22,9 @@ WHOLE_MAX = 1_000
 """So many replies, of two days or so, are kept as they were given."""
 BATCH = 64
 """So many at a time are made short, in the transaction of a command."""
+SHORT_BYTES = 64
+"""One that was made short is no longer; it names nobody."""
+_ID = re.compile(rb"(?=([0-9a-hjkmnp-tv-z]{16}))")
 
 
 class Reply(msgspec.Struct, frozen=True, array_like=True):
@@ -66,8 +71,7 @@ class Replies:
         self._db.run(
             "INSERT INTO commands (command_id, reply) VALUES (?, ?)", reply.command_id, msgspec.msgpack.encode(reply)
         )
-        row = self._db.row("SELECT max(rowid) FROM commands")
-        last = int(row[0]) if row is not None else 0
+        last = self.last_row()
         if last % BATCH == 0:
             self._shorten(last - WHOLE_MAX)
 
@@ -76,11 +80,17 @@ class Replies:
         for rowid, raw in self._db.rows(sql, last - BATCH, last):
             self._make_short(rowid, raw)
 
-    def forget(self, identifier: str) -> None:
-        """Of replies that name this visit or patient it is kept that the commands were carried out."""
-        sql = "SELECT rowid, reply FROM commands WHERE instr(reply, ?)"
-        for rowid, raw in self._db.rows(sql, identifier.encode()):
-            self._make_short(rowid, raw)
+    def last_row(self) -> int:
+        """The number of the latest."""
+        row = self._db.row("SELECT coalesce(max(rowid), 0) FROM commands")
+        return int(row[0]) if row is not None else 0
+
+    def forget(self, is_about: Callable[[bytes], bool], after: int, upto: int) -> None:
+        """Of these rows it is kept that the commands were carried out, where the reply is about what is erased."""
+        sql = "SELECT rowid, reply FROM commands WHERE rowid > ? AND rowid <= ? AND length(reply) > ?"
+        for rowid, raw in self._db.rows(sql, after, upto, SHORT_BYTES):
+            if is_about(raw):
+                self._make_short(rowid, raw)
 
     def _make_short(self, rowid: int, raw: bytes) -> None:
         reply = msgspec.structs.replace(msgspec.msgpack.decode(raw, type=Reply), patient=None, visit=None, warnings=())
@@ -90,3 +100,8 @@ class Replies:
 def digest_of(command: cmd.Command) -> bytes:
     """What tells a command from another one of the same id."""
     return hashlib.sha256(msgspec.msgpack.encode(command)).digest()
+
+
+def ids_in(raw: bytes) -> set[str]:
+    """All that may be the id of a visit or patient in a reply as it is kept."""
+    return {found.decode() for found in _ID.findall(raw)}

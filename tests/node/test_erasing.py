@@ -1,10 +1,12 @@
 """What the hub says was erased by law goes at the node too, and does not come back."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from edge.model import events as ev
+from edge.node import erasing
 from edge.node.journal import Journal
 from edge.node.views import Views
 from edge.sync.erased import name_of
@@ -113,6 +115,73 @@ async def test_a_patient_who_came_again_meanwhile_stays_as_long_as_her_visit_doe
         hub.say(ev.RecordsErased((name_of(again),)))
         await until(lambda: no_marker(served))
         await until(lambda: told(hub, (name_of(again), name_of(patient))))
+
+
+async def test_an_erasing_that_fails_holds_up_no_acknowledgement(setup: Provisioned) -> None:
+    async with HubSide(setup) as hub, Served(at_hub(setup, hub)) as served:
+        clinic, link = served.node.clinic, served.node.link
+        await served.tablet.login(setup)
+        patient, visit = await served.tablet.register()
+        await served.tablet.say("close_visit", visit_id=visit, outcome="cancelled")
+        await clinic.seal_now()
+        await until(lambda: nothing_waits(served))
+        refuse = "CREATE TRIGGER refusing BEFORE DELETE ON visits BEGIN SELECT RAISE(ABORT, 'no room'); END"
+        await clinic.store.write(lambda journal: journal._db.run(refuse))
+        hub.say(ev.RecordsErased((name_of(visit), name_of(patient))))
+        await until(lambda: taken(served))
+        await served.tablet.register()
+        await clinic.seal_now()
+        await until(lambda: nothing_waits(served))
+        assert not link.words.left and not link._submitted, "each acknowledgement is taken in at once"
+        assert not await gone(served, visit)
+        await clinic.store.write(lambda journal: journal._db.run("DROP TRIGGER refusing"))
+        await served.tablet.register()
+        await clinic.seal_now()
+        await until(lambda: told(hub, (name_of(visit), name_of(patient))))
+
+
+async def test_a_long_log_is_looked_through_in_pieces_and_what_comes_between_two_of_them_counts(
+    setup: Provisioned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("VISITS_AT_ONCE", "ENTRIES_AT_ONCE", "REPLIES_AT_ONCE"):
+        monkeypatch.setattr(erasing, name, 2)
+    async with HubSide(setup) as hub, Served(at_hub(setup, hub)) as served:
+        clinic = served.node.clinic
+        await served.tablet.login(setup)
+        erased = [await served.tablet.register() for _ in range(3)]
+        for _, visit in erased:
+            await served.tablet.say("close_visit", visit_id=visit, outcome="cancelled")
+        kept, kept_visit = await served.tablet.register()
+        await clinic.seal_now()
+        await until(lambda: nothing_waits(served))
+        ids = [name for pair in erased for name in pair]
+        now = clinic.clock.now()
+
+        def begin(journal: Journal) -> Iterator[None]:
+            journal.erasing.hear(ev.RecordsErased(tuple(name_of(one) for one in ids)))
+            return erasing.sweep(journal, now)
+
+        pieces = await clinic.store.write(begin)
+        hub.answers = False
+        again, amended, late = new_id(), False, erased[2][1]
+        steps = 0
+        while await clinic.store.write(lambda _: next(pieces, pieces)) is None:
+            steps += 1
+            if steps == 1:  # the first of them comes in meanwhile; something of the third comes back from the hub
+                await served.tablet.say("open_visit", visit_id=again, patient_id=erased[0][0])
+            if await gone(served, late) and not amended:
+                amended = True
+                await clinic.store.write(lambda journal: journal.erasing.reopen({late}))
+        entries = await clinic.store.write(lambda journal: journal._db.row("SELECT max(rowid) FROM entries"))
+        assert entries is not None and steps > entries[0] / 2
+        assert await clinic.store.read(lambda views: views.patient(erased[0][0])) is not None, "she is here"
+        assert await clinic.store.read(lambda views: views.patient(erased[1][0])) is None
+        assert await clinic.store.read(lambda views: views.visit(kept_visit)) is not None
+        assert await clinic.store.read(lambda views: views.patient(kept)) is not None
+        done = await clinic.store.write(lambda journal: journal._db.rows("SELECT name FROM erased WHERE done = 1"))
+        waits = {name_of(erased[0][0]), name_of(late)}
+        assert {name for (name,) in done} == {name_of(one) for one in ids} - waits
+        assert await clinic.store.write(is_due), "what came back meanwhile is looked at again"
 
 
 def is_due(journal: Journal) -> bool:
