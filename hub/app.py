@@ -23,6 +23,8 @@ from .web.sms_api import SmsApi
 from .web.sockets import SOCKETS, OpenSockets
 
 CONSOLE_DIR = Path(__file__).parent / "static"
+HOME_PERMISSIONS = "camera=(self), microphone=(self), geolocation=(self)"
+"""The page at home may ask where it is, to say how far a centre is; that stays in the browser."""
 HOME_DIR = Path(__file__).parent / "home_page"
 UI_DIR = Path(__file__).parent.parent / "edge" / "ui"
 
@@ -50,7 +52,7 @@ def build_app(
         patients = HomeApi(hub, hub.home)
         mount(app, patients.routes(), patients.gate())
         app.router.add_get("/home", _to_home)
-        add_static(app, "/home/", home or {})
+        add_static(app, "/home/", home or {}, HOME_PERMISSIONS)
     add_static(app, "/ui/", ui)
     add_static(app, "/", console)
     app.on_shutdown.append(_close_sockets)

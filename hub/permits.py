@@ -105,6 +105,8 @@ PERMITS: Final[dict[tuple[str, str], frozenset[Role]]] = {
     ("PUT", "/api/sites/{node_id}"): _ADMIN,
     ("POST", "/api/sites/{node_id}/revoke"): _ADMIN,
     ("POST", "/api/sites/{node_id}/tablet-lost"): _ADMIN,
+    ("GET", "/api/sites/{node_id}/place"): _ADMIN,
+    ("PUT", "/api/sites/{node_id}/place"): _ADMIN,
     ("GET", "/api/sites/{node_id}/staff"): _ADMIN,
     ("PUT", "/api/sites/{node_id}/staff/{staff_id}"): _ADMIN,
     ("POST", "/api/tokens"): _ADMIN,

@@ -73,21 +73,26 @@ def _load_file(path: Path) -> StaticFile:
     return StaticFile(body, gzipped, TYPES[path.suffix], etag, csp)
 
 
-def add_static(app: web.Application, prefix: str, files: dict[str, StaticFile]) -> None:
+def add_static(app: web.Application, prefix: str, files: dict[str, StaticFile], permissions: str = "") -> None:
     """Serve files below ``prefix`` ("/" or "/ui/"); a folder's address gives its ``index.html``.
 
+    ``permissions``: what these pages may ask of the browser, where it is more than other pages may.
     Add the prefix "/" last: it answers everything that nobody else took.
     """
-    app.router.add_get(prefix + "{file:.*}", _server_of(files))
+    app.router.add_get(prefix + "{file:.*}", _server_of(files, permissions))
 
 
-def _server_of(files: dict[str, StaticFile]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+def _server_of(
+    files: dict[str, StaticFile], permissions: str
+) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def serve(request: web.Request) -> web.StreamResponse:
         name = request.match_info["file"]
         found = files.get(name) or files.get(f"{name.rstrip('/')}/index.html".lstrip("/"))
         if found is None:
             raise web.HTTPNotFound
         headers = {"ETag": found.etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+        if permissions:
+            headers["Permissions-Policy"] = permissions
         if found.csp:
             headers["Content-Security-Policy"] = found.csp
         if found.etag in request.headers.get("If-None-Match", ""):

@@ -13,6 +13,7 @@ from ..live import Live
 from ..rota.front import RotaFront
 from . import rows, tidy
 from .calls import HomeCalls
+from .centres import CentreBook
 from .desk import HomeDesk
 from .gateway import Gateway
 from .papers import Papers
@@ -40,6 +41,7 @@ class Home:
         self._speaker = desk.speaker
         self.desk = HomeDesk(desk, front, gateway, desk.changed)
         self.calls = HomeCalls(self.desk, live, monotonic_s)
+        self.centres = CentreBook(desk.store, desk.directory, monotonic_s)
         self.papers = Papers(self.desk, blobs)
         self._forgetter: asyncio.Task[None] | None = None
         live.homes = self.calls

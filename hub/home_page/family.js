@@ -9,8 +9,9 @@ import { day, language, t } from "/ui/lib/l10n.js";
 import { Choice, ColourBadge, Icon, showWrong, TextField, toast } from "/ui/lib/parts.js";
 import { EMPTY, faults, personOf } from "/ui/lib/person.js";
 import { errorText } from "/ui/lib/errors.js";
+import { Centres } from "./centres.js";
 import { Emergency, Hours } from "./login.js";
-import { API, OPEN, enter, family, go, loadFamily, opening, submit } from "./store.js";
+import { API, OPEN, enter, family, go, loadFamily, submit } from "./store.js";
 
 export function FamilyPage() {
   const now = family.value;
@@ -47,20 +48,23 @@ export function FamilyPage() {
 /** The sub-centre that is nearest: it gives the district, and is where to go when a telephone is not enough. */
 function Nearest() {
   const now = family.value;
-  const centres = opening.value?.centres ?? [];
-  if (!now || centres.length === 0) return null;
-  const choose = async (/** @type {any} */ event) => {
+  const changing = useSignal(false);
+  if (!now) return null;
+  const choose = async (/** @type {string} */ centre) => {
     try {
-      enter(await put(`${API}/choice`, { centre: event.currentTarget.value, language: language.value }));
+      enter(await put(`${API}/choice`, { centre, language: language.value }));
+      changing.value = false;
       toast("good", t("home-centre-kept"));
     } catch (error) {
       toast("bad", errorText(error));
     }
   };
-  return html`<section class="card"><div class="field"><label for="centre">${t("home-centre")}</label>
-    <select id="centre" data-test="home-centre" value=${now.centre} onChange=${choose}><option value="">${t("home-centre-open")}</option>
-      ${centres.map((one) => html`<option key=${one.node_id} value=${one.node_id}>${one.name} · ${one.district}</option>`)}</select>
-    <span class="hint">${t("home-centre-why")}</span></div></section>`;
+  return html`<section class="card stack tight" aria-label=${t("home-centre")}><h2>${t("home-centre")}</h2>
+    ${now.centre_name ? html`<p class="lead" data-test="home-centre">${now.centre_name}</p>` : null}
+    <p class="hint">${t("home-centre-why")}</p>
+    <button type="button" class="wide" data-test="home-centre-change" aria-expanded=${changing.value ? "true" : "false"}
+      onClick=${() => (changing.value = !changing.value)}>${t(now.centre ? "home-centre-other" : "home-centre-open")}</button></section>
+    ${changing.value ? html`<${Centres} chosen=${now.centre} onChoose=${choose} />` : null}`;
 }
 
 export function PersonPage() {

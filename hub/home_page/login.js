@@ -6,6 +6,7 @@ import { ApiError, post } from "/ui/lib/http.js";
 import { clockTime, day, language, t } from "/ui/lib/l10n.js";
 import { TextField } from "/ui/lib/parts.js";
 import { errorText } from "/ui/lib/errors.js";
+import { Centres } from "./centres.js";
 import { API, enter, go, opening } from "./store.js";
 
 /** 108 before everything else: nobody has to log in for it. */
@@ -78,15 +79,5 @@ export function LoginPage() {
       }}>${t(byToken.value ? "home-by-code" : "home-by-token")}</button>
       ${opening.value?.demo ? html`<p class="soft small" data-test="home-demo">${t("home-demo")}</p>` : null}
     </form>
-    <${Help} /><a class="button quiet wide" href="#/check" data-test="home-check">${t("home-check")}</a></div>`;
-}
-
-/** Sub-centres with a nurse, by district. */
-function Help() {
-  const centres = opening.value?.centres ?? [];
-  const districts = [...new Set(centres.map((one) => one.district))];
-  return html`<section class="card stack tight" aria-label=${t("home-centres")} data-test="home-centres"><h2>${t("home-centres")}</h2>
-    <p>${t("home-centres-why")}</p>
-    ${centres.length === 0 ? html`<p class="soft">${t("home-centres-none")}</p>` : districts.map((name) => html`<h3 key=${name}>${name}</h3>
-      <ul class="dots">${centres.filter((one) => one.district === name).map((one) => html`<li key=${one.node_id}>${one.name}</li>`)}</ul>`)}</section>`;
+    <${Centres} /><a class="button quiet wide" href="#/check" data-test="home-check">${t("home-check")}</a></div>`;
 }

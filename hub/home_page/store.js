@@ -5,12 +5,15 @@ import { signal } from "/ui/lib/dom.js";
 import { ApiError, api, get, post, setCsrf } from "/ui/lib/http.js";
 import { newId } from "/ui/lib/ids.js";
 
-/** @typedef {{node_id: string, name: string, district: string}} Centre */
+/** @typedef {{villages: string, phone: string, days: string, opens: string, closes: string, lat: number|null, lon: number|null}} Place */
+/** @typedef {{node_id: string, name: string, district: string, block: string, place: Place}} Centre */
+/** @typedef {{name: string, count: number}} Group */
+/** @typedef {{items: Centre[], more: number, districts: Group[], blocks: Group[], placed: number}} Centres */
 /** @typedef {{good_s: number, digits: number, sent: boolean}} CodeAsked */
 /** @typedef {{name: string, phone: string, email: string}} Officer */
-/** @typedef {{open: boolean, opens_ms: number, grievance: Officer|null, centres: Centre[], demo: boolean, now_ms: number}} Opening */
+/** @typedef {{open: boolean, opens_ms: number, grievance: Officer|null, demo: boolean, now_ms: number}} Opening */
 /** @typedef {{visit_id: string, patient_id: string, state: string, colour: import("/ui/api").Colour, token: string, opened_ms: number, closed_ms: number, answered: boolean}} Line */
-/** @typedef {{mobile: string, csrf: string, language: "hi"|"en", centre: string, people: import("/ui/api").Patient[], visits: Line[], now_ms: number}} Family */
+/** @typedef {{mobile: string, csrf: string, language: "hi"|"en", centre: string, centre_name: string, people: import("/ui/api").Patient[], visits: Line[], now_ms: number}} Family */
 /** @typedef {{name: string, how_hi: string, how_en: string}} Medicine */
 /** @typedef {{prescription_id: string, signed_ms: number, doctor_name: string, registration: string, diagnosis: string, medicines: Medicine[], advice: string, follow_up: string, cancels: boolean, stands: import("/ui/api").Stands, kept: boolean}} Paper */
 /** @typedef {import("/ui/api").Visit & {patient: import("/ui/api").Patient, colour: import("/ui/api").Colour, day_pass: string, token_today: boolean, missed: number, place: number, speciality: string, doctor_qualification: string, doctor_registration: string, photos: import("/ui/api").MediaItem[], papers: Paper[], now_ms: number}} HomeVisit */

@@ -4,6 +4,7 @@ import { html, useSignal } from "/ui/lib/dom.js";
 import { post, put } from "/ui/lib/http.js";
 import { clockTime, day, language, t } from "/ui/lib/l10n.js";
 import { Dialog, TextField, toast } from "/ui/lib/parts.js";
+import { PlaceForm } from "./place.js";
 import { Act, Download, Loading, Qr, Select, useLoaded } from "./office.js";
 import { errorText } from "./store.js";
 
@@ -48,9 +49,10 @@ function Line({ one, keep, took }) {
     <div class="row between"><div class="grow"><strong><span class="num">${one.site_code}</span> ${one.site_name}</strong><br />
       <span class="small">${[one.block, one.district].filter(Boolean).join(", ")} · ${t("site-since", { day: day(one.enrolled_ms) })}${one.demo ? ` · ${t("site-demo")}` : ""} · <span class="num soft">${one.node_id}</span></span></div>
       ${one.revoked_ms ? html`<span class="notice bad slim">${t("site-revoked", { day: day(one.revoked_ms) })}</span>` : null}</div>
-    <div class="row tight">${button("move")}${button("staff")}${button("replace")}${one.revoked_ms ? null : html`${button("tablet")}${button("revoke")}`}</div>
+    <div class="row tight">${button("move")}${button("place")}${button("staff")}${button("replace")}${one.revoked_ms ? null : html`${button("tablet")}${button("revoke")}`}</div>
     ${one.tablets_lost_ms ? html`<p class="small soft" data-test="site-tablet-said">${t("site-tablet-said", { day: day(one.tablets_lost_ms), time: clockTime(one.tablets_lost_ms) })}</p>` : null}
     ${doing.value === "move" ? html`<${Move} one=${one} keep=${keep} onClose=${onClose} />` : null}
+    ${doing.value === "place" ? html`<${PlaceForm} one=${one} onClose=${onClose} />` : null}
     ${doing.value === "staff" ? html`<${Staff} one=${one} onClose=${onClose} />` : null}
     ${doing.value === "tablet" ? html`<${Act} title=${`${t("site-tablet")}: ${one.site_name}`} says=${t("site-tablet-says")} go=${t("site-tablet-go")} danger
       act=${async (/** @type {string} */ password) => keep(await post(`/api/sites/${one.node_id}/tablet-lost`, { password }))} onClose=${onClose} />` : null}

@@ -134,3 +134,17 @@ rota_left = Table(
     Column("at_ms", BigInteger, nullable=False),
     Index("rota_left_by_at", "at_ms"),
 )
+
+site_places = Table(
+    "site_places",
+    metadata,
+    Column("node_id", String(16), primary_key=True),
+    Column("villages", String(2000), nullable=False),
+    Column("phone", String(20), nullable=False),
+    Column("days", String(7), nullable=False),
+    Column("opens", String(5), nullable=False),
+    Column("closes", String(5), nullable=False),
+    Column("lat", Float),
+    Column("lon", Float),
+)
+"""What people are told who look for a centre; a centre without a line says its name, block and district only."""

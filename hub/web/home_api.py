@@ -14,6 +14,7 @@ from edge.web.routes import BINARY, WEBSOCKET, AnyRoute, Auth, Call, Gate, Raw, 
 
 from .. import __version__
 from ..breach import Role, load_officer
+from ..home.centres import Centres
 from ..home.codes import DEVICE_MS
 from ..home.desk import Seen
 from ..home.home import Home
@@ -49,6 +50,7 @@ class HomeApi:
         visit = ROOT + "/visits/{visit_id}"
         table: list[AnyRoute] = [
             Route("GET", ROOT + "/opening", self.get_opening, None, b.Opening, Auth.OPEN),
+            Route("GET", ROOT + "/centres", self.find_centres, None, Centres, Auth.OPEN, query=b.CentreQuery),
             Route("POST", ROOT + "/code", self.ask_code, b.AskCode, b.CodeAsked, Auth.OPEN, errors=(429,)),
             Route("POST", ROOT + "/login", self.login, b.HomeLogin, b.Family, Auth.OPEN, errors=(401, 429)),
             Route("GET", ROOT + "/session", self.get_family, None, b.Family),
@@ -105,22 +107,20 @@ class HomeApi:
     # Log-in
 
     async def get_opening(self, call: Call[None, None]) -> b.Opening:
-        """When doctors sit, and which sub-centres there are. Nothing about anybody."""
-        directory = self._hub.directory
-        centres = []
-        for node_id in directory.node_ids():
-            record, site = directory.by_id(node_id), directory.site(node_id.hex())
-            if record is not None and not record.revoked:
-                centres.append(b.Centre(site.node_id, site.site_name, site.district))
+        """When doctors sit, and whom to complain to. Nothing about anybody."""
         hours = await self._hub.front.hours()
         return b.Opening(
             hours.open,
             hours.opens_ms,
             await self._hub.store.read(lambda connection: load_officer(connection, Role.GRIEVANCE)),
-            tuple(sorted(centres, key=lambda one: (one.district, one.name))),
             self._desk.gateway.demo,
             self._hub.wall_ms(),
         )
+
+    async def find_centres(self, call: Call[None, b.CentreQuery]) -> Centres:
+        """Sub-centres by district, block, and what their names and villages sound like. Nothing about anybody."""
+        query = call.query
+        return await self._home.centres.find(query.q, query.district, query.block, placed=query.placed)
 
     async def ask_code(self, call: Call[b.AskCode, None]) -> WithCookie:
         """Send a code to a number, good at this device. The answer is the same for every number."""
@@ -146,11 +146,13 @@ class HomeApi:
 
     async def _family(self, account: Account, csrf: str) -> b.Family:
         people, visits = await self._desk.family(account.account_id)
+        site = self._hub.directory.site(account.centre)
         return b.Family(
             "•••••••" + account.number[-3:],
             csrf,
             account.language,
             account.centre,
+            ", ".join(part for part in (site.site_name, site.district) if part) if account.centre else "",
             tuple(people),
             tuple(_line(visit) for visit in visits),
             self._hub.wall_ms(),

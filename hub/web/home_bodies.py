@@ -74,23 +74,24 @@ class HomeLogin(Struct, frozen=True, forbid_unknown_fields=True):
     language: Language = "hi"
 
 
-class Centre(Struct, frozen=True):
-    """A sub-centre with a nurse, for whoever has no telephone of this kind."""
+class CentreQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which centres are meant: not a word about who asks, and never where she is."""
 
-    node_id: str
-    name: str
-    district: str
+    q: Annotated[str, Meta(max_length=60, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")] = ""
+    district: Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")] = ""
+    block: Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")] = ""
+    placed: bool = False
+    """With coordinates only, more of them: the browser reckons the distances."""
 
 
 class Opening(Struct, frozen=True):
-    """When doctors sit, and where to go instead."""
+    """When doctors sit, and whom to complain to."""
 
     open: bool
     opens_ms: int
     """When they sit next; 0 when the calendar has no such day."""
     grievance: Officer | None
     """Whom to complain to."""
-    centres: tuple[Centre, ...]
     demo: bool
     """Synthetic numbers are taken, and no message leaves the hub."""
     now_ms: int
@@ -130,6 +131,8 @@ class Family(Struct, frozen=True):
     """Echo it in ``X-CSRF`` on everything that is not a GET."""
     language: str
     centre: str
+    centre_name: str
+    """Of the chosen sub-centre, with its district; "" for none."""
     people: tuple[Patient, ...]
     visits: tuple[HomeVisitLine, ...]
     now_ms: int

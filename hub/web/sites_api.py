@@ -12,7 +12,7 @@ from edge.slips.enrol_label import enrol_label
 from edge.slips.qr import qr_rows
 from edge.web.routes import AnyRoute, Call, Route
 
-from .. import accounts, audit, directory, on_call, revocations
+from .. import accounts, audit, directory, on_call, places, revocations
 from ..hub import Hub
 from .bodies import Password
 from .people_api import District
@@ -98,6 +98,8 @@ class SitesApi:
             Route("PUT", site, self.move_site, Move, Sites),
             Route("POST", f"{site}/revoke", self.revoke, Confirm, Sites, errors=(429,)),
             Route("POST", f"{site}/tablet-lost", self.lose_tablet, Confirm, Sites, errors=(429,)),
+            Route("GET", f"{site}/place", self.get_place, None, places.Place),
+            Route("PUT", f"{site}/place", self.put_place, places.Place, places.Place),
             Route("GET", f"{site}/staff", self.get_staff, None, Staff),
             Route("PUT", f"{site}/staff/{{staff_id}}", self.put_staff, SetStaff, Staff, errors=(429,)),
             Route("POST", "/api/tokens", self.make_token, NewToken, TokenMade, errors=(404, 429)),
@@ -151,6 +153,23 @@ class SitesApi:
             return self._sites(connection)
 
         return await self._hub.store.write(act)
+
+    async def get_place(self, call: Call[None, None]) -> places.Place:
+        """What people are told who look for this centre."""
+        node_id = call.path["node_id"]
+
+        def load(connection: Connection) -> places.Place:
+            found = places.place_of(connection, node_id)
+            audit.record(connection, self._hub.wall_ms(), call.subject, "site_place_read", node_id)
+            return found
+
+        return await self._hub.store.write(load)
+
+    async def put_place(self, call: Call[places.Place, None]) -> places.Place:
+        """Say what people are told who look for this centre."""
+        place, node_id, now_ms = call.body, call.path["node_id"], self._hub.wall_ms()
+        await self._hub.store.write(lambda c: places.put_place(c, node_id, place, now_ms, call.subject))
+        return place
 
     async def get_staff(self, call: Call[None, None]) -> Staff:
         """Who works, or has worked, at a centre."""

@@ -11,7 +11,13 @@ import pyotp
 import pytest
 from msgspec import Struct
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+from sqlalchemy import Connection
 
+from hub.config import Settings
+from hub.keys import load_keys
+from hub.places import Place, put_place
+from hub.store.engine import Store
+from tests.hub.test_fleet import many_nodes
 from tests.kits.media import jpeg
 
 from .pages import (
@@ -44,6 +50,14 @@ EVERY_DAY = {
 }
 
 
+PLACES = {
+    7: Place("चैनपुर, Ramnagar", "05862 555 010", "012345", "09:00", "16:00", 24.80, 85.00),
+    45: Place("बेलागंज", "", "024", "10:00", "14:00", 24.9, 85.0),
+    83: Place("", "", "", "", "", 26.1, 86.2),
+}
+"""Of centres in District 7."""
+
+
 class Hub(Struct, frozen=True):
     url: str
     totp: str
@@ -63,6 +77,7 @@ class HubStage(Stage):
             ),
             PASSWORD + "\n",
         )
+        add_centres(self._folder / "hub")
         named = ("--name", LONG_NAME, "--phone", "+91 522 555 0000", "--email", "grievance@example.org")
         _run(["hub", "officer", "--data", data, "--role", "grievance", *named])
         plan = self._folder / "plan.json"
@@ -79,6 +94,21 @@ class HubStage(Stage):
         assert printed is not None
         threading.Thread(target=lambda: messages.extend(map(json.loads, printed)), daemon=True).start()
         return Hub(url, _word(added, r"\b[A-Z2-7]{32}\b"), messages)
+
+
+def add_centres(data: Path) -> None:
+    """Centres of which the page for patients tells; of one it knows all that can be known."""
+    keys, store = load_keys(data), Store(Settings(data).database_url)
+
+    def act(connection: Connection) -> None:
+        many_nodes(connection, keys, 120)
+        for number, place in PLACES.items():
+            put_place(connection, number.to_bytes(8).hex(), place, 1, "")
+
+    try:
+        store.write_now(act)
+    finally:
+        store.close()
 
 
 @pytest.fixture(scope="module")
@@ -135,12 +165,12 @@ def codes_sent(hub: Hub) -> int:
     return sum(one["kind"] == "code" for one in hub.messages)
 
 
-def log_in(page: Page, hub: Hub) -> list[str]:
+def log_in(page: Page, hub: Hub, mobile: str = MOBILE) -> list[str]:
     page.goto(f"{hub.url}/home/")
     see(page, "home-login")
     before = codes_sent(hub)
     faults = look(page, "login")
-    fill(page, "home-mobile", MOBILE)
+    fill(page, "home-mobile", mobile)
     tap(page, "home-ask")
     see(page, "home-proof")
     faults += look(page, "code")
@@ -176,6 +206,52 @@ def log_in_doctor(page: Page, hub: Hub) -> None:
     fill(page, "login-totp", pyotp.TOTP(hub.totp).now())
     tap(page, "login-submit")
     see(page, "logout")
+
+
+def test_the_nearest_centre_is_found_by_the_sound_of_a_village_and_where_the_telephone_is_stays_in_it(
+    browser: Browser, hub: Hub
+) -> None:
+    context = person(browser, hub.url)
+    page = context.new_page()
+    refused = {"permission": {"name": "geolocation"}, "setting": "denied", "origin": hub.url}
+    context.new_cdp_session(page).send("Browser.setPermission", refused)
+    watch = Watch(page, hub.url)
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(f"{request.url} {request.post_data or ''}"))
+    page.goto(f"{hub.url}/home/")
+    page.locator('[data-test="centre-count"]', has_text="120").wait_for()
+    fill(page, "centre-q", "chainpur")
+    expect(page.locator('[data-test="centre"]')).to_have_count(1)
+    expect(page.locator('[data-test="centre"]')).to_contain_text("09:00–16:00")
+    assert page.locator('[data-test="centre-phone"]').get_attribute("href") == "tel:05862555010"
+    fill(page, "centre-q", "बेलागंज")
+    expect(page.locator('[data-test="centre"] h3')).to_have_text(["Centre 45"])
+    fill(page, "centre-q", "Patna")
+    expect(page.locator('[data-test="centre"]')).to_have_count(0)
+    fill(page, "centre-q", "")
+    page.locator('[data-test="centre-district"]').select_option("District 7")
+    page.locator('[data-test="centre-count"]', has_text="3").wait_for()
+    tap(page, "centre-near")
+    page.locator('[data-test="centre-count"]', has_text=re.compile("गाँव|village")).wait_for()
+    context.grant_permissions(["geolocation"], origin=hub.url)
+    context.set_geolocation({"latitude": 24.90, "longitude": 85.01})
+    tap(page, "centre-near")
+    expect(page.locator('[data-test="centre"] h3')).to_have_text(["Centre 45", "Centre 7", "Centre 83"])
+    expect(page.locator('[data-test="centre-km"]').first).to_contain_text("1 ")
+    faults = look(page, "centre-near")
+    assert [one for one in sent if "24.9" in one or "85.0" in one] == []
+    page.locator('[data-test="centre-block"]').select_option("Block 45")
+    expect(page.locator('[data-test="centre"] h3')).to_have_text(["Centre 45"])
+    assert watch.complaints == []
+    assert faults == []
+    assert log_in(page, hub, "5550222333") == []
+    tap(page, "home-centre-change")
+    fill(page, "centre-q", "चैनपुर")
+    expect(page.locator('[data-test="centre"]')).to_have_count(1)
+    assert look(page, "centre-choose") == []
+    tap(page, "centre-choose")
+    expect(page.locator('[data-test="home-centre"]')).to_have_text("Centre 7, District 7")
+    context.close()
 
 
 def test_a_number_for_which_many_codes_were_asked_gets_one_long_code_and_the_page_says_so(

@@ -390,11 +390,13 @@ async def test_a_missed_day_brings_a_new_token_and_outside_the_hours_it_is_said_
 
 async def test_the_nearest_centre_is_one_of_the_hubs_and_gives_the_district_that_routes_the_visit(home: HubKit) -> None:
     node, patient = await home.enrol(), await Telephone(home).login()
-    opening = await patient.get("/home/api/opening")
-    assert [one["node_id"] for one in opening["centres"]] == [node.node_id]  # type: ignore[attr-defined]
+    found = await patient.get("/home/api/centres")
+    assert [one["node_id"] for one in found["items"]] == [node.node_id]  # type: ignore[attr-defined]
     wrong = await patient.call("PUT", "/home/api/choice", {"centre": "00" * 8, "language": "hi"})
     assert (wrong.status, (await wrong.json())["code"]) == (409, "no_such_centre")
     assert (await patient.call("PUT", "/home/api/choice", {"centre": node.node_id, "language": "en"})).status == 200
+    name = (await patient.get("/home/api/session"))["centre_name"]
+    assert name == f"{home.hub.directory.site(node.node_id).site_name}, Sitapur"
     visit_id = await patient.waiting()
     owned = await home.hub.store.read(lambda connection: views.load_visit(connection, visit_id))
     assert owned is not None
