@@ -42,7 +42,7 @@ _OPEN = frozenset({Role.COORDINATOR, Role.ADMINISTRATOR})
 """Who may let a locked node be opened."""
 _ADMIN = frozenset({Role.ADMINISTRATOR})
 _KEEP = frozenset({Role.ADMINISTRATOR, Role.COORDINATOR})
-"""Who looks after centres: their machines, and whom they ring."""
+"""Who looks after centres: their machines, whom they ring, and when doctors sit."""
 _REVIEW = frozenset({Role.ADMINISTRATOR, Role.MEDICAL_OFFICER})
 _ALL = frozenset(Role)
 JUST_A_DOCTOR: Final = frozenset({Role.DOCTOR})
@@ -89,6 +89,11 @@ PERMITS: Final[dict[tuple[str, str], frozenset[Role]]] = {
     ("POST", "/api/rota/accept"): _TREAT,
     ("POST", "/api/rota/decline"): _TREAT,
     ("POST", "/api/rota/left"): _TREAT,
+    ("GET", "/api/rota/plan"): _KEEP,
+    ("POST", "/api/rota/plan/meaning"): _KEEP,
+    ("PUT", "/api/rota/plan"): _KEEP,
+    ("POST", "/api/rota/plan/undo"): _KEEP,
+    ("PUT", "/api/rota/people/{person_id}"): _KEEP,
     ("GET", "/api/thirds"): _TREAT,
     ("GET", "/api/specialists"): _TREAT,
     ("POST", "/api/visits/{visit_id}/thirds"): _TREAT,

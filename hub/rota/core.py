@@ -16,6 +16,8 @@ from msgspec import Struct, field
 
 from edge.model import queue
 
+from .hours import Shift
+
 EMERGENCY: Final = 0
 """The rank of RED (:class:`edge.model.queue.Rank`)."""
 SORT_MS: Final = 60_000
@@ -59,6 +61,8 @@ class Doctor(Struct, frozen=True):
     """Empty: all."""
     languages: frozenset[str] = frozenset({"hi"})
     specialities: frozenset[str] = frozenset({GENERAL})
+    hours: tuple[Shift, ...] = ()
+    """Her own; none: those of her districts."""
 
 
 class Wanting(Struct, frozen=True):

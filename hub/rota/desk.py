@@ -121,6 +121,7 @@ class RotaDesk:
         """Take over what others changed: the calendar, for whom doctors may be asked, and who has logged out."""
         self._hours = await self._desk.store.read(kept.load_hours)
         await self._load_left()
+        self._read_ms = 0  # the next look places everybody by it
         self._ends.clear()
         before = dict(self._since)
         found = await self._desk.store.read(kept.load_ready)
@@ -150,7 +151,8 @@ class RotaDesk:
         if name not in self._ready:
             return 0
         if name not in self._ends:
-            self._ends[name] = self._hours.ends_ms(self._since[name], self._people[name].districts)
+            who = self._people[name]
+            self._ends[name] = self._hours.of(who.hours).ends_ms(self._since[name], who.districts)
         return self._ends[name]
 
     async def _load_left(self) -> None:
@@ -362,8 +364,9 @@ class RotaDesk:
         def act(connection: Connection) -> tuple[Seated, int]:
             profile = kept.load_profile(connection, doctor.doctor_id)
             seated, since_ms = kept.doctor_of(doctor.doctor_id, doctor.name, profile), now_ms
-            if stays and self._hours.sits(now_ms, seated.districts):
-                since_ms = self._hours.ends_ms(now_ms, seated.districts)
+            hours = self._hours.of(seated.hours)
+            if stays and hours.sits(now_ms, seated.districts):
+                since_ms = hours.ends_ms(now_ms, seated.districts)
             kept.put_ready(connection, doctor.doctor_id, since_ms if ready else 0)
             audit.record(connection, now_ms, doctor.doctor_id, "ready" if ready else "away", doctor.doctor_id)
             return seated, since_ms

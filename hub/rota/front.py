@@ -74,6 +74,10 @@ class KnowLeft(Struct, frozen=True, tag=8):
     visit_id: str
 
 
+class Replan(Struct, frozen=True, tag=9):
+    """The calendar, or for whom somebody may be asked, was changed."""
+
+
 class AtHome(Struct, frozen=True):
     """What a patient at home sees of the rota."""
 
@@ -90,7 +94,9 @@ class Coordination(Struct, frozen=True):
     doctors: tuple[str, ...]
 
 
-Question: TypeAlias = GetState | SetReady | Accept | Decline | HandOver | GetCoordination | GetAtHome | KnowLeft
+Question: TypeAlias = (
+    GetState | SetReady | Accept | Decline | HandOver | GetCoordination | GetAtHome | KnowLeft | Replan
+)
 _question = msgspec.msgpack.Decoder(Question)
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -155,6 +161,12 @@ class RotaFront:
     async def know_left(self, visit_id: str, doctor_id: str) -> None:
         """She knows that this visit went on without her."""
         await self._ask(KnowLeft(doctor_id, visit_id), type(None))
+
+    async def replanned(self) -> None:
+        """What was planned is in the database: whoever keeps the rota goes by it now. One that takes over reads it."""
+        self._hours = float("-inf"), AtHome(0, False, 0)
+        with contextlib.suppress(RotaAway):
+            await self._ask(Replan(), type(None))
 
     async def coordination(self) -> Coordination:
         """What nobody has taken, and who sits."""
@@ -234,6 +246,10 @@ class RotaFront:
                     await self._rota.glance()
                 place = self._rota.place(question.visit_id) if question.visit_id else 0
                 return _encode(AtHome(place, self._rota.is_open(), self._rota.opens_ms()))
+            case Replan():
+                await self._rota.reload()
+                await self._rota.glance()
+                return _encode(None)
             case GetCoordination():
                 return _encode(Coordination(tuple(self._rota.unclaimed()), tuple(self._rota.doctors_here())))
             case KnowLeft():

@@ -4,9 +4,9 @@ The default is what the newspaper report in ``facts/field.md`` says of the servi
 """
 
 from collections.abc import Collection
-from typing import Final
+from typing import Annotated, Final
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from edge.model.clock import IST_OFFSET_S, day_of
 
@@ -16,6 +16,19 @@ LOOK_AHEAD_DAYS: Final = 60
 """Doctors who do not sit within so many days do not sit."""
 _MONDAY_OF_DAY_0 = 3
 """1970-01-01 was a Thursday."""
+
+
+Clock = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$(?!\n)")]
+
+
+def minutes(clock: str) -> int:
+    """Minutes of the day of ``09:30``."""
+    return int(clock[:2]) * 60 + int(clock[3:])
+
+
+def clock_of(day_min: int) -> str:
+    """The same backwards."""
+    return f"{day_min // 60:02d}:{day_min % 60:02d}"
 
 
 class Shift(Struct, frozen=True):
@@ -48,6 +61,10 @@ class Hours(Struct, frozen=True):
 
     shifts: tuple[Shift, ...] = DEFAULT_SHIFTS
     holidays: tuple[Holiday, ...] = ()
+
+    def of(self, own: tuple[Shift, ...]) -> "Hours":
+        """The calendar of a doctor with hours of her own: those, with the holidays; without: this one."""
+        return Hours(own, self.holidays) if own else self
 
     def spans(self, day: int, district: str = "") -> list[tuple[int, int]]:
         """From when to when doctors sit on an Indian day, in order."""

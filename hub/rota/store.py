@@ -16,20 +16,35 @@ from edge.model.records import Name
 from ..store.dialect import Row, insert_new
 from ..store.schema import doctors, rota_doctors, rota_holidays, rota_shifts, rota_waits
 from .core import Doctor, Wanting
-from .hours import DEFAULT_SHIFTS, Holiday, Hours, Shift
+from .hours import DEFAULT_SHIFTS, Clock, Holiday, Hours, Shift, minutes
 from .waits import ERRORS_KEPT, SERVICES_KEPT, Expected, Told, Waits, ratio
 
 Language = Annotated[str, Meta(pattern="^[a-z]{2,3}$(?!\\n)")]
 Word = Annotated[str, Meta(pattern="^[a-z_]{1,30}$(?!\\n)")]
 
 
-class Profile(Struct, frozen=True, forbid_unknown_fields=True):
-    """For whom a doctor may be asked."""
+class Sitting(Struct, frozen=True, forbid_unknown_fields=True):
+    """A doctor's own hours of one weekday."""
+
+    weekday: Annotated[int, Meta(ge=0, le=6)]
+    """0 is Monday."""
+    start: Clock
+    end: Clock
+
+
+class Profile(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """For whom a doctor may be asked, and when she sits."""
 
     districts: Annotated[tuple[Name, ...], Meta(max_length=60)] = ()
     """None: all."""
     languages: Annotated[tuple[Language, ...], Meta(min_length=1, max_length=20)] = ("hi",)
     specialities: Annotated[tuple[Word, ...], Meta(min_length=1, max_length=20)] = ("general",)
+    hours: Annotated[tuple[Sitting, ...], Meta(max_length=50)] = ()
+    """None: those of her districts. Her Ready ends with them."""
+
+    def own_shifts(self) -> tuple[Shift, ...]:
+        """Her own hours as the calendar knows hours."""
+        return tuple(Shift(one.weekday, minutes(one.start), minutes(one.end)) for one in self.hours)
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -95,7 +110,12 @@ def _put(connection: Connection, doctor_id: str, values: Row) -> None:
 def doctor_of(doctor_id: str, name: str, profile: Profile) -> Doctor:
     """A doctor as the core knows one."""
     return Doctor(
-        doctor_id, name, frozenset(profile.districts), frozenset(profile.languages), frozenset(profile.specialities)
+        doctor_id,
+        name,
+        frozenset(profile.districts),
+        frozenset(profile.languages),
+        frozenset(profile.specialities),
+        profile.own_shifts(),
     )
 
 

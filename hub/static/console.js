@@ -94,7 +94,7 @@ setInterval(() => {
 /** The visit of the address, so that a reload and the back button find it. */
 const routed = () => /^#\/visit\/([0-9A-Za-z_-]+)$/.exec(location.hash)?.[1] ?? "";
 /** The page beside the patients that is open: "review", "waiting", one of administration, or none. */
-const pageOf = () => /^#\/(own|review|waiting|fleet|sites|people|updates|on-call|figures|lists|glass|rights)$/.exec(location.hash)?.[1] ?? "";
+const pageOf = () => /^#\/(own|review|waiting|fleet|sites|people|updates|plan|on-call|figures|lists|glass|rights)$/.exec(location.hash)?.[1] ?? "";
 const page = signal(pageOf());
 window.addEventListener("hashchange", () => {
   page.value = pageOf();
@@ -265,6 +265,7 @@ const OFFICE = {
   sites: () => import("./sites.js").then((found) => found.Sites),
   people: () => import("./people.js").then((found) => found.People),
   updates: () => import("./updates.js").then((found) => found.Updates),
+  plan: () => import("./plan.js").then((found) => found.PlanPage),
   "on-call": () => import("./oncall.js").then((found) => found.OnCall),
   figures: () => import("./figures.js").then((found) => found.Figures),
   lists: () => import("./lists.js").then((found) => found.Lists),

@@ -12,6 +12,7 @@ export const PAGES = [
   ["sites", ["administrator"]],
   ["people", ["administrator"]],
   ["updates", ["administrator"]],
+  ["plan", ["administrator", "coordinator"]],
   ["on-call", ["administrator", "coordinator"]],
   ["figures", ["administrator", "coordinator", "viewer"]],
   ["lists", ["administrator", "pharmacist", "medical_officer"]],

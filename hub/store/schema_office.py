@@ -148,3 +148,13 @@ site_places = Table(
     Column("lon", Float),
 )
 """What people are told who look for a centre; a centre without a line says its name, block and district only."""
+
+rota_changes = Table(
+    "rota_changes",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("person_id", String(60), nullable=False),
+    Column("before", LargeBinary, nullable=False),
+)
+"""How the rota stood before each change; the latest one can be taken back."""

@@ -34,6 +34,7 @@ from .glass_api import GlassApi
 from .media_api import MediaApi
 from .own_api import OwnApi
 from .people_api import PeopleApi
+from .plan_api import PlanApi
 from .prescribing_api import PrescribingApi
 from .report_api import ReportApi
 from .rights_api import RightsApi
@@ -103,6 +104,7 @@ class Api:
         table += [
             *PrescribingApi(self._hub).routes(),
             *RotaApi(self._hub).routes(),
+            *PlanApi(self._hub).routes(),
             *ThirdApi(self._hub).routes(),
             *MediaApi(self._hub).routes(),
             *UnlockApi(self._hub).routes(),

@@ -141,6 +141,46 @@ def add_number(page: Page, who: str, number: str) -> None:
     expect(page.locator('[data-test="on-call-line"]', has_text=number)).to_have_count(1)
 
 
+def test_hours_are_changed_with_a_look_at_what_changes_and_taken_back(admin: Page, office: Office) -> None:
+    page = admin
+    watch = Watch(page, office.url)
+    go(page, "plan", "plan-page")
+    faultless(page)
+    fill(page, "plan-0-0-start", "1000")
+    expect(page.locator('[data-test="plan-look"]')).to_be_disabled()
+    fill(page, "plan-0-0-start", "10:00")
+    page.locator('[data-test="plan-district"]').select_option("District 7")
+    tap(page, "plan-own")
+    tap(page, "plan-6-add")
+    fill(page, "holiday-day", "2031-01-26")
+    fill(page, "holiday-name", "Republic Day")
+    fill(page, "holiday-name-hi", "गणतंत्र दिवस")
+    tap(page, "holiday-add")
+    see(page, "plan-unsaved")
+    tap(page, "plan-look")
+    lines = page.locator('[data-test="plan-lines"]')
+    expect(lines).to_contain_text("10:00–16:00", timeout=WAIT_MS)
+    expect(lines).to_contain_text("District 7")
+    expect(lines).to_contain_text("26/01/2031")
+    faultless(page)
+    act(page)
+    expect(page.locator('[data-test="plan-change"]')).to_have_count(1, timeout=WAIT_MS)
+    expect(page.locator('[data-test="plan-0-0-start"]')).to_have_value("10:00")
+    doctor = page.locator('[data-test="plan-doctor"][data-person="asha"]')
+    doctor.locator('[data-test="plan-doctor-change"]').click()
+    fill(page, "plan-districts", "District 7")
+    tap(page, "own-2-add")
+    expect(page.locator('[data-test="plan-lines"] li')).to_have_count(2)
+    faultless(page)
+    act(page)
+    expect(doctor).to_contain_text("District 7", timeout=WAIT_MS)
+    tap(page, "plan-undo")
+    act(page)
+    expect(doctor).not_to_contain_text("District 7", timeout=WAIT_MS)
+    expect(page.locator('[data-test="plan-change"]')).to_have_count(3)
+    assert watch.complaints == []
+
+
 def test_an_administrator_looks_after_the_whole_house(admin: Page, office: Office) -> None:
     page = admin
     watch = Watch(page, office.url)
@@ -172,6 +212,16 @@ def test_an_administrator_looks_after_the_whole_house(admin: Page, office: Offic
     assert saved.value.suggested_filename == "enrol-GA01.pdf"
     tap(page, "token-close")
     expect(page.locator('[data-test="tokens"]')).to_contain_text("GA01", timeout=WAIT_MS)
+
+    page.locator('[data-test="site"] [data-test="site-place"]').first.click()
+    see(page, "place-villages", WAIT_MS)
+    fill(page, "place-villages", "चैनपुर, Ramnagar")
+    fill(page, "place-phone", "05862 555 010")
+    fill(page, "place-lat", "24.79")
+    fill(page, "place-lon", "85.0")
+    faultless(page)
+    tap(page, "place-save")
+    expect(page.locator('[data-test="place-dialog"]')).to_have_count(0, timeout=WAIT_MS)
 
     lost = page.locator('[data-test="site"][data-revoked="false"]').first
     lost.locator('[data-test="site-tablet"]').click()
