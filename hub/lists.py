@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select
 from edge.model.reference import list_versions
 from edge.model.review import ReviewItem, review_items
 
+from . import formularies
 from .store.schema import audit, doctors, reviews
 
 HISTORY_MAX: Final = 200
@@ -57,7 +58,8 @@ class Lists(Struct, frozen=True):
 
 def lists(connection: Connection) -> Lists:
     """All of it."""
-    items = {one.item: one for one in review_items()}
+    now = formularies.standing(connection)
+    items = {one.item: one for one in review_items(formularies.with_formulary(now))}
     standing = {
         row.item: row.decision
         for row in connection.execute(select(reviews))
@@ -67,7 +69,10 @@ def lists(connection: Connection) -> Lists:
     for one in items.values():
         counts.setdefault(one.kind.value, Counter())[standing.get(one.item, "open")] += 1
     kinds = tuple(Kind(kind, n["open"], n["approved"], n["rejected"]) for kind, n in counts.items())
-    versions = tuple(ListVersion(name, about.version, about.status) for name, about in list_versions().items())
+    counting = {"formulary": now.content.version}
+    versions = tuple(
+        ListVersion(name, counting.get(name, about.version), about.status) for name, about in list_versions().items()
+    )
     return Lists(versions, kinds, _history(connection, items))
 
 

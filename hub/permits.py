@@ -36,6 +36,8 @@ class Role(StrEnum):
 _TREAT = frozenset({Role.DOCTOR, Role.SPECIALIST})
 _GIVE = _TREAT | {Role.COORDINATOR}
 _MEDICINES = _TREAT | {Role.PHARMACIST, Role.MEDICAL_OFFICER}
+_DRAFT = frozenset({Role.ADMINISTRATOR, Role.PHARMACIST, Role.MEDICAL_OFFICER})
+"""Who may write a version of the formulary; a medical officer who did not write it approves it."""
 _FLEET = frozenset({Role.ADMINISTRATOR, Role.COORDINATOR, Role.DOCTOR, Role.SPECIALIST})
 _FIGURES = frozenset({Role.VIEWER, Role.ADMINISTRATOR, Role.COORDINATOR})
 _OPEN = frozenset({Role.COORDINATOR, Role.ADMINISTRATOR})
@@ -116,6 +118,11 @@ PERMITS: Final[dict[tuple[str, str], frozenset[Role]]] = {
     ("PUT", "/api/sites/{node_id}/staff/{staff_id}"): _ADMIN,
     ("POST", "/api/tokens"): _ADMIN,
     ("GET", "/api/lists"): _ADMIN | _MEDICINES,
+    ("GET", "/api/lists/formulary"): _ADMIN | _MEDICINES,
+    ("POST", "/api/lists/formulary"): _DRAFT,
+    ("GET", "/api/lists/formulary/{number}"): _ADMIN | _MEDICINES,
+    ("POST", "/api/lists/formulary/{number}"): frozenset({Role.MEDICAL_OFFICER}),
+    ("GET", "/api/lists/formulary/{number}/file"): _ADMIN | _MEDICINES,
     ("GET", "/api/fleet"): _KEEP,
     ("GET", "/api/updates"): _ADMIN,
     ("POST", "/api/updates"): _ADMIN,

@@ -7,7 +7,7 @@ Everything happens again on the server at the moment of signing. Fills in no dru
 
 import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -22,14 +22,14 @@ from edge.model.fold import Call, Patient, Visit
 from edge.model.ids import ID_BYTES, make_id
 from edge.model.prescription import medicine_line
 from edge.model.records import ConsultType, Mode
-from edge.model.reference import reference
+from edge.model.reference import DrugItem
 from edge.slips.sign import sign_record
 from edge.slips.verify import verify_signed
 from edge.slips.words import dose_lines
 from edge.sync.link import Cls
 from edge.web.sessions import Session
 
-from . import audit, down, drafts, nodes, review, views
+from . import audit, down, drafts, formularies, nodes, review, views
 from .desk import Desk, need_open, need_visit
 from .doctors import Doctor, SigningKey, need_current, need_enabled
 from .store.dialect import lock
@@ -122,7 +122,7 @@ def check_draft(
     if patient is None:
         missing = rx.Denial("patient_missing", "The patient's registration has not arrived yet. Wait for it.")
         return Checked((missing,), (), mode, consult), None
-    formulary = reference().formulary
+    formulary = formularies.standing(connection).content.items
     approvals = review.load_approvals(connection)
     denials = rx.check(
         draft,
@@ -139,15 +139,15 @@ def check_draft(
         replaces=replaces,
     )
     notes = rx.warnings(draft, patient, visit, formulary, now_ms, approvals, earlier)
-    lines = tuple(_dose_lines(line) for line in draft.medicines)
+    lines = tuple(_dose_lines(line, formulary) for line in draft.medicines)
     weight_kg = rx.weight_of(visit)
     child = rx.is_child(age_days(patient.person, patient.registered_ms, now_ms)) and weight_kg is not None
     doses = tuple(rx.child_dose(line, weight_kg or 0) for line in draft.medicines) if child else ()
     return Checked(tuple(denials), tuple(notes), mode, consult, lines, doses), patient
 
 
-def _dose_lines(line: rx.DraftLine) -> tuple[str, str]:
-    drug = next((one for one in reference().formulary if one.id == line.drug_id), None)
+def _dose_lines(line: rx.DraftLine, formulary: Sequence[DrugItem]) -> tuple[str, str]:
+    drug = next((one for one in formulary if one.id == line.drug_id), None)
     if drug is None or not (line.dose.strip() and line.route and line.frequency and line.duration_days):
         return "", ""
     return dose_lines(medicine_line(line, drug))
@@ -311,13 +311,14 @@ class Prescriptions:
         if checked.child_doses:
             audit.record(connection, now_ms, doctor.doctor_id, "child_doses_confirmed", visit_id)
         site = self._desk.directory.site(owned.node_id)
+        standing = formularies.standing(connection)
         record = rx.build_record(
             draft,
             owned.visit,
             patient,
             _prescriber(doctor),
             rx.Site(site.site_name, site.site_code),
-            reference().formulary,
+            standing.content.items,
             prescription_id=make_id(secrets.token_bytes(ID_BYTES)),
             signed_ms=now_ms,
             time_trusted=True,
@@ -329,6 +330,8 @@ class Prescriptions:
             reason=replacing.reason if replacing else "",
             approvals=review.load_approvals(connection),
         )
+        by = f"formulary {standing.content.version}"[:60]
+        audit.record(connection, now_ms, doctor.doctor_id, "prescribed_from", record.prescription_id, by)
         return self._issue(connection, owned, doctor, key, record, command_id, body_hash)
 
     def _issue(

@@ -14,6 +14,7 @@ from edge.model.review import Decided, Decision, ReviewItem, approvals_of, revie
 from . import audit
 from .desk import Desk
 from .doctors import Doctor, find_account
+from .formularies import reference_now
 from .permits import Role
 from .store.dialect import insert_new, put_row
 from .store.schema import reviews, roles
@@ -38,7 +39,8 @@ class Reviewed(Struct, frozen=True):
 def load_approvals(connection: Connection) -> Approvals:
     """What the decisions mean for prescribing."""
     rows = connection.execute(select(reviews.c.item, reviews.c.fingerprint, reviews.c.decision))
-    return approvals_of(Decided(row.item, row.fingerprint, Decision(row.decision)) for row in rows)
+    decided = [Decided(row.item, row.fingerprint, Decision(row.decision)) for row in rows]
+    return approvals_of(decided, reference_now(connection))
 
 
 def give_role(connection: Connection, person_id: str, role: str, now_ms: int, actor: str = "") -> None:
@@ -76,7 +78,7 @@ class Reviews:
         def load(connection: Connection) -> tuple[tuple[Reviewed, ...], bool]:
             rows = {row.item: row for row in connection.execute(select(reviews))}
             found = []
-            for item in review_items():
+            for item in review_items(reference_now(connection)):
                 row = rows.get(item.item)
                 if row is None:
                     found.append(Reviewed(item))
@@ -94,7 +96,8 @@ class Reviews:
         def act(connection: Connection) -> None:
             if not has_role(connection, person.doctor_id, MEDICAL_OFFICER):
                 raise Forbidden("Only a medical officer approves or rejects.")
-            item = next((one for one in review_items() if one.item == item_id), None)
+            items = review_items(reference_now(connection))
+            item = next((one for one in items if one.item == item_id), None)
             if item is None:
                 raise NotFound("There is no such open item.")
             if item.fingerprint != fingerprint:

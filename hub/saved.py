@@ -14,8 +14,8 @@ from edge.model.errors import NotFound, Refused
 from edge.model.ids import Id
 from edge.model.prescribing import DraftLine
 from edge.model.records import Name
-from edge.model.reference import formulary
 
+from . import formularies
 from .desk import Desk
 from .store.dialect import put_row
 from .store.schema import rx_saved
@@ -47,11 +47,11 @@ class SavedLines:
 
     async def put(self, doctor_id: str, saved: Saved) -> None:
         """Keep lines, in the place of what had this id. Raises Refused(unknown_drug, saved_full)."""
-        known = {drug.id for drug in formulary().items}
-        if any(line.drug_id not in known for line in saved.lines):
-            raise Refused("This medicine is not in the formulary.", code="unknown_drug", field="lines")
 
         def act(connection: Connection) -> None:
+            known = {drug.id for drug in formularies.standing(connection).content.items}
+            if any(line.drug_id not in known for line in saved.lines):
+                raise Refused("This medicine is not in the formulary.", code="unknown_drug", field="lines")
             mine = rx_saved.c.doctor_id == doctor_id
             others = select(func.count()).select_from(rx_saved).where(mine, rx_saved.c.saved_id != saved.saved_id)
             if (connection.execute(others).scalar() or 0) >= SAVED_MAX:

@@ -123,18 +123,18 @@ def _texts(known: Reference) -> Iterator[ReviewItem]:
             yield _item(ReviewKind.TEXT, f"consent_{one.purpose}", title, f"{one.hi} / {one.en}", one.status, one)
 
 
-def review_items() -> tuple[ReviewItem, ...]:
-    """Everything that is open in the data of this release, each once, in a fixed order."""
-    known = reference()
+def review_items(known: Reference | None = None) -> tuple[ReviewItem, ...]:
+    """Everything that is open in the data of this release, or in ``known``, each once, in a fixed order."""
+    known = known or reference()
     found: dict[str, ReviewItem] = {}
     for one in (*_drugs(known), *_rules(known), *_terms(known), *_texts(known)):
         found.setdefault(one.item, one)
     return tuple(found.values())
 
 
-def approvals_of(decided: Iterable[Decided]) -> Approvals:
-    """What the decisions mean for prescribing: only those about the content that this release has."""
-    present: Mapping[str, ReviewItem] = {one.item: one for one in review_items() if one.kind is ReviewKind.DRUG}
+def approvals_of(decided: Iterable[Decided], known: Reference | None = None) -> Approvals:
+    """What the decisions mean for prescribing: only those about the content that this release, or ``known``, has."""
+    present: Mapping[str, ReviewItem] = {one.item: one for one in review_items(known) if one.kind is ReviewKind.DRUG}
     names: dict[Decision, set[str]] = {Decision.APPROVED: set(), Decision.REJECTED: set()}
     for one in decided:
         item = present.get(one.item)

@@ -158,3 +158,20 @@ rota_changes = Table(
     Column("before", LargeBinary, nullable=False),
 )
 """How the rota stood before each change; the latest one can be taken back."""
+
+formulary_versions = Table(
+    "formulary_versions",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("version", String(60), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("note", String(200), nullable=False),
+    Column("drafted_ms", BigInteger, nullable=False),
+    Column("drafted_by", String(60), nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("decided_ms", BigInteger, nullable=False),
+    Column("decided_by", String(60), nullable=False),
+    Column("decided_note", String(200), nullable=False),
+)
+"""The one that was approved last counts; without one that of the release. A content is never changed or removed."""

@@ -1,5 +1,6 @@
 """The hub's HTTP API: routes that decode, ask the desk, and reply. No rule lives here."""
 
+import asyncio
 from collections.abc import Sequence
 
 import msgspec
@@ -10,7 +11,7 @@ from edge.model.clock import day_of
 from edge.model.prescribing import runs_until, standing, standing_records
 from edge.model.progress import prescription_line_at_hub
 from edge.model.queue import line_of
-from edge.model.reference import Reference, reference
+from edge.model.reference import Reference
 from edge.sync.enrol import REQUEST_MAX_BYTES, EnrolRefused
 from edge.web.objects import to_objects
 from edge.web.openapi import reply_of
@@ -18,7 +19,7 @@ from edge.web.refusals import Unavailable
 from edge.web.routes import BINARY, WEBSOCKET, AnyRoute, Auth, Call, Gate, Raw, Route, WithCookie, WithSession
 from edge.web.sessions import Session
 
-from .. import __version__, login_device, nodes, own_login
+from .. import __version__, formularies, login_device, nodes, own_login
 from ..desk import Opened, Place, age_of
 from ..doctors import Doctor
 from ..drafts import Drafts, Sheet
@@ -30,6 +31,7 @@ from . import bodies as b
 from .address import address_of
 from .breach_api import BreachApi
 from .fleet_api import FleetApi
+from .formulary_api import FormularyApi
 from .glass_api import GlassApi
 from .media_api import MediaApi
 from .own_api import OwnApi
@@ -58,7 +60,8 @@ class Api:
         self._hub = hub
         self._more = tuple(more)
         self._drafts = Drafts(hub.desk)
-        self._reference = Raw(msgspec.json.encode(reference()), "application/json")
+        self._reference = (-1, Raw(b"", "application/json"))
+        """By the number of the formulary that it holds."""
         self._openapi = Raw(b"", "application/json")
 
     def gate(self) -> Gate:
@@ -105,6 +108,7 @@ class Api:
             *PrescribingApi(self._hub).routes(),
             *RotaApi(self._hub).routes(),
             *PlanApi(self._hub).routes(),
+            *FormularyApi(self._hub).routes(),
             *ThirdApi(self._hub).routes(),
             *MediaApi(self._hub).routes(),
             *UnlockApi(self._hub).routes(),
@@ -328,7 +332,11 @@ class Api:
 
     async def get_reference(self, call: Call[None, None]) -> Raw:
         """Everything that the screens need to know."""
-        return self._reference
+        now = await self._hub.store.read(formularies.standing)
+        if self._reference[0] != now.number:
+            encoded = await asyncio.to_thread(lambda: msgspec.json.encode(formularies.with_formulary(now)))
+            self._reference = now.number, Raw(encoded, "application/json")
+        return self._reference[1]
 
     async def get_ice(self, call: Call[None, None]) -> b.IceReply:
         """STUN and TURN servers for the doctor's browser, with short-lived credentials."""

@@ -6,12 +6,12 @@ from msgspec import Meta, Struct
 
 from edge.model.ids import Id
 from edge.model.records import IsoDay, ShortText
-from edge.model.reference import DrugItem, formulary
+from edge.model.reference import DrugItem
 from edge.model.review import Decision
 from edge.model.stock import Level
 from edge.web.routes import AnyRoute, Call, Route
 
-from .. import lists, review, stock
+from .. import formularies, lists, review, stock
 from ..desk import need_visit
 from ..hub import Hub
 from ..prescriptions import Replacing
@@ -118,9 +118,10 @@ class PrescribingApi:
         """Medicines whose name, strength or group holds all words of ``q``; those on the node's shelf first."""
         words = call.query.q.lower().split()
         visit_id = call.query.visit_id
+        standing = await self._hub.store.read(formularies.standing)
         items = [
             item
-            for item in formulary().items
+            for item in standing.content.items
             if all(word in f"{item.generic} {item.form} {item.strength} {item.group}".lower() for word in words)
         ]
         shelf: list[Level] = []
@@ -133,7 +134,7 @@ class PrescribingApi:
         items.sort(key=lambda item: item.id not in there)
         shown = {item.id for item in items}
         return FormularyReply(
-            formulary().version,
+            standing.content.version,
             tuple(items),
             tuple(level for level in shelf if level.drug_id in shown),
             tuple(sorted(approvals.approved & shown)),

@@ -34,7 +34,12 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 LEAST_PX = 44
 WAIT_MS = 30_000
 """On a machine that others use too."""
-PEOPLE = {"admin": Role.ADMINISTRATOR, "kavita": Role.COORDINATOR, "gita": Role.VIEWER}
+PEOPLE = {
+    "admin": Role.ADMINISTRATOR,
+    "kavita": Role.COORDINATOR,
+    "gita": Role.VIEWER,
+    "meher": Role.MEDICAL_OFFICER,
+}
 FEW, STATE = 50, 10_000
 """Centres: more than a page of machines shows, and as many as a state has."""
 
@@ -179,6 +184,40 @@ def test_hours_are_changed_with_a_look_at_what_changes_and_taken_back(admin: Pag
     expect(doctor).not_to_contain_text("District 7", timeout=WAIT_MS)
     expect(page.locator('[data-test="plan-change"]')).to_have_count(3)
     assert watch.complaints == []
+
+
+def test_a_formulary_that_one_wrote_is_compared_and_approved_by_another(
+    browser: Browser, admin: Page, office: Office, tmp_path: Path
+) -> None:
+    page = admin
+    go(page, "lists", "formulary-counts")
+    with page.expect_download() as saved:
+        tap(page, "formulary-file")
+    content = json.loads(saved.value.path().read_text("utf-8"))
+    content["version"] = "district-1"
+    content["items"][0]["flags"] = "नमूना"
+    fresh = tmp_path / "formulary.json"
+    fresh.write_text(json.dumps(content), "utf-8")
+    tap(page, "formulary-add")
+    page.locator('[data-test="formulary-upload"]').set_input_files(fresh)
+    act(page)
+    expect(page.locator('[data-test="formulary-version"]')).to_have_attribute("data-state", "draft", timeout=WAIT_MS)
+    tap(page, "formulary-look")
+    expect(page.locator('[data-test="formulary-line"]')).to_have_count(1, timeout=WAIT_MS)
+    expect(page.locator('[data-test="formulary-approve"]')).to_have_count(0)
+    faultless(page)
+    tap(page, "formulary-close")
+    officer = log_in(browser, office, "meher", 800, 1280)
+    go(officer, "lists", "formulary-counts")
+    tap(officer, "formulary-look")
+    expect(officer.locator('[data-test="formulary-line"]')).to_contain_text("नमूना", timeout=WAIT_MS)
+    tap(officer, "formulary-approve")
+    faultless(officer)
+    act(officer)
+    expect(officer.locator('[data-test="formulary-counts"]')).to_contain_text("district-1", timeout=WAIT_MS)
+    expect(officer.locator('[data-test="formulary-version"]')).to_have_attribute("data-state", "approved")
+    faultless(officer)
+    officer.context.close()
 
 
 def test_an_administrator_looks_after_the_whole_house(admin: Page, office: Office) -> None:

@@ -55,7 +55,12 @@ def filled(path: str) -> str:
     """A route's path with ids of nothing."""
     for name in ("visit", "blob", "saved", "answer", "staff", "glass", "third", "command", "prescription", "erasure"):
         path = path.replace("{" + name + "_id}", new_id())
-    path = path.replace("{node_id}", "00" * 8).replace("{early_id}", "00" * 8).replace("{class}", "clinical")
+    path = (
+        path.replace("{node_id}", "00" * 8)
+        .replace("{early_id}", "00" * 8)
+        .replace("{class}", "clinical")
+        .replace("{number}", "1")
+    )
     return path.replace("{person_id}", "nobody").replace("{sha256}", "00" * 32)
 
 
