@@ -80,14 +80,14 @@ export function Qr({ rows, label }) {
   return html`<svg class="qr" role="img" aria-label=${label} viewBox=${`0 0 ${side} ${side}`} shape-rendering="crispEdges"><rect width=${side} height=${side} fill="#fff" /><path d=${path} fill="#000" /></svg>`;
 }
 
-/** A file that the page already holds. @param {{base64: string, name: string, label: string, test: string}} props */
-export function Download({ base64, name, label, test }) {
+/** A file that the page already holds. @param {{base64: string, name: string, label: string, test: string, type?: string}} props */
+export function Download({ base64, name, label, test, type = "application/pdf" }) {
   const url = useSignal("");
   useEffect(() => {
     const bytes = Uint8Array.from(atob(base64), (one) => one.charCodeAt(0));
-    url.value = URL.createObjectURL(new Blob([bytes], { type: "application/pdf" }));
+    url.value = URL.createObjectURL(new Blob([bytes], { type }));
     return () => URL.revokeObjectURL(url.value);
-  }, [base64]);
+  }, [base64, type]);
   return html`<a class="button" data-test=${test} href=${url.value} download=${name}>${label}</a>`;
 }
 

@@ -4,6 +4,7 @@ import { html, useSignal } from "/ui/lib/dom.js";
 import { post, put } from "/ui/lib/http.js";
 import { clockTime, day, t } from "/ui/lib/l10n.js";
 import { TextField, toast } from "/ui/lib/parts.js";
+import { Breach } from "./breach.js";
 import { Act, Loading, useLoaded } from "./office.js";
 import { errorText, roles } from "./store.js";
 
@@ -14,7 +15,8 @@ export function Rights() {
   const [found, keep] = useLoaded("/api/rights");
   if (!found) return html`<${Loading} />`;
   return html`<div class="stack" data-test="rights"><h1 id="record-title" tabindex="-1">${t("office-rights")}</h1>
-    <${Erase} keep=${keep} /><${Requests} found=${found} keep=${keep} /><${Keeping} found=${found} keep=${keep} /></div>`;
+    <${Erase} keep=${keep} /><${Requests} found=${found} keep=${keep} /><${Keeping} found=${found} keep=${keep} />
+    ${roles.value.includes("administrator") ? html`<${Breach} />` : null}</div>`;
 }
 
 /** Who it is, what would go, and the request. @param {{keep: (fresh?: any) => void}} props */

@@ -338,6 +338,13 @@ def test_an_administrator_looks_after_the_whole_house(admin: Page, office: Offic
     expect(page.locator('[data-test="retention"][data-class="clinical"]')).to_contain_text(
         "kept 1,096", timeout=WAIT_MS
     )
+    fill(page, "breach-centre", "014B")
+    tap(page, "breach-make")
+    expect(page.locator('[data-test="breach-found"]')).to_have_attribute("data-patients", "0", timeout=WAIT_MS)
+    faultless(page)
+    with page.expect_download() as reports:
+        tap(page, "breach-save")
+    assert reports.value.suggested_filename.startswith("breach-")
     go(page, "figures", "figures")
     expect(page.locator('[data-test="figures-busy"]')).to_have_count(0, timeout=2 * WAIT_MS)
     page.locator('[data-test="figures-demo"]').check()
