@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from edge.model.errors import BadInput
 
-from . import affected, breach, node_reads, report_cli
+from . import affected, breach, node_reads, on_call, report_cli
 
 
 def add_officer(parser: argparse.ArgumentParser) -> None:
@@ -37,13 +37,19 @@ def add_report(parser: argparse.ArgumentParser) -> None:
 
 
 def officer(arguments: argparse.Namespace, now_ms: int) -> Callable[[Connection], None]:
-    """Name somebody. Raises BadInput."""
+    """Name somebody; nodes are told of a grievance officer by the running hub. Raises BadInput."""
     given = {name: getattr(arguments, name) for name in ("name", "phone", "email")}
     try:
         made = msgspec.convert(given, type=breach.Officer)
     except msgspec.ValidationError:
         raise BadInput("Name, phone and email are lines of at most 120 signs.", field="name") from None
-    return lambda connection: breach.put_officer(connection, breach.Role(arguments.role), made, now_ms)
+
+    def act(connection: Connection) -> None:
+        breach.put_officer(connection, breach.Role(arguments.role), made, now_ms)
+        if arguments.role == breach.Role.GRIEVANCE:
+            on_call.tell_all_anew(connection)
+
+    return act
 
 
 def asked(arguments: argparse.Namespace, connection: Connection, now_ms: int) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, or_, select, update
 from edge.model import events as ev
 from edge.model.errors import Refused
 
-from . import audit, down
+from . import audit, breach, down
 from .store.dialect import lock, put_row
 from .store.schema import nodes
 from .store.schema_office import on_call
@@ -22,6 +22,8 @@ MOST: Final = 6
 """Numbers in one list: a node shows those of its district and those that are everywhere."""
 UNTOLD_MS: Final = -1
 """``told_on_call_ms`` of a node that lies elsewhere now: it is told anew, also where there is no list."""
+NAMED_MS: Final = 1
+"""``told_on_call_ms`` of a node that was told who the grievance officer is, and lies where there is no list."""
 AT_ONCE: Final = 25
 """Nodes told in one look, every two seconds: ten thousand within a quarter of an hour, beside all else."""
 
@@ -72,12 +74,18 @@ def put(
     audit.record(connection, now_ms, actor, "on_call_changed", district[:60], str(len(items)))
 
 
+def tell_all_anew(connection: Connection) -> None:
+    """Let every node be told again, as one that lies elsewhere now."""
+    connection.execute(update(nodes).values(told_on_call_ms=UNTOLD_MS))
+
+
 def lacking(connection: Connection, most: int = AT_ONCE) -> list[str]:
     """Some nodes that have not been told the newest numbers that concern them."""
+    named_ms = NAMED_MS if breach.load_officer(connection, breach.Role.GRIEVANCE) else 0
     query = (
         select(nodes.c.node_id)
         .outerjoin(on_call, or_(on_call.c.district == EVERYWHERE, on_call.c.district == nodes.c.district))
-        .where(nodes.c.revoked_ms == 0, nodes.c.told_on_call_ms < func.coalesce(on_call.c.changed_ms, 0))
+        .where(nodes.c.revoked_ms == 0, nodes.c.told_on_call_ms < func.coalesce(on_call.c.changed_ms, named_ms))
         .distinct()
         .limit(most)
     )
@@ -85,11 +93,15 @@ def lacking(connection: Connection, most: int = AT_ONCE) -> list[str]:
 
 
 def tell(connection: Connection, speaker: down.Speaker, node_id: str, now_ms: int) -> down.DownBlob:
-    """Say to a node all numbers that it should ring."""
+    """Say to a node all numbers that it should ring, and whom patients complain to."""
     district = connection.execute(select(nodes.c.district).where(nodes.c.node_id == node_id)).scalar_one()
     mine = [one for one in listed(connection) if one.district in (EVERYWHERE, district)]
     mine.sort(key=lambda one: one.district == EVERYWHERE)
     numbers = tuple(ev.OnCallNumber(number.name, number.phone) for one in mine for number in one.items)
-    told_ms = max((one.changed_ms for one in mine), default=0)
+    officer = breach.load_officer(connection, breach.Role.GRIEVANCE)
+    told_ms = max((one.changed_ms for one in mine), default=NAMED_MS if officer else 0)
     connection.execute(update(nodes).where(nodes.c.node_id == node_id).values(told_on_call_ms=told_ms))
-    return down.speak(connection, speaker, node_id, (ev.OnCallPublished(numbers),), "", now_ms)
+    said: list[ev.Event] = [ev.OnCallPublished(numbers)]
+    if officer is not None:
+        said.append(ev.GrievanceNamed(officer.name, officer.phone, officer.email))
+    return down.speak(connection, speaker, node_id, tuple(said), "", now_ms)

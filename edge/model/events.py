@@ -14,6 +14,7 @@ from .hub_events import AnswerPart as AnswerPart
 from .hub_events import AnswerSpoken as AnswerSpoken
 from .hub_events import DoctorMarked as DoctorMarked
 from .hub_events import DoctorNote as DoctorNote
+from .hub_events import GrievanceNamed as GrievanceNamed
 from .hub_events import HubKeyPublished as HubKeyPublished
 from .hub_events import InPersonConfirmed as InPersonConfirmed
 from .hub_events import MediaSeen as MediaSeen
@@ -385,6 +386,7 @@ Event: TypeAlias = (
     | ThirdLeft
     | SpecialityWanted
     | OnCallPublished
+    | GrievanceNamed
     | RecordsErased
     | ErasureDone
     | LinkWatched
@@ -446,6 +448,7 @@ KINDS: dict[int, type[Struct]] = {
     82: OnCallPublished,
     83: RecordsErased,
     84: SigningDenied,
+    85: GrievanceNamed,
 }
 """Kind number on the wire → struct. 1–63 are said by nodes, 64–127 by the hub. Never reused."""
 

@@ -114,6 +114,14 @@ class OnCallPublished(Struct, frozen=True, array_like=True):
     numbers: Annotated[tuple[OnCallNumber, ...], Meta(max_length=12)]
 
 
+class GrievanceNamed(Struct, frozen=True, array_like=True):
+    """Whom patients complain to about their data (security.md R2); in the place of who was named before."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=120)]
+    phone: Annotated[str, Meta(max_length=120)] = ""
+    email: Annotated[str, Meta(max_length=120)] = ""
+
+
 class RecordsErased(Struct, frozen=True, array_like=True):
     """By law, and by two people: what has these names holds nothing any more, here and wherever it comes from."""
 

@@ -107,6 +107,8 @@ class DownImport:
                     await self._revoke(event.signed_list)
             if isinstance(event, ev.OnCallPublished) and payload.stream == Stream.HUB:
                 await asyncio.to_thread(on_call.hear, self._clinic.folder, event)
+            if isinstance(event, ev.GrievanceNamed) and payload.stream == Stream.HUB:
+                await asyncio.to_thread(on_call.hear_grievance, self._clinic.folder, event)
             if isinstance(event, ev.PrescriptionSigned) and payload.stream == Stream.HUB:
                 signed = msgspec.msgpack.decode(event.signed, type=SignedPrescription)
                 verified = await asyncio.to_thread(verify_signed, signed, config.hub_sign)

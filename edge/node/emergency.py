@@ -33,6 +33,7 @@ from edge.sync import bundle, locked
 from edge.sync.link import BundleRef
 from edge.web.logs import say
 
+from . import on_call
 from .clinic import Clinic, CommandRefused
 from .config import EMERGENCY_FILE, write_private
 from .journal import Journal, Outgoing
@@ -315,7 +316,8 @@ class Emergency:
         day = "-".join(reversed(day_text(day_of(visit.opened_ms)).split("-")))
 
         def draw() -> bytes:
-            words = token_words(visit.token, config.site.name, "", day, demo=config.demo)
+            named = on_call.grievance(self._clinic.folder)
+            words = token_words(visit.token, config.site.name, "", day, demo=config.demo, grievance=named)
             return render_token_roll(words, roll_mm=roll_mm)
 
         self._count_print(visit_id)

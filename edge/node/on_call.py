@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from edge.model.events import OnCallPublished
+from edge.model.events import GrievanceNamed, OnCallPublished
 from edge.model.records import ShortText
 
 from .config import write_private
@@ -18,6 +18,8 @@ from .config import write_private
 FILE = "on-call.json"
 HUB_FILE = "on-call-hub.json"
 """What the hub said last; the centre does not change it."""
+GRIEVANCE_FILE = "grievance-hub"
+"""Whom patients complain to, as the hub said last."""
 MOST = 12
 
 Phone = Annotated[str, Meta(pattern=r"^\+?[0-9][0-9 -]{1,17}$(?!\n)")]
@@ -43,6 +45,8 @@ class Numbers(Struct, frozen=True):
     items: tuple[OnCall, ...]
     """The centre's own."""
     from_hub: tuple[OnCall, ...]
+    grievance: str = ""
+    """Whom patients complain to about their data."""
 
 
 def load(folder: Path) -> OnCallList:
@@ -52,7 +56,7 @@ def load(folder: Path) -> OnCallList:
 
 def numbers(folder: Path) -> Numbers:
     """Both lists of a data folder. Blocking."""
-    return Numbers(_read(folder / FILE).items, _read(folder / HUB_FILE).items)
+    return Numbers(_read(folder / FILE).items, _read(folder / HUB_FILE).items, grievance(folder))
 
 
 def _read(file: Path) -> OnCallList:
@@ -66,6 +70,20 @@ def hear(folder: Path, told: OnCallPublished) -> None:
     """Keep what the hub said, in the place of what it said before. Blocking."""
     known = OnCallList(tuple(OnCall(one.name, one.phone) for one in told.numbers))
     write_private(folder / HUB_FILE, msgspec.json.encode(known))
+
+
+def hear_grievance(folder: Path, told: GrievanceNamed) -> None:
+    """Keep whom patients complain to, in the place of who was named before. Blocking."""
+    write_private(folder / GRIEVANCE_FILE, msgspec.msgpack.encode(told))
+
+
+def grievance(folder: Path) -> str:
+    """Whom patients complain to and how, as a slip prints it; "" while the hub named nobody. Blocking."""
+    try:
+        told = msgspec.msgpack.decode((folder / GRIEVANCE_FILE).read_bytes(), type=GrievanceNamed)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return ""
+    return ", ".join(part for part in (told.name, told.phone, told.email) if part)
 
 
 def keep(folder: Path, told: OnCallList) -> None:

@@ -37,6 +37,8 @@ class TokenWords(Struct, frozen=True):
     expected: str
     date: str
     demo: bool
+    grievance: str = ""
+    """Whom patients complain to about their data (security.md R2)."""
 
 
 @lru_cache(maxsize=8)
@@ -112,11 +114,16 @@ def render_token_roll(words: TokenWords, *, roll_mm: int = 80) -> bytes:
     return compile_png("token-1", words, ROLLS[roll_mm] / TOKEN_MM * 25.4)
 
 
-def render_token(token: str, centre: str, expected: str = "", date: str = "", *, demo: bool = False) -> bytes:
-    """A token slip 80 mm wide as PDF. ``expected`` and ``date`` are printed as given, or left out when empty."""
-    return _compile("token-1", token_words(token, centre, expected, date, demo=demo))[0]
+def render_token(
+    token: str, centre: str, expected: str = "", date: str = "", *, demo: bool = False, grievance: str = ""
+) -> bytes:
+    """A token slip 80 mm wide as PDF. ``expected`` and ``date`` are printed as given, or left out when empty; so is
+    ``grievance``, whom patients complain to."""
+    return _compile("token-1", token_words(token, centre, expected, date, demo=demo, grievance=grievance))[0]
 
 
-def token_words(token: str, centre: str, expected: str = "", date: str = "", *, demo: bool = False) -> TokenWords:
+def token_words(
+    token: str, centre: str, expected: str = "", date: str = "", *, demo: bool = False, grievance: str = ""
+) -> TokenWords:
     """The words of a token slip, with characters that no font has seen to be missing."""
-    return TokenWords(clean(token), clean(centre), clean(expected), clean(date), demo)
+    return TokenWords(clean(token), clean(centre), clean(expected), clean(date), demo, clean(grievance))

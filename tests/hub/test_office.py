@@ -1,5 +1,6 @@
 """Administration: accounts, centres, tokens, numbers to ring, break-glass and what is written down about all of it."""
 
+import argparse
 import base64
 import io
 from typing import Any
@@ -13,7 +14,7 @@ from sqlalchemy import Connection, select
 from edge.model import events as ev
 from edge.model.records import Role as NodeRole
 from edge.sync import enrol
-from hub import affected, audit, glass, review
+from hub import affected, audit, breach_cli, glass, on_call, review
 from hub.directory import published_doctors
 from hub.permits import Role
 from hub.store.schema import audit as lines
@@ -218,6 +219,26 @@ async def test_a_node_that_was_moved_rings_the_numbers_of_its_new_district_and_n
     for district, numbers in (("Gaya", ["5550900"]), ("Patna", [])):  # nobody keeps a list for Patna
         assert (await post(admin, f"/api/sites/{node.node_id}", {"district": district}, "PUT"))[0] == 200
         await node.until(lambda numbers=numbers: _numbers(node)[-1:] == [numbers])  # type: ignore[misc]
+
+
+async def test_whom_patients_complain_to_reaches_every_node_and_those_enrolled_later(kit: HubKit) -> None:
+    node = await kit.enrol()
+
+    def named(one: NodeKit) -> list[str]:
+        return [said.name for said in one.said_by_hub() if isinstance(said, ev.GrievanceNamed)]
+
+    async def name(text: str, role: str = "grievance") -> None:
+        arguments = argparse.Namespace(role=role, name=text, phone="+91 522 555", email="")
+        await kit.hub.store.write(breach_cli.officer(arguments, kit.clock.ms))
+
+    await name("Incident", "incident")
+    await name("K. Rao")
+    await node.until(lambda: named(node) == ["K. Rao"])
+    later = await kit.enrol("UP02")
+    await later.until(lambda: named(later) == ["K. Rao"])
+    assert await kit.hub.store.read(on_call.lacking) == []
+    await name("M. Iyer")
+    await node.until(lambda: named(node) == ["K. Rao", "M. Iyer"])
 
 
 REASON = "RED patient, no doctor answers since 20 minutes"

@@ -63,7 +63,8 @@ async def test_the_paper_of_either_width_is_the_slip_dot_for_dot_and_its_code_is
 
 
 async def test_the_token_fits_either_roll() -> None:
-    words = token_words("014B-1234", "उप-स्वास्थ्य केंद्र नमूनापुर", demo=True)
+    officer = "श्रीमती सत्यनारायणम्मा वेंकटसुब्रह्मण्यम मिश्र, +91 522 555 0000, grievance.officer@health.example.org"
+    words = token_words("014B-1234", "उप-स्वास्थ्य केंद्र नमूनापुर", demo=True, grievance=officer)
     for roll_mm, dots in ROLLS.items():
         raster = await raster_of(await asyncio.to_thread(render_token_roll, words, roll_mm=roll_mm))
         assert raster.width == dots

@@ -6,7 +6,7 @@ from pathlib import Path
 import pypdfium2
 import pytest
 
-from edge.model.events import OnCallNumber, OnCallPublished
+from edge.model.events import GrievanceNamed, OnCallNumber, OnCallPublished
 from edge.node import on_call
 from edge.node.printing.port import Printer
 from edge.slips.referral import referral_page, render_referral
@@ -92,7 +92,7 @@ async def test_the_numbers_to_ring_are_there_while_the_node_is_locked_and_kept_b
     numbers = {"items": [{"name": "पीएचसी ड्यूटी डॉक्टर", "phone": "+91 612 2345678"}]}
     async with Served(setup) as served:
         tablet = served.tablet
-        assert await tablet.get("/api/on-call") == {"items": [], "from_hub": []}
+        assert await tablet.get("/api/on-call") == {"items": [], "from_hub": [], "grievance": ""}
         assert (await tablet.call("PUT", "/api/on-call", numbers))[0] in (401, 423)
         await tablet.login(setup)
         wrong = {"items": [{"name": "PHC", "phone": "call me"}]}
@@ -102,7 +102,15 @@ async def test_the_numbers_to_ring_are_there_while_the_node_is_locked_and_kept_b
     await asyncio.to_thread(on_call.hear, setup.folder, said)
     async with Served(setup) as locked:
         assert (await locked.tablet.get("/api/status"))["locked"] is True
-        both = {**numbers, "from_hub": [{"name": "District control room", "phone": "5550100"}]}
+        assert not (await locked.tablet.get("/api/on-call"))["grievance"]
+        await asyncio.to_thread(on_call.hear_grievance, setup.folder, GrievanceNamed("श्रीमती क. राव", "+91 522 555"))
+        both = {
+            **numbers,
+            "grievance": "श्रीमती क. राव, +91 522 555",
+            "from_hub": [{"name": "District control room", "phone": "5550100"}],
+        }
         assert await locked.tablet.get("/api/on-call") == both
+    await asyncio.to_thread((setup.folder / on_call.GRIEVANCE_FILE).write_text, "{broken")
+    assert await asyncio.to_thread(on_call.grievance, setup.folder) == ""
     await asyncio.to_thread((setup.folder / on_call.FILE).write_text, "{broken")
     assert await asyncio.to_thread(on_call.load, setup.folder) == on_call.OnCallList()

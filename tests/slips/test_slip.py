@@ -383,6 +383,9 @@ def test_a_token_slip_shows_token_centre_and_expected_time() -> None:
     for expected in ("014B-007", "उप-स्वास्थ्य केंद्र", "10:40", "07-01-2030", "असली मरीज़ नहीं"):
         assert expected in text
     assert "Expected" not in text_of(render_token("014B-007", "#panic()"))
+    assert "Complaints" not in text
+    named = text_of(render_token("014B-007", "नमूनापुर", grievance="श्रीमती क. राव #panic(), +91 522 555"))
+    assert "शिकायत" in named and "क. राव #panic(), +91 522 555" in named
     assert pdf == render_token("014B-007", "उप-स्वास्थ्य केंद्र", "10:40", "07-01-2030", demo=True)
 
 

@@ -109,6 +109,7 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.OnCallPublished((ev.OnCallNumber("PHC, duty doctor", "5550100"),)),
     ev.RecordsErased((bytes(range(16)), bytes(range(16, 32)))),
     ev.SigningDenied(VISIT, ("list_a_needs_video", "prohibited")),
+    ev.GrievanceNamed("K. Rao", "011-555", "grievance@example.org"),
 )
 
 

@@ -8,6 +8,7 @@ from edge.model.clock import day_of, day_text
 from edge.model.errors import NotFound, Refused
 from edge.model.fold import Visit
 from edge.model.prescribing import SignedPrescription
+from edge.node import on_call
 from edge.node.clinic import Clinic
 from edge.node.printing.desk import JobNow, Kind, PrinterDesk, PrinterNow
 from edge.slips.render import render_roll, render_token_roll, token_words
@@ -50,7 +51,8 @@ class PrinterApi:
         config, roll_mm = self._clinic.config, self._printer.roll_mm
 
         def draw() -> bytes:
-            words = token_words(visit.token, config.site.name, "", _day(visit), demo=config.demo)
+            named = on_call.grievance(self._clinic.folder)
+            words = token_words(visit.token, config.site.name, "", _day(visit), demo=config.demo, grievance=named)
             return render_token_roll(words, roll_mm=roll_mm)
 
         return self._printer.add(Kind.TOKEN, visit.visit_id, visit.token, draw, call.subject)
