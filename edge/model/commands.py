@@ -230,21 +230,23 @@ class TakeBackClosing(Struct, frozen=True, tag="take_back_closing", forbid_unkno
 
 
 class TakeBackHandOut(Struct, frozen=True, tag="take_back_hand_out", forbid_unknown_fields=True):
-    """A medicine was handed out by a slip of the finger; ``given_ms`` is its ``at_ms`` in the visit."""
+    """A medicine was handed out by a slip of the finger; the last two: its ``at_ms`` and ``at_count`` in the visit."""
 
     command_id: Id
     visit_id: Id
     prescription_id: Id
     drug_id: Code
     given_ms: Annotated[int, Meta(ge=0)]
+    given_count: Annotated[int, Meta(ge=0, le=0xFFFF)] = 0
 
 
 class TakeBackReferral(Struct, frozen=True, tag="take_back_referral", forbid_unknown_fields=True):
-    """The patient was sent on by a slip of the finger; ``made_ms`` is the referral's ``at_ms`` in the visit."""
+    """The patient was sent on by a slip of the finger; the last two are the referral's ``at_ms`` and ``at_count``."""
 
     command_id: Id
     visit_id: Id
     made_ms: Annotated[int, Meta(ge=0)]
+    made_count: Annotated[int, Meta(ge=0, le=0xFFFF)] = 0
 
 
 Command: TypeAlias = (

@@ -121,6 +121,8 @@ class HandedOut(msgspec.Struct, frozen=True):
     units: int
     stamp: int = 0
     """Stamp of its entry; 0 where an earlier release folded it."""
+    at_count: int = 0
+    """Of the entries of that ms: the stamp's last 16 bits, for a browser, whose numbers do not hold the whole."""
 
 
 class Visit(msgspec.Struct, frozen=True):
@@ -294,7 +296,7 @@ def _changes(visit: Visit, event: ev.Event | ev.Unknown, stamp: int, actor: str)
             seen = InPerson(event.doctor_id, event.held_on, said_by, at_ms, actor)
             return {"in_person": _insert(visit.in_person, seen)}
         case ev.Dispensed():
-            given = HandedOut(at_ms, actor, event.prescription_id, event.drug_id, event.units, stamp)
+            given = HandedOut(at_ms, actor, event.prescription_id, event.drug_id, event.units, stamp, stamp & 0xFFFF)
             return {} if stamp in visit.taken_back else {"handed_out": _insert(visit.handed_out, given)}
         case ev.Referred():
             sent = referral.made(event, stamp, actor)

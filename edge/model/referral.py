@@ -72,6 +72,8 @@ class MadeReferral(Struct, frozen=True):
     given: str
     stamp: int = 0
     """Stamp of its entry; 0 where an earlier release folded it."""
+    at_count: int = 0
+    """Of the entries of that ms: the stamp's last 16 bits, for a browser, whose numbers do not hold the whole."""
 
 
 class ToldEnding(Struct, frozen=True):
@@ -86,4 +88,5 @@ class ToldEnding(Struct, frozen=True):
 def made(event: Referred, stamp: int, by: str) -> MadeReferral:
     """What an event says, for the visit."""
     one = event.referral
-    return MadeReferral(stamp >> 16, by, one.to, one.urgency, one.reason, event.way, event.given, stamp)
+    at_ms, at_count = stamp >> 16, stamp & 0xFFFF
+    return MadeReferral(at_ms, by, one.to, one.urgency, one.reason, event.way, event.given, stamp, at_count)

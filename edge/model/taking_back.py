@@ -21,15 +21,16 @@ def take_back(visit: Visit, command: ASKS, at: Instant) -> Decision:
         case cmd.TakeBackClosing():
             return _closing(visit, at)
         case cmd.TakeBackHandOut():
-            line = (command.given_ms, command.prescription_id, command.drug_id)
-            given = (one for one in visit.handed_out if (one.at_ms, one.prescription_id, one.drug_id) == line)
-            found = next(given, None)
+            line = (command.given_ms, command.given_count, command.prescription_id, command.drug_id)
+            lines = (((one.at_ms, one.at_count, one.prescription_id, one.drug_id), one) for one in visit.handed_out)
+            found = next((one for of_it, one in lines if of_it == line), None)
             if found is None:
                 return _nothing()
             wrong = _too_late(found.stamp, at)
             return wrong or [ev.HandOutTakenBack(visit.visit_id, found.drug_id, found.stamp)]
         case cmd.TakeBackReferral():
-            made = next((one for one in visit.referrals if one.at_ms == command.made_ms), None)
+            sent = (command.made_ms, command.made_count)
+            made = next((one for one in visit.referrals if (one.at_ms, one.at_count) == sent), None)
             if made is None:
                 return _nothing()
             return _too_late(made.stamp, at) or [ev.ReferralTakenBack(visit.visit_id, made.stamp)]
@@ -55,7 +56,7 @@ def stood(visit: Visit) -> VisitState:
 
 
 def _too_late(stamp: int, at: Instant) -> Refusal | None:
-    if day_of(stamp >> 16) == day_of(at.wall_ms):
+    if day_of(stamp >> 16) >= day_of(at.wall_ms):  # later: the clock was ahead (decision 0066)
         return None
     text = "This can be taken back on its own day only. Write down beside it what is right."
     return Refusal("too_late_to_undo", text)

@@ -45,9 +45,9 @@ export interface Visit {
   queued_ms: number; consents: Consent[]; complaints: Complaint[]; complaint_notes: string; history: History | null;
   allergies: Allergies | null; vitals: { at_ms: number; by: string; vitals: Vitals }[]; signs_present: string[];
   signs_absent: string[]; triage: TriageResult; staff_colour: Colour | null; doctor_id: string; doctor_name: string; speciality?: string; expected?: Expected | null;
-  seen_ms: number; notes: string[]; handed_out?: { at_ms: number; by: string; prescription_id: string; drug_id: string; units: number }[]; in_person?: { doctor_id: string; held_on: string; said_by: string }[]; calls: { ended_ms: number; video_s: number; audio_s: number }[]; stamps?: Record<string, number>; thirds?: Pick<Third, "third_id" | "call_id" | "name" | "registration" | "qualification" | "left_ms">[]; prescriptions: PrescriptionState[]; closed_ms: number;
+  seen_ms: number; notes: string[]; handed_out?: { at_ms: number; at_count: number; by: string; prescription_id: string; drug_id: string; units: number }[]; in_person?: { doctor_id: string; held_on: string; said_by: string }[]; calls: { ended_ms: number; video_s: number; audio_s: number }[]; stamps?: Record<string, number>; thirds?: Pick<Third, "third_id" | "call_id" | "name" | "registration" | "qualification" | "left_ms">[]; prescriptions: PrescriptionState[]; closed_ms: number;
   explained: boolean; media: MediaItem[];
-  referrals?: { at_ms: number; by: string; to: string; urgency: string; reason: string; way: string; given: string }[];
+  referrals?: { at_ms: number; at_count: number; by: string; to: string; urgency: string; reason: string; way: string; given: string }[];
   ending?: { at_ms: number; by: string; ending: string; note: string } | null;
   answers?: { answer_id: string; doctor_id: string; at_ms: number; duration_ms: number; size_bytes: number; parts: number }[];
 }

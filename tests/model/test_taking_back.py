@@ -59,6 +59,22 @@ def test_a_visit_that_was_cancelled_by_a_move_comes_back_too() -> None:
     assert asked(moved, cmd.TakeBackClosing(COMMAND, VISIT)) == [ev.ClosingTakenBack(VISIT, VisitState.WAITING)]
 
 
+def test_of_two_in_one_millisecond_the_one_that_is_named_is_taken_back() -> None:
+    stamp = NOW_MS << 16  # where a clock ran back, each entry's stamp is the last one plus 1
+    said: tuple[ev.Event, ...] = (ev.VisitOpened(VISIT, PATIENT, bytes(16)), GIVEN, GIVEN, SENT, SENT)
+    visit = fold_all(ev.entry_of(one, stamp + number, "anm1") for number, one in enumerate(said))[1][VISIT]
+    for handed in visit.handed_out:
+        command = cmd.TakeBackHandOut(COMMAND, VISIT, RX, "F001", handed.at_ms, handed.at_count)
+        assert asked(visit, command) == [ev.HandOutTakenBack(VISIT, "F001", handed.stamp)]
+    for sent in visit.referrals:
+        asks = cmd.TakeBackReferral(COMMAND, VISIT, sent.at_ms, sent.at_count)
+        assert asked(visit, asks) == [ev.ReferralTakenBack(VISIT, sent.stamp)]
+    stamps = {handed.stamp for handed in visit.handed_out} | {sent.stamp for sent in visit.referrals}
+    assert len(stamps) == 4 and {stamp >> 16 for stamp in stamps} == {NOW_MS}
+    yesterday = Instant(NOW_MS - DAY_MS)  # the clock was ahead, and the hub has told the time
+    assert isinstance(asked(visit, asks, yesterday), list)
+
+
 def test_slips_are_taken_back_on_their_own_day_only_and_by_whom_they_were_allowed() -> None:
     late, closed = Instant(NOW_MS + DAY_MS), visit_after(TOKEN, ev.VisitClosed(VISIT, VisitState.COMPLETED))
     given = visit_after(SIGNED, GIVEN, SENT)

@@ -94,11 +94,11 @@ async def test_slips_are_taken_back_from_any_tablet_and_a_rebuild_says_the_same(
         await tablet.say("close_visit", visit_id=visit, outcome="referred")
         now = given["visit"]
         assert isinstance(now, dict)
-        slip, sent = now["handed_out"][0]["at_ms"], now["referrals"][0]["at_ms"]
+        slip, sent = now["handed_out"][0], now["referrals"][0]
         for ask, fields in (
-            ("take_back_hand_out", {**line, "given_ms": slip}),
+            ("take_back_hand_out", {**line, "given_ms": slip["at_ms"], "given_count": slip["at_count"]}),
             ("take_back_closing", {}),
-            ("take_back_referral", {"made_ms": sent}),
+            ("take_back_referral", {"made_ms": sent["at_ms"], "made_count": sent["at_count"]}),
         ):
             await tablet.say(ask, visit_id=visit, **fields)
             status, body = await tablet.command(ask, visit_id=visit, **fields)

@@ -47,28 +47,29 @@ export function offerTokenUndo(visit_id, name) {
   offer(() => t("undo-token", { name }), () => say({ type: "move_visit", visit_id, state: "triaged", reason: "undone: token by mistake" }, `/visit/${visit_id}`));
 }
 
-/** What can be undone on its own day only: a closing, a hand-out, a referral. @param {number} ms */
-export const isToday = (ms) => isoDay(ms) === isoDay(nodeNow());
+/** What can be undone on its own day only: a closing, a hand-out, a referral; later than today where the clock was ahead. @param {number} ms */
+export const onItsDay = (ms) => isoDay(ms) >= isoDay(nodeNow());
 
 const closing = (/** @type {string} */ visit_id) => ({ type: "take_back_closing", visit_id });
-const handOut = (/** @type {string} */ visit_id, /** @type {HandedOut} */ one) => ({ type: "take_back_hand_out", visit_id, prescription_id: one.prescription_id, drug_id: one.drug_id, given_ms: one.at_ms });
-const sending = (/** @type {string} */ visit_id, /** @type {number} */ made_ms) => ({ type: "take_back_referral", visit_id, made_ms });
+const handOut = (/** @type {string} */ visit_id, /** @type {HandedOut} */ one) => ({ type: "take_back_hand_out", visit_id, prescription_id: one.prescription_id, drug_id: one.drug_id, given_ms: one.at_ms, given_count: one.at_count });
+const sending = (/** @type {string} */ visit_id, /** @type {Sent} */ one) => ({ type: "take_back_referral", visit_id, made_ms: one.at_ms, made_count: one.at_count });
 
 /** A visit was closed, perhaps the wrong one. @param {string} visit_id @param {string} name */
 export function offerClosingUndo(visit_id, name) {
   offer(() => t("undo-closing", { name }), () => say(closing(visit_id), `/visit/${visit_id}`));
 }
 
-/** @typedef {{at_ms: number, prescription_id: string, drug_id: string, units: number}} HandedOut */
+/** @typedef {{at_ms: number, at_count: number}} Sent a referral, as the visit names it */
+/** @typedef {Sent & {prescription_id: string, drug_id: string, units: number}} HandedOut */
 
 /** A medicine was handed out, perhaps too many of it. @param {string} visit_id @param {HandedOut} one @param {string} medicine @param {() => void} then */
 export function offerHandOutUndo(visit_id, one, medicine, then) {
   offer(() => t("undo-hand-out", { n: one.units, medicine }), () => say(handOut(visit_id, one)).finally(then));
 }
 
-/** A patient was sent on. @param {string} visit_id @param {number} made_ms @param {string} name */
-export function offerReferralUndo(visit_id, made_ms, name) {
-  offer(() => t("undo-referral", { name }), () => say(sending(visit_id, made_ms)));
+/** A patient was sent on. @param {string} visit_id @param {Sent} one @param {string} name */
+export function offerReferralUndo(visit_id, one, name) {
+  offer(() => t("undo-referral", { name }), () => say(sending(visit_id, one)));
 }
 
 /** “Undo” beside what was done today. @param {{body: import("./commands.js").CommandBody, label: string, test: string, then?: () => void}} props */
@@ -86,13 +87,13 @@ function TakeBack({ body, label, test, then }) {
 }
 
 /** @param {{visitId: string, endedMs: number}} props */
-export const ClosingBack = ({ visitId, endedMs }) => (isToday(endedMs) ? html`<${TakeBack} body=${closing(visitId)} label=${t("undo-closing-label")} test="undo-closing" />` : null);
+export const ClosingBack = ({ visitId, endedMs }) => (onItsDay(endedMs) ? html`<${TakeBack} body=${closing(visitId)} label=${t("undo-closing-label")} test="undo-closing" />` : null);
 
 /** @param {{visitId: string, one: HandedOut, medicine: string, then: () => void}} props */
-export const HandOutBack = ({ visitId, one, medicine, then }) => (isToday(one.at_ms) ? html`<${TakeBack} body=${handOut(visitId, one)} label=${`${t("undo")}: ${t("undo-hand-out", { n: one.units, medicine })}`} test="undo-hand-out" then=${then} />` : null);
+export const HandOutBack = ({ visitId, one, medicine, then }) => (onItsDay(one.at_ms) ? html`<${TakeBack} body=${handOut(visitId, one)} label=${`${t("undo")}: ${t("undo-hand-out", { n: one.units, medicine })}`} test="undo-hand-out" then=${then} />` : null);
 
-/** @param {{visitId: string, madeMs: number, name: string}} props */
-export const ReferralBack = ({ visitId, madeMs, name }) => (isToday(madeMs) ? html`<${TakeBack} body=${sending(visitId, madeMs)} label=${`${t("undo")}: ${t("undo-referral", { name })}`} test="undo-referral" />` : null);
+/** @param {{visitId: string, one: Sent, name: string}} props */
+export const ReferralBack = ({ visitId, one, name }) => (onItsDay(one.at_ms) ? html`<${TakeBack} body=${sending(visitId, one)} label=${`${t("undo")}: ${t("undo-referral", { name })}`} test="undo-referral" />` : null);
 
 /**
  * Throw a half-filled registration away: perhaps the wrong one of two.

@@ -202,7 +202,7 @@ function SendOn({ page: { visit, printer, jobs } }) {
   };
   return html`<section class="card stack tight" data-test="red-send-on"><h2>${t("sending-title")}</h2>
     ${latest ? html`<p class="notice good" role="status" data-test="red-referred"><strong>${t("referred-to", { place: placeWords(latest.to) })}</strong> · ${t(`way-${latest.way.replace("_", "-")}`)}</p>
-      <button type="button" class="quiet" data-test="red-refer-undo" disabled=${busy.value} onClick=${() => void trying(() => say({ type: "take_back_referral", made_ms: latest.at_ms }))}>${t("undo-referral-label")}</button>
+      <button type="button" class="quiet" data-test="red-refer-undo" disabled=${busy.value} onClick=${() => void trying(() => say({ type: "take_back_referral", made_ms: latest.at_ms, made_count: latest.at_count }))}>${t("undo-referral-label")}</button>
       ${printer ? html`<${PrintButton} jobs=${jobs} kind="referral" subject=${String(latest.at_ms)} main text=${t("sending-print-here")} print=${printHere("referral")} />` : null}
       <a class=${`button big wide ${printer ? "" : "primary"}`} data-test="red-referral" target="_blank" rel="noopener" href=${`${path()}/referral.pdf${query()}`}>${t("sending-print")}</a>` : null}
     <button type="button" class=${latest ? "wide" : "big wide"} data-test="red-refer" onClick=${() => (writing.value = true)}>${t(latest ? "sending-again" : "sending-write")}</button>

@@ -80,7 +80,7 @@ export function SendOn({ visit, name, open }) {
     const outcome = await submit(command);
     if (!outcome.ok && "error" in outcome) return outcome.error;
     const last = outcome.ok ? outcome.reply.visit?.referrals?.at(-1) : undefined;
-    if (last) offerReferralUndo(visit.visit_id, last.at_ms, name);
+    if (last) offerReferralUndo(visit.visit_id, last, name);
     await loadRecord(visit.visit_id).catch(() => {});
     return null;
   };
@@ -90,7 +90,7 @@ export function SendOn({ visit, name, open }) {
     ${red && open ? html`<${OnCallNumbers} />` : null}
     ${latest ? html`<p data-test="referred"><strong>${t("referred-to", { place: placeWords(latest.to) })}</strong> · ${t(`urgency-${latest.urgency}`)} · ${t(`way-${latest.way.replace("_", "-")}`)}
         <span class="soft num"> ${day(latest.at_ms)} ${clockTime(latest.at_ms)} ${staffName(latest.by)}</span>
-        ${open ? html`<${ReferralBack} visitId=${visit.visit_id} madeMs=${latest.at_ms} name=${name} />` : null}</p>
+        ${open ? html`<${ReferralBack} visitId=${visit.visit_id} one=${latest} name=${name} />` : null}</p>
       <div class="row"><${PrintHere} main path=${`/api/visits/${visit.visit_id}/referral/print`} kind="referral" visitId=${visit.visit_id} subject=${String(latest.at_ms)} text=${t("sending-print-here")} />
         <a class="button" data-test="referral-pdf" href=${`/api/visits/${visit.visit_id}/referral.pdf`} target="_blank" rel="noopener"><${Icon} name="printer" /> ${t("sending-print")}</a></div>` : null}
     ${visit.ending ? html`<p class="notice good" data-test="ending">${t(`ending-${visit.ending.ending.replace("_", "-")}`)}${visit.ending.note ? ` · ${visit.ending.note}` : ""}
