@@ -377,6 +377,26 @@ def test_a_reading_outside_the_soft_limits_is_asked_again_before_it_is_taken(
     fill(page, "vital-spo2", "30")
     tap(page, "step-next")
     expect(page.locator('[data-test="vital-spo2"]')).to_have_attribute("aria-invalid", "true")
+    tap(page, "avpu-A")
+    for vital, value in (("spo2", "97"), ("rr", "18"), ("temp_c", "36.8"), ("weight_kg", "92"), ("height_cm", "92")):
+        fill(page, f"vital-{vital}", value)
+    page.locator('[data-test="vital-rr"]').focus()
+    dialog = page.locator('[data-test="soft-dialog"]')
+    expect(dialog.locator(".big-number")).to_have_count(2)
+    assert look(page) == []
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    tap(page, "step-next")
+    see(page, "step-wrong")
+    expect(dialog, "a refusal is not the end").to_have_count(1)
+    tap(page, "soft-again")
+    expect(page.locator('[data-test="vital-weight_kg"]')).to_be_focused()
+    fill(page, "vital-weight_kg", "92")
+    fill(page, "vital-height_cm", "92")
+    page.locator('[data-test="vital-rr"]').focus()
+    tap(page, "soft-confirm")
+    tap(page, "step-next")
+    see(page, "step-triage")
 
 
 def test_a_wrong_pin_is_refused_in_words(context: BrowserContext, clinic: Clinic) -> None:

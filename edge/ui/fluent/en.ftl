@@ -290,6 +290,7 @@ use-celsius = Enter in °C
 use-fahrenheit = Enter in °F
 soft-title = The reading looks wrong, measure again
 soft-hint = Such a reading is rare. Measure again. If it is the same, confirm it.
+soft-pair-hint = Weight and height do not fit each other. Measure both again. If they are the same, confirm them.
 soft-again = I measure again
 soft-confirm = Measured again, it is right
 wrong-number = Write a number.

@@ -116,11 +116,24 @@ export function takeReadings(form, readings) {
   };
 }
 
-/** Soft limits that were crossed and not confirmed. @param {VisitForm} form @param {boolean} adult */
+/** What BMI is computed of. */
+export const BODY = ["weight_kg", "height_cm"];
+
+/** Weight and height that make no body (edge/model/vitals.py, `_check_bmi`), and were not both confirmed. @param {any} vital BMI @param {VisitForm} form */
+function noBody(vital, form) {
+  const [kg, cm] = BODY.map((id) => numberOf(id, form));
+  if (!kg || !cm || BODY.every((id) => form.confirmed.includes(id))) return false;
+  const value = Math.round((kg / (cm / 100) ** 2) * 10) / 10;
+  return value < vital.hard_low || value > vital.hard_high;
+}
+
+/** What is unusual and was not confirmed: soft limits that were crossed, and BMI. @param {VisitForm} form @param {boolean} adult */
 export function doubtful(form, adult) {
   return list("vitals").filter((vital) => {
+    if (vital.derived) return vital.id === "bmi" && noBody(vital, form);
     const value = numberOf(vital.id ?? "", form);
     if (value === null || form.confirmed.includes(vital.id ?? "") || (vital.soft_adults_only && !adult)) return false;
+    if (value < vital.hard_low || value > vital.hard_high) return false; // impossible: not to be confirmed
     return (vital.soft_low !== null && value < vital.soft_low) || (vital.soft_high !== null && value > vital.soft_high);
   });
 }

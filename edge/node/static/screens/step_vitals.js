@@ -9,7 +9,7 @@ import { list } from "/ui/lib/reference.js";
 import { unitText } from "/ui/lib/units.js";
 import { loadDevices } from "../devices.js";
 import { DeviceButton, MeasureDialog } from "./device.js";
-import { doubtful, numberOf, takeReadings } from "/ui/lib/visit_form.js";
+import { BODY, doubtful, numberOf, takeReadings } from "/ui/lib/visit_form.js";
 
 /** The order in which they are measured; what the reference adds later comes after. */
 const FIRST = ["temp_c", "sbp", "dbp", "hr", "spo2", "rr", "weight_kg", "height_cm", "rbs_mgdl", "hb_gdl", "muac_cm", "pain"];
@@ -30,8 +30,11 @@ export function VitalsStep({ form, change, record, faults }) {
   const typed = (/** @type {string} */ id) => Boolean((form.values[id] ?? "").trim());
   const seeOthers = more.value || others.some((vital) => typed(vital.id ?? "") || faults[vital.id ?? ""]);
   const doubt = doubtful(form, adult)[0];
+  const measured = doubt?.derived ? BODY : [doubt?.id ?? ""];
+  const values = measured.map((id) => form.values[id]).join(" ");
   const active = typeof document !== "undefined" ? document.activeElement?.id : "";
-  const asking = doubt && active !== `vital-${doubt.id}` && dismissed.value !== `${doubt.id}${form.values[doubt.id ?? ""]}` ? doubt : null;
+  const asking = doubt && !measured.some((id) => active === `vital-${id}`) && dismissed.value !== `${doubt.id} ${values}` ? doubt : null;
+  useEffect(() => void (dismissed.value = ""), [faults]); // "Next" asks again
 
   const field = (/** @type {any} */ vital) => {
     const id = vital.id;
@@ -80,16 +83,15 @@ export function VitalsStep({ form, change, record, faults }) {
         measuring.value = "";
         change(takeReadings(form, readings));
       }} />` : null}
-    ${asking && !measuring.value ? html`<${Dialog} title=${t("soft-title")} test="soft-dialog" onClose=${() => (dismissed.value = `${asking.id}${form.values[asking.id ?? ""]}`)}>
-      <p class="big-number num">${pick(asking)}: ${form.values[asking.id ?? ""]}</p>
-      <p>${t("soft-hint")}</p>
+    ${asking && !measuring.value ? html`<${Dialog} title=${t("soft-title")} test="soft-dialog" onClose=${() => (dismissed.value = `${asking.id} ${values}`)}>
+      ${all.filter((vital) => measured.includes(vital.id ?? "")).map((vital) => html`<p class="big-number num" key=${vital.id}>${pick(vital)}: ${form.values[vital.id ?? ""]} ${asking.derived ? unitText(vital.unit) : ""}</p>`)}
+      <p>${t(asking.derived ? "soft-pair-hint" : "soft-hint")}</p>
       <div class="row">
         <button type="button" class="primary grow" data-test="soft-again" onClick=${() => {
-          const id = asking.id ?? "";
-          change({ values: { ...form.values, [id]: "" } });
-          setTimeout(() => document.getElementById(`vital-${id}`)?.focus(), 50);
+          change({ values: { ...form.values, ...Object.fromEntries(measured.map((id) => [id, ""])) } });
+          setTimeout(() => document.getElementById(`vital-${measured[0]}`)?.focus(), 50);
         }}>${t("soft-again")}</button>
-        <button type="button" class="grow" data-test="soft-confirm" onClick=${() => change({ confirmed: [...form.confirmed, asking.id] })}>${t("soft-confirm")}</button>
+        <button type="button" class="grow" data-test="soft-confirm" onClick=${() => change({ confirmed: [...form.confirmed, ...measured] })}>${t("soft-confirm")}</button>
       </div>
     <//>` : null}`;
 }
