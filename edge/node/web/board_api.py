@@ -5,13 +5,13 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from edge.model.errors import NotFound, Refused
+from edge.model.errors import Refused
 from edge.node import voice
 from edge.node.calling import BoardNow, Calling, CallOfToken
 from edge.node.clinic import Clinic
 from edge.web.routes import AnyRoute, Auth, Call, Raw, Route
 
-from .prompt_api import FileName, PromptList
+from .prompt_api import OpenPrompts, PromptList
 
 ADDRESS = "/api/board/prompts"
 
@@ -36,8 +36,7 @@ class BoardApi:
 
     def __init__(self, clinic: Clinic, calling: Calling) -> None:
         self._calling = calling
-        self._folder = clinic.folder / voice.FOLDER
-        self._making = asyncio.Lock()
+        self._prompts = OpenPrompts(clinic.folder / voice.FOLDER, ADDRESS, voice.BOARD, asyncio.Lock())
 
     async def get_board(self, call: Call[None, None]) -> BoardNow:
         """The tokens that were called and that wait, for a screen in the waiting room."""
@@ -45,18 +44,11 @@ class BoardApi:
 
     async def get_board_prompts(self, call: Call[None, None]) -> PromptList:
         """The spoken pieces of a call; placeholders are made when they are asked for first."""
-        async with self._making:
-            await asyncio.to_thread(voice.make_missing, self._folder, voice.board_phrases())
-            found = await asyncio.to_thread(voice.prompts, self._folder, ADDRESS)
-        return PromptList([one for one in found if one.prompt_id.startswith(voice.BOARD)])
+        return await self._prompts.listed(voice.board_phrases)
 
     async def get_board_prompt(self, call: Call[None, None]) -> Raw:
         """The sound of one piece."""
-        file = call.path["file"]
-        found = await asyncio.to_thread(voice.read, self._folder, file) if file.startswith(voice.BOARD) else None
-        if found is None:
-            raise NotFound("There is no such prompt.")
-        return Raw(found[0], found[1], (("Cache-Control", "public, max-age=600"),))
+        return await self._prompts.sound(call.path["file"])
 
     async def post_call(self, call: Call[CallToken, None]) -> TokenCalled:
         """Call a token: the next one, or the one that is named, also once more."""
@@ -70,17 +62,7 @@ class BoardApi:
         """The table."""
         return [
             Route("GET", "/api/board", self.get_board, reply=BoardNow, auth=Auth.OPEN, while_locked=True),
-            Route("GET", ADDRESS, self.get_board_prompts, reply=PromptList, auth=Auth.OPEN, while_locked=True),
-            Route(
-                "GET",
-                ADDRESS + "/{file}",
-                self.get_board_prompt,
-                reply=bytes,
-                reply_media="audio/wav",
-                params={"file": FileName},
-                auth=Auth.OPEN,
-                while_locked=True,
-            ),
+            *self._prompts.routes(self.get_board_prompts, self.get_board_prompt),
             Route("POST", "/api/queue/call", self.post_call, CallToken, TokenCalled, errors=(409, 423)),
         ]
 

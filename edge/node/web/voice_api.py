@@ -5,12 +5,12 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from edge.model.errors import NotFound, Refused
+from edge.model.errors import Refused
 from edge.node import voice
 from edge.node.clinic import Clinic
-from edge.web.routes import AnyRoute, Auth, Call, Raw, Route
+from edge.web.routes import AnyRoute, Call, Raw, Route
 
-from .prompt_api import FileName, PromptList
+from .prompt_api import OpenPrompts, PromptList
 
 ADDRESS = "/api/first-aid/prompts"
 
@@ -31,8 +31,8 @@ class VoiceApi:
     """The voice of one node; one sound is made at a time."""
 
     def __init__(self, clinic: Clinic) -> None:
-        self._folder = clinic.folder / voice.FOLDER
         self._speaking = asyncio.Lock()
+        self._prompts = OpenPrompts(clinic.folder / voice.FOLDER, ADDRESS, voice.AID, self._speaking)
         self._waiting = 0
 
     async def get_voice(self, call: Call[None, None]) -> Speaker:
@@ -55,33 +55,16 @@ class VoiceApi:
 
     async def get_aid_prompts(self, call: Call[None, None]) -> PromptList:
         """First aid, spoken; placeholders are made when they are asked for first. Needs no log-in."""
-        async with self._speaking:
-            await asyncio.to_thread(lambda: voice.make_missing(self._folder, voice.aid_phrases()))
-            found = await asyncio.to_thread(voice.prompts, self._folder, ADDRESS)
-        return PromptList([one for one in found if one.prompt_id.startswith(voice.AID)])
+        return await self._prompts.listed(voice.aid_phrases)
 
     async def get_aid_prompt(self, call: Call[None, None]) -> Raw:
         """The sound of one line of first aid."""
-        file = call.path["file"]
-        found = await asyncio.to_thread(voice.read, self._folder, file) if file.startswith(voice.AID) else None
-        if found is None:
-            raise NotFound("There is no such prompt.")
-        return Raw(found[0], found[1], (("Cache-Control", "public, max-age=600"),))
+        return await self._prompts.sound(call.path["file"])
 
     def routes(self) -> list[AnyRoute]:
         """The table."""
         return [
             Route("GET", "/api/voice", self.get_voice, reply=Speaker, errors=(423,)),
             Route("POST", "/api/voice", self.post_voice, Words, bytes, reply_media="audio/wav", errors=(409, 423)),
-            Route("GET", ADDRESS, self.get_aid_prompts, reply=PromptList, auth=Auth.OPEN, while_locked=True),
-            Route(
-                "GET",
-                ADDRESS + "/{file}",
-                self.get_aid_prompt,
-                reply=bytes,
-                reply_media="audio/wav",
-                params={"file": FileName},
-                auth=Auth.OPEN,
-                while_locked=True,
-            ),
+            *self._prompts.routes(self.get_aid_prompts, self.get_aid_prompt),
         ]
