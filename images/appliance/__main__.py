@@ -26,6 +26,7 @@ RUN = Path("/run/upkendra")
 STICKS = Path("/run/upkendra-stick")
 FOLDER = DATA / "updates"
 PANEL_IMAGE = Path("/usr/lib/upkendra/panel.upk")
+CMDLINE = Path("/proc/cmdline")
 PANEL_TIMEOUT_S = 60.0
 
 logger = logging.getLogger("appliance")
@@ -76,7 +77,8 @@ def _modem() -> None:
 
 
 def _install() -> None:
-    if updates.load(SYSTEM) is not None:
+    before = updates.load(SYSTEM)
+    if before is not None and before.installed:
         return
     _tidy()
     found = updates.newest(updates.waiting(FOLDER))
@@ -96,13 +98,15 @@ def _install() -> None:
     if bundle.is_symlink() or not bundle.is_file():
         _refuse(stem, note.version, "update_missing", "The update itself is not there.")
         return
-    slot = slots.OTHER[slots.booted(Path("/proc/cmdline").read_text())]
+    slot = slots.OTHER[slots.booted(CMDLINE.read_text())]
     heard = health.hub_is_heard(health.ask("/api/status"))
     pending = Pending(note.version, now.version, slot, stem, heard, installed=False)
     updates.save(SYSTEM, pending)
     worked, said = slots.install(bundle)
     if not worked:
         logger.error("rauc: %s", said.strip()[-2000:])
+        if updates.is_machines_fault(said):
+            return  # it stays claimed, and is taken again when this runs next
         updates.save(SYSTEM, None)
         _refuse(stem, note.version, *updates.refusal(said))
         return
@@ -131,7 +135,7 @@ def _restart() -> None:
 
 
 def _health() -> None:
-    slot = slots.booted(Path("/proc/cmdline").read_text())
+    slot = slots.booted(CMDLINE.read_text())
     pending = updates.load(SYSTEM)
     if pending is not None and pending.slot != slot:
         if pending.installed:

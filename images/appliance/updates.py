@@ -161,8 +161,14 @@ _REFUSALS: Final = (
     ("ompatible mismatch", "update_target", "This update is for another machine."),
     ("signature", "update_signature", "This update is not signed by the key that this node trusts."),
     ("certificate", "update_signature", "This update is not signed by the key that this node trusts."),
-    ("", "update_damaged", "The update is damaged or not whole."),
+    ("", "update_damaged", "The update is damaged or not whole, or the card did not take it."),
 )
+_OURS: Final = ("rauc busy", "D-Bus error", "rror creating proxy", "did not end in")
+
+
+def is_machines_fault(said: str) -> bool:
+    """Whether RAUC never judged the update: it was busy, gone, or took too long. Pure."""
+    return any(word in said for word in _OURS)
 
 
 def refusal(said: str) -> tuple[str, str]:

@@ -114,6 +114,8 @@ def _settings(recipe: Recipe, root: Path, about: About) -> None:
     if about.panel is not None:
         shutil.copyfile(about.panel, own / "panel.upk")
         key = about.panel.with_name("release.pub").read_text().strip()
+        # A folder that systemd made on the way would be root's, and the node could keep nothing there.
+        lines.append("d /var/lib/upkendra/panel 0700 upkendra upkendra -")
         lines.append(f"f+ /var/lib/upkendra/panel/release.pub 0600 upkendra upkendra - {key}")
     (root / "usr/lib/tmpfiles.d/upkendra-updates.conf").write_text("\n".join(lines) + "\n")
     (root / "etc/hostname").write_text("upkendra\n")

@@ -14,6 +14,7 @@ from cryptography import x509
 from images import keys
 from images.builder import base, bundle, disk, sbom
 from images.builder import recipe as recipes
+from images.builder import tree as trees
 from images.builder.recipe import MIB, Recipe
 from images.builder.tools import BuildFailed, run
 from tests.kits.clinic import ROOT
@@ -129,6 +130,25 @@ def test_a_longer_line_moves_no_other_file(tmp_path: Path) -> None:
     disk.erofs(here, new, EPOCH_S)
     bundle.difference(old, new, delta, bundle.part_of(new).sha256)
     assert delta.stat().st_size < 1024
+
+
+@pytest.mark.root
+def test_what_an_image_brings_into_the_data_folder_belongs_to_the_nodes_user(tmp_path: Path) -> None:
+    root, panel = tmp_path / "root", tmp_path / "panel"
+    for folder in ("etc/rauc", "usr/lib/tmpfiles.d", "var/lib/upkendra", "panel"):
+        (root / folder).mkdir(parents=True)
+    panel.mkdir()
+    (panel / "app.upk").write_bytes(b"signed")
+    (panel / "release.pub").write_text("ab" * 32)
+    (root / "etc/rauc/system.conf").write_text("@BOARD@ @LOADER@")
+    trees._settings(SMALL, root, trees.About("1", tmp_path, b"cd" * 32, b"", panel / "app.upk"))
+    (root / "etc/passwd").write_text("root:x:0:0::/:/bin/sh\nupkendra:x:800:800::/:/bin/false\n")
+    (root / "etc/group").write_text("root:x:0:\nupkendra:x:800:\n")
+    os.chown(root / "var/lib/upkendra", 800, 800)
+    subprocess.run(["systemd-tmpfiles", "--create", f"--root={root}"], check=True, capture_output=True)
+    for name in ("panel", "panel/release.pub", "updates", "updates/target", "updates/update.pub"):
+        assert (root / "var/lib/upkendra" / name).stat().st_uid == 800, name
+    assert (root / "var/lib/upkendra/panel/release.pub").read_text() == "ab" * 32
 
 
 def test_release_keys_are_made_once_and_the_certificate_lasts(tmp_path: Path) -> None:
