@@ -9,7 +9,7 @@ import asyncio
 import logging
 
 import msgspec
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, select, true, update
 
 from edge.media.call import Kind, Phase, advance
 from edge.media.signals import Accept, Answer, Bye, Candidate, IceServer, Offer, Report, Ring, Signal, fingerprint_tbs
@@ -143,7 +143,8 @@ class Live(Pages):
             known = await self._find(ring.call_id)
             if known is not None and known.phase is Phase.RINGING:
                 now_ms = self._desk.wall_ms()
-                known = await self._step(known, msgspec.structs.replace(known, started_ms=now_ms), started_ms=now_ms)
+                further = msgspec.structs.replace(known, started_ms=now_ms)
+                known = await self._step(known, further, only=Phase.RINGING, started_ms=now_ms)
             if known is None or known.phase is Phase.ENDED:
                 raise CallOver("This call is over. Start a new one.")
         self._attached[ring.call_id] = console
@@ -277,16 +278,19 @@ class Live(Pages):
         taken = msgspec.structs.replace(call, phase=advance(call.phase, Kind.ACCEPTED), taken=True, started_ms=now_ms)
         return await self._step(call, taken, started_ms=now_ms)
 
-    async def _step(self, call: LiveCall, further: LiveCall, **written: object) -> LiveCall:
+    async def _step(
+        self, call: LiveCall, further: LiveCall, *, only: Phase | None = None, **written: object
+    ) -> LiveCall:
         """Take a call further, here and in the store; how it stands then.
 
-        What another process has ended stays ended. A write that fails takes back what stood here, so that the next
-        word of it tries again.
+        What another process has ended stays ended, and what is not in the phase ``only`` any more stays as it is. A
+        write that fails takes back what stood here, so that the next word of it tries again.
         """
         self._calls[call.call_id] = further
         change = (
             update(calls)
             .where(calls.c.call_id == call.call_id, calls.c.phase != Phase.ENDED.value)
+            .where(calls.c.phase == only.value if only is not None else true())
             .values(phase=further.phase.value, **written)
         )
         try:

@@ -6,7 +6,7 @@ from aiohttp import ClientWebSocketResponse
 from sqlalchemy import select
 
 from edge.media.call import Phase
-from edge.media.signals import Bye, Ring
+from edge.media.signals import Accept, Bye, Ring
 from hub.store.schema import calls
 from tests.kits.nats import Nats
 
@@ -53,6 +53,29 @@ async def test_the_page_hears_within_seconds_that_its_ring_is_over_when_the_word
             told = await socket.receive_json(timeout=PATIENCE_S)
         assert told["reason"] == "declined"
         assert pair.second.hub.live.running() == []
+    finally:
+        nats.start()
+    await socket.close()
+
+
+async def test_a_page_that_rings_again_undoes_no_accept_that_another_process_heard(pair: Pair, nats: Nats) -> None:
+    node, socket, call_id, visit_id = await ringing(pair)
+    phase = select(calls.c.phase).where(calls.c.call_id == call_id)
+
+    async def is_taken() -> None:
+        while True:
+            if await pair.first.hub.store.read(lambda c: c.execute(phase).scalar()) == Phase.CONNECTING:
+                return
+            await asyncio.sleep(0.02)
+
+    nats.kill()  # the second process does not hear of it
+    try:
+        node.signal(Accept(call_id, "Meena"))
+        taken = asyncio.create_task(is_taken())
+        await pair.until(taken.done, node)
+        await socket.send_str(say(Ring(call_id, visit_id)))
+        await pair.until(lambda: pair.second.hub.live._calls[call_id].phase is Phase.CONNECTING)
+        assert await pair.first.hub.store.read(lambda c: c.execute(phase).scalar()) == Phase.CONNECTING
     finally:
         nats.start()
     await socket.close()
