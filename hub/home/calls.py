@@ -12,29 +12,26 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Final, Protocol, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import msgspec
-from msgspec import Struct
 from sqlalchemy import Connection, select
 
 from edge.media.call import Phase
 from edge.media.signals import Accept, Bye, Candidate, Offer, Report, Ring, Signal
-from edge.model import events as ev
-from edge.model.prescribing import VIDEO_FROM_S
-from edge.model.records import Mode, VisitState
 from edge.web.refusals import TooManyAttempts
 
-from .. import down, views
 from .. import fanout as fan
+from .. import views
 from ..heard import Heard, heard, nothing
 from ..live import END_AGAIN_S, Live
 from ..live_sides import CallRefused, VisitChanged
 from ..peers import Peers
 from ..store.schema import calls
-from . import log, rows
+from . import rows
 from .desk import HomeDesk
 from .gateway import Kind
+from .held import HomeCall, Page, held_of, write_begin, write_end
 from .sites import is_home
 
 logger = logging.getLogger("hub.home")
@@ -60,29 +57,6 @@ _report = msgspec.json.Decoder(Report)
 _to_json = msgspec.json.Encoder().encode
 
 
-class Page(Protocol):
-    """One open page of a patient."""
-
-    @property
-    def account_id(self) -> str: ...
-
-    def tell(self, text: str) -> None: ...
-
-
-class _Call(Struct):
-    ring: Ring
-    rung_s: float
-    page: Page | None = None
-    """Who is in it, at this process; None while it rings."""
-    taken_ms: int = 0
-    """By the wall clock, for the record; 0 while it rings."""
-    taken_s: float = 0.0
-    heard_s: float = 0.0
-    figures: Heard | None = None
-    holder: bytes = b""
-    """The other process whose page is in it; empty for none."""
-
-
 class HomeCalls:
     """All pages of patients of this process, and the calls at them."""
 
@@ -96,7 +70,7 @@ class HomeCalls:
         self._pages: set[Page] = set()
         self._owner: dict[str, str] = {}
         """Visit → the account whose pages hear of it; "" for a visit of a node."""
-        self._calls: dict[str, _Call] = {}
+        self._calls: dict[str, HomeCall] = {}
         self._took_over_s = 0.0
         self._ended_meanwhile: set[str] | None = None
         """Calls that have ended since the table of calls began to be read; None while nobody reads it."""
@@ -141,7 +115,7 @@ class HomeCalls:
                 now_s = self._monotonic_s()
                 taken_ms = 0 if row.phase == Phase.RINGING.value else row.started_ms
                 ago_s = max(self._home.wall_ms() - row.started_ms, 0) / 1000
-                self._calls.setdefault(row.call_id, _Call(ring, now_s - ago_s, None, taken_ms, now_s - ago_s, now_s))
+                self._calls.setdefault(row.call_id, HomeCall(ring, now_s - ago_s, None, taken_ms, now_s - ago_s, now_s))
 
     async def _keep_looking(self) -> None:
         while True:
@@ -206,7 +180,7 @@ class HomeCalls:
             if call_id in self._calls and self._owner.get(call.ring.visit_id) == page.account_id:
                 page.tell(_to_json(await self._ring_of(call_id, call)).decode())
 
-    async def _ring_of(self, call_id: str, call: _Call) -> Ring:
+    async def _ring_of(self, call_id: str, call: HomeCall) -> Ring:
         """The ring as a page needs it; one that an earlier process heard has lost its servers."""
         if not call.ring.doctor_name:
             doctor = await self._home.desk.doctor(call.ring.doctor_id)
@@ -304,7 +278,7 @@ class HomeCalls:
         call = self._calls.get(signal.call_id)
         if isinstance(signal, Ring):
             if call is None:
-                self._calls[signal.call_id] = _Call(signal, self._monotonic_s())
+                self._calls[signal.call_id] = HomeCall(signal, self._monotonic_s())
             else:
                 call.ring = signal
             self._begin(self._tell_pages(visit_id, signal))
@@ -340,7 +314,7 @@ class HomeCalls:
         if said.last:
             call.figures = Heard(_report.decode(said.base), _report.decode(said.last))
 
-    def _say_heard(self, call: _Call, *, here: bool = True) -> None:
+    def _say_heard(self, call: HomeCall, *, here: bool = True) -> None:
         seen = call.figures
         base, last = (_to_json(seen.base), _to_json(seen.last)) if seen is not None else (b"", b"")
         self.fanout.say(fan.HomeSaid(call.ring.call_id, here, base, last))
@@ -370,14 +344,17 @@ class HomeCalls:
         if self._ended_meanwhile is not None:
             self._ended_meanwhile.add(call_id)
 
-    async def _write_end(self, call_id: str, call: _Call, reason: str) -> None:
+    async def _write_end(self, call_id: str, call: HomeCall, reason: str) -> None:
         visit_id, now_ms = call.ring.visit_id, self._home.wall_ms()
-        held = _held(call, reason, now_ms, self._monotonic_s() - call.taken_s) if call.taken_ms else None
+        proof = held_of(call, reason, now_ms, self._monotonic_s() - call.taken_s) if call.taken_ms else None
+        speaker = self._home.desk.speaker
         missed = reason == "no_answer" and not call.taken_ms
         self._begin(self._tell_pages(visit_id, Bye(call_id, reason)))
         if self._is_held_elsewhere(call):
             await asyncio.sleep(GRACE_S)
-        blob = await self._insist(lambda connection: self._record_end(connection, call, held, missed))
+        blob = await self._insist(
+            lambda connection: write_end(connection, speaker, call, proof, missed, self._home.wall_ms())
+        )
         self._home.desk.tell(visit_id, blob)
         self._home.changed(visit_id)
         if missed:
@@ -394,31 +371,6 @@ class HomeCalls:
                 logger.exception("the end of a call at home was not written yet")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), END_AGAIN_S)
-
-    def _record_end(
-        self, connection: Connection, call: _Call, held: ev.CallHeld | None, missed: bool
-    ) -> down.DownBlob | None:
-        now_ms, speaker = self._home.wall_ms(), self._home.desk.speaker
-        owned = views.load_visit(connection, call.ring.visit_id)
-        if owned is None:
-            return None
-        visit_id, visit, blob = owned.visit.visit_id, owned.visit, None
-        events: list[ev.Event] = []
-        if any(one.call_id == call.ring.call_id and one.side == "node" for one in visit.calls):
-            return None  # another process wrote it
-        if held is not None:
-            events.append(held)
-            if visit.state is VisitState.IN_CALL:
-                then = VisitState.RX_PENDING if held.audio_s > 0 else VisitState.WAITING
-                events.append(ev.VisitMoved(visit_id, then, "call"))
-        elif missed and visit.state in (VisitState.WAITING, VisitState.RX_PENDING):
-            if visit.doctor_name:
-                free = ev.VisitAssigned(visit_id, "", "")
-                blob = down.speak(connection, speaker, owned.node_id, (free,), visit.doctor_id, now_ms)
-            events.append(ev.VisitMoved(visit_id, VisitState.NO_SHOW, "call"))
-        if events:
-            log.append(connection, speaker, owned.node_id, events, log.HOME, now_ms)
-        return blob
 
     # -- from the patient's page -------------------------------------------------------------------
 
@@ -452,7 +404,7 @@ class HomeCalls:
                 words = "Only the doctor says this, or whoever is in the call."
                 page.tell(_to_json(CallRefused(signal.call_id, "call_unknown", words)).decode())
 
-    async def _take(self, call: _Call, page: Page, signal: Accept | Offer) -> None:
+    async def _take(self, call: HomeCall, page: Page, signal: Accept | Offer) -> None:
         visit_id, first = call.ring.visit_id, not call.taken_ms
         call.page, call.holder = page, b""
         if first:
@@ -463,41 +415,14 @@ class HomeCalls:
             await self._tell_pages(visit_id, _elsewhere(signal.call_id), besides=page)
             if self._calls.get(signal.call_id) is not call:
                 return  # it ended meanwhile, when there was nothing to move back
-            await self._home.store.write(lambda connection: self._record_begin(connection, visit_id))
+            speaker, now_ms = self._home.desk.speaker, self._home.wall_ms()
+            await self._home.store.write(lambda connection: write_begin(connection, speaker, visit_id, now_ms))
             self._home.changed(visit_id)
 
-    def _is_held_elsewhere(self, call: _Call) -> bool:
+    def _is_held_elsewhere(self, call: HomeCall) -> bool:
         """Whether the page of another process is in the call, as far as that process lives."""
         return bool(call.holder) and self.peers is not None and self.peers.lives(call.holder)
-
-    def _record_begin(self, connection: Connection, visit_id: str) -> None:
-        owned = views.load_visit(connection, visit_id)
-        into = (VisitState.WAITING, VisitState.RX_PENDING, VisitState.TRIAGED, VisitState.DRAFT)
-        if owned is not None and owned.visit.state in into:
-            moved = ev.VisitMoved(visit_id, VisitState.IN_CALL, "call")
-            speaker, now_ms = self._home.desk.speaker, self._home.wall_ms()
-            log.append(connection, speaker, owned.node_id, (moved,), log.HOME, now_ms)
 
 
 def _elsewhere(call_id: str) -> CallRefused:
     return CallRefused(call_id, "call_elsewhere", "This call was taken on another page.")
-
-
-def _held(call: _Call, reason: str, now_ms: int, longest_s: float) -> ev.CallHeld:
-    """The patient's side of the proof; nobody hears more seconds than have passed."""
-    seen = call.figures.total if call.figures is not None else nothing(call.ring.call_id)
-    video_s, audio_s = min(seen.video_s, longest_s), min(seen.audio_s, longest_s)
-    mode = Mode.VIDEO if video_s >= VIDEO_FROM_S else Mode.AUDIO if audio_s > 0 else Mode.TEXT
-    return ev.CallHeld(
-        call.ring.visit_id,
-        call.ring.call_id,
-        call.ring.doctor_id,
-        call.taken_ms,
-        now_ms,
-        round(video_s, 1),
-        round(audio_s, 1),
-        round(min(seen.concealed_s, longest_s), 2),
-        mode,
-        "node",
-        reason,
-    )

@@ -46,10 +46,10 @@ class Settings(Struct, frozen=True):
     gone_s: int = 120
     """A doctor who is not there for so long, no page and no word of one, loses whom she took, and is not ready."""
     gone_red_s: int = 60
+    """The same, with a RED patient."""
     gone_in_call_s: int = 200
     """While the visit is in a call. Its sound goes past the hub: when a proxy for browsers is down, the two go on
     speaking. Who speaks into nothing hangs up, or the node does after two minutes of silence, and the state says so."""
-    """The same, with a RED patient."""
 
 
 class Doctor(Struct, frozen=True):
