@@ -40,7 +40,7 @@ export function Week({ name, spans, onSpans }) {
     return html`<li key=${number} class="row tight" data-test=${`${name}-${number}`}><strong class="weekday">${weekday(number)}</strong>
       ${mine.length === 0 ? html`<span class="soft">${t("plan-nobody")}</span>` : mine.map((one, at) => html`<span class="row tight" key=${at}>${field(one, "start", at)}<span aria-hidden="true">–</span>${field(one, "end", at)}
         <button type="button" class="quiet" data-test=${`${name}-${number}-${at}-drop`} aria-label=${`${weekday(number)} ${one.start}–${one.end}: ${t("remove")}`} onClick=${() => onSpans(spans.filter((other) => other !== one))}>${t("remove")}</button></span>`)}
-      <button type="button" class="quiet" data-test=${`${name}-${number}-add`} aria-label=${`${weekday(number)}: ${t("plan-add-hours")}`} onClick=${add}>＋ ${t("plan-add-hours")}</button></li>`;
+      <button type="button" class="quiet" data-test=${`${name}-${number}-add`} aria-label=${`${weekday(number)}: ${t("plan-add-hours")}`} onClick=${add}>+ ${t("plan-add-hours")}</button></li>`;
   })}</ul>`;
 }
 

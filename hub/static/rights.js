@@ -43,10 +43,16 @@ function Erase({ keep }) {
   return html`<section class="card stack tight"><h2>${t("rights-erase")}</h2><p>${t("rights-explain")}</p>
     <form class="row filters" onSubmit=${look}><${TextField} id="rights-who" test="rights-who" label=${t("rights-who")} hint=${t("rights-who-hint")} value=${who.value} maxlength=${60} onValue=${(/** @type {string} */ text) => (who.value = text)} />
       <button data-test="rights-look" disabled=${!who.value.trim()}>${t("rights-look")}</button></form>
-    ${plan.value ? html`<ul class="stack tight" data-test="rights-plan">${plan.value.items.map((/** @type {any} */ item, /** @type {number} */ at) => html`<${Line} key=${at} item=${item} />`)}</ul>
-      ${goes ? html`<div><button type="button" class="danger" data-test="rights-ask" onClick=${() => (asking.value = true)}>${t("rights-ask")}</button></div>` : html`<p class="notice" role="status" data-test="rights-nothing">${t("error-nothing-to-erase")}</p>`}` : null}
+    ${plan.value ? html`<${Plan} plan=${plan.value} />
+      ${goes ? html`<div><button type="button" class="danger" data-test="rights-ask" onClick=${() => (asking.value = true)}>${t("rights-ask")}</button></div>` : null}` : null}
     ${asking.value ? html`<${Act} title=${t("rights-ask")} says=${t("rights-ask-says")} go=${t("rights-ask")} danger ready=${reason.value.trim().length >= REASON_MIN} act=${ask} onClose=${() => (asking.value = false)}>
       <${TextField} id="rights-reason" test="rights-reason" label=${t("glass-reason")} hint=${t("glass-reason-hint")} value=${reason.value} maxlength=${60} onValue=${(/** @type {string} */ text) => (reason.value = text)} /><//>` : null}</section>`;
+}
+
+/** What of a person would go now, and what stays and why. @param {{plan: any}} props */
+function Plan({ plan }) {
+  return html`<ul class="stack tight" data-test="rights-plan">${plan.items.map((/** @type {any} */ item, /** @type {number} */ at) => html`<${Line} key=${at} item=${item} />`)}</ul>
+    ${plan.items.some((/** @type {any} */ item) => item.goes) ? null : html`<p class="notice" role="status" data-test="rights-nothing">${t("error-nothing-to-erase")}</p>`}`;
 }
 
 /** One thing that is kept, and whether it would go. @param {{item: any}} props */
@@ -67,6 +73,15 @@ function Requests({ found, keep }) {
 /** @param {{one: any, me: string, keep: (fresh?: any) => void}} props */
 function Request({ one, me, keep }) {
   const deciding = useSignal(/** @type {boolean | null} */ (null));
+  const plan = useSignal(/** @type {any} */ (null));
+  const look = async () => {
+    try {
+      plan.value = await post("/api/erasures/plan", { reference: one.patient_id });
+      deciding.value = true;
+    } catch (error) {
+      toast("bad", errorText(error));
+    }
+  };
   const decide = async (/** @type {string} */ password) => keep(await post(`/api/erasures/${one.erasure_id}`, { password, agree: deciding.value }));
   const home = one.node_ms === 0 ? t("rights-node-waits") : t("rights-node-done", { day: day(one.node_ms) });
   return html`<li class="card stack tight" data-test="rights-request" data-state=${one.state}>
@@ -74,8 +89,9 @@ function Request({ one, me, keep }) {
     <p>${one.reason}</p><p class="small soft">${t("rights-asked-by", { who: one.asked_by || "—" })}${one.decided_by ? ` · ${t("rights-decided-by", { who: one.decided_by })}` : ""}</p>
     ${one.state === "done" ? html`<p class="small">${t("rights-done", { visits: one.visits, entries: one.entries, blobs: one.blobs })} · ${one.scrubbed_ms ? t("rights-scrubbed") : t("rights-not-scrubbed")} · ${home}</p>` : null}
     ${one.state === "waiting" ? html`<div class="row"><button type="button" data-test="rights-refuse" onClick=${() => (deciding.value = false)}>${t("rights-refuse")}</button>
-      ${one.asked_by === me ? html`<span class="soft small">${t("error-own-request")}</span>` : html`<button type="button" class="danger" data-test="rights-agree" onClick=${() => (deciding.value = true)}>${t("rights-agree")}</button>`}</div>` : null}
-    ${deciding.value !== null ? html`<${Act} title=${t(deciding.value ? "rights-agree" : "rights-refuse")} says=${deciding.value ? t("rights-agree-says") : ""} go=${t(deciding.value ? "rights-agree" : "rights-refuse")} danger=${deciding.value} act=${decide} onClose=${() => (deciding.value = null)} />` : null}</li>`;
+      ${one.asked_by === me ? html`<span class="soft small">${t("error-own-request")}</span>` : html`<button type="button" class="danger" data-test="rights-agree" onClick=${look}>${t("rights-agree-look")}</button>`}</div>` : null}
+    ${deciding.value === false ? html`<${Act} title=${t("rights-refuse")} go=${t("rights-refuse")} act=${decide} onClose=${() => (deciding.value = null)} />` : null}
+    ${deciding.value ? html`<${Act} title=${t("rights-agree")} says=${t("rights-agree-says")} go=${t("rights-agree")} danger ready=${plan.value.items.some((/** @type {any} */ item) => item.goes)} act=${decide} onClose=${() => (deciding.value = null)}><${Plan} plan=${plan.value} /><//>` : null}</li>`;
 }
 
 /** @param {{found: any, keep: (fresh?: any) => void}} props */

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,12 +18,15 @@ import pyotp
 import pytest
 from msgspec import Struct
 from playwright.sync_api import Browser, Page, expect
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 
+from edge.model import events as ev
+from edge.model.records import VisitState
 from edge.sync import release
 from edge.sync.log import Stream
 from hub import review
 from hub.permits import Role
+from hub.store.schema import entries
 from tests.hub.kit import DRAFT, PASSWORD, HubKit, new_id, registered, visit_events
 from tests.hub.test_fleet import RELEASE, many_nodes
 from tests.hub.test_nodes import TOLD, in_stream
@@ -49,14 +53,19 @@ class Office(Struct, frozen=True):
 
     url: str
     totp: dict[str, str]
+    long_ago: str
+    """A visit of which the hub heard years ago."""
 
 
 def give_role(connection: Connection, *, person_id: str, role: Role, now_ms: int) -> None:
     review.give_role(connection, person_id, role.value, now_ms)
 
 
-async def fill_hub(data: Path, centres: int) -> dict[str, str]:
-    """Nodes, a visit that was answered and one that waits, and people; what their authenticators know."""
+async def fill_hub(data: Path, centres: int) -> tuple[dict[str, str], str]:
+    """Nodes, a visit that was answered and one that waits, and people.
+
+    What their authenticators know, and a visit of which the hub heard years ago.
+    """
     kit = await (await asyncio.to_thread(HubKit, data)).start()
     await kit.add_doctor("asha", "डॉ. सत्यनारायण रामानुजाचार्य वेंकटसुब्रह्मण्यम मिश्र")
     node = await kit.enrol("014B")
@@ -66,6 +75,11 @@ async def fill_hub(data: Path, centres: int) -> dict[str, str]:
     for serial, visit_id in enumerate((seen, waiting), 1):
         patient_id = new_id()
         await node.send([registered(patient_id), *visit_events(visit_id, patient_id, serial=serial)])
+    long_ago, patient_id = new_id(), new_id()
+    left = ev.VisitClosed(long_ago, VisitState.COMPLETED)
+    await node.send([registered(patient_id), *visit_events(long_ago, patient_id, serial=3), left])
+    years_ago = update(entries).where(entries.c.visit_id == long_ago).values(received_ms=1)
+    await kit.hub.store.write(lambda connection: connection.execute(years_ago) and None)
     doctor = await kit.login()
     reply = await doctor.call("POST", f"/api/visits/{seen}/sign", {"command_id": new_id(), "draft": DRAFT})
     assert reply.status == 200
@@ -74,21 +88,21 @@ async def fill_hub(data: Path, centres: int) -> dict[str, str]:
         await kit.hub.store.write(partial(give_role, person_id=name, role=role, now_ms=kit.clock.ms))
     await kit.hub.store.write(lambda connection: many_nodes(connection, kit.hub.keys, centres))
     await kit.stop()
-    return kit.totp
+    return kit.totp, long_ago
 
 
 @contextlib.contextmanager
 def serving(data: Path, centres: int) -> Iterator[Office]:
     """A hub in a process of its own."""
     with ThreadPoolExecutor(1) as beside:  # the browser has a loop of its own in this thread
-        totp = beside.submit(lambda: asyncio.run(fill_hub(data, centres))).result()
+        totp, long_ago = beside.submit(lambda: asyncio.run(fill_hub(data, centres))).result()
     command = [sys.executable, "-m", "hub", "serve", "--data", str(data), "--http", "127.0.0.1:0"]
     command += ["--link-address", "127.0.0.1", "--udp", "0", "--tls", "0"]
     with (data.parent / "log").open("w") as log:
         hub = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=dict(os.environ))
     try:
         assert hub.stdout is not None
-        yield Office(str(json.loads(hub.stdout.readline())["http"]), totp)
+        yield Office(str(json.loads(hub.stdout.readline())["http"]), totp, long_ago)
     finally:
         hub.send_signal(signal.SIGTERM)
         hub.wait(20)
@@ -331,13 +345,6 @@ def test_an_administrator_looks_after_the_whole_house(admin: Page, office: Offic
     go(page, "glass", "glass-none")
     go(page, "rights", "rights-none")
     faultless(page)
-    page.locator('[data-test="retention"][data-class="clinical"] [data-test="retention-set"]').click()
-    fill(page, "retention-value", "1096")
-    faultless(page)
-    act(page)
-    expect(page.locator('[data-test="retention"][data-class="clinical"]')).to_contain_text(
-        "kept 1,096", timeout=WAIT_MS
-    )
     fill(page, "breach-centre", "014B")
     tap(page, "breach-make")
     expect(page.locator('[data-test="breach-found"]')).to_have_attribute("data-patients", "0", timeout=WAIT_MS)
@@ -359,6 +366,35 @@ def test_an_administrator_looks_after_the_whole_house(admin: Page, office: Offic
     said = ("401", "404")  # the wrong password, and the number that nobody has
     watch.complaints = [one for one in watch.complaints if not any(code in one for code in said)]
     watch.none()
+
+
+def test_whoever_agrees_to_an_erasure_sees_first_what_goes(browser: Browser, office: Office, admin: Page) -> None:
+    page = admin
+    go(page, "rights", "rights-none")
+    page.locator('[data-test="retention"][data-class="clinical"] [data-test="retention-set"]').click()
+    fill(page, "retention-value", "1096")
+    faultless(page)
+    act(page)
+    expect(page.locator('[data-test="retention"][data-class="clinical"]')).to_contain_text(
+        "kept 1,096", timeout=WAIT_MS
+    )
+    fill(page, "rights-who", office.long_ago)
+    tap(page, "rights-look")
+    expect(page.locator('[data-test="rights-line"][data-goes="true"]')).to_have_count(1, timeout=WAIT_MS)
+    tap(page, "rights-ask")
+    fill(page, "rights-reason", "she asked by letter of 3 May")
+    act(page)
+    expect(page.locator('[data-test="rights-request"]')).to_have_attribute("data-state", "waiting", timeout=WAIT_MS)
+    officer = log_in(browser, office, "meher", 360, 640)
+    go(officer, "rights", "rights-request")
+    tap(officer, "rights-agree")
+    dialog = officer.locator('[data-test="act-dialog"]')
+    expect(dialog.locator('[data-test="rights-line"][data-goes="true"]')).to_contain_text(office.long_ago)
+    expect(dialog.locator('[data-test="rights-line"][data-goes="false"]')).to_have_attribute("data-why", "kept")
+    faultless(officer)
+    act(officer)
+    expect(officer.locator('[data-test="rights-request"]')).to_have_attribute("data-state", re.compile("approved|done"))
+    officer.context.close()
 
 
 def test_a_coordinator_breaks_the_glass_and_an_administrator_reviews_it(

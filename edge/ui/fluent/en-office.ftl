@@ -345,6 +345,7 @@ rights-not-scrubbed = bytes may still be on this hub's disk
 rights-node-waits = the centre has not said yet that it has erased it
 rights-node-done = erased at the centre, { $day }
 rights-agree = Agree: erase it
+rights-agree-look = See what would go, and agree
 rights-agree-says = It goes here and at the centre within moments of their next contact, for good. Backups that were made before hold it until you delete them.
 rights-refuse = Refuse
 retention = How long things are kept
