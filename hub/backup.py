@@ -19,7 +19,7 @@ from sqlalchemy import Connection, delete, func, select
 from edge.model.errors import Fault, UpkendraError
 from edge.sync import faults
 
-from . import audit, backup_postgres
+from . import audit, backup_postgres, erasures
 from .config import Settings
 from .keys import KEYS_FILE, LEAF_FILE, LEAF_KEY_FILE, Keyring, init_keys, load_keys
 from .shelf import is_name
@@ -61,6 +61,8 @@ class Restored(Struct, frozen=True):
     entries: int
     changes: int
     """Taken over from the second copy."""
+    erased_again: int = 0
+    """Visits, people, numbers and reasons that were erased after the backup."""
 
 
 def init_hub(settings: Settings) -> Keyring:
@@ -178,8 +180,8 @@ def restore(settings: Settings, source: Path, now_ms: int, *, replace: bool) -> 
     if load_keys(settings.data).sign_public.hex() != manifest.hub_key:
         raise BackupRefused("This backup belongs to another hub.", code="backup_other_hub")
     _restore_blobs(settings.blobs_folder, source, manifest)
-    _put(settings, source / DATABASE_FILE, now_ms)
-    return settle(settings, manifest.made_ms, now_ms)
+    replayed = _put(settings, source / DATABASE_FILE, now_ms)
+    return settle(settings, manifest.made_ms, replayed, now_ms)
 
 
 def _belongs(name: str) -> bool:
@@ -216,8 +218,9 @@ def restore_copy(settings: Settings, copy: Path, now_ms: int, *, replace: bool) 
         raise BackupRefused("This folder holds no second copy.", code="backup_damaged")
     base = folder.base(histories[0])
     made_ms = int(base.stat().st_mtime * 1000)
-    _put(settings, base, now_ms)
-    return settle(msgspec.structs.replace(settings, copy=copy), made_ms, now_ms)
+    settings = msgspec.structs.replace(settings, copy=copy)
+    replayed = _put(settings, base, now_ms)
+    return settle(settings, made_ms, replayed, now_ms)
 
 
 def _need_room(settings: Settings, *, replace: bool) -> None:
@@ -232,32 +235,45 @@ def _need_room(settings: Settings, *, replace: bool) -> None:
         raise BackupRefused("There is a database here. Say --replace to put it aside.", code="store_in_the_way")
 
 
-def _put(settings: Settings, database: Path, now_ms: int) -> None:
+def _put(settings: Settings, database: Path, now_ms: int) -> int:
+    """Put a database in its place, with what was changed later from the second copy; how many changes that were.
+
+    Raises CopyRefused: then nothing was changed.
+    """
     fresh = settings.data / (DATABASE_FILE + ".restoring")
-    for suffix in ("", "-wal", "-shm"):
-        fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)
+    _drop(fresh)
     shutil.copyfile(database, fresh)
     fresh.chmod(0o600)
     _sync(fresh)
     if settings.database:
         Store(f"sqlite:///{fresh}").close()  # of an older release: brought up to this one first
         backup_postgres.fill(fresh, settings.database_url)
-        for suffix in ("", "-wal", "-shm"):
-            fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)
-        return
+        _drop(fresh)
+        return 0
+    replayed = 0
+    if settings.copy is not None:
+        try:
+            replayed = replay(fresh, FolderCopy(settings.copy))
+        except CopyRefused:
+            _drop(fresh)
+            raise
+        _sync(fresh)
     for suffix in ("", "-wal", "-shm"):
         old = settings.data / (DATABASE_FILE + suffix)
         if old.exists():
             old.rename(settings.data / f"{DATABASE_FILE}.before-{now_ms}{suffix}")
     fresh.rename(settings.data / DATABASE_FILE)
     _sync(settings.data)
+    return replayed
 
 
-def settle(settings: Settings, made_ms: int, now_ms: int) -> Restored:
-    """After a restore: later changes from the second copy, nobody is logged in, the audit says so. Blocking."""
-    replayed = 0
-    if settings.copy is not None:
-        replayed = replay(settings.data / DATABASE_FILE, FolderCopy(settings.copy))
+def _drop(database: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        database.with_name(database.name + suffix).unlink(missing_ok=True)
+
+
+def settle(settings: Settings, made_ms: int, replayed: int, now_ms: int) -> Restored:
+    """After a restore: nobody is logged in, the audit says so, what was erased since is erased again. Blocking."""
 
     def act(connection: Connection) -> Restored:
         if settings.copy is None:
@@ -271,7 +287,9 @@ def settle(settings: Settings, made_ms: int, now_ms: int) -> Restored:
 
     store = Store(settings.database_url)
     try:
-        return store.write_now(act)
+        done = store.write_now(act)
+        again = erasures.recall(store, load_keys(settings.data), settings.data, now_ms)
+        return msgspec.structs.replace(done, erased_again=again)
     finally:
         store.close()
 

@@ -17,10 +17,11 @@ from edge.sync.erased import name_of
 from edge.sync.log import NO_SALT, Stream, commitment, own_salt
 
 from .keys import Keyring
-from .store.dialect import Row, insert_new
+from .store.dialect import Row, insert_new, lock, share
 from .store.schema_rights import erased, erasures
 
 LIST_FILE: Final = "erased.list"
+ERASING: Final = "erasing"
 SALT_BYTES: Final = 16
 IN_MAX: Final = 500
 _AMONG = select(erased.c.name, erased.c.salt_sealed).where(erased.c.name.in_(bindparam("names", expanding=True)))
@@ -34,12 +35,24 @@ class Gone(Struct, frozen=True):
     def __contains__(self, identifier: str) -> bool:
         return identifier in self.salts
 
+    def without(self, identifiers: Iterable[str]) -> "Gone":
+        """The same, of people who are here again less."""
+        again = set(identifiers)
+        left = {one: salt for one, salt in self.salts.items() if one not in again} if again else self.salts
+        return Gone(left) if left else NONE
+
 
 NONE: Final = Gone({})
 
 
+def going(connection: Connection) -> None:
+    """Something is erased in this transaction: no process takes anything in meanwhile (:func:`among`)."""
+    lock(connection, ERASING)
+
+
 def among(connection: Connection, keys: Keyring, identifiers: Iterable[str]) -> Gone:
-    """Which of these ids were erased."""
+    """Which of these ids were erased; a writer can rely on it until its transaction ends."""
+    share(connection, ERASING)
     names = {name_of(one): one for one in set(identifiers) - {""}}
     wanted = sorted(names)
     salts: dict[str, bytes] = {}

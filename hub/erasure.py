@@ -5,7 +5,7 @@ that was derived from it goes in the same transaction; files on shelves, whose k
 (:mod:`hub.erasure_desk`). Knows no socket and no HTTP.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -20,7 +20,7 @@ from .down import DownBlob, Speaker, speak, visit_salt
 from .home.sites import is_home
 from .keys import Keyring, KeysRefused
 from .retention import Class, settings
-from .store.dialect import insert_new
+from .store.dialect import insert_new, lock
 from .store.schema import (
     blob_chunks,
     blobs,
@@ -166,14 +166,24 @@ def carry_out(connection: Connection, keys: Keyring, found: Plan, erasure_id: st
     visit_ids = [item.visit_id for item in found.goes if item.name is Class.CLINICAL]
     person = [found.patient_id] if any(item.name is Class.REGISTRATION for item in found.goes) else []
     done = erase(connection, keys, found.node_id, visit_ids, person, erasure_id, now_ms)
+    others: list[bytes] = []
     for item in found.goes:
         if item.name is Class.REASONS:
+            others.append(_reasons_of(item.visit_id))
             connection.execute(delete(glass).where(glass.c.visit_id == item.visit_id))
         elif item.name is Class.ACCOUNT and (account := _only_account(connection, found.patient_id)):
+            others.append(name_of(account[0]))
             _erase_account(connection, account[0])
+    for name in others:
+        erased.put(connection, keys, name, b"", found.node_id, erasure_id, now_ms)
     if person:
         connection.execute(delete(home_people).where(home_people.c.patient_id == found.patient_id))
-    return done
+    return Done(done.visits, done.entries, done.blobs, (*done.names, *others))
+
+
+def _reasons_of(visit_id: str) -> bytes:
+    """The name of what was written when the glass was broken for a visit."""
+    return name_of(f"reasons {visit_id}")
 
 
 def erase(
@@ -186,6 +196,9 @@ def erase(
     now_ms: int,
 ) -> Done:
     """Erase these visits and people, whatever stands against it; a list that says so was kept. Idempotent."""
+    erased.going(connection)
+    for visit_id in sorted(visit_ids):
+        lock(connection, visit_id)  # whoever writes a note or a draft of it at this moment
     named = select(blobs.c.node_id, blobs.c.blob_id).where(blobs.c.visit_id.in_(visit_ids))
     files = connection.execute(named).all()
     ids = [*visit_ids, *patient_ids, *(row.blob_id for row in files)]
@@ -273,23 +286,38 @@ def tell(connection: Connection, speaker: Speaker, node_id: str, names: Sequence
 
 
 def again(connection: Connection, keys: Keyring, names: dict[bytes, str], now_ms: int) -> int:
-    """Erase what an older copy brought back of what these names say; how many visits and people. Idempotent."""
+    """Erase what an older copy brought back of what these names say; how many things and people. Idempotent."""
     known = erased.listed(connection)
     fresh = {name: node_id for name, node_id in names.items() if name not in known}
     if not fresh:
         return 0
     nodes = set(fresh.values())
-    found = 0
+    found = _others_again(connection, fresh)
     for node_id in sorted(nodes):
         mine = select(visits.c.visit_id).where(visits.c.node_id == node_id)
         gone = [one for one in connection.execute(mine).scalars().all() if name_of(one) in fresh]
         people = select(patients.c.patient_id).where(patients.c.node_id == node_id)
         persons = [one for one in connection.execute(people).scalars().all() if name_of(one) in fresh]
-        if gone or persons:
-            erase(connection, keys, node_id, gone, persons, "", now_ms)
+        if gone:
+            erase(connection, keys, node_id, gone, (), "", now_ms)
+        persons = [one for one in persons if not views.has_visit(connection, one)]  # else she came again since
+        if persons:
+            erase(connection, keys, node_id, (), persons, "", now_ms)
             for patient_id in persons:
                 connection.execute(delete(home_people).where(home_people.c.patient_id == patient_id))
-            found += len(gone) + len(persons)
+        found += len(gone) + len(persons)
     for name, node_id in fresh.items():
         erased.put(connection, keys, name, b"", node_id, "", now_ms)
     return found
+
+
+def _others_again(connection: Connection, names: Container[bytes]) -> int:
+    """Reasons and numbers of accounts that these names say."""
+    broken = connection.execute(select(glass.c.visit_id).distinct()).scalars().all()
+    reasons = [one for one in broken if _reasons_of(one) in names]
+    connection.execute(delete(glass).where(glass.c.visit_id.in_(reasons)))
+    held = connection.execute(select(home_accounts.c.account_id)).scalars().all()
+    accounts = [one for one in held if name_of(one) in names]
+    for account_id in accounts:
+        _erase_account(connection, account_id)
+    return len(reasons) + len(accounts)

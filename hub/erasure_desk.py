@@ -75,6 +75,7 @@ class ErasureDesk:
     def _carrier(self, erasure_id: str) -> Callable[[Connection], Sequence[down.DownBlob]]:
         def act(connection: Connection) -> Sequence[down.DownBlob]:
             now_ms = self._wall_ms()
+            erased.going(connection)
             mine = (erasures.c.erasure_id == erasure_id, erasures.c.state == APPROVED)
             row = connection.execute(select(erasures.c.patient_id, erasures.c.node_id).where(*mine)).first()
             made = None if row is None else erasure.plan(connection, row.patient_id, now_ms)

@@ -123,6 +123,7 @@ def receive_bundle(
     found = [views.readable(raw) for raw in payload.entries]
     places = [_index(one) for one in found]
     gone = erased.among(connection, keys, (one for place in places for one in place[2:]))
+    gone = gone.without(one for *_, one in places if one in gone and views.has_visit(connection, one))
     rows: list[Row] = [
         {
             "node_id": node_id,

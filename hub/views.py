@@ -182,6 +182,12 @@ def node_of_patient(connection: Connection, patient_id: str) -> str:
     return str(connection.execute(found).scalar() or "")
 
 
+def has_visit(connection: Connection, patient_id: str) -> bool:
+    """Whether a visit of hers is here."""
+    found = select(visits.c.visit_id).where(visits.c.patient_id == patient_id).limit(1)
+    return connection.execute(found).first() is not None
+
+
 def load_patients(connection: Connection, patient_ids: Iterable[str]) -> dict[str, Patient]:
     """Several patients by id."""
     wanted = sorted(set(patient_ids))

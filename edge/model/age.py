@@ -7,8 +7,10 @@ is None and is never replaced by a default (triage.md §1.1). Reads no clock.
 from datetime import date
 from math import ceil
 
+from msgspec import structs
+
 from .clock import day_of
-from .records import Age, AgeUnit, Person
+from .records import AGE_VALUE_MAX, Age, AgeUnit, Person
 
 DAYS_PER_YEAR = 365.25
 DAYS_PER_MONTH = DAYS_PER_YEAR / 12
@@ -62,6 +64,17 @@ def age_days(person: Person, registered_ms: int, at_ms: int) -> int | None:
     if person.age is None:
         return None
     return told_days(person.age) + max(day_of(at_ms) - day_of(registered_ms), 0)
+
+
+def told_anew(person: Person, registered_ms: int, at_ms: int) -> Person:
+    """The person as she would be told at ``at_ms``: the age of who has no birth date grew since she was registered."""
+    if person.age is None:
+        return person
+    days = told_days(person.age) + max(day_of(at_ms) - day_of(registered_ms), 0)
+    if days == told_days(person.age):
+        return person
+    age = Age(days, AgeUnit.DAYS) if days <= AGE_VALUE_MAX else Age(months_of(days), AgeUnit.MONTHS)
+    return structs.replace(person, age=age)
 
 
 def months_of(days: int) -> int:

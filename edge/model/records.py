@@ -92,10 +92,13 @@ STANDING_STATES = OPEN_STATES - {VisitState.DRAFT, VisitState.TRIAGED}
 """Open, with a token: a doctor or the nurse still owes the patient something, however long ago it began."""
 
 
+AGE_VALUE_MAX = 1500
+
+
 class Age(Struct, frozen=True, array_like=True):
     """Age as it was told. ``value`` counts ``unit``; estimated unless a date of birth is known."""
 
-    value: Annotated[int, Meta(ge=0, le=1500)]
+    value: Annotated[int, Meta(ge=0, le=AGE_VALUE_MAX)]
     unit: AgeUnit = AgeUnit.YEARS
 
 

@@ -2,8 +2,8 @@
 
 A name (:mod:`edge.sync.erased`) is kept for good, so that an older copy, or what the hub sends back, brings nothing
 again. Nothing goes before the hub has acknowledged it: it holds a hash in its place. A person stays as long as a visit
-of hers does: the hub may not know yet that she came again. On the journal's connection, in pieces: a log of years is
-looked through, and whoever writes meanwhile goes first.
+of hers does, and is said to the hub anew, which may have erased her name before it knew that she came again. On the
+journal's connection, in pieces: a log of years is looked through, and whoever writes meanwhile goes first.
 """
 
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edge.model import events as ev
+from edge.model.age import told_anew
 from edge.model.clock import Instant
 from edge.sync import faults
 from edge.sync.erased import NAMES_MAX, name_of
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 
 _entry = msgspec.msgpack.Decoder(ev.Entry)
 DISPENSED = ev.KIND_OF[ev.Dispensed]
-PERSON_KINDS = (ev.KIND_OF[ev.PatientRegistered], ev.KIND_OF[ev.PatientAmended])
+OPENED = ev.KIND_OF[ev.VisitOpened]
+REGISTERED = ev.KIND_OF[ev.PatientRegistered]
+PERSON_KINDS = (REGISTERED, ev.KIND_OF[ev.PatientAmended])
 VISITS_AT_ONCE = 500
 """In one piece, of all that the log knows."""
 ENTRIES_AT_ONCE = 2_000
@@ -68,23 +71,29 @@ class Erasing:
         return visit_ids
 
     def run(
-        self, told: Callable[[tuple[bytes, ...]], None], withdrawn: Callable[[list[Withdrawn]], None]
+        self,
+        told: Callable[[tuple[bytes, ...]], None],
+        withdrawn: Callable[[list[Withdrawn]], None],
+        named: Callable[[str], None],
     ) -> Iterator[None]:
         """Erase what may go now, a piece at each step; between two of them others may write.
 
-        ``told`` hears the names of which nothing is left here, ``withdrawn`` what is left over of photos. A step that
-        raises, or a kill, loses nothing: all is looked at again.
+        ``told`` hears the names of which nothing is left here, ``withdrawn`` what is left over of photos, ``named`` who
+        is here again and unknown to the hub. A step that raises, or a kill, loses nothing: all is looked at again.
         """
         self._heard = False
         self._again.clear()
         try:
-            yield from self._run(told, withdrawn)
+            yield from self._run(told, withdrawn, named)
         except BaseException:
             self._heard = True
             raise
 
     def _run(
-        self, told: Callable[[tuple[bytes, ...]], None], withdrawn: Callable[[list[Withdrawn]], None]
+        self,
+        told: Callable[[tuple[bytes, ...]], None],
+        withdrawn: Callable[[list[Withdrawn]], None],
+        named: Callable[[str], None],
     ) -> Iterator[None]:
         due = {bytes(name) for (name,) in self._db.rows("SELECT name FROM erased WHERE done = 0")}
         held: list[Callable[[], bool]] = []
@@ -106,6 +115,12 @@ class Erasing:
                 if self._person_stays(patient_id, rowids):
                     left.add(name_of(patient_id))
                     held.append(partial(self._person_stays, patient_id, rowids))
+                    if not self._is_told_again(rowids):
+                        if self._is_here_again(patient_id):
+                            named(patient_id)
+                            yield
+                        else:
+                            held.append(lambda one=patient_id: not self._is_here_again(one))  # type: ignore[misc]
                     continue
                 with self._db.transaction():
                     self._erase_person(patient_id, rowids)
@@ -159,6 +174,19 @@ class Erasing:
         marks = ",".join("?" * len(rowids))
         here = self._db.row("SELECT 1 FROM visits WHERE patient_id = ? LIMIT 1", patient_id)
         return here is not None or self._waits(f"e.rowid IN ({marks})", *rowids)
+
+    def _is_here_again(self, patient_id: str) -> bool:
+        """Whether the hub has the beginning of a visit of hers that is not erased: it takes her name again then."""
+        here = [one for (one,) in self._db.rows("SELECT visit_id FROM visits WHERE patient_id = ?", patient_id)]
+        stay = [one for one in here if self._db.row("SELECT 1 FROM erased WHERE name = ?", name_of(one)) is None]
+        return any(not self._waits("e.visit_id = ? AND e.kind = ?", one, OPENED) for one in stay)
+
+    def _is_told_again(self, rowids: Sequence[int]) -> bool:
+        """Whether she was registered a second time in the log, since the hub has erased the first."""
+        marks = ",".join("?" * len(rowids))
+        sql = f"SELECT count(*) FROM entries WHERE rowid IN ({marks}) AND kind = ?"  # noqa: S608
+        row = self._db.row(sql, *rowids, REGISTERED)
+        return row is not None and row[0] > 1
 
     def _erase_visit(self, visit_id: str) -> list[Withdrawn]:
         stamps = "SELECT stamp FROM entries WHERE visit_id = ? AND kind = ?"
@@ -250,4 +278,10 @@ def sweep(journal: "Journal", at: Instant) -> Iterator[None]:
         for first in range(0, len(names), NAMES_MAX):
             journal.record((ev.ErasureDone(names[first : first + NAMES_MAX]),), "", at)
 
-    return journal.erasing.run(told, journal.media.taken_back)
+    def named(patient_id: str) -> None:
+        known = journal.views.patient(patient_id)
+        if known is not None:
+            person = told_anew(known.person, known.registered_ms, at.wall_ms)
+            journal.record((ev.PatientRegistered(patient_id, known.local_id, person),), "", at)
+
+    return journal.erasing.run(told, journal.media.taken_back, named)

@@ -125,8 +125,18 @@ def lock(connection: Connection, name: str) -> None:
     """
     if connection.dialect.name == "sqlite" or not connection.get_execution_options().get("writing", False):
         return
-    key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
-    connection.execute(select(func.pg_advisory_xact_lock(key)))
+    connection.execute(select(func.pg_advisory_xact_lock(_lock_key(name))))
+
+
+def share(connection: Connection, name: str) -> None:
+    """Keep whoever has ``name`` alone (:func:`lock`) out until this writer's transaction ends, and nobody else."""
+    if connection.dialect.name == "sqlite" or not connection.get_execution_options().get("writing", False):
+        return
+    connection.execute(select(func.pg_advisory_xact_lock_shared(_lock_key(name))))
+
+
+def _lock_key(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
 
 
 def is_deadlock(error: BaseException) -> bool:

@@ -2,12 +2,14 @@
 
 import asyncio
 import secrets
+import threading
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 
 import msgspec
 import pytest
-from sqlalchemy import Connection, func, inspect, select, text
+from sqlalchemy import Connection, delete, func, inspect, select, text
 
 from edge.model import events as ev
 from edge.model.errors import UpkendraError
@@ -15,17 +17,25 @@ from edge.model.records import Complaint, VisitState
 from edge.sync import holdings
 from edge.sync.bundle import BundlePayload, unpack
 from edge.sync.erased import name_of
+from edge.sync.link import BundleArrived
 from edge.sync.log import Stream
-from edge.sync.seal import SignedDown, open_down
-from hub import audit, backup, chains, erased, erasures, retention, views
+from edge.sync.seal import Grade, SignedDown, open_down
+from hub import audit, backup, chains, erased, erasures, glass, retention, views
 from hub.hub import Hub
 from hub.permits import Role
 from hub.quarantine import put_aside
+from hub.receive import receive_bundle
 from hub.retention import FLOOR_DAYS, Class
+from hub.store.dialect import insert_many_new
+from hub.store.engine import Store
 from hub.store.schema import entries, node_stock, patients, visits
+from hub.store.schema_home import home_accounts, home_people, home_sessions
+from hub.store.schema_office import glass as broken_glass
+from hub.store.schema_rights import erased as erased_names
 from tests.kits import media as made
 
-from .kit import PASSWORD, START_MS, HubKit, NodeKit, Page, new_id, registered
+from .home_kit import Telephone
+from .kit import PASSWORD, START_MS, HubKit, NodeKit, Page, new_id, registered, visit_events
 from .test_blobs import Case, settled
 from .test_permits import person
 
@@ -289,6 +299,81 @@ async def test_a_number_that_two_people_have_finds_neither_and_a_visit_finds_her
         assert met.value.refusal.code == code
 
 
+async def test_who_comes_again_after_an_erasure_has_her_name_and_can_be_erased_again(kit: HubKit) -> None:
+    await kit.add_doctor()
+    node = await kit.enrol()
+    gone = await Person(node).come()
+    await fixed(kit)
+    kit.clock.pass_s(YEARS_S)
+    await erase(kit, gone.patient_id)
+    again = new_id()
+    await node.send(visit_events(again, gone.patient_id))
+    await node.send([registered(gone.patient_id, "Sita, here again")])
+    page = await kit.login()
+    assert "Sita, here again" in str(await page.get(f"/api/visits/{again}"))
+    names = await kit.hub.store.read(erased.listed)
+
+    def of_an_older_copy(connection: Connection) -> int:
+        connection.execute(delete(erased_names))
+        return erasures.again(connection, kit.hub.keys, names, kit.clock.ms)
+
+    assert await kit.hub.store.write(of_an_older_copy) == 0
+    assert await kit.hub.store.read(lambda c: views.load_patient(c, gone.patient_id)) is not None
+    await node.send([ev.VisitClosed(again, VisitState.COMPLETED)])
+    kit.clock.pass_s(YEARS_S)
+    assert (await erase_again(kit, again))["state"] == "done"
+    assert await kit.hub.store.read(lambda c: views.load_patient(c, gone.patient_id)) is None
+    await verified(kit)
+
+
+async def erase_again(kit: HubKit, reference: str) -> dict[str, object]:
+    first, second = await kit.login("administrator"), await kit.login("medical_officer")
+    await agree(second, await ask(first, reference))
+    await kit.hub.erasures.step()
+    items = (await first.get("/api/rights"))["items"]
+    assert isinstance(items, list)
+    return dict(items[0])
+
+
+async def test_what_another_process_takes_in_while_its_person_is_erased_leaves_nothing(
+    kit: HubKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await kit.add_doctor()
+    node = await kit.enrol()
+    gone = await Person(node).come()
+    await fixed(kit)
+    kit.clock.pass_s(YEARS_S)
+    first, second = await two(kit)
+    await agree(second, await ask(first, gone.patient_id))
+    late = node.entries([ev.EndingTold(gone.visit_id, "better", f"{MARKER} late")])
+    record = kit.hub.directory.by_id(node.keys.node_id)
+    assert record is not None
+    arrived = BundleArrived(node.keys.node_id, bytes(16), Grade.LOG, late, b"")
+
+    asked, go_on = threading.Event(), threading.Event()
+
+    def later(*given: object) -> object:
+        asked.set()  # whether it was erased
+        go_on.wait(10)
+        return insert_many_new(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("hub.receive.insert_many_new", later)
+
+    def elsewhere() -> None:
+        engine = kit.hub.store.engine
+        with engine.connect().execution_options(writing=True) as connection, connection.begin():
+            receive_bundle(connection, arrived, record, kit.hub.keys, START_MS)  # no time counts from it anew
+
+    other = asyncio.create_task(asyncio.to_thread(elsewhere))
+    await asyncio.to_thread(asked.wait, 10)
+    step = asyncio.create_task(kit.hub.erasures.step())
+    await asyncio.wait({step}, timeout=1.0)
+    go_on.set()
+    await asyncio.gather(other, step)
+    assert await rows_with_marker(kit) == []
+    await verified(kit)
+
+
 async def case_again(kit: HubKit, gone: Person) -> None:
     """Pieces of its photo that come once more are taken and thrown away."""
     await gone.case.send([0, 1])
@@ -318,6 +403,34 @@ async def test_an_older_backup_brings_nothing_back(tmp_path: Path) -> None:
     assert await rows_with_marker(again) == []
     assert (await verified(again)).erased > 0
     await again.stop()
+
+
+async def test_neither_a_number_nor_a_reason_comes_back_with_an_older_backup(tmp_path: Path) -> None:
+    kit = await (await asyncio.to_thread(HubKit, tmp_path / "hub", messages=StringIO())).start()
+    await kit.add_doctor()
+    gone = await Person(await kit.enrol()).come()
+    begun_ms, why = kit.clock.ms, "nobody else answers"
+    await kit.hub.store.write(lambda c: glass.break_glass(c, "asha", gone.visit_id, why, begun_ms) and None)
+    at_home = await (await Telephone(kit).login()).register()
+
+    def kept(connection: Connection) -> list[int]:
+        tables = (broken_glass, home_accounts, home_people, home_sessions)
+        return [connection.execute(select(func.count()).select_from(one)).scalar() or 0 for one in tables]
+
+    assert await kit.hub.store.read(kept) == [1, 1, 1, 1]
+    saved = tmp_path / "saved"
+    await asyncio.to_thread(backup.make_backup, kit.settings, saved, kit.clock.ms, with_keys=True)
+    await fixed(kit)
+    kit.clock.pass_s(YEARS_S)
+    await erase(kit, gone.patient_id)
+    await erase_again(kit, at_home)
+    assert await kit.hub.store.read(kept) == [0, 0, 0, 0]
+    await kit.stop()
+    done = await asyncio.to_thread(backup.restore, kit.settings, saved, kit.clock.ms, replace=True)
+    assert done.erased_again == 5, "a visit, its reason, two people, a number"
+    store = await asyncio.to_thread(Store, kit.settings.database_url)
+    assert await asyncio.to_thread(store.read_now, kept) == [0, 0, 0, 0]
+    await asyncio.to_thread(store.close)
 
 
 async def test_a_hub_that_lost_its_list_too_is_told_by_the_node_what_it_said_itself(tmp_path: Path) -> None:
@@ -390,13 +503,22 @@ async def test_the_second_copy_begins_anew_and_the_old_one_is_deleted(tmp_path: 
     assert kit.hub.copier is not None
     assert await kit.hub.copier.reached(kit.hub.store.lsn, 10.0)
     assert with_marker(tmp_path / "copy")
+    saved = tmp_path / "saved"
+    await asyncio.to_thread(backup.make_backup, settings, saved, kit.clock.ms, with_keys=False)
     await fixed(kit)
     kit.clock.pass_s(YEARS_S)
     await erase(kit, gone.patient_id)
     await node.send([ev.StockCounted("F003", 3)])
     assert await kit.hub.copier.reached(kit.hub.store.lsn, 10.0)
-    assert with_marker(tmp_path) == []
+    assert with_marker(tmp_path / "hub") == with_marker(tmp_path / "copy") == []
     assert len(list((tmp_path / "copy").glob("base-*.db"))) == 1
     await kit.stop()
     done = await asyncio.to_thread(backup.restore_copy, settings, tmp_path / "copy", kit.clock.ms, replace=True)
     assert done.entries > 0
+    there = settings.data / "hub.db"
+    before = there.read_bytes()
+    with pytest.raises(UpkendraError) as met:  # of a history that is over since
+        await asyncio.to_thread(backup.restore, settings, saved, kit.clock.ms, replace=True)
+    assert met.value.refusal.code == "copy_other"
+    assert there.read_bytes() == before, "nothing was changed"
+    assert not list(settings.data.glob("*.restoring*"))

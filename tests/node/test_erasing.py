@@ -95,6 +95,7 @@ async def test_a_patient_who_came_again_meanwhile_stays_as_long_as_her_visit_doe
         await clinic.seal_now()
         await until(lambda: nothing_waits(served))
         hub.answers = False  # the hub erases her, and does not know that she is here again
+        hers = await clinic.store.read(lambda views: views.patient(patient))
         again = new_id()
         await served.tablet.say("open_visit", visit_id=again, patient_id=patient)
         hub.say(ev.RecordsErased((name_of(before), name_of(patient))))
@@ -108,6 +109,8 @@ async def test_a_patient_who_came_again_meanwhile_stays_as_long_as_her_visit_doe
         hub.wake()
         await until(lambda: told(hub, (name_of(before),)))
         assert not await told(hub, (name_of(patient),)), "nobody may believe that her name is gone"
+        await until(lambda: named(hub, patient, 2))
+        assert await clinic.store.read(lambda views: views.patient(patient)) == hers, "here she is who she was"
         assert await clinic.store.read(lambda views: views.patient(patient)) is not None
         assert not await clinic.store.write(is_due), "the log is not read again for each acknowledgement"
         await served.tablet.say("close_visit", visit_id=again, outcome="cancelled")
@@ -115,6 +118,7 @@ async def test_a_patient_who_came_again_meanwhile_stays_as_long_as_her_visit_doe
         hub.say(ev.RecordsErased((name_of(again),)))
         await until(lambda: no_marker(served))
         await until(lambda: told(hub, (name_of(again), name_of(patient))))
+        assert await named(hub, patient, 2), "said once"
 
 
 async def test_an_erasing_that_fails_holds_up_no_acknowledgement(setup: Provisioned) -> None:
@@ -182,6 +186,11 @@ async def test_a_long_log_is_looked_through_in_pieces_and_what_comes_between_two
         waits = {name_of(erased[0][0]), name_of(late)}
         assert {name for (name,) in done} == {name_of(one) for one in ids} - waits
         assert await clinic.store.write(is_due), "what came back meanwhile is looked at again"
+
+
+async def named(hub: HubSide, patient_id: str, times: int) -> bool:
+    said = [one for one in hub.events() if isinstance(one, ev.PatientRegistered) and one.patient_id == patient_id]
+    return len(said) == times
 
 
 def is_due(journal: Journal) -> bool:
