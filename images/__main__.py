@@ -19,6 +19,7 @@ from edge.model.errors import BadInput, UpkendraError
 from edge.sync import enrol
 
 from . import cards, fat, flash, keys, label, manifest, pack, receipt, rescue, source, ssh_key
+from .appliance import equipment
 from .builder import cli
 
 KEYS = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "upkendra"
@@ -37,20 +38,26 @@ def _parser() -> argparse.ArgumentParser:
             "--key", type=Path, default=KEYS / "update.pub", metavar="FILE", help="public update key (64 hex digits)"
         )
 
+    def equipment_option(command: argparse.ArgumentParser) -> None:
+        text = "what is plugged into the box, a line each (camera v4l2:/dev/video0); put on the card"
+        command.add_argument("--equipment", type=Path, metavar="FILE", help=text)
+
     add("cards", "List disks, and why each may or may not be written.")
 
     command = add("flash", "Write a release to a card, read it back, and put the provisioning file on it.")
     release(command)
     command.add_argument("--target", type=Path, required=True, metavar="DEVICE", help="the card, or a new file")
     command.add_argument("--provision", type=Path, metavar="FILE", help="made by `image provision`")
+    equipment_option(command)
 
     command = add("verify", "Check a downloaded release; with --target, compare a card that never ran with it.")
     release(command)
     command.add_argument("--target", type=Path, metavar="DEVICE")
     command.add_argument("--whole", action="store_true", help="also the boot partition, before provisioning")
 
-    command = add("provision", "Make a provisioning file; with --target, put one on a flashed card.")
-    command.add_argument("--file", type=Path, required=True, metavar="FILE", help="the provisioning file")
+    command = add("provision", "Make a provisioning file; with --target, put it, or --equipment, on a flashed card.")
+    command.add_argument("--file", type=Path, metavar="FILE", help="the provisioning file; made when it is not there")
+    equipment_option(command)
     command.add_argument("--hub", default="", metavar="URL", help="the hub's address")
     command.add_argument("--token", default="", help="one-time site token, UPK1-…; asked for without it")
     command.add_argument("--ssid", default="", help="name of the clinic's Wi-Fi")
@@ -114,9 +121,19 @@ def _load(options: argparse.Namespace) -> source.Release:
     return source.load(options.manifest, manifest.parse_key(options.key.read_bytes()))
 
 
+def _equipment(options: argparse.Namespace) -> bytes | None:
+    """The file of what is plugged in, checked. Raises BadInput, OSError."""
+    if options.equipment is None:
+        return None
+    content: bytes = options.equipment.read_bytes()
+    equipment.check(content)
+    return content
+
+
 def _flash(options: argparse.Namespace) -> None:
     content = options.provision.read_bytes() if options.provision else None
-    _say(flash.flash(_load(options), options.target, content, _ask, KEYS, flash.Meter()))
+    files = {provisioning.FILE_NAME: content, equipment.FILE_NAME: _equipment(options)}
+    _say(flash.flash(_load(options), options.target, files, _ask, KEYS, flash.Meter()))
 
 
 def _verify(options: argparse.Namespace) -> None:
@@ -130,18 +147,32 @@ def _verify(options: argparse.Namespace) -> None:
 
 
 def _provision(options: argparse.Namespace) -> None:
-    if not options.file.exists():
-        _make_provisioning(options)
-    content = options.file.read_bytes()
-    found = provisioning.parse(content)
+    files = {equipment.FILE_NAME: _equipment(options)}
+    shown: dict[str, object] = {}
+    if options.file is not None:
+        if not options.file.exists():
+            _make_provisioning(options)
+        elif options.hub or options.ssid or options.token or options.apn:
+            raise BadInput(
+                f"{options.file} is there already and stays as it is. To make another one, name another file; "
+                "to put this one on a card, leave out --hub, --ssid, --token and --apn.",
+                field="file",
+                code="provision_exists",
+            )
+        files[provisioning.FILE_NAME] = content = options.file.read_bytes()
+        found = provisioning.parse(content)
+        shown = {"file": str(options.file), "hub": found.hub, "ssid": found.wifi.ssid, "setup_code": found.setup_code}
+    there = {name: content for name, content in files.items() if content is not None}
+    if not there:
+        raise BadInput("Name the file to make or to put on the card, with --file or --equipment.", field="file")
     if options.target is not None:
         if options.manifest is None:
             raise BadInput("Name the release that is on the card, with --manifest.", field="manifest")
         release = _load(options)
-        card = flash.card_of(options.target, 0) if options.target.is_block_device() else None
-        fat.put(card.path if card else options.target, release.manifest.boot_offset_bytes, content)
-    shown = {"file": str(options.file), "hub": found.hub, "ssid": found.wifi.ssid, "setup_code": found.setup_code}
-    _say({**shown, "on_card": options.target is not None})
+        path = flash.card_of(options.target, 0).path if options.target.is_block_device() else options.target
+        for name, content in there.items():
+            fat.put(path, release.manifest.boot_offset_bytes, content, name)
+    _say({**shown, "on_card": sorted(there) if options.target is not None else []})
 
 
 def _make_provisioning(options: argparse.Namespace) -> None:
@@ -244,7 +275,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps({"error": refusal}, ensure_ascii=False), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nStopped. A card that was being written is empty now; begin again.", file=sys.stderr)
+        print("\nStopped. A card that was being written or read back is empty now; begin again.", file=sys.stderr)
         return 1
     return 0
 

@@ -1,4 +1,4 @@
-"""The provisioning file on a card's FAT partition, through GNU mtools: no mount, no root for a file target."""
+"""The technician's files on a card's FAT partition, through GNU mtools: no mount, no root for a file target."""
 
 import os
 import subprocess
@@ -6,26 +6,27 @@ from pathlib import Path
 
 from edge.model import provisioning
 
+from . import write
 from .errors import CardRefused, WriteFailed
 
 TIMEOUT_S = 60.0
 
 
-def put(target: Path, offset_bytes: int, content: bytes) -> None:
-    """Write ``upkendra.json`` and read it back. Raises CardRefused (no FAT there), WriteFailed."""
-    _run(["mcopy", "-o", "-i", _place(target, offset_bytes), "-", f"::/{provisioning.FILE_NAME}"], content)
+def put(target: Path, offset_bytes: int, content: bytes, name: str = provisioning.FILE_NAME) -> None:
+    """Write a file and read it back. Raises CardRefused (no FAT there), WriteFailed."""
+    _run(["mcopy", "-o", "-i", _place(target, offset_bytes), "-", f"::/{name}"], content)
     fd = os.open(target, os.O_RDWR | os.O_CLOEXEC)
     try:
-        os.fsync(fd)
+        write.forget_cache(fd)
     finally:
         os.close(fd)
-    if get(target, offset_bytes) != content:
-        raise WriteFailed("The card did not keep the provisioning file. Take another card.", code="card_lies")
+    if get(target, offset_bytes, name) != content:
+        raise WriteFailed(f"The card did not keep the file {name}. Take another card.", code="card_lies")
 
 
-def get(target: Path, offset_bytes: int) -> bytes:
-    """The file on the card. Raises CardRefused when it is not there."""
-    return _run(["mcopy", "-n", "-i", _place(target, offset_bytes), f"::/{provisioning.FILE_NAME}", "-"], b"")
+def get(target: Path, offset_bytes: int, name: str = provisioning.FILE_NAME) -> bytes:
+    """A file on the card. Raises CardRefused when it is not there."""
+    return _run(["mcopy", "-n", "-i", _place(target, offset_bytes), f"::/{name}", "-"], b"")
 
 
 def _place(target: Path, offset_bytes: int) -> str:
@@ -48,7 +49,7 @@ def _run(argv: list[str], content: bytes) -> bytes:
         raise WriteFailed("The card does not answer.", code="write_failed") from None
     if done.returncode != 0:
         raise CardRefused(
-            "The card's boot partition cannot be read, or holds no provisioning file. Flash the card first.",
+            "The card's boot partition cannot be read, or the file is not on it. Flash the card first.",
             code="no_boot_partition",
         )
     return done.stdout

@@ -4,7 +4,7 @@ import hashlib
 import secrets
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -47,7 +47,8 @@ class Meter:
 def _line(what: str, done: int, total: int, took_s: float) -> str:
     percent = 100 * done // max(total, 1)
     rate = done / took_s if took_s > 0 else 0.0
-    left = f"{(total - done) / rate:.0f} s left" if rate > 0 else ""
+    left_s = (total - done) / rate if rate > 0 else 0.0
+    left = "" if rate <= 0 else f"{left_s:.0f} s left" if left_s < 120 else f"{left_s / 60:.0f} min left"
     return f"{what:>9} {percent:3d} %  {rate / 1e6:6.1f} MB/s  {left}"
 
 
@@ -91,18 +92,38 @@ def confirm(card: Card, ask: Callable[[str], str]) -> None:
         raise CardRefused("That is not what was asked for. Nothing was written.", code="not_confirmed")
 
 
+def put_on(release: source.Release, path: Path, files: Mapping[str, bytes], meter: source.Progress) -> None:
+    """Image and files on the card, both read back. What ends it in between leaves a card that starts nothing.
+
+    The card is held up to the end: a laptop that mounts what it finds would write to the same file system.
+    Raises CardRefused, ImageRefused, WriteFailed, OSError.
+    """
+    with write.opened(path) as fd:
+        try:
+            with source.unpacked(release) as image:
+                write.write(fd, image, release.block_map, meter)
+            write.forget_cache(fd)
+            write.read_back(fd, release.block_map, meter)
+            for name, content in files.items():
+                fat.put(path, release.manifest.boot_offset_bytes, content, name)
+        except BaseException:
+            write.empty(fd, release.block_map.image_bytes)
+            raise
+
+
 def flash(
     release: source.Release,
     target: Path,
-    content: bytes | None,
+    files: Mapping[str, bytes | None],
     ask: Callable[[str], str],
     keys: Path,
     meter: source.Progress,
 ) -> Flashed:
-    """Write a release to a card. ``content``: the provisioning file. ``keys``: folder of this laptop's key.
+    """Write a release to a card. ``files``: what is put on it, by name. ``keys``: folder of this laptop's key.
 
     Raises ImageRefused, CardRefused, BadInput, WriteFailed, OSError.
     """
+    content = files.get(provisioning.FILE_NAME)
     wanted = provisioning.parse(content) if content is not None else None
     card = card_of(target, release.manifest.image.size_bytes)
     private = receipt.key_of(keys)
@@ -111,13 +132,7 @@ def flash(
     if card_of(target, release.manifest.image.size_bytes) != card:
         raise CardRefused("The card was changed meanwhile. Nothing was written; begin again.", code="card_changed")
     began_s = time.monotonic()
-    with write.opened(card.path) as fd:
-        with source.unpacked(release) as image:
-            write.write(fd, image, release.block_map, meter)
-        write.forget_cache(fd)
-        write.read_back(fd, release.block_map, meter)
-    if content is not None:
-        fat.put(card.path, release.manifest.boot_offset_bytes, content)
+    put_on(release, card.path, {name: one for name, one in files.items() if one is not None}, meter)
     took_s = time.monotonic() - began_s
     token = hashlib.sha256(wanted.token.encode()).hexdigest()[:16] if wanted else ""
     paper = receipt.Receipt(

@@ -10,7 +10,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -84,6 +84,13 @@ def write(fd: int, image: BinaryIO, block_map: BlockMap, progress: Progress) -> 
             "Do not use it. Try another card or another reader.",
             code="write_failed",
         ) from None
+
+
+def empty(fd: int, image_bytes: int) -> None:
+    """A card that is not good must not look like one: nothing starts from it any more. As far as it still can be."""
+    with suppress(OSError):
+        _put(fd, 0, bytes(min(HEAD_BYTES, image_bytes)))
+        os.fsync(fd)
 
 
 def forget_cache(fd: int) -> None:

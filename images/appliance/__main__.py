@@ -17,12 +17,13 @@ import msgspec
 
 from edge.model.errors import UpkendraError
 
-from . import health, modem, network, slots, technician, updates
+from . import equipment, health, modem, network, slots, technician, updates
 from .updates import Outcome, Pending
 
 DATA = Path("/var/lib/upkendra")
 SYSTEM = Path("/data/system")
 RUN = Path("/run/upkendra")
+BOOT = Path("/boot/upkendra")
 STICKS = Path("/run/upkendra-stick")
 FOLDER = DATA / "updates"
 PANEL_IMAGE = Path("/usr/lib/upkendra/panel.upk")
@@ -69,6 +70,11 @@ def _panel(*words: str) -> None:
 def _network() -> None:
     found = network.apply(DATA, SYSTEM, RUN)
     _say(network=found is not None)
+
+
+def _equipment() -> None:
+    found = equipment.apply(BOOT, RUN)
+    _say(equipment=[name for name, _ in found.lines], wrong=found.wrong)
 
 
 def _modem() -> None:
@@ -201,6 +207,7 @@ def _ssh_close(device: str) -> None:
 
 
 COMMANDS: dict[str, Callable[[], None]] = {
+    "equipment": _equipment,
     "network": _network,
     "modem": _modem,
     "install": _install,

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 import zxingcpp
 
 from edge.model import provisioning
-from images import fat, receipt, source, write
+from images import fat, flash, receipt, source, write
 from images.errors import CardRefused, WriteFailed
 from images.manifest import parse_key
 
@@ -190,6 +191,38 @@ def test_a_card_that_gives_back_something_else_is_found(made: Bench, release: so
     assert made.tool("verify", *made.release(), "--target", target).refusal == "card_lies"
 
 
+def test_a_card_that_lies_is_not_left_looking_like_a_good_one(release: source.Release, tmp_path: Path) -> None:
+    target = tmp_path / "card.img"
+
+    def spoil(what: str, done: int, total: int) -> None:
+        if what == "read back" and done < total:
+            with target.open("r+b") as file:
+                file.seek(IMAGE_BYTES - 100)
+                file.write(b"other bytes")
+
+    with pytest.raises(WriteFailed) as caught:
+        flash.put_on(release, target, {}, spoil)
+    assert caught.value.refusal.code == "card_lies"
+    assert not any(target.read_bytes()[:BOOT_OFFSET]), "no machine starts from it"
+
+
+@pytest.mark.root
+def test_nothing_can_mount_a_card_before_the_files_are_on_it(
+    release: source.Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    with block_device(sparse(tmp_path / "card")) as device:
+        tries = f"{sys.executable} -c \"import os; os.open('{device}', os.O_RDWR | os.O_EXCL)\" 2>/dev/null"
+        (folder / "mcopy").write_text(f'#!/bin/sh\n{tries} && touch {tmp_path}/$$.mounted\nexec /usr/bin/mcopy "$@"\n')
+        (folder / "mcopy").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+        flash.put_on(release, device, {"a.txt": b"hello"}, lambda *_: None)
+        assert not list(tmp_path.glob("*.mounted")), "it was held"
+        assert fat.get(device, BOOT_OFFSET, "a.txt") == b"hello"
+        assert list(tmp_path.glob("*.mounted")), "and is not any more"
+
+
 @pytest.mark.root
 def test_a_real_block_device_is_written_held_and_read_back(
     made: Bench, release: source.Release, tmp_path: Path
@@ -288,3 +321,6 @@ def test_provisioning_says_what_is_wrong_and_keeps_secrets_off_the_screen(made: 
     assert len(found.wifi.passphrase) == 14, "one is made"
     assert found.wifi.passphrase not in ran.said + json.dumps(ran.shown)
     assert (tmp_path / "x.json").stat().st_mode & 0o077 == 0
+    again = made.tool(*new, "--ssid", "another", stdin=f"{TOKEN}\n\n")
+    assert again.refusal == "provision_exists", "what was asked for is not quietly left undone"
+    assert made.tool("provision", "--file", tmp_path / "x.json").code == 0
