@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from .pages import (
     Clinic,
@@ -144,6 +144,14 @@ def test_a_doctor_saves_signs_amends_and_cancels_and_the_nurse_sees_what_stands(
     assert nurse.evaluate("window.said") == 0, "a server on the internet hears nothing of a prescription"
     nurse.unroute("**/api/voice")
     nurse.locator('[data-test="toast-bad"] button').click()
+    tap(nurse, "units-by-slip")
+    expect(nurse.locator('[data-test="units"]')).to_have_value("9")  # one, three times a day, three days
+    tap(nurse, "dispense")
+    expect(nurse.locator('[data-test="given-line"]')).to_have_count(1)
+    expect(nurse.locator('[data-test="units-by-slip"]')).to_have_count(0)
+    expect(nurse.locator('[data-test="on-shelf"]')).to_contain_text("गिना नहीं")  # and not: -9
+    tap(nurse, "undo")
+    see(nurse, "units-by-slip")
     fill(nurse, "units", "90")
     tap(nurse, "count-stock")
     nurse.locator('[data-test="on-shelf"]', has_text="90").wait_for()

@@ -302,6 +302,7 @@ const redcase = lazy(async () => (await Promise.all([import("./screens/redcase.j
 const visit = lazy(async () => (await Promise.all([import("./screens/visit.js"), addWords("sending"), addWords("clip")]))[0].VisitPage);
 const wizard = lazy(async () => {
   const loaded = await import("./screens/wizard.js");
+  void import("./prompts.js").then(({ loadPrompts }) => loadPrompts()).catch(() => {}); // so that nothing moves under the finger when it comes
   await import("/ui/lib/guided.js").then(({ loadQuestions }) => loadQuestions()).catch(() => {}); // before a record's notes are read
   return loaded.Wizard;
 });

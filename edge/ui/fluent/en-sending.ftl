@@ -19,6 +19,7 @@ saved = It is written down.
 on-call = Ring these when no doctor answers
 on-call-none = No number is written here. Write down the number of the PHC's duty doctor today.
 on-call-edit = Change the numbers
+on-call-write = Write a number
 on-call-name = Whose number
 on-call-phone = Phone number
 on-call-remove = Remove the number of { $name }

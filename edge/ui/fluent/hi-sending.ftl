@@ -19,6 +19,7 @@ saved = लिख लिया गया।
 on-call = डॉक्टर न मिलें तो इन्हें फ़ोन करें
 on-call-none = कोई नंबर नहीं लिखा है। पीएचसी के ड्यूटी डॉक्टर का नंबर आज ही लिख लें।
 on-call-edit = नंबर बदलें
+on-call-write = नंबर लिखें
 on-call-name = किसका नंबर
 on-call-phone = फ़ोन नंबर
 on-call-remove = { $name } का नंबर हटाएँ

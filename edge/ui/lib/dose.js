@@ -47,3 +47,17 @@ export function timesOfDay(code) {
   const taken = parts.map((/** @type {string} */ part) => part !== "0");
   return { morning: taken[0], noon: taken[1], evening: parts.length === 4 && taken[2], night: taken[parts.length - 1] };
 }
+
+const AMOUNT = /^\d{1,2}$/;
+
+/**
+ * How many pieces the whole course takes, as the doctor wrote it or by plain arithmetic; 0 where that is none: a bottle,
+ * "as needed", a dose in words. @param {import("../api").Medicine} medicine
+ */
+export function piecesOf({ form, dose, frequency, duration_days, quantity }) {
+  if (/^[1-9]\d{0,3}$/.test(quantity.trim())) return Number(quantity);
+  const times = item("frequencies", frequency)?.per_day ?? 0;
+  const amount = dose.trim();
+  const each = HALF.includes(amount) ? 0.5 : QUARTER.includes(amount) ? 0.25 : AMOUNT.test(amount) ? Number(amount) : 0;
+  return ["tablet", "capsule"].includes(form.toLowerCase()) ? Math.ceil(each * times * duration_days) : 0;
+}

@@ -4,7 +4,7 @@ import { html, useEffect, useSignal } from "/ui/lib/dom.js";
 import { get } from "/ui/lib/http.js";
 import { clockTime, day, language, pick, say, t } from "/ui/lib/l10n.js";
 import { Icon, toast } from "/ui/lib/parts.js";
-import { doseLine, timesOfDay } from "/ui/lib/dose.js";
+import { doseLine, piecesOf, timesOfDay } from "/ui/lib/dose.js";
 import { errorText, submit } from "../commands.js";
 import { item } from "/ui/lib/reference.js";
 import { canReadOut, loadVoice, playing, readOut, stopPrompt } from "../prompts.js";
@@ -70,7 +70,7 @@ export function Prescription({ visit, state }) {
         ${language.value === "en" ? html`<p class="soft">${doseLine(medicine, "en")}</p>` : null}
         ${medicine.instructions ? html`<p>${medicine.instructions}</p>` : null}
         ${medicine.quantity ? html`<p class="soft">${t("quantity")}: ${medicine.quantity}</p>` : null}
-        <${HandOut} visit=${visit} prescriptionId=${state.prescription_id} drugId=${medicine.drug_id} name=${medicine.generic} />
+        <${HandOut} visit=${visit} prescriptionId=${state.prescription_id} drugId=${medicine.drug_id} name=${medicine.generic} pieces=${piecesOf(medicine)} />
         ${medicine.approved ? null : html`<p class="notice warn slim" data-test="rx-unapproved">${t("not-approved")}</p>`}
       </li>`)}</ol>`}
     ${rx.advice ? html`<div><h3>${t("advice")}</h3><p class="prewrap">${rx.advice}</p></div>` : null}

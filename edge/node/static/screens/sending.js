@@ -38,7 +38,7 @@ export function OnCallNumbers() {
   const known = [...fromHub.value, ...(numbers.value ?? [])];
   return html`<div class="stack tight" data-test="on-call"><h3>${t("on-call")}</h3>
     <${OnCallLinks} known=${known} />
-    <div><button type="button" class="quiet" data-test="on-call-edit" onClick=${() => (editing.value = true)}>${t("on-call-edit")}</button></div>
+    <div><button type="button" class=${known.length > 0 ? "quiet" : ""} data-test="on-call-edit" onClick=${() => (editing.value = true)}>${t(known.length > 0 ? "on-call-edit" : "on-call-write")}</button></div>
     ${editing.value ? html`<${NumbersDialog} onClose=${() => (editing.value = false)} />` : null}</div>`;
 }
 

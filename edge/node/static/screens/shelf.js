@@ -9,15 +9,19 @@ import { errorText, submit } from "../commands.js";
 import { loadRecord } from "../store.js";
 import { HandOutBack, offerHandOutUndo } from "../undo.js";
 
-/** Units by the book. @type {import("/ui/vendor/signals.js").Signal<Record<string, number>>} */
+/** @typedef {import("./stock.js").Level} Level */
+/** What the book says. @type {import("/ui/vendor/signals.js").Signal<Record<string, Level>>} */
 const shelf = signal({});
 async function loadShelf() {
   const reply = await get("/api/stock");
-  shelf.value = Object.fromEntries(reply.items.map((/** @type {any} */ one) => [one.drug_id, one.units]));
+  shelf.value = Object.fromEntries(reply.items.map((/** @type {Level} */ one) => [one.drug_id, one]));
 }
 
-/** @param {{visit: import("/ui/api").Visit, prescriptionId: string, drugId: string, name: string}} props */
-export function HandOut({ visit, prescriptionId, drugId, name }) {
+/** A number below nothing is none: the book was never counted, or what came in does not stand in it. @param {Level|undefined} level */
+const levelWords = (level) => (!level || (level.units < 0 && !level.counted_ms) ? t("shelf-unknown") : level.units < 0 ? t("shelf-recount") : t("shelf-has", { n: level.units }));
+
+/** @param {{visit: import("/ui/api").Visit, prescriptionId: string, drugId: string, name: string, pieces: number}} props `pieces`: of the whole course, 0 if that is not known */
+export function HandOut({ visit, prescriptionId, drugId, name, pieces }) {
   const units = useSignal("");
   const busy = useSignal(false);
   useEffect(() => void loadShelf().catch(() => {}), [visit.visit_id]);
@@ -38,10 +42,11 @@ export function HandOut({ visit, prescriptionId, drugId, name }) {
   };
   const id = `units-${prescriptionId}-${drugId}`;
   return html`<div class="row print-hide" data-test="hand-out" data-drug=${drugId}>
-    <span class="soft" data-test="on-shelf">${drugId in shelf.value ? t("shelf-has", { n: shelf.value[drugId] ?? 0 }) : t("shelf-unknown")}${given ? ` · ${t("handed-out", { n: given })}` : ""}</span>
+    <span class="soft" data-test="on-shelf">${levelWords(shelf.value[drugId])}${given ? ` · ${t("handed-out", { n: given })}` : ""}</span>
     <label for=${id} class="row tight nowrap"><span aria-hidden="true">${t("units-how-many")}</span>
     <input id=${id} class="num" style=${{ maxWidth: "6rem" }} inputmode="numeric" maxlength="5" aria-label=${t("units-of", { name })} data-test="units" value=${units.value}
       onInput=${(/** @type {any} */ event) => (units.value = event.currentTarget.value = digitsIn(event.currentTarget.value))} /></label>
+    ${pieces > given ? html`<button type="button" class="choice slim" data-test="units-by-slip" onClick=${() => (units.value = String(pieces - given))}>${t("units-by-slip", { n: pieces - given })}</button>` : null}
     <button type="button" data-test="dispense" disabled=${!amount || busy.value} onClick=${say({ type: "dispense", visit_id: visit.visit_id, prescription_id: prescriptionId, given_before: given })}>${t("dispense")}</button>
     <button type="button" class="quiet" data-test="count-stock" disabled=${units.value === "" || busy.value} onClick=${say({ type: "count_stock" })}>${t("count-stock")}</button>
     <button type="button" class="quiet" data-test="receive-stock" disabled=${!amount || busy.value} onClick=${say({ type: "receive_stock" })}>${t("receive-stock")}</button></div>

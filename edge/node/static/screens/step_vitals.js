@@ -11,8 +11,8 @@ import { loadDevices } from "../devices.js";
 import { DeviceButton, MeasureDialog } from "./device.js";
 import { BODY, doubtful, numberOf, takeReadings } from "/ui/lib/visit_form.js";
 
-/** The order in which they are measured; what the reference adds later comes after. */
-const FIRST = ["temp_c", "sbp", "dbp", "hr", "spo2", "rr", "weight_kg", "height_cm", "rbs_mgdl", "hb_gdl", "muac_cm", "pain"];
+/** The order in which they are measured, one pressure side by side in two columns and in three; what the reference adds later comes after. */
+const FIRST = ["sbp", "dbp", "temp_c", "hr", "spo2", "rr", "weight_kg", "height_cm", "rbs_mgdl", "hb_gdl", "muac_cm", "pain"];
 
 /** @param {{form: import("/ui/lib/visit_form.js").VisitForm, change: (part: any) => void, record: any, faults: Record<string, string>}} props */
 export function VitalsStep({ form, change, record, faults }) {

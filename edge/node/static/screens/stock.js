@@ -11,6 +11,9 @@ import { go } from "../store.js";
 
 /** @typedef {{drug_id: string, units: number, counted_ms: number}} Level */
 
+/** Handed out, and never counted nor received: the book knows nothing of it. @param {Level|undefined} level */
+const isKnown = (level) => Boolean(level && (level.units >= 0 || level.counted_ms));
+
 export function StockPage() {
   const levels = useSignal(/** @type {Record<string, Level>|null} */ (null));
   const query = useSignal("");
@@ -30,7 +33,7 @@ export function StockPage() {
       const known = levels.value?.[one.id ?? ""];
       return html`<li key=${one.id}><button type="button" class="stock-row" data-test="stock-row" data-drug=${one.id} onClick=${() => (open.value = one.id)}>
         <span class="grow"><strong class="drug">${one.generic}</strong> <span class="soft">${pick(item("units", one.form), one.form)} ${one.strength}</span></span>
-        <span class=${known && known.units <= 0 ? "num late" : "num"}>${known ? t("stock-units", { n: known.units }) : t("stock-unknown")}
+        <span class=${known && known.units <= 0 ? "num late" : "num"}>${isKnown(known) ? t("stock-units", { n: known?.units ?? 0 }) : t("stock-unknown")}
           ${known?.counted_ms ? html`<span class="soft small"> ${t("stock-counted", { date: day(known.counted_ms) })}</span>` : null}</span></button></li>`;
     })}</ul>
     <div class="foot row"><button type="button" class="grow" data-test="stock-back" onClick=${() => go("/")}>${t("back")}</button></div>
@@ -56,7 +59,7 @@ function MoveDialog({ drug, level, onClose }) {
     else onClose(true);
   };
   return html`<${Dialog} title=${`${drug.generic} ${drug.strength}`} test="stock-dialog" onClose=${() => onClose(false)}>
-    <p>${level ? t("stock-book", { n: level.units }) : t("stock-unknown")}</p>
+    <p>${isKnown(level) ? t("stock-book", { n: level?.units ?? 0 }) : t("stock-unknown")}</p>
     <${TextField} id="stock-amount" test="stock-amount" label=${t("stock-amount")} value=${units.value} inputmode="numeric" maxlength=${6} onValue=${(/** @type {string} */ text) => (units.value = digitsIn(text))} />
     <${TextField} id="stock-batch" test="stock-batch" label=${t("stock-batch")} value=${batch.value} maxlength=${40} onValue=${(/** @type {string} */ text) => (batch.value = text)} />
     <${TextField} id="stock-expires" test="stock-expires" type="month" label=${t("stock-expires")} value=${expires.value} onValue=${(/** @type {string} */ text) => (expires.value = text)} />
