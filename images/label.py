@@ -12,7 +12,8 @@ from edge.model.provisioning import Provisioning
 from edge.slips.coverage import FONTS_DIR
 
 HERE = Path(__file__).parent
-DEFAULT_ADDRESS = "https://upkendra.lan"
+DEFAULT_ADDRESS = "http://upkendra.lan"
+"""Leads a new tablet through trusting the box; by `https` its browser would only warn."""
 
 
 class Words(msgspec.Struct, frozen=True):

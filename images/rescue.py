@@ -76,7 +76,8 @@ def rescue(card: Path, out: Path, progress: Progress) -> Rescued:
         raise ImageRefused(f"The file system is too broken; {image} holds what was read.", code="rescue_broken")
     folder = out / "files"
     folder.mkdir()
-    _run(["debugfs", "-R", f"rdump /upkendra {folder}", image])
+    for name in ("upkendra", "lost+found"):  # the second: what the first had where its table could not be read
+        _run(["debugfs", "-R", f"rdump /{name} {folder.name}", image.name], out)
     files = sum(path.is_file() for path in folder.rglob("*"))
     if not files:
         raise ImageRefused(f"No file could be made out; {image} holds what was read.", code="rescue_broken")
@@ -118,13 +119,14 @@ def _read(source: int, at: int, size: int) -> bytes:
         return b""
 
 
-def _run(argv: Sequence[str | Path]) -> tuple[int, bytes]:
+def _run(argv: Sequence[str | Path], folder: Path | None = None) -> tuple[int, bytes]:
+    """Code and output. ``folder``: where it runs; debugfs parts its words at spaces, which a stick's name may have."""
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
     words = [str(word) for word in argv]
     try:
         done = subprocess.run(
-            words, capture_output=True, check=False, timeout=TIMEOUT_S, env={**os.environ, "PATH": path}
+            words, capture_output=True, check=False, timeout=TIMEOUT_S, cwd=folder, env={**os.environ, "PATH": path}
         )
     except FileNotFoundError:
-        raise CardRefused(f"{words[0]} is not installed.", code="no_lsblk") from None
+        raise CardRefused(f"{words[0]} is not installed: apt-get install e2fsprogs.", code="no_lsblk") from None
     return done.returncode, done.stdout

@@ -38,8 +38,8 @@ def take(boot: Path, data: Path) -> provisioning.Provisioning | None:
             content = file.read(provisioning.FILE_MAX_BYTES + 1)
     except FileNotFoundError:
         return None
-    if content and not content.strip(b"\0") and (data / SITE_FILE).exists():
-        wipe(path)  # the power went away between zeros and deletion
+    if b"\0" in content and (data / SITE_FILE).exists():
+        wipe(path)  # the power went away while it was wiped; a card writes sector by sector
         return load_site(data)
     try:
         found = provisioning.parse(content)

@@ -15,7 +15,7 @@ import pytest
 import zxingcpp
 
 from edge.model import provisioning
-from images import fat, flash, receipt, source, write
+from images import fat, flash, label, receipt, source, write
 from images.errors import CardRefused, WriteFailed
 from images.manifest import parse_key
 
@@ -271,7 +271,20 @@ def test_the_label_can_be_scanned_and_read(made: Bench, tmp_path: Path) -> None:
     (code,) = zxingcpp.read_barcodes(page.render(scale=4).to_pil())
     assert "golghar-42" in code.text
     assert "स्वास्थ्य" in code.text
-    assert "golghar-42" in page.get_textpage().get_text_range()
+    printed = page.get_textpage().get_text_range()
+    assert "golghar-42" in printed
+    assert "http://upkendra.lan" in printed, "the address that leads a new tablet through trusting the box"
+
+
+@pytest.mark.parametrize("place", ["Namunapur " * 12, "उप स्वास्थ्य केन्द्र, नमूनापुर रामानुजपुरम् कलाँ — " * 3])
+def test_the_longest_names_stay_on_one_label(place: str) -> None:
+    wifi = provisioning.Wifi("M" * 32, "W" * 63)
+    pdf = label.render(provisioning.Provisioning(1, "https://h.example", TOKEN, "04711000", wifi), place, "2026.11.27")
+    document = pypdfium2.PdfDocument(pdf)
+    assert len(document) == 1
+    (code,) = zxingcpp.read_barcodes(document[0].render(scale=4).to_pil())
+    assert "W" * 63 in code.text
+    assert document[0].get_textpage().get_text_range().count("W") >= 63
 
 
 def test_the_list_for_raspberry_pi_imager_is_made_for_the_pi_only(made: Bench, tmp_path: Path) -> None:

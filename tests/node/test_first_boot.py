@@ -59,6 +59,16 @@ def test_a_power_cut_at_any_step_is_answered_by_running_it_again(boot: Path, tmp
     assert list(boot.iterdir()) == []
 
 
+def test_a_wiping_that_was_cut_in_its_middle_is_ended(boot: Path, tmp_path: Path) -> None:
+    path, data = boot / provisioning.FILE_NAME, tmp_path / "data"
+    content = json.dumps(SITE, indent=40).encode()
+    path.write_bytes(content)
+    found = first_boot.take(boot, data)
+    path.write_bytes(bytes(512) + content[512:])
+    assert first_boot.take(boot, data) == found
+    assert list(boot.iterdir()) == [], "the rest held the token or the key"
+
+
 def test_a_wrong_file_stays_and_the_reason_lies_beside_it(boot: Path, tmp_path: Path) -> None:
     path = boot / provisioning.FILE_NAME
     path.write_text(json.dumps({**SITE, "wifi": {"ssid": "x", "passphrase": "short"}}))
