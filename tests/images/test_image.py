@@ -22,12 +22,13 @@ from . import journey
 from .appliance_kit import ANSWER_S, BROKEN, UNPROVEN, UNREADABLE, Appliance, Workshop, sums
 from .kit import tool
 
-pytestmark = [pytest.mark.machine, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.machine, pytest.mark.timeout(2 * 3600)]
 
 BOARD: Board = "amd64"
 EXPOSURE_MAX = 2.0
-KILLS = int(os.environ.get("UPKENDRA_KILLS", "100"))
-"""One in each hundredth of an install. A hundred take some five hours of an emulated processor."""
+KILLS, LONG_KILLS = 3, 100
+"""One in each share of an install; the hundred of ``--long`` take some three hours of an emulated processor
+(``UPKENDRA_KILLS`` names another number)."""
 COUNTERS = "/usr/lib/upkendra/bin/grub-editenv /boot/upkendra/EFI/upkendra/grubenv"
 RESTARTS_S = 900.0
 """A service that dies is started again until it is clear that it does not come."""
@@ -139,17 +140,18 @@ def test_a_technicians_key_file_opens_a_shell_as_long_as_its_stick_is_in(
     assert "open for 4 h" in (tmp_path / "upkendra-ssh-answer.txt").read_text()
 
 
-@pytest.mark.long
 @pytest.mark.timeout(12 * 3600)
 def test_an_install_from_a_stick_is_cut_at_any_moment_and_begins_anew(
     appliance: Appliance,
     update: Future[Path],
     record_property: journey.Record,
+    pytestconfig: pytest.Config,
 ) -> None:
     draw = Random(SEED)
+    kills = int(os.environ.get("UPKENDRA_KILLS", LONG_KILLS if pytestconfig.getoption("--long") else KILLS))
     appliance.bring(update.result(), "2026.11.2")
-    for number in range(KILLS):
-        at = appliance.cut_install(LAST_CUT * (number + draw.random()) / KILLS)
+    for number in range(kills):
+        at = appliance.cut_install(LAST_CUT * (number + draw.random()) / kills)
         record_property("figure", f"image: install cut at {at}, {len(appliance.visits)} visits answered")
         appliance.boot()
         assert (appliance.version(), appliance.slot()) == ("2026.11.1", "A"), "a slot that is not whole never starts"
@@ -157,7 +159,6 @@ def test_an_install_from_a_stick_is_cut_at_any_moment_and_begins_anew(
     assert appliance.all_there(appliance.nurse())
 
 
-@pytest.mark.long
 def test_a_delta_of_one_changed_line_comes_by_stick_and_is_kept_when_the_records_open(
     appliance: Appliance, update: Future[Path], record_property: journey.Record
 ) -> None:
@@ -196,7 +197,6 @@ def test_when_no_slot_starts_the_recovery_copies_all_that_is_sealed(appliance: A
     assert appliance.all_there(appliance.nurse())
 
 
-@pytest.mark.long
 def test_a_version_that_does_not_serve_is_left_for_the_old_one(
     appliance: Appliance, workshop: Workshop, second: Future[Path]
 ) -> None:

@@ -27,6 +27,7 @@ from typing import Final, Self
 import msgspec
 
 from tests.kits.clinic import free_port
+from tests.kits.idle import last_of_groups
 
 FIRMWARE: Final = (
     Path("/usr/share/OVMF/OVMF_CODE_4M.fd"),
@@ -95,7 +96,7 @@ class Machine:
                 start_new_session=True,
             )
         if os.sched_getscheduler(0) == os.SCHED_IDLE:
-            _give_way(self._process.pid)
+            last_of_groups(self._process.pid)
 
     def _processor_and_loader(self) -> list[str]:
         variables = self.folder / "vars.fd"
@@ -314,13 +315,3 @@ class ArmMachine(Machine):
     def _consoles(self, shell: Path) -> list[str]:
         console = ("-chardev", f"socket,id=shell,path={shell},server=on,wait=off")
         return ["-serial", "stdio", "-device", "virtio-serial-pci", *console, "-device", "virtconsole,chardev=shell"]
-
-
-def _give_way(pid: int) -> None:
-    """Let a process that began a session of its own take no time from those of other sessions.
-
-    To the kernel a session is a group of its own (autogroup, sched(7)), and a class holds within a group only: an
-    idle one alone in its group takes as much of a core as everybody else's group (docs/decisions/0044).
-    """
-    with contextlib.suppress(OSError):  # a kernel without such groups
-        Path(f"/proc/{pid}/autogroup").write_text("19")

@@ -2,9 +2,9 @@
 
 Checks of the text first, then the tests that may share the machine on all cores, then the pages that
 measure no time, two browsers at once, then what kills processes and cuts power, two at once because it
-mostly waits, then calls, links, and whatever measures time, one after the other. The last two leave the
-processor idle most of the time: the virtual machines run beside them in the kernel's idle class, where
-they get that time and take none from what is measured; what they say is shown at the end.
+mostly waits, then calls, links, and whatever measures time, one after the other. The virtual machines run
+beside all of it, because each part leaves some of the processor; when the last one begins they go into the
+kernel's idle class, where they take nothing from what is measured. What they say is shown at the end.
 Everything is run even if a part fails, so that one run tells all. Pytest's closing line is the last thing
 printed.
 
@@ -26,13 +26,15 @@ from typing import IO
 
 from msgspec import Struct
 
+from tests.kits.idle import give_way
+
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 SERIAL = "root or serial or long"
 MACHINE = "machine"
 WAITS = f"waits and ({SERIAL}) and not {MACHINE}"
-IDLE_CLASS = ("chrt", "--idle", "0")
-"""What is run so gets the time of the processor that nobody else wants."""
+MEASURED = "tests in turn"
+"""From this part on the machines give way."""
 TESTS_FAILED = 1
 NO_TESTS = 5
 """Pytest's exit codes: tests ran and some failed; a part has no test."""
@@ -55,13 +57,11 @@ def checks() -> list[Step]:
 
 
 class Part(Struct, frozen=True):
-    """Tests that pytest runs together. ``sharing``: its options for running several at a time; ``under``: a command
-    that starts it."""
+    """Tests that pytest runs together. ``sharing``: its options for running several at a time."""
 
     name: str
     choice: tuple[str, ...]
     sharing: tuple[str, ...] = ()
-    under: tuple[str, ...] = ()
 
 
 def parts(wanted: Sequence[str]) -> list[Part]:
@@ -73,13 +73,11 @@ def parts(wanted: Sequence[str]) -> list[Part]:
         Part("tests that share", ("-m", f"not (browser or {SERIAL} or {MACHINE})"), ("-n", cores, "--dist=loadfile")),
         Part("tests of pages", ("-m", f"browser and not ({SERIAL} or {MACHINE})"), ("-n", "2", "--dist=loadfile")),
         Part("tests that wait", ("-m", WAITS), ("-n", "2", "--dist=loadfile")),
-        Part("tests in turn", ("-m", f"({SERIAL}) and not (waits or {MACHINE})")),
+        Part(MEASURED, ("-m", f"({SERIAL}) and not (waits or {MACHINE})")),
     ]
 
 
-MACHINES = Part("tests of machines", ("-m", MACHINE), under=IDLE_CLASS)
-BESIDE = "tests that wait"
-"""From this part on the machines run beside."""
+MACHINES = Part("tests of machines", ("-m", MACHINE))
 MACHINES_SAID = ROOT / "build" / "machines.log"
 """What they say until all is shown: a run that is cut leaves it."""
 
@@ -99,7 +97,7 @@ def run(part: Part, *, long: bool, again: bool, output: IO[str] | None = None) -
     start_s = time.monotonic()
     cache = CACHE / part.name.replace(" ", "-")
     shutil.rmtree(cache, ignore_errors=True)
-    pytest = [*part.under, sys.executable, "-m", "pytest", "--durations=8", "--durations-min=1"]
+    pytest = [sys.executable, "-m", "pytest", "--durations=8", "--durations-min=1"]
     pytest += ["-o", f"cache_dir={cache}", *(["--long"] if long else [])]
 
     def ended(options: Sequence[str]) -> int:
@@ -157,9 +155,11 @@ def main() -> int:
     results = [] if wanted else run_together(checks())
     with ThreadPoolExecutor(1) as pool, MACHINES_SAID.open("w+") as told:
         machines: Future[Result] | None = None
+        if not wanted:
+            machines = pool.submit(run, MACHINES, long=arguments.long, again=True, output=told)
         for part in parts(wanted):
-            if part.name == BESIDE:
-                machines = pool.submit(run, MACHINES, long=arguments.long, again=True, output=told)
+            if part.name == MEASURED:
+                give_way(os.getpid())
             results.append(run(part, long=arguments.long, again=not wanted))
         if machines is not None:
             results.append(machines.result())

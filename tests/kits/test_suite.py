@@ -1,13 +1,16 @@
 """A few tests that fail get one second try; what fails twice, and what fails in numbers, stays failed."""
 
 import os
+import subprocess
+import sys
 from itertools import combinations
 from pathlib import Path
 
 import pytest
 from _pytest.mark.expression import Expression
 
-from tests.kits.suite import IDLE_CLASS, MACHINES, MOST_AGAIN, Part, parts, run
+from tests.kits.idle import descendants, give_way
+from tests.kits.suite import MACHINES, MOST_AGAIN, Part, parts, run
 
 FIRST_TIME_ONLY = """
 from pathlib import Path
@@ -85,13 +88,47 @@ def test_each_test_is_in_one_part_whatever_its_marks() -> None:
         assert sum(_chosen(one, marks) for one in choices) == 1, marks
 
 
-def test_what_runs_beside_has_the_idle_class_and_is_heard_where_it_is_told_to_speak(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    classes = f"import os\ndef test_it():\n    assert os.sched_getscheduler(0) == {os.SCHED_IDLE}\n"
-    beside = Part("beside", _part(tmp_path, classes).choice, under=IDLE_CLASS)
+def test_what_runs_beside_is_heard_where_it_is_told_to_speak(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     said = tmp_path / "said"
     with said.open("w") as output:
-        assert run(beside, long=False, again=False, output=output).passed
+        assert run(_part(tmp_path, "def test_it():\n    pass\n"), long=False, again=False, output=output).passed
     assert "1 passed" in said.read_text()
     assert capfd.readouterr().out == ""
+
+
+STARTER = """
+import subprocess, sys, threading
+own = subprocess.Popen(["sleep", "60"], start_new_session=True)
+end = threading.Event()
+threading.Thread(target=end.wait).start()
+print(own.pid, flush=True)
+sys.stdin.readline()
+later = subprocess.Popen(["sleep", "60"])
+print(later.pid, flush=True)
+sys.stdin.readline()
+own.kill()
+later.kill()
+end.set()
+"""
+
+
+def test_what_gives_way_is_idle_with_its_threads_and_all_that_it_starts_from_then_on(tmp_path: Path) -> None:
+    starter = tmp_path / "starter.py"
+    starter.write_text(STARTER)
+    shell = ["sh", "-c", f"{sys.executable} {starter}; true"]
+    with subprocess.Popen(shell, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as mine:
+        said, told = mine.stdout, mine.stdin
+        assert said is not None
+        assert told is not None
+        early = int(said.readline())
+        give_way(mine.pid)
+        assert os.sched_getscheduler(early) == os.SCHED_IDLE
+        (program,) = (one for one in descendants(mine.pid) if one != early)
+        threads = [int(path.name) for path in Path(f"/proc/{program}/task").iterdir()]
+        assert [os.sched_getscheduler(one) for one in threads] == [os.SCHED_IDLE] * len(threads)
+        assert len(threads) == 2
+        told.write("go on\n")
+        told.flush()
+        assert os.sched_getscheduler(int(said.readline())) == os.SCHED_IDLE
+        assert os.sched_getscheduler(mine.pid) == os.SCHED_OTHER, "whoever said so goes on as before"
+        mine.communicate("end\n", timeout=30)
