@@ -66,6 +66,11 @@ class Database:
             called = "_".join(("idx", name, *index))
             self._connection.execute(f'CREATE INDEX IF NOT EXISTS "{called}" ON "{name}" ({_names(index)})')
 
+    def index_some(self, name: str, column: str, which: str) -> None:
+        """Make an index of the few rows that ``which`` (constants, no values) picks; the others cost it nothing."""
+        called = f"some_{name}_{column}"
+        self._connection.execute(f'CREATE INDEX IF NOT EXISTS "{called}" ON "{name}" ("{column}") WHERE {which}')
+
     def rows(self, sql: str, *values: Value) -> list[tuple[Any, ...]]:
         """All rows of a query."""
         found: list[tuple[Any, ...]] = self._connection.execute(sql, values).fetchall()

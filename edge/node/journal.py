@@ -33,7 +33,7 @@ from .outbox import OutboxDb
 from .replies import Replies, Reply, digest_of
 from .staff import NewBadge, may_get_badge, unlisted
 from .uncovered import Pending, Uncovered
-from .views import Staff, Views, make_tables
+from .views import OF_STAFF, Staff, Views, make_tables
 
 SOFTWARE = "upkendra-node 0.1.0"
 SCHEMA = 1
@@ -120,7 +120,7 @@ class Journal:
 
     def list_staff(self, at: Instant) -> int:
         """Say in the log who works here, where it does not say so already; how many were said."""
-        rows = self._db.rows("SELECT raw FROM entries WHERE kind = ? ORDER BY stamp", ev.KIND_OF[ev.StaffListed])
+        rows = self._db.rows(f"SELECT raw FROM entries WHERE {OF_STAFF} ORDER BY stamp")  # noqa: S608
         if fresh := unlisted((raw for (raw,) in rows), self.views.staff()):
             self.record(fresh, "", at)
         return len(fresh)

@@ -10,7 +10,17 @@ from typing import Any
 import msgspec
 
 from edge.model import spoken, stock
-from edge.model.events import KINDS, Entry, Event, StaffListed, StaffPublished, Unknown, VisitAssigned, event_of
+from edge.model.events import (
+    KIND_OF,
+    KINDS,
+    Entry,
+    Event,
+    StaffListed,
+    StaffPublished,
+    Unknown,
+    VisitAssigned,
+    event_of,
+)
 from edge.model.fold import Patient, Visit
 from edge.model.progress import Carried, ItemLine, Line, item_lines, visit_line
 from edge.model.queue import stays
@@ -58,12 +68,17 @@ STANDING_MOST_MS = 30 * 24 * 3600 * 1000
 _STANDING = ",".join(f"'{state.value}'" for state in sorted(STANDING_STATES))
 
 
+OF_STAFF = f"kind = {KIND_OF[StaffListed]}"
+"""Entries that say who works here: each opening asks for them, and they are few in a long log."""
+
+
 def make_tables(db: Database) -> None:
     """The tables of ``records.db``."""
     db.table("meta", {"name": str, "value": bytes}, "name", [])
     entry = {"run": bytes, "stream": int, "seq": int, "raw": bytes}
     more = {"c": bytes, "h": bytes, "stamp": int, "kind": int, "visit_id": str}
     db.table("entries", {**entry, **more}, ("run", "stream", "seq"), [["visit_id"], ["stamp"]])
+    db.index_some("entries", "stamp", OF_STAFF)
     db.table("hub_entries", {**entry, "visit_id": str}, ("run", "stream", "seq"), [["visit_id"]])
     said = {"seq": int, "run": bytes, "first_seq": int, "last_seq": int, "payload": bytes, "signature": bytes}
     db.table("hub_said", said, "seq", [["run", "first_seq"]])

@@ -11,6 +11,7 @@ from edge.model.records import Role
 from edge.node import provision
 from edge.node.journal import Journal
 from edge.node.unlock import Slots
+from edge.node.views import OF_STAFF
 from edge.sync.log import Stream
 from tests.node.kit import PIN, Served, provisioned
 
@@ -41,6 +42,9 @@ async def test_a_new_member_is_said_once_in_the_clinical_stream_without_a_pin(tm
         await served.tablet.login(setup)
         clinic = served.node.clinic
         assert await clinic.store.write(lambda journal: journal.list_staff(clinic.clock.now())) == 0
+        sql = f"EXPLAIN QUERY PLAN SELECT raw FROM entries WHERE {OF_STAFF} ORDER BY stamp"  # noqa: S608
+        plan = await clinic.store.write(lambda journal: journal._db.rows(sql))
+        assert [str(row[-1]) for row in plan] == ["SCAN entries USING INDEX some_entries_stamp"], "not the whole log"
 
 
 @pytest.mark.parametrize("name", ["", "x" * 81, "a<b>", "two\nlines"])
