@@ -4,8 +4,10 @@ Results go to stdout as one JSON line each, progress and questions to stderr; ex
 """
 
 import argparse
+import contextlib
 import json
 import os
+import pwd
 import secrets
 import sys
 from collections.abc import Callable, Sequence
@@ -22,7 +24,28 @@ from . import cards, fat, flash, keys, label, manifest, pack, receipt, rescue, s
 from .appliance import equipment
 from .builder import cli
 
-KEYS = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "upkendra"
+
+def _keys_folder() -> Path:
+    """The technician's own, also under sudo: key, receipts and update.pub are not root's."""
+    if named := os.environ.get("XDG_CONFIG_HOME"):
+        return Path(named) / "upkendra"
+    home, own = Path.home(), os.environ.get("SUDO_USER", "")
+    if os.geteuid() == 0 and own:
+        with contextlib.suppress(KeyError):
+            home = Path(pwd.getpwnam(own).pw_dir)
+    return home / ".config" / "upkendra"
+
+
+def _give_back(folder: Path) -> None:
+    """What sudo made in the technician's folder belongs to the technician."""
+    owner, group = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
+    if os.geteuid() == 0 and owner.isdecimal() and group.isdecimal():
+        for path in (folder, folder / "flash.key", folder / "receipts", *(folder / "receipts").glob("*.json")):
+            if path.exists():
+                os.chown(path, int(owner), int(group), follow_symlinks=False)
+
+
+KEYS = _keys_folder()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -133,7 +156,10 @@ def _equipment(options: argparse.Namespace) -> bytes | None:
 def _flash(options: argparse.Namespace) -> None:
     content = options.provision.read_bytes() if options.provision else None
     files = {provisioning.FILE_NAME: content, equipment.FILE_NAME: _equipment(options)}
-    _say(flash.flash(_load(options), options.target, files, _ask, KEYS, flash.Meter()))
+    try:
+        _say(flash.flash(_load(options), options.target, files, _ask, KEYS, flash.Meter()))
+    finally:
+        _give_back(KEYS)
 
 
 def _verify(options: argparse.Namespace) -> None:
@@ -256,6 +282,21 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
 }
 
 
+def _what_to_do(error: OSError) -> str:
+    """An error of the system in words for the technician."""
+    said = (f"{error.filename}: " if error.filename else "") + (error.strerror or "input or output failed")
+    match error:
+        case FileNotFoundError() if error.filename and Path(error.filename).name == "update.pub":
+            return f"{said}. Ask the administrator for the public update key; name it by --key, or keep it there."
+        case FileNotFoundError():
+            return f"{said}. Look at the name."
+        case FileExistsError():
+            return f"{said}. Nothing is written over: name another one."
+        case PermissionError():
+            return f"{said}. Run the same command with sudo before it."
+    return said
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     os.umask(0o077)
@@ -270,8 +311,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps({"error": refusal}, ensure_ascii=False), file=sys.stderr)
         return 1
     except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        refusal = {"code": "io", "message": place + (error.strerror or "input or output failed")}
+        refusal = {"code": "io", "message": _what_to_do(error)}
         print(json.dumps({"error": refusal}, ensure_ascii=False), file=sys.stderr)
         return 1
     except KeyboardInterrupt:

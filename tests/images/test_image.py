@@ -14,6 +14,7 @@ from random import Random
 
 import pytest
 
+from edge.node import machine_journal
 from images.builder import bundle
 from images.builder.recipe import Board
 from tests.kits.client import ApiError
@@ -106,7 +107,7 @@ def test_updates_that_are_not_ours_not_whole_or_not_for_this_node_are_refused_in
 
 
 @pytest.mark.long
-def test_a_technicians_key_file_opens_a_shell_as_long_as_its_stick_is_in(
+def test_a_technicians_key_file_opens_a_shell_as_long_as_its_stick_is_in_and_the_journal_goes_onto_it(
     appliance: Appliance, workshop: Workshop, tmp_path: Path
 ) -> None:
     machine = appliance.machine
@@ -123,6 +124,7 @@ def test_a_technicians_key_file_opens_a_shell_as_long_as_its_stick_is_in(
     ]
     assert tool(tmp_path, "ssh-key", "--key", f"{pair}.pub", *signed, "--out", stick).code == 0
     machine.sh(f"umask 077; cat >/tmp/id <<'END'\n{pair.read_text()}END")
+    (stick / machine_journal.WISH_FILE).touch()
     appliance.plug(stick)
     listens = "ss -Hltn 'sport = :22' | grep -q 10.42.0.1"
     machine.wait(lambda: machine.run(listens, 30)[0] == 0, "sshd", ANSWER_S)
@@ -133,11 +135,20 @@ def test_a_technicians_key_file_opens_a_shell_as_long_as_its_stick_is_in(
     assert {"technician", "1", "closed"} <= set(said.split()), said
     assert "Permission denied" in machine.run(f"{ssh} root@10.42.0.1 id", 120)[1]
     machine.sh(f"{ssh} technician@10.42.0.1 'sleep 3600' >/dev/null 2>&1 &")
+    asked = "journalctl -q -o cat -u 'upkendra-journal@*'"
+    machine.wait(lambda: '"saved": "upkendra-' in machine.sh(asked), "the journal on the stick", ANSWER_S)
+    (sealed,) = re.findall(r'"saved": "(\S+\.sealed)"', machine.sh(asked))
     machine.unplug()
     machine.wait(lambda: machine.run("pidof sshd sshd-session", 30)[0] != 0, "the end of the shell", ANSWER_S)
     machine.wait(lambda: "dport 22" not in machine.sh("nft list ruleset"), "a shut port", ANSWER_S)
     appliance.read_stick("upkendra-ssh-answer.txt", tmp_path)
     assert "open for 4 h" in (tmp_path / "upkendra-ssh-answer.txt").read_text()
+    appliance.read_stick(sealed, tmp_path)
+    out = tmp_path / "journal.txt"
+    opens = ["open-journal", *appliance.clinic.hub_store, "--file", str(tmp_path / sealed), "--out", str(out)]
+    appliance.clinic.command("hub", opens)
+    assert "upkendra-node" in out.read_text("utf-8", "replace")
+    assert not any(visit.case.name in out.read_text("utf-8", "replace") for visit in appliance.visits)
 
 
 @pytest.mark.timeout(12 * 3600)
