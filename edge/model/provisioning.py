@@ -4,7 +4,8 @@
 enrolment token and the Wi-Fi key, no other secret: the device makes its own keys. Pure.
 """
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -100,6 +101,25 @@ def encode(provisioning: Provisioning) -> bytes:
     return content
 
 
+_WORDS: Final = {
+    "$.hub": "the hub's address is like https://hub.example.org, without anything behind it",
+    "$.token": "the site token begins with UPK1- and has capital letters, digits and hyphens",
+    "$.setup_code": "the set-up code has eight digits",
+    "$.wifi.ssid": "the Wi-Fi needs a name",
+    "$.wifi.passphrase": "the Wi-Fi key has 8 to 63 letters, digits and signs of an English keyboard",
+    "$.apns": "there are at most two access point names, one for each SIM card",
+    "$.apns[]": "an access point name has letters, digits, dots and hyphens only",
+    "$.language": "the language is hi or en",
+    "$.time_zone": f"the time zone is {TIME_ZONE}",
+}
+
+
 def _safe(message: str) -> str:
-    """msgspec names the field and what it wants, never the value; a bad byte is told by its place only."""
-    return message.rstrip(".")
+    """Words for the field that is wrong. msgspec names it and what it wants, never the value."""
+    place = re.search(r"at `([^`]+)`$", message)
+    words = (
+        _WORDS.get(re.sub(r"\d+", "", place[1]))
+        if place and "missing" not in message and "unknown" not in message
+        else None
+    )
+    return f"{words} ({place[1].removeprefix('$.')})" if words and place else message.rstrip(".")

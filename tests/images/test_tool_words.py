@@ -3,8 +3,11 @@
 import pwd
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from edge.model import provisioning
+from edge.model.errors import BadInput
 from images import __main__ as tool_main
 
 from .kit import tool
@@ -43,3 +46,24 @@ def test_under_sudo_keys_and_receipts_are_the_technicians(tmp_path: Path, monkey
     monkeypatch.setenv("SUDO_GID", "801")
     tool_main._give_back(tmp_path)
     assert (tmp_path / "receipts/1.json").stat().st_uid == 801
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "word"),
+    [
+        ("https://hub.example.org", "https://hub.example.org/desk", "without anything behind it"),
+        ("golghar-42", "गोलघर गोलघर", "English keyboard"),
+        ("04711000", "4711", "eight digits"),
+        ("airtelgprs.com", "airtel gprs", "letters, digits, dots and hyphens only"),
+        ('"ssid"', '"sid"', "wifi"),
+    ],
+)
+def test_a_wrong_provisioning_file_is_told_in_words_and_no_pattern(old: str, new: str, word: str) -> None:
+    wifi = provisioning.Wifi("Namunapur", "golghar-42")
+    site = provisioning.Provisioning(
+        1, "https://hub.example.org", "UPK1-AAAAAAAA", "04711000", wifi, ("airtelgprs.com",)
+    )
+    with pytest.raises(BadInput) as caught:
+        provisioning.parse(msgspec.json.encode(site).decode().replace(old, new, 1).encode())
+    assert word in caught.value.refusal.message
+    assert "regex" not in caught.value.refusal.message
