@@ -1,18 +1,14 @@
 """Photos at a node: uploaded in pieces, sealed at rest, sent in chunks, taken back, and never half there."""
 
 import asyncio
-import contextlib
 import errno
 import hashlib
 import os
-import signal
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-import msgspec
 import pytest
 
 from edge.model import events as ev
@@ -22,7 +18,6 @@ from edge.model.media_strip import strip
 from edge.node import link as node_link
 from edge.node import media as node_media
 from edge.node import store as node_store
-from edge.node.config import save_config
 from edge.node.courier import desk_of
 from edge.node.database import Database
 from edge.sync import blobs
@@ -30,7 +25,6 @@ from edge.sync.link import BundleAcked
 from tests.kits import media as made
 from tests.node.hubside import HubSide
 from tests.node.kit import Provisioned, Served, Tablet, contents, new_id, provisioned
-from tests.node.test_kill_points import Process, logged_in
 from tests.node.test_link import at_hub, until
 
 PHOTO = made.jpeg_of(300_000)
@@ -402,54 +396,6 @@ async def test_a_case_packet_fits_thirty_thousand_bytes(setup: Provisioned) -> N
     assert sum(case) > 3 * 5_500
     assert sum(case) + packets * (24 + 28 + 14) + 176 <= 30_000
     assert sum(size for cls, size in sent if cls == 3) > 3 * 42_000
-
-
-@pytest.mark.serial
-async def test_kills_between_the_steps_of_an_upload_lose_and_double_nothing(setup: Provisioned) -> None:
-    """SIGKILL after the file is filled, before its row, and after chunks lie in the outbox, one after the other."""
-    preview, original = new_id(), new_id()
-    visit = ""
-    async with HubSide(setup) as hub:
-        config = msgspec.structs.replace(setup.config, udp_port=hub.port, wss_port=0)
-        await asyncio.to_thread(save_config, setup.folder, config)
-        for kill_at in ("media.filled", "media.written:2", "media.covered:2", ""):
-            process = await Process.start(setup.folder, kill_at)
-            try:
-                async with logged_in(process, setup) as tablet:
-                    if not visit:
-                        _, visit = await tablet.register()
-                        await tablet.fill(visit)
-                    with contextlib.suppress(aiohttp.ClientError):
-                        await _take(tablet, visit, preview, original)
-                        if kill_at:
-                            await asyncio.wait_for(process.child.wait(), 20)
-                        else:
-                            await until(all_are(tablet, visit, "hub_has_it"), 60)
-            finally:
-                if not kill_at:
-                    assert await process.stop() == 0
-            if kill_at:
-                assert await asyncio.wait_for(process.child.wait(), 20) == -signal.SIGKILL
-    attached = {event.media.purpose: event.media for event in hub.events() if isinstance(event, ev.MediaAttached)}
-    assert sum(isinstance(event, ev.MediaAttached) for event in hub.events()) == 2
-    assert arrived(hub, attached["original"].blob_id) == PHOTO  # type: ignore[index]
-    assert arrived(hub, attached["preview"].blob_id) == SMALL  # type: ignore[index]
-    assert hub.conflicts == 0
-    files = await asyncio.to_thread(lambda: list((setup.folder / "blobs").iterdir()))
-    assert len(files) == 3, "a preview and two pieces of the photo, nothing half"
-
-
-async def _take(tablet: Tablet, visit: str, preview: str, original: str) -> None:
-    """Go on with a photo wherever it stands."""
-    for upload, purpose, content in ((preview, "preview", SMALL), (original, "original", PHOTO)):
-        status, state = await begin(tablet, visit, upload, purpose, len(content))
-        assert status == 200, state
-        at = int(str(state["held_bytes"]))
-        while at < len(content):
-            status, state = await part(tablet, visit, upload, at, content[at : at + PART])
-            assert status == 200, state
-            at = int(str(state["held_bytes"]))
-    await tablet.say("attach_media", visit_id=visit, upload_id=original, preview_upload_id=preview)
 
 
 async def test_a_photo_tells_no_place_whatever_sent_it_and_its_upload_can_be_resumed(setup: Provisioned) -> None:
