@@ -46,6 +46,8 @@ _ADMIN = frozenset({Role.ADMINISTRATOR})
 _KEEP = frozenset({Role.ADMINISTRATOR, Role.COORDINATOR})
 """Who looks after centres: their machines, whom they ring, and when doctors sit."""
 _REVIEW = frozenset({Role.ADMINISTRATOR, Role.MEDICAL_OFFICER})
+_OFFICER = frozenset({Role.MEDICAL_OFFICER})
+"""Who may see a record that she does not treat: to make a copy for the patient."""
 _ALL = frozenset(Role)
 JUST_A_DOCTOR: Final = frozenset({Role.DOCTOR})
 """What an account is to which nobody gave a role."""
@@ -136,6 +138,7 @@ PERMITS: Final[dict[tuple[str, str], frozenset[Role]]] = {
     ("GET", "/api/visits/{visit_id}/broken-glass/media/{blob_id}"): frozenset({Role.COORDINATOR}),
     ("GET", "/api/glass"): _REVIEW,
     ("POST", "/api/glass/{glass_id}"): _REVIEW,
+    ("POST", "/api/copies"): _OFFICER,
     ("GET", "/api/rights"): _REVIEW,
     ("PUT", "/api/retention/{class}"): _ADMIN,
     ("POST", "/api/erasures/plan"): _REVIEW,

@@ -140,20 +140,20 @@ def _parts(visit: Visit, made: MadeReferral, words: Labels) -> list[Part]:
     complaints = {one.id: f"{one.hi} {one.en}" for one in known.complaints}
     signs = {one.id: f"{one.hi} {one.en}" for one in known.signs}
     found = [
-        Part(words.complaints, tuple(_complaint(one.code, one.text, complaints) for one in visit.complaints)),
+        Part(words.complaints, tuple(complaint_line(one.code, one.text, complaints) for one in visit.complaints)),
         Part(words.signs, tuple(clean(signs.get(one, one)) for one in visit.signs_present)),
-        Part(words.vitals, tuple(_vitals(visit, words))),
-        Part(words.history, tuple(_history(visit, words))),
+        Part(words.vitals, tuple(vital_lines(visit, words))),
+        Part(words.history, tuple(history_lines(visit, words))),
         Part(words.given, tuple(clean(line) for line in made.given.splitlines() if line.strip())),
     ]
     return [one for one in found if one.lines]
 
 
-def _complaint(code: str, text: str, words: dict[str, str]) -> str:
+def complaint_line(code: str, text: str, words: dict[str, str]) -> str:
     return clean(" ".join(filter(None, (words.get(code, "" if code == "other" else code), text))))
 
 
-def _vitals(visit: Visit, words: Labels) -> list[str]:
+def vital_lines(visit: Visit, words: Labels) -> list[str]:
     latest = latest_vitals(visit.vitals)
     values = {one.vital: f"{one.value:g}" for one in latest.readings}
     if not values and not latest.avpu:
@@ -164,7 +164,7 @@ def _vitals(visit: Visit, words: Labels) -> list[str]:
     return [clean(row) for row in (*rows, state) if row]
 
 
-def _history(visit: Visit, words: Labels) -> list[str]:
+def history_lines(visit: Visit, words: Labels) -> list[str]:
     rows: list[str] = []
     history, allergies = visit.history, visit.allergies
     if history is not None:

@@ -5,7 +5,7 @@ import { post, put } from "/ui/lib/http.js";
 import { clockTime, day, t } from "/ui/lib/l10n.js";
 import { TextField, toast } from "/ui/lib/parts.js";
 import { Breach } from "./breach.js";
-import { Act, Loading, useLoaded } from "./office.js";
+import { Act, Download, Loading, useLoaded } from "./office.js";
 import { errorText, roles } from "./store.js";
 
 const REASON_MIN = 10;
@@ -27,7 +27,7 @@ function Erase({ keep }) {
   const asking = useSignal(false);
   const look = async (/** @type {Event} */ event) => {
     event.preventDefault();
-    plan.value = null;
+    plan.value = made.value = null;
     try {
       plan.value = await post("/api/erasures/plan", { reference: who.value.trim() });
     } catch (error) {
@@ -39,10 +39,18 @@ function Erase({ keep }) {
     plan.value = null;
     reason.value = who.value = "";
   };
+  const copying = useSignal(false);
+  const made = useSignal(/** @type {any} */ (null));
+  const copy = async (/** @type {string} */ password) => {
+    made.value = await post("/api/copies", { password, reference: plan.value.patient_id });
+  };
   const goes = plan.value?.items.some((/** @type {any} */ item) => item.goes);
   return html`<section class="card stack tight"><h2>${t("rights-erase")}</h2><p>${t("rights-explain")}</p>
     <form class="row filters" onSubmit=${look}><${TextField} id="rights-who" test="rights-who" label=${t("rights-who")} hint=${t("rights-who-hint")} value=${who.value} maxlength=${60} onValue=${(/** @type {string} */ text) => (who.value = text)} />
       <button data-test="rights-look" disabled=${!who.value.trim()}>${t("rights-look")}</button></form>
+    ${plan.value && roles.value.includes("medical_officer") ? html`<div class="row"><button type="button" data-test="rights-copy" onClick=${() => (copying.value = true)}>${t("rights-copy")}</button>
+      ${made.value ? html`<${Download} base64=${made.value.zip} name=${made.value.file_name} type="application/zip" label=${t("rights-copy-save", { n: made.value.visits })} test="rights-copy-save" />` : null}</div>` : null}
+    ${copying.value ? html`<${Act} title=${t("rights-copy")} says=${t("rights-copy-says")} go=${t("rights-copy")} act=${copy} onClose=${() => (copying.value = false)} />` : null}
     ${plan.value ? html`<${Plan} plan=${plan.value} />
       ${goes ? html`<div><button type="button" class="danger" data-test="rights-ask" onClick=${() => (asking.value = true)}>${t("rights-ask")}</button></div>` : null}` : null}
     ${asking.value ? html`<${Act} title=${t("rights-ask")} says=${t("rights-ask-says")} go=${t("rights-ask")} danger ready=${reason.value.trim().length >= REASON_MIN} act=${ask} onClose=${() => (asking.value = false)}>

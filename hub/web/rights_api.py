@@ -1,8 +1,10 @@
 """HTTP around what the law gives to patients: how long things are kept, and erasing with two people.
 
-Nothing here shows what a record says: ids, times and counts.
+Nothing here shows what a record says but the copy for the patient: ids, times and counts.
 """
 
+import asyncio
+import base64
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct
@@ -10,7 +12,7 @@ from sqlalchemy import Connection
 
 from edge.web.routes import AnyRoute, Call, Route
 
-from .. import audit, erasure, erasures, retention
+from .. import audit, copies, erasure, erasures, retention
 from ..hub import Hub
 from .bodies import Password
 from .glass_api import Reason
@@ -49,6 +51,20 @@ class AskErasure(Struct, frozen=True, forbid_unknown_fields=True):
     """Stands in the audit log, whole. No name of a patient."""
 
 
+class AskCopy(Struct, frozen=True, forbid_unknown_fields=True):
+    password: Password
+    reference: Reference
+
+
+class CopyFile(Struct, frozen=True):
+    """What is kept of a person, for herself."""
+
+    visits: int
+    file_name: str
+    zip: str
+    """Base64."""
+
+
 class DecideErasure(Struct, frozen=True, forbid_unknown_fields=True):
     password: Password
     agree: bool
@@ -59,9 +75,11 @@ class RightsApi:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
+        self._one = asyncio.Lock()
 
     def routes(self) -> list[AnyRoute]:
         return [
+            Route("POST", "/api/copies", self.copy, AskCopy, CopyFile, errors=(404, 409, 429)),
             Route("GET", "/api/rights", self.get_rights, None, Rights),
             Route("PUT", "/api/retention/{class}", self.keep, Keep, Rights, errors=(429,), params=CLASS),
             Route("POST", "/api/erasures/plan", self.plan, AskPlan, erasure.Plan, errors=(404, 409)),
@@ -102,6 +120,18 @@ class RightsApi:
 
     async def _find(self, reference: str) -> str:
         return await self._hub.store.read(lambda connection: erasures.find(connection, reference))
+
+    async def copy(self, call: Call[AskCopy, None]) -> CopyFile:
+        """A copy of what is kept of a person, to be given to her: a page, slips, FHIR documents. No photos."""
+        hub, body = self._hub, call.body
+        await hub.desk.need_password(call.subject, body.password)
+        patient_id = await self._find(body.reference)
+        async with self._one:
+            found = await hub.store.read(lambda connection: copies.gather(connection, hub.desk.directory, patient_id))
+            await hub.store.write(lambda connection: copies.note(connection, found, call.subject, hub.wall_ms()))
+            made = await asyncio.to_thread(copies.zipped, found, hub.wall_ms())
+        kept = found.kept
+        return CopyFile(len(kept.visits), copies.file_name(kept.patient), base64.b64encode(made).decode())
 
     async def ask(self, call: Call[AskErasure, None]) -> Rights:
         """Ask for what may go to be erased. Somebody else has to agree."""

@@ -317,7 +317,7 @@ chart-proof = Minutes in which a doctor saw and heard
 chart-bytes = kB received
 
 # What the law gives to patients
-rights-erase = Erase what is kept of a person
+rights-erase = What is kept of a person: look, copy, erase
 rights-explain = First look at what would go and what has to stay. Two people erase: one asks, somebody else agrees. It cannot be taken back.
 rights-who = Number of the person
 rights-who-hint = As on the slip, or the id of one of her visits.
@@ -331,6 +331,9 @@ rights-stays-open = Stays: the visit is not closed
 rights-stays-visits = Stays as long as a visit of hers does
 rights-counts = { $entries } entries, { $blobs } photos and recordings
 rights-documents = { $n } documents went to another system: ask there too.
+rights-copy = Make a copy for her
+rights-copy-says = A page in Hindi and English, her slips and documents for other systems, without photos. Give it to her and to nobody else. Each of her visits counts as opened by you.
+rights-copy-save = Save the copy (visits: { $n })
 rights-requests = Requests
 rights-none = Nobody has asked for anything to be erased.
 rights-state-waiting = Waits for somebody else to agree
