@@ -112,6 +112,7 @@ def make_backup(settings: Settings, target: Path, now_ms: int, *, with_keys: boo
     (draft / MANIFEST_FILE).write_bytes(msgspec.json.encode(manifest))
     for path in (*draft.rglob("*"), draft):
         _sync(path)
+    faults.point("backup-written")
     draft.rename(target)
     _sync(target.parent)
     return manifest

@@ -1,5 +1,7 @@
 """The schema on both databases: up from every released state, and the same as what the code believes."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, insert, inspect, select, text
 from sqlalchemy.exc import DatabaseError
 
+from edge.sync import faults
 from hub.store import migrate
 from hub.store.dialect import Row, make_engine, put_row
 from hub.store.engine import Store
@@ -59,6 +62,26 @@ def test_every_released_state_opens_and_keeps_what_it_held(url: str, revision: s
         assert row.told_key_ms == 0
     finally:
         store.close()
+
+
+@pytest.mark.parametrize("point", ["hub-migrating:1", "hub-migrating:60", f"hub-migrated:{len(REVISIONS) - 1}"])
+def test_a_kill_in_a_migration_leaves_what_was_there_and_the_next_start_ends_it(url: str, point: str) -> None:
+    to_revision(url, REVISIONS[0])
+    pid = os.fork()
+    if not pid:
+        os.environ[faults.VARIABLE] = point
+        Store(url)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+    engine = make_engine(url)
+    with engine.connect() as connection:
+        assert MigrationContext.configure(connection).get_current_revision() == REVISIONS[0]
+        assert connection.execute(text("SELECT node_id FROM nodes")).scalar() == "00ff"
+    engine.dispose()
+    store = Store(url)
+    assert store.read_now(_differences) == []
+    assert store.read_now(lambda connection: connection.execute(select(nodes.c.node_id)).scalar()) == "00ff"
+    store.close()
 
 
 def _differences(connection: Connection) -> list[object]:
