@@ -20,7 +20,7 @@ from edge.slips.record_copy import Kept, Reader, copy_page, render_copy
 from edge.slips.refusal import SlipRefused
 from edge.slips.render import render_slip
 
-from . import audit, breach, nodes, retention, views
+from . import audit, breach, nodes, nominees, retention, views
 from .affected import READS
 from .directory import NodeDirectory
 from .store.schema import audit as lines
@@ -63,6 +63,7 @@ def gather(connection: Connection, directory: NodeDirectory, patient_id: str) ->
         _shared(connection, [visit.visit_id for visit, _ in found]),
         _readers(connection, [visit.visit_id for visit, _ in found], patient_id),
         "" if officer is None else ", ".join(filter(None, (officer.name, officer.phone, officer.email))),
+        nominees.load(connection, patient_id).line,
         any(origin.demo for origin in origins),
     )
     return Gathered(kept, tuple(origins))

@@ -15,7 +15,7 @@ from edge.model import events as ev
 from edge.sync.erased import NAMES_MAX, name_of
 from edge.sync.log import Stream, commitment, own_salt
 
-from . import erased, quarantine, stock, views
+from . import erased, nominees, quarantine, stock, views
 from .down import DownBlob, Speaker, speak, visit_salt
 from .home.sites import is_home
 from .keys import Keyring, KeysRefused
@@ -214,6 +214,7 @@ def erase(
     for patient_id in patient_ids:
         count += _erase_entries(connection, entries.c.patient_id == patient_id, "")
         connection.execute(delete(patients).where(patients.c.patient_id == patient_id))
+        nominees.erase(connection, patient_id)
     for row in files:
         insert_new(connection, erased_files, {"name": f"{row.node_id}/{row.blob_id}"})
         for table in (blobs, blob_chunks):

@@ -47,7 +47,7 @@ _KEEP = frozenset({Role.ADMINISTRATOR, Role.COORDINATOR})
 """Who looks after centres: their machines, whom they ring, and when doctors sit."""
 _REVIEW = frozenset({Role.ADMINISTRATOR, Role.MEDICAL_OFFICER})
 _OFFICER = frozenset({Role.MEDICAL_OFFICER})
-"""Who may see a record that she does not treat: to make a copy for the patient."""
+"""Who may see a record that she does not treat: to make a copy for the patient, and to note whom she names."""
 _ALL = frozenset(Role)
 JUST_A_DOCTOR: Final = frozenset({Role.DOCTOR})
 """What an account is to which nobody gave a role."""
@@ -139,6 +139,8 @@ PERMITS: Final[dict[tuple[str, str], frozenset[Role]]] = {
     ("GET", "/api/glass"): _REVIEW,
     ("POST", "/api/glass/{glass_id}"): _REVIEW,
     ("POST", "/api/copies"): _OFFICER,
+    ("POST", "/api/nominees/look"): _OFFICER,
+    ("PUT", "/api/nominees"): _OFFICER,
     ("GET", "/api/rights"): _REVIEW,
     ("PUT", "/api/retention/{class}"): _ADMIN,
     ("POST", "/api/erasures/plan"): _REVIEW,

@@ -61,6 +61,8 @@ class Labels(Struct, frozen=True):
     rights_say: Pair
     officer: Pair
     officer_none: Pair
+    nominee: Pair
+    nominee_none: Pair
 
 
 class VisitPart(Struct, frozen=True):
@@ -89,6 +91,8 @@ class Kept(Struct, frozen=True):
     """Other systems, and how many documents each was sent."""
     readers: tuple[Reader, ...]
     officer: str
+    nominee: str
+    """Who may speak in her place; empty: nobody."""
     demo: bool
 
 
@@ -148,6 +152,7 @@ def copy_page(kept: Kept, now_ms: int) -> CopyPage:
             Part(words.shared, shared or (_both(words.shared_none),)),
             Part(words.readers, (*(read or (_both(words.readers_none),)), _both(words.lists))),
             Part(words.rights, (_both(words.rights_say),)),
+            Part(words.nominee, (clean(kept.nominee) or _both(words.nominee_none),)),
             Part(words.officer, (clean(kept.officer) or _both(words.officer_none),)),
         ),
     )

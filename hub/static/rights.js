@@ -48,13 +48,32 @@ function Erase({ keep }) {
   return html`<section class="card stack tight"><h2>${t("rights-erase")}</h2><p>${t("rights-explain")}</p>
     <form class="row filters" onSubmit=${look}><${TextField} id="rights-who" test="rights-who" label=${t("rights-who")} hint=${t("rights-who-hint")} value=${who.value} maxlength=${60} onValue=${(/** @type {string} */ text) => (who.value = text)} />
       <button data-test="rights-look" disabled=${!who.value.trim()}>${t("rights-look")}</button></form>
-    ${plan.value && roles.value.includes("medical_officer") ? html`<div class="row"><button type="button" data-test="rights-copy" onClick=${() => (copying.value = true)}>${t("rights-copy")}</button>
+    ${plan.value && roles.value.includes("medical_officer") ? html`<div class="row"><button type="button" data-test="rights-copy" onClick=${() => (copying.value = true)}>${t("rights-copy")}</button><${Nominee} patientId=${plan.value.patient_id} />
       ${made.value ? html`<${Download} base64=${made.value.zip} name=${made.value.file_name} type="application/zip" label=${t("rights-copy-save", { n: made.value.visits })} test="rights-copy-save" />` : null}</div>` : null}
     ${copying.value ? html`<${Act} title=${t("rights-copy")} says=${t("rights-copy-says")} go=${t("rights-copy")} act=${copy} onClose=${() => (copying.value = false)} />` : null}
     ${plan.value ? html`<${Plan} plan=${plan.value} />
       ${goes ? html`<div><button type="button" class="danger" data-test="rights-ask" onClick=${() => (asking.value = true)}>${t("rights-ask")}</button></div>` : null}` : null}
     ${asking.value ? html`<${Act} title=${t("rights-ask")} says=${t("rights-ask-says")} go=${t("rights-ask")} danger ready=${reason.value.trim().length >= REASON_MIN} act=${ask} onClose=${() => (asking.value = false)}>
       <${TextField} id="rights-reason" test="rights-reason" label=${t("glass-reason")} hint=${t("glass-reason-hint")} value=${reason.value} maxlength=${60} onValue=${(/** @type {string} */ text) => (reason.value = text)} /><//>` : null}</section>`;
+}
+
+/** Whom she has named to speak in her place. @param {{patientId: string}} props */
+function Nominee({ patientId }) {
+  const known = useSignal(/** @type {any} */ (null));
+  const look = async () => {
+    try {
+      known.value = await post("/api/nominees/look", { reference: patientId });
+    } catch (error) {
+      toast("bad", errorText(error));
+    }
+  };
+  const save = async (/** @type {string} */ password) => {
+    await put("/api/nominees", { password, reference: patientId, nominee: known.value });
+    toast("good", t("nominee-noted"));
+  };
+  const field = (/** @type {"name"|"relation"|"phone"} */ name) => html`<${TextField} id=${`nominee-${name}`} test=${`nominee-${name}`} label=${t(`nominee-${name}`)} value=${known.value[name]} maxlength=${name === "phone" ? 19 : 60} onValue=${(/** @type {string} */ text) => (known.value = { ...known.value, [name]: text })} />`;
+  return html`<button type="button" data-test="nominee" onClick=${look}>${t("nominee")}</button>
+    ${known.value ? html`<${Act} title=${t("nominee")} says=${t("nominee-says")} go=${t("nominee-save")} act=${save} onClose=${() => (known.value = null)}>${field("name")}${field("relation")}${field("phone")}<//>` : null}`;
 }
 
 /** What of a person would go now, and what stays and why. @param {{plan: any}} props */

@@ -72,3 +72,15 @@ tablets_lost = Table(
     Column("lost_ms", BigInteger, nullable=False),
 )
 """When it was said last that a tablet of a node is lost."""
+
+nominees = Table(
+    "nominees",
+    metadata,
+    Column("patient_id", String(16), primary_key=True),
+    Column("name", String(120), nullable=False),
+    Column("relation", String(60), nullable=False),
+    Column("phone", String(20), nullable=False),
+    Column("noted_ms", BigInteger, nullable=False),
+    Column("noted_by", String(60), nullable=False),
+)
+"""Whom a patient has named to speak in her place."""

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from edge.web.routes import AnyRoute, Call, Route
 
-from .. import audit, copies, erasure, erasures, retention
+from .. import audit, copies, erasure, erasures, nominees, retention
 from ..hub import Hub
 from .bodies import Password
 from .glass_api import Reason
@@ -65,6 +65,14 @@ class CopyFile(Struct, frozen=True):
     """Base64."""
 
 
+class PutNominee(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whom a person has named to speak in her place; without a name nobody."""
+
+    password: Password
+    reference: Reference
+    nominee: nominees.Nominee
+
+
 class DecideErasure(Struct, frozen=True, forbid_unknown_fields=True):
     password: Password
     agree: bool
@@ -80,6 +88,8 @@ class RightsApi:
     def routes(self) -> list[AnyRoute]:
         return [
             Route("POST", "/api/copies", self.copy, AskCopy, CopyFile, errors=(404, 409, 429)),
+            Route("POST", "/api/nominees/look", self.nominee, AskPlan, nominees.Nominee, errors=(404, 409)),
+            Route("PUT", "/api/nominees", self.name, PutNominee, nominees.Nominee, errors=(404, 409, 429)),
             Route("GET", "/api/rights", self.get_rights, None, Rights),
             Route("PUT", "/api/retention/{class}", self.keep, Keep, Rights, errors=(429,), params=CLASS),
             Route("POST", "/api/erasures/plan", self.plan, AskPlan, erasure.Plan, errors=(404, 409)),
@@ -132,6 +142,28 @@ class RightsApi:
             made = await asyncio.to_thread(copies.zipped, found, hub.wall_ms())
         kept = found.kept
         return CopyFile(len(kept.visits), copies.file_name(kept.patient), base64.b64encode(made).decode())
+
+    async def nominee(self, call: Call[AskPlan, None]) -> nominees.Nominee:
+        """Whom a person has named to speak in her place. Audited."""
+        patient_id, now_ms = await self._find(call.body.reference), self._hub.wall_ms()
+
+        def load(connection: Connection) -> nominees.Nominee:
+            audit.record(connection, now_ms, call.subject, "nominee_read", patient_id)
+            return nominees.load(connection, patient_id)
+
+        return await self._hub.store.write(load)
+
+    async def name(self, call: Call[PutNominee, None]) -> nominees.Nominee:
+        """Note whom a person has named, in the place of who was named before."""
+        body = call.body
+        await self._hub.desk.need_password(call.subject, body.password)
+        patient_id, now_ms = await self._find(body.reference), self._hub.wall_ms()
+
+        def act(connection: Connection) -> nominees.Nominee:
+            nominees.put(connection, patient_id, body.nominee, call.subject, now_ms)
+            return nominees.load(connection, patient_id)
+
+        return await self._hub.store.write(act)
 
     async def ask(self, call: Call[AskErasure, None]) -> Rights:
         """Ask for what may go to be erased. Somebody else has to agree."""

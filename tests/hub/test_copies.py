@@ -41,6 +41,12 @@ async def test_the_copy_has_all_visits_slips_and_who_read_and_only_an_officer_ma
 
     admin, medical = await person(kit, Role.ADMINISTRATOR), await person(kit, Role.MEDICAL_OFFICER)
     body = {"password": PASSWORD, "reference": first}
+    nominee = {"name": "Ram Devi", "relation": "mother", "phone": "5550199"}
+    assert (await admin.call("PUT", "/api/nominees", {**body, "nominee": nominee})).status == 403
+    assert (await medical.call("PUT", "/api/nominees", {**body, "nominee": {"name": "a\n"}})).status == 400
+    assert (await medical.call("PUT", "/api/nominees", {**body, "nominee": nominee})).status == 200
+    looked = await medical.call("POST", "/api/nominees/look", {"reference": patient_id})
+    assert await looked.json() == nominee
     assert (await admin.call("POST", "/api/copies", body)).status == 403
     assert (await doctor.call("POST", "/api/copies", body)).status == 403
     assert (await medical.call("POST", "/api/copies", {**body, "password": "wrong"})).status == 401
@@ -51,7 +57,8 @@ async def test_the_copy_has_all_visits_slips_and_who_read_and_only_an_officer_ma
     assert (told["visits"], told["file_name"]) == (2, "record-UP-01-000001.zip")
     record_id, types, text = await asyncio.to_thread(inside, base64.b64decode(told["zip"]), kit.hub.keys.sign_public)
     assert (record_id, types) == (prescription_id, ["Bundle"])
-    for expected in ("#panic()", "UP01-001", "UP01-002", "state-ehr", "K. Rao", "refused", DRAFT["diagnosis"]):
+    shown = ("#panic()", "UP01-001", "UP01-002", "state-ehr", "K. Rao", "Ram Devi, mother", "refused")
+    for expected in (*shown, DRAFT["diagnosis"]):
         assert str(expected) in text, expected
     assert "Somebody Else" not in text
     found = await kit.hub.store.read(lambda c: affected.look(c, "medical_officer", 0, kit.clock.ms + 1))
