@@ -6,7 +6,7 @@ from msgspec import Meta, Struct
 from sqlalchemy import Connection
 
 from edge.model.records import ShortText
-from edge.web.routes import AnyRoute, Call, Raw, Route
+from edge.web.routes import BINARY, AnyRoute, Call, Raw, Route
 
 from .. import audit, formularies
 from ..hub import Hub
@@ -61,7 +61,7 @@ class FormularyApi:
             Route("POST", root, self.draft, NewDraft, Versions, errors=(409, 429)),
             Route("GET", one, self.compare, None, Comparison, params=NUMBER),
             Route("POST", one, self.decide, Decide, Versions, params=NUMBER, errors=(409, 429)),
-            Route("GET", f"{one}/file", self.get_file, None, Raw, params=NUMBER),
+            Route("GET", f"{one}/file", self.get_file, None, Raw, params=NUMBER, reply_media=BINARY),
         ]
 
     async def get_versions(self, call: Call[None, None]) -> Versions:
@@ -110,7 +110,7 @@ class FormularyApi:
             audit.record(connection, self._hub.wall_ms(), call.subject, "formulary_read", "", str(number))
             return formularies.encode(formularies.content_of(connection, number))
 
-        return Raw(await self._hub.store.write(load), "application/json")
+        return Raw(await self._hub.store.write(load), BINARY)
 
 
 def _versions(connection: Connection) -> Versions:

@@ -445,8 +445,8 @@ async def test_a_hub_that_lost_its_list_too_is_told_by_the_node_what_it_said_its
     await erase(kit, gone.patient_id)
     await node.until(lambda: any(isinstance(one, ev.RecordsErased) for one in node.said_by_hub()))
     await kit.stop()
-    await asyncio.to_thread(backup.restore, kit.settings, saved, kit.clock.ms, replace=True)
     (kit.settings.data / erased.LIST_FILE).unlink()
+    await asyncio.to_thread(backup.restore, kit.settings, saved, kit.clock.ms, replace=True)
     again = await (await asyncio.to_thread(HubKit, kit.settings.data, fresh=False, clock=kit.clock)).start()
     assert "entries" in await rows_with_marker(again)
     node.kit = again

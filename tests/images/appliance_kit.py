@@ -232,7 +232,8 @@ class Appliance:
         self._brought: set[str] = set()
         about = bundle.load(build)
         self._install_bytes = 3 * (about.rootfs.size_bytes + about.boot.size_bytes)
-        """What an install moves: both partitions are hashed, written into the other slot, and hashed there."""
+        """What an install moves at most: both partitions are hashed, written into the other slot, and hashed there.
+        What the machine still has in memory it does not read again."""
 
     def _provisioning(self) -> bytes:
         made = self.clinic.command(

@@ -165,7 +165,11 @@ def test_an_install_from_a_stick_is_cut_at_any_moment_and_begins_anew(
         at = appliance.cut_install(LAST_CUT * (number + draw.random()) / kills)
         record_property("figure", f"image: install cut at {at}, {len(appliance.visits)} visits answered")
         appliance.boot()
-        assert (appliance.version(), appliance.slot()) == ("2026.11.1", "A"), "a slot that is not whole never starts"
+        if appliance.slot() == "B":  # it was over before its share of the most that it moves; later shares are, too
+            assert number >= kills * 2 // 3, "a slot that is not whole never starts"
+            assert appliance.version() == "2026.11.2"
+            return  # the next step opens the records, which keeps it
+        assert appliance.version() == "2026.11.1"
     appliance.wait_pages()
     assert appliance.all_there(appliance.nurse())
 

@@ -112,7 +112,7 @@ class Postgres:
         settings = {"listen_addresses": "127.0.0.1", "port": str(self._port), "unix_socket_directories": ""}
         settings |= {"max_connections": "100", "shared_buffers": "64MB", "jit": "off"}
         if not self._durable:
-            settings |= {"fsync": "off", "full_page_writes": "off"}
+            settings |= {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "autovacuum": "off"}
         argv = [str(home / "postgres"), "-D", str(self._folder / "data")]
         for name, value in settings.items():
             argv += ["-c", f"{name}={value}"]
