@@ -27,9 +27,8 @@ pytestmark = [pytest.mark.machine, pytest.mark.timeout(2 * 3600)]
 
 BOARD: Board = "amd64"
 EXPOSURE_MAX = 2.0
-KILLS, LONG_KILLS = 3, 100
-"""One in each share of an install; the hundred of ``--long`` take some three hours of an emulated processor
-(``UPKENDRA_KILLS`` names another number)."""
+KILLS = int(os.environ.get("UPKENDRA_KILLS", "100"))
+"""One in each share of an install. A hundred take some three hours of an emulated processor."""
 COUNTERS = "/usr/lib/upkendra/bin/grub-editenv /boot/upkendra/EFI/upkendra/grubenv"
 RESTARTS_S = 900.0
 """A service that dies is started again until it is clear that it does not come."""
@@ -151,22 +150,21 @@ def test_a_technicians_key_file_opens_a_shell_as_long_as_its_stick_is_in_and_the
     assert not any(visit.case.name in out.read_text("utf-8", "replace") for visit in appliance.visits)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(12 * 3600)
 def test_an_install_from_a_stick_is_cut_at_any_moment_and_begins_anew(
     appliance: Appliance,
     update: Future[Path],
     record_property: journey.Record,
-    pytestconfig: pytest.Config,
 ) -> None:
     draw = Random(SEED)
-    kills = int(os.environ.get("UPKENDRA_KILLS", LONG_KILLS if pytestconfig.getoption("--long") else KILLS))
     appliance.bring(update.result(), "2026.11.2")
-    for number in range(kills):
-        at = appliance.cut_install(LAST_CUT * (number + draw.random()) / kills)
+    for number in range(KILLS):
+        at = appliance.cut_install(LAST_CUT * (number + draw.random()) / KILLS)
         record_property("figure", f"image: install cut at {at}, {len(appliance.visits)} visits answered")
         appliance.boot()
         if appliance.slot() == "B":  # it was over before its share of the most that it moves; later shares are, too
-            assert number >= kills * 2 // 3, "a slot that is not whole never starts"
+            assert number >= KILLS * 2 // 3, "a slot that is not whole never starts"
             assert appliance.version() == "2026.11.2"
             return  # the next step opens the records, which keeps it
         assert appliance.version() == "2026.11.1"
