@@ -210,6 +210,7 @@ def test_when_no_slot_starts_the_recovery_copies_all_that_is_sealed(appliance: A
     assert appliance.all_there(appliance.nurse())
 
 
+@pytest.mark.long
 def test_a_version_that_does_not_serve_is_left_for_the_old_one(
     appliance: Appliance, workshop: Workshop, second: Future[Path]
 ) -> None:

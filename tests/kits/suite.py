@@ -2,9 +2,9 @@
 
 Checks of the text first, then the tests that may share the machine on all cores, then the pages that
 measure no time, two browsers at once, then what kills processes and cuts power, two at once because it
-mostly waits, then calls, links, and whatever measures time, one after the other. The virtual machines run
-beside all of it, because each part leaves some of the processor; when the last one begins they go into the
-kernel's idle class, where they take nothing from what is measured. What they say is shown at the end.
+mostly waits, then calls, links, and whatever measures time, one after the other. The last two leave the
+processor idle much of the time: the virtual machines run beside them; when the last one begins they go into
+the kernel's idle class, where they take nothing from what is measured. What they say is shown at the end.
 Everything is run even if a part fails, so that one run tells all. Pytest's closing line is the last thing
 printed.
 
@@ -33,8 +33,8 @@ BIN = Path(sys.executable).parent
 SERIAL = "root or serial or long"
 MACHINE = "machine"
 WAITS = f"waits and ({SERIAL}) and not {MACHINE}"
-MEASURED = "tests in turn"
-"""From this part on the machines give way."""
+BESIDE, MEASURED = "tests that wait", "tests in turn"
+"""The machines begin with the one, and give way from the other on."""
 TESTS_FAILED = 1
 NO_TESTS = 5
 """Pytest's exit codes: tests ran and some failed; a part has no test."""
@@ -72,7 +72,7 @@ def parts(wanted: Sequence[str]) -> list[Part]:
     return [
         Part("tests that share", ("-m", f"not (browser or {SERIAL} or {MACHINE})"), ("-n", cores, "--dist=loadfile")),
         Part("tests of pages", ("-m", f"browser and not ({SERIAL} or {MACHINE})"), ("-n", "2", "--dist=loadfile")),
-        Part("tests that wait", ("-m", WAITS), ("-n", "2", "--dist=loadfile")),
+        Part(BESIDE, ("-m", WAITS), ("-n", "2", "--dist=loadfile")),
         Part(MEASURED, ("-m", f"({SERIAL}) and not (waits or {MACHINE})")),
     ]
 
@@ -155,9 +155,9 @@ def main() -> int:
     results = [] if wanted else run_together(checks())
     with ThreadPoolExecutor(1) as pool, MACHINES_SAID.open("w+") as told:
         machines: Future[Result] | None = None
-        if not wanted:
-            machines = pool.submit(run, MACHINES, long=arguments.long, again=True, output=told)
         for part in parts(wanted):
+            if part.name == BESIDE:
+                machines = pool.submit(run, MACHINES, long=arguments.long, again=True, output=told)
             if part.name == MEASURED:
                 give_way(os.getpid())
             results.append(run(part, long=arguments.long, again=not wanted))
