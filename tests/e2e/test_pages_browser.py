@@ -39,7 +39,7 @@ from .pages import (
 
 pytestmark = pytest.mark.browser
 NAME = "सत्यभामा देवी राजराजेश्वरी विश्वकर्मा उपाध्याय"
-FIRST_LOAD_BYTES = 100_000
+FIRST_LOAD_BYTES = 105_000
 """The goal is 120,000; what is not needed for the first screen comes behind it."""
 SIZE_NAMES = ("एक", "दो", "तीन", "चार")
 SIZES = ((1280, 800), (800, 1280), (360, 640), (1440, 900))
