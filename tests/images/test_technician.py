@@ -392,6 +392,12 @@ class Sshd(msgspec.Struct):
         return subprocess.run(whole, capture_output=True, text=True, check=False, timeout=30, stdin=subprocess.DEVNULL)
 
 
+def _as_they_are() -> tuple[str, ...]:
+    """Options for mounts of one's own where the root is a folder of another system's, and so no mount to be changed."""
+    plain = subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode == 0
+    return () if plain else ("--propagation", "unchanged")
+
+
 @contextlib.contextmanager
 def serving(box: Box, tmp_path: Path, seconds: float) -> Iterator[Sshd]:
     """sshd with the users that the image has, made by the image's own file of users."""
@@ -419,7 +425,7 @@ def serving(box: Box, tmp_path: Path, seconds: float) -> Iterator[Sshd]:
     )
     script += f"exec setpriv --no-new-privs --bounding-set=-all,{caps} "
     script += f"timeout {seconds} /usr/sbin/sshd -D -e -f {place / 'sshd_config'}"
-    argv = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script]
+    argv = ["unshare", "--mount", *_as_they_are(), "--pid", "--fork", "--kill-child", "sh", "-c", script]
     process = subprocess.Popen(argv, stderr=(tmp_path / "said").open("wb"))
     try:
         until_s = time.monotonic() + STARTED_S
