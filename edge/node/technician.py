@@ -41,7 +41,7 @@ def notes(folder: Path) -> list[tuple[Path, Note | None]]:
         try:
             with path.open("rb") as file:
                 found.append((path, msgspec.json.decode(file.read(NOTE_MAX_BYTES), type=Note)))
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             found.append((path, None))
     return found
 

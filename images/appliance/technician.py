@@ -134,7 +134,7 @@ def _who(data: Path) -> tuple[str, str]:
         raise PermitRefused(
             "This node is not set up: nothing is on it. Flash its card anew.", code="ssh_not_set_up"
         ) from None
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         raise PermitRefused(
             "node.json is damaged: nobody can tell which node this is.", code="ssh_not_set_up"
         ) from None
@@ -176,16 +176,13 @@ def _disk(blocks: Path, device: str) -> int:
 
 def _host_key(system: Path, folder: Path) -> None:
     """The node's own key, made when it is first needed, and a copy for sshd, to which the data partition is closed."""
-    kept = system / HOST_KEY
-    if not kept.exists():
-        fresh = system / f"{HOST_KEY}.new"
-        fresh.unlink(missing_ok=True)
-        argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "upkendra", "-f", str(fresh)]
+    kept, key = system / HOST_KEY, folder / HOST_KEY
+    if kept.exists():
+        _write(key, kept.read_text(), 0o600)
+    else:
+        argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "upkendra", "-f", str(key)]
         subprocess.run(argv, check=True, capture_output=True, timeout=60)
-        fresh.with_name(f"{fresh.name}.pub").unlink()
-        fresh.replace(kept)
-    key = folder / HOST_KEY
-    _write(key, kept.read_text(), 0o600)
+        updates.write(kept, key.read_bytes())
     public = subprocess.run(["ssh-keygen", "-y", "-f", str(key)], check=True, capture_output=True, timeout=60).stdout
     _write(folder / f"{HOST_KEY}.pub", public.decode(), 0o644)
 
@@ -244,7 +241,7 @@ def load(system: Path) -> State | None:
     """The last opening; one that cannot be read counts as none."""
     try:
         return msgspec.json.decode((system / STATE_FILE).read_bytes(), type=State)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
 
 

@@ -115,7 +115,7 @@ def load(system: Path) -> Pending | None:
     """What waits for its first boot. A file that cannot be read counts as none. Blocking."""
     try:
         return msgspec.json.decode((system / PENDING_FILE).read_bytes(), type=Pending)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
 
 

@@ -102,3 +102,6 @@ def test_an_install_that_was_killed_begins_anew_without_a_restart(box: Box) -> N
     pending = updates.load(box.system)
     assert pending is not None
     assert pending.installed
+    path = box.system / updates.PENDING_FILE
+    path.write_bytes(path.read_bytes().replace(b"2026", b"\xff"))
+    assert updates.load(box.system) is None, "what a card has damaged keeps the system from no start"

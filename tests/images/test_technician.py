@@ -227,6 +227,7 @@ def test_the_key_file_of_a_stick_lays_out_what_sshd_needs(key: Path, box: Box) -
     assert "open for 4 h" in box.answer()
     again = box.places.system / technician.HOST_KEY
     assert again.read_text() == host.read_text(), "the node has one key, made when it was needed"
+    assert {path.name for path in box.places.system.iterdir()} == {technician.HOST_KEY, technician.STATE_FILE}
 
 
 @pytest.mark.parametrize("change", [{"node": "f" * 16}, {"node": "", "site": "NMP02"}])
@@ -240,6 +241,15 @@ def test_a_key_file_for_another_node_opens_nothing(key: Path, box: Box, change: 
 def test_a_node_that_is_not_set_up_has_nothing_to_open(key: Path, box: Box) -> None:
     box.put(permit.encode(wanted(key), PRIVATE))
     (box.places.data / technician.NODE_FILE).unlink()
+    assert box.refused() == "ssh_not_set_up"
+
+
+def test_what_a_card_has_damaged_is_said_or_counts_as_none(key: Path, box: Box) -> None:
+    box.put(permit.encode(wanted(key), PRIVATE))
+    (box.places.system / technician.STATE_FILE).write_bytes(b'{"boot":"\xff","disk":1,"is_open":true}')
+    box.take()
+    node = box.places.data / technician.NODE_FILE
+    node.write_bytes(node.read_bytes().replace(SITE.encode(), b"\xff"))
     assert box.refused() == "ssh_not_set_up"
 
 
