@@ -107,13 +107,13 @@ def _install() -> None:
     slot = slots.OTHER[slots.booted(CMDLINE.read_text())]
     heard = health.hub_is_heard(health.ask("/api/status"))
     pending = Pending(note.version, now.version, slot, stem, heard, installed=False)
+    (SYSTEM / updates.WHY_FILE).unlink(missing_ok=True)
     updates.save(SYSTEM, pending)
     worked, said = slots.install(bundle)
     if not worked:
         logger.error("rauc: %s", said.strip()[-2000:])
         if updates.is_machines_fault(said):
             return  # it stays claimed, and is taken again when this runs next
-        updates.save(SYSTEM, None)
         _refuse(stem, note.version, *updates.refusal(said))
         return
     updates.save(SYSTEM, msgspec.structs.replace(pending, installed=True))
@@ -127,8 +127,14 @@ def _tidy() -> None:
 
 
 def _refuse(stem: str, version: str, code: str, message: str) -> None:
+    _end(stem, Outcome(version, "refused", code, message))
+
+
+def _end(stem: str, outcome: Outcome) -> None:
+    """An update is over. It waits until all is done: after a power cut in between it is ended, not installed, again."""
     updates.drop(FOLDER, stem)
-    _tell(Outcome(version, "refused", code, message))
+    _tell(outcome)
+    updates.save(SYSTEM, None)
 
 
 def _restart() -> None:
@@ -159,9 +165,7 @@ def _health() -> None:
             verdict, why = health.wait_opening()
     if verdict is health.Verdict.GOOD:
         if pending is not None:
-            updates.save(SYSTEM, None)
-            updates.drop(FOLDER, pending.stem)
-            _tell(Outcome(pending.version, "committed"))
+            _end(pending.stem, Outcome(pending.version, "committed"))
             if PANEL_IMAGE.exists():
                 _panel("update", str(PANEL_IMAGE))
         subprocess.run(["systemctl", "start", "--no-block", "upkendra-install.service"], check=False)
@@ -170,7 +174,7 @@ def _health() -> None:
         logger.error("slot %s is started again: %s", slot, why)
     else:
         logger.error("version %s is given up: %s", pending.version, why)
-        updates.write(SYSTEM / "why", why.encode())
+        updates.write(SYSTEM / updates.WHY_FILE, why.encode())
         slots.give_up()
     subprocess.run(["systemctl", "reboot"], check=True, timeout=PANEL_TIMEOUT_S)
 
@@ -185,13 +189,12 @@ def _keep(pending: Pending) -> None:
 
 
 def _rolled_back(pending: Pending) -> None:
-    note = SYSTEM / "why"
+    note = SYSTEM / updates.WHY_FILE
     why = note.read_text() if note.exists() else "it did not start, or nothing found it good"
-    note.unlink(missing_ok=True)
     slots.give_up_other()
-    updates.save(SYSTEM, None)
-    updates.drop(FOLDER, pending.stem)
-    _tell(Outcome(pending.version, "rolled_back", "update_rolled_back", f"Version {pending.version}: {why}."))
+    message = f"Version {pending.version}: {why}."
+    _end(pending.stem, Outcome(pending.version, "rolled_back", "update_rolled_back", message))
+    note.unlink(missing_ok=True)
     _panel("release")
 
 

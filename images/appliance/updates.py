@@ -18,6 +18,8 @@ from edge.model.releases import is_newer as is_newer
 SYSTEM: Final = "system"
 PENDING_FILE: Final = "update.json"
 OUTCOME_FILE: Final = "outcome"
+WHY_FILE: Final = "why"
+"""Why a new system gave itself up, for the old one to tell."""
 CLAIMED: Final = ".claimed"
 NOTE_MAX_BYTES: Final = 16 * 1024
 _STEM: Final = re.compile(r"^[0-9a-f]{24}$")
@@ -106,8 +108,8 @@ def give_back(folder: Path, stem: str) -> None:
 
 
 def drop(folder: Path, stem: str) -> None:
-    """An update that is over: both files go."""
-    for suffix in (".bundle", CLAIMED):
+    """An update that is over: both files go. A bundle that a power cut leaves alone is taken by nobody."""
+    for suffix in (CLAIMED, ".bundle"):
         (folder / f"{stem}{suffix}").unlink(missing_ok=True)
 
 

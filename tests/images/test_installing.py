@@ -105,3 +105,45 @@ def test_an_install_that_was_killed_begins_anew_without_a_restart(box: Box) -> N
     path = box.system / updates.PENDING_FILE
     path.write_bytes(path.read_bytes().replace(b"2026", b"\xff"))
     assert updates.load(box.system) is None, "what a card has damaged keeps the system from no start"
+
+
+@pytest.mark.parametrize("ended", ["committed", "rolled_back"])
+def test_the_end_of_an_update_that_was_cut_short_is_reached_again(box: Box, ended: str) -> None:
+    box.rauc_says("Installing done", 0)
+    why = box.system / updates.WHY_FILE
+    why.write_text("of an earlier one")
+    appliance.main(["install"])
+    assert not why.exists()
+    pending = updates.load(box.system)
+    assert pending is not None
+    why.write_text("nobody could log in")
+
+    def end() -> None:
+        if ended == "committed":
+            appliance._end(pending.stem, updates.Outcome(pending.version, "committed"))
+        else:
+            appliance._rolled_back(pending)
+
+    cut = box.updates / f".{updates.OUTCOME_FILE}.new"
+    cut.mkdir()  # what it has to say cannot be written: everything after that is not done
+    with pytest.raises(OSError, match=updates.OUTCOME_FILE):
+        end()
+    assert updates.load(box.system) == pending, "or the version that was given up would be installed again"
+    cut.rmdir()
+    end()
+    assert updates.load(box.system) is None
+    assert not list(box.updates.glob(f"{STEM}*"))
+    assert box.outcome is not None
+    assert box.outcome["ended"] == ended
+    assert ended == "committed" or "nobody could log in" in box.outcome["message"]
+
+
+def test_a_claimed_update_is_forgotten_before_its_bundle(box: Box) -> None:
+    updates.claim(box.updates, STEM)
+    bundle = box.updates / f"{STEM}.bundle"
+    bundle.unlink()
+    bundle.mkdir()
+    with pytest.raises(OSError, match="bundle"):
+        updates.drop(box.updates, STEM)
+    assert appliance.main(["install"]) == 0
+    assert box.outcome is None, "nothing is said to be missing that was taken"
