@@ -23,6 +23,7 @@ from .store.schema import doctors
 from .store.schema_office import formulary_versions as versions
 
 ITEMS_MAX: Final = 2000
+KNOWN_MAX: Final = 50
 OF_RELEASE: Final = 0
 """The number of the formulary that this release carries."""
 _ID: Final = re.compile(r"[A-Z][0-9]{3,5}")
@@ -80,7 +81,8 @@ class Difference(Struct, frozen=True):
 
 
 _decode = msgspec.json.Decoder(Formulary).decode
-_known = lru_cache(maxsize=4)(_decode)
+_known: Final[dict[str, Formulary]] = {}
+"""By their hash: versions that were read lately. A content is never changed."""
 
 
 def encode(content: Formulary) -> bytes:
@@ -96,9 +98,10 @@ def of_release() -> Standing:
 
 def standing(connection: Connection) -> Standing:
     """The formulary that counts: what was approved last, or that of the release."""
-    query = select(versions).where(versions.c.state == State.APPROVED.value).order_by(versions.c.decided_ms.desc())
-    row = connection.execute(query.order_by(versions.c.number.desc()).limit(1)).first()
-    return of_release() if row is None else Standing(row.number, _known(bytes(row.content)), row.sha256)
+    columns = (versions.c.number, versions.c.sha256)
+    query = select(*columns).where(versions.c.state == State.APPROVED.value).order_by(versions.c.decided_ms.desc())
+    row = connection.execute(query.limit(1)).first()
+    return of_release() if row is None else Standing(row.number, _content(connection, row.sha256), row.sha256)
 
 
 def reference_now(connection: Connection) -> Reference:
@@ -139,10 +142,21 @@ def content_of(connection: Connection, number: int) -> Formulary:
     """What a version says. Raises NotFound."""
     if number == OF_RELEASE:
         return formulary()
-    raw = connection.execute(select(versions.c.content).where(versions.c.number == number)).scalar()
-    if raw is None:
+    sha256 = connection.execute(select(versions.c.sha256).where(versions.c.number == number)).scalar()
+    if sha256 is None:
         raise NotFound("There is no such version.")
-    return _known(bytes(raw))
+    return _content(connection, sha256)
+
+
+def _content(connection: Connection, sha256: str) -> Formulary:
+    """A version by its hash, read and decoded once: each check of a draft asks for the one that counts."""
+    found = _known.get(sha256)
+    if found is None:
+        found = _decode(connection.execute(select(versions.c.content).where(versions.c.sha256 == sha256)).scalar_one())
+        if len(_known) >= KNOWN_MAX:
+            _known.clear()
+        _known[sha256] = found
+    return found
 
 
 def parse(raw: bytes) -> Formulary:
@@ -175,11 +189,11 @@ def draft(connection: Connection, raw: bytes, note: str, now_ms: int, actor: str
     content = encode(fresh)
     digest = hashlib.sha256(content).hexdigest()
     lock(connection, "formulary")
-    rows = connection.execute(select(versions.c.version, versions.c.sha256, versions.c.content)).all()
+    rows = connection.execute(select(versions.c.version, versions.c.sha256)).all()
     taken = {row.version for row in rows} | {formulary().version}
     if fresh.version in taken or digest in {row.sha256 for row in rows}:
         raise Refused("A version of this name or content is here already. Give it a new one.", code="formulary_known")
-    for other in (formulary(), *(_known(bytes(row.content)) for row in rows)):
+    for other in (formulary(), *(_content(connection, row.sha256) for row in rows)):
         _need_same_medicines(other, fresh)
     number = int(connection.execute(select(func.max(versions.c.number))).scalar() or OF_RELEASE) + 1
     connection.execute(

@@ -123,7 +123,7 @@ def check_draft(
         missing = rx.Denial("patient_missing", "The patient's registration has not arrived yet. Wait for it.")
         return Checked((missing,), (), mode, consult), None
     formulary = formularies.standing(connection).content.items
-    approvals = review.load_approvals(connection)
+    approvals = review.load_approvals(connection, formulary)
     denials = rx.check(
         draft,
         patient,
@@ -328,7 +328,7 @@ class Prescriptions:
             demo=site.demo,
             replaces=old,
             reason=replacing.reason if replacing else "",
-            approvals=review.load_approvals(connection),
+            approvals=review.load_approvals(connection, standing.content.items),
         )
         by = f"formulary {standing.content.version}"[:60]
         audit.record(connection, now_ms, doctor.doctor_id, "prescribed_from", record.prescription_id, by)

@@ -4,11 +4,14 @@ The items are made from the data (:mod:`edge.model.review`); here are the decisi
 into the hash-chained audit log; the table holds the last one of each item.
 """
 
+from collections.abc import Iterable
+
 from msgspec import Struct
 from sqlalchemy import Connection, select
 
 from edge.model.drug_gate import Approvals
 from edge.model.errors import BadInput, Forbidden, NotFound, Refused
+from edge.model.reference import DrugItem
 from edge.model.review import Decided, Decision, ReviewItem, approvals_of, review_items
 
 from . import audit
@@ -36,11 +39,11 @@ class Reviewed(Struct, frozen=True):
     """There is a decision, but the content has changed since."""
 
 
-def load_approvals(connection: Connection) -> Approvals:
-    """What the decisions mean for prescribing."""
+def load_approvals(connection: Connection, formulary: Iterable[DrugItem]) -> Approvals:
+    """What the decisions mean for prescribing from a formulary."""
     rows = connection.execute(select(reviews.c.item, reviews.c.fingerprint, reviews.c.decision))
-    decided = [Decided(row.item, row.fingerprint, Decision(row.decision)) for row in rows]
-    return approvals_of(decided, reference_now(connection))
+    decided = (Decided(row.item, row.fingerprint, Decision(row.decision)) for row in rows)
+    return approvals_of(decided, formulary)
 
 
 def give_role(connection: Connection, person_id: str, role: str, now_ms: int, actor: str = "") -> None:

@@ -7,13 +7,14 @@ one content: when the data change, the fingerprint changes and the approval no l
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
+from functools import lru_cache
 
 import msgspec
 from msgspec import Struct
 
 from .drug_gate import FOLLOW_UP_WINDOW_DAYS, Approvals, approved
 from .prescription import AUDIO_FROM_S, VIDEO_FROM_S
-from .reference import Reference, reference, vitals_data
+from .reference import DrugItem, Reference, reference, vitals_data
 
 
 class ReviewKind(StrEnum):
@@ -65,16 +66,21 @@ def _item(
     return ReviewItem(f"{kind}:{name}"[:60], kind, title, says, status, sources, _fingerprint(content))
 
 
-def _drugs(known: Reference) -> Iterator[ReviewItem]:
-    for drug in known.formulary:
-        if approved(drug) and drug.strength_status == "sourced":
-            continue
-        open_parts = [f"list: {drug.tpg_status}"] if not approved(drug) else []
-        if drug.strength_status != "sourced":
-            open_parts.append(f"strength: {drug.strength_status}")
-        title = f"{drug.generic} {drug.form} {drug.strength}"
-        says = f"list {drug.tpg_list or '-'}" + (f"; {drug.flags}" if drug.flags else "")
-        yield _item(ReviewKind.DRUG, drug.id, title, says, "; ".join(open_parts), drug, *drug.sources)
+def _drugs(formulary: Iterable[DrugItem]) -> Iterator[ReviewItem]:
+    return filter(None, map(_drug, formulary))
+
+
+@lru_cache(maxsize=4096)
+def _drug(drug: DrugItem) -> ReviewItem | None:
+    """Kept: each check of a draft asks it of the whole formulary."""
+    open_parts = [f"list: {drug.tpg_status}"] if not approved(drug) else []
+    if drug.strength_status != "sourced":
+        open_parts.append(f"strength: {drug.strength_status}")
+    if not open_parts:
+        return None
+    title = f"{drug.generic} {drug.form} {drug.strength}"
+    says = f"list {drug.tpg_list or '-'}" + (f"; {drug.flags}" if drug.flags else "")
+    return _item(ReviewKind.DRUG, drug.id, title, says, "; ".join(open_parts), drug, *drug.sources)
 
 
 def _rules(known: Reference) -> Iterator[ReviewItem]:
@@ -127,14 +133,14 @@ def review_items(known: Reference | None = None) -> tuple[ReviewItem, ...]:
     """Everything that is open in the data of this release, or in ``known``, each once, in a fixed order."""
     known = known or reference()
     found: dict[str, ReviewItem] = {}
-    for one in (*_drugs(known), *_rules(known), *_terms(known), *_texts(known)):
+    for one in (*_drugs(known.formulary), *_rules(known), *_terms(known), *_texts(known)):
         found.setdefault(one.item, one)
     return tuple(found.values())
 
 
-def approvals_of(decided: Iterable[Decided], known: Reference | None = None) -> Approvals:
-    """What the decisions mean for prescribing: only those about the content that this release, or ``known``, has."""
-    present: Mapping[str, ReviewItem] = {one.item: one for one in review_items(known) if one.kind is ReviewKind.DRUG}
+def approvals_of(decided: Iterable[Decided], formulary: Iterable[DrugItem]) -> Approvals:
+    """What the decisions mean for prescribing: only those about the content that this formulary has."""
+    present: Mapping[str, ReviewItem] = {one.item: one for one in _drugs(formulary)}
     names: dict[Decision, set[str]] = {Decision.APPROVED: set(), Decision.REJECTED: set()}
     for one in decided:
         item = present.get(one.item)

@@ -3,10 +3,12 @@
 from typing import Annotated
 
 from msgspec import Meta, Struct
+from sqlalchemy import Connection
 
+from edge.model.drug_gate import Approvals
 from edge.model.ids import Id
 from edge.model.records import IsoDay, ShortText
-from edge.model.reference import DrugItem
+from edge.model.reference import DrugItem, Formulary
 from edge.model.review import Decision
 from edge.model.stock import Level
 from edge.web.routes import AnyRoute, Call, Route
@@ -118,23 +120,23 @@ class PrescribingApi:
         """Medicines whose name, strength or group holds all words of ``q``; those on the node's shelf first."""
         words = call.query.q.lower().split()
         visit_id = call.query.visit_id
-        standing = await self._hub.store.read(formularies.standing)
+
+        def load(connection: Connection) -> tuple[Formulary, Approvals, list[Level]]:
+            now = formularies.standing(connection).content
+            shelf = stock.levels(connection, need_visit(connection, visit_id).node_id) if visit_id else []
+            return now, review.load_approvals(connection, now.items), shelf
+
+        standing, approvals, shelf = await self._hub.store.read(load)
         items = [
             item
-            for item in standing.content.items
+            for item in standing.items
             if all(word in f"{item.generic} {item.form} {item.strength} {item.group}".lower() for word in words)
         ]
-        shelf: list[Level] = []
-        if visit_id:
-            shelf = await self._hub.store.read(
-                lambda connection: stock.levels(connection, need_visit(connection, visit_id).node_id)
-            )
-        approvals = await self._hub.store.read(review.load_approvals)
         there = {level.drug_id for level in shelf if level.units > 0}
         items.sort(key=lambda item: item.id not in there)
         shown = {item.id for item in items}
         return FormularyReply(
-            standing.content.version,
+            standing.version,
             tuple(items),
             tuple(level for level in shelf if level.drug_id in shown),
             tuple(sorted(approvals.approved & shown)),
