@@ -23,6 +23,7 @@ from edge.sync.seal import NodeRecord
 from edge.sync.sms_copy import Shown, shown, visit_prefix
 from edge.sync.sms_mail import Outcome, Sent, SmsNotSent
 from edge.web.logs import say
+from edge.web.often import Often
 
 from . import audit, views
 from .doctors import Doctor
@@ -86,7 +87,7 @@ class SmsDesk:
         self._sent = Sent()
         self._one_confirming = asyncio.Lock()
         self._at_work: set[asyncio.Task[None]] = set()
-        self._looker: asyncio.Task[None] | None = None
+        self._often = Often(self.look, LOOK_S, logger, "looking for prescriptions failed", first_s=LOOK_S)
         self.on_change: Callable[[], None] = hub.live.queue_changed
 
     async def start(self) -> None:
@@ -95,12 +96,11 @@ class SmsDesk:
         await self._store.unsent()
         self._ledger.restore(await self._store.spent(self._hub.wall_ms()))
         await self._bearer.open()
-        self._looker = asyncio.create_task(self._look_often())
+        self._often.start()
 
     async def stop(self) -> None:
         """Finish what was begun and let the modem go."""
-        if self._looker is not None:
-            self._looker.cancel()
+        await self._often.stop()
         await self._bearer.close()
         await asyncio.gather(*self._at_work, return_exceptions=True)
         await self._store.close()
@@ -231,14 +231,6 @@ class SmsDesk:
     def _outcome(self, outcome: Outcome) -> None:
         if (became := self._sent.became(outcome)) is not None:
             self._later(self._store.became(*became))
-
-    async def _look_often(self) -> None:
-        while True:
-            await asyncio.sleep(LOOK_S)
-            try:
-                await self.look()
-            except Exception:
-                logger.exception("looking for prescriptions failed")
 
     async def look(self) -> None:
         """Announce prescriptions that do not reach their node, for visits of which an early copy came."""

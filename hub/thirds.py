@@ -5,7 +5,6 @@ asked, the signals of the second leg between the two browsers, and what is writt
 and registration, whether the patient agreed, and what her browser received. Knows no HTTP.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable
 from typing import Final
@@ -16,6 +15,7 @@ from sqlalchemy import Connection
 from edge.media.signals import Accept, Answer, Bye, Candidate, Offer, Report, Signal
 from edge.model import events as ev
 from edge.model.errors import NotFound, Refused
+from edge.web.often import Often
 
 from . import audit, down
 from . import third_rows as rows
@@ -47,7 +47,7 @@ class Thirds:
         self._since: dict[tuple[str, str], float] = {}
         """Since when somebody is being asked, or has had no page while in the call."""
         self._heard: dict[str, Heard] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._often = Often(self.look, LOOK_S, logger, "specialists in calls could not be looked after")
         live.thirds = self
 
     # A running hub: the process that leads looks
@@ -55,22 +55,11 @@ class Thirds:
     async def start(self) -> None:
         """Begin to look; what an earlier process asked is asked for a whole span again."""
         self._since.clear()
-        self._task = asyncio.create_task(self._keep_looking(), name="hub-thirds")
+        self._often.start()
 
     async def stop(self) -> None:
         """Stop looking."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-    async def _keep_looking(self) -> None:
-        while True:
-            try:
-                await self.look()
-            except Exception:
-                logger.exception("specialists in calls could not be looked after")  # the database comes back
-            await asyncio.sleep(LOOK_S)
+        await self._often.stop()
 
     async def look(self) -> None:
         """One look: whose call is over, who does not answer, whose page is gone."""

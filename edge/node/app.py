@@ -188,8 +188,8 @@ class Node:
             self.watch.start()
         await self.registry.start()
         self.printer.start()
-        self.telling.start()
-        self.technician.start()
+        self.telling.often.start()
+        self.technician.often.start()
         self.clinic.days.start()
 
     async def fit_panel(self, device: str, folder: Path, on_shutdown: Callable[[], None]) -> None:
@@ -248,8 +248,8 @@ class Node:
             partial(asyncio.to_thread, render.rest),
             self.measurements.close,
             self.registry.stop,
-            self.telling.stop,
-            self.technician.stop,
+            self.telling.often.stop,
+            self.technician.often.stop,
             self.watch.stop,
             self.updates.stop,
             self.courier.stop if serves else None,

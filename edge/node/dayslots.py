@@ -19,6 +19,7 @@ import msgspec
 from edge.model.errors import Refused
 from edge.sync.revocation import Content
 from edge.web.logs import say
+from edge.web.often import Often
 
 from .clock import Clock
 from .config import DAY_FILE, LOST_FILE, TOLD_LOST_FILE, write_private
@@ -77,7 +78,7 @@ class DaySlots:
         self._clock, self._monotonic_s = clock, monotonic_s
         self._since_s = monotonic_s()
         self._saving = asyncio.Lock()
-        self._task: asyncio.Task[None] | None = None
+        self._often = Often(self.look, LOOK_EVERY_S, logger, "day slots", first_s=LOOK_EVERY_S)
         self._made_here: set[bytes] = set()
         self._slots: dict[bytes, DaySlot] = {}
         for one in self._load():
@@ -220,22 +221,11 @@ class DaySlots:
 
     def start(self) -> None:
         """Look at them every minute from now on, locked or not."""
-
-        async def look_often() -> None:
-            while True:
-                await asyncio.sleep(LOOK_EVERY_S)
-                try:
-                    await self.look()
-                except OSError:
-                    logger.exception("day slots")
-
-        self._task = asyncio.create_task(look_often())
+        self._often.start()
 
     async def stop(self) -> None:
         """End looking, and keep the count."""
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
+        await self._often.stop()
         if self._slots:
             self._note_run()
             await self._keep(erase=False)

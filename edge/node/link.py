@@ -36,6 +36,7 @@ from edge.sync.link import (
 from edge.sync.meter import Meter, Wait
 from edge.sync.trains import Plan, TrainTold
 from edge.web.logs import say
+from edge.web.often import Often
 
 from .clinic import Clinic
 from .config import NodeConfig, save_config
@@ -108,7 +109,9 @@ class HubLink:
         self._in_window: dict[bytes, int] = {}
         self._feeding = asyncio.Lock()
         self._drained = asyncio.Event()
-        self._showing: asyncio.Task[None] | None = None
+        self._showing = Often(
+            self._show_and_keep, STATE_EVERY_S, logger, "the state of the link was not kept", first_s=STATE_EVERY_S
+        )
         self.words = HubWords(self._write_word)
         self._trains: dict[int, asyncio.Future[TrainTold]] = {}
         self.downs = DownImport(clinic, self._take_hub_key, self.hear_revocations)
@@ -146,7 +149,7 @@ class HubLink:
             else:
                 await self._load(name, LOCKED_CLASS)
         await self._feed()
-        self._showing = asyncio.create_task(self._show_often())
+        self._showing.start()
 
     async def stop(self, linger_s: float = 0.0) -> None:
         """Give what was just sealed up to ``linger_s`` to be acknowledged, then fall silent."""
@@ -154,8 +157,7 @@ class HubLink:
             self._drained.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._drained.wait(), linger_s)
-        if self._showing is not None:
-            self._showing.cancel()
+        await self._showing.stop()
         await self._runner.stop()
         await self.words.stop()
         await asyncio.to_thread(self._usage.exact())
@@ -451,13 +453,11 @@ class HubLink:
         link = await self._clinic.link_state()
         self._clinic.tablets.push(LinkPush(**msgspec.structs.asdict(link)))
 
-    async def _show_often(self) -> None:
-        while True:
-            await asyncio.sleep(STATE_EVERY_S)
-            await self._note_usage()
-            if self._note_left():
-                self._clinic.tablets.push(QueueChanged())
-            await self._show()
+    async def _show_and_keep(self) -> None:
+        if self._note_left():
+            self._clinic.tablets.push(QueueChanged())
+        await self._show()
+        await self._note_usage()  # last: a disk that is full hides nothing from the tablets
 
     async def _note_usage(self) -> None:
         """Tell the meter the time, and keep it where it has moved on."""

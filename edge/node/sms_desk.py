@@ -26,6 +26,7 @@ from edge.sync.sms_copy import early_copy, visit_prefix
 from edge.sync.sms_mail import Outcome, Sent, SmsNotSent
 from edge.sync.sms_pdu import check_number
 from edge.web.logs import say
+from edge.web.often import Often
 
 from .clinic import Clinic
 from .here import QUEUE_DAYS_MS
@@ -99,7 +100,7 @@ class SmsDesk:
         self._sent = Sent()
         self._one_confirming = asyncio.Lock()
         self._since_s: dict[str, float] = {}
-        self._looker: asyncio.Task[None] | None = None
+        self._often = Often(self._look, LOOK_S, logger, "looking for emergencies failed", first_s=LOOK_S)
         clinic.more_lines.append(self._item_lines)
         clinic.sms_fitted = True
 
@@ -109,12 +110,11 @@ class SmsDesk:
         await self._store.unsent()
         self._ledger.restore(await self._store.spent(self._now_ms()))
         await self._bearer.open()
-        self._looker = asyncio.create_task(self._look_often())
+        self._often.start()
 
     async def stop(self) -> None:
         """Let the modem go; what has not left is told anew after the next start."""
-        if self._looker is not None:
-            self._looker.cancel()
+        await self._often.stop()
         await self._bearer.close()
         await self._store.close()
 
@@ -127,15 +127,11 @@ class SmsDesk:
 
     # -- up -----------------------------------------------------------------------------------------
 
-    async def _look_often(self) -> None:
-        while True:
-            await asyncio.sleep(LOOK_S)
-            try:
-                await self.look(asyncio.get_running_loop().time())
-            except UpkendraError as error:
-                say(logger, "sms_not_sent", logging.WARNING, code=error.refusal.code)
-            except Exception:
-                logger.exception("looking for emergencies failed")
+    async def _look(self) -> None:
+        try:
+            await self.look(asyncio.get_running_loop().time())
+        except UpkendraError as error:
+            say(logger, "sms_not_sent", logging.WARNING, code=error.refusal.code)
 
     async def look(self, now: float) -> None:
         """Tell every RED visit that the hub has not acknowledged for ``after_s``. Raises SmsNotSent."""

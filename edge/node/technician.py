@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from edge.model import events as ev
+from edge.web.often import Often
 
 from .clinic import Clinic
 from .sealing import AUDIT_S
@@ -57,25 +58,7 @@ class Technician:
     def __init__(self, folder: Path, clinic: Clinic) -> None:
         self._folder = folder
         self._clinic = clinic
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin to look."""
-        self._task = asyncio.create_task(self._often())
-
-    async def stop(self) -> None:
-        """End it."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _often(self) -> None:
-        while True:
-            try:
-                await self.look()
-            except Exception:
-                logger.exception("what a technician did could not be written down")
-            await asyncio.sleep(LOOK_S)
+        self.often = Often(self.look, LOOK_S, logger, "what a technician did could not be written down")
 
     async def look(self) -> int:
         """Write down what waits, unless the records are locked; how many."""

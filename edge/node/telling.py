@@ -4,11 +4,11 @@ An entry an hour while all is as it was, sooner when a check turns, never two wi
 writes entries.
 """
 
-import asyncio
 import logging
 import time
 
 from edge.model import events as ev
+from edge.web.often import Often
 
 from .clinic import Clinic
 from .report import Reporter, told_of
@@ -37,26 +37,9 @@ class Telling:
         self._reporter = reporter
         self._last: ev.NodeTold | None = None
         self._last_s = 0.0
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin to look."""
-        self._task = asyncio.create_task(self._often())
-
-    async def stop(self) -> None:
-        """Fall silent."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _often(self) -> None:
-        await asyncio.sleep(FIRST_S)
-        while True:
-            try:
-                await self.look(time.monotonic())
-            except Exception:
-                logger.exception("telling the hub failed")
-            await asyncio.sleep(LOOK_S)
+        self.often = Often(
+            lambda: self.look(time.monotonic()), LOOK_S, logger, "telling the hub failed", first_s=FIRST_S
+        )
 
     async def look(self, now_s: float) -> bool:
         """Speak if it is time; whether an entry was written. ``now_s`` is any clock that never runs backwards."""

@@ -19,6 +19,7 @@ from sqlalchemy import Connection, select
 
 from edge.media.call import Phase
 from edge.media.signals import Accept, Bye, Candidate, Offer, Report, Ring, Signal
+from edge.web.often import Often
 from edge.web.refusals import TooManyAttempts
 
 from .. import fanout as fan
@@ -78,7 +79,7 @@ class HomeCalls:
         self._near: set[str] = set()
         """Visits that were told that their turn is near, and have not changed since."""
         self._tasks: set[asyncio.Task[None]] = set()
-        self._looker: asyncio.Task[None] | None = None
+        self._often = Often(self.look, LOOK_S, logger, "patients at home could not be looked after")
         self._closing = asyncio.Event()
 
     # -- a running hub -----------------------------------------------------------------------------
@@ -86,14 +87,12 @@ class HomeCalls:
     async def start(self) -> None:
         """Take over the calls that an earlier process left, and begin to look."""
         await self._take_over()
-        self._looker = asyncio.create_task(self._keep_looking(), name="hub-home")
+        self._often.start()
 
     async def close(self) -> None:
         """Stop looking; finish what was begun, as far as the database takes it."""
         self._closing.set()
-        if self._looker is not None:
-            self._looker.cancel()
-            await asyncio.gather(self._looker, return_exceptions=True)
+        await self._often.stop()
         await self.settled()
 
     async def settled(self) -> None:
@@ -116,14 +115,6 @@ class HomeCalls:
                 taken_ms = 0 if row.phase == Phase.RINGING.value else row.started_ms
                 ago_s = max(self._home.wall_ms() - row.started_ms, 0) / 1000
                 self._calls.setdefault(row.call_id, HomeCall(ring, now_s - ago_s, None, taken_ms, now_s - ago_s, now_s))
-
-    async def _keep_looking(self) -> None:
-        while True:
-            try:
-                await self.look()
-            except Exception:
-                logger.exception("patients at home could not be looked after")  # a database that went away comes back
-            await asyncio.sleep(LOOK_S)
 
     async def look(self) -> None:
         """One look: who did not take a call, whose turn is near, who has an answer."""

@@ -1,10 +1,11 @@
 """Patients at home put together: desk, papers and calls of one hub process. Knows no HTTP and no socket."""
 
-import asyncio
 import logging
 from collections.abc import Callable
 
 from sqlalchemy import Connection
+
+from edge.web.often import Often
 
 from ..blobs import Blobs
 from ..desk import Desk
@@ -43,7 +44,7 @@ class Home:
         self.calls = HomeCalls(self.desk, live, monotonic_s)
         self.centres = CentreBook(desk.store, desk.directory, monotonic_s)
         self.papers = Papers(self.desk, blobs)
-        self._forgetter: asyncio.Task[None] | None = None
+        self._tidying = Often(self.tidy, FORGET_S, logger, "what is over could not be forgotten")
         live.homes = self.calls
 
     async def start(self) -> None:
@@ -56,14 +57,11 @@ class Home:
 
     async def lead(self) -> None:
         """Begin to tidy: the process that leads does it for all."""
-        self._forgetter = asyncio.create_task(self._keep_forgetting(), name="hub-home-forget")
+        self._tidying.start()
 
     async def follow(self) -> None:
         """Stop that."""
-        forgetter, self._forgetter = self._forgetter, None
-        if forgetter is not None:
-            forgetter.cancel()
-            await asyncio.gather(forgetter, return_exceptions=True)
+        await self._tidying.stop()
 
     async def tidy(self) -> None:
         """Forget what is over, and close visits that have ended by themselves."""
@@ -74,11 +72,3 @@ class Home:
 
         for visit_id in await self._store.write(self._leader.fenced(act)):
             self.desk.changed(visit_id)
-
-    async def _keep_forgetting(self) -> None:
-        while True:
-            try:
-                await self.tidy()
-            except Exception:
-                logger.exception("what is over could not be forgotten")  # a database that went away comes back
-            await asyncio.sleep(FORGET_S)

@@ -5,7 +5,7 @@ Looks once a second, and at those open visits only that have become others (:mod
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final, TypeVar
 
 import msgspec
@@ -15,6 +15,7 @@ from edge.model import queue
 from edge.model.errors import Refused
 from edge.model.fold import Visit
 from edge.model.records import Colour, VisitState
+from edge.web.often import Often
 
 from .. import audit, down, views
 from ..desk import Desk, need_open, need_visit
@@ -53,7 +54,7 @@ class RotaDesk:
         self._monotonic_s = monotonic_s
         self._settings = Settings(gone_s=gone_s, gone_red_s=min(gone_s, Settings().gone_red_s))
         self._hours = Hours()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._often = [Often(work, LOOK_S, logger, "the rota could not look") for work in (self.glance, self.tell)]
         self._one = asyncio.Lock()
         self._telling = asyncio.Lock()
         self._opened = desk.opened
@@ -105,17 +106,13 @@ class RotaDesk:
         now_ms = self._desk.wall_ms()
         for doctor, since_ms in await self._desk.store.read(kept.load_ready):
             self._sit(doctor, since_ms, now_ms)
-        self._tasks = [
-            asyncio.create_task(self._keep_on(self.glance), name="hub-rota"),
-            asyncio.create_task(self._keep_on(self.tell), name="hub-rota-words"),
-        ]
+        for one in self._often:
+            one.start()
 
     async def stop(self) -> None:
         """Stop looking."""
-        tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for one in self._often:
+            await one.stop()
 
     async def reload(self) -> None:
         """Take over what others changed: the calendar, for whom doctors may be asked, and who has logged out."""
@@ -162,14 +159,6 @@ class RotaDesk:
     def changed(self) -> None:
         """Something about visits has changed."""
         self._dirty = True
-
-    async def _keep_on(self, work: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            try:
-                await work()
-            except Exception:
-                logger.exception("the rota could not look")  # a database that went away comes back
-            await asyncio.sleep(LOOK_S)
 
     async def look(self) -> None:
         """One look: who waits, who sits, who is asked, what is told."""

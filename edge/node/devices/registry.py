@@ -18,6 +18,7 @@ from serial.tools import list_ports
 
 from edge.model.errors import BadInput
 from edge.web.logs import say
+from edge.web.often import Often
 
 from .drivers.table import BY_USB, DRIVERS
 
@@ -130,7 +131,7 @@ class Registry:
         self._signed: tuple[str, ...] | None = None
         self._usb: list[UsbPort] = []
         self._places: list[Place] = []
-        self._task: asyncio.Task[None] | None = None
+        self._often = Often(self.look, LOOK_S, logger, "the ports could not be looked at", first_s=LOOK_S)
         self.on_change: list[Callable[[], None]] = []
 
     @property
@@ -143,13 +144,10 @@ class Registry:
     async def start(self) -> None:
         """Look once, then go on looking."""
         await self.look()
-        self._task = asyncio.create_task(self._watch())
+        self._often.start()
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._often.stop()
 
     async def look(self) -> None:
         """Look now."""
@@ -169,11 +167,3 @@ class Registry:
             self._usb = self._look()
             self._signed = signed
         return places_of(self.configured, self._usb, os.path.exists)
-
-    async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(LOOK_S)
-            try:
-                await self.look()
-            except OSError:
-                logger.exception("the ports could not be looked at")
