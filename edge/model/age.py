@@ -63,14 +63,18 @@ def age_days(person: Person, registered_ms: int, at_ms: int) -> int | None:
             return 0
     if person.age is None:
         return None
-    return told_days(person.age) + max(day_of(at_ms) - day_of(registered_ms), 0)
+    return _grown_days(person.age, registered_ms, at_ms)
+
+
+def _grown_days(age: Age, registered_ms: int, at_ms: int) -> int:
+    return told_days(age) + max(day_of(at_ms) - day_of(registered_ms), 0)
 
 
 def told_anew(person: Person, registered_ms: int, at_ms: int) -> Person:
     """The person as she would be told at ``at_ms``: the age of who has no birth date grew since she was registered."""
     if person.age is None:
         return person
-    days = told_days(person.age) + max(day_of(at_ms) - day_of(registered_ms), 0)
+    days = _grown_days(person.age, registered_ms, at_ms)
     if days == told_days(person.age):
         return person
     age = Age(days, AgeUnit.DAYS) if days <= AGE_VALUE_MAX else Age(months_of(days), AgeUnit.MONTHS)

@@ -76,6 +76,11 @@ def day_text(day: int) -> str:
     return date.fromordinal(day + date(1970, 1, 1).toordinal()).isoformat()
 
 
+def paper_day(day: int) -> str:
+    """The day as it is written on paper in India, DD-MM-YYYY."""
+    return "-".join(reversed(day_text(day).split("-")))
+
+
 def clock_text(at_ms: int) -> str:
     """HH:MM in India of a Unix time in ms; empty for 0, which is no time."""
     if not at_ms:

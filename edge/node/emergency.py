@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from edge.model import commands as cmd
 from edge.model import events as ev
-from edge.model.clock import day_of, day_text
+from edge.model.clock import day_of, paper_day
 from edge.model.errors import Forbidden, NotFound, Refusal, Refused, UpkendraError
 from edge.model.fold import Patient, Visit
 from edge.model.ids import ID_BYTES, make_id
@@ -313,7 +313,7 @@ class Emergency:
         """The token of a case on the roll. Raises NotFound, Refused."""
         visit, _ = await self._look(visit_id, self._case(visit_id, key).patient_id)
         config, roll_mm = self._clinic.config, self._printer.roll_mm
-        day = "-".join(reversed(day_text(day_of(visit.opened_ms)).split("-")))
+        day = paper_day(day_of(visit.opened_ms))
 
         def draw() -> bytes:
             named = on_call.grievance(self._clinic.folder)

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from edge.model.age import age_text
-from edge.model.clock import clock_text, day_of, day_text
+from edge.model.clock import clock_text, day_of, paper_day
 from edge.model.fold import Patient, Visit
 from edge.model.media import Purpose
 from edge.model.prescription import PrescriptionRecord
@@ -230,7 +230,7 @@ def _head(visit: Visit, site: str) -> str:
 
 
 def _day(at_ms: int) -> str:
-    return "-".join(reversed(day_text(day_of(at_ms)).split("-")))
+    return paper_day(day_of(at_ms))
 
 
 def _filled(pair: Pair, *values: object) -> Pair:

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from edge.model.age import age_text
-from edge.model.clock import clock_text, day_of, day_text
+from edge.model.clock import clock_text, day_of, paper_day
 from edge.model.fold import Patient, Visit
 from edge.model.reference import reference
 from edge.model.referral import MadeReferral
@@ -99,7 +99,7 @@ def referral_page(
     """What the slip says. ``worker``: the name of who made it; ``sure`` False: the date is marked as not sure."""
     words, person = labels(), patient.person
     number, _, unit = age_text(person, patient.registered_ms, made.at_ms).partition(" ")
-    when = f"{'-'.join(reversed(day_text(day_of(made.at_ms)).split('-')))} {clock_text(made.at_ms)}"
+    when = f"{paper_day(day_of(made.at_ms))} {clock_text(made.at_ms)}"
     facts = (
         f"{number} {words.ages.get(unit, unit)}".strip(),
         words.sexes[person.gender.value][0],

@@ -4,7 +4,7 @@ import asyncio
 
 import msgspec
 
-from edge.model.clock import day_of, day_text
+from edge.model.clock import day_of, paper_day
 from edge.model.errors import NotFound, Refused
 from edge.model.fold import Visit
 from edge.model.prescribing import SignedPrescription
@@ -74,4 +74,4 @@ class PrinterApi:
 
 
 def _day(visit: Visit) -> str:
-    return "-".join(reversed(day_text(visit.token_day or day_of(visit.opened_ms)).split("-")))
+    return paper_day(visit.token_day or day_of(visit.opened_ms))
